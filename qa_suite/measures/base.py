@@ -1,0 +1,122 @@
+"""What every measure has in common: the pair it looks at, its facts, and the two registries.
+
+A *metric* is one number with its facts (unit, direction, range, formula, empty-case rule,
+reference). A *family* is a function from a :class:`Pair` to many values; it computes the
+expensive thing once and calls its metrics over the regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from qa_suite.errors import GeometryError
+from qa_suite.registry import Registry
+from qa_suite.volume import Grid, Prediction, Volume, require_same_grid
+
+
+class MetricFacts(BaseModel):
+    """The facts of one metric, as ``qa-suite list metrics`` and the docs show them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: str
+    title: str
+    unit: str
+    direction: Literal["lower", "higher", "zero"]
+    range: str
+    formula: str
+    empty: str
+    reference: str
+    settings: dict[str, str | float | int | bool] = {}
+
+
+class FamilyFacts(BaseModel):
+    """What one family of measures needs and does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    needs: tuple[str, ...] = ()
+
+
+METRICS: Registry[MetricFacts] = Registry("metric")
+FAMILIES: Registry[FamilyFacts] = Registry("family of measures")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One case as the measures see it: all volumes on one grid.
+
+    Parameters
+    ----------
+    reference, synthetic
+        The real and the translated image, in the reference's quantity.
+    mask
+        Where it is measured; bool, of the grid's shape.
+    source
+        The image that was translated, or None where only a pair is measured.
+    structures
+        Delineated structures by name; bool, of the grid's shape.
+    prediction
+        The translator's whole answer (std, samples), where it gave one.
+
+    Raises
+    ------
+    GeometryError
+        If a volume or mask lies on another grid.
+    """
+
+    reference: Volume
+    synthetic: Volume
+    mask: NDArray[np.bool_]
+    source: Volume | None = None
+    structures: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    prediction: Prediction | None = None
+
+    def __post_init__(self) -> None:
+        volumes = {"the reference": self.reference, "the synthetic image": self.synthetic}
+        if self.source is not None:
+            volumes["the source"] = self.source
+        grid = require_same_grid(volumes)
+        for name, mask in {"the mask": self.mask, **self.structures}.items():
+            if mask.shape != grid.shape or mask.dtype != np.bool_:
+                raise GeometryError(
+                    f"{name} must be a bool array of shape {grid.shape}, got {mask.dtype} of "
+                    f"shape {mask.shape}."
+                )
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that all volumes share."""
+        return self.reference.grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One number of one metric in one region; becomes a ``Measurement`` of its case."""
+
+    metric: str
+    region: str
+    value: float | None
+    status: Literal["ok", "undefined", "error"] = "ok"
+    why: str = ""
+    variant: str = "default"
+    coverage: float | None = None
+
+
+def ok(metric: str, region: str, value: float, **more: Any) -> Value:
+    """Return a value; one that is not finite is a bug and raises."""
+    if not np.isfinite(value):
+        raise ArithmeticError(f"{metric} in {region} came out as {value}.")
+    return Value(metric=metric, region=region, value=float(value), **more)
+
+
+def undefined(metric: str, region: str, why: str, **more: Any) -> Value:
+    """Return the statement that a metric has no value here, with its reason."""
+    return Value(metric=metric, region=region, value=None, status="undefined", why=why, **more)

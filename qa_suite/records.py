@@ -1,0 +1,448 @@
+"""The record: measurements, evaluations, criteria, findings and verdicts.
+
+An evaluation is a folder::
+
+    evaluation.json        who measured what, with what, when (Evaluation)
+    measurements.parquet   one row a measurement (Measurement)
+    cases.parquet          one row a case: status, reason, preflight values, strata (CaseRecord)
+    curves.parquet         one row a point of a curve (CurvePoint): DVH, profiles
+    volumes/               content-addressed NIfTI files, as many as were kept
+
+Measuring is done once; the record is never edited. Judging reads it and writes a verdict of
+its own. Two runs of the same thing give the same bytes apart from ``evaluation.json``'s
+``when`` block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qa_suite.cohort import describe_validation
+from qa_suite.errors import InputError, Problems
+
+EVALUATION_FILE = "evaluation.json"
+MEASUREMENTS_FILE = "measurements.parquet"
+CASES_FILE = "cases.parquet"
+CURVES_FILE = "curves.parquet"
+VOLUMES_FOLDER = "volumes"
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+MeasurementStatus = Literal["ok", "undefined", "error"]
+CaseStatus = Literal["evaluated", "refused", "failed"]
+Outcome = Literal["pass", "fail", "inconclusive"]
+Scope = Literal["pooled", "each_site", "worst_patient", "new_site"]
+Statistic = Literal["mean", "median", "max", "min", "fraction_within"]
+
+
+class Measurement(BaseModel):
+    """One number about one case, or the reason why there is none.
+
+    ``variant`` is a short key into the evaluation's ``variants``, so that two settings never
+    collide on one row. ``coverage`` is the share of the region that could be measured.
+    """
+
+    model_config = _STRICT
+
+    case: str
+    patient: str
+    site: str
+    family: str
+    metric: str
+    region: str
+    variant: str = "default"
+    value: float | None
+    unit: str
+    status: MeasurementStatus = "ok"
+    why: str = ""
+    coverage: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> Measurement:
+        if self.status == "ok" and self.value is None:
+            raise ValueError("a measurement that is ok needs a value")
+        if self.status != "ok" and (self.value is not None or not self.why):
+            raise ValueError("a measurement without a value needs its reason, and no value")
+        return self
+
+
+class CaseRecord(BaseModel):
+    """What happened to one case of the cohort, refused and failed ones included."""
+
+    model_config = _STRICT
+
+    case: str
+    patient: str
+    site: str
+    split: str | None
+    examination: int = 1
+    status: CaseStatus
+    reason: str = ""
+    preflight: dict[str, PreflightValue] = Field(default_factory=dict)
+    strata: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    grid: str = Field(default="", description="shape and spacing of the measured grid")
+    history: tuple[str, ...] = Field(default=(), description="steps the volumes went through")
+    volumes: dict[str, str] = Field(
+        default_factory=dict, description="'synthetic', 'difference' ... to file in volumes/"
+    )
+
+
+class PreflightValue(BaseModel):
+    """One preflight check of one case: what was found against what must hold."""
+
+    model_config = _STRICT
+
+    value: float | None = None
+    unit: str = ""
+    bound: str = Field(default="", description="as people read it, such as '<= 10 mm'")
+    status: Literal["ok", "warning", "refused", "undetermined"]
+    why: str = ""
+
+
+class CurvePoint(BaseModel):
+    """One point of one curve of one case."""
+
+    model_config = _STRICT
+
+    case: str
+    patient: str
+    site: str
+    family: str
+    curve: str
+    region: str
+    variant: str = "default"
+    x: float
+    x_unit: str
+    y: float
+    y_unit: str
+
+
+class ModelFacts(BaseModel):
+    """The examined: which translator, which weights, trained on what."""
+
+    model_config = _STRICT
+
+    uri: str
+    name: str
+    version: str | None = None
+    family: str
+    weights_sha256: str | None = None
+    direction: str | None = None
+    training_sites: tuple[str, ...] = ()
+    training_data_digest: str | None = None
+    training_patients: tuple[str, ...] = Field(default=(), description="keyed hashes")
+    training_voxel_hashes: tuple[str, ...] = ()
+    mlflow_run_id: str | None = None
+
+
+class CohortFacts(BaseModel):
+    """The material: which cohort, which patients of it."""
+
+    model_config = _STRICT
+
+    name: str
+    digest: str
+    direction: str
+    anatomy: str
+    split: str
+    cases: int
+    patients: int
+    sites: tuple[str, ...]
+
+
+class CodeFacts(BaseModel):
+    """The examiner: which code and which packages measured."""
+
+    model_config = _STRICT
+
+    suite_version: str
+    git_commit: str | None
+    git_dirty: bool | None
+    python: str
+    packages: dict[str, str]
+
+
+class When(BaseModel):
+    """Timestamps and timings: the only part that differs between two runs."""
+
+    model_config = _STRICT
+
+    started: str
+    finished: str
+    seconds_by_case: dict[str, float] = Field(default_factory=dict)
+    peak_memory_mib: float | None = None
+
+
+class Evaluation(BaseModel):
+    """What was measured, with what and on whom; the tables lie beside it."""
+
+    model_config = _STRICT
+
+    schema_version: Literal[1] = 1
+    evaluation: str = Field(description="identifier: digest of cohort, model and settings")
+    model: ModelFacts
+    cohort: CohortFacts
+    code: CodeFacts
+    settings: dict[str, Any] = Field(description="the resolved configuration")
+    variants: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="what each variant key of a measurement stands for"
+    )
+    case_counts: dict[str, int] = Field(
+        description="imported, import_failed, held_out, refused, failed, evaluated"
+    )
+    notices: tuple[str, ...] = Field(
+        default=(), description="what every report must show, such as a leakage override"
+    )
+    tables_sha256: dict[str, str] = Field(default_factory=dict)
+    when: When
+
+
+class Criterion(BaseModel):
+    """One bound of a profile.
+
+    The bound is met when the whole interval lies on its good side, missed when the whole
+    interval lies on its bad side, and undecided in between.
+    """
+
+    model_config = _STRICT
+
+    name: str
+    metric: str
+    region: str
+    variant: str = "default"
+    statistic: Statistic = "mean"
+    bound: float
+    direction: Literal["at_most", "at_least", "within"] = Field(
+        description="'within' means between -bound and +bound"
+    )
+    per_patient_bound: float | None = Field(
+        default=None, description="for fraction_within: the bound each patient must meet"
+    )
+    unit: str
+    scope: Scope = "pooled"
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    min_patients: int = Field(ge=1)
+    source: str = Field(min_length=1, description="paper, report or local decision")
+
+
+class Profile(BaseModel):
+    """A set of criteria for one kind of use."""
+
+    model_config = _STRICT
+
+    schema_version: Literal[1] = 1
+    name: str
+    version: str
+    direction: str
+    anatomy: str
+    intended_use: str
+    exclude: dict[str, float] = Field(
+        default_factory=dict,
+        description="preflight value to largest allowed magnitude; excludes cases from judging",
+    )
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
+
+
+class Finding(BaseModel):
+    """One criterion applied to one scope: the estimate, its interval and what follows."""
+
+    model_config = _STRICT
+
+    criterion: Criterion
+    scope_name: str = Field(description="'pooled', a site, a patient ...")
+    outcome: Outcome
+    estimate: float | None
+    low: float | None
+    high: float | None
+    patients: int
+    missing: int = Field(description="patients of the scope without a usable value")
+    method: str = Field(description="how the interval was made")
+    sentence: str
+
+
+class SiteGap(BaseModel):
+    """How a site differs from the training sites in one measure."""
+
+    model_config = _STRICT
+
+    metric: str
+    region: str
+    variant: str = "default"
+    unit: str
+    site: str
+    in_training: bool
+    patients: int
+    missing: int
+    estimate: float | None
+    low: float | None
+    high: float | None
+    gap: float | None = Field(default=None, description="site minus training sites' patients")
+    gap_low: float | None = None
+    gap_high: float | None = None
+    shifted: bool | None = Field(
+        default=None, description="whether the gap's interval excludes zero to the worse side"
+    )
+    method: str
+    sentence: str
+
+
+class Verdict(BaseModel):
+    """The outcome of one evaluation under one profile, with its evidence."""
+
+    model_config = _STRICT
+
+    schema_version: Literal[1] = 1
+    outcome: Outcome
+    sentence: str
+    evaluation: str
+    profile: Profile
+    profile_sha256: str
+    findings: tuple[Finding, ...]
+    site_gaps: tuple[SiteGap, ...] = ()
+    excluded: dict[str, str] = Field(
+        default_factory=dict, description="case to reason, by the profile's exclude rules"
+    )
+    case_counts: dict[str, int]
+    notices: tuple[str, ...] = ()
+
+
+CaseRecord.model_rebuild()
+
+# ---------------------------------------------------------------------------------------
+# Reading and writing
+
+Row = TypeVar("Row", bound=BaseModel)
+
+_SORT_KEYS = {
+    MEASUREMENTS_FILE: ["case", "family", "metric", "region", "variant"],
+    CASES_FILE: ["case"],
+    CURVES_FILE: ["case", "family", "curve", "region", "variant", "x"],
+}
+_JSON_COLUMNS = ("preflight", "strata", "history", "volumes")
+
+
+def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
+    """Write rows as a parquet file in a fixed order; return its SHA-256.
+
+    The nested columns of the case table (preflight, strata, history, volumes) are JSON text,
+    so that every reader of parquet can open it.
+    """
+    columns = list(row_type.model_fields)
+    data = [row.model_dump(mode="json") for row in rows]
+    for row in data:
+        for column in _JSON_COLUMNS:
+            if column in row:
+                row[column] = json.dumps(row[column], sort_keys=True, ensure_ascii=False)
+    frame = pd.DataFrame(data, columns=columns)
+    for column, info in row_type.model_fields.items():
+        if info.annotation in (float, float | None):
+            frame[column] = frame[column].astype("float64")
+    keys = [key for key in _SORT_KEYS[path.name] if key in columns]
+    frame = frame.sort_values(keys, kind="stable").reset_index(drop=True)
+    temporary = path.with_suffix(".tmp")
+    frame.to_parquet(temporary, index=False, compression="zstd")
+    temporary.replace(path)
+    return sha256_of(path)
+
+
+def read_measurements(folder: Path) -> pd.DataFrame:
+    """Read the measurements of an evaluation: the columns of :class:`Measurement`."""
+    return _read_table(folder, MEASUREMENTS_FILE)
+
+
+def read_curves(folder: Path) -> pd.DataFrame:
+    """Read the curves of an evaluation: the columns of :class:`CurvePoint`."""
+    return _read_table(folder, CURVES_FILE)
+
+
+def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
+    """Read what happened to every case of an evaluation."""
+    frame = _read_table(folder, CASES_FILE)
+    records = []
+    for row in frame.to_dict(orient="records"):
+        for column in _JSON_COLUMNS:
+            row[column] = json.loads(row[column])
+        if row["split"] is None or row["split"] != row["split"]:
+            row["split"] = None
+        records.append(CaseRecord.model_validate(row))
+    return tuple(records)
+
+
+def _read_table(folder: Path, name: str) -> pd.DataFrame:
+    path = Path(folder) / name
+    if not path.is_file():
+        raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
+    return pd.read_parquet(path)
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Write a record as indented JSON, all at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    text = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
+    temporary.write_text(text + "\n")
+    temporary.replace(path)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_model(path: Path, model_type: type[Model]) -> Model:
+    """Read a record written by :func:`write_model`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no JSON.
+    Problems
+        If it is not the record asked for; all differences are named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no {model_type.__name__.lower()} at {path}.")
+    try:
+        return model_type.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise Problems(str(path), describe_validation(error)) from None
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read ``evaluation.json`` and check the tables against their hashes.
+
+    Raises
+    ------
+    InputError
+        If a table is missing or was changed after it was written.
+    """
+    folder = Path(folder)
+    evaluation = read_model(folder / EVALUATION_FILE, Evaluation)
+    for name, expected in evaluation.tables_sha256.items():
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
+        if sha256_of(folder / name) != expected:
+            raise InputError(
+                f"{folder / name} was changed after it was measured (its hash differs from the "
+                f"record); evaluate again."
+            )
+    return evaluation
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_of(data: Any) -> str:
+    """SHA-256 of plain data (dicts, lists, numbers, text), whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

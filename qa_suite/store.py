@@ -1,0 +1,51 @@
+"""Where MLflow keeps things: one place that says so, for the examiner and the examined.
+
+``mlruns/mlflow.db`` and ``mlruns/`` below the current folder, unless
+``MLFLOW_TRACKING_URI`` names another server or store.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+STORE_FOLDER = "mlruns"
+
+
+def tracking_uri() -> str:
+    """Return the store in use: ``MLFLOW_TRACKING_URI`` or the local SQLite file."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"sqlite:///{Path(STORE_FOLDER).absolute() / 'mlflow.db'}"
+
+
+def connect() -> Any:
+    """Point MLflow at the store, create the local one if needed, and return the module.
+
+    Pickled models are refused for the whole process: a model is code to read and tensors.
+    """
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import mlflow
+
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return mlflow
+
+
+def experiment(name: str) -> str:
+    """Return the identifier of an MLflow experiment, created with its artifacts in the store."""
+    mlflow = connect()
+    found = mlflow.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = None
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///"):
+        folder = Path(uri.removeprefix("sqlite:///")).parent / "artifacts" / name
+        location = folder.absolute().as_uri()
+    return str(mlflow.create_experiment(name, artifact_location=location))

@@ -1,0 +1,293 @@
+"""Grids and volumes: where every voxel lies, and what its number means.
+
+Inside the suite everything is LPS (x to the patient's left, y to posterior, z to the head)
+and in millimetres; conversion happens only at the edge, in :mod:`qa_suite.io`.
+Arrays are indexed ``[i, j, k]``: index ``i`` runs along the first axis of the grid, so that
+``world = origin + direction @ (spacing * (i, j, k))``. For an axial scan without rotation
+``i, j, k`` are x, y, z.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.errors import GeometryError, InputError
+
+Quantity = Literal["HU", "Gy", "SUVbw", "label", "arbitrary"]
+Interpolation = Literal["linear", "nearest"]
+Triple = tuple[float, float, float]
+
+SAME_GRID_TOLERANCE_MM = 0.05
+"""Two grids are the same when no corner voxel moves by more than this between them."""
+
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_EDGE_TOLERANCE_VOXEL = 1e-3  # rounding in a header must not cut off the outermost voxels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A regular grid of voxels in the patient.
+
+    Parameters
+    ----------
+    shape
+        Number of voxels along i, j, k.
+    spacing_mm
+        Distance of neighbouring voxel centres along i, j, k, in mm.
+    origin_mm
+        LPS position of the centre of voxel (0, 0, 0), in mm.
+    direction
+        Row-major 3×3 matrix whose *columns* are the unit vectors of i, j, k in LPS.
+    frame_of_reference
+        Identifier of the coordinate system, or None where the file carries none.
+
+    Raises
+    ------
+    GeometryError
+        If a number is not finite, a spacing not positive, or the axes not orthonormal.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: Triple
+    origin_mm: Triple = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = _IDENTITY
+    frame_of_reference: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        for name in ("spacing_mm", "origin_mm", "direction"):
+            values = np.asarray(getattr(self, name), dtype=float).ravel()
+            object.__setattr__(self, name, tuple(float(v) for v in values))
+            if not np.isfinite(values).all():
+                raise GeometryError(f"The grid's {name} is not finite: {tuple(values)}.")
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise GeometryError(f"A grid needs three positive sizes, got {self.shape}.")
+        if len(self.spacing_mm) != 3 or min(self.spacing_mm) <= 0:
+            raise GeometryError(f"A grid needs three positive spacings, got {self.spacing_mm} mm.")
+        axes = self.axes
+        if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
+            raise GeometryError(f"The grid's axes are not orthonormal: {self.direction}.")
+
+    @property
+    def axes(self) -> NDArray[np.float64]:
+        """3×3 matrix; its columns are the unit vectors of i, j, k in LPS."""
+        return np.asarray(self.direction, dtype=float).reshape(3, 3)
+
+    @cached_property
+    def affine(self) -> NDArray[np.float64]:
+        """4×4 matrix from (i, j, k, 1) to LPS mm."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.axes * np.asarray(self.spacing_mm)
+        matrix[:3, 3] = self.origin_mm
+        return matrix
+
+    @property
+    def voxel_volume_cc(self) -> float:
+        """Volume of one voxel, in cm³."""
+        return float(np.prod(self.spacing_mm)) / 1000.0
+
+    @property
+    def centre_mm(self) -> Triple:
+        """LPS position of the middle of the grid, in mm."""
+        middle = (np.asarray(self.shape) - 1) / 2
+        return tuple(self.to_world(middle))  # type: ignore[return-value]
+
+    def to_world(self, index: Any) -> NDArray[np.float64]:
+        """Map voxel indices, shape (..., 3), to LPS positions in mm, same shape."""
+        index = np.asarray(index, dtype=float)
+        return np.asarray(index @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    def to_index(self, world_mm: Any) -> NDArray[np.float64]:
+        """Map LPS positions in mm, shape (..., 3), to fractional voxel indices, same shape."""
+        world = np.asarray(world_mm, dtype=float) - self.affine[:3, 3]
+        return np.asarray(world @ np.linalg.inv(self.affine[:3, :3]).T)
+
+    def corners_mm(self) -> NDArray[np.float64]:
+        """LPS positions of the eight corner voxel centres, shape (8, 3), in mm."""
+        ends = [(0, n - 1) for n in self.shape]
+        return self.to_world(list(itertools.product(*ends)))
+
+    def same_frame_as(self, other: Grid) -> bool:
+        """Whether the frames of reference are compatible (equal, or one of them unknown)."""
+        mine, theirs = self.frame_of_reference, other.frame_of_reference
+        return mine is None or theirs is None or mine == theirs
+
+    def distance_mm(self, other: Grid) -> float:
+        """Largest displacement of a corner voxel between two grids of one shape, in mm."""
+        if self.shape != other.shape:
+            return float("inf")
+        return float(np.linalg.norm(self.corners_mm() - other.corners_mm(), axis=1).max())
+
+    def same_as(self, other: Grid, *, tolerance_mm: float = SAME_GRID_TOLERANCE_MM) -> bool:
+        """Whether two grids place every voxel alike, within ``tolerance_mm``, in one frame."""
+        return self.same_frame_as(other) and self.distance_mm(other) <= tolerance_mm
+
+    def describe(self) -> str:
+        """Write the grid as people do: ``174×158×59 at 0.98×0.98×3.27 mm``."""
+        shape = "×".join(str(n) for n in self.shape)
+        spacing = "×".join(f"{s:.3g}" for s in self.spacing_mm)
+        return f"{shape} at {spacing} mm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """Numbers on a grid, and what they mean.
+
+    Parameters
+    ----------
+    array
+        Voxel values, indexed ``[i, j, k]``, of the grid's shape.
+    grid
+        Where the voxels lie.
+    quantity
+        What the values are: ``HU``, ``Gy``, ``SUVbw``, ``label`` (integers; 0 is outside) or
+        ``arbitrary`` (MR signal).
+    history
+        The named steps that made this volume, oldest first.
+
+    Raises
+    ------
+    GeometryError
+        If the array's shape is not the grid's.
+    InputError
+        If the quantity is unknown.
+    """
+
+    array: NDArray[Any]
+    grid: Grid
+    quantity: Quantity
+    history: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.grid.shape:
+            raise GeometryError(
+                f"The array has shape {self.array.shape} and its grid {self.grid.shape}."
+            )
+        if self.quantity not in get_args(Quantity):
+            known = ", ".join(get_args(Quantity))
+            raise InputError(f"Unknown quantity {self.quantity!r}; known: {known}.")
+
+    def with_array(self, array: NDArray[Any], *, step: str | None = None) -> Volume:
+        """Return the same volume with other values, and ``step`` added to its history."""
+        history = self.history if step is None else (*self.history, step)
+        return replace(self, array=array, history=history)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a translator says of one patient, on the grid of the source image.
+
+    Parameters
+    ----------
+    mean
+        The synthetic image.
+    std
+        Its predicted standard deviation in the same unit, or None.
+    samples
+        Draws from the predictive distribution, possibly none.
+    """
+
+    mean: Volume
+    std: Volume | None = None
+    samples: tuple[Volume, ...] = ()
+
+
+def require_same_grid(volumes: dict[str, Volume]) -> Grid:
+    """Return the grid that all ``volumes`` share.
+
+    Raises
+    ------
+    GeometryError
+        If one of them lies elsewhere; the message names both and their grids.
+    """
+    (first_name, first), *others = volumes.items()
+    for name, volume in others:
+        if not first.grid.same_as(volume.grid):
+            raise GeometryError(
+                f"{name} ({volume.grid.describe()}) does not lie on the grid of {first_name} "
+                f"({first.grid.describe()}); resample it first."
+            )
+    return first.grid
+
+
+def _index_map(source: Grid, target: Grid) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(source.affine) @ target.affine)
+
+
+def covered_by(source: Grid, target: Grid) -> NDArray[np.bool_]:
+    """Say which voxels of ``target`` lie inside the field of view of ``source``.
+
+    A voxel counts as inside when its centre lies between the outermost voxel centres of
+    ``source``, so that its value can be interpolated.
+
+    Returns
+    -------
+    ndarray of bool, shape ``target.shape``
+    """
+    matrix = _index_map(source, target)
+    i, j, k = np.ogrid[tuple(slice(0, n) for n in target.shape)]
+    inside = np.ones(target.shape, dtype=bool)
+    for axis, size in enumerate(source.shape):
+        row = matrix[axis]
+        position = row[0] * i + row[1] * j + row[2] * k + row[3]
+        inside &= position >= -_EDGE_TOLERANCE_VOXEL
+        inside &= position <= size - 1 + _EDGE_TOLERANCE_VOXEL
+    return inside
+
+
+def resample(volume: Volume, grid: Grid, *, interpolation: Interpolation, outside: float) -> Volume:
+    """Resample a volume onto another grid; the step is recorded in its history.
+
+    Parameters
+    ----------
+    volume
+        What to resample. Labels take ``interpolation="nearest"`` only.
+    grid
+        Where to put it; must be in a compatible frame of reference.
+    interpolation
+        ``linear`` or ``nearest``; no smoothing precedes it, also not towards a coarser grid.
+    outside
+        Value of the voxels that ``volume`` does not cover (−1000 for HU; never guessed).
+
+    Raises
+    ------
+    GeometryError
+        If the frames of reference differ.
+    InputError
+        If labels would be interpolated linearly.
+    """
+    from scipy import ndimage
+
+    if not volume.grid.same_frame_as(grid):
+        raise GeometryError(
+            f"Cannot resample from frame of reference {volume.grid.frame_of_reference} to "
+            f"{grid.frame_of_reference}; register the images first."
+        )
+    if volume.quantity == "label" and interpolation != "nearest":
+        raise InputError("Labels can be resampled with interpolation='nearest' only.")
+    matrix = _index_map(volume.grid, grid)
+    padded = np.pad(volume.array, 1, mode="edge")  # so that an edge voxel is met exactly
+    dtype = volume.array.dtype if interpolation == "nearest" else np.float32
+    values = ndimage.affine_transform(
+        padded.astype(dtype, copy=False),
+        matrix[:3, :3],
+        offset=matrix[:3, 3] + 1,
+        output_shape=grid.shape,
+        order=1 if interpolation == "linear" else 0,
+        mode="nearest",
+    )
+    values[~covered_by(volume.grid, grid)] = outside
+    step = f"resampled {interpolation} from {volume.grid.describe()} to {grid.describe()}"
+    frame = grid.frame_of_reference or volume.grid.frame_of_reference
+    return Volume(
+        array=values,
+        grid=replace(grid, frame_of_reference=frame),
+        quantity=volume.quantity,
+        history=(*volume.history, step),
+    )
