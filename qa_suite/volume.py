@@ -96,7 +96,8 @@ class Grid:
     def centre_mm(self) -> Triple:
         """LPS position of the middle of the grid, in mm."""
         middle = (np.asarray(self.shape) - 1) / 2
-        return tuple(self.to_world(middle))  # type: ignore[return-value]
+        x, y, z = self.to_world(middle)
+        return (float(x), float(y), float(z))
 
     def to_world(self, index: Any) -> NDArray[np.float64]:
         """Map voxel indices, shape (..., 3), to LPS positions in mm, same shape."""

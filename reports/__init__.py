@@ -1,0 +1,1 @@
+"""The result, for people: reports and the dashboard. They read records and compute nothing."""

@@ -1,0 +1,1 @@
+"""The examined: translators of medical images, one self-contained family a file."""

@@ -1,0 +1,1 @@
+"""The edge of the suite: files in, files out. Nothing else touches the image libraries."""

@@ -1,0 +1,1 @@
+"""Virtual hospitals: patients whose anatomy, physics and truth are known."""

@@ -1,0 +1,115 @@
+"""NIfTI and MetaImage files: read into a :class:`Volume` and write it back.
+
+SimpleITK is in LPS already and keeps oblique direction cosines; its arrays come as
+``[k, j, i]`` and are turned to ``[i, j, k]`` here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from qa_suite.errors import InputError
+from qa_suite.volume import Grid, Quantity, Volume
+
+IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
+
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether the file's name ends as one of the single-file image formats."""
+    return path.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def read_image(path: Path, quantity: Quantity) -> Volume:
+    """Read a single-file image.
+
+    Parameters
+    ----------
+    path
+        ``.nii``, ``.nii.gz``, ``.mha``, ``.mhd`` or ``.nrrd``.
+    quantity
+        What its values are; the file does not say, so the caller must.
+
+    Returns
+    -------
+    Volume
+        ``float32``, or ``int32`` for labels. NaN and inf are kept: preflight judges them.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or not one 3-D image with one value a voxel.
+    GeometryError
+        If its header holds an impossible geometry.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no image at {path}.")
+    if not is_image_file(path):
+        raise InputError(f"{path} is no image file; known endings: {', '.join(IMAGE_SUFFIXES)}.")
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError(f"{path} cannot be read as an image: {reason[:200]}") from None
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[:, :, :, 0]
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        size = "×".join(str(n) for n in image.GetSize())
+        raise InputError(f"{path} holds {size} voxels; one 3-D image with one value is needed.")
+    array = sitk.GetArrayFromImage(image)
+    dtype = np.int32 if quantity == "label" else np.float32
+    if quantity == "label" and array.dtype.kind == "f":
+        if not np.array_equal(array, np.round(array)):
+            raise InputError(f"{path} should hold labels and has values that are no integers.")
+    return Volume(
+        array=np.ascontiguousarray(array.transpose(2, 1, 0).astype(dtype)),
+        grid=_grid_of(image),
+        quantity=quantity,
+    )
+
+
+def write_image(volume: Volume, path: Path) -> None:
+    """Write a volume as a single file (all at once or not at all); the ending says the format.
+
+    ``float32`` for quantities, ``uint8`` or ``int16`` for labels. The same volume gives the
+    same bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = next((s for s in (".nii.gz", *IMAGE_SUFFIXES) if path.name.endswith(s)), None)
+    if suffix is None:
+        raise InputError(f"{path} is no image file; known endings: {', '.join(IMAGE_SUFFIXES)}.")
+    array = volume.array
+    if volume.quantity == "label" or array.dtype == np.bool_:
+        small = array.size == 0 or (array.min() >= 0 and array.max() <= 255)
+        array = array.astype(np.uint8 if small else np.int16)
+    else:
+        array = array.astype(np.float32)
+    temporary = path.with_name(f".{path.name.removesuffix(suffix)}.tmp{suffix}")
+    sitk.WriteImage(
+        to_sitk(array, volume.grid), str(temporary), useCompression=True, compressionLevel=3
+    )
+    temporary.replace(path)
+
+
+def to_sitk(array: np.ndarray, grid: Grid) -> sitk.Image:
+    """Return a SimpleITK image of an ``[i, j, k]`` array on a grid."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
+    image.SetSpacing(grid.spacing_mm)
+    image.SetOrigin(grid.origin_mm)
+    image.SetDirection(grid.direction)
+    return image
+
+
+def _grid_of(image: sitk.Image) -> Grid:
+    return Grid(
+        shape=image.GetSize(),
+        spacing_mm=image.GetSpacing(),
+        origin_mm=image.GetOrigin(),
+        direction=image.GetDirection(),
+    )
