@@ -138,6 +138,7 @@ class ModelFacts(BaseModel):
     training_data_digest: str | None = None
     training_patients: tuple[str, ...] = Field(default=(), description="keyed hashes")
     training_voxel_hashes: tuple[str, ...] = ()
+    training_fingerprints: tuple[str, ...] = ()
     mlflow_run_id: str | None = None
 
 
