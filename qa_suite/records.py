@@ -223,13 +223,33 @@ class Criterion(BaseModel):
         description="'within' means between -bound and +bound"
     )
     per_patient_bound: float | None = Field(
-        default=None, description="for fraction_within: the bound each patient must meet"
+        default=None,
+        description="for fraction_within: the bound that each patient must meet in 'direction'; "
+        "'bound' is then the least share of patients (0 to 1) that must meet it",
     )
     unit: str
     scope: Scope = "pooled"
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     min_patients: int = Field(ge=1)
     source: str = Field(min_length=1, description="paper, report or local decision")
+
+    @model_validator(mode="after")
+    def _one_sense(self) -> Criterion:
+        if (self.statistic == "fraction_within") != (self.per_patient_bound is not None):
+            raise ValueError("fraction_within and per_patient_bound belong together")
+        if self.statistic == "fraction_within" and not 0 <= self.bound <= 1:
+            raise ValueError("the bound of fraction_within is a share between 0 and 1")
+        limit = self.bound if self.per_patient_bound is None else self.per_patient_bound
+        if self.direction == "within" and limit < 0:
+            raise ValueError("a bound 'within' is the largest magnitude and not negative")
+        extremes = {"at_most": "max", "at_least": "min"}
+        if self.statistic in ("max", "min") and extremes.get(self.direction) != self.statistic:
+            raise ValueError("the extreme to bound is max at_most or min at_least")
+        if self.scope == "worst_patient" and self.statistic in ("median", "fraction_within"):
+            raise ValueError("the worst patient has no median and no share")
+        if self.scope == "new_site" and self.statistic != "mean":
+            raise ValueError("a new site can be predicted for the mean only")
+        return self
 
 
 class Profile(BaseModel):
@@ -247,6 +267,13 @@ class Profile(BaseModel):
         default_factory=dict,
         description="preflight value to largest allowed magnitude; excludes cases from judging",
     )
+    max_refused_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of a scope's patients that preflight may refuse before the scope is "
+        "undecided",
+    )
     criteria: tuple[Criterion, ...] = Field(min_length=1)
 
 
@@ -263,6 +290,14 @@ class Finding(BaseModel):
     high: float | None
     patients: int
     missing: int = Field(description="patients of the scope without a usable value")
+    missing_cases: dict[str, str] = Field(
+        default_factory=dict, description="case of the scope without a usable value to reason"
+    )
+    sites: tuple[str, ...] = Field(
+        default=(),
+        description="sites that the finding is about; for the worst patient, where the bound "
+        "is missed",
+    )
     method: str = Field(description="how the interval was made")
     sentence: str
 
