@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from qa_suite import volumes
 from qa_suite.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.errors import InputError, LeakageError, QAError
-from qa_suite.io.cases import LoadedCase, load_case
+from qa_suite.io.cases import LoadedCase, Translate, load_case
 from qa_suite.io.identity import SAME_SCAN_BITS, fingerprint_distance
 from qa_suite.journal import Entry, Journal, Plan
 from qa_suite.measures.base import Pair
@@ -52,7 +52,6 @@ from qa_suite.volume import Prediction, require_same_grid
 
 log = logging.getLogger(__name__)
 
-Translate = Callable[[LoadedCase], Prediction]
 Progress = Callable[[int, int, str], None]
 
 
@@ -77,7 +76,7 @@ class Examination:
     folder: Path
     model: ModelFacts
     translate: Translate
-    settings: EvaluationSettings = EvaluationSettings()
+    settings: EvaluationSettings
 
     @property
     def identifier(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qa_suite.cohort import Case, Cohort
 from qa_suite.errors import InputError
 from qa_suite.io.images import read_image
-from qa_suite.volume import Quantity, Volume, require_same_grid
+from qa_suite.volume import Prediction, Quantity, Volume, require_same_grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,10 @@ class LoadedCase:
     mask: NDArray[np.bool_] | None = None
     structures: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     truth: Mapping[str, Volume] = field(default_factory=dict)
+
+
+Translate = Callable[[LoadedCase], Prediction]
+"""What the examiner asks of anything it examines. A registered model sees the source alone."""
 
 
 def load_case(cohort: Cohort, case: Case, folder: Path, *, truth: bool = False) -> LoadedCase:

@@ -1,0 +1,42 @@
+# Everything starts from a fresh clone with Python 3.11 or newer: the first verb sets up .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+READY   = $(VENV)/.ready
+
+.PHONY: help setup demo test lint dashboard bench clean
+
+help:            ## Show the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## Make the virtual environment with the pinned packages
+
+# torch first and alone: the index decides whether it is a CPU or a CUDA build.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)   ## Run the whole path on virtual hospitals (about 5 minutes)
+	$(BIN)/qa-suite demo
+
+test: lint       ## Check style, types and import contracts, then run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)   ## Check style, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+dashboard: $(READY)  ## Open the dashboard over the MLflow store
+	$(BIN)/qa-suite dashboard
+
+bench: $(READY)  ## Make the long tables of docs/
+	$(BIN)/python benchmarks/alignment.py
+
+clean:           ## Remove the environment and what the demo made
+	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,83 @@
+"""The command ``qa-suite``: the composition root, and the only place that may import everything.
+
+Exit status: 0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, 4 internal error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from qa_suite.errors import QAError
+
+app = typer.Typer(
+    name="qa-suite",
+    help="Examine medical image translators: may this AI-made CT be used on patients?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    epilog="Exit status: 0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, "
+    "4 internal error.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        from qa_suite import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _assemble() -> None:
+    from qa_suite.cli import data, demo, exam, listing, models
+
+    for module in (demo, data, models, exam, listing):
+        module.add_to(app)
+
+
+_assemble()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and leave the process with its exit status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status.
+
+    Set ``QA_SUITE_DEBUG=1`` to see the traceback of an internal error.
+    """
+    from typer.exceptions import TyperException
+
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=arguments, prog_name="qa-suite", standalone_mode=False)
+    except QAError as error:
+        print(f"qa-suite: {error}", file=sys.stderr)
+        return 2
+    except TyperException as error:
+        show = getattr(error, "show", None)
+        show() if show else print(f"qa-suite: {error}", file=sys.stderr)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        print("qa-suite: stopped; run the same command again to carry on.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get("QA_SUITE_DEBUG"):
+            traceback.print_exc()
+        print(
+            f"qa-suite: internal error, {type(error).__name__}: {' '.join(str(error).split())} "
+            f"(set QA_SUITE_DEBUG=1 for the traceback, and please report it)",
+            file=sys.stderr,
+        )
+        return 4
+    return int(result or 0)

@@ -1,0 +1,131 @@
+"""What the verbs share: progress bars, tables, JSON, and the exit status of a verdict."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+EXIT_STATUS = {"pass": 0, "fail": 1, "inconclusive": 3}
+"""0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, 4 internal error."""
+
+SYMBOL = {"pass": "✔", "fail": "✘", "inconclusive": "?"}
+
+Step = Callable[[int, int, str], None]
+
+
+def say(text: str = "") -> None:
+    """Print one line for the reader, on standard error, so that results stay alone."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """Print a result on standard output."""
+    print(text, flush=True)
+
+
+def show_json(data: Any) -> None:
+    """Print a result as JSON on standard output."""
+    show(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Step]:
+    """Show a bar while the block runs; the block calls what it is given with (done, all, what).
+
+    Where standard error is no terminal, a line is written every tenth of the way instead.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(title)
+        return
+    columns = (
+        TextColumn("{task.description:<34}"), BarColumn(bar_width=32), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("[dim]{task.fields[what]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=None, what="")
+
+        def step(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, what=what[:48])
+
+        yield step
+
+
+def _lines(title: str) -> Step:
+    shown = -1
+
+    def step(done: int, total: int, what: str) -> None:
+        nonlocal shown
+        tenth = 10 * done // max(total, 1)
+        if tenth > shown:
+            shown = tenth
+            say(f"{title}: {done}/{total} {what}")
+
+    return step
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table on standard output; numbers keep their place, long text is folded."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table)
+
+
+def show_measurements(rows: Sequence[Any]) -> None:
+    """Print measurements as a table; what has no value shows its reason instead."""
+    show_table(
+        f"{len(rows)} measurements",
+        ("family", "metric", "region", "variant", "value", "unit"),
+        [
+            (
+                r.family, r.metric, r.region, r.variant,
+                f"{r.value:.4g}" if r.value is not None else f"{r.status}: {r.why}",
+                r.unit,
+            )
+            for r in rows
+        ],
+    )  # fmt: skip
+
+
+def show_verdict(verdict: Any) -> None:
+    """Print a verdict: its outcome, then one line a finding."""
+    show(f"{SYMBOL[verdict.outcome]} {verdict.outcome.upper()}: {verdict.sentence}")
+    for finding in verdict.findings:
+        show(f"  {SYMBOL[finding.outcome]} {finding.sentence}")
+    for notice in verdict.notices:
+        show(f"  ! {notice}")
+
+
+def inline(facts: Mapping[str, Any]) -> str:
+    """Write facts on one line: ``loss 0.123 lr 0.001``."""
+    shown = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in facts.items()}
+    return " ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def key_values(text: str, what: str) -> Mapping[str, float]:
+    """Read ``a=0.5,b=0.5`` as numbers by name."""
+    from qa_suite.errors import InputError
+
+    result: dict[str, float] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, value = part.partition("=")
+        try:
+            result[name.strip()] = float(value)
+        except ValueError:
+            raise InputError(
+                f"{what} {part!r} is not of the form name=number, such as 'train=0.6,test=0.4'."
+            ) from None
+    return result

@@ -1,0 +1,153 @@
+"""The verbs that make cohorts: ``phantom`` and ``import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_suite.cli import console
+
+if TYPE_CHECKING:
+    from qa_suite.cohort import Cohort
+
+DEFAULT_SPLIT = "train=0.5,validation=0.15,calibration=0,test=0.35"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs of this file to the command."""
+    app.command("phantom")(phantom)
+    app.command("import")(import_)
+
+
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder of the new cohort.")],
+    patients: Annotated[int, typer.Option(help="Patients of each hospital.")] = 8,
+    hospitals: Annotated[str, typer.Option(help="Which virtual hospitals.")] = "A,B,C",
+    spacing_mm: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "4,4,6",
+    seed: Annotated[int, typer.Option(help="The same seed makes the same patients.")] = 1,
+    split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
+    train_sites: Annotated[
+        str, typer.Option(help="Sites that may be trained on; the others are test only.")
+    ] = "",
+) -> None:
+    """Make a cohort of virtual patients: pelvic MR and CT with known truth.
+
+    Example: `qa-suite phantom cohorts/virtual --patients 10 --train-sites hospital-A,hospital-B`
+    """
+    from qa_suite.phantom import make_phantom_cohort
+
+    with console.progress_bar("Virtual patients") as progress:
+        cohort = make_phantom_cohort(
+            out,
+            hospitals=names(hospitals),
+            patients_per_hospital=patients,
+            spacing_mm=_spacing(spacing_mm),
+            seed=seed,
+            progress=progress,
+        )
+    _deal_and_save(cohort, out, split, seed, train_sites)
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(help="Folder of scans, or a table of pairs (CSV).")],
+    out: Annotated[Path, typer.Argument(help="Folder of the new cohort.")],
+    layout: Annotated[
+        str, typer.Option(help="auto, dicom, synthrad2023, synthrad2025, table or sts.")
+    ] = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the cohort.")] = None,
+    anatomy: Annotated[str | None, typer.Option(help="pelvis, brain, extremity ...")] = None,
+    source_modality: Annotated[str, typer.Option(help="MR or CBCT ...")] = "MR",
+    reference_modality: Annotated[str, typer.Option(help="CT or PT.")] = "CT",
+    site_by: Annotated[
+        str | None, typer.Option(help="manufacturer, model, station, or a column of the table.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="Key of the patient hashes; made at first use.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
+    train_sites: Annotated[
+        str, typer.Option(help="Sites that may be trained on; the others are test only.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of the dealing into patient sets.")] = 1,
+) -> None:
+    """Make a cohort from scans: DICOM, NIfTI, MHA, SynthRAD; identifiers stay behind.
+
+    Example: `qa-suite import data/sts/nifti cohorts/sts --anatomy extremity --site-by manufacturer`
+    """
+    from qa_suite.io.importing import import_cohort
+
+    with console.progress_bar("Reading scans") as progress:
+        cohort = import_cohort(
+            source,
+            out,
+            layout=layout,
+            name=name,
+            anatomy=anatomy,
+            source_modality=source_modality,
+            reference_modality=reference_modality,
+            site_by=site_by,
+            key_file=key_file,
+            progress=progress,
+        )
+    for case in cohort.cases:
+        if case.import_problem is not None:
+            console.say(f"  not imported: {case.case}: {case.import_problem}")
+    _deal_and_save(cohort, out, split, seed, train_sites)
+
+
+def names(text: str) -> list[str]:
+    """Read ``a, b`` as a list of names."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _spacing(text: str) -> tuple[float, float, float]:
+    from qa_suite.errors import InputError
+
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--spacing-mm needs three numbers such as 4,4,6, got {text!r}.") from None
+    return x, y, z
+
+
+def _deal_and_save(cohort: Cohort, out: Path, split: str, seed: int, train_sites: str) -> None:
+    from qa_suite.cohort import assign_splits, check_splits, save_cohort
+
+    dealt = assign_splits(
+        cohort,
+        fractions=read_split(split),
+        seed=seed,
+        train_sites=names(train_sites) or None,
+    )
+    check_splits(dealt)
+    path = save_cohort(dealt, out)
+    summarise(dealt)
+    console.show(f"Cohort: {path}")
+
+
+def read_split(text: str) -> dict:
+    """Read the shares of the four patient sets."""
+    from qa_suite.cohort import SPLITS
+    from qa_suite.errors import InputError
+
+    shares = console.key_values(text, "--split")
+    unknown = sorted(set(shares) - set(SPLITS))
+    if unknown:
+        raise InputError(f"--split knows {', '.join(SPLITS)}, not {', '.join(unknown)}.")
+    return dict(shares)
+
+
+def summarise(cohort: Cohort) -> None:
+    """Print how many cases each site has in each patient set."""
+    from qa_suite.cohort import SPLITS
+
+    rows = []
+    for site in cohort.sites:
+        mine = [case for case in cohort.cases if case.site == site]
+        counts = [sum(case.split == split for case in mine) for split in SPLITS]
+        broken = sum(case.import_problem is not None for case in mine)
+        rows.append((site, *counts, broken, len(mine)))
+    title = f"{cohort.name}: {len(cohort.cases)} cases, {cohort.direction}, {cohort.anatomy}"
+    console.show_table(title, ("site", *SPLITS, "not imported", "all"), rows)

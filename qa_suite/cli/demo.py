@@ -1,0 +1,113 @@
+"""The verb ``demo``: the whole path on virtual hospitals, in a few minutes."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_suite.cli import console
+
+if TYPE_CHECKING:
+    from qa_suite.cohort import Cohort
+
+HOME_SITES = ("hospital-A", "hospital-B")
+PATIENTS = {"A": 20, "B": 20, "C": 8}
+SPACING_MM = (4.0, 4.0, 6.0)
+SPLIT = "train=0.5,validation=0.1,calibration=0,test=0.4"
+PROFILE = "demo-pelvis"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this file to the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of everything that is made.")] = Path(
+        "demo-output"
+    ),
+    seed: Annotated[int, typer.Option(help="Of the virtual patients and the training.")] = 1,
+    iterations: Annotated[
+        int | None, typer.Option(help="Overrule the training budget (a quick look).")
+    ] = None,
+) -> int:
+    """Run the whole path on three virtual hospitals; the third was never seen in training.
+
+    Makes the cohort, trains and registers two translators, evaluates them and the oracle on
+    held-out patients, judges, and writes the report. Exits with 0 whenever it completed.
+
+    Example: `qa-suite demo --out demo-output`
+    """
+    from qa_suite import store
+    from qa_suite.cli.flows import judge_and_report, run_evaluation
+    from qa_suite.criteria import load_profile
+    from qa_suite.tracking import log_evaluation
+    from reports.comparison import comparison_lines
+
+    cohort_folder = out / "cohort"
+    _make_cohort(cohort_folder, seed)
+    baseline_uri = _train("intensity", "demo-intensity", cohort_folder, out, None)
+    model_uri = _train("regression-demo", "demo-regression", cohort_folder, out, iterations)
+    floor, _ = run_evaluation(cohort_folder, "oracle:truth", out=out / "evaluations" / "oracle")
+    baseline, _ = run_evaluation(cohort_folder, baseline_uri, out=_folder(out, baseline_uri))
+    folder, _ = run_evaluation(cohort_folder, model_uri, out=_folder(out, model_uri))
+    verdict, page = judge_and_report(folder, load_profile(PROFILE), floor=floor, baseline=baseline)
+    for done in (floor, baseline, folder):
+        log_evaluation(done)
+    console.show("")
+    console.show_verdict(verdict)
+    console.show("")
+    for line in comparison_lines(folder, floor=floor, baseline=baseline):
+        console.show(line)
+    console.show("")
+    console.show(f"Report:    {page.absolute()}")
+    console.show(f"Model:     {model_uri}")
+    console.show(f"MLflow UI: mlflow ui --backend-store-uri {shlex.quote(store.tracking_uri())}")
+    console.show("Dashboard: qa-suite dashboard")
+    return 0
+
+
+def _make_cohort(folder: Path, seed: int) -> Cohort:
+    from qa_suite.cli.data import read_split, summarise
+    from qa_suite.cohort import assign_splits, save_cohort
+    from qa_suite.phantom import make_phantom_cohort
+
+    with console.progress_bar("Virtual patients") as progress:
+        cohort = make_phantom_cohort(
+            folder,
+            hospitals=tuple(PATIENTS),
+            patients_per_hospital=PATIENTS,
+            spacing_mm=SPACING_MM,
+            seed=seed,
+            progress=progress,
+        )
+    dealt = assign_splits(cohort, fractions=read_split(SPLIT), seed=seed, train_sites=HOME_SITES)
+    save_cohort(dealt, folder)
+    summarise(dealt)
+    return dealt
+
+
+def _train(spec: str, name: str, cohort: Path, out: Path, iterations: int | None) -> str:
+    from translators.train import train
+
+    from qa_suite.cohort import load_cohort
+    from translators.spec import load_spec
+
+    with console.progress_bar(f"Training {name}") as bar:
+        model = train(
+            load_spec(spec),
+            load_cohort(cohort),
+            cohort,
+            workdir=out / "work" / name,
+            iterations=iterations,
+            register_as=name,
+            progress=lambda done, total, facts: bar(done, total, console.inline(facts)),
+        )
+    return str(model.uri)
+
+
+def _folder(out: Path, uri: str) -> Path:
+    return out / "evaluations" / uri.removeprefix("models:/").replace("/", "-")

@@ -1,0 +1,157 @@
+"""What several verbs do alike: run an evaluation, judge it and write its page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qa_suite.cli import console
+from qa_suite.errors import InputError
+
+if TYPE_CHECKING:
+    from qa_suite.io.cases import Translate
+    from qa_suite.records import Evaluation, Measurement, ModelFacts, Profile, Verdict
+
+REPORT_FILE = "report.html"
+
+
+def run_evaluation(
+    cohort_path: Path,
+    model: str | None,
+    *,
+    images: Path | None = None,
+    name: str = "external",
+    out: Path | None = None,
+    workers: int = 2,
+    split: str = "test",
+    keep_volumes: str = "worst",
+    max_misalignment_mm: float = 10.0,
+    allow_leakage: bool = False,
+) -> tuple[Path, Evaluation]:
+    """Evaluate a model, an oracle or a folder of images; return the folder and the record."""
+    from pydantic import ValidationError
+
+    from qa_suite.cohort import describe_validation, load_cohort, manifest_path
+    from qa_suite.errors import Problems
+    from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+    from qa_suite.preflight import PreflightSettings
+
+    if (model is None) == (images is None):
+        raise InputError("Name a model or give --images, one of the two.")
+    try:
+        settings = EvaluationSettings(
+            split=split,
+            keep_volumes=keep_volumes,
+            allow_leakage=allow_leakage,
+            preflight=PreflightSettings(max_misalignment_mm=max_misalignment_mm),
+        )
+    except ValidationError as error:
+        raise Problems("The settings", describe_validation(error)) from None
+    cohort = load_cohort(cohort_path)
+    facts, translate = examined(model, images, name)
+    if facts.direction is not None and facts.direction != cohort.direction:
+        raise InputError(
+            f"{facts.uri} translates {facts.direction} and the cohort {cohort.name} is "
+            f"{cohort.direction}."
+        )
+    folder = out or Path("evaluations") / _plain(f"{cohort.name}-{facts.name}-{facts.version or 0}")
+    with console.progress_bar(f"Examining {facts.name}") as progress:
+        record = evaluate(
+            Examination(
+                cohort=cohort,
+                folder=manifest_path(cohort_path).parent,
+                model=facts,
+                translate=translate,
+                settings=settings,
+            ),
+            folder,
+            workers=workers,
+            progress=progress,
+        )
+    return folder, record
+
+
+def examined(model: str | None, images: Path | None, name: str) -> tuple[ModelFacts, Translate]:
+    """Find what is examined: a registered model, an oracle, or finished images."""
+    from qa_suite.examined import finished_images, oracle
+
+    if images is not None:
+        return finished_images(images, name)
+    assert model is not None
+    if model.startswith("oracle:"):
+        return oracle(model)
+    from qa_suite.tracking import load_translator
+
+    return load_translator(model)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
+
+
+def judge_and_report(
+    folder: Path,
+    profile: Profile,
+    *,
+    floor: Path | None = None,
+    baseline: Path | None = None,
+) -> tuple[Verdict, Path]:
+    """Judge an evaluation, keep the verdict beside it and write the report."""
+    from reports.html import write_report
+
+    from qa_suite.judge import judge, save_verdict
+
+    verdict = judge(folder, profile)
+    save_verdict(verdict, folder)
+    page = write_report(folder, verdict, folder / REPORT_FILE, floor=floor, baseline=baseline)
+    return verdict, page
+
+
+def measure_files(
+    reference_path: Path,
+    synthetic_path: Path,
+    mask_path: Path | None,
+    source_path: Path | None,
+    *,
+    families: Sequence[str] | None,
+) -> list[Measurement]:
+    """Measure one pair of CT files in HU."""
+    import numpy as np
+
+    from qa_suite.io.images import read_image
+    from qa_suite.measures.base import Pair
+    from qa_suite.measures.run import measure_pair
+    from qa_suite.measures.settings import MeasureSettings
+    from qa_suite.segment.threshold import body
+    from qa_suite.volume import require_same_grid
+
+    reference = read_image(reference_path, "HU")
+    synthetic = read_image(synthetic_path, "HU")
+    volumes = {str(reference_path): reference, str(synthetic_path): synthetic}
+    if mask_path is not None:
+        volumes[str(mask_path)] = read_image(mask_path, "label")
+    source = None
+    if source_path is not None:
+        source = volumes[str(source_path)] = read_image(source_path, "arbitrary")
+    require_same_grid(volumes)
+    if not np.isfinite(reference.array).all():
+        count = int((~np.isfinite(reference.array)).sum())
+        raise InputError(
+            f"{reference_path} holds {count} voxels that are no number; mend it first."
+        )
+    if mask_path is not None:
+        mask = volumes[str(mask_path)].array > 0
+        if not mask.any():
+            raise InputError(f"{mask_path} is a mask of zeros; nothing can be measured in it.")
+    else:
+        mask = body(reference)
+        if not mask.any():
+            raise InputError(f"{reference_path} shows no body to measure in; give a --mask.")
+        console.say("No --mask: measured in the reference's body (HU threshold).")
+    pair = Pair(reference=reference, synthetic=synthetic, mask=mask, source=source)
+    return measure_pair(
+        pair, families=families, settings=MeasureSettings(), case=synthetic_path.name,
+        patient="unknown", site="unknown",
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""The verb ``list``: what is registered, with every fact of each entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from qa_suite.cli import console
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this file to the command."""
+    app.command("list")(list_)
+
+
+def list_(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="metrics, families, segmenters, engines, translators, models, criteria"
+            " or hospitals."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print every fact as JSON.")] = False,
+) -> int:
+    """List what is registered.
+
+    Example: `qa-suite list metrics --json`
+    """
+    from qa_suite.errors import UnknownName
+    from qa_suite.registry import unknown_name
+
+    if kind not in KINDS:
+        raise UnknownName(unknown_name("kind of entry", kind, list(KINDS)))
+    rows = KINDS[kind]()
+    if as_json:
+        console.show_json(rows)
+        return 0
+    shown = _COLUMNS[kind]
+    console.show_table(
+        f"{len(rows)} {kind}", shown, [[_cell(row.get(c)) for c in shown] for row in rows]
+    )
+    return 0
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def _facts(registry: Any) -> list[dict[str, Any]]:
+    return [{"name": entry.name, **entry.facts.model_dump(mode="json")} for entry in registry]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from qa_suite.measures.base import METRICS
+
+    return _facts(METRICS)
+
+
+def _families() -> list[dict[str, Any]]:
+    import qa_suite.measures.run  # noqa: F401  registers them
+    from qa_suite.measures.base import FAMILIES
+
+    return _facts(FAMILIES)
+
+
+def _segmenters() -> list[dict[str, Any]]:
+    from qa_suite.segment.threshold import SEGMENTERS
+
+    return _facts(SEGMENTERS)
+
+
+def _engines() -> list[dict[str, Any]]:
+    return []  # dose engines are not part of this release
+
+
+def _translators() -> list[dict[str, Any]]:
+    from translators.spec import shipped_specs
+
+    return [spec.model_dump(mode="json") for spec in shipped_specs()]
+
+
+def _models() -> list[dict[str, Any]]:
+    from qa_suite.tracking import registered_models
+
+    return registered_models()
+
+
+def _criteria() -> list[dict[str, Any]]:
+    from qa_suite.criteria import list_profiles
+
+    return [profile.model_dump(mode="json") for profile in list_profiles()]
+
+
+def _hospitals() -> list[dict[str, Any]]:
+    from qa_suite.phantom import HOSPITALS
+
+    return [dict(entry.model_dump(mode="json")) for entry in HOSPITALS.values()]
+
+
+KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "metrics": _metrics,
+    "families": _families,
+    "segmenters": _segmenters,
+    "engines": _engines,
+    "translators": _translators,
+    "models": _models,
+    "criteria": _criteria,
+    "hospitals": _hospitals,
+}
+
+_COLUMNS = {
+    "metrics": ("name", "family", "unit", "direction", "range", "title"),
+    "families": ("name", "title", "needs"),
+    "segmenters": ("name", "title"),
+    "engines": ("name",),
+    "translators": ("name", "family", "direction", "anatomy"),
+    "models": ("uri", "direction", "anatomy", "training_sites", "aliases"),
+    "criteria": ("name", "version", "direction", "anatomy", "intended_use"),
+    "hospitals": ("name", "site", "field_strength_t", "sequence"),
+}

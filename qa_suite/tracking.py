@@ -1,0 +1,269 @@
+"""MLflow for the examiner: load the examined, log evaluations, list models.
+
+A registered model is met only through its pyfunc interface and the files beside it:
+``training.json`` (who it was trained on) and the weights, whose hash must be the one that
+was registered.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qa_suite import store
+from qa_suite.errors import InputError
+from qa_suite.io.cases import LoadedCase, Translate
+from qa_suite.records import (
+    Evaluation,
+    ModelFacts,
+    Verdict,
+    read_evaluation,
+    read_measurements,
+    read_model,
+    sha256_of,
+)
+from qa_suite.volume import Prediction, Volume
+
+EXPERIMENT = "evaluations"
+RECORD_PATH = "record"
+TRAINING_FILE = "training.json"
+_BATCH = 500  # metrics in one call; one by one is a hundred times slower
+
+
+def load_translator(uri: str) -> tuple[ModelFacts, Translate]:
+    """Load a registered translator for examination.
+
+    Parameters
+    ----------
+    uri
+        ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``runs:/RUN/model``.
+
+    Returns
+    -------
+    tuple
+        Its facts, and the function from a loaded case to a prediction. Of the case the
+        function hands the model the source image alone.
+
+    Raises
+    ------
+    InputError
+        If the model is unknown, was not registered by this suite, or its weights are not
+        those that were registered.
+    """
+    mlflow = store.connect()
+    from mlflow.exceptions import MlflowException
+
+    if not uri.startswith(("models:/", "runs:/")):
+        raise InputError(
+            f"{uri!r} names no model; use models:/NAME/VERSION, models:/NAME@ALIAS, "
+            f"oracle:truth or oracle:twin."
+        )
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        model = mlflow.pyfunc.load_model(str(folder))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"The model {uri} cannot be loaded from {store.tracking_uri()} ({reason}); "
+            f"'qa-suite list models' shows what is registered."
+        ) from None
+    facts = _facts(mlflow, uri, folder)
+
+    def translate(loaded: LoadedCase) -> Prediction:
+        return _predict(model, loaded.source)
+
+    return facts, translate
+
+
+def _predict(model: Any, source: Volume) -> Prediction:
+    answer = model.predict(
+        {
+            "source": np.ascontiguousarray(source.array, dtype=np.float32),
+            "spacing_mm": np.asarray(source.grid.spacing_mm, dtype=np.float64),
+            "direction": np.asarray(source.grid.direction, dtype=np.float64),
+        }
+    )
+
+    def volume(name: str) -> Volume | None:
+        if answer.get(name) is None:
+            return None
+        array = np.asarray(answer[name], dtype=np.float32)
+        if array.shape != source.grid.shape:
+            raise InputError(
+                f"the model answered with shape {array.shape} to a source of {source.grid.shape}"
+            )
+        return Volume(array=array, grid=source.grid, quantity="HU")
+
+    mean = volume("mean")
+    if mean is None:
+        raise InputError("the model's answer has no 'mean'")
+    return Prediction(mean=mean, std=volume("std"))
+
+
+def _facts(mlflow: Any, uri: str, folder: Path) -> ModelFacts:
+    found = sorted(folder.rglob(TRAINING_FILE))
+    if not found:
+        raise InputError(
+            f"{uri} carries no {TRAINING_FILE}, so nobody can tell on whom it was trained; "
+            f"register it with 'qa-suite train', or examine its images with --images."
+        )
+    training = json.loads(found[0].read_text())
+    weights = training["weights_sha256"]
+    for path in folder.rglob("*.safetensors"):
+        if sha256_of(path) != weights:
+            raise InputError(
+                f"The weights of {uri} are not those that were registered ({path.name} differs "
+                f"from {weights[:12]}…); do not use this model."
+            )
+    version = _version(mlflow, uri)
+    return ModelFacts(
+        uri=uri if version is None else f"models:/{version.name}/{version.version}",
+        name=version.name if version is not None else training["spec"]["name"],
+        version=None if version is None else str(version.version),
+        family=training["spec"]["family"],
+        weights_sha256=weights,
+        direction=training["spec"]["direction"],
+        training_sites=tuple(training["sites"]),
+        training_data_digest=training["data_digest"],
+        training_patients=tuple(training["patients"]),
+        training_voxel_hashes=tuple(training["voxel_hashes"]),
+        training_fingerprints=tuple(training["fingerprints"]),
+        mlflow_run_id=None if version is None else version.run_id,
+    )
+
+
+def _version(mlflow: Any, uri: str) -> Any:
+    """Return the registered version behind a ``models:/`` URI, or None."""
+    if not uri.startswith("models:/"):
+        return None
+    client = mlflow.MlflowClient()
+    name, at, alias = uri.removeprefix("models:/").partition("@")
+    if at:
+        return client.get_model_version_by_alias(name, alias)
+    name, _, number = name.partition("/")
+    if number == "latest":
+        versions = client.search_model_versions(f"name = '{name}'")
+        return max(versions, key=lambda v: int(v.version))
+    return client.get_model_version(name, number) if number else None
+
+
+def registered_models() -> list[dict[str, Any]]:
+    """List every registered model version with its tags, newest first."""
+    mlflow = store.connect()
+    rows = []
+    for version in mlflow.MlflowClient().search_model_versions():
+        rows.append(
+            {
+                "uri": f"models:/{version.name}/{version.version}",
+                "run_id": version.run_id,
+                "aliases": list(getattr(version, "aliases", []) or []),
+                **dict(version.tags),
+            }
+        )
+    return rows
+
+
+# ---------------------------------------------------------------------------------------
+# Evaluations
+
+
+def log_evaluation(folder: Path) -> str:
+    """Log an evaluation, its verdicts and its report as a run; return the run's identifier.
+
+    The run is linked to the logged model and to the cohort as a dataset. Logging the same
+    evaluation again updates its run.
+    """
+    mlflow = store.connect()
+    evaluation = read_evaluation(folder)
+    verdicts = [read_model(path, Verdict) for path in sorted(folder.glob("verdicts/*.json"))]
+    experiment_id = store.experiment(EXPERIMENT)
+    known = mlflow.search_runs(
+        experiment_ids=[experiment_id],
+        filter_string=f"tags.`qa.evaluation` = '{evaluation.evaluation}'",
+        output_format="list",
+    )
+    run_id = known[0].info.run_id if known else None
+    name = f"{evaluation.model.name} on {evaluation.cohort.name}"
+    with mlflow.start_run(run_id=run_id, experiment_id=experiment_id, run_name=name) as run:
+        mlflow.set_tags(_tags(evaluation, verdicts))
+        if run_id is None:
+            mlflow.log_params(_parameters(evaluation))
+            _link(mlflow, run, evaluation)
+            _log_means(mlflow, run.info.run_id, folder)
+        for path in sorted(folder.iterdir()):
+            if path.name == "journal":
+                continue
+            if path.is_dir():
+                mlflow.log_artifacts(str(path), f"{RECORD_PATH}/{path.name}")
+            else:
+                mlflow.log_artifact(str(path), RECORD_PATH)
+    return str(run.info.run_id)
+
+
+def _tags(evaluation: Evaluation, verdicts: list[Verdict]) -> dict[str, str]:
+    tags = {
+        "qa.kind": "evaluation",
+        "qa.evaluation": evaluation.evaluation,
+        "qa.model": evaluation.model.uri,
+        "qa.cohort": evaluation.cohort.name,
+        "qa.direction": evaluation.cohort.direction,
+        "qa.anatomy": evaluation.cohort.anatomy,
+    }
+    for verdict in verdicts:
+        tags[f"qa.outcome.{verdict.profile.name}"] = verdict.outcome
+    if verdicts:
+        worst = max(verdicts, key=lambda v: ("pass", "inconclusive", "fail").index(v.outcome))
+        tags["qa.outcome"] = worst.outcome
+    return tags
+
+
+def _parameters(evaluation: Evaluation) -> dict[str, str]:
+    return {
+        "cohort_digest": evaluation.cohort.digest,
+        "split": evaluation.cohort.split,
+        "sites": ", ".join(evaluation.cohort.sites),
+        "weights_sha256": evaluation.model.weights_sha256 or "none",
+        "suite_version": evaluation.code.suite_version,
+        "git_commit": evaluation.code.git_commit or "none",
+        **{f"cases_{what}": str(count) for what, count in evaluation.case_counts.items()},
+    }
+
+
+def _link(mlflow: Any, run: Any, evaluation: Evaluation) -> None:
+    """Link the run to the cohort (a dataset) and to the model it examined."""
+    facts = pd.DataFrame([evaluation.cohort.model_dump(mode="json") | {"sites": ""}])
+    dataset = mlflow.data.from_pandas(
+        facts, name=evaluation.cohort.name, digest=evaluation.cohort.digest[:36]
+    )
+    mlflow.log_input(dataset, context="evaluation")
+    if evaluation.model.mlflow_run_id is None:
+        return
+    from mlflow.entities import LoggedModelInput
+
+    client = mlflow.MlflowClient()
+    source = client.get_run(evaluation.model.mlflow_run_id)
+    logged = [output.model_id for output in source.outputs.model_outputs]
+    client.log_inputs(run.info.run_id, models=[LoggedModelInput(model_id=m) for m in logged])
+
+
+def _log_means(mlflow: Any, run_id: str, folder: Path) -> None:
+    """Log each measure's mean over the patients, pooled and by site; a gap is no number."""
+    from mlflow.entities import Metric
+
+    table = read_measurements(folder)
+    table = table[table["status"] == "ok"]
+    keys = ["metric", "region", "variant"]
+    rows = []
+    for site, part in [("all", table), *table.groupby("site")]:
+        means = part.groupby([*keys, "patient"])["value"].mean().groupby(keys).mean()
+        for (metric, region, variant), value in means.items():
+            suffix = "" if variant == "default" else f".{variant}"
+            name = f"{site}/{metric}.{region.replace(':', '.')}{suffix}"
+            rows.append(Metric(key=name, value=float(value), timestamp=0, step=0))
+    client = mlflow.MlflowClient()
+    for start in range(0, len(rows), _BATCH):
+        client.log_batch(run_id, metrics=rows[start : start + _BATCH])
