@@ -56,17 +56,8 @@ class Interval:
 def per_patient(values: pd.DataFrame, *, column: str = "value") -> pd.Series:
     """Return one value a patient: the mean over the patient's examinations.
 
-    Parameters
-    ----------
-    values
-        One row an examination, with the columns ``patient`` and ``column``.
-    column
-        The column of the values.
-
-    Returns
-    -------
-    pandas.Series
-        Float values, indexed and sorted by patient.
+    ``values`` has one row an examination, with the columns ``patient`` and ``column``; the
+    result is indexed and sorted by patient.
 
     Raises
     ------
@@ -341,7 +332,7 @@ def _around(centre: float, half: float, n: int, confidence: float, method: str) 
 
 
 def _welch_error(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the standard error of the difference and the Welch-Satterthwaite degrees of freedom."""
+    """Return the difference's standard error and Welch-Satterthwaite degrees of freedom."""
     va, vb = float(a.var(ddof=1)) / a.size, float(b.var(ddof=1)) / b.size
     if va + vb == 0:
         return 0.0, float(a.size + b.size - 2)

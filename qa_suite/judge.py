@@ -1,0 +1,327 @@
+"""Evaluation + criteria → verdict: pure, in milliseconds, as often as one likes.
+
+Judging reads the record and computes no measurement, so a new profile re-judges an old
+evaluation without images or model. The rules stand in ``docs/judging.md``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from qa_suite.errors import InputError
+from qa_suite.findings import Rules, apply_criterion
+from qa_suite.generalize import Better, GapMeasure, site_gaps
+from qa_suite.records import (
+    CaseRecord,
+    Criterion,
+    Evaluation,
+    Finding,
+    Outcome,
+    Profile,
+    SiteGap,
+    Verdict,
+    digest_of,
+    read_cases,
+    read_evaluation,
+    read_measurements,
+    read_model,
+    write_model,
+)
+from qa_suite.samples import Measure, collect, require_sound_tables
+from qa_suite.wording import bound_text, count, listing, number, quantity, suffix
+
+VERDICTS_FOLDER = "verdicts"
+
+_BETTER: dict[str, Better] = {"at_most": "lower", "at_least": "higher", "within": "zero"}
+
+
+def judge(folder: Path, profile: Profile) -> Verdict:
+    """Judge the evaluation in ``folder`` under a profile; nothing is written.
+
+    Raises
+    ------
+    InputError
+        If the folder is no whole evaluation, its tables were changed after measuring, or the
+        profile is for another direction or anatomy.
+    Problems
+        If the tables contradict themselves or hold a value that is not finite.
+    """
+    folder = Path(folder)
+    evaluation = read_evaluation(folder)
+    return judge_tables(evaluation, read_measurements(folder), read_cases(folder), profile)
+
+
+def judge_tables(
+    evaluation: Evaluation,
+    measurements: pd.DataFrame,
+    cases: Sequence[CaseRecord],
+    profile: Profile,
+) -> Verdict:
+    """Judge tables that are at hand; the same input gives the same verdict.
+
+    Parameters
+    ----------
+    evaluation, measurements, cases
+        The record, see :mod:`qa_suite.records`. Cases outside the evaluation's split (imports
+        that failed have none) are told in the notices and judged nowhere.
+    profile
+        The criteria.
+    """
+    require_fit(profile, evaluation)
+    require_sound_tables(measurements, cases)
+    held_out = [case for case in cases if _is_examined(case, evaluation)]
+    excluded, undetermined = _exclusions(profile, held_out)
+    judged = [case for case in held_out if case.case not in excluded]
+    names = {case.case for case in judged}
+    rows = measurements[measurements["case"].isin(names)]
+    rules = Rules(
+        max_refused_fraction=profile.max_refused_fraction,
+        sites=tuple(sorted({case.site for case in held_out})),
+        training_sites=evaluation.model.training_sites,
+        seen_in_training=_seen_in_training(evaluation, judged),
+    )
+    findings: list[Finding] = []
+    for criterion in profile.criteria:
+        sample = collect(rows, judged, _measure(criterion))
+        _require_unit(criterion, sample.unit)
+        findings += apply_criterion(criterion, sample, rules) if judged else []
+    outcome = overall_outcome(finding.outcome for finding in findings)
+    counts = {**evaluation.case_counts, "excluded": len(excluded), "judged": len(judged)}
+    return Verdict(
+        outcome=outcome,
+        sentence=verdict_sentence(outcome, findings, judged, profile, excluded=len(excluded)),
+        evaluation=evaluation.evaluation,
+        profile=profile,
+        profile_sha256=profile_digest(profile),
+        findings=tuple(findings),
+        site_gaps=_gaps(rows, judged, evaluation, profile),
+        excluded=excluded,
+        case_counts=counts,
+        notices=(*evaluation.notices, *undetermined, *_not_imported(cases, held_out)),
+    )
+
+
+def overall_outcome(outcomes: Iterable[Outcome]) -> Outcome:
+    """Fail if anything fails, else inconclusive if anything is, else pass; nothing is no pass."""
+    found = set(outcomes)
+    if "fail" in found:
+        return "fail"
+    return "inconclusive" if "inconclusive" in found or not found else "pass"
+
+
+def profile_digest(profile: Profile) -> str:
+    """SHA-256 of everything that a profile says."""
+    return digest_of(profile.model_dump(mode="json"))
+
+
+def save_verdict(verdict: Verdict, folder: Path) -> Path:
+    """Write a verdict beside its evaluation; return ``verdicts/<profile>-<digest>.json``."""
+    name = f"{verdict.profile.name}-{verdict.profile_sha256[:8]}.json"
+    path = Path(folder) / VERDICTS_FOLDER / name
+    write_model(path, verdict)
+    return path
+
+
+def read_verdicts(folder: Path) -> tuple[Verdict, ...]:
+    """Read every verdict of an evaluation, by file name; none is no error."""
+    files = sorted((Path(folder) / VERDICTS_FOLDER).glob("*.json"))
+    return tuple(read_model(file, Verdict) for file in files)
+
+
+# ---------------------------------------------------------------------------------------
+# Who is judged
+
+
+def require_fit(profile: Profile, evaluation: Evaluation) -> None:
+    """Refuse a profile that was not written for this direction and anatomy."""
+    found = {evaluation.cohort.direction, evaluation.model.direction or profile.direction}
+    wrong = sorted(found - {profile.direction})
+    if wrong:
+        raise InputError(
+            f"The profile {profile.name} is for {profile.direction}, but the evaluation is of "
+            f"{' and '.join(wrong)}; choose a profile for that direction."
+        )
+    anatomy = evaluation.cohort.anatomy
+    if profile.anatomy not in ("any", anatomy):
+        raise InputError(
+            f"The profile {profile.name} is for the anatomy '{profile.anatomy}', but the cohort "
+            f"{evaluation.cohort.name} is '{anatomy}'; choose a profile for it or for 'any'."
+        )
+
+
+def _is_examined(case: CaseRecord, evaluation: Evaluation) -> bool:
+    return case.split == evaluation.cohort.split or case.status != "refused"
+
+
+def _exclusions(
+    profile: Profile, cases: Sequence[CaseRecord]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the cases that the profile excludes with their reasons, and what to announce."""
+    known = sorted({name for case in cases for name in case.preflight})
+    excluded: dict[str, list[str]] = {}
+    notices = []
+    for name, limit in sorted(profile.exclude.items()):
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3) or known
+            raise InputError(
+                f"The profile {profile.name} excludes by {name!r}, which preflight did not "
+                f"record; it recorded {', '.join(close) or 'nothing'}."
+            )
+        unknown = []
+        for case in cases:
+            check = case.preflight.get(name)
+            if case.status == "refused":
+                continue  # stays refused, and counts towards max_refused_fraction
+            if check is None or check.value is None:
+                unknown.append(case.case)
+            elif abs(check.value) > limit:
+                unit = suffix(check.unit)
+                found = quantity(check.value, check.unit, apart_from=limit)
+                reason = f"{name} is {found}, beyond {number(limit)}{unit}"
+                excluded.setdefault(case.case, []).append(reason)
+        if unknown:
+            notices.append(
+                f"{name} is undetermined for {listing(sorted(unknown))}, so the profile's limit "
+                f"could not exclude {'it' if len(unknown) == 1 else 'them'}."
+            )
+    return {case: "; ".join(why) for case, why in sorted(excluded.items())}, tuple(notices)
+
+
+def _seen_in_training(evaluation: Evaluation, cases: Sequence[CaseRecord]) -> frozenset[str]:
+    """Return the patients who are not held out.
+
+    An evaluation made under the leakage override says so in its notices; which of its
+    patients were recognised by their voxels alone is not in the case table, so none counts.
+    """
+    if evaluation.settings.get("allow_leakage") and evaluation.notices:
+        return frozenset(case.patient for case in cases)
+    return frozenset(evaluation.model.training_patients) & {case.patient for case in cases}
+
+
+def _not_imported(cases: Sequence[CaseRecord], held_out: Sequence[CaseRecord]) -> tuple[str, ...]:
+    inside = {case.case for case in held_out}
+    outside = [case for case in cases if case.case not in inside]
+    return tuple(f"{case.case} at {case.site} is not judged: {case.reason}." for case in outside)
+
+
+# ---------------------------------------------------------------------------------------
+# What is judged
+
+
+def _measure(criterion: Criterion) -> Measure:
+    return Measure(metric=criterion.metric, region=criterion.region, variant=criterion.variant)
+
+
+def _require_unit(criterion: Criterion, unit: str | None) -> None:
+    if unit is not None and unit != criterion.unit:
+        raise InputError(
+            f"The criterion '{criterion.name}' bounds {criterion.metric} in "
+            f"'{criterion.unit}', but it was measured in '{unit}'."
+        )
+
+
+def _gaps(
+    measurements: pd.DataFrame,
+    cases: Sequence[CaseRecord],
+    evaluation: Evaluation,
+    profile: Profile,
+) -> tuple[SiteGap, ...]:
+    measures = {_measure(c): _BETTER[c.direction] for c in profile.criteria}
+    return site_gaps(
+        measurements,
+        cases,
+        [GapMeasure(measure=measure, better=better) for measure, better in measures.items()],
+        training_sites=evaluation.model.training_sites,
+    )
+
+
+# ---------------------------------------------------------------------------------------
+# The verdict in one sentence
+
+
+def verdict_sentence(
+    outcome: Outcome,
+    findings: Sequence[Finding],
+    cases: Sequence[CaseRecord],
+    profile: Profile,
+    *,
+    excluded: int = 0,
+) -> str:
+    """Say where the model holds, where it fails and where that is undecided, by name."""
+    if not cases:
+        return f"Inconclusive under {profile.name} {profile.version}: no case is left to judge."
+    parts = [*_site_parts(findings), *_whole_parts(findings)]
+    status = [case.status for case in cases]
+    flow = {
+        "refused by preflight": status.count("refused"),
+        "excluded by the profile": excluded,
+        "failed in translation": status.count("failed"),
+    }
+    tail = [f"{count(n, 'case')} {what}" for what, n in flow.items() if n]
+    text = f"{outcome.capitalize()} under {profile.name} {profile.version}: {'; '.join(parts)}."
+    return f"{text} Not measured: {listing(tail)}." if tail else text
+
+
+def _site_parts(findings: Sequence[Finding]) -> list[str]:
+    """Sort the sites into those where it holds, fails or stays undecided."""
+    by_site: dict[str, list[Finding]] = {}
+    for finding in findings:
+        local = finding.criterion.scope == "each_site"
+        missed = finding.criterion.scope == "worst_patient" and finding.outcome == "fail"
+        for site in finding.sites if local or missed else ():
+            by_site.setdefault(site, []).append(finding)
+    outcomes = {s: overall_outcome(f.outcome for f in found) for s, found in by_site.items()}
+    if not any(finding.criterion.scope == "each_site" for finding in findings):
+        return []
+    parts = []
+    holding = sorted(site for site, outcome in outcomes.items() if outcome == "pass")
+    if holding:
+        parts.append(f"holds at {listing(holding)}")
+    for kind, verb in (("fail", "fails at"), ("inconclusive", "undecided at")):
+        sites = sorted(site for site, outcome in outcomes.items() if outcome == kind)
+        said = [f"{s} ({_brief([f for f in by_site[s] if f.outcome == kind])})" for s in sites]
+        if said:
+            parts.append(f"{verb} {listing(said)}")
+    return parts
+
+
+def _whole_parts(findings: Sequence[Finding]) -> list[str]:
+    """Say what the findings over all sites add to those site by site."""
+    local = any(finding.criterion.scope == "each_site" for finding in findings)
+    rest = [
+        finding
+        for finding in findings
+        if finding.criterion.scope != "each_site"
+        and not (local and finding.criterion.scope == "worst_patient" and finding.outcome == "fail")
+    ]
+    parts = []
+    for kind, verb in (("fail", "fails"), ("inconclusive", "undecided")):
+        found = [finding for finding in rest if finding.outcome == kind]
+        if found:
+            parts.append(f"{verb} over all sites ({_brief(found)})")
+    if rest and not parts:
+        parts.append("holds over all sites")
+    return parts
+
+
+def _brief(findings: Sequence[Finding], most: int = 3) -> str:
+    """Name the criteria with their estimates and bounds, the first few."""
+    said = []
+    for finding in findings[:most]:
+        criterion = finding.criterion
+        if finding.estimate is None:
+            said.append(f"{criterion.name} has no value")
+        elif criterion.statistic == "fraction_within":
+            said.append(f"{criterion.name} {number(100 * finding.estimate)} %")
+        else:
+            who = " in the worst patient" if criterion.scope == "worst_patient" else ""
+            value = quantity(finding.estimate, criterion.unit, apart_from=criterion.bound)
+            bound = bound_text(criterion.direction, quantity(criterion.bound, criterion.unit))
+            said.append(f"{criterion.name} {value}{who}, bound {bound}")
+    if len(findings) > most:
+        said.append(f"{len(findings) - most} more")
+    return "; ".join(said)

@@ -1,0 +1,200 @@
+"""One measure over a set of cases: who has a value, who has none, and why.
+
+The one place that decides what a missing value means, for judging and for comparing sites:
+
+- *value*: measured;
+- *refused*: preflight refused the input pair, so the translator was never asked;
+- *lost*: the translation failed, the measure raised, was never taken, or is undefined
+  although the reference has the region (a structure that the synthetic image lacks);
+- *absent*: undefined because the reference itself has no such region in this case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from qa_suite.errors import raise_problems
+from qa_suite.records import CaseRecord
+from qa_suite.statistics import per_patient
+
+Fate = Literal["value", "refused", "lost", "absent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """The key of a measurement: metric, region and variant."""
+
+    metric: str
+    region: str
+    variant: str = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """One case under one measure."""
+
+    case: str
+    patient: str
+    site: str
+    fate: Fate
+    value: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """All cases of a scope under one measure."""
+
+    measure: Measure
+    unit: str | None
+    rows: tuple[Examined, ...]
+
+    def where(self, keep: Callable[[Examined], bool]) -> Sample:
+        """Return the sample of the rows to keep."""
+        return Sample(
+            measure=self.measure, unit=self.unit, rows=tuple(r for r in self.rows if keep(r))
+        )
+
+    def at(self, *sites: str) -> Sample:
+        """Return the sample of the named sites."""
+        return self.where(lambda row: row.site in sites)
+
+    def patient_values(self) -> pd.Series:
+        """Return one value a patient (the mean of the patient's examinations), by patient."""
+        known = [row for row in self.rows if row.fate == "value"]
+        frame = pd.DataFrame(
+            {"patient": [r.patient for r in known], "value": [r.value for r in known]}
+        )
+        return per_patient(frame)
+
+    def reasons(self, *fates: Fate) -> dict[str, str]:
+        """Return case to reason for the cases with one of the fates."""
+        return {row.case: row.why for row in self.rows if row.fate in fates}
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites, in alphabetical order."""
+        return tuple(sorted({row.site for row in self.rows}))
+
+    @property
+    def patients(self) -> frozenset[str]:
+        """Every patient of the scope."""
+        return frozenset(row.patient for row in self.rows)
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """Patients with at least one value."""
+        return frozenset(row.patient for row in self.rows if row.fate == "value")
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """Patients of whom every case was refused."""
+        return self.patients - {row.patient for row in self.rows if row.fate != "refused"}
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Patients with a lost examination, or refused as a whole."""
+        return self.refused | {row.patient for row in self.rows if row.fate == "lost"}
+
+
+def table_problems(measurements: pd.DataFrame, cases: Sequence[CaseRecord]) -> list[str]:
+    """Say what is wrong with the two tables of a record, one sentence each."""
+    problems = []
+    names = pd.Series([case.case for case in cases])
+    for case in sorted(names[names.duplicated()].unique()):
+        problems.append(f"case {case} is listed twice")
+    known = {case.case: case for case in cases}
+    for case in sorted(set(measurements["case"]) - set(known)):
+        problems.append(f"case {case} was measured but is not in the case table")
+    for case, patient, site in sorted(
+        set(zip(measurements["case"], measurements["patient"], measurements["site"], strict=True))
+    ):
+        if case in known and (known[case].patient, known[case].site) != (patient, site):
+            problems.append(f"case {case} has another patient or site in its measurements")
+    numbers = measurements["value"].astype("float64").to_numpy()
+    is_ok = (measurements["status"] == "ok").to_numpy()
+    keys = ["case", "metric", "region", "variant"]
+    for bad, what in (
+        (measurements.duplicated(keys).to_numpy(), "is there twice"),
+        (is_ok & ~np.isfinite(numbers), "is ok but not a finite number"),
+        (~is_ok & ~np.isnan(numbers), "has a value although it is not ok"),
+    ):
+        rows = measurements.loc[bad, ["case", "metric", "region"]]
+        for case, metric, region in rows.itertuples(index=False, name=None):
+            problems.append(f"{metric} in {region} of case {case} {what}")
+    return problems
+
+
+def require_sound_tables(measurements: pd.DataFrame, cases: Sequence[CaseRecord]) -> None:
+    """Raise :class:`~qa_suite.errors.Problems` with everything wrong in the two tables."""
+    raise_problems("The record", table_problems(measurements, cases))
+
+
+def collect(measurements: pd.DataFrame, cases: Sequence[CaseRecord], measure: Measure) -> Sample:
+    """Gather one measure over the cases, every case with its fate.
+
+    Raises
+    ------
+    Problems
+        If the measure comes in two units.
+    """
+    here = measurements[
+        (measurements["metric"] == measure.metric)
+        & (measurements["region"] == measure.region)
+        & (measurements["variant"] == measure.variant)
+    ]
+    units = sorted(set(here["unit"]))
+    if len(units) > 1:
+        raise_problems("The record", [f"{measure.metric} comes in the units {', '.join(units)}"])
+    found = {
+        case: (status, value, why)
+        for case, status, value, why in zip(
+            here["case"], here["status"], here["value"], here["why"], strict=True
+        )
+    }
+    struck_out = _struck_out(measurements, measure.region)
+    rows = [_examined(case, found.get(case.case), struck_out) for case in cases]
+    return Sample(
+        measure=measure,
+        unit=units[0] if units else None,
+        rows=tuple(sorted(rows, key=lambda row: row.case)),
+    )
+
+
+def _struck_out(measurements: pd.DataFrame, region: str) -> frozenset[str]:
+    """Return the cases whose structure only one of the two images has.
+
+    There a distance is undefined, but not because there was nothing to measure: a structure
+    that the translator lost (or made up) must never drop out of a criterion.
+    """
+    here = measurements[(measurements["region"] == region) & (measurements["status"] == "ok")]
+    missed = here[(here["metric"] == "missed") & (here["value"] > 0)]
+    disjoint = here[(here["metric"] == "dice") & (here["value"] == 0)]
+    return frozenset(missed["case"]) | frozenset(disjoint["case"])
+
+
+def _examined(
+    case: CaseRecord, row: tuple[Any, ...] | None, struck_out: frozenset[str]
+) -> Examined:
+    def fate(name: Fate, why: str = "", value: float | None = None) -> Examined:
+        return Examined(
+            case=case.case, patient=case.patient, site=case.site, fate=name, value=value, why=why
+        )
+
+    if case.status == "refused":
+        return fate("refused", case.reason or "refused by preflight")
+    if case.status == "failed":
+        return fate("lost", f"failed, {case.reason}" if case.reason else "failed")
+    if row is None:
+        return fate("lost", "not measured")
+    status, value, why = row
+    if status == "ok":
+        return fate("value", value=float(value))
+    if status == "undefined" and case.case not in struck_out:
+        return fate("absent", why)
+    return fate("lost", why or status)

@@ -1,0 +1,99 @@
+"""How numbers, measures and cases are said in the sentences of findings and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+_NAMES = {
+    "mae": "MAE",
+    "me": "ME",
+    "rmse": "RMSE",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "dice": "Dice",
+    "hd95": "HD95",
+    "assd": "ASSD",
+    "surface_dice": "Surface Dice",
+    "missed": "Missed structure",
+}
+_MOST_NAMED = 4
+
+
+def measure_name(metric: str, region: str, variant: str = "default") -> str:
+    """Say a measure: ``MAE in body``, ``Dice of Bone``, ``MAE in body [variant]``."""
+    where = f"of {region.removeprefix('seg:')}" if region.startswith("seg:") else f"in {region}"
+    more = "" if variant == "default" else f" [{variant}]"
+    return f"{_NAMES.get(metric, metric)} {where}{more}"
+
+
+def number(value: float, *, apart_from: float | None = None) -> str:
+    """Write a number with three significant digits, whole from 100 on.
+
+    More digits are shown where rounding would make it look equal to ``apart_from``.
+    """
+    for digits in range(3, 10):
+        text = _rounded(value, digits)
+        if apart_from is None or value == apart_from or text != _rounded(apart_from, digits):
+            break
+    return text
+
+
+def quantity(value: float, unit: str, *, apart_from: float | None = None) -> str:
+    """Write a number with its unit; a dimensionless one has none."""
+    return f"{number(value, apart_from=apart_from)}{suffix(unit)}"
+
+
+def suffix(unit: str) -> str:
+    """Return the unit as it follows a number."""
+    return "" if unit in ("", "1") else f" {unit}"
+
+
+def percent(share: float, *, apart_from: float | None = None) -> str:
+    """Write a share as a percentage."""
+    other = None if apart_from is None else 100 * apart_from
+    return f"{number(100 * share, apart_from=other)} %"
+
+
+def bound_text(direction: Literal["at_most", "at_least", "within"], bound: str) -> str:
+    """Say what a bound asks for."""
+    return {"at_most": f"at most {bound}", "at_least": f"at least {bound}", "within": f"±{bound}"}[
+        direction
+    ]
+
+
+def count(n: int, singular: str, plural: str | None = None) -> str:
+    """Say a number of things."""
+    return f"{n} {singular if n == 1 else plural or singular + 's'}"
+
+
+def listing(names: Iterable[str]) -> str:
+    """Join names as in a sentence: ``a, b and c``."""
+    items = list(names)
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def named_cases(reasons: Mapping[str, str]) -> str:
+    """Name cases with their reasons, the first few in full and the others by count."""
+    shown = [f"{case}: {reason}" for case, reason in sorted(reasons.items())[:_MOST_NAMED]]
+    if len(reasons) > _MOST_NAMED:
+        shown.append(f"and {len(reasons) - _MOST_NAMED} more")
+    return "; ".join(shown)
+
+
+def _rounded(value: float, digits: int) -> str:
+    if value == 0:
+        return "0"
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    if whole:
+        places = max(0, digits - whole)
+    else:
+        # Three significant digits below one, but no longer tail than a reader can use.
+        leading = len(f"{abs(value):.12f}".split(".")[1]) - len(
+            f"{abs(value):.12f}".split(".")[1].lstrip("0")
+        )
+        places = min(digits + leading, digits + 3)
+    text = f"{abs(value):.{places}f}"
+    return f"−{text}" if value < 0 and float(text) != 0 else text
