@@ -65,6 +65,9 @@ class Pair:
         Delineated structures by name; bool, of the grid's shape.
     prediction
         The translator's whole answer (std, samples), where it gave one.
+    coverage
+        Where the reference was really scanned, bool; None says everywhere. A reference that
+        was resampled onto a larger grid is padded there, and padding is no anatomy.
 
     Raises
     ------
@@ -78,13 +81,17 @@ class Pair:
     source: Volume | None = None
     structures: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     prediction: Prediction | None = None
+    coverage: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         volumes = {"the reference": self.reference, "the synthetic image": self.synthetic}
         if self.source is not None:
             volumes["the source"] = self.source
         grid = require_same_grid(volumes)
-        for name, mask in {"the mask": self.mask, **self.structures}.items():
+        masks = {"the mask": self.mask, **self.structures}
+        if self.coverage is not None:
+            masks["the coverage"] = self.coverage
+        for name, mask in masks.items():
             if mask.shape != grid.shape or mask.dtype != np.bool_:
                 raise GeometryError(
                     f"{name} must be a bool array of shape {grid.shape}, got {mask.dtype} of "
@@ -95,6 +102,13 @@ class Pair:
     def grid(self) -> Grid:
         """The grid that all volumes share."""
         return self.reference.grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoValue:
+    """What a metric returns where it is not defined: the reason."""
+
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +134,8 @@ def ok(metric: str, region: str, value: float, **more: Any) -> Value:
 def undefined(metric: str, region: str, why: str, **more: Any) -> Value:
     """Return the statement that a metric has no value here, with its reason."""
     return Value(metric=metric, region=region, value=None, status="undefined", why=why, **more)
+
+
+def failed(metric: str, region: str, why: str, **more: Any) -> Value:
+    """Return the statement that a metric could not be measured here, with its reason."""
+    return Value(metric=metric, region=region, value=None, status="error", why=why, **more)

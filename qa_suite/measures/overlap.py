@@ -1,0 +1,148 @@
+"""Overlap, volume and position of one structure in two images: count once, then compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.measures.base import METRICS, MetricFacts, NoValue
+from qa_suite.segment.threshold import bounding_box
+from qa_suite.volume import Grid
+
+Mask = NDArray[np.bool_]
+
+_BOTH_ABSENT = "neither the reference nor the synthetic image has this structure"
+_NOT_IN_REFERENCE = "the reference does not have this structure"
+_NOT_IN_SYNTHETIC = "the synthetic image does not have this structure (missed)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """One structure in both images, counted.
+
+    Parameters
+    ----------
+    reference, synthetic, both
+        Number of voxels in the one, in the other, in both.
+    reference_centre_mm, synthetic_centre_mm
+        Centroids in LPS; None where the structure is absent.
+    """
+
+    reference: int
+    synthetic: int
+    both: int
+    reference_centre_mm: NDArray[np.float64] | None
+    synthetic_centre_mm: NDArray[np.float64] | None
+
+
+def count_overlap(reference: Mask, synthetic: Mask, grid: Grid) -> Overlap:
+    """Count the voxels of one structure in two images, and find their centres."""
+    return Overlap(
+        reference=int(np.count_nonzero(reference)),
+        synthetic=int(np.count_nonzero(synthetic)),
+        both=int(np.count_nonzero(reference & synthetic)),
+        reference_centre_mm=_centre_mm(reference, grid),
+        synthetic_centre_mm=_centre_mm(synthetic, grid),
+    )
+
+
+def _centre_mm(mask: Mask, grid: Grid) -> NDArray[np.float64] | None:
+    box = bounding_box(mask)
+    if box is None:
+        return None
+    inside = mask[box]
+    total = np.count_nonzero(inside)
+    centre = []
+    for axis, span in enumerate(box):
+        others = tuple(other for other in range(3) if other != axis)
+        profile = np.count_nonzero(inside, axis=others)
+        centre.append(span.start + float(profile @ np.arange(profile.size)) / total)
+    return grid.to_world(centre)
+
+
+def why_absent(overlap: Overlap) -> str:
+    """Say which of the two images lacks the structure."""
+    if overlap.reference == 0:
+        return _NOT_IN_REFERENCE if overlap.synthetic else _BOTH_ABSENT
+    return _NOT_IN_SYNTHETIC
+
+
+@METRICS.add(
+    "dice",
+    MetricFacts(
+        family="segmentation",
+        title="Dice similarity coefficient",
+        unit="1",
+        direction="higher",
+        range="[0, 1]",
+        formula="2 |R ∩ S| / (|R| + |S|); R, S: the structure in reference and synthetic image",
+        empty="one of the two absent: 0; both absent: undefined",
+        reference="Dice 1945, Ecology 26:297",
+    ),
+)
+def dice(overlap: Overlap) -> float | NoValue:
+    """Dice similarity coefficient."""
+    total = overlap.reference + overlap.synthetic
+    return 2 * overlap.both / total if total else NoValue(why=why_absent(overlap))
+
+
+@METRICS.add(
+    "volume_difference",
+    MetricFacts(
+        family="segmentation",
+        title="Relative volume difference (volume ratio minus one)",
+        unit="%",
+        direction="zero",
+        range="[-100, inf)",
+        formula="100 (|S| / |R| - 1); positive where the synthetic structure is too large",
+        empty="absent in the synthetic image only: -100 %; absent in the reference: undefined",
+        reference="Heimann et al. 2009, IEEE Trans Med Imaging 28:1251",
+    ),
+)
+def volume_difference(overlap: Overlap) -> float | NoValue:
+    """Relative difference of the volumes, in percent of the reference."""
+    if overlap.reference == 0:
+        return NoValue(why=why_absent(overlap))
+    return 100 * (overlap.synthetic / overlap.reference - 1)
+
+
+@METRICS.add(
+    "centroid_shift",
+    MetricFacts(
+        family="segmentation",
+        title="Centroid shift",
+        unit="mm",
+        direction="lower",
+        range="[0, inf)",
+        formula="distance between the centres of gravity of S and R",
+        empty="absent in either image: undefined",
+        reference="Taha and Hanbury 2015, BMC Med Imaging 15:29",
+    ),
+)
+def centroid_shift(overlap: Overlap) -> float | NoValue:
+    """Distance of the centroids, in mm."""
+    if overlap.reference_centre_mm is None or overlap.synthetic_centre_mm is None:
+        return NoValue(why=why_absent(overlap))
+    return float(np.linalg.norm(overlap.synthetic_centre_mm - overlap.reference_centre_mm))
+
+
+@METRICS.add(
+    "missed",
+    MetricFacts(
+        family="segmentation",
+        title="Missed structure",
+        unit="1",
+        direction="lower",
+        range="0 or 1",
+        formula="1 where the reference has the structure and the synthetic image has not, else 0",
+        empty="absent in the reference: undefined",
+        reference="Decision of this suite: a miss must count, and distances cannot count it",
+    ),
+)
+def missed(overlap: Overlap) -> float | NoValue:
+    """Whether the synthetic image misses a structure that the reference has."""
+    if overlap.reference == 0:
+        return NoValue(why=why_absent(overlap))
+    return float(overlap.synthetic == 0)
