@@ -1,1 +1,1 @@
-"""The result, for people: reports and the dashboard. They read records and compute nothing."""
+"""The result, for people: reports and the dashboard read records and compute nothing."""

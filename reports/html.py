@@ -1,0 +1,230 @@
+"""The report: one self-contained HTML page of a verdict and the record it rests on."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from qa_suite.errors import QAError
+from qa_suite.records import Finding, SiteGap, Verdict
+from reports import figures, panels, slices, strips, wording
+from reports.readiness import PictureCase, Readiness, gather
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+OUTCOME_WORDS = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
+OUTCOME_MEANING = {
+    "pass": "Every criterion of the profile was met with its whole interval, on the held-out "
+    "patients named below.",
+    "fail": "At least one criterion of the profile was missed with its whole interval. The model "
+    "should not be used for this purpose as it is.",
+    "inconclusive": "No criterion was missed, and at least one could not be decided: too few "
+    "patients, missing values, or an interval that reaches across its bound. More or better data "
+    "is needed; this is not a pass.",
+}
+PANEL_ROLES = ("source", "reference", "synthetic", "difference")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingRow:
+    """One finding and its drawing."""
+
+    finding: Finding
+    bar: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapRow:
+    """One site's gap and its drawing."""
+
+    gap: SiteGap
+    bar: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureView:
+    """One case's picture rows, or the reason why there are none."""
+
+    picture: PictureCase
+    rows: tuple[tuple[str, tuple[Markup, ...]], ...] = ()
+    captions: tuple[str, ...] = ()
+    colour_bar: str = ""
+    problem: str = ""
+
+
+def write_report(
+    folder: Path,
+    verdict: Verdict,
+    out: Path,
+    *,
+    floor: Path | None = None,
+    baseline: Path | None = None,
+) -> Path:
+    """Write the report of one verdict (all at once or not at all); return its path.
+
+    Parameters
+    ----------
+    folder
+        The evaluation.
+    verdict
+        Its verdict under one profile.
+    out
+        The HTML file to write.
+    floor
+        Evaluation of the oracle (the noise-free truth) on the same cohort: what nobody can
+        beat.
+    baseline
+        Evaluation of the simplest translator on the same cohort: what must be beaten.
+
+    Raises
+    ------
+    InputError
+        If the record is not whole, or verdict or companions belong to something else.
+    """
+    page = render(gather(folder, verdict, floor=floor, baseline=baseline))
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.tmp")
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(out)
+    return out
+
+
+def render(readiness: Readiness) -> str:
+    """Return the page; the same record gives the same bytes."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        {
+            "quantity": wording.quantity,
+            "interval": wording.interval,
+            "signed": wording.signed,
+            "percent": wording.percent,
+            "bound_text": wording.bound_text,
+            "measure_title": wording.measure_title,
+            "symbols": wording.OUTCOME_SYMBOLS,
+            "words": OUTCOME_WORDS,
+            "statistic_words": wording.STATISTIC_WORDS,
+            "pretty": _pretty,
+        }
+    )
+    return environment.get_template("report.html.j2").render(
+        r=readiness,
+        verdict=readiness.verdict,
+        evaluation=readiness.evaluation,
+        meaning=OUTCOME_MEANING[readiness.verdict.outcome],
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        findings=finding_rows(readiness.verdict.findings),
+        gaps=gap_tables(readiness.verdict.site_gaps),
+        flow=Markup(figures.flow_diagram(readiness.flow)),
+        strips=[(plot, Markup(strips.strip_plot(plot))) for plot in readiness.distributions],
+        pictures=[picture_view(picture) for picture in readiness.pictures],
+        picture_titles=_picture_titles(readiness),
+        preflight_names=_preflight_names(readiness),
+    )
+
+
+def finding_rows(findings: Sequence[Finding]) -> tuple[FindingRow, ...]:
+    """Draw the findings; those of one measure and statistic share one axis."""
+    groups: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[_axis_key(finding)].append(finding)
+    spans = {key: figures.shared_range(members) for key, members in groups.items()}
+    return tuple(
+        FindingRow(finding=f, bar=Markup(figures.finding_bar(f, spans[_axis_key(f)])))
+        for f in findings
+    )
+
+
+def _axis_key(finding: Finding) -> tuple[str, ...]:
+    c = finding.criterion
+    return (c.metric, c.region, c.variant, c.unit, c.direction)
+
+
+def gap_tables(gaps: Sequence[SiteGap]) -> tuple[tuple[str, tuple[GapRow, ...]], ...]:
+    """Group the site gaps by measure, training sites first, and draw them on one axis each."""
+    groups: dict[tuple[str, str, str], list[SiteGap]] = defaultdict(list)
+    for gap in gaps:
+        groups[(gap.metric, gap.region, gap.variant)].append(gap)
+    tables = []
+    for (metric, region, variant), members in groups.items():
+        span = figures.gap_range(members)
+        ordered = sorted(members, key=lambda gap: (not gap.in_training, gap.site))
+        title = wording.measure_title(metric, region)
+        title += "" if variant == "default" else f" ({variant})"
+        rows = tuple(GapRow(gap=gap, bar=Markup(figures.gap_bar(gap, span))) for gap in ordered)
+        tables.append((title, rows))
+    return tuple(tables)
+
+
+def picture_view(picture: PictureCase) -> PictureView:
+    """Draw a case's axial and coronal slices; a volume that cannot be read gives its reason."""
+    try:
+        images = slices.crop_to_mask(slices.load_images(picture.volumes, unit=picture.unit))
+    except QAError as error:
+        return PictureView(picture=picture, problem=str(error))
+    windows = panels.windows_of(images)
+    roles = [r for r in PANEL_ROLES if r != "source" or images.source is not None]
+    planes: tuple[slices.Plane, ...] = ("axial", "coronal")
+    rows = []
+    for plane in planes:
+        index = slices.worst_slice(images, plane)
+        label = slice_label(images, plane, index)
+        drawn = tuple(
+            Markup(
+                panels.case_panel(
+                    images, role, plane, index, windows, title=f"{picture.case}, {role}, {label}"
+                )
+            )
+            for role in roles
+        )
+        rows.append((label, drawn))
+    return PictureView(
+        picture=picture,
+        rows=tuple(rows),
+        captions=panels.captions(images, windows),
+        colour_bar=Markup(panels.colour_bar(windows, f"bar-{picture.rank}")),
+    )
+
+
+def slice_label(images: slices.CaseImages, plane: slices.Plane, index: int) -> str:
+    """Say where a slice lies in the patient."""
+    axis = slices.AXIS_OF[plane]
+    position = images.origin_mm[axis] + index * images.spacing_mm[axis]
+    letter = "xyz"[axis]
+    where = f"{plane}, {letter} = {wording.number(position, 'mm').split('.')[0]} mm (LPS)"
+    if images.oblique_deg > slices.OBLIQUE_DEG:
+        where += f", oblique by {images.oblique_deg:.0f}°"
+    return where
+
+
+def _picture_titles(readiness: Readiness) -> tuple[str, ...]:
+    modalities = readiness.evaluation.cohort.direction.split("->")
+    source, reference = [*modalities, "", ""][:2]
+    return (
+        f"Source {source}".strip(),
+        f"Reference {reference}".strip(),
+        f"Synthetic {reference}".strip(),
+        "Synthetic − reference",
+    )
+
+
+def _preflight_names(readiness: Readiness) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for case in readiness.cases for name in case.preflight))
+
+
+def _pretty(data: Any) -> str:
+    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, default=str)

@@ -1,0 +1,225 @@
+"""Image panels as SVG, drawn in millimetres: pixels, mask outline, letters, scale bar.
+
+The picture element is stretched to its physical size, so that spacing is always respected.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from markupsafe import escape
+from numpy.typing import NDArray
+
+from reports.slices import CaseImages, Cut, Plane, cut
+
+CT_WINDOW_HU: Final = (-400.0, 600.0)
+"""Shown from black to white for CT: W 1000, L 100; soft tissue and bone both visible."""
+
+DIFFERENCE_LIMIT_HU: Final = 300.0
+DIVERGING_MAP: Final = "RdBu_r"
+SOURCE_PERCENTILES: Final = (1.0, 99.5)
+OUTLINE: Final = "#ffb000"
+FADE_OUTSIDE: Final = 0.65
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """From which to which value each picture of a case is shown."""
+
+    source: tuple[float, float] | None
+    value: tuple[float, float]
+    difference: float
+    unit: str
+
+
+def windows_of(images: CaseImages) -> Windows:
+    """Choose the display windows of a case: fixed for HU, percentiles in the mask otherwise."""
+    inside = images.mask if images.mask.any() else np.ones_like(images.mask)
+    source = None
+    if images.source is not None:
+        source = _percentiles(images.source[inside])
+    if images.unit == "HU":
+        return Windows(source=source, value=CT_WINDOW_HU, difference=DIFFERENCE_LIMIT_HU, unit="HU")
+    low, high = _percentiles(images.reference[inside])
+    return Windows(source=source, value=(low, high), difference=(high - low) / 2, unit=images.unit)
+
+
+def captions(images: CaseImages, windows: Windows) -> tuple[str, ...]:
+    """Say how each picture of a case is shown: source, reference, synthetic, difference."""
+    low, high = windows.value
+    shown = f"{low:.4g} to {high:.4g} {windows.unit}".replace("-", "−")
+    if windows.unit == "HU":
+        shown = f"W {high - low:.0f} / L {(high + low) / 2:.0f} HU"
+    told = []
+    if windows.source is not None:
+        a, b = (f"{v:.3g}" for v in windows.source)
+        share = f"{SOURCE_PERCENTILES[0]:g}st to {SOURCE_PERCENTILES[1]:g}th percentile"
+        told.append(f"{a} to {b}, {share} {'in the mask' if images.masked else 'of the image'}")
+    outside = "faded outside the mask" if images.masked else "no mask was kept"
+    return (*told, shown, shown, outside)
+
+
+def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
+    low, high = np.percentile(values, SOURCE_PERCENTILES)
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
+
+
+def case_panel(
+    images: CaseImages, role: str, plane: Plane, index: int, windows: Windows, *, title: str
+) -> str:
+    """Draw one slice of 'source', 'reference', 'synthetic' or 'difference' as an SVG.
+
+    Parameters
+    ----------
+    images
+        The case, along the patient's axes.
+    role, plane, index
+        What to draw, how it is cut, and which slice.
+    windows
+        Display windows, from :func:`windows_of`.
+    title
+        Said by screen readers and shown under the mouse.
+    """
+    volume = getattr(images, role)
+    section = cut(volume, images, plane, index)
+    inside = cut(images.mask, images, plane, index).values
+    if role == "difference":
+        pixels = _diverging(section.values, windows.difference, inside)
+    else:
+        window = windows.source if role == "source" else windows.value
+        pixels = _grey(section.values, window or windows.value)
+    return _svg(
+        section, pixels, inside if images.masked else None, title, dark=role != "difference"
+    )
+
+
+def _grey(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
+    low, high = window
+    share = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
+    return np.asarray(np.round(255 * share), dtype=np.uint8)
+
+
+def _diverging(values: NDArray[Any], limit: float, inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    from matplotlib import colormaps
+
+    share = np.clip((np.nan_to_num(values) + limit) / (2 * limit), 0, 1)
+    colours = 255 * colormaps[DIVERGING_MAP](share)[..., :3]
+    faded = FADE_OUTSIDE * 238 + (1 - FADE_OUTSIDE) * colours
+    return np.asarray(np.round(np.where(inside[..., None], colours, faded)), dtype=np.uint8)
+
+
+def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode grey (h, w) or colour (h, w, 3) pixels as PNG; the same pixels, the same bytes."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _svg(
+    section: Cut,
+    pixels: NDArray[np.uint8],
+    inside: NDArray[np.bool_] | None,
+    title: str,
+    *,
+    dark: bool,
+) -> str:
+    width, height = section.size_mm
+    data = base64.b64encode(png_bytes(pixels)).decode()
+    ink = "#ffffff" if dark else "#16212b"
+    parts = [
+        f'<svg class="panel" xmlns="http://www.w3.org/2000/svg" role="img" '
+        f'viewBox="0 0 {width:.2f} {height:.2f}" aria-label="{escape(title)}">',
+        f"<title>{escape(title)}</title>",
+        f'<image width="{width:.2f}" height="{height:.2f}" preserveAspectRatio="none" '
+        f'href="data:image/png;base64,{data}"/>',
+    ]
+    if inside is not None:
+        parts.append(
+            f'<path d="{_outline(inside, section)}" fill="none" stroke="{OUTLINE}" '
+            f'stroke-width="{width / 260:.2f}" stroke-opacity="0.9"/>'
+        )
+    parts += _letters(section, ink, halo="#000000" if dark else "#ffffff")
+    parts += _scale_bar(section, ink, halo="#000000" if dark else "#ffffff")
+    return "".join([*parts, "</svg>"])
+
+
+def _outline(inside: NDArray[np.bool_], section: Cut) -> str:
+    """Return the path of the mask's edge, in mm."""
+    from skimage.measure import approximate_polygon, find_contours
+
+    padded = np.pad(inside.astype(float), 1)
+    paths = []
+    for line in find_contours(padded, 0.5):
+        points = approximate_polygon(line - 1, tolerance=0.2) + 0.5  # pixel centre at half
+        points = points * (section.row_mm, section.column_mm)
+        paths.append("M" + "L".join(f"{x:.1f} {y:.1f}" for y, x in points))
+    return "".join(paths)
+
+
+def _letters(section: Cut, ink: str, halo: str) -> list[str]:
+    width, height = section.size_mm
+    size = 0.055 * width
+    left, right, top, bottom = section.letters
+    places = [
+        (left, 0.6 * size, height / 2, "middle"),
+        (right, width - 0.6 * size, height / 2, "middle"),
+        (top, width / 2, 0.75 * size, "middle"),
+        (bottom, width / 2, height - 0.5 * size, "middle"),
+    ]
+    return [
+        _text(letter, x, y, size, ink, halo, anchor, "central") for letter, x, y, anchor in places
+    ]
+
+
+def _scale_bar(section: Cut, ink: str, halo: str) -> list[str]:
+    width, height = section.size_mm
+    length = next((n for n in (100, 50, 20, 10, 5, 2, 1) if n <= 0.4 * width), 1)
+    size = 0.045 * width
+    x, y = width - 0.035 * width - length, height - 0.045 * width
+    bar = f"M{x:.1f} {y:.1f}h{length}"
+    return [
+        f'<path d="{bar}" stroke="{halo}" stroke-width="{width / 70:.2f}" stroke-opacity="0.6"/>',
+        f'<path d="{bar}" stroke="{ink}" stroke-width="{width / 130:.2f}"/>',
+        _text(f"{length} mm", x + length / 2, y - 0.35 * size, size, ink, halo, "middle", "auto"),
+    ]
+
+
+def _text(
+    text: str, x: float, y: float, size: float, ink: str, halo: str, anchor: str, baseline: str
+) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" fill="{ink}" stroke="{halo}" '
+        f'stroke-width="{size / 6:.2f}" stroke-opacity="0.55" paint-order="stroke" '
+        f'font-family="sans-serif" font-weight="600" text-anchor="{anchor}" '
+        f'dominant-baseline="{baseline}">{escape(text)}</text>'
+    )
+
+
+def colour_bar(windows: Windows, key: str) -> str:
+    """Draw the colour bar of the difference picture as an SVG; ``key`` is unique on its page."""
+    from matplotlib import colormaps, colors
+
+    colour = colormaps[DIVERGING_MAP]
+    stops = "".join(
+        f'<stop offset="{share:.3f}" stop-color="{colors.to_hex(colour(share))}"/>'
+        for share in np.linspace(0, 1, 17)
+    )
+    digits = 0 if windows.difference >= 10 else 2
+    limit, unit = f"{windows.difference:.{digits}f}", escape(windows.unit)
+    title = f"Colour bar: blue below, white equal, red above the reference; ±{limit} {unit}"
+    return (
+        f'<svg class="colourbar" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 34" '
+        f'role="img" aria-label="{title}"><defs><linearGradient id="{escape(key)}">{stops}'
+        f'</linearGradient></defs><rect x="12" y="2" width="216" height="12" '
+        f'fill="url(#{escape(key)})" stroke="#5b6670" stroke-width="0.6"/>'
+        f'<g font-size="11.5" font-family="sans-serif" fill="#33414d">'
+        f'<text x="12" y="28" text-anchor="start">−{limit}</text>'
+        f'<text x="120" y="28" text-anchor="middle">0</text>'
+        f'<text x="228" y="28" text-anchor="end">+{limit} {unit}</text></g></svg>'
+    )

@@ -1,0 +1,293 @@
+"""What a report says, as data: taken from the record, arranged, nothing measured or judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from qa_suite.errors import InputError
+from qa_suite.records import (
+    VOLUMES_FOLDER,
+    CaseRecord,
+    Criterion,
+    Evaluation,
+    Verdict,
+    read_cases,
+    read_evaluation,
+    read_measurements,
+)
+from reports.comparison import ComparisonRow, compare
+
+STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "bone"))
+"""What the distributions always show; every other measure of the profile follows."""
+
+RANKED_BY = ("mae", "body")
+"""The measure that says which case is the best, the median and the worst."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowStep:
+    """One box of the cohort flow, and what left the cohort before it (label, number)."""
+
+    label: str
+    count: int
+    left: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A case that the verdict does not rest on, and why."""
+
+    case: str
+    site: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteValues:
+    """One measure of the patients of one site: (patient's case, value), (case, why not)."""
+
+    site: str
+    in_training: bool
+    values: tuple[tuple[str, float], ...]
+    undefined: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """One measure over all sites, with the bounds that the profile sets on it."""
+
+    metric: str
+    region: str
+    variant: str
+    unit: str
+    criteria: tuple[Criterion, ...]
+    sites: tuple[SiteValues, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureCase:
+    """One case to be shown: why this one, its error and where its volumes lie."""
+
+    case: str
+    site: str
+    roles: tuple[str, ...]
+    rank: int
+    ranked: int
+    value: float
+    unit: str
+    volumes: dict[str, Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """Everything that a report of one verdict says."""
+
+    evaluation: Evaluation
+    verdict: Verdict
+    cases: tuple[CaseRecord, ...]
+    flow: tuple[FlowStep, ...]
+    left_out: tuple[LeftOut, ...]
+    notices: tuple[str, ...]
+    distributions: tuple[Distribution, ...]
+    pictures: tuple[PictureCase, ...]
+    comparison: tuple[ComparisonRow, ...]
+    companions: tuple[tuple[str, Evaluation], ...]
+
+
+def gather(
+    folder: Path, verdict: Verdict, *, floor: Path | None = None, baseline: Path | None = None
+) -> Readiness:
+    """Read a record and arrange what its report says.
+
+    Parameters
+    ----------
+    folder
+        The evaluation.
+    verdict
+        Its verdict under one profile.
+    floor, baseline
+        Evaluations of the oracle and of the translator to beat, on the same cohort.
+
+    Raises
+    ------
+    InputError
+        If the verdict is of another evaluation, a companion of another cohort, or a table
+        missing or changed.
+    """
+    evaluation = read_evaluation(folder)
+    if verdict.evaluation != evaluation.evaluation:
+        raise InputError(
+            f"The verdict is of evaluation {verdict.evaluation}, and {folder} holds "
+            f"{evaluation.evaluation}; judge it again with 'qa-suite judge {folder}'."
+        )
+    cases = read_cases(folder)
+    table = read_measurements(folder)
+    companions = tuple(
+        (role, _companion(path, evaluation))
+        for role, path in (("floor", floor), ("baseline", baseline))
+        if path is not None
+    )
+    return Readiness(
+        evaluation=evaluation,
+        verdict=verdict,
+        cases=cases,
+        flow=_flow(verdict, evaluation),
+        left_out=_left_out(cases, verdict),
+        notices=tuple(dict.fromkeys((*evaluation.notices, *verdict.notices))),
+        distributions=_distributions(table, evaluation, verdict),
+        pictures=choose_pictures(folder, table, cases),
+        comparison=compare(
+            table,
+            evaluation.cohort.sites,
+            floor=None if floor is None else read_measurements(floor),
+            baseline=None if baseline is None else read_measurements(baseline),
+        ),
+        companions=companions,
+    )
+
+
+def _companion(folder: Path, evaluation: Evaluation) -> Evaluation:
+    other = read_evaluation(folder)
+    if other.cohort.digest != evaluation.cohort.digest:
+        raise InputError(
+            f"{folder} was evaluated on cohort {other.cohort.name} ({other.cohort.digest[:12]}), "
+            f"not on {evaluation.cohort.name} ({evaluation.cohort.digest[:12]}); evaluate "
+            f"{other.model.name} on the same cohort to compare."
+        )
+    return other
+
+
+def _flow(verdict: Verdict, evaluation: Evaluation) -> tuple[FlowStep, ...]:
+    counts = {**evaluation.case_counts}
+
+    def count(key: str) -> int:
+        return counts.get(key, 0)
+
+    elsewhere = count("imported") - count("import_failed") - count("held_out")
+    measurable = count("held_out") - count("refused")
+    steps = [
+        FlowStep(label="in the cohort", count=count("imported")),
+        FlowStep(
+            label=f"held out ({evaluation.cohort.split})",
+            count=count("held_out"),
+            left=(("could not be imported", count("import_failed")), ("other sets", elsewhere)),
+        ),
+        FlowStep(
+            label="passed preflight",
+            count=measurable,
+            left=(("refused by preflight", count("refused")),),
+        ),
+        FlowStep(label="evaluated", count=count("evaluated"), left=(("failed", count("failed")),)),
+        FlowStep(
+            label="judged",
+            count=count("evaluated") - len(verdict.excluded),
+            left=(("excluded by the profile", len(verdict.excluded)),),
+        ),
+    ]
+    return tuple(steps)
+
+
+def _left_out(cases: tuple[CaseRecord, ...], verdict: Verdict) -> tuple[LeftOut, ...]:
+    rows = []
+    for case in cases:
+        if case.status != "evaluated":
+            stage = "refused by preflight" if case.status == "refused" else "failed"
+            reason = case.reason or "undefined: no reason was recorded"
+        elif case.case in verdict.excluded:
+            stage, reason = "excluded by the profile", verdict.excluded[case.case]
+        else:
+            continue
+        rows.append(LeftOut(case=case.case, site=case.site, stage=stage, reason=reason))
+    return tuple(sorted(rows, key=lambda row: (row.stage, row.site, row.case)))
+
+
+def _distributions(
+    table: pd.DataFrame, evaluation: Evaluation, verdict: Verdict
+) -> tuple[Distribution, ...]:
+    judged = [(c.metric, c.region) for c in verdict.profile.criteria]
+    plots = []
+    for metric, region in dict.fromkeys((*STANDARD_PLOTS, *judged)):
+        criteria = tuple(
+            c for c in verdict.profile.criteria if (c.metric, c.region) == (metric, region)
+        )
+        rows = table[(table["metric"] == metric) & (table["region"] == region)]
+        variants = dict.fromkeys(c.variant for c in criteria)
+        for variant in variants or sorted(set(rows["variant"]))[:1]:
+            chosen = rows[rows["variant"] == variant]
+            if chosen.empty:
+                continue
+            plots.append(
+                Distribution(
+                    metric=metric,
+                    region=region,
+                    variant=variant,
+                    unit=str(chosen["unit"].iloc[0]),
+                    criteria=tuple(c for c in criteria if c.variant == variant),
+                    sites=tuple(
+                        _site_values(chosen[chosen["site"] == site], site, evaluation)
+                        for site in evaluation.cohort.sites
+                    ),
+                )
+            )
+    return tuple(plots)
+
+
+def _site_values(rows: pd.DataFrame, site: str, evaluation: Evaluation) -> SiteValues:
+    """Arrange one site's patients; several examinations of a patient show as their mean."""
+    values, undefined = [], []
+    for _, patient in rows.groupby("patient", sort=True):
+        name = ", ".join(sorted(patient["case"]))
+        missing = patient[patient["status"] != "ok"]
+        if missing.empty:
+            values.append((name, float(patient["value"].mean())))
+        else:
+            undefined.append((name, "; ".join(sorted(set(missing["why"])))))
+    return SiteValues(
+        site=site,
+        in_training=site in evaluation.model.training_sites,
+        values=tuple(sorted(values, key=lambda pair: (pair[1], pair[0]))),
+        undefined=tuple(sorted(undefined)),
+    )
+
+
+def choose_pictures(
+    folder: Path, table: pd.DataFrame, cases: tuple[CaseRecord, ...]
+) -> tuple[PictureCase, ...]:
+    """Choose the best, the median, the worst and each site's worst case among those kept."""
+    metric, region = RANKED_BY
+    rows = table[(table["metric"] == metric) & (table["region"] == region)]
+    rows = rows[rows["status"] == "ok"].sort_values(["variant", "value", "case"])
+    rows = rows[rows["variant"] == rows["variant"].iloc[0]] if len(rows) else rows
+    ranked = list(rows[["case", "site", "value", "unit"]].itertuples(index=False, name=None))
+    kept = {c.case: c.volumes for c in cases if {"reference", "synthetic"} <= set(c.volumes)}
+    roles = _picture_roles([(case, site) for case, site, _, _ in ranked])
+    return tuple(
+        PictureCase(
+            case=case,
+            site=site,
+            roles=tuple(roles[case]),
+            rank=rank,
+            ranked=len(ranked),
+            value=float(value),
+            unit=unit,
+            volumes={r: Path(folder) / VOLUMES_FOLDER / f for r, f in kept[case].items()},
+        )
+        for rank, (case, site, value, unit) in enumerate(ranked, start=1)
+        if case in kept and case in roles
+    )
+
+
+def _picture_roles(ranked: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Name the cases worth a picture; ``ranked`` holds (case, site) from best to worst."""
+    roles: dict[str, list[str]] = {}
+    if ranked:
+        roles.setdefault(ranked[0][0], []).append("best")
+        roles.setdefault(ranked[(len(ranked) - 1) // 2][0], []).append("median")
+        roles.setdefault(ranked[-1][0], []).append("worst")
+    for site, case in {site: case for case, site in ranked}.items():
+        roles.setdefault(case, []).append(f"worst of site {site}")
+    return roles

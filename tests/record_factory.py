@@ -1,0 +1,470 @@
+"""A small evaluation folder with everything a report must cope with.
+
+Three hospitals: A and B were trained on, C was not and is worse. One case was refused, one
+failed, one could not be imported, one has a metric without a value. The numbers are drawn
+from a seed and measured on nothing; the volumes are a crude pelvis, right in geometry only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.io.images import write_image
+from qa_suite.records import (
+    CASES_FILE,
+    CURVES_FILE,
+    EVALUATION_FILE,
+    MEASUREMENTS_FILE,
+    VOLUMES_FOLDER,
+    CaseRecord,
+    CodeFacts,
+    CohortFacts,
+    Criterion,
+    CurvePoint,
+    Evaluation,
+    Finding,
+    Measurement,
+    ModelFacts,
+    Outcome,
+    PreflightValue,
+    Profile,
+    SiteGap,
+    Verdict,
+    When,
+    digest_of,
+    sha256_of,
+    write_model,
+    write_table,
+)
+from qa_suite.volume import Grid, Volume
+
+Kind = Literal["model", "floor", "baseline"]
+
+TRAINING_SITES = ("A", "B")
+PATIENTS_BY_SITE = {"A": 8, "B": 7, "C": 6}
+GRID = Grid(shape=(76, 56, 24), spacing_mm=(5.0, 5.0, 7.5), origin_mm=(-190.0, -140.0, -90.0))
+CENTRES = {  # mean and spread of each hospital's patients
+    "model": {"mae": (62.0, 6.0), "bone": (180.0, 18.0), "me": (-4.0, 6.0), "dice": (0.88, 0.02)},
+    "floor": {"mae": (18.0, 1.0), "bone": (30.0, 2.0), "me": (0.0, 2.0), "dice": (0.97, 0.01)},
+    "baseline": {"mae": (118.0, 9.0), "bone": (420.0, 30.0), "me": (9.0, 9.0), "dice": (0.5, 0.05)},
+}
+ABROAD = {"mae": 45.0, "bone": 130.0, "me": 38.0, "dice": -0.14}
+UNITS = {"mae": "HU", "me": "HU", "rmse": "HU", "dice": "1"}
+
+
+def make_record(
+    folder: Path,
+    *,
+    seed: int = 7,
+    kind: Kind = "model",
+    keep: bool = True,
+    patients_by_site: Mapping[str, int] = PATIENTS_BY_SITE,
+    notices: tuple[str, ...] = ("The leakage check was overridden by hand: --allow-leakage.",),
+) -> tuple[Evaluation, Verdict]:
+    """Write an evaluation into ``folder`` and its verdict into ``folder/verdicts``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    measurements, cases = _rows(rng, kind, patients_by_site)
+    if keep:
+        cases = _keep_volumes(folder, measurements, cases)
+    tables = {
+        MEASUREMENTS_FILE: write_table(folder / MEASUREMENTS_FILE, measurements, Measurement),
+        CASES_FILE: write_table(folder / CASES_FILE, cases, CaseRecord),
+        CURVES_FILE: write_table(folder / CURVES_FILE, [], CurvePoint),
+    }
+    evaluation = _evaluation(kind, cases, tables, patients_by_site, notices)
+    write_model(folder / EVALUATION_FILE, evaluation)
+    verdict = _verdict(evaluation, measurements, notices)
+    write_model(folder / "verdicts" / f"{verdict.profile.name}.json", verdict)
+    return evaluation, verdict
+
+
+def _rows(
+    rng: np.random.Generator, kind: Kind, patients_by_site: Mapping[str, int]
+) -> tuple[list[Measurement], list[CaseRecord]]:
+    measurements: list[Measurement] = []
+    cases: list[CaseRecord] = []
+    for site, count in patients_by_site.items():
+        for number in range(1, count + 1):
+            name = f"{site}{number:02d}"
+            patient = hashlib.sha256(name.encode()).hexdigest()[:16]
+            where = {"case": name, "patient": patient, "site": site}
+            refused, failed = name == "B03", name == "C02"
+            cases.append(
+                CaseRecord(
+                    **where,
+                    split="test",
+                    status="refused" if refused else "failed" if failed else "evaluated",
+                    reason="the residual shift of 14.2 mm is above the bound of 10 mm"
+                    if refused
+                    else "RuntimeError: the model gave 3 values <NaN> & stopped"
+                    if failed
+                    else "",
+                    preflight=_preflight(rng, refused=refused),
+                    strata={"source_manufacturer": f"Vendor {site}", "implant": "unknown"},
+                    grid=GRID.describe(),
+                    history=("resampled linear to the source grid",),
+                )
+            )
+            if not (refused or failed):
+                measurements += _measure(rng, kind, where)
+    cases.append(
+        CaseRecord(
+            case="A99",
+            patient="deadbeefdeadbeef",
+            site="A",
+            split=None,
+            status="failed",
+            reason="import: the CT series has a missing slice at z = 35 mm",
+        )
+    )
+    return measurements, cases
+
+
+def _preflight(rng: np.random.Generator, *, refused: bool) -> dict[str, PreflightValue]:
+    shift = 14.2 if refused else float(rng.uniform(0.3, 3.0))
+    return {
+        "readable": PreflightValue(status="ok"),
+        "overlap": PreflightValue(
+            value=float(rng.uniform(0.9, 1.0)), unit="1", bound=">= 0.5", status="ok"
+        ),
+        "residual_shift": PreflightValue(
+            value=shift,
+            unit="mm",
+            bound="<= 10 mm",
+            status="refused" if refused else "ok",
+            why="MR and CT are not aligned" if refused else "",
+        ),
+        "residual_rotation": PreflightValue(
+            unit="deg", bound="<= 5 deg", status="undetermined", why="no structure along z"
+        ),
+    }
+
+
+def _measure(rng: np.random.Generator, kind: Kind, where: dict[str, str]) -> list[Measurement]:
+    def draw(key: str) -> float:
+        mean, spread = CENTRES[kind][key]
+        abroad = ABROAD[key] if where["site"] not in TRAINING_SITES and kind == "model" else 0.0
+        return float(mean + abroad + spread * rng.standard_normal())
+
+    def row(metric: str, region: str, value: float | None, why: str = "") -> Measurement:
+        return Measurement(
+            **where,
+            family="segmentation" if metric == "dice" else "image",
+            metric=metric,
+            region=region,
+            value=value,
+            unit=UNITS[metric],
+            status="ok" if value is not None else "undefined",
+            why=why,
+            coverage=1.0,
+        )
+
+    mae, dice = draw("mae"), min(draw("dice"), 1.0)
+    no_bone = where["case"] == "A05"
+    return [
+        row("mae", "body", mae),
+        row("rmse", "body", 2.1 * mae),
+        row("me", "body", draw("me")),
+        row("mae", "bone", draw("bone")),
+        row("mae", "soft_tissue", 0.6 * mae),
+        row(
+            "dice",
+            "bone",
+            None if no_bone else dice,
+            "the reference has <no> bone above 250 HU" if no_bone else "",
+        ),
+    ]
+
+
+def _keep_volumes(
+    folder: Path, measurements: list[Measurement], cases: list[CaseRecord]
+) -> list[CaseRecord]:
+    body = sorted(
+        (m for m in measurements if (m.metric, m.region) == ("mae", "body")),
+        key=lambda m: (m.value, m.case),
+    )
+    keep = {body[0].case, body[(len(body) - 1) // 2].case, body[-1].case}
+    keep |= {m.case for m in {m.site: m for m in body}.values()}
+    error = {m.case: float(m.value or 0) for m in body}
+    return [
+        case.model_copy(update={"volumes": write_volumes(folder, case.case, error[case.case])})
+        if case.case in keep
+        else case
+        for case in cases
+    ]
+
+
+def write_volumes(folder: Path, case: str, error_hu: float) -> dict[str, str]:
+    """Write the four volumes of a case under the hash of their bytes; return role to file."""
+    rng = np.random.default_rng(int(hashlib.sha256(case.encode()).hexdigest()[:8], 16))
+    names = {}
+    for role, volume in pelvis(rng, error_hu).items():
+        draft = folder / VOLUMES_FOLDER / "draft.nii.gz"
+        write_image(volume, draft)
+        names[role] = f"{sha256_of(draft)[:32]}.nii.gz"
+        draft.replace(draft.with_name(names[role]))
+    return names
+
+
+def pelvis(rng: np.random.Generator, error_hu: float) -> dict[str, Volume]:
+    """Return an elliptic body with two femora, a sacrum, a bladder and gas on the left."""
+    x, y, z = np.meshgrid(
+        *(
+            o + s * np.arange(n)
+            for n, s, o in zip(GRID.shape, GRID.spacing_mm, GRID.origin_mm, strict=True)
+        ),
+        indexing="ij",
+    )
+
+    def ball(cx: float, cy: float, rx: float, ry: float) -> NDArray[np.bool_]:
+        inside: NDArray[np.bool_] = ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1
+        return inside
+
+    wide = float(rng.uniform(0.95, 1.05))
+    body = ball(0, 0, 170 * wide, 115)
+    ct = np.full(GRID.shape, -1000.0)
+    mr = np.zeros(GRID.shape)
+    layers = [
+        (body, -100.0, 900.0),
+        (ball(0, 0, 150 * wide, 95), 45.0, 380.0),
+        (ball(0, -30, 40, 30) & (np.abs(z) < 50), 8.0, 120.0),
+        (ball(-95 * wide, 10, 26, 26), 700.0, 60.0),
+        (ball(95 * wide, 10, 26, 26), 700.0, 60.0),
+        (ball(-95 * wide, 10, 18, 18), 250.0, 700.0),
+        (ball(95 * wide, 10, 18, 18), 250.0, 700.0),
+        (ball(0, 75, 45, 16) & (z > -40), 450.0, 250.0),
+        (ball(25, 45, 12, 9), -900.0, 5.0),
+    ]
+    for inside, hu, signal in layers:
+        ct[inside], mr[inside] = hu, signal
+    ct += 12 * rng.standard_normal(GRID.shape)
+    smooth = np.sin(x / 60 + rng.uniform(0, 6)) * np.cos(z / 45) * error_hu * 1.3
+    synthetic = ct + smooth + np.where(ct > 200, -2.0 * error_hu, 0.0)
+    synthetic[~body] = -1000.0
+    mr = np.abs(mr * (1 + 0.2 * x / 200) + 15 * rng.standard_normal(GRID.shape))
+
+    def volume(array: NDArray[np.float64], quantity: Literal["HU", "arbitrary"]) -> Volume:
+        return Volume(array=array.astype(np.float32), grid=GRID, quantity=quantity)
+
+    return {
+        "source": volume(mr, "arbitrary"),
+        "reference": volume(ct, "HU"),
+        "synthetic": volume(synthetic, "HU"),
+        "mask": Volume(array=body, grid=GRID, quantity="label"),
+    }
+
+
+def _evaluation(
+    kind: Kind,
+    cases: list[CaseRecord],
+    tables: dict[str, str],
+    patients_by_site: Mapping[str, int],
+    notices: tuple[str, ...],
+) -> Evaluation:
+    name = {"model": "regression", "floor": "oracle", "baseline": "intensity"}[kind]
+    held_out = sum(1 for case in cases if case.split == "test")
+    return Evaluation(
+        evaluation=digest_of({"kind": kind, "tables": tables})[:16],
+        model=ModelFacts(
+            uri=f"models:/{name}-pelvis/3",
+            name=f"{name}-pelvis",
+            version="3",
+            family=name,
+            weights_sha256=hashlib.sha256(name.encode()).hexdigest(),
+            direction="MR->CT",
+            training_sites=TRAINING_SITES,
+            training_data_digest=hashlib.sha256(b"data").hexdigest(),
+            training_patients=tuple(f"{n:016x}" for n in range(24)),
+            mlflow_run_id="0123456789abcdef0123456789abcdef",
+        ),
+        cohort=CohortFacts(
+            name="three-hospitals",
+            digest=hashlib.sha256(b"cohort").hexdigest(),
+            direction="MR->CT",
+            anatomy="pelvis",
+            split="test",
+            cases=held_out,
+            patients=held_out,
+            sites=tuple(sorted(patients_by_site)),
+        ),
+        code=CodeFacts(
+            suite_version="0.1.0",
+            git_commit="0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+            git_dirty=True,
+            python="3.11.2",
+            packages={"numpy": "2.4.0", "torch": "2.13.0", "monai": "1.6.1"},
+        ),
+        settings={"keep_volumes": "worst", "families": ["image", "segmentation"], "seed": 1},
+        variants={"default": {"bands_hu": {"air": [-1100, -300], "bone": [250, 3100]}}},
+        case_counts={
+            "imported": held_out + 31,
+            "import_failed": 1,
+            "held_out": held_out,
+            "refused": sum(1 for case in cases if case.status == "refused"),
+            "failed": sum(1 for c in cases if c.status == "failed" and c.split == "test"),
+            "evaluated": sum(1 for case in cases if case.status == "evaluated"),
+        },
+        notices=notices,
+        tables_sha256=tables,
+        when=When(
+            started="2026-11-23T08:00:00+00:00",
+            finished="2026-11-23T08:04:10+00:00",
+            seconds_by_case={case.case: 2.5 for case in cases},
+            peak_memory_mib=812.0,
+        ),
+    )
+
+
+def _criterion(metric: str, region: str, **more: object) -> Criterion:
+    facts = {
+        "name": f"{metric} {region}",
+        "metric": metric,
+        "region": region,
+        "unit": UNITS[metric],
+        "direction": "at_most",
+        "min_patients": 5,
+        "source": "local decision of this test factory",
+    }
+    return Criterion.model_validate(facts | more)
+
+
+CRITERIA = (
+    _criterion(
+        "mae",
+        "body",
+        bound=80.0,
+        source="Boulanger M et al. (2021), Deep learning methods to generate synthetic CT from "
+        "MRI in radiotherapy: a literature review, Phys Med 89:265",
+    ),
+    _criterion("mae", "body", name="mae body at every site", bound=80.0, scope="each_site"),
+    _criterion("me", "body", bound=20.0, direction="within"),
+    _criterion("mae", "bone", bound=215.0),
+    _criterion("dice", "bone", bound=0.8, direction="at_least", scope="each_site"),
+    _criterion(
+        "mae",
+        "body",
+        name="mae body of nearly every patient",
+        statistic="fraction_within",
+        bound=0.5,
+        direction="at_least",
+        per_patient_bound=100.0,
+        unit="1",
+    ),
+)
+_RANK: tuple[Outcome, ...] = ("pass", "inconclusive", "fail")
+
+
+def _verdict(
+    evaluation: Evaluation, measurements: list[Measurement], notices: tuple[str, ...]
+) -> Verdict:
+    profile = Profile(
+        name="pelvis-mr-ct",
+        version="1",
+        direction="MR->CT",
+        anatomy="pelvis",
+        intended_use="Dose calculation for photon radiotherapy of the male pelvis, research only.",
+        exclude={"residual_shift": 5.0},
+        criteria=CRITERIA,
+    )
+    findings = []
+    for criterion in CRITERIA:
+        sites = evaluation.cohort.sites if criterion.scope == "each_site" else ("pooled",)
+        findings += [_finding(criterion, site, measurements) for site in sites]
+    outcome = max((f.outcome for f in findings), key=_RANK.index)
+    failing = [f"{f.criterion.name} ({f.scope_name})" for f in findings if f.outcome == "fail"]
+    what = f" Failing: {', '.join(failing)}." if failing else ""
+    return Verdict(
+        outcome=outcome,
+        sentence=f"{evaluation.model.name} {outcome} under {profile.name}.{what}",
+        evaluation=evaluation.evaluation,
+        profile=profile,
+        profile_sha256=digest_of(profile.model_dump(mode="json")),
+        findings=tuple(findings),
+        site_gaps=tuple(
+            _gap(site, metric, region, measurements)
+            for metric, region in (("mae", "body"), ("mae", "bone"))
+            for site in evaluation.cohort.sites
+        ),
+        excluded={"B05": "residual_shift is 6.1 mm, the profile allows 5 mm"},
+        case_counts=evaluation.case_counts | {"excluded": 1},
+        notices=notices,
+    )
+
+
+def _values(
+    criterion_metric: str, region: str, sites: tuple[str, ...], measurements: list[Measurement]
+) -> tuple[NDArray[np.float64], int]:
+    rows = [
+        m
+        for m in measurements
+        if (m.metric, m.region) == (criterion_metric, region) and m.site in sites
+    ]
+    values = np.array([m.value for m in rows if m.value is not None])
+    return values, len(rows) - len(values)
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    mean, half = float(values.mean()), float(2.2 * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half
+
+
+def _finding(criterion: Criterion, scope: str, measurements: list[Measurement]) -> Finding:
+    sites = tuple(PATIENTS_BY_SITE) if scope == "pooled" else (scope,)
+    values, missing = _values(criterion.metric, criterion.region, sites, measurements)
+    if criterion.per_patient_bound is not None:
+        values = (values <= criterion.per_patient_bound).astype(float)
+    estimate, low, high = _interval(values)
+    bound = criterion.bound
+    if criterion.direction == "at_most":
+        good, bad = high <= bound, low > bound
+    elif criterion.direction == "at_least":
+        good, bad = low >= bound, high < bound
+    else:
+        good, bad = max(abs(low), abs(high)) <= bound, low > bound or high < -bound
+    outcome: Outcome = "pass" if good and not missing else "fail" if bad else "inconclusive"
+    return Finding(
+        criterion=criterion,
+        scope_name=scope,
+        outcome=outcome,
+        estimate=estimate,
+        low=low,
+        high=high,
+        patients=len(values),
+        missing=missing,
+        method="Student's t over patients",
+        sentence=f"{criterion.name} at {scope}: {estimate:.3g} [{low:.3g}, {high:.3g}], {outcome}.",
+    )
+
+
+def _gap(site: str, metric: str, region: str, measurements: list[Measurement]) -> SiteGap:
+    values, missing = _values(metric, region, (site,), measurements)
+    home, _ = _values(metric, region, TRAINING_SITES, measurements)
+    abroad = site not in TRAINING_SITES
+    estimate, low, high = _interval(values)
+    gap = float(values.mean() - home.mean()) if abroad else None
+    half = 0.5 * (high - low)
+    return SiteGap(
+        metric=metric,
+        region=region,
+        unit="HU",
+        site=site,
+        in_training=not abroad,
+        patients=len(values),
+        missing=missing,
+        estimate=estimate,
+        low=low,
+        high=high,
+        gap=gap,
+        gap_low=None if gap is None else gap - half,
+        gap_high=None if gap is None else gap + half,
+        shifted=None if gap is None else gap - half > 0,
+        method="Welch's t over patients",
+        sentence=f"{site}: {metric} {region} {estimate:.3g} HU.",
+    )
