@@ -1,0 +1,103 @@
+"""The U-Nets of MONAI behind one description, in 2D, 2.5D and 3D."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from translators.spec import NetworkSpec, TargetSpec
+
+
+class UnitNetwork(nn.Module):
+    """A U-Net whose output lies on the unit scale of the target's window.
+
+    The body's output of nought stands for the target's ``centre`` (0 HU), added in full
+    precision: near nought a half-precision number resolves far less than 1 HU, near the
+    window's own unit value of 0 HU (−0.49) bfloat16 would resolve 4 HU only.
+    """
+
+    def __init__(self, body: nn.Module, *, gain: float, centre: float) -> None:
+        super().__init__()
+        self.body = body
+        self.gain = gain
+        self.centre = centre
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Map (batch, slices, ...) to (batch, 1, ...)."""
+        out: torch.Tensor = self.body(image)
+        return out.float() * self.gain + self.centre
+
+
+def build_network(spec: NetworkSpec, target: TargetSpec, *, seed: int) -> UnitNetwork:
+    """Build the network of a specification; the same seed gives the same first weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = _dynunet(spec) if spec.architecture == "dynunet" else _unet(spec)
+    centre = 2 * (target.centre - target.low) / (target.high - target.low) - 1
+    return UnitNetwork(body, gain=spec.output_gain, centre=centre)
+
+
+def _norm(spec: NetworkSpec) -> tuple[str, dict[str, Any]]:
+    if spec.norm == "group":
+        return ("GROUP", {"num_groups": 8})
+    return (spec.norm.upper(), {"affine": True})
+
+
+def _unet(spec: NetworkSpec) -> nn.Module:
+    from monai.networks.nets import UNet
+
+    network: nn.Module = UNet(
+        spatial_dims=spec.axes,
+        in_channels=spec.slices,
+        out_channels=1,
+        channels=spec.channels,
+        strides=spec.strides,
+        num_res_units=spec.residual_units,
+        norm=_norm(spec),
+        dropout=spec.dropout,
+    )
+    return network
+
+
+def _dynunet(spec: NetworkSpec) -> nn.Module:
+    from monai.networks.nets import DynUNet
+
+    flat = (1,) * spec.axes
+    norm_name, norm_settings = _norm(spec)
+    if norm_name == "GROUP":
+        norm_settings = {**norm_settings, "affine": True}
+    network: nn.Module = DynUNet(
+        spatial_dims=spec.axes,
+        in_channels=spec.slices,
+        out_channels=1,
+        kernel_size=[3] * len(spec.channels),
+        strides=[flat, *spec.strides],
+        upsample_kernel_size=list(spec.strides),
+        filters=spec.channels,
+        norm_name=(norm_name, norm_settings),
+        dropout=spec.dropout or None,
+        res_block=spec.residual_units > 0,
+        trans_bias=True,
+    )
+    return network
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device asked for; ``auto`` takes the GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown or absent.
+    """
+    from qa_suite.errors import InputError
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name != "cpu" and not name.startswith("cuda"):
+        raise InputError(f"Unknown device {name!r}; take auto, cpu or cuda.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("There is no CUDA device here; take --device cpu.")
+    return torch.device(name)

@@ -1,0 +1,256 @@
+"""Training as a tracked run: parameters, curves, data, code, pictures, and the registered model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qa_suite import __version__
+from qa_suite.cohort import Cohort, check_splits
+from qa_suite.store import connect, experiment
+from translators.base import FitSummary, Progress, Translator, create
+from translators.data import SEEN_SPLITS, check_cohort, load_pairs
+from translators.registry import TrainedModel, register
+from translators.spec import TranslatorSpec
+
+EXPERIMENT = "training"
+RUN_FILE = "run.json"
+
+_BATCH = 500  # metrics in one call to MLflow; one by one is a hundred times slower
+_SEND_EVERY_S = 30.0
+_PICTURES = 2
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    spec: TranslatorSpec,
+    cohort: Cohort,
+    folder: Path,
+    *,
+    workdir: Path,
+    register_as: str | None = None,
+    resume: bool = False,
+    iterations: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> TrainedModel:
+    """Train a translator on a cohort, log the run to MLflow and register the model.
+
+    Parameters
+    ----------
+    spec
+        What to train.
+    cohort, folder
+        The manifest and where it lies; its splits say who is trained on.
+    workdir
+        Where checkpoints are kept; the folder may be deleted afterwards.
+    register_as
+        Name of the registered model; by default the specification's.
+    resume
+        Carry on from the checkpoint in ``workdir``, in the same MLflow run.
+    iterations
+        Another budget than the specification's.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    progress
+        Called with (iteration, iterations, figures).
+
+    Raises
+    ------
+    Problems
+        If the cohort does not suit the specification.
+    LeakageError
+        If its patient sets overlap.
+    """
+    check_splits(cohort)
+    check_cohort(cohort, spec)
+    translator = create(spec)
+    workdir = Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    commit, dirty = git_state()
+    tags = {
+        "git_commit": commit or "unknown",
+        "git_dirty": str(dirty),
+        "suite_version": __version__,
+    }
+    with _run(spec, workdir, resume) as run:
+        run_id = str(run.info.run_id)
+        _log_facts(spec, cohort, iterations, tags)
+        curves = Curves(run_id)
+        summary = translator.fit(
+            cohort,
+            folder,
+            workdir=workdir,
+            resume=resume,
+            iterations=iterations,
+            device=device,
+            progress=curves.watching(progress),
+        )
+        curves.send()
+        _log_outcome(run_id, summary)
+        _log_pictures(translator, cohort, folder, workdir)
+        model = register(
+            translator, name=register_as or spec.name, cohort=cohort, run_id=run_id, tags=tags
+        )
+        connect().set_tag("model_uri", model.uri)
+    (workdir / RUN_FILE).unlink(missing_ok=True)
+    return model
+
+
+class Curves:
+    """Collects the figures of a training and sends them to MLflow in batches."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._waiting: list[tuple[str, float, int, int]] = []
+        self._sent_at = time.monotonic()
+
+    def watching(self, progress: Progress | None) -> Progress:
+        """Return a callback that collects, and passes on to ``progress``."""
+
+        def note(done: int, total: int, figures: dict[str, float]) -> None:
+            now = int(time.time() * 1000)
+            self._waiting += [(name, value, now, done) for name, value in figures.items()]
+            if time.monotonic() - self._sent_at > _SEND_EVERY_S:
+                self.send()
+            if progress is not None:
+                progress(done, total, figures)
+
+        return note
+
+    def send(self) -> None:
+        """Send what was collected."""
+        from mlflow.entities import Metric
+
+        mlflow = connect()
+        client = mlflow.MlflowClient()
+        rows = [Metric(key=k, value=v, timestamp=t, step=s) for k, v, t, s in self._waiting]
+        for start in range(0, len(rows), _BATCH):
+            client.log_batch(self._run_id, metrics=rows[start : start + _BATCH])
+        self._waiting = []
+        self._sent_at = time.monotonic()
+
+
+@contextmanager
+def _run(spec: TranslatorSpec, workdir: Path, resume: bool) -> Iterator[Any]:
+    """Start an MLflow run with system metrics, or carry on with that of a killed training."""
+    mlflow = connect()
+    path = workdir / RUN_FILE
+    experiment_id = experiment(EXPERIMENT)
+    known = None
+    if resume and path.is_file():
+        known = json.loads(path.read_text())["run_id"]
+        if known not in {
+            r.info.run_id
+            for r in mlflow.search_runs(
+                experiment_ids=[experiment_id], output_format="list", max_results=5000
+            )
+        }:
+            known = None  # another store than the one it was begun in
+    mlflow.set_system_metrics_sampling_interval(5)
+    with mlflow.start_run(
+        run_id=known,
+        experiment_id=experiment_id,
+        run_name=None if known else spec.name,
+        log_system_metrics=True,
+    ) as run:
+        path.write_text(json.dumps({"run_id": run.info.run_id}))
+        yield run
+
+
+def _log_facts(
+    spec: TranslatorSpec, cohort: Cohort, iterations: int | None, tags: dict[str, str]
+) -> None:
+    """Log what is known before the training: specification, data and code."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    mlflow = connect()
+    flat = {key: str(value)[:500] for key, value in spec.flat().items()}
+    if iterations is not None:
+        flat["budget.iterations"] = str(iterations)
+    mlflow.log_params(flat)
+    digest = cohort.data_digest(*SEEN_SPLITS)
+    patients = {s: len({c.patient for c in cohort.in_split(s)}) for s in SEEN_SPLITS}
+    mlflow.set_tags(
+        tags
+        | {
+            "qa.kind": "training",
+            "qa.cohort": cohort.name,
+            "data_digest": digest,
+            "cohort_digest": cohort.digest,
+            "training_sites": ",".join(sorted({c.site for c in cohort.in_split(*SEEN_SPLITS)})),
+            "direction": spec.direction,
+            "anatomy": spec.anatomy,
+            "family": spec.family,
+            **{f"patients_{name}": str(count) for name, count in patients.items()},
+            "python": platform.python_version(),
+        }
+    )
+    source = CodeDatasetSource({"cohort": cohort.name, "data_digest": digest})
+    mlflow.log_input(MetaDataset(source, name=cohort.name, digest=digest[:36]), context="training")
+    mlflow.log_dict(spec.model_dump(mode="json"), "spec.json")
+
+
+def _log_outcome(run_id: str, summary: FitSummary) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures = {
+        "training_seconds": summary.seconds,
+        "iterations_done": float(summary.iterations),
+        "best_iteration": float(summary.best_iteration),
+        "iterations_per_second": summary.iterations / max(summary.seconds, 1e-9),
+        "peak_memory_mb": peak / (1024 if platform.system() == "Linux" else 1024**2),
+    }
+    if summary.best_validation is not None:
+        figures["best_validation_mae"] = summary.best_validation
+    mlflow = connect()
+    mlflow.log_metrics(figures, run_id=run_id)
+    mlflow.set_tag("stopped_early", str(summary.stopped_early))
+
+
+def _log_pictures(translator: Translator, cohort: Cohort, folder: Path, workdir: Path) -> None:
+    """Log pictures of the first validation patients, or of train patients where none are."""
+    from translators.pictures import sample_picture
+
+    split = SEEN_SPLITS[1] if cohort.in_split(SEEN_SPLITS[1]) else SEEN_SPLITS[0]
+    shown = cohort.in_split(split)[:_PICTURES]
+    some = cohort.model_copy(update={"cases": shown})
+    mlflow = connect()
+    for pair in load_pairs(some, folder, translator.spec, split):
+        found = translator.infer(pair.prepared)
+        path = workdir / "samples" / f"{pair.case.case}.png"
+        sample_picture(
+            pair, found.mean, pair.prepared.frame.spacing_mm, translator.spec.target, path
+        )
+        mlflow.log_artifact(str(path), "samples")
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """Return the commit of the code and whether it was changed; None where it is no checkout."""
+    top = Path(__file__).resolve().parent.parent
+    if not (top / ".git").exists():
+        return None, None
+    try:
+        commit, changes = (
+            subprocess.run(
+                ["git", "-C", str(top), *arguments],
+                capture_output=True, text=True, check=True, timeout=20,
+            ).stdout.strip()
+            for arguments in (
+                ("rev-parse", "HEAD"),
+                ("status", "--porcelain", "--untracked-files=no"),
+            )
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.info("The git commit of the code is unknown: %s", error)
+        return None, None
+    return commit, bool(changes)
