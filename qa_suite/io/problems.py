@@ -1,0 +1,32 @@
+"""What could not be read, told twice: with the path for the user, without it for the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qa_suite.errors import InputError
+
+
+class ReadProblem(InputError):
+    """A file or series that cannot be used.
+
+    Parameters
+    ----------
+    where
+        The file or folder; it may carry a patient's name, so it is shown and never stored.
+    public
+        What is wrong, in words that may go into a manifest: no path, name, identifier or date.
+    """
+
+    def __init__(self, where: Path | str, public: str) -> None:
+        self.where = str(where)
+        self.public = public
+        super().__init__(f"{where}: {public}")
+
+    def __reduce__(self) -> tuple[type[ReadProblem], tuple[str, str]]:
+        return (ReadProblem, (self.where, self.public))
+
+
+def count_of(number: int, noun: str) -> str:
+    """Write a number with its noun: ``1 slice``, ``3 slices``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
