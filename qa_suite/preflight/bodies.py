@@ -1,0 +1,116 @@
+"""Where the body is, told from one image alone: what the checks compare the mask with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.volume import Grid
+
+Mask = NDArray[np.bool_]
+Box = tuple[slice, slice, slice]
+
+BODY_THRESHOLD_HU = -400.0
+_OPENING_MM = 3.0  # loses couch sheets and sleeves, keeps fingers
+_OTSU_BINS = 256
+
+
+def data_box(array: NDArray[Any]) -> Box | None:
+    """Return the box left after trimming constant planes (padding) from all six faces.
+
+    Returns
+    -------
+    three slices, or None where the whole array is constant.
+    """
+    box = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        varies = np.flatnonzero(array.max(axis=others) > array.min(axis=others))
+        if len(varies) == 0:
+            return None
+        box.append(slice(int(varies[0]), int(varies[-1]) + 1))
+    return (box[0], box[1], box[2])
+
+
+def box_mask(box: Box | None, shape: tuple[int, ...]) -> Mask:
+    """Return the bool array that is true inside the box."""
+    mask = np.zeros(shape, dtype=bool)
+    if box is not None:
+        mask[box] = True
+    return mask
+
+
+def ct_body(array: NDArray[Any], grid: Grid, *, offset_hu: float = 0.0) -> Mask:
+    """Return the body in a CT: above −400 HU, without couch, lungs and gas filled."""
+    return _largest_filled(array - offset_hu > BODY_THRESHOLD_HU, grid)
+
+
+def signal_body(array: NDArray[Any], grid: Grid) -> Mask:
+    """Return the body in an image of arbitrary scale: well above the background's signal.
+
+    A quarter of Otsu's threshold (Otsu 1979, IEEE Trans Syst Man Cybern 9:62) of the voxels above
+    the background separates tissue from noise: muscle is dark in T1w, and Otsu's threshold
+    itself would part it from fat.
+    """
+    box = data_box(array)
+    if box is None:
+        return np.zeros(array.shape, dtype=bool)
+    inside = array[box].astype(float)
+    low, high = np.percentile(inside, [0.5, 99.5])
+    if high <= low:
+        return np.zeros(array.shape, dtype=bool)
+    threshold = low + 0.25 * (_otsu(np.clip(inside, low, high)) - low)
+    return _largest_filled((array > threshold) & box_mask(box, array.shape), grid)
+
+
+def _otsu(values: NDArray[np.floating]) -> float:
+    counts, edges = np.histogram(values, bins=_OTSU_BINS)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    total = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = total / below - (total[-1] - total) / above
+        between = below * above * gap**2
+    return float(centres[int(np.nanargmax(np.where(np.isfinite(between), between, -1.0)))])
+
+
+def _largest_filled(mask: Mask, grid: Grid) -> Mask:
+    """Open, keep all parts at least a tenth of the largest, and fill holes slice by slice."""
+    from scipy import ndimage
+
+    spacing = np.asarray(grid.spacing_mm)
+    reach = np.floor(_OPENING_MM / spacing).astype(int)
+    if reach.any():
+        ball = _ellipsoid(reach)
+        padded = np.pad(mask, [(r, r) for r in reach], mode="edge")  # the crop is no surface
+        opened = ndimage.binary_opening(padded, structure=ball)
+        inner = tuple(slice(r, r + n) for r, n in zip(reach, mask.shape, strict=True))
+        mask = opened[inner]
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return np.zeros(mask.shape, dtype=bool)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    kept = np.isin(labels, np.flatnonzero(sizes >= 0.1 * sizes.max()))
+    return np.asarray(ndimage.binary_fill_holes(kept))
+
+
+def _ellipsoid(reach: NDArray[np.int_]) -> Mask:
+    ticks = [np.arange(-r, r + 1) / max(r, 1) for r in reach]
+    i, j, k = np.meshgrid(*ticks, indexing="ij")
+    return np.asarray(i**2 + j**2 + k**2 <= 1.0 + 1e-9)
+
+
+def share(part: Mask, whole: Mask) -> float | None:
+    """Share of ``whole`` that ``part`` covers; None where ``whole`` is empty."""
+    total = int(whole.sum())
+    return None if total == 0 else int((part & whole).sum()) / total
+
+
+def dice(one: Mask, other: Mask) -> float | None:
+    """Dice overlap of two masks; None where both are empty."""
+    total = int(one.sum()) + int(other.sum())
+    return None if total == 0 else 2 * int((one & other).sum()) / total
