@@ -196,10 +196,10 @@ def examine_case(
         checked = preflight(loaded, examination.cohort, examination.settings.preflight)
         record = record.model_copy(update={"preflight": checked.values})
     except QAError as error:
-        return _entry(record, started, status="refused", reason=f"unreadable: {error}")
+        return _entry(record, started, status="refused", reason=_reason(examination, error))
     except Exception as error:  # one broken case must not end the run
         log.exception("preflight of case %s", case.case)
-        return _entry(record, started, status="refused", reason=_one_line(error))
+        return _entry(record, started, status="refused", reason=_reason(examination, error))
     if checked.refused:
         return _entry(record, started, status="refused", reason=checked.reason)
     try:
@@ -217,7 +217,7 @@ def examine_case(
     except Exception as error:  # becomes a measurement with its reason
         if not isinstance(error, QAError):
             log.exception("case %s", case.case)
-        reason = _one_line(error)
+        reason = _reason(examination, error)
         failed = Measurement(
             case=case.case, patient=case.patient, site=case.site, family="run",
             metric="translation", region="all", value=None, unit="", status="error", why=reason,
@@ -271,8 +271,10 @@ def _entry(
     )
 
 
-def _one_line(error: Exception) -> str:
+def _reason(examination: Examination, error: Exception) -> str:
+    """Write an error on one line, its files relative to the cohort as in the manifest."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = text.replace(f"{examination.folder}/", "")
     return text if isinstance(error, QAError) else f"{type(error).__name__}: {text}"
 
 

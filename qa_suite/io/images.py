@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from qa_suite.errors import InputError
+from qa_suite.io.integrity import require_whole
 from qa_suite.volume import Grid, Quantity, Volume
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
@@ -42,7 +43,8 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
     Raises
     ------
     InputError
-        If the file is missing, unreadable or not one 3-D image with one value a voxel.
+        If the file is missing, cut off, damaged or unreadable, or is not one 3-D image with
+        one value a voxel.
     GeometryError
         If its header holds an impossible geometry.
     """
@@ -51,6 +53,7 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
         raise InputError(f"There is no image at {path}.")
     if not is_image_file(path):
         raise InputError(f"{path} is no image file; known endings: {', '.join(IMAGE_SUFFIXES)}.")
+    require_whole(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -63,9 +66,9 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
         raise InputError(f"{path} holds {size} voxels; one 3-D image with one value is needed.")
     array = sitk.GetArrayFromImage(image)
     dtype = np.int32 if quantity == "label" else np.float32
-    if quantity == "label" and array.dtype.kind == "f":
-        if not np.array_equal(array, np.round(array)):
-            raise InputError(f"{path} should hold labels and has values that are no integers.")
+    real = quantity == "label" and array.dtype.kind == "f"
+    if real and not np.array_equal(array, np.round(array)):
+        raise InputError(f"{path} should hold labels and has values that are no integers.")
     return Volume(
         array=np.ascontiguousarray(array.transpose(2, 1, 0).astype(dtype)),
         grid=_grid_of(image),
