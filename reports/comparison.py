@@ -1,14 +1,18 @@
 """The model beside what it must beat (baseline) and what nobody can beat (floor).
 
-Only differences and quotients of recorded numbers: the mean over the patients of a site, of
-the patients who have a value in every evaluation that is compared.
+Only differences and quotients of recorded numbers. Cases that have a value in every
+evaluation compared are averaged to patients, and patients to sites.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
+
+from qa_suite.records import read_evaluation, read_measurements
+from reports.wording import measure_title, quantity, share
 
 COMPARED = (("mae", "body"), ("mae", "bone"))
 ALL_SITES = "all sites"
@@ -20,7 +24,8 @@ class ComparisonRow:
 
     ``improvement`` is 1 − (model − floor)/(baseline − floor), or 1 − model/baseline where no
     floor was evaluated; None with the reason in ``why`` where that has no meaning.
-    ``better_in`` counts the patients in whom the model's error is below the baseline's.
+    ``better_in`` counts the patients in whom the model's error is below the baseline's, and
+    ``not_common`` those who lack a value in one of the evaluations.
     """
 
     site: str
@@ -33,7 +38,6 @@ class ComparisonRow:
     floor: float | None
     baseline: float | None
     improvement: float | None
-    above_floor: bool
     better_in: int | None
     why: str
 
@@ -59,61 +63,94 @@ def compare(
     tuple of ComparisonRow
         Empty where neither a floor nor a baseline was evaluated.
     """
-    if floor is None and baseline is None:
+    tables = {"model": model, "floor": floor, "baseline": baseline}
+    given = {name: table for name, table in tables.items() if table is not None}
+    if len(given) < 2:
         return ()
     rows = []
     for metric, region in COMPARED:
-        columns = {"model": _by_patient(model, metric, region)}
-        if floor is not None:
-            columns["floor"] = _by_patient(floor, metric, region)
-        if baseline is not None:
-            columns["baseline"] = _by_patient(baseline, metric, region)
-        named = model[(model["metric"] == metric) & (model["region"] == region)]
+        named = _rows(model, metric, region)
         if named.empty:
             continue
-        joined = pd.DataFrame(columns)
-        common = joined.dropna()
-        site_of = named.drop_duplicates("patient").set_index("patient")["site"]
         unit = str(named["unit"].iloc[0])
+        joined = pd.DataFrame({name: _by_case(t, metric, region) for name, t in given.items()})
+        common = joined.reindex(named["case"]).dropna()
+        facts = named.drop_duplicates("case").set_index("case")
         for site in (*sites, ALL_SITES):
-            patients = site_of.index if site == ALL_SITES else site_of.index[site_of == site]
-            here = common[common.index.isin(patients)]
-            rows.append(_row(site, metric, region, unit, here, len(patients) - len(here)))
+            here = facts if site == ALL_SITES else facts[facts["site"] == site]
+            cases = common[common.index.isin(here.index)]
+            patients = cases.groupby(here["patient"].reindex(cases.index)).mean()
+            left = here["patient"].nunique() - len(patients)
+            rows.append(_row((site, metric, region, unit), patients, left))
     return tuple(rows)
 
 
-def _by_patient(table: pd.DataFrame, metric: str, region: str) -> pd.Series:
-    """Return the mean over each patient's examinations; a missing one leaves the patient out."""
+def comparison_lines(
+    folder: Path, *, floor: Path | None = None, baseline: Path | None = None
+) -> list[str]:
+    """Say the comparison of an evaluation with its companions in plain lines.
+
+    Parameters
+    ----------
+    folder, floor, baseline
+        Evaluation folders of the model, the oracle and the translator to beat, of one cohort.
+    """
+    evaluation = read_evaluation(folder)
+    rows = compare(
+        read_measurements(folder),
+        evaluation.cohort.sites,
+        floor=None if floor is None else read_measurements(floor),
+        baseline=None if baseline is None else read_measurements(baseline),
+    )
+    return [_line(row, home=row.site in evaluation.model.training_sites) for row in rows]
+
+
+def _line(row: ComparisonRow, *, home: bool) -> str:
+    where = f"{row.site}{' (trained on)' if home else ''}"
+    parts = [
+        f"{name} {quantity(value, row.unit)}"
+        for name in ("floor", "model", "baseline")
+        if (value := getattr(row, name)) is not None
+    ]
+    gain = f"undefined: {row.why}" if row.improvement is None else share(row.improvement)
+    above = " above the floor" if row.floor is not None else ""
+    what = measure_title(row.metric, row.region)
+    numbers = ", ".join(parts) or "no values"
+    return f"{what}, {where}: {numbers}; improvement{above} {gain} (n = {row.patients})".replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+
+
+def _rows(table: pd.DataFrame, metric: str, region: str) -> pd.DataFrame:
+    """Return the rows of one measure, of its first variant."""
     rows = table[(table["metric"] == metric) & (table["region"] == region)]
-    if rows.empty:
-        return pd.Series(dtype="float64")
-    rows = rows[rows["variant"] == sorted(set(rows["variant"]))[0]]
-    whole = rows.groupby("patient")["status"].agg(lambda status: bool((status == "ok").all()))
-    means = rows.groupby("patient")["value"].mean()
-    return means[whole[whole].index]
+    return rows[rows["variant"] == rows["variant"].min()]
 
 
-def _row(
-    site: str, metric: str, region: str, unit: str, values: pd.DataFrame, not_common: int
-) -> ComparisonRow:
-    means = {name: float(values[name].mean()) for name in values} if len(values) else {}
+def _by_case(table: pd.DataFrame, metric: str, region: str) -> pd.Series:
+    rows = _rows(table, metric, region)
+    return rows[rows["status"] == "ok"].set_index("case")["value"].astype("float64")
+
+
+def _row(key: tuple[str, str, str, str], patients: pd.DataFrame, not_common: int) -> ComparisonRow:
+    means = {name: float(patients[name].mean()) for name in patients} if len(patients) else {}
     model, floor, baseline = (means.get(name) for name in ("model", "floor", "baseline"))
     improvement, why = _improvement(model, floor, baseline)
     better = None
-    if "baseline" in values and len(values):
-        better = int((values["model"] < values["baseline"]).sum())
+    if baseline is not None:
+        better = int((patients["model"] < patients["baseline"]).sum())
+    site, metric, region, unit = key
     return ComparisonRow(
         site=site,
         metric=metric,
         region=region,
         unit=unit,
-        patients=len(values),
+        patients=len(patients),
         not_common=not_common,
         model=model,
         floor=floor,
         baseline=baseline,
         improvement=improvement,
-        above_floor=floor is not None,
         better_in=better,
         why=why,
     )

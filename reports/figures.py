@@ -11,8 +11,9 @@ from typing import Final
 
 from markupsafe import escape
 
-from qa_suite.records import Finding, SiteGap
+from qa_suite.records import Criterion, Finding, SiteGap
 from reports.readiness import FlowStep
+from reports.wording import is_share
 
 INK: Final = "#1c2833"
 MUTED: Final = "#5b6670"
@@ -44,28 +45,29 @@ def shared_range(findings: Sequence[Finding]) -> Range:
     """Return the axis that all findings of one measure are drawn on, bounds included."""
     values: list[float] = []
     for finding in findings:
-        bound = finding.criterion.bound
-        values += [bound, -bound] if finding.criterion.direction == "within" else [bound]
+        low, high = _good_side(finding.criterion)
+        values += [bound for bound in (low, high) if bound is not None]
         values += [v for v in (finding.estimate, finding.low, finding.high) if v is not None]
     return padded(values)
 
 
+def _good_side(criterion: Criterion) -> tuple[float | None, float | None]:
+    """Return from where to where an estimate is good; None is open."""
+    if criterion.direction == "at_least" or is_share(criterion):
+        return criterion.bound, None
+    return (-criterion.bound if criterion.direction == "within" else None), criterion.bound
+
+
 def finding_bar(finding: Finding, span: Range) -> str:
     """Draw a finding's estimate and interval against its bound; the good side is shaded."""
-    criterion = finding.criterion
-    low, high = {
-        "at_most": (span[0], criterion.bound),
-        "at_least": (criterion.bound, span[1]),
-        "within": (-criterion.bound, criterion.bound),
-    }[criterion.direction]
-    bounds = [b for b in (low, high) if span[0] < b < span[1]]
+    low, high = _good_side(finding.criterion)
     return interval_bar(
         estimate=finding.estimate,
         low=finding.low,
         high=finding.high,
         span=span,
-        good=(low, high),
-        bounds=bounds,
+        good=(span[0] if low is None else low, span[1] if high is None else high),
+        bounds=[bound for bound in (low, high) if bound is not None],
         ink=OUTCOME_INK[finding.outcome],
         title=finding.sentence,
     )

@@ -14,11 +14,11 @@ from markupsafe import Markup
 from qa_suite.errors import QAError
 from qa_suite.records import Finding, SiteGap, Verdict
 from reports import figures, panels, slices, strips, wording
-from reports.readiness import PictureCase, Readiness, gather
+from reports.pictures import PictureCase
+from reports.readiness import Readiness, gather, preflight_counts
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-OUTCOME_WORDS = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
 OUTCOME_MEANING = {
     "pass": "Every criterion of the profile was met with its whole interval, on the held-out "
     "patients named below.",
@@ -109,15 +109,9 @@ def render(readiness: Readiness) -> str:
     )
     environment.globals.update(
         {
-            "quantity": wording.quantity,
-            "interval": wording.interval,
-            "signed": wording.signed,
-            "percent": wording.percent,
-            "bound_text": wording.bound_text,
-            "measure_title": wording.measure_title,
+            "say": wording,
             "symbols": wording.OUTCOME_SYMBOLS,
-            "words": OUTCOME_WORDS,
-            "statistic_words": wording.STATISTIC_WORDS,
+            "words": wording.OUTCOME_WORDS,
             "pretty": _pretty,
         }
     )
@@ -133,40 +127,39 @@ def render(readiness: Readiness) -> str:
         strips=[(plot, Markup(strips.strip_plot(plot))) for plot in readiness.distributions],
         pictures=[picture_view(picture) for picture in readiness.pictures],
         picture_titles=_picture_titles(readiness),
-        preflight_names=_preflight_names(readiness),
+        preflight_counts=preflight_counts(readiness.cases),
     )
 
 
-def finding_rows(findings: Sequence[Finding]) -> tuple[FindingRow, ...]:
-    """Draw the findings; those of one measure and statistic share one axis."""
+def finding_rows(findings: Sequence[Finding]) -> tuple[tuple[FindingRow, ...], ...]:
+    """Draw the findings, one group a criterion; those of one measure share one axis."""
     groups: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[_axis_key(finding)].append(finding)
     spans = {key: figures.shared_range(members) for key, members in groups.items()}
-    return tuple(
-        FindingRow(finding=f, bar=Markup(figures.finding_bar(f, spans[_axis_key(f)])))
-        for f in findings
-    )
+    by_criterion: dict[str, list[FindingRow]] = defaultdict(list)
+    for f in findings:
+        bar = Markup(figures.finding_bar(f, spans[_axis_key(f)]))
+        by_criterion[f.criterion.model_dump_json()].append(FindingRow(finding=f, bar=bar))
+    return tuple(tuple(rows) for rows in by_criterion.values())
 
 
 def _axis_key(finding: Finding) -> tuple[str, ...]:
     c = finding.criterion
-    return (c.metric, c.region, c.variant, c.unit, c.direction)
+    return (c.metric, c.region, c.variant, str(wording.is_share(c)))
 
 
-def gap_tables(gaps: Sequence[SiteGap]) -> tuple[tuple[str, tuple[GapRow, ...]], ...]:
+def gap_tables(gaps: Sequence[SiteGap]) -> tuple[tuple[GapRow, ...], ...]:
     """Group the site gaps by measure, training sites first, and draw them on one axis each."""
     groups: dict[tuple[str, str, str], list[SiteGap]] = defaultdict(list)
     for gap in gaps:
         groups[(gap.metric, gap.region, gap.variant)].append(gap)
     tables = []
-    for (metric, region, variant), members in groups.items():
+    for members in groups.values():
         span = figures.gap_range(members)
         ordered = sorted(members, key=lambda gap: (not gap.in_training, gap.site))
-        title = wording.measure_title(metric, region)
-        title += "" if variant == "default" else f" ({variant})"
         rows = tuple(GapRow(gap=gap, bar=Markup(figures.gap_bar(gap, span))) for gap in ordered)
-        tables.append((title, rows))
+        tables.append(rows)
     return tuple(tables)
 
 
@@ -196,7 +189,7 @@ def picture_view(picture: PictureCase) -> PictureView:
         picture=picture,
         rows=tuple(rows),
         captions=panels.captions(images, windows),
-        colour_bar=Markup(panels.colour_bar(windows, f"bar-{picture.rank}")),
+        colour_bar=Markup(panels.colour_bar(windows, f"bar-{picture.case}")),
     )
 
 
@@ -205,7 +198,7 @@ def slice_label(images: slices.CaseImages, plane: slices.Plane, index: int) -> s
     axis = slices.AXIS_OF[plane]
     position = images.origin_mm[axis] + index * images.spacing_mm[axis]
     letter = "xyz"[axis]
-    where = f"{plane}, {letter} = {wording.number(position, 'mm').split('.')[0]} mm (LPS)"
+    where = f"{plane}, {letter} = {position:.0f} mm (LPS)".replace("-", "−")
     if images.oblique_deg > slices.OBLIQUE_DEG:
         where += f", oblique by {images.oblique_deg:.0f}°"
     return where
@@ -220,10 +213,6 @@ def _picture_titles(readiness: Readiness) -> tuple[str, ...]:
         f"Synthetic {reference}".strip(),
         "Synthetic − reference",
     )
-
-
-def _preflight_names(readiness: Readiness) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for case in readiness.cases for name in case.preflight))
 
 
 def _pretty(data: Any) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import escape
 from numpy.typing import NDArray
 
+from qa_suite.wording import number
 from reports.slices import CaseImages, Cut, Plane, cut
 
 CT_WINDOW_HU: Final = (-400.0, 600.0)
@@ -56,7 +57,7 @@ def captions(images: CaseImages, windows: Windows) -> tuple[str, ...]:
         shown = f"W {high - low:.0f} / L {(high + low) / 2:.0f} HU"
     told = []
     if windows.source is not None:
-        a, b = (f"{v:.3g}" for v in windows.source)
+        a, b = (number(v) for v in windows.source)
         share = f"{SOURCE_PERCENTILES[0]:g}st to {SOURCE_PERCENTILES[1]:g}th percentile"
         told.append(f"{a} to {b}, {share} {'in the mask' if images.masked else 'of the image'}")
     outside = "faded outside the mask" if images.masked else "no mask was kept"
@@ -164,7 +165,7 @@ def _outline(inside: NDArray[np.bool_], section: Cut) -> str:
 
 def _letters(section: Cut, ink: str, halo: str) -> list[str]:
     width, height = section.size_mm
-    size = 0.055 * width
+    size = 0.048 * width
     left, right, top, bottom = section.letters
     places = [
         (left, 0.6 * size, height / 2, "middle"),

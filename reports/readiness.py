@@ -9,7 +9,6 @@ import pandas as pd
 
 from qa_suite.errors import InputError
 from qa_suite.records import (
-    VOLUMES_FOLDER,
     CaseRecord,
     Criterion,
     Evaluation,
@@ -19,12 +18,10 @@ from qa_suite.records import (
     read_measurements,
 )
 from reports.comparison import ComparisonRow, compare
+from reports.pictures import PictureCase, choose_pictures
 
-STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "bone"))
+STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "seg:Bone"))
 """What the distributions always show; every other measure of the profile follows."""
-
-RANKED_BY = ("mae", "body")
-"""The measure that says which case is the best, the median and the worst."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +66,12 @@ class Distribution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureCase:
-    """One case to be shown: why this one, its error and where its volumes lie."""
+class CheckCounts:
+    """One preflight check over all cases: how many in each status, and who is not ok."""
 
-    case: str
-    site: str
-    roles: tuple[str, ...]
-    rank: int
-    ranked: int
-    value: float
-    unit: str
-    volumes: dict[str, Path]
+    name: str
+    counts: dict[str, int]
+    cases: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +118,7 @@ def gather(
         )
     cases = read_cases(folder)
     table = read_measurements(folder)
+    judged = table[~table["case"].isin(set(verdict.excluded))]
     companions = tuple(
         (role, _companion(path, evaluation))
         for role, path in (("floor", floor), ("baseline", baseline))
@@ -138,10 +131,10 @@ def gather(
         flow=_flow(verdict, evaluation),
         left_out=_left_out(cases, verdict),
         notices=tuple(dict.fromkeys((*evaluation.notices, *verdict.notices))),
-        distributions=_distributions(table, evaluation, verdict),
+        distributions=_distributions(judged, evaluation, verdict),
         pictures=choose_pictures(folder, table, cases),
         comparison=compare(
-            table,
+            judged,
             evaluation.cohort.sites,
             floor=None if floor is None else read_measurements(floor),
             baseline=None if baseline is None else read_measurements(baseline),
@@ -196,6 +189,7 @@ def _left_out(cases: tuple[CaseRecord, ...], verdict: Verdict) -> tuple[LeftOut,
     for case in cases:
         if case.status != "evaluated":
             stage = "refused by preflight" if case.status == "refused" else "failed"
+            stage = stage if case.split is not None else "could not be imported"
             reason = case.reason or "undefined: no reason was recorded"
         elif case.case in verdict.excluded:
             stage, reason = "excluded by the profile", verdict.excluded[case.case]
@@ -238,14 +232,12 @@ def _distributions(
 
 def _site_values(rows: pd.DataFrame, site: str, evaluation: Evaluation) -> SiteValues:
     """Arrange one site's patients; several examinations of a patient show as their mean."""
-    values, undefined = [], []
-    for _, patient in rows.groupby("patient", sort=True):
-        name = ", ".join(sorted(patient["case"]))
-        missing = patient[patient["status"] != "ok"]
-        if missing.empty:
-            values.append((name, float(patient["value"].mean())))
-        else:
-            undefined.append((name, "; ".join(sorted(set(missing["why"])))))
+    known, missing = rows[rows["status"] == "ok"], rows[rows["status"] != "ok"]
+    values = [
+        (", ".join(sorted(patient["case"])), float(patient["value"].mean()))
+        for _, patient in known.groupby("patient", sort=True)
+    ]
+    undefined = list(zip(missing["case"], missing["why"], strict=True))
     return SiteValues(
         site=site,
         in_training=site in evaluation.model.training_sites,
@@ -254,40 +246,20 @@ def _site_values(rows: pd.DataFrame, site: str, evaluation: Evaluation) -> SiteV
     )
 
 
-def choose_pictures(
-    folder: Path, table: pd.DataFrame, cases: tuple[CaseRecord, ...]
-) -> tuple[PictureCase, ...]:
-    """Choose the best, the median, the worst and each site's worst case among those kept."""
-    metric, region = RANKED_BY
-    rows = table[(table["metric"] == metric) & (table["region"] == region)]
-    rows = rows[rows["status"] == "ok"].sort_values(["variant", "value", "case"])
-    rows = rows[rows["variant"] == rows["variant"].iloc[0]] if len(rows) else rows
-    ranked = list(rows[["case", "site", "value", "unit"]].itertuples(index=False, name=None))
-    kept = {c.case: c.volumes for c in cases if {"reference", "synthetic"} <= set(c.volumes)}
-    roles = _picture_roles([(case, site) for case, site, _, _ in ranked])
-    return tuple(
-        PictureCase(
-            case=case,
-            site=site,
-            roles=tuple(roles[case]),
-            rank=rank,
-            ranked=len(ranked),
-            value=float(value),
-            unit=unit,
-            volumes={r: Path(folder) / VOLUMES_FOLDER / f for r, f in kept[case].items()},
+def preflight_counts(cases: tuple[CaseRecord, ...]) -> tuple[CheckCounts, ...]:
+    """Count how each preflight check went, in the order in which the checks first appear."""
+    names = dict.fromkeys(name for case in cases for name in case.preflight)
+    rows = []
+    for name in names:
+        status = {
+            case.case: case.preflight[name].status for case in cases if name in case.preflight
+        }
+        known = ("ok", "warning", "undetermined", "refused")
+        rows.append(
+            CheckCounts(
+                name=name,
+                counts={word: sum(s == word for s in status.values()) for word in known},
+                cases=tuple(case for case, word in status.items() if word != "ok"),
+            )
         )
-        for rank, (case, site, value, unit) in enumerate(ranked, start=1)
-        if case in kept and case in roles
-    )
-
-
-def _picture_roles(ranked: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """Name the cases worth a picture; ``ranked`` holds (case, site) from best to worst."""
-    roles: dict[str, list[str]] = {}
-    if ranked:
-        roles.setdefault(ranked[0][0], []).append("best")
-        roles.setdefault(ranked[(len(ranked) - 1) // 2][0], []).append("median")
-        roles.setdefault(ranked[-1][0], []).append("worst")
-    for site, case in {site: case for case, site in ranked}.items():
-        roles.setdefault(case, []).append(f"worst of site {site}")
-    return roles
+    return tuple(rows)

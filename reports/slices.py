@@ -26,7 +26,7 @@ EDGE_LETTERS: Final[dict[str, tuple[str, str, str, str]]] = {  # left, right, to
     "coronal": ("R", "L", "H", "F"),
     "sagittal": ("A", "P", "H", "F"),
 }
-CROP_MARGIN_MM: Final = 12.0
+CROP_MARGIN_MM: Final = 20.0
 OBLIQUE_DEG: Final = 3.0
 """From this angle to the patient's axes on, the caption says that a slice is oblique."""
 

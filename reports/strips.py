@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 from markupsafe import escape
 
+from qa_suite.wording import number
 from reports.figures import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
 from reports.readiness import Distribution, SiteValues
-from reports.wording import STATISTIC_WORDS, measure_title, number, quantity, unit_text
+from reports.wording import measure_title, quantity, unit_text
 
 HOME: Final = "#1f5f99"
 ABROAD: Final = "#b4520a"
@@ -63,13 +64,13 @@ def _bound_lines(plot: Distribution) -> list[tuple[float, str]]:
     """Return where the profile's bounds lie on the axis of the measure, one label a line."""
     lines: dict[float, list[str]] = {}
     for c in plot.criteria:
-        if c.per_patient_bound is not None:
-            lines.setdefault(c.per_patient_bound, []).append("each patient")
-            continue
-        for value in (-c.bound, c.bound) if c.direction == "within" else (c.bound,):
-            lines.setdefault(value, []).append(STATISTIC_WORDS[c.statistic])
+        bound = c.bound if c.per_patient_bound is None else c.per_patient_bound
+        each = c.per_patient_bound is not None or c.statistic in ("max", "min")
+        word = "each patient" if each or c.scope == "worst_patient" else c.statistic
+        for value in (-bound, bound) if c.direction == "within" else (bound,):
+            lines.setdefault(value, []).append(word)
     return [
-        (value, f"bound ({' and '.join(dict.fromkeys(words))}) {number(value, plot.unit)}")
+        (value, f"bound ({' and '.join(dict.fromkeys(words))}) {number(value)}")
         for value, words in sorted(lines.items())
     ]
 

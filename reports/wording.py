@@ -1,93 +1,131 @@
-"""How the report writes numbers, units, names and outcomes."""
+"""How the report writes numbers, units, names and outcomes.
+
+Numbers are written as the sentences of findings write them (:mod:`qa_suite.wording`), so that
+table and sentence never differ by rounding.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from qa_suite.records import Criterion, Finding
+from qa_suite.wording import measure_name, number, percent, suffix
+
 METRIC_TITLES: Final[dict[str, str]] = {
     "mae": "mean absolute error",
-    "me": "mean error",
+    "me": "mean error, synthetic − reference",
     "rmse": "root mean square error",
     "psnr": "peak signal-to-noise ratio",
     "ssim": "structural similarity",
-    "dice": "Dice coefficient",
-    "surface_dice": "surface Dice",
+    "dice": "Dice overlap",
     "hd95": "95th percentile Hausdorff distance",
-    "mean_surface_distance": "mean surface distance",
+    "assd": "average symmetric surface distance",
+    "surface_dice": "surface Dice",
+    "missed": "missed structure",
 }
 STATISTIC_WORDS: Final[dict[str, str]] = {
-    "mean": "mean",
-    "median": "median",
-    "max": "largest value",
-    "min": "smallest value",
+    "mean": "mean over patients",
+    "median": "median over patients",
+    "max": "worst patient",
+    "min": "worst patient",
     "fraction_within": "share of patients",
 }
 OUTCOME_SYMBOLS: Final[dict[str, str]] = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
-UNIT_SIGNS: Final[dict[str, str]] = {"1": "", "": "", "deg": "°", "percent": "%"}
-_DECIMALS: Final[dict[str, int]] = {"HU": 1, "1": 3, "": 3, "mm": 2, "dB": 1, "Gy": 2}
+OUTCOME_WORDS: Final[dict[str, str]] = {
+    "pass": "Pass",
+    "fail": "Fail",
+    "inconclusive": "Inconclusive",
+}
 
 
-def measure_title(metric: str, region: str) -> str:
-    """Write a metric in a region as people say it: ``mean absolute error, soft tissue``."""
-    return f"{METRIC_TITLES.get(metric, metric.replace('_', ' '))}, {region.replace('_', ' ')}"
+def measure_title(metric: str, region: str, variant: str = "default") -> str:
+    """Name a measure as the findings do: ``MAE in body``."""
+    return measure_name(metric, region, variant)
+
+
+def metric_title(metric: str) -> str:
+    """Spell a metric out; one that is not known here keeps its name."""
+    return METRIC_TITLES.get(metric, metric.replace("_", " "))
 
 
 def unit_text(unit: str) -> str:
-    """Return the unit as printed after a number; empty for plain numbers."""
-    return UNIT_SIGNS.get(unit, unit)
-
-
-def number(value: float, unit: str = "") -> str:
-    """Write a number with the decimals usual for its unit, and a true minus sign.
-
-    >>> number(-4.26, "HU")
-    '−4.3'
-    """
-    decimals = _DECIMALS.get(unit)
-    if decimals is None:
-        size = abs(value)
-        decimals = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3
-    text = f"{value:.{decimals}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", "−")
+    """Return the unit as printed; empty for plain numbers."""
+    return suffix(unit).strip()
 
 
 def quantity(value: float | None, unit: str = "", why: str = "no reason was recorded") -> str:
     """Write a value with its unit, or ``undefined`` with the reason; never a blank."""
     if value is None:
         return f"undefined: {why}"
-    unit = unit_text(unit)
-    gap = "" if unit in ("", "°") else "\N{NO-BREAK SPACE}"
-    return f"{number(value, unit_key(unit))}{gap}{unit}"
+    return f"{number(value)}{suffix(unit)}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def unit_key(unit: str) -> str:
-    """Return the unit's key in the table of decimals."""
-    return "1" if unit == "" else unit
-
-
-def interval(low: float | None, high: float | None, unit: str = "") -> str:
+def interval(low: float | None, high: float | None) -> str:
     """Write an interval as ``58.1 to 67.0``, or say that there is none."""
-    if low is None and high is None:
+    if low is None or high is None:
         return "no interval"
-    left = "unbounded" if low is None else number(low, unit_key(unit_text(unit)))
-    right = "unbounded" if high is None else number(high, unit_key(unit_text(unit)))
-    return f"{left} to {right}"
+    return f"{number(low)} to {number(high)}"
 
 
 def signed(value: float, unit: str = "") -> str:
-    """Write a difference with its sign."""
-    text = number(value, unit_key(unit_text(unit)))
-    return text if text.startswith("−") or float(text) == 0 else f"+{text}"
+    """Write a difference with its sign and unit."""
+    text = quantity(value, unit)
+    return text if value <= 0 else f"+{text}"
 
 
-def percent(share: float) -> str:
-    """Write a share as whole per cent."""
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%".replace("-", "−")
+def share(value: float) -> str:
+    """Write a share as a percentage; whole numbers, as an improvement is read."""
+    return f"{100 * value:.0f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
-def bound_text(direction: str, bound: float, unit: str) -> str:
-    """Write a bound as ``≤ 80.0 HU``, ``≥ 0.800`` or ``within ±20.0 HU``."""
-    sign = {"at_most": "≤ ", "at_least": "≥ ", "within": "within ±"}[direction]
-    return sign + quantity(bound, unit)
+def is_share(criterion: Criterion) -> bool:
+    """Whether estimate and bound are shares of patients."""
+    return criterion.statistic == "fraction_within"
+
+
+def bound_text(direction: str, bound: str) -> str:
+    """Write a bound as ``≤ 80 HU``, ``≥ 0.8`` or ``within ±20 HU``."""
+    return {"at_most": "≤ ", "at_least": "≥ ", "within": "within ±"}[direction] + bound
+
+
+def criterion_text(criterion: Criterion) -> str:
+    """Say what a criterion asks for, in one line."""
+    c = criterion
+    what = measure_title(c.metric, c.region, c.variant)
+    if c.per_patient_bound is not None:
+        asked = bound_text(c.direction, quantity(c.per_patient_bound, c.unit))
+        return f"share of patients with {what} {asked}: {bound_text('at_least', percent(c.bound))}"
+    bound = bound_text(c.direction, quantity(c.bound, c.unit))
+    word = "worst patient" if c.scope == "worst_patient" else STATISTIC_WORDS[c.statistic]
+    return f"{what}, {word}: {bound}"
+
+
+def estimate_text(finding: Finding) -> str:
+    """Write a finding's estimate, shares as percentages."""
+    if finding.estimate is None:
+        return "undefined: no patient has a value"
+    if is_share(finding.criterion):
+        return percent(finding.estimate).replace(" ", "\N{NO-BREAK SPACE}")
+    return quantity(finding.estimate, finding.criterion.unit)
+
+
+def finding_interval(finding: Finding) -> str:
+    """Write a finding's interval with its level, or that there is none."""
+    if finding.low is None or finding.high is None:
+        return "no interval"
+    level = f"{100 * finding.criterion.confidence:.4g} %"
+    kind = "prediction" if finding.criterion.scope == "new_site" else "CI"
+    if is_share(finding.criterion):
+        low, high = f"{number(100 * finding.low)}", percent(finding.high)
+    else:
+        low, high = number(finding.low), number(finding.high)
+    return f"{low} to {high} ({level} {kind})".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def scope_text(finding: Finding) -> str:
+    """Name the scope; a worst patient is named by its site, not by its hash."""
+    c = finding.criterion
+    extreme = c.scope == "worst_patient" or c.statistic in ("max", "min")
+    if extreme and finding.scope_name not in finding.sites and finding.estimate is not None:
+        return f"worst patient ({', '.join(finding.sites) or 'pooled'})"
+    return finding.scope_name

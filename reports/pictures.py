@@ -1,0 +1,95 @@
+"""Which cases a report shows as pictures: best, median, worst, and each site's worst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from qa_suite.records import VOLUMES_FOLDER, CaseRecord
+
+RANKED_BY = ("mae", "body")
+"""The measure that says which case is the best, the median and the worst."""
+
+MOST_UNMEASURED = 3
+"""Cases without a value that are shown as pictures, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureCase:
+    """One case to be shown: why this one, its error and where its volumes lie."""
+
+    case: str
+    site: str
+    roles: tuple[str, ...]
+    rank: int | None
+    ranked: int
+    value: float | None
+    unit: str
+    why: str = ""
+    volumes: dict[str, Path]
+
+
+def choose_pictures(
+    folder: Path, table: pd.DataFrame, cases: tuple[CaseRecord, ...]
+) -> tuple[PictureCase, ...]:
+    """Choose the best, the median, the worst and each site's worst case among those kept.
+
+    Evaluated cases without a value come last: what could not be measured wants to be seen.
+    """
+    metric, region = RANKED_BY
+    rows = table[(table["metric"] == metric) & (table["region"] == region)]
+    rows = rows[rows["variant"] == rows["variant"].min()]
+    unranked = dict(zip(rows["case"], rows["why"], strict=True))
+    unit = str(rows["unit"].iloc[0]) if len(rows) else ""
+    rows = rows[rows["status"] == "ok"].sort_values(["value", "case"])
+    ranked = list(rows[["case", "site", "value"]].itertuples(index=False, name=None))
+    kept = {c.case: c.volumes for c in cases if {"reference", "synthetic"} <= set(c.volumes)}
+    roles = _picture_roles([(case, site) for case, site, _ in ranked])
+    chosen = [
+        PictureCase(
+            case=case,
+            site=site,
+            roles=tuple(roles[case]),
+            rank=rank,
+            ranked=len(ranked),
+            value=float(value),
+            unit=unit,
+            volumes=_volume_files(folder, kept[case]),
+        )
+        for rank, (case, site, value) in enumerate(ranked, start=1)
+        if case in kept and case in roles
+    ]
+    lost = [c for c in cases if c.case in kept and c.case not in {name for name, _, _ in ranked}]
+    chosen += [
+        PictureCase(
+            case=record.case,
+            site=record.site,
+            roles=("could not be measured",),
+            rank=None,
+            ranked=len(ranked),
+            value=None,
+            unit=unit,
+            why=unranked.get(record.case) or "no such measurement was recorded",
+            volumes=_volume_files(folder, record.volumes),
+        )
+        for record in lost[:MOST_UNMEASURED]
+    ]
+    return tuple(chosen)
+
+
+def _volume_files(folder: Path, names: dict[str, str]) -> dict[str, Path]:
+    return {role: Path(folder) / VOLUMES_FOLDER / name for role, name in names.items()}
+
+
+def _picture_roles(ranked: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Name the cases worth a picture; ``ranked`` holds (case, site) from best to worst."""
+    roles: dict[str, list[str]] = {}
+    if ranked:
+        roles.setdefault(ranked[0][0], []).append("best")
+        roles.setdefault(ranked[len(ranked) // 2][0], []).append("median")
+        roles.setdefault(ranked[-1][0], []).append("worst")
+    for site, case in {site: case for case, site in ranked}.items():
+        roles.setdefault(case, []).append(f"worst of site {site}")
+    return roles
