@@ -197,9 +197,9 @@ def examine_case(
         record = record.model_copy(update={"preflight": checked.values})
     except QAError as error:
         return _entry(record, started, status="refused", reason=_reason(examination, error))
-    except Exception as error:  # one broken case must not end the run
-        log.exception("preflight of case %s", case.case)
-        return _entry(record, started, status="refused", reason=_reason(examination, error))
+    except Exception as error:  # our mistake, not the case's: it failed, it was not refused
+        log.debug("preflight of case %s", case.case, exc_info=True)
+        return _failed(record, started, _reason(examination, error))
     if checked.refused:
         return _entry(record, started, status="refused", reason=checked.reason)
     try:
@@ -215,14 +215,8 @@ def examine_case(
             site=case.site,
         )
     except Exception as error:  # becomes a measurement with its reason
-        if not isinstance(error, QAError):
-            log.exception("case %s", case.case)
-        reason = _reason(examination, error)
-        failed = Measurement(
-            case=case.case, patient=case.patient, site=case.site, family="run",
-            metric="translation", region="all", value=None, unit="", status="error", why=reason,
-        )  # fmt: skip
-        return _entry(record, started, status="failed", reason=reason, measurements=[failed])
+        log.debug("case %s", case.case, exc_info=True)
+        return _failed(record, started, _reason(examination, error))
     kept = {}
     if examination.settings.keep_volumes != "none":
         kept["synthetic"] = volumes.keep(prediction.mean, out)
@@ -269,6 +263,14 @@ def _entry(
         curves=tuple(curves),
         seconds=time.perf_counter() - started,
     )
+
+
+def _failed(record: CaseRecord, started: float, reason: str) -> Entry:
+    row = Measurement(
+        case=record.case, patient=record.patient, site=record.site, family="run",
+        metric="translation", region="all", value=None, unit="", status="error", why=reason,
+    )  # fmt: skip
+    return _entry(record, started, status="failed", reason=reason, measurements=[row])
 
 
 def _reason(examination: Examination, error: Exception) -> str:

@@ -231,15 +231,19 @@ def test_cases_that_were_not_imported_are_counted_and_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "seen",
+    ("known", "of_case"),
     [
-        {"training_patients": ("patient4",)},
-        {"training_voxel_hashes": ("r4",)},
+        ("training_patients", lambda case: case.patient),
+        ("training_voxel_hashes", lambda case: case.voxel_hashes["reference"]),
+        ("training_fingerprints", lambda case: case.fingerprints["source"]),
     ],
 )
-def test_examining_on_training_patients_is_refused_or_marked(cohort_folder, tmp_path, seen):
-    model = MODEL.model_copy(update=seen)
-    with pytest.raises(LeakageError, match="case4"):
+def test_examining_on_training_patients_is_refused_or_marked(
+    cohort_folder, tmp_path, known, of_case
+):
+    (case,) = (c for c in load_cohort(cohort_folder).cases if c.case == "case4")
+    model = MODEL.model_copy(update={known: (of_case(case),)})
+    with pytest.raises(LeakageError, match="1 of the examined cases: case4;"):
         evaluate(examination(cohort_folder, model=model), tmp_path / "a")
     allowed = evaluate(examination(cohort_folder, model=model, allow_leakage=True), tmp_path / "b")
     assert "case4" in allowed.notices[0]

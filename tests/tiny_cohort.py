@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from qa_suite.cohort import Case, Cohort, Split, save_cohort
+from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import write_image
 from qa_suite.volume import Grid, Volume
 
@@ -15,12 +16,13 @@ SPACING_MM = (8.0, 8.0, 8.0)
 HU = {"air": -1000.0, "fat": -100.0, "muscle": 50.0, "bone": 800.0, "gas": -900.0}
 SIGNAL = {"air": 0.0, "fat": 900.0, "muscle": 350.0, "bone": 60.0, "gas": 10.0}
 TISSUES = tuple(HU)
+SCANS = ("source", "reference")
 
 
 def tissue_labels(seed: int) -> np.ndarray:
     """Label every voxel with the number of its tissue; each seed is another patient."""
     rng = np.random.default_rng(seed)
-    x, y, z = np.meshgrid(*[np.arange(n, dtype=float) for n in SHAPE], indexing="ij")
+    x, y, _ = np.meshgrid(*[np.arange(n, dtype=float) for n in SHAPE], indexing="ij")
     cx, cy = (SHAPE[0] - 1) / 2 + rng.uniform(-1, 1), (SHAPE[1] - 1) / 2 + rng.uniform(-1, 1)
     a, b = rng.uniform(14, 17), rng.uniform(11, 13)
     labels = np.zeros(SHAPE, dtype=int)
@@ -69,8 +71,8 @@ def make_tiny_cohort(folder: Path, splits: str = "ttvs") -> Cohort:
                 patient=f"patient{number}",
                 site="AB"[number % 2],
                 split=names[letter],
-                voxel_hashes={"source": f"s{number}", "reference": f"r{number}"},
-                fingerprints={"source": f"fs{number}", "reference": f"fr{number}"},
+                voxel_hashes={role: voxel_hash(volumes[role]) for role in SCANS},
+                fingerprints={role: fingerprint(volumes[role]) for role in SCANS},
                 **files,
             )
         )
