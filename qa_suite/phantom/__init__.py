@@ -1,1 +1,19 @@
 """Virtual hospitals: patients whose anatomy, physics and truth are known."""
+
+from qa_suite.phantom.anatomy import LABELS, STRUCTURES, phantom_grid
+from qa_suite.phantom.hospitals import HOSPITALS, Hospital
+from qa_suite.phantom.make import make_phantom_cohort
+from qa_suite.phantom.oracle import oracle_translate
+from qa_suite.phantom.scan import VirtualPatient, make_patient
+
+__all__ = [
+    "HOSPITALS",
+    "LABELS",
+    "STRUCTURES",
+    "Hospital",
+    "VirtualPatient",
+    "make_patient",
+    "make_phantom_cohort",
+    "oracle_translate",
+    "phantom_grid",
+]

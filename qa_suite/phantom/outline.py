@@ -1,0 +1,154 @@
+"""The skin: a lofted outline with the cleft between the buttocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.phantom.shapes import Array, Box, Mesh, Points
+
+# height, half width, depth to the front and to the back of the lean body, in mm
+_LEAN = np.array(
+    [
+        (-125, 166, 86, 82),
+        (-100, 166, 86, 87),
+        (-70, 167, 84, 95),
+        (-40, 167, 80, 101),
+        (0, 165, 80, 107),
+        (40, 160, 90, 110),
+        (80, 157, 98, 109),
+        (110, 155, 101, 108),
+        (135, 153, 103, 108),
+    ],
+    dtype=float,
+)
+_MIDDLE_Y_MM = 6.0
+_DEGREE = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """The body surface.
+
+    Parameters
+    ----------
+    width, front, back
+        Polynomials in z/100 mm of the half width and the two depths, highest power first.
+    power_front, power_back
+        Exponents of the superellipse: 2 is an ellipse, more is squarer.
+    lobes
+        Depth added over each thigh and buttock and taken away in the middle, in mm:
+        front and back, left and right.
+    cleft
+        The air between the buttocks.
+    """
+
+    width: NDArray[np.float64]
+    front: NDArray[np.float64]
+    back: NDArray[np.float64]
+    power_front: float
+    power_back: float
+    lobes: NDArray[np.float64]
+    cleft: Mesh
+
+    def distance(self, points: Points, box: Box) -> Array:
+        """Signed distance to the skin in mm, along the ray from the middle of the body."""
+        x, y, z = points.x[box], points.y[box], points.z[box]
+        height = z * np.float32(0.01)
+        behind = y > _MIDDLE_Y_MM
+        depth = np.where(behind, _poly(self.back, height), _poly(self.front, height))
+        depth += self._lobes(x, z, behind)
+        u = np.abs(x) / _poly(self.width, height)
+        v = np.abs(y - np.float32(_MIDDLE_Y_MM)) / depth
+        power = np.where(behind, np.float32(self.power_back), np.float32(self.power_front))
+        tiny = np.float32(1e-6)
+        reach = np.exp2(np.log2(u + tiny) * power) + np.exp2(np.log2(v + tiny) * power)
+        reach = np.exp2(np.log2(reach) / power)
+        radius = np.sqrt(x * x + (y - np.float32(_MIDDLE_Y_MM)) ** 2)
+        distance = radius * (1 - 1 / np.maximum(reach, np.float32(1e-3)))
+        inside = points.box(self.cleft.bounds)
+        if inside is not None:
+            groove = self.cleft.distance(points, inside)
+            distance[inside] = np.maximum(distance[inside], -groove)
+        return np.asarray(distance, dtype=np.float32)
+
+    def _lobes(self, x: Array, z: Array, behind: NDArray[np.bool_]) -> Array:
+        low = np.clip((np.float32(30) - z) / np.float32(90), 0, 1)
+        right = x < 0
+        front = np.where(right, np.float32(self.lobes[0, 1]), np.float32(self.lobes[0, 0]))
+        back = np.where(right, np.float32(self.lobes[1, 1]), np.float32(self.lobes[1, 0]))
+        height = np.where(behind, back, front) * low
+        side = np.exp(-(((np.abs(x) - np.float32(78)) / np.float32(48)) ** 2))
+        middle = np.exp(-((x / np.float32(26)) ** 2))
+        return np.asarray(height * (side - np.float32(0.7) * middle * behind), dtype=np.float32)
+
+
+def make_outline(
+    rng: np.random.Generator,
+    *,
+    size: tuple[float, float, float],
+    fat_mm: float,
+    visceral_mm: float,
+) -> Outline:
+    """Build a patient's outline around his lean body.
+
+    Parameters
+    ----------
+    rng
+        For what is his own.
+    size
+        Scale of the skeleton along x, y, z.
+    fat_mm
+        Lateral subcutaneous fat.
+    visceral_mm
+        How far the abdominal wall is pushed forward.
+    """
+    z, width, front, back = _LEAN.T
+    high = np.clip((z - 10) / 70, 0, 1)
+    belly = high**2 * (3 - 2 * high)
+    fat_front = fat_mm * (0.55 + 0.35 * belly) + rng.normal(0, 1.5)
+    fat_back = 10 + fat_mm * (0.45 - 0.10 * belly) + rng.normal(0, 1.5)
+    height = z * size[2] / 100
+    width = width * size[0] + fat_mm
+    front = front * size[1] + fat_front + visceral_mm * belly + _MIDDLE_Y_MM
+    back = back * size[1] + fat_back - _MIDDLE_Y_MM
+    lobes = np.array([[5.0, 5.0], [9.0, 9.0]]) + rng.normal(0, 1.2, size=(2, 2))
+    return Outline(
+        width=np.polyfit(height, width, _DEGREE),
+        front=np.polyfit(height, front, _DEGREE),
+        back=np.polyfit(height, back, _DEGREE),
+        power_front=float(np.clip(rng.normal(2.45, 0.1), 2.2, 2.7)),
+        power_back=float(np.clip(rng.normal(2.55, 0.1), 2.3, 2.8)),
+        lobes=lobes,
+        cleft=_cleft(np.polyfit(height, back, _DEGREE), size, float(rng.normal(0, 1.5))),
+    )
+
+
+def _cleft(back: NDArray[np.float64], size: tuple[float, float, float], shift: float) -> Mesh:
+    """Build a narrow wedge of air in the middle, deeper and wider towards the perineum."""
+    nodes = []
+    for z, depth, inner, outer in (
+        (38, 1, 0.4, 0.8),
+        (8, 12, 0.5, 2.0),
+        (-30, 32, 0.6, 4.0),
+        (-70, 52, 0.7, 6.0),
+        (-125, 60, 0.9, 9.0),
+    ):
+        skin = float(np.polyval(back, z * size[2] / 100)) + _MIDDLE_Y_MM
+        nodes.append((shift, skin - depth - 6, z * size[2], inner))
+        nodes.append((shift, skin + 8, z * size[2], outer))
+    faces = []
+    for level in range(len(nodes) // 2 - 1):
+        a, b, c, d = (2 * level + i for i in range(4))
+        faces += [(a, b, c), (b, c, d)]
+    return Mesh(nodes=np.array(nodes, dtype=float), faces=faces)
+
+
+def _poly(coefficients: NDArray[np.float64], x: Array) -> Array:
+    value = np.full_like(x, coefficients[0])
+    for c in coefficients[1:]:
+        value *= x
+        value += np.float32(c)
+    return value

@@ -1,0 +1,264 @@
+"""One virtual patient, scanned by the MR and the CT of a hospital."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.errors import InputError
+from qa_suite.phantom import ct, mr
+from qa_suite.phantom.anatomy import LABELS, PARTS, STRUCTURES, phantom_grid, sample
+from qa_suite.phantom.hospitals import Hospital, hospital
+from qa_suite.phantom.patients import Anatomy, Traits, make_anatomy
+from qa_suite.phantom.randomness import generator, pseudonym
+from qa_suite.phantom.shapes import Array
+from qa_suite.phantom.tissues import (
+    hounsfield,
+    relative_electron_density,
+    stopping_power_ratio,
+)
+from qa_suite.volume import Grid, Triple, Volume
+
+BONE_SHARE: Mapping[str, float] = {
+    "marrow_pelvis": 0.115,
+    "marrow_sacrum": 0.085,
+    "marrow_femur": 0.165,
+}
+"""Volume of trabecular bone over total volume at age 68 (estimated; BV/TV of 0.08 to 0.2)."""
+
+_RED_SHARE = {"marrow_pelvis": 0.75, "marrow_sacrum": 0.80, "marrow_femur": 0.12}
+_TISSUE_OF = {
+    "air": "air",
+    "skin": "skin",
+    "fat": "adipose",
+    "muscle": "muscle",
+    "bone_cortical": "cortical_bone",
+    "marrow_shaft": "yellow_marrow",
+    "cartilage": "cartilage",
+    "bladder_wall": "bladder_wall",
+    "urine": "urine",
+    "prostate": "prostate",
+    "lesion": "tumour",
+    "seminal_vesicles": "prostate",
+    "rectum_wall": "bowel",
+    "stool": "stool",
+    "gas": "air",
+    "bowel_wall": "bowel",
+    "bowel_content": "stool",
+    "blood": "blood",
+    "nerve": "bowel",
+}
+
+
+def composition(part: str, bone_density: float) -> dict[str, float]:
+    """Return the volume shares of the tissues that make up one part of the body.
+
+    Trabecular bone is a mixture of cortical bone and of red and yellow marrow;
+    ``bone_density`` scales the patient's share of bone.
+    """
+    if part in _TISSUE_OF:
+        return {_TISSUE_OF[part]: 1.0}
+    bone = BONE_SHARE[part] * bone_density
+    red = _RED_SHARE[part]
+    return {
+        "cortical_bone": bone,
+        "red_marrow": (1 - bone) * red,
+        "yellow_marrow": (1 - bone) * (1 - red),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class VirtualPatient:
+    """A patient with everything that is known of him; all volumes lie on one grid.
+
+    Parameters
+    ----------
+    case, patient
+        Case name (``A-001``) and stable pseudonym.
+    hospital
+        Where he was scanned.
+    traits
+        His anatomy in numbers.
+    mr, ct
+        The two scans (arbitrary units; HU).
+    ct_noise_free
+        The CT before noise, in HU.
+    labels
+        Part with the largest share of each voxel, see :data:`qa_suite.phantom.LABELS`.
+    structures
+        Masks by name: voxels of which at least half lies inside.
+    distortion_mm
+        Where the MR looks: it shows at ``r`` what lies at ``r + distortion_mm``; (..., 3).
+    """
+
+    case: str
+    patient: str
+    hospital: Hospital
+    traits: Traits
+    mr: Volume
+    ct: Volume
+    ct_noise_free: Volume
+    labels: Volume
+    structures: Mapping[str, NDArray[np.bool_]]
+    distortion_mm: NDArray[np.float32]
+    anatomy: Anatomy = field(repr=False)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of all volumes."""
+        return self.ct.grid
+
+    @property
+    def body(self) -> NDArray[np.bool_]:
+        """Mask of the body."""
+        return self.structures["Body"]
+
+    @cached_property
+    def relative_electron_density(self) -> Volume:
+        """True electron density relative to water, without blur."""
+        values = {p: _mixed(p, self.traits, relative_electron_density) for p in PARTS}
+        return _weighted(self, values, "relative electron density")
+
+    @cached_property
+    def stopping_power(self) -> Volume:
+        """True proton stopping power relative to water at 100 MeV, without blur."""
+        values = {p: _mixed(p, self.traits, stopping_power_ratio) for p in PARTS}
+        return _weighted(self, values, "proton stopping power ratio at 100 MeV")
+
+
+def make_patient(
+    hospital_name: str,
+    index: int,
+    *,
+    seed: int,
+    grid: Grid | None = None,
+    spacing_mm: Triple | None = None,
+) -> VirtualPatient:
+    """Make one patient and scan him.
+
+    Parameters
+    ----------
+    hospital_name
+        One of :data:`qa_suite.phantom.HOSPITALS`.
+    index
+        His number at that hospital, from 1; with the seed it decides everything.
+    seed
+        Of the whole cohort.
+    grid, spacing_mm
+        Where to image: any grid, or the pelvic field of view at a voxel size. Just one.
+    """
+    if (grid is None) == (spacing_mm is None):
+        raise InputError("A virtual patient needs either a grid or a spacing_mm, not both.")
+    where = grid if grid is not None else phantom_grid(spacing_mm or (2.0, 2.0, 3.0))
+    site = hospital(hospital_name)
+    anatomy = make_anatomy(generator(seed, hospital_name, index, "anatomy"), site.case_mix)
+    ct_rng = generator(seed, hospital_name, index, "ct")
+    hu_of = _part_hu(anatomy.traits, site.ct.tube_voltage_kv, ct_rng)
+    ideal, labels, structures = _truth(anatomy, where, hu_of)
+    noise_free = ct.blurred(ideal, where, site.ct)
+    noisy = ct.clip(noise_free + ct.noise(structures["Body"], where, site.ct, ct_rng))
+    image, distortion = _mr_image(anatomy, where, site, generator(seed, hospital_name, index, "mr"))
+    step = f"virtual patient {hospital_name}-{index:03d} of seed {seed}"
+
+    def volume(array: NDArray[np.float32], quantity: str) -> Volume:
+        return Volume(array=array, grid=where, quantity=quantity, history=(step,))  # type: ignore[arg-type]
+
+    return VirtualPatient(
+        case=f"{hospital_name}-{index:03d}",
+        patient=pseudonym(seed, hospital_name, index),
+        hospital=site,
+        traits=anatomy.traits,
+        mr=volume(image, "arbitrary"),
+        ct=volume(noisy, "HU"),
+        ct_noise_free=volume(noise_free, "HU"),
+        labels=Volume(array=labels, grid=where, quantity="label", history=(step,)),
+        structures=structures,
+        distortion_mm=distortion,
+        anatomy=anatomy,
+    )
+
+
+def _mixed(part: str, traits: Traits, value: object) -> float:
+    mixture = composition(part, traits.bone_density)
+    return float(sum(w * value(t) for t, w in mixture.items()))  # type: ignore[operator]
+
+
+def _part_hu(traits: Traits, kv: float, rng: np.random.Generator) -> dict[str, float]:
+    """CT number of each part of this patient: by composition, and his own few HU."""
+    own = {part: float(rng.normal(0, 3.0)) for part in PARTS}
+    own["air"] = own["gas"] = 0.0
+    own["bone_cortical"] *= 12.0
+    own["bowel_content"] += 4.0
+    return {
+        part: own[part] + _mixed(part, traits, lambda name: hounsfield(name, kv)) for part in PARTS
+    }
+
+
+def _truth(
+    anatomy: Anatomy, grid: Grid, hu_of: Mapping[str, float]
+) -> tuple[Array, NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
+    ideal = np.empty(grid.shape, dtype=np.float32)
+    labels = np.empty(grid.shape, dtype=np.uint8)
+    structures = {name: np.zeros(grid.shape, dtype=bool) for name in STRUCTURES}
+    for slab in sample(anatomy, grid):
+        ideal[..., slab.slices] = _sum(slab.shares, hu_of)
+        labels[..., slab.slices] = slab.shares.argmax(axis=0)
+        for name, share in slab.structures.items():
+            structures[name][..., slab.slices] = share >= 0.5
+    return ideal, labels, structures
+
+
+def _sum(shares: Array, value_of: Mapping[str, float]) -> Array:
+    values = np.array([value_of[part] for part in PARTS], dtype=np.float32)
+    return np.asarray(np.tensordot(values, shares, axes=1), dtype=np.float32)
+
+
+def _weighted(patient: VirtualPatient, values: Mapping[str, float], step: str) -> Volume:
+    array = np.empty(patient.grid.shape, dtype=np.float32)
+    for slab in sample(patient.anatomy, patient.grid):
+        array[..., slab.slices] = _sum(slab.shares, values)
+    return Volume(
+        array=array, grid=patient.grid, quantity="arbitrary", history=(*patient.ct.history, step)
+    )
+
+
+def _mr_image(
+    anatomy: Anatomy, grid: Grid, site: Hospital, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    signal_of = {
+        part: sum(
+            w * mr.tissue_signal(t, site.mr)
+            for t, w in composition(part, anatomy.traits.bone_density).items()
+        )
+        for part in PARTS
+    }
+    distortion = _distortion(grid, site)
+
+    def displace(x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
+        dx, dy, dz = mr.gradient_displacement(x, y, z, site.mr.distortion_mm)
+        return x + dx, y + dy, z + dz
+
+    signal = np.empty(grid.shape, dtype=np.complex64)
+    real = {part: complex(s).real for part, s in signal_of.items()}
+    imaginary = {part: complex(s).imag for part, s in signal_of.items()}
+    for slab in sample(anatomy, grid, displace=displace):
+        signal.real[..., slab.slices] = _sum(slab.shares, real)
+        signal.imag[..., slab.slices] = _sum(slab.shares, imaginary)
+    return mr.acquire(signal, grid, site.mr, rng), distortion
+
+
+def _distortion(grid: Grid, site: Hospital) -> NDArray[np.float32]:
+    i, j, k = np.ix_(*(np.arange(n) for n in grid.shape))
+    x, y, z = (
+        (row[0] * i + row[1] * j + row[2] * k + row[3]).astype(np.float32)
+        for row in grid.affine[:3]
+    )
+    parts = mr.gradient_displacement(x, y, z, site.mr.distortion_mm)
+    return np.stack(np.broadcast_arrays(*parts), axis=-1)
+
+
+__all__ = ["BONE_SHARE", "LABELS", "VirtualPatient", "composition", "make_patient"]
