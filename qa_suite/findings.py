@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from qa_suite.records import Criterion, Finding, Outcome
-from qa_suite.samples import Examined, Sample
+from qa_suite.samples import NOT_MEASURED, Examined, Sample
 from qa_suite.statistics import (
     Interval,
     mean_interval,
@@ -30,6 +30,7 @@ from qa_suite.wording import (
     number,
     percent,
     quantity,
+    stated,
 )
 
 
@@ -210,8 +211,8 @@ def _doubts(criterion: Criterion, sample: Sample, rules: Rules) -> list[str]:
     share = len(sample.refused) / len(sample.patients)
     if share > rules.max_refused_fraction:
         doubts.append(
-            f"preflight refused {percent(share, apart_from=rules.max_refused_fraction)} of the "
-            f"patients, more than {percent(rules.max_refused_fraction)}"
+            f"preflight refused {len(sample.refused)} of {count(len(sample.patients), 'patient')}, "
+            f"more than {stated(100 * rules.max_refused_fraction, '%')}"
         )
     seen = sorted({row.case for row in sample.rows if row.patient in rules.seen_in_training})
     if seen:
@@ -229,7 +230,7 @@ def _interval_text(criterion: Criterion, sample: Sample, interval: Interval, whe
     level = f"{100 * interval.confidence:.4g} %"
     outcome = None if interval.low is None else _plain_outcome(criterion, interval)
     if criterion.per_patient_bound is not None:
-        asked = bound_text(criterion.direction, quantity(criterion.per_patient_bound, unit))
+        asked = bound_text(criterion.direction, stated(criterion.per_patient_bound, unit))
         head = f"{what} of {asked} {where}: share of patients {percent(interval.estimate)}"
         spread = f"{level} CI {percent(interval.low or 0)} to {percent(interval.high or 0)}"
     else:
@@ -247,10 +248,10 @@ def _interval_text(criterion: Criterion, sample: Sample, interval: Interval, whe
 
 def _stand(criterion: Criterion, outcome: Outcome | None) -> str:
     """Say how the numbers stand to the bound, before any doubt."""
-    bound = quantity(criterion.bound, criterion.unit)
+    bound = stated(criterion.bound, criterion.unit)
     direction = criterion.direction
     if criterion.statistic == "fraction_within":
-        bound, direction = percent(criterion.bound), "at_least"
+        bound, direction = stated(100 * criterion.bound, "%"), "at_least"
     asked = bound_text(direction, bound)
     if outcome == "pass":
         return f"meets the bound of {asked}"
@@ -279,7 +280,7 @@ def _nothing(criterion: Criterion, sample: Sample, name: str, where: str) -> Fin
     reasons = sample.reasons("refused", "lost", "absent")
     if not reasons:
         why = "every case is excluded by the profile"
-    elif all(why == "not measured" for why in reasons.values()):
+    elif all(why == NOT_MEASURED for why in reasons.values()):
         why = "it was not measured; evaluate again with its family of measures"
     else:
         why = named_cases(reasons)

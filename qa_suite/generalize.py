@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from qa_suite.records import CaseRecord, SiteGap
 from qa_suite.samples import Measure, Sample, collect, require_sound_tables
@@ -39,26 +41,22 @@ class GapMeasure:
 
 @dataclass(frozen=True, kw_only=True)
 class _Comparison:
-    """One site against its reference, before the levels are shared out."""
+    """One site against its reference, before the levels are shared out.
+
+    ``here`` and ``there`` are one value a patient; nobody stands on both sides.
+    """
 
     better: Better
     site: Sample
-    reference: Sample
+    here: NDArray[np.float64]
+    there: NDArray[np.float64]
     reference_name: str
     name: str
     in_training: bool
 
     @property
-    def values(self) -> tuple[pd.Series, pd.Series]:
-        """Values of the site and of the reference; nobody stands on both sides."""
-        here = self.site.patient_values()
-        there = self.reference.patient_values()
-        return here, there[~there.index.isin(here.index)]
-
-    @property
     def comparable(self) -> bool:
-        here, there = self.values
-        return len(here) >= 2 and len(there) >= 2
+        return len(self.here) >= 2 and len(self.there) >= 2
 
 
 def gap_measure(metric: str, region: str, variant: str = "default") -> GapMeasure:
@@ -69,8 +67,7 @@ def gap_measure(metric: str, region: str, variant: str = "default") -> GapMeasur
     UnknownName
         If no such metric is registered.
     """
-    import qa_suite.measures  # noqa: F401  (registers the metrics)
-    from qa_suite.measures.base import METRICS
+    from qa_suite.measures.run import METRICS
 
     better = METRICS[metric].facts.direction
     return GapMeasure(measure=Measure(metric=metric, region=region, variant=variant), better=better)
@@ -120,7 +117,7 @@ def site_gaps(
         )
     ]
     testable = [c for c in comparisons if c.comparable]
-    levels = holm_levels([welch_p_value(*c.values) for c in testable], confidence=confidence)
+    levels = holm_levels([welch_p_value(c.here, c.there) for c in testable], confidence=confidence)
     by_comparison = {id(c): level for c, level in zip(testable, levels, strict=True)}
     return tuple(_gap(c, confidence, by_comparison.get(id(c)), len(testable)) for c in comparisons)
 
@@ -140,11 +137,14 @@ def _comparisons(sample: Sample, better: Better, training: frozenset[str]) -> li
             others, name = training - {site}, "the other training sites"
         else:
             others, name = training, "the training sites"
+        own, reference = sample.at(site), sample.at(*others).patient_values()
+        values = own.patient_values()
         result.append(
             _Comparison(
                 better=better,
-                site=sample.at(site),
-                reference=sample.at(*others),
+                site=own,
+                here=values.to_numpy(),
+                there=reference[~reference.index.isin(values.index)].to_numpy(),
                 reference_name=name,
                 name=site,
                 in_training=home,
@@ -155,7 +155,7 @@ def _comparisons(sample: Sample, better: Better, training: frozenset[str]) -> li
 
 def _gap(comparison: _Comparison, confidence: float, level: float | None, family: int) -> SiteGap:
     site = comparison.site
-    here, there = comparison.values
+    here, there = comparison.here, comparison.there
     own = mean_interval(here, confidence=confidence) if len(here) else None
     gap = None
     if level is not None:
@@ -195,9 +195,8 @@ def _shifted(comparison: _Comparison, gap: Interval) -> bool:
         raise ValueError("a comparable site has an interval")
     if gap.low <= 0 <= gap.high:
         return False
-    here, there = comparison.values
     if comparison.better == "zero":
-        return bool(abs(here.mean()) > abs(there.mean()))
+        return bool(abs(comparison.here.mean()) > abs(comparison.there.mean()))
     return gap.low > 0 if comparison.better == "lower" else gap.high < 0
 
 

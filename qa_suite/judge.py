@@ -32,7 +32,7 @@ from qa_suite.records import (
     write_model,
 )
 from qa_suite.samples import Measure, collect, require_sound_tables
-from qa_suite.wording import bound_text, count, listing, number, quantity, suffix
+from qa_suite.wording import bound_text, count, listing, percent, quantity, stated
 
 VERDICTS_FOLDER = "verdicts"
 
@@ -154,7 +154,7 @@ def require_fit(profile: Profile, evaluation: Evaluation) -> None:
 
 
 def _is_examined(case: CaseRecord, evaluation: Evaluation) -> bool:
-    return case.split == evaluation.cohort.split or case.status != "refused"
+    return case.split == evaluation.cohort.split or case.status == "evaluated"
 
 
 def _exclusions(
@@ -179,9 +179,8 @@ def _exclusions(
             if check is None or check.value is None:
                 unknown.append(case.case)
             elif abs(check.value) > limit:
-                unit = suffix(check.unit)
                 found = quantity(check.value, check.unit, apart_from=limit)
-                reason = f"{name} is {found}, beyond {number(limit)}{unit}"
+                reason = f"{name} is {found}, beyond {stated(limit, check.unit)}"
                 excluded.setdefault(case.case, []).append(reason)
         if unknown:
             notices.append(
@@ -316,11 +315,11 @@ def _brief(findings: Sequence[Finding], most: int = 3) -> str:
         if finding.estimate is None:
             said.append(f"{criterion.name} has no value")
         elif criterion.statistic == "fraction_within":
-            said.append(f"{criterion.name} {number(100 * finding.estimate)} %")
+            said.append(f"{criterion.name} {percent(finding.estimate)}")
         else:
             who = " in the worst patient" if criterion.scope == "worst_patient" else ""
             value = quantity(finding.estimate, criterion.unit, apart_from=criterion.bound)
-            bound = bound_text(criterion.direction, quantity(criterion.bound, criterion.unit))
+            bound = bound_text(criterion.direction, stated(criterion.bound, criterion.unit))
             said.append(f"{criterion.name} {value}{who}, bound {bound}")
     if len(findings) > most:
         said.append(f"{len(findings) - most} more")

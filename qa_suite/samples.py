@@ -20,9 +20,13 @@ import pandas as pd
 
 from qa_suite.errors import raise_problems
 from qa_suite.records import CaseRecord
-from qa_suite.statistics import per_patient
+from qa_suite.statistics import patient_means
 
 Fate = Literal["value", "refused", "lost", "absent"]
+
+NOT_MEASURED = "not measured"
+FAMILY_METRIC = "family"
+"""Metric of the row that stands for a whole family of measures that raised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +70,11 @@ class Sample:
 
     def patient_values(self) -> pd.Series:
         """Return one value a patient (the mean of the patient's examinations), by patient."""
-        known = [row for row in self.rows if row.fate == "value"]
-        frame = pd.DataFrame(
-            {"patient": [r.patient for r in known], "value": [r.value for r in known]}
-        )
-        return per_patient(frame)
+        found: dict[str, list[float]] = {}
+        for row in self.rows:
+            if row.fate == "value" and row.value is not None:
+                found.setdefault(row.patient, []).append(row.value)
+        return patient_means(found)
 
     def reasons(self, *fates: Fate) -> dict[str, str]:
         """Return case to reason for the cases with one of the fates."""
@@ -157,8 +161,12 @@ def collect(measurements: pd.DataFrame, cases: Sequence[CaseRecord], measure: Me
             here["case"], here["status"], here["value"], here["why"], strict=True
         )
     }
-    struck_out = _struck_out(measurements, measure.region)
-    rows = [_examined(case, found.get(case.case), struck_out) for case in cases]
+    present = _reference_has(measurements, measure.region)
+    errors = _family_errors(measurements)
+    rows = [
+        _examined(case, found.get(case.case), present, errors.get(case.case, NOT_MEASURED))
+        for case in cases
+    ]
     return Sample(
         measure=measure,
         unit=units[0] if units else None,
@@ -166,20 +174,35 @@ def collect(measurements: pd.DataFrame, cases: Sequence[CaseRecord], measure: Me
     )
 
 
-def _struck_out(measurements: pd.DataFrame, region: str) -> frozenset[str]:
-    """Return the cases whose structure only one of the two images has.
+def _reference_has(measurements: pd.DataFrame, region: str) -> frozenset[str]:
+    """Return the cases whose reference is known to have the structure of a region.
 
-    There a distance is undefined, but not because there was nothing to measure: a structure
-    that the translator lost (or made up) must never drop out of a criterion.
+    There a distance may be undefined because the translator lost the structure, or made one
+    where there is none: that is no absence, and must never drop out of a criterion. The
+    metric ``missed`` has a value exactly where the reference has the structure; a Dice of
+    zero says that at least one image has it.
     """
     here = measurements[(measurements["region"] == region) & (measurements["status"] == "ok")]
-    missed = here[(here["metric"] == "missed") & (here["value"] > 0)]
-    disjoint = here[(here["metric"] == "dice") & (here["value"] == 0)]
-    return frozenset(missed["case"]) | frozenset(disjoint["case"])
+    present = here[
+        (here["metric"] == "missed") | ((here["metric"] == "dice") & (here["value"] == 0))
+    ]
+    return frozenset(present["case"])
+
+
+def _family_errors(measurements: pd.DataFrame) -> dict[str, str]:
+    """Return case to reason where a whole family of measures raised."""
+    rows = measurements[
+        (measurements["metric"] == FAMILY_METRIC) & (measurements["status"] == "error")
+    ]
+    reasons: dict[str, str] = {}
+    for case, family, why in zip(rows["case"], rows["family"], rows["why"], strict=True):
+        text = f"the {family} measures raised, {why}"
+        reasons[case] = f"{reasons[case]}, and {text}" if case in reasons else text
+    return reasons
 
 
 def _examined(
-    case: CaseRecord, row: tuple[Any, ...] | None, struck_out: frozenset[str]
+    case: CaseRecord, row: tuple[Any, ...] | None, present: frozenset[str], unmeasured: str
 ) -> Examined:
     def fate(name: Fate, why: str = "", value: float | None = None) -> Examined:
         return Examined(
@@ -191,10 +214,10 @@ def _examined(
     if case.status == "failed":
         return fate("lost", f"failed, {case.reason}" if case.reason else "failed")
     if row is None:
-        return fate("lost", "not measured")
+        return fate("lost", unmeasured)
     status, value, why = row
     if status == "ok":
         return fate("value", value=float(value))
-    if status == "undefined" and case.case not in struck_out:
+    if status == "undefined" and case.case not in present:
         return fate("absent", why)
     return fate("lost", why or status)

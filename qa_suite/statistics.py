@@ -66,12 +66,22 @@ def per_patient(values: pd.DataFrame, *, column: str = "value") -> pd.Series:
     """
     if values["patient"].isna().any():
         raise InputError("A measurement without a patient cannot be counted.")
-    numbers = values[column].astype("float64")
-    bad = ~np.isfinite(numbers.to_numpy())
-    if bad.any():
-        who = ", ".join(sorted({str(p) for p in values.loc[bad, "patient"]}))
-        raise InputError(f"The values of {who} are not finite numbers; NaN is never averaged.")
-    return numbers.groupby(values["patient"]).mean().sort_index()
+    found: dict[str, list[float]] = {}
+    for patient, value in zip(values["patient"], values[column].astype("float64"), strict=True):
+        found.setdefault(str(patient), []).append(value)
+    return patient_means(found)
+
+
+def patient_means(values: Mapping[str, Sequence[float]]) -> pd.Series:
+    """Average each patient's values; indexed and sorted by patient, and refusing NaN."""
+    bad = sorted(patient for patient, found in values.items() if not np.isfinite(found).all())
+    if bad:
+        raise InputError(
+            f"The values of {', '.join(bad)} are not finite numbers; NaN is never averaged."
+        )
+    patients = sorted(values)
+    means = [float(np.mean(values[patient])) for patient in patients]
+    return pd.Series(means, index=pd.Index(patients, name="patient"), dtype="float64")
 
 
 # ---------------------------------------------------------------------------------------
@@ -130,14 +140,8 @@ def proportion_interval(
 ) -> Interval:
     """Exact Clopper-Pearson limits of a proportion [1]_.
 
-    Parameters
-    ----------
-    successes, n
-        Patients that meet the condition, and patients in all.
-    confidence
-        Of the interval; a one-sided limit puts all of ``1 - confidence`` on its side.
-    side
-        ``"two"``; ``"lower"`` for a lower limit (high is 1); ``"upper"`` (low is 0).
+    ``side`` is ``"two"``, ``"lower"`` for a lower limit (high is 1) or ``"upper"`` (low is 0);
+    a one-sided limit puts all of ``1 - confidence`` on its side.
     """
     _check_confidence(confidence)
     if n < 1 or not 0 <= successes <= n:

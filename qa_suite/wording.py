@@ -44,15 +44,20 @@ def quantity(value: float, unit: str, *, apart_from: float | None = None) -> str
     return f"{number(value, apart_from=apart_from)}{suffix(unit)}"
 
 
+def stated(value: float, unit: str = "") -> str:
+    """Write a bound just as it was given, with its unit."""
+    text = f"{abs(value):.10g}{suffix(unit)}"
+    return f"−{text}" if value < 0 else text
+
+
 def suffix(unit: str) -> str:
     """Return the unit as it follows a number."""
     return "" if unit in ("", "1") else f" {unit}"
 
 
-def percent(share: float, *, apart_from: float | None = None) -> str:
-    """Write a share as a percentage."""
-    other = None if apart_from is None else 100 * apart_from
-    return f"{number(100 * share, apart_from=other)} %"
+def percent(share: float) -> str:
+    """Write a share as a percentage, to a tenth."""
+    return f"{round(100 * share, 1):g} %"
 
 
 def bound_text(direction: Literal["at_most", "at_least", "within"], bound: str) -> str:
