@@ -30,6 +30,7 @@ from qa_suite.wording import (
     number,
     percent,
     quantity,
+    some,
     stated,
 )
 
@@ -216,7 +217,7 @@ def _doubts(criterion: Criterion, sample: Sample, rules: Rules) -> list[str]:
         )
     seen = sorted({row.case for row in sample.rows if row.patient in rules.seen_in_training})
     if seen:
-        doubts.append(f"the model was trained on {listing(seen)}")
+        doubts.append(f"the model was trained on {listing(some(seen))}")
     return doubts
 
 
@@ -269,7 +270,7 @@ def _sentence(text: str, doubts: list[str], sample: Sample, *, turned: bool) -> 
         text += joint + "; ".join(doubts)
     refused, absent = sample.reasons("refused"), sample.reasons("absent")
     if refused:
-        text += f"; refused by preflight: {listing(sorted(refused))}"
+        text += f"; refused by preflight: {listing(some(sorted(refused)))}"
     if absent:
         text += f"; nothing to measure in {named_cases(absent)}"
     return f"{text}."

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from qa_suite.errors import InputError
-from qa_suite.findings import Rules, apply_criterion
+from qa_suite.findings import Rules, apply_criterion, interval_outcome
 from qa_suite.generalize import Better, GapMeasure, site_gaps
 from qa_suite.records import (
     CaseRecord,
@@ -32,7 +32,7 @@ from qa_suite.records import (
     write_model,
 )
 from qa_suite.samples import Measure, collect, require_sound_tables
-from qa_suite.wording import bound_text, count, listing, percent, quantity, stated
+from qa_suite.wording import bound_text, count, listing, percent, quantity, some, stated
 
 VERDICTS_FOLDER = "verdicts"
 
@@ -184,8 +184,8 @@ def _exclusions(
                 excluded.setdefault(case.case, []).append(reason)
         if unknown:
             notices.append(
-                f"{name} is undetermined for {listing(sorted(unknown))}, so the profile's limit "
-                f"could not exclude {'it' if len(unknown) == 1 else 'them'}."
+                f"{name} is undetermined for {listing(some(sorted(unknown)))}; the profile's "
+                f"limit excludes nobody without a value."
             )
     return {case: "; ".join(why) for case, why in sorted(excluded.items())}, tuple(notices)
 
@@ -303,24 +303,43 @@ def _whole_parts(findings: Sequence[Finding]) -> list[str]:
         if found:
             parts.append(f"{verb} over all sites ({_brief(found)})")
     if rest and not parts:
-        parts.append("holds over all sites")
+        parts.append("the criteria over all sites hold" if local else "holds over all sites")
     return parts
 
 
 def _brief(findings: Sequence[Finding], most: int = 3) -> str:
-    """Name the criteria with their estimates and bounds, the first few."""
-    said = []
-    for finding in findings[:most]:
-        criterion = finding.criterion
-        if finding.estimate is None:
-            said.append(f"{criterion.name} has no value")
-        elif criterion.statistic == "fraction_within":
-            said.append(f"{criterion.name} {percent(finding.estimate)}")
-        else:
-            who = " in the worst patient" if criterion.scope == "worst_patient" else ""
-            value = quantity(finding.estimate, criterion.unit, apart_from=criterion.bound)
-            bound = bound_text(criterion.direction, stated(criterion.bound, criterion.unit))
-            said.append(f"{criterion.name} {value}{who}, bound {bound}")
-    if len(findings) > most:
-        said.append(f"{len(findings) - most} more")
-    return "; ".join(said)
+    """Name the criteria of one outcome, the first few, with what decided it."""
+    said: list[str] = []
+    if findings[0].outcome == "inconclusive":
+        by_reason: dict[str, list[str]] = {}
+        for finding in findings:
+            by_reason.setdefault(_why_undecided(finding), []).append(finding.criterion.name)
+        said = [f"{why}: {listing(some(names))}" for why, names in by_reason.items()]
+    else:
+        said = [_estimate_and_bound(finding) for finding in findings]
+    more = [f"{len(said) - most} more"] if len(said) > most else []
+    return "; ".join(said[:most] + more)
+
+
+def _why_undecided(finding: Finding) -> str:
+    if finding.patients < finding.criterion.min_patients:
+        return f"n = {finding.patients} of {finding.criterion.min_patients} required"
+    low, high = finding.low, finding.high
+    if low is not None and high is not None:
+        if interval_outcome(finding.criterion, low, high) == "inconclusive":
+            return "interval includes the bound"
+    elif finding.criterion.scope != "worst_patient":
+        return "too few for an interval"
+    return "data missing" if finding.missing else "not held out"
+
+
+def _estimate_and_bound(finding: Finding) -> str:
+    criterion = finding.criterion
+    if finding.estimate is None:
+        return f"{criterion.name} has no value"
+    if criterion.statistic == "fraction_within":
+        bound = stated(100 * criterion.bound, "%")
+        return f"{criterion.name} {percent(finding.estimate)}, bound at least {bound}"
+    value = quantity(finding.estimate, criterion.unit, apart_from=criterion.bound)
+    bound = bound_text(criterion.direction, stated(criterion.bound, criterion.unit))
+    return f"{criterion.name} {value}, bound {bound}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 _NAMES = {
@@ -78,6 +78,13 @@ def listing(names: Iterable[str]) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def some(names: Sequence[str], most: int = 8) -> list[str]:
+    """Return the first few names, and how many more there are."""
+    if len(names) <= most:
+        return list(names)
+    return [*names[: most - 1], f"{len(names) - most + 1} more"]
 
 
 def named_cases(reasons: Mapping[str, str]) -> str:
