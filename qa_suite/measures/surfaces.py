@@ -1,10 +1,11 @@
 """Distances between the surfaces of two masks: one computation, and metrics of a few lines.
 
-A *surface element* sits at the corner that eight voxels share, wherever these eight are not
-all inside or all outside; its area is that of the marching-cubes surface within the cell of
-the eight voxel centres (Lorensen and Cline 1987), in mm². Distances run from element to
-nearest element. So every distance is weighted by the area it stands for, also on an
-anisotropic grid (the design of Nikolov et al. 2021, J Med Internet Res 23:e26151).
+A *surface element* is the marching-cubes surface (Lorensen and Cline 1987) within one cell
+of eight voxel centres that are not all inside or all outside. It has an area in mm² and a
+centre; distances run from centre to nearest centre. So every distance is weighted by the
+area it stands for, also on an anisotropic grid. The design is that of Nikolov et al. (2021,
+J Med Internet Res 23:e26151), who put every element into the middle of its cell; on oblique
+surfaces that makes a layer two cells thick and distances up to half a voxel too short.
 
 Where the image, or the domain, ends there is no surface: a scan cut through the thigh does
 not make the cut a contour.
@@ -74,28 +75,64 @@ def surface_distances(
     SurfaceDistances
         With infinite distances where one surface is missing, empty arrays for the missing one.
     """
-    from qa_suite.measures.edt import distance_to
-
     box = bounding_box(reference | synthetic, margin=1)
     if box is None or min(reference.shape) < 2:
-        nothing = np.empty(0)
-        return SurfaceDistances(
-            from_reference_mm=nothing, from_synthetic_mm=nothing,
-            reference_area_mm2=nothing, synthetic_area_mm2=nothing,
-        )  # fmt: skip
-    known = None if domain is None else domain[box]
-    area = area_table(spacing_mm)
-    codes = [surface_codes(mask[box], known) for mask in (reference, synthetic)]
-    on_surface = [(code != 0) & (code != 255) for code in codes]
-    distances = [distance_to(on_surface[1 - n], spacing_mm)[on_surface[n]] for n in (0, 1)]
-    areas = [area[codes[n][on_surface[n]]] for n in (0, 1)]
-    order = [np.argsort(found, kind="stable") for found in distances]
+        codes = [np.zeros((1, 1, 1), dtype=np.uint8)] * 2
+    else:
+        known = None if domain is None else domain[box]
+        codes = [surface_codes(mask[box], known) for mask in (reference, synthetic)]
+    distances, areas = [], []
+    for mine, other in (codes, codes[::-1]):
+        found = distances_between(mine, other, spacing_mm)
+        weight = elements(spacing_mm).area_mm2[mine[is_surface(mine)]]
+        order = np.argsort(found, kind="stable")
+        distances.append(found[order])
+        areas.append(weight[order])
     return SurfaceDistances(
-        from_reference_mm=distances[0][order[0]],
-        from_synthetic_mm=distances[1][order[1]],
-        reference_area_mm2=areas[0][order[0]],
-        synthetic_area_mm2=areas[1][order[1]],
+        from_reference_mm=distances[0],
+        from_synthetic_mm=distances[1],
+        reference_area_mm2=areas[0],
+        synthetic_area_mm2=areas[1],
     )
+
+
+def distances_between(
+    mine: NDArray[np.uint8], other: NDArray[np.uint8], spacing_mm: Triple
+) -> FloatArray:
+    """Distance of every element of one surface to the nearest element of another, in mm.
+
+    The distance transform finds the nearest cells that hold an element; among these and
+    their surroundings the nearest centre is searched. Fewer than one element in a thousand
+    misses its nearest one, by less than half a voxel (tested against an exhaustive search).
+
+    Parameters
+    ----------
+    mine, other
+        Codes of :func:`surface_codes` on one grid.
+    spacing_mm
+        Voxel spacing along i, j, k.
+
+    Returns
+    -------
+    ndarray, shape (elements of mine,), in the order of the array; inf where the other surface
+    has no element
+    """
+    from qa_suite.measures.edt import nearest_index
+    from qa_suite.measures.nearest import nearest_centres
+
+    cells = np.argwhere(is_surface(mine))
+    there = is_surface(other)
+    if not there.any():
+        return np.full(len(cells), np.inf)
+    centres = elements(spacing_mm).centre_mm
+    position = cells * np.asarray(spacing_mm) + centres[mine[is_surface(mine)]]
+    nearest = nearest_index(there, spacing_mm)
+    return nearest_centres(position, cells, nearest, other, centres, spacing_mm)
+
+
+def is_surface(codes: NDArray[np.uint8]) -> Mask:
+    """Which cells hold an element of the surface."""
+    return np.asarray((codes != 0) & (codes != 255))
 
 
 def surface_codes(mask: Mask, domain: Mask | None = None) -> NDArray[np.uint8]:
@@ -122,27 +159,57 @@ def surface_codes(mask: Mask, domain: Mask | None = None) -> NDArray[np.uint8]:
     return codes
 
 
-@lru_cache(maxsize=64)
-def area_table(spacing_mm: Triple) -> FloatArray:
-    """Surface area in mm² of each of the 256 codes of :func:`surface_codes`.
+@dataclass(frozen=True, kw_only=True)
+class Elements:
+    """The surface element of each of the 256 codes of :func:`surface_codes`.
 
-    Averaged over the mirror images and the complement of a code, so that areas do not depend
-    on how the ambiguous codes are triangulated and a flipped mask has the same surface.
+    Parameters
+    ----------
+    area_mm2
+        Its area, shape (256,); zero for the codes 0 and 255.
+    centre_mm
+        Its centre of gravity from the first of the eight voxel centres, shape (256, 3).
     """
-    from skimage.measure import marching_cubes, mesh_surface_area
 
-    single = np.zeros(256)
+    area_mm2: FloatArray
+    centre_mm: FloatArray
+
+
+@lru_cache(maxsize=64)
+def elements(spacing_mm: Triple) -> Elements:
+    """Build the table of surface elements on a grid.
+
+    Averaged over the mirror images and the complement of a code, so that nothing depends on
+    how the ambiguous codes are triangulated and a flipped mask has the flipped surface.
+    """
+    spacing = np.asarray(spacing_mm)
+    single = [_element(code, spacing_mm) for code in range(256)]
+    area = np.zeros(256)
+    centre = np.zeros((256, 3))
     for code in range(1, 255):
-        cell = np.unpackbits(np.uint8(code), bitorder="little").reshape(2, 2, 2)
-        corners, faces, _, _ = marching_cubes(cell.astype(float), 0.5, spacing=spacing_mm)
-        single[code] = mesh_surface_area(corners, faces)
-    table = np.zeros(256)
-    for flip in range(8):
-        for code in range(256):
+        for flip in range(8):
             mirrored = sum((code >> bit & 1) << (bit ^ flip) for bit in range(8))
-            table[code] += (single[mirrored] + single[255 - mirrored]) / 16
-    table.setflags(write=False)
-    return table
+            axes = np.array([flip >> 2 & 1, flip >> 1 & 1, flip & 1], dtype=bool)
+            for same in (mirrored, 255 - mirrored):
+                area[code] += single[same][0] / 16
+                there = single[same][1]
+                centre[code] += np.where(axes, spacing - there, there) / 16
+    return Elements(area_mm2=area, centre_mm=centre)
+
+
+def _element(code: int, spacing_mm: Triple) -> tuple[float, FloatArray]:
+    """Area and centre of gravity of the marching-cubes triangles of one cell."""
+    from skimage.measure import marching_cubes
+
+    if code in (0, 255):
+        return 0.0, np.zeros(3)
+    cell = np.unpackbits(np.uint8(code), bitorder="little").reshape(2, 2, 2)
+    corners, faces, _, _ = marching_cubes(cell.astype(float), 0.5, spacing=spacing_mm)
+    triangles = corners.astype(np.float64)[faces]
+    first, second = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
+    areas = np.linalg.norm(np.cross(first, second), axis=1) / 2
+    total = float(areas.sum())
+    return total, areas @ triangles.mean(axis=1) / total
 
 
 # ---------------------------------------------------------------------------------------
@@ -153,7 +220,7 @@ _EMPTY = (
     "undefined where the reference or the synthetic image has no such structure, or no surface "
     "of it inside the image; a missed structure is counted by 'missed'"
 )
-_ELEMENTS = "elements: marching-cubes area at the corners between voxels"
+_ELEMENTS = "surface elements: marching cubes, weighted by area"
 
 
 @METRICS.add(

@@ -58,6 +58,18 @@ def threshold_bone(volume: Volume, domain: Mask, settings: ThresholdSettings) ->
     return {"Bone": segment_threshold(volume, domain, settings)}
 
 
+def body(volume: Volume, *, domain: Mask | None = None) -> Mask:
+    """Body of a CT with the default settings, anywhere or inside ``domain``."""
+    where = np.ones(volume.grid.shape, dtype=bool) if domain is None else domain
+    return segment_threshold(volume, where, ThresholdSettings.for_body())
+
+
+def bone(volume: Volume, *, domain: Mask | None = None) -> Mask:
+    """Dense bone of a CT with the default settings, anywhere or inside ``domain``."""
+    where = np.ones(volume.grid.shape, dtype=bool) if domain is None else domain
+    return segment_threshold(volume, where, ThresholdSettings.for_bone())
+
+
 def segment_threshold(volume: Volume, domain: Mask, settings: ThresholdSettings) -> Mask:
     """Segment one structure by a threshold.
 

@@ -1,0 +1,174 @@
+"""The empty-case table of docs/measures.md, row by row, over every metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import qa_suite.measures.run
+from qa_suite.measures.base import FAMILIES, METRICS, Pair
+from qa_suite.measures.settings import MeasureSettings
+from qa_suite.records import Measurement
+from qa_suite.segment.base import SEGMENTERS
+from qa_suite.volume import Grid, Volume
+
+SHAPE = (24, 24, 12)
+GRID = Grid(shape=SHAPE, spacing_mm=(2.0, 2.0, 3.0))
+BODY = np.s_[4:20, 4:20, :]
+BONE = np.s_[9:14, 9:14, 3:9]
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "measures.md"
+
+IMAGE = ("mae", "me", "psnr", "rmse", "ssim")
+OVERLAP = ("dice", "volume_difference", "centroid_shift", "missed")
+SURFACE = ("hd", "hd95", "assd", "surface_dice")
+
+# what a structure metric says: (reference has it, synthetic has it) -> value, or None: undefined
+STRUCTURE_TABLE = {
+    "dice": {(1, 1): 1.0, (1, 0): 0.0, (0, 1): 0.0, (0, 0): None},
+    "volume_difference": {(1, 1): 0.0, (1, 0): -100.0, (0, 1): None, (0, 0): None},
+    "centroid_shift": {(1, 1): 0.0, (1, 0): None, (0, 1): None, (0, 0): None},
+    "missed": {(1, 1): 0.0, (1, 0): 1.0, (0, 1): None, (0, 0): None},
+    "hd": {(1, 1): 0.0, (1, 0): None, (0, 1): None, (0, 0): None},
+    "hd95": {(1, 1): 0.0, (1, 0): None, (0, 1): None, (0, 0): None},
+    "assd": {(1, 1): 0.0, (1, 0): None, (0, 1): None, (0, 0): None},
+    "surface_dice": {(1, 1): 1.0, (1, 0): None, (0, 1): None, (0, 0): None},
+}
+
+
+def ct(*, bone: bool, body: bool = True) -> np.ndarray:
+    array = np.full(SHAPE, -1000.0, dtype=np.float32)
+    if body:
+        array[BODY] = 20
+    if bone:
+        array[BONE] = 700
+    return array
+
+
+def rows_of(reference, synthetic, mask=None, quantity="HU", **more) -> list[Measurement]:
+    if mask is None:
+        mask = np.zeros(SHAPE, dtype=bool)
+        mask[BODY] = True
+    pair = Pair(
+        reference=Volume(array=reference, grid=GRID, quantity=quantity),
+        synthetic=Volume(array=synthetic, grid=GRID, quantity=quantity),
+        mask=mask,
+        **more,
+    )
+    return qa_suite.measures.run.measure_pair(
+        pair, families=None, settings=MeasureSettings(), case="c", patient="p", site="s"
+    )
+
+
+def one(rows, metric, region):
+    (found,) = [r for r in rows if (r.metric, r.region) == (metric, region)]
+    return found
+
+
+def test_the_table_knows_every_metric():
+    assert set(STRUCTURE_TABLE) == set(OVERLAP) | set(SURFACE)
+    here = {e.name for e in METRICS if e.facts.family in ("image", "segmentation")}
+    assert here == set(STRUCTURE_TABLE) | set(IMAGE)
+
+
+@pytest.mark.parametrize("metric", STRUCTURE_TABLE)
+@pytest.mark.parametrize("present", [(1, 1), (1, 0), (0, 1), (0, 0)])
+def test_structures(metric, present):
+    rows = rows_of(ct(bone=bool(present[0])), ct(bone=bool(present[1])))
+    found = one(rows, metric, "seg:Bone")
+    expected = STRUCTURE_TABLE[metric][present]
+    if expected is None:
+        assert (found.status, found.value) == ("undefined", None)
+        who = {
+            (1, 0): "the synthetic image does not have",
+            (0, 1): "the reference does not have",
+            (0, 0): "neither the reference nor the synthetic image has",
+        }
+        assert found.why.startswith(who[present])
+    else:
+        assert (found.status, found.value) == ("ok", expected)
+    assert one(rows, "dice", "seg:Body").value == 1  # the other structure is untouched
+
+
+@pytest.mark.parametrize("metric", IMAGE)
+def test_an_empty_band_or_structure(metric):
+    nothing = np.zeros(SHAPE, dtype=bool)
+    rows = rows_of(ct(bone=False), ct(bone=True) + 1, structures={"Rectum": nothing})
+    for region in ("bone", "air", "structure:Rectum"):
+        found = one(rows, metric, region)
+        assert (found.status, found.value) == ("undefined", None)
+    assert one(rows, metric, "body").status == "ok"
+
+
+@pytest.mark.parametrize("metric", [*IMAGE, *STRUCTURE_TABLE])
+def test_a_mask_of_zeros(metric):
+    rows = [
+        r
+        for r in rows_of(ct(bone=True), ct(bone=True), np.zeros(SHAPE, dtype=bool))
+        if r.metric == metric
+    ]
+    assert rows
+    assert {(r.status, r.value) for r in rows} == {("undefined", None)}
+    assert all(r.why for r in rows)
+
+
+@pytest.mark.parametrize("metric", [*IMAGE, *STRUCTURE_TABLE])
+def test_a_synthetic_image_of_nan(metric):
+    rows = [
+        r
+        for r in rows_of(ct(bone=True), np.full(SHAPE, np.nan, dtype=np.float32))
+        if r.metric == metric and r.region != "air"
+    ]
+    assert rows
+    assert {(r.status, r.value) for r in rows} == {("error", None)}
+    assert all("not finite" in r.why for r in rows)
+
+
+def test_a_structure_without_a_surface_inside_the_image():
+    full = np.full(SHAPE, 20.0, dtype=np.float32)
+    rows = rows_of(full, full, np.ones(SHAPE, dtype=bool))
+    assert one(rows, "dice", "seg:Body").value == 1
+    for metric in SURFACE:
+        found = one(rows, metric, "seg:Body")
+        assert found.status == "undefined" and "no surface" in found.why
+
+
+def test_images_that_are_not_in_hu_have_no_threshold_structures():
+    rows = rows_of(ct(bone=True), ct(bone=True), quantity="arbitrary")
+    found = [r for r in rows if r.family == "segmentation"]
+    assert {r.region for r in found} == {"seg:Body", "seg:Bone"}
+    assert {r.status for r in found} == {"undefined"}
+    assert all("needs HU" in r.why for r in found)
+
+
+def test_a_body_drawn_too_large_is_seen_beyond_the_mask():
+    synthetic = ct(bone=True)
+    synthetic[2:22, 4:20] = np.maximum(synthetic[2:22, 4:20], 0)
+    rows = rows_of(ct(bone=True), synthetic)
+    assert one(rows, "hd", "seg:Body").value == pytest.approx(4)
+    assert one(rows, "volume_difference", "seg:Body").value == pytest.approx(25)
+
+
+def test_padding_of_the_reference_is_no_missing_body():
+    reference, synthetic = ct(bone=True), ct(bone=True)
+    reference[..., 8:] = -1000  # the scan ended here
+    coverage = np.zeros(SHAPE, dtype=bool)
+    coverage[..., :8] = True
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[BODY] = True
+    mask &= coverage
+    blind = rows_of(reference, synthetic, mask)
+    told = rows_of(reference, synthetic, mask, coverage=coverage)
+    assert one(blind, "dice", "seg:Body").value < 0.9
+    assert one(told, "dice", "seg:Body").value == 1
+
+
+def test_every_entry_has_its_facts_and_stands_in_the_docs():
+    text = DOCS.read_text()
+    for registry in (METRICS, FAMILIES, SEGMENTERS):
+        for entry in registry:
+            facts = entry.facts.model_dump()
+            facts.pop("settings", None)
+            assert all(facts.values()), entry.name
+            assert f"`{entry.name}`" in text, f"{entry.name} is missing in {DOCS.name}"

@@ -1,0 +1,399 @@
+"""Image measures: known answers, properties, and agreement with scikit-image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from qa_suite.errors import GeometryError, InputError, UnknownName
+from qa_suite.measures.base import METRICS, Pair, Value
+from qa_suite.measures.image import image
+from qa_suite.measures.run import measure_pair, variants_of
+from qa_suite.measures.settings import Band, ImageSettings, MeasureSettings
+from qa_suite.measures.ssim import ssim_map
+from qa_suite.volume import Grid, Volume
+
+SHAPE = (16, 14, 12)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20261)
+
+
+def volume(array, quantity="HU", spacing=(1.0, 1.0, 2.0)):
+    array = np.asarray(array, dtype=np.float32)
+    return Volume(array=array, grid=Grid(shape=array.shape, spacing_mm=spacing), quantity=quantity)
+
+
+def pair_of(reference, synthetic, mask=None, *, quantity="HU", structures=None):
+    reference = np.asarray(reference, dtype=np.float32)
+    if mask is None:
+        mask = np.ones(reference.shape, dtype=bool)
+    return Pair(
+        reference=volume(reference, quantity),
+        synthetic=volume(synthetic, quantity),
+        mask=mask,
+        structures=structures or {},
+    )
+
+
+def anatomy(rng, shape=SHAPE):
+    """Air, soft tissue and bone in blocks, with noise."""
+    array = np.full(shape, 20.0)
+    array[: shape[0] // 4] = -900.0
+    array[-shape[0] // 4 :] = 800.0
+    return array + rng.normal(0, 15, shape)
+
+
+def by_key(values: list[Value]) -> dict[tuple[str, str], Value]:
+    return {(v.metric, v.region): v for v in values}
+
+
+def measured(pair, **changes):
+    return by_key(image(pair, ImageSettings(**changes)))
+
+
+def row(rows, metric, region):
+    (found,) = [r for r in rows if (r.metric, r.region) == (metric, region)]
+    return found
+
+
+def rows_of(pair, families=None):
+    return measure_pair(
+        pair, families=families, settings=MeasureSettings(), case="c", patient="p", site="s"
+    )
+
+
+# --- known answers
+
+
+@pytest.mark.parametrize("offset", [-37.0, 12.5])
+def test_constant_offset(rng, offset):
+    reference = np.round(anatomy(rng))
+    found = measured(pair_of(reference, reference + offset))
+    for region in ("body", "air", "soft", "bone"):
+        assert found["me", region].value == pytest.approx(offset)
+        assert found["mae", region].value == pytest.approx(abs(offset))
+        assert found["rmse", region].value == pytest.approx(abs(offset))
+        expected = 20 * np.log10(4024 / abs(offset))
+        assert found["psnr", region].value == pytest.approx(expected)
+        assert found["me", region].coverage == 1
+
+
+def test_hand_computed():
+    reference = np.zeros((7, 7, 7))
+    synthetic = reference.copy()
+    mask = np.zeros(reference.shape, dtype=bool)
+    mask[3, 3, :4] = True
+    synthetic[3, 3, :4] = [3, -1, 0, 2]
+    synthetic[0] = 999  # outside the mask: not measured
+    found = measured(pair_of(reference, synthetic, mask))
+    assert found["mae", "body"].value == pytest.approx(1.5)
+    assert found["me", "body"].value == pytest.approx(1.0)
+    assert found["rmse", "body"].value == pytest.approx(np.sqrt(3.5))
+
+
+def test_scaled_noise(rng):
+    reference = np.zeros((32, 32, 32))
+    noise = rng.normal(0, 1, reference.shape)
+    one = measured(pair_of(reference, 20 * noise))
+    two = measured(pair_of(reference, 40 * noise))
+    assert one["rmse", "body"].value == pytest.approx(20, rel=0.02)
+    assert one["mae", "body"].value == pytest.approx(20 * np.sqrt(2 / np.pi), rel=0.02)
+    assert two["mae", "body"].value == pytest.approx(2 * one["mae", "body"].value, rel=1e-5)
+    drop = one["psnr", "body"].value - two["psnr", "body"].value
+    assert drop == pytest.approx(20 * np.log10(2), abs=1e-4)
+    assert two["ssim", "body"].value < one["ssim", "body"].value < 1
+
+
+def test_ssim_of_two_constants():
+    a, b = 1024 + 0.0, 1024 + 100.0
+    c1 = (0.01 * 4024) ** 2
+    found = measured(pair_of(np.zeros((9, 9, 9)), np.full((9, 9, 9), 100.0)))
+    expected = (2 * a * b + c1) / (a * a + b * b + c1)
+    assert found["ssim", "body"].value == pytest.approx(expected, abs=1e-6)
+
+
+def test_identical_images(rng):
+    reference = anatomy(rng)
+    found = measured(pair_of(reference, reference))
+    assert found["mae", "body"].value == 0
+    assert found["ssim", "body"].value == pytest.approx(1, abs=1e-6)
+    assert found["psnr", "body"].status == "undefined"
+    assert "identical" in found["psnr", "body"].why
+
+
+# --- agreement with scikit-image
+
+
+@pytest.mark.parametrize("window", [3, 7, 9])
+def test_ssim_map_is_that_of_scikit_image(rng, window):
+    first = (rng.random((20, 17, 13)) * 4024).astype(np.float32)
+    second = np.clip(first + rng.normal(0, 300, first.shape), 0, 4024).astype(np.float32)
+    mean, full = structural_similarity(
+        first.astype(float), second.astype(float), win_size=window, data_range=4024, full=True
+    )
+    ours = ssim_map(first, second, data_range=4024, window=window)
+    r = window // 2
+    inner = (slice(r, -r),) * 3
+    np.testing.assert_allclose(ours[inner], full[inner], atol=1e-6)
+    assert np.isnan(ours).sum() == ours.size - ours[inner].size
+    assert float(np.nanmean(ours, dtype=float)) == pytest.approx(mean, abs=1e-6)
+
+
+def test_masked_ssim_is_that_of_scikit_image(rng):
+    reference = anatomy(rng, (40, 30, 24))
+    reference[5:8, 5:9, 5:9] = 3500  # metal: clipped
+    synthetic = reference + rng.normal(0, 60, reference.shape)
+    i, j, k = np.ogrid[:40, :30, :24]
+    mask = ((i - 19) / 15) ** 2 + ((j - 15) / 14.6) ** 2 + 0 * k < 1  # touches the faces of k
+    prepared = [
+        np.where(mask, np.clip(np.float32(x), -1024, 3000), -1024).astype(float) + 1024
+        for x in (reference, synthetic)
+    ]
+    _, full = structural_similarity(*prepared, data_range=4024, full=True)
+    whole = np.zeros_like(mask)
+    whole[3:-3, 3:-3, 3:-3] = True
+    found = measured(pair_of(reference, synthetic, mask))
+    assert found["ssim", "body"].value == pytest.approx(full[mask & whole].mean(), abs=1e-6)
+    assert found["ssim", "body"].coverage == pytest.approx((mask & whole).sum() / mask.sum())
+    bone = mask & whole & (np.float32(reference) >= 250)
+    assert found["ssim", "bone"].value == pytest.approx(full[bone].mean(), abs=1e-6)
+
+
+def test_psnr_is_that_of_scikit_image(rng):
+    reference = anatomy(rng).astype(np.float32)
+    synthetic = (reference + rng.normal(0, 40, SHAPE)).astype(np.float32)
+    expected = peak_signal_noise_ratio(
+        reference.astype(float), synthetic.astype(float), data_range=4024
+    )
+    found = measured(pair_of(reference, synthetic))
+    assert found["psnr", "body"].value == pytest.approx(expected, abs=1e-6)
+
+
+# --- properties
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    flips=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    order=st.permutations([0, 1, 2]),
+)
+def test_flips_and_turns_change_nothing(seed, flips, order):
+    rng = np.random.default_rng(seed)
+    reference = anatomy(rng)
+    synthetic = reference + rng.normal(0, 50, SHAPE)
+    mask = rng.random(SHAPE) < 0.7
+
+    def turned(array):
+        axes = [axis for axis, flip in enumerate(flips) if flip]
+        return np.ascontiguousarray(np.flip(array, axes).transpose(order))
+
+    before = measured(pair_of(reference, synthetic, mask))
+    after = measured(pair_of(turned(reference), turned(synthetic), turned(mask)))
+    assert before.keys() == after.keys()
+    for key, value in before.items():
+        assert after[key].value == pytest.approx(value.value, abs=1e-5, rel=1e-6), key
+        assert after[key].coverage == pytest.approx(value.coverage)
+
+
+def test_swapping_the_images_turns_the_sign_only(rng):
+    reference = anatomy(rng)
+    synthetic = reference + rng.normal(3, 50, SHAPE)
+    one = measured(pair_of(reference, synthetic))
+    two = measured(pair_of(synthetic, reference))
+    assert two["me", "body"].value == pytest.approx(-one["me", "body"].value)
+    for metric in ("mae", "rmse", "psnr", "ssim"):
+        assert two[metric, "body"].value == pytest.approx(one[metric, "body"].value, abs=1e-6)
+
+
+# --- regions
+
+
+def test_bands_are_taken_on_the_reference_and_are_half_open():
+    reference = np.full((7, 7, 7), 0.0)
+    reference[0, 0, :4] = [-200.1, -200.0, 249.9, 250.0]
+    synthetic = reference.copy()
+    synthetic[0, 0, :4] += [1, 2, 3, 1000]
+    found = measured(pair_of(reference, synthetic))
+    assert found["mae", "air"].value == pytest.approx(1, abs=1e-4)
+    assert found["mae", "bone"].value == pytest.approx(1000, abs=1e-3)
+    soft = 7**3 - 2
+    assert found["mae", "soft"].value == pytest.approx(5 / soft, abs=1e-4)
+
+
+def test_invented_bone_shows_in_soft_tissue_not_in_bone():
+    reference = np.full(SHAPE, 30.0)
+    reference[:4] = 900
+    synthetic = reference.copy()
+    synthetic[10:] = 900
+    found = measured(pair_of(reference, synthetic))
+    assert found["me", "bone"].value == 0
+    assert found["me", "soft"].value > 300
+
+
+def test_structures_are_measured_inside_the_mask():
+    reference = np.zeros(SHAPE)
+    synthetic = np.zeros(SHAPE)
+    synthetic[:4] = 10
+    synthetic[12:] = 99
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[:8] = True
+    half, out, empty = (np.zeros(SHAPE, dtype=bool) for _ in range(3))
+    half[2:4], half[12:14] = True, True
+    out[12:] = True
+    pair = pair_of(reference, synthetic, mask, structures={"A": half, "B": out, "C": empty})
+    found = measured(pair)
+    assert found["mae", "structure:A"].value == pytest.approx(10)
+    assert found["mae", "structure:A"].coverage == pytest.approx(0.5)
+    assert found["mae", "structure:B"].status == "undefined"
+    assert "outside the mask" in found["mae", "structure:B"].why
+    assert found["mae", "structure:B"].coverage == 0
+    assert "is empty" in found["mae", "structure:C"].why
+
+
+# --- what cannot be measured
+
+
+def test_one_nan_is_an_error_and_never_a_smaller_mean(rng):
+    reference = anatomy(rng)
+    synthetic = reference + 5
+    synthetic[8, 7, 6] = np.nan  # in soft tissue
+    synthetic[8, 7, 7] = np.inf
+    found = measured(pair_of(reference, synthetic))
+    for metric in ("mae", "me", "rmse", "psnr", "ssim"):
+        for region in ("body", "soft"):
+            value = found[metric, region]
+            assert (value.status, value.value) == ("error", None)
+            assert value.why.startswith("2 of ")
+            assert 0 < value.coverage < 1
+    assert found["mae", "bone"].value == pytest.approx(5, abs=1e-4)
+    assert found["ssim", "bone"].status == "error"  # windows may reach the NaN
+
+
+def test_nan_in_the_reference_spoils_every_band(rng):
+    reference = anatomy(rng)
+    synthetic = reference.copy()
+    reference[0, 0, 0] = np.nan
+    found = measured(pair_of(reference, synthetic))
+    assert {v.status for v in found.values()} == {"error"}
+
+
+def test_nan_outside_the_mask_is_nobodys_business(rng):
+    reference = anatomy(rng)
+    synthetic = reference + 5
+    synthetic[0] = np.nan
+    mask = np.ones(SHAPE, dtype=bool)
+    mask[0] = False
+    found = measured(pair_of(reference, synthetic, mask))
+    assert found["mae", "body"].value == pytest.approx(5, abs=1e-4)
+    assert found["ssim", "body"].status == "ok"
+
+
+def test_ssim_needs_room_for_its_window():
+    found = measured(pair_of(np.zeros((20, 20, 6)), np.ones((20, 20, 6))))
+    assert found["ssim", "body"].status == "undefined"
+    assert "window" in found["ssim", "body"].why
+    assert found["mae", "body"].value == 1
+
+
+def test_another_quantity_has_no_guessed_range(rng):
+    dose = rng.random(SHAPE) * 60
+    rows = rows_of(pair_of(dose, dose + 1, quantity="Gy"))
+    assert row(rows, "mae", "body").unit == "Gy"
+    assert row(rows, "mae", "body").value == pytest.approx(1, abs=1e-5)
+    for metric in ("psnr", "ssim"):
+        assert row(rows, metric, "body").status == "undefined"
+        assert "data range" in row(rows, metric, "body").why
+    assert row(rows, "psnr", "body").unit == "dB"
+    assert not [r for r in rows if r.region == "air"]
+    assert row(rows, "dice", "seg:Body").status == "undefined"
+
+
+def test_given_range_and_bands_of_another_quantity(rng):
+    dose = rng.random(SHAPE) * 60
+    found = measured(
+        pair_of(dose, dose + 1, quantity="Gy"),
+        data_range={"Gy": (0, 60)},
+        bands={"Gy": (Band(name="high", low=30),)},
+    )
+    assert found["psnr", "body"].value == pytest.approx(20 * np.log10(60), abs=1e-4)
+    assert found["ssim", "high"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ssim_window": 6},
+        {"data_range": {"HU": (3000, -1024)}},
+        {"bands": {"HU": (Band(name="body"),)}},
+        {"bands": {"HU": (Band(name="a"), Band(name="a"))}},
+        {"window": 7},
+    ],
+)
+def test_unsound_settings_are_refused(changes):
+    with pytest.raises(ValueError):
+        ImageSettings(**changes)
+    with pytest.raises(ValueError):
+        Band(name="a", low=1, high=0)
+
+
+def test_two_quantities_are_no_pair(rng):
+    reference = volume(anatomy(rng))
+    synthetic = volume(anatomy(rng), "arbitrary")
+    pair = Pair(reference=reference, synthetic=synthetic, mask=np.ones(SHAPE, dtype=bool))
+    with pytest.raises(InputError, match="arbitrary"):
+        image(pair, ImageSettings())
+
+
+def test_coverage_must_lie_on_the_grid(rng):
+    reference = volume(anatomy(rng))
+    with pytest.raises(GeometryError, match="coverage"):
+        Pair(
+            reference=reference,
+            synthetic=reference,
+            mask=np.ones(SHAPE, dtype=bool),
+            coverage=np.ones((2, 2, 2), dtype=bool),
+        )
+
+
+# --- rows of the record
+
+
+def test_rows_are_complete_and_repeatable(rng):
+    reference = anatomy(rng)
+    pair = pair_of(reference, reference + rng.normal(0, 9, SHAPE))
+    rows = rows_of(pair)
+    assert rows == rows_of(pair)
+    keys = [(r.family, r.metric, r.region, r.variant) for r in rows]
+    assert len(set(keys)) == len(keys)
+    assert {r.variant for r in rows} <= set(variants_of(MeasureSettings()))
+    assert {r.metric for r in rows} == {entry.name for entry in METRICS}
+    assert {r.family for r in rows_of(pair, ["image"])} == {"image"}
+
+
+def test_a_family_that_raises_leaves_a_row_and_the_others_go_on(rng, monkeypatch):
+    def broken(pair, settings):
+        raise RuntimeError("the disk\nis on fire")
+
+    from qa_suite.measures import run
+
+    real = run.FAMILIES["image"]
+    monkeypatch.setitem(
+        run.FAMILIES._entries, "image", type(real)(name="image", function=broken, facts=real.facts)
+    )
+    rows = rows_of(pair_of(anatomy(rng), anatomy(rng)))
+    (failed,) = [r for r in rows if r.family == "image"]
+    assert (failed.metric, failed.region, failed.status) == ("family", "all", "error")
+    assert failed.why == "RuntimeError: the disk is on fire"
+    assert any(r.family == "segmentation" and r.status == "ok" for r in rows)
+
+
+def test_an_unknown_family_is_named(rng):
+    with pytest.raises(UnknownName, match="did you mean image"):
+        rows_of(pair_of(anatomy(rng), anatomy(rng)), ["imge"])
