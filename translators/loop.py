@@ -280,8 +280,11 @@ def read_checkpoint(
     try:
         data = torch.load(path, map_location=device, weights_only=True)
         found, state = data["identity"], State(**data["state"])
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0][:160]
+    except (
+        OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError,
+        pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(
             f"The checkpoint {path} cannot be read ({reason}); delete it to start afresh."
         ) from None

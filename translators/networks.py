@@ -48,17 +48,20 @@ def _norm(spec: NetworkSpec) -> tuple[str, dict[str, Any]]:
 def _unet(spec: NetworkSpec) -> nn.Module:
     from monai.networks.nets import UNet
 
+    features = spec.channels[0]
     network: nn.Module = UNet(
         spatial_dims=spec.axes,
         in_channels=spec.slices,
-        out_channels=1,
+        out_channels=features,
         channels=spec.channels,
         strides=spec.strides,
         num_res_units=spec.residual_units,
         norm=_norm(spec),
         dropout=spec.dropout,
     )
-    return network
+    # MONAI normalises its own last layer, which would take the absolute value away
+    last = nn.Conv2d(features, 1, 1) if spec.axes == 2 else nn.Conv3d(features, 1, 1)
+    return nn.Sequential(network, last)
 
 
 def _dynunet(spec: NetworkSpec) -> nn.Module:
@@ -66,8 +69,6 @@ def _dynunet(spec: NetworkSpec) -> nn.Module:
 
     flat = (1,) * spec.axes
     norm_name, norm_settings = _norm(spec)
-    if norm_name == "GROUP":
-        norm_settings = {**norm_settings, "affine": True}
     network: nn.Module = DynUNet(
         spatial_dims=spec.axes,
         in_channels=spec.slices,

@@ -7,7 +7,6 @@ with. See ``docs/translators.md`` for the layout of the artifacts.
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +21,26 @@ ARTIFACT = "translator"
 TRAINING_FILE = "training.json"
 
 
-with warnings.catch_warnings():
-    # no type hints on predict: MLflow would take them for the signature, which is given
-    # explicitly; without them it asks for some whenever the class is made
-    warnings.filterwarnings("ignore", message=".*type hints.*", category=UserWarning)
+class TranslatorModel(PythonModel):
+    """A translator behind MLflow's pyfunc interface."""
 
-    class TranslatorModel(PythonModel):
-        """A translator behind MLflow's pyfunc interface."""
+    # the signature is given explicitly; else MLflow asks for type hints at every load
+    _skip_type_hint_validation = True
 
-        translator: Translator
+    translator: Translator
 
-        def load_context(self, context: Any) -> None:
-            """Load the translator from the model's artifacts and check its weights."""
-            folder = Path(context.artifacts[ARTIFACT])
-            registered = json.loads((folder / TRAINING_FILE).read_text())["weights_sha256"]
-            if weights_sha256(folder) != registered:
-                raise InputError(f"The weights in {folder} are not those that were registered.")
-            self.translator = load(folder)
+    def load_context(self, context: Any) -> None:
+        """Load the translator from the model's artifacts and check its weights."""
+        folder = Path(context.artifacts[ARTIFACT])
+        registered = json.loads((folder / TRAINING_FILE).read_text())["weights_sha256"]
+        if weights_sha256(folder) != registered:
+            raise InputError(f"The weights in {folder} are not those that were registered.")
+        self.translator = load(folder)
 
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            """Translate one volume; see :func:`translators.predict.answer`."""
-            return answer(self.translator, model_input)
+    # no type hints: MLflow would try to make the signature of them
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """Translate one volume; see :func:`translators.predict.answer`."""
+        return answer(self.translator, model_input)
 
 
 mlflow.models.set_model(TranslatorModel())

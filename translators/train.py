@@ -86,16 +86,20 @@ def train(
         run_id = str(run.info.run_id)
         _log_facts(spec, cohort, iterations, tags)
         curves = Curves(run_id)
-        summary = translator.fit(
-            cohort,
-            folder,
-            workdir=workdir,
-            resume=resume,
-            iterations=iterations,
-            device=device,
-            progress=curves.watching(progress),
-        )
-        curves.send()
+        try:
+            summary = translator.fit(
+                cohort,
+                folder,
+                workdir=workdir,
+                resume=resume,
+                iterations=iterations,
+                device=device,
+                progress=curves.watching(progress),
+            )
+        finally:
+            curves.send()
+        if resume:
+            curves.complete(summary)
         _log_outcome(run_id, summary)
         _log_pictures(translator, cohort, folder, workdir)
         model = register(
@@ -126,6 +130,17 @@ class Curves:
                 progress(done, total, figures)
 
         return note
+
+    def complete(self, summary: FitSummary) -> None:
+        """Send what a killed training had computed and not sent yet."""
+        client = connect().MlflowClient()
+        now = int(time.time() * 1000)
+        for name, points in summary.curves.items():
+            known = {point.step for point in client.get_metric_history(self._run_id, name)}
+            self._waiting += [
+                (name, value, now, step) for step, value in points if step not in known
+            ]
+        self.send()
 
     def send(self) -> None:
         """Send what was collected."""

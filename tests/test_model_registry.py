@@ -1,0 +1,198 @@
+"""Registration: what stands in MLflow, and that any MLflow client can use the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.io.cases import load_case
+from tests.test_translators import tiny_spec
+from tests.translator_cohort import make_tiny_cohort
+from translators.base import create
+from translators.registry import TrainedModel, input_example
+from translators.spec import load_spec
+from translators.train import train
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of its own, with a registered regression of thirty iterations."""
+    folder = tmp_path_factory.mktemp("store")
+    make_tiny_cohort(folder / "cohort")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_store(store: Path) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'mlruns' / 'mlflow.db'}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def cohort(store: Path) -> Cohort:
+    return load_cohort(store / "cohort")
+
+
+@pytest.fixture(scope="module")
+def model(store: Path, cohort: Cohort, _own_store: object) -> TrainedModel:
+    return train(
+        tiny_spec(), cohort, store / "cohort", workdir=store / "work", register_as="tiny",
+        device="cpu",
+    )  # fmt: skip
+
+
+def _client() -> object:
+    from qa_suite.store import connect
+
+    return connect().MlflowClient()
+
+
+def _artifacts(model: TrainedModel) -> Path:
+    from qa_suite.store import connect
+
+    return Path(connect().artifacts.download_artifacts(artifact_uri=model.uri))
+
+
+def test_the_version_carries_its_tags(model: TrainedModel, cohort: Cohort) -> None:
+    tags = _client().get_model_version("tiny", "1").tags  # type: ignore[attr-defined]
+    assert model.uri == "models:/tiny/1"
+    assert tags["direction"] == "MR->CT" and tags["anatomy"] == "pelvis"
+    assert tags["family"] == "regression" and tags["training_sites"] == "A,B"
+    assert tags["data_digest"] == cohort.data_digest("train", "validation")
+    assert tags["weights_sha256"] == model.weights_sha256
+    assert tags["training_patients"] == "3"
+
+
+def test_the_artifacts_are_tensors_and_text(model: TrainedModel, cohort: Cohort) -> None:
+    folder = _artifacts(model) / "artifacts" / "translator"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "spec.json", "training.json", "weights.safetensors",
+    ]  # fmt: skip
+    digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    facts = json.loads((folder / "training.json").read_text())
+    assert digest == facts["weights_sha256"] == model.weights_sha256
+    assert facts["patients"] == ["patient1", "patient2", "patient3"], "the test patient is not in"
+    assert facts["voxel_hashes"] == ["r1", "r2", "r3", "s1", "s2", "s3"]
+    assert facts["fingerprints"] == ["fr1", "fr2", "fr3", "fs1", "fs2", "fs3"]
+    assert facts["spec"] == tiny_spec().model_dump(mode="json")
+    assert facts["cohort_name"] == cohort.name and facts["sites"] == ["A", "B"]
+    assert not list(_artifacts(model).rglob("*.pkl"))
+
+
+def test_the_run_holds_parameters_curves_data_and_pictures(model: TrainedModel) -> None:
+    client = _client()
+    run = client.get_run(model.run_id)  # type: ignore[attr-defined]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["training.learning_rate"] == "0.002"
+    assert run.data.params["network.dimensions"] == "2D"
+    assert len(client.get_metric_history(model.run_id, "train_loss")) == 30  # type: ignore[attr-defined]
+    assert len(client.get_metric_history(model.run_id, "validation_mae")) == 3  # type: ignore[attr-defined]
+    for figure in ("training_seconds", "peak_memory_mb", "best_validation_mae"):
+        assert run.data.metrics[figure] > 0
+    assert run.inputs.dataset_inputs[0].dataset.digest == run.data.tags["data_digest"][:36]
+    assert len(run.data.tags["git_commit"]) == 40 or run.data.tags["git_commit"] == "unknown"
+    assert [a.path for a in client.list_artifacts(model.run_id, "samples")] == [  # type: ignore[attr-defined]
+        "samples/case3.png"
+    ]
+    assert len(run.outputs.model_outputs) == 1, "one logged model a run"
+
+
+def test_it_loads_with_pickle_disabled_and_answers_as_trained(
+    model: TrainedModel, cohort: Cohort, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    from translators.base import load
+
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    loaded = mlflow.pyfunc.load_model(model.uri)
+    case = load_case(cohort, cohort.in_split("test")[0], store / "cohort")
+    grid = case.source.grid
+    request = {
+        "source": case.source.array,
+        "spacing_mm": np.array(grid.spacing_mm),
+        "direction": np.array(grid.direction),
+    }
+    direct = load(_artifacts(model) / "artifacts" / "translator").predict(case.source)
+    np.testing.assert_array_equal(loaded.predict(request)["mean"], direct.mean.array)
+    names = [(t.name, t.type.name, t.shape) for t in loaded.metadata.signature.inputs]
+    assert names == [
+        ("source", "float32", (-1, -1, -1)),
+        ("spacing_mm", "float64", (3,)),
+        ("direction", "float64", (9,)),
+    ]
+    with pytest.raises(mlflow.exceptions.MlflowException):
+        loaded.predict({"source": case.source.array})
+
+
+def test_changed_weights_are_refused(model: TrainedModel, tmp_path: Path) -> None:
+    import shutil
+
+    import mlflow
+
+    from qa_suite.errors import QAError
+
+    copy = tmp_path / "model"
+    shutil.copytree(_artifacts(model), copy)
+    weights = copy / "artifacts" / "translator" / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    with pytest.raises(QAError, match="not those that were registered"):
+        mlflow.pyfunc.load_model(str(copy))
+
+
+def test_mlflow_models_predict_works_on_it(model: TrainedModel, tmp_path: Path) -> None:
+    request, answer = tmp_path / "in.json", tmp_path / "out.json"
+    example = input_example(create(tiny_spec()))
+    request.write_text(json.dumps({"inputs": {k: v.tolist() for k, v in example.items()}}))
+    command = [
+        sys.executable, "-m", "mlflow", "models", "predict", "-m", model.uri,
+        "--env-manager", "local", "-i", str(request), "-t", "json", "-o", str(answer),
+    ]  # fmt: skip
+    environment = os.environ | {
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "OMP_NUM_THREADS": "1",
+        # the model is loaded by the python that is first on the path
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = np.array(json.loads(answer.read_text())["predictions"]["mean"])
+    assert found.shape == example["source"].shape
+    assert found.min() >= -1024 and found.max() <= 3000
+
+
+def test_a_second_training_makes_a_second_version(
+    model: TrainedModel, store: Path, cohort: Cohort
+) -> None:
+    again = train(
+        load_spec("intensity"), cohort, store / "cohort", workdir=store / "w2", register_as="tiny"
+    )
+    assert again.uri == "models:/tiny/2" and again.run_id != model.run_id
+
+
+def test_a_killed_training_goes_on_in_its_run(store: Path, cohort: Cohort) -> None:
+    spec = tiny_spec(name="cut", training__checkpoint_minutes=0)
+
+    def kill(done: int, total: int, figures: dict[str, float]) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, cohort, store / "cohort", workdir=store / "w3", iterations=6, progress=kill)
+    run_id = json.loads((store / "w3" / "run.json").read_text())["run_id"]
+    model = train(spec, cohort, store / "cohort", workdir=store / "w3", iterations=6, resume=True)
+    assert model.run_id == run_id
+    run = _client().get_run(run_id)  # type: ignore[attr-defined]
+    assert run.info.status == "FINISHED"
+    steps = [m.step for m in _client().get_metric_history(run_id, "train_loss")]  # type: ignore[attr-defined]
+    assert sorted(set(steps)) == [1, 2, 3, 4, 5, 6]
