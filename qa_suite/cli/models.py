@@ -28,6 +28,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Carry on from a checkpoint.")] = False,
     iterations: Annotated[int | None, typer.Option(help="Overrule the spec's budget.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    preflight: Annotated[
+        bool, typer.Option(help="Leave out training cases that preflight refuses.")
+    ] = True,
 ) -> None:
     """Train a translator on a cohort's train patients and register it in MLflow.
 
@@ -35,11 +38,14 @@ def train(
     """
     from translators.train import train as run_training
 
+    from qa_suite.cli.checks import without_refused
     from qa_suite.cohort import load_cohort, manifest_path
     from translators.spec import load_spec
 
     loaded = load_spec(spec)
     material = load_cohort(cohort)
+    if preflight:
+        material = without_refused(material, cohort)
     registered = name or loaded.name
     with console.progress_bar(f"Training {registered}") as bar:
         model = run_training(
