@@ -123,6 +123,7 @@ def render(readiness: Readiness) -> str:
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         findings=finding_rows(readiness.verdict.findings),
         gaps=gap_tables(readiness.verdict.site_gaps),
+        shifted_sites=_shifted(readiness.verdict.site_gaps),
         flow=Markup(figures.flow_diagram(readiness.flow)),
         strips=[(plot, Markup(strips.strip_plot(plot))) for plot in readiness.distributions],
         pictures=[picture_view(picture) for picture in readiness.pictures],
@@ -161,6 +162,15 @@ def gap_tables(gaps: Sequence[SiteGap]) -> tuple[tuple[GapRow, ...], ...]:
         rows = tuple(GapRow(gap=gap, bar=Markup(figures.gap_bar(gap, span))) for gap in ordered)
         tables.append(rows)
     return tuple(tables)
+
+
+def _shifted(gaps: Sequence[SiteGap]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Name the shifted sites and the measures in which they are worse."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for gap in gaps:
+        if gap.shifted:
+            found[gap.site].append(wording.measure_title(gap.metric, gap.region, gap.variant))
+    return tuple((site, tuple(measures)) for site, measures in sorted(found.items()))
 
 
 def picture_view(picture: PictureCase) -> PictureView:

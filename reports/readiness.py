@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,18 @@ class FlowStep:
     label: str
     count: int
     left: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteCounts:
+    """What became of the held-out cases of one site."""
+
+    site: str
+    held_out: int
+    refused: int
+    failed: int
+    excluded: int
+    judged: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +95,7 @@ class Readiness:
     verdict: Verdict
     cases: tuple[CaseRecord, ...]
     flow: tuple[FlowStep, ...]
+    site_counts: tuple[SiteCounts, ...]
     left_out: tuple[LeftOut, ...]
     notices: tuple[str, ...]
     distributions: tuple[Distribution, ...]
@@ -128,10 +142,11 @@ def gather(
         evaluation=evaluation,
         verdict=verdict,
         cases=cases,
-        flow=_flow(verdict, evaluation),
+        flow=_flow(verdict, evaluation, cases),
+        site_counts=_site_counts(cases, verdict, evaluation.cohort.sites),
         left_out=_left_out(cases, verdict),
         notices=tuple(dict.fromkeys((*evaluation.notices, *verdict.notices))),
-        distributions=_distributions(judged, evaluation, verdict),
+        distributions=distributions(judged, evaluation, verdict),
         pictures=choose_pictures(folder, table, cases),
         comparison=compare(
             judged,
@@ -154,11 +169,14 @@ def _companion(folder: Path, evaluation: Evaluation) -> Evaluation:
     return other
 
 
-def _flow(verdict: Verdict, evaluation: Evaluation) -> tuple[FlowStep, ...]:
-    counts = {**evaluation.case_counts}
-
+def _flow(
+    verdict: Verdict, evaluation: Evaluation, cases: tuple[CaseRecord, ...]
+) -> tuple[FlowStep, ...]:
     def count(key: str) -> int:
-        return counts.get(key, 0)
+        return evaluation.case_counts.get(key, 0)
+
+    measured = {case.case for case in cases if case.status == "evaluated"}
+    excluded = len(measured & set(verdict.excluded))
 
     elsewhere = count("imported") - count("import_failed") - count("held_out")
     measurable = count("held_out") - count("refused")
@@ -177,11 +195,32 @@ def _flow(verdict: Verdict, evaluation: Evaluation) -> tuple[FlowStep, ...]:
         FlowStep(label="evaluated", count=count("evaluated"), left=(("failed", count("failed")),)),
         FlowStep(
             label="judged",
-            count=count("evaluated") - len(verdict.excluded),
-            left=(("excluded by the profile", len(verdict.excluded)),),
+            count=count("evaluated") - excluded,
+            left=(("excluded by the profile", excluded),),
         ),
     ]
     return tuple(steps)
+
+
+def _site_counts(
+    cases: tuple[CaseRecord, ...], verdict: Verdict, sites: tuple[str, ...]
+) -> tuple[SiteCounts, ...]:
+    rows = []
+    for site in sites:
+        here = [case for case in cases if case.site == site and case.split is not None]
+        status = Counter(case.status for case in here)
+        excluded = sum(c.case in verdict.excluded for c in here if c.status == "evaluated")
+        rows.append(
+            SiteCounts(
+                site=site,
+                held_out=len(here),
+                refused=status["refused"],
+                failed=status["failed"],
+                excluded=excluded,
+                judged=status["evaluated"] - excluded,
+            )
+        )
+    return tuple(rows)
 
 
 def _left_out(cases: tuple[CaseRecord, ...], verdict: Verdict) -> tuple[LeftOut, ...]:
@@ -199,9 +238,13 @@ def _left_out(cases: tuple[CaseRecord, ...], verdict: Verdict) -> tuple[LeftOut,
     return tuple(sorted(rows, key=lambda row: (row.stage, row.site, row.case)))
 
 
-def _distributions(
+def distributions(
     table: pd.DataFrame, evaluation: Evaluation, verdict: Verdict
 ) -> tuple[Distribution, ...]:
+    """Arrange the standard measures and those of the profile by site and patient.
+
+    ``table`` holds the measurements to show, excluded cases left out.
+    """
     judged = [(c.metric, c.region) for c in verdict.profile.criteria]
     plots = []
     for metric, region in dict.fromkeys((*STANDARD_PLOTS, *judged)):

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from markupsafe import escape
 
-from qa_suite.wording import number
+from qa_suite.wording import stated
 from reports.figures import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
 from reports.readiness import Distribution, SiteValues
 from reports.wording import measure_title, quantity, unit_text
@@ -70,7 +70,7 @@ def _bound_lines(plot: Distribution) -> list[tuple[float, str]]:
         for value in (-bound, bound) if c.direction == "within" else (bound,):
             lines.setdefault(value, []).append(word)
     return [
-        (value, f"bound ({' and '.join(dict.fromkeys(words))}) {number(value)}")
+        (value, f"bound ({' and '.join(dict.fromkeys(words))}) {stated(value)}")
         for value, words in sorted(lines.items())
     ]
 

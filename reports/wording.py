@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from qa_suite.records import Criterion, Finding
-from qa_suite.wording import measure_name, number, percent, suffix
+from qa_suite.wording import measure_name, number, percent, stated, suffix
 
 METRIC_TITLES: Final[dict[str, str]] = {
     "mae": "mean absolute error",
@@ -85,7 +85,8 @@ def is_share(criterion: Criterion) -> bool:
 
 def bound_text(direction: str, bound: str) -> str:
     """Write a bound as ``≤ 80 HU``, ``≥ 0.8`` or ``within ±20 HU``."""
-    return {"at_most": "≤ ", "at_least": "≥ ", "within": "within ±"}[direction] + bound
+    sign = {"at_most": "≤ ", "at_least": "≥ ", "within": "within ±"}[direction]
+    return (sign + bound).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def criterion_text(criterion: Criterion) -> str:
@@ -93,9 +94,9 @@ def criterion_text(criterion: Criterion) -> str:
     c = criterion
     what = measure_title(c.metric, c.region, c.variant)
     if c.per_patient_bound is not None:
-        asked = bound_text(c.direction, quantity(c.per_patient_bound, c.unit))
+        asked = bound_text(c.direction, stated(c.per_patient_bound, c.unit))
         return f"share of patients with {what} {asked}: {bound_text('at_least', percent(c.bound))}"
-    bound = bound_text(c.direction, quantity(c.bound, c.unit))
+    bound = bound_text(c.direction, stated(c.bound, c.unit))
     word = "worst patient" if c.scope == "worst_patient" else STATISTIC_WORDS[c.statistic]
     return f"{what}, {word}: {bound}"
 

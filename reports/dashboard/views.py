@@ -1,0 +1,290 @@
+"""What the dashboard shows: Streamlit widgets around the report's own drawings."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import streamlit as st
+from markupsafe import escape
+
+from qa_suite.errors import QAError
+from qa_suite.records import Verdict, read_measurements
+from reports import html, panels, slices, strips, wording
+from reports.dashboard import store
+from reports.dashboard.store import EvaluationRun, ModelVersion, Record
+from reports.pictures import PictureCase
+from reports.readiness import distributions
+
+STYLE = """
+<style>
+.verdict{border:1px solid;border-left-width:10px;border-radius:8px;
+  padding:14px 20px;margin:4px 0 10px}
+.verdict b{font-size:1.7rem;display:block}
+.verdict.pass{color:#00664f;background:#e6f2ee}.verdict.fail{color:#a3290f;background:#fbeae5}
+.verdict.inconclusive{color:#7a5600;background:#faf1dc}.verdict span{color:#1c2833}
+img.panel{width:100%;height:auto;border-radius:3px}
+img.strip{width:100%;max-width:620px;height:auto}
+img.colourbar{width:260px;max-width:100%}
+img.bar{width:200px;height:30px}
+table.plain{border-collapse:collapse;width:100%;font-size:.9rem}
+table.plain th,table.plain td{text-align:left;padding:5px 10px 5px 0;
+  border-bottom:1px solid #d5dbe0}
+</style>
+"""
+TAGS_SHOWN = ("direction", "anatomy", "training_sites", "family")
+
+
+def style() -> None:
+    """Put the page's style into it."""
+    st.html(STYLE)
+
+
+def drawing(svg: str, css: str, alt: str) -> str:
+    """Return an image element of a drawing; Streamlit lets no SVG element into a page."""
+    data = base64.b64encode(svg.encode()).decode()
+    return f'<img class="{css}" alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}">'
+
+
+def when(milliseconds: int) -> str:
+    """Write a moment of the store as UTC minutes."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def outcome_text(outcome: str) -> str:
+    """Write an outcome as symbol and word."""
+    return f"{wording.OUTCOME_SYMBOLS.get(outcome, '–')} {outcome}"
+
+
+def show_models(versions: Sequence[ModelVersion]) -> None:
+    """List the registered models and the tags of one version."""
+    st.header("Models")
+    if not versions:
+        st.info(
+            "No model is registered yet. Train one with "
+            "`qa-suite train regression cohorts/pelvis --register my-model`, "
+            "or run `qa-suite demo`."
+        )
+        return
+    rows = []
+    for v in versions:
+        tags = dict(v.tags)
+        shown = {name.replace("_", " "): _tag(tags, name) for name in TAGS_SHOWN}
+        rows.append(
+            {"model": v.name, "version": v.version, **shown, "registered": when(v.created_ms)}
+        )
+    st.dataframe(rows, hide_index=True, width="stretch")
+    uri = st.selectbox("All tags of", [v.uri for v in versions], key="model")
+    chosen = next(v for v in versions if v.uri == uri)
+    st.dataframe(
+        [{"tag": name, "value": value} for name, value in chosen.tags]
+        or [{"tag": "none", "value": "this version carries no tags"}],
+        hide_index=True,
+        width="stretch",
+    )
+
+
+def _tag(tags: dict[str, str], name: str) -> str:
+    """Return a tag under its own name or with the suite's prefix."""
+    return tags.get(name) or tags.get(f"qa.{name}") or "undefined: no such tag"
+
+
+def show_evaluations(runs: Sequence[EvaluationRun]) -> None:
+    """List the evaluations, filtered, and open one."""
+    st.header("Evaluations")
+    if not runs:
+        st.info(
+            "No evaluation is in the store yet. Make one with "
+            "`qa-suite evaluate COHORT --model models:/NAME/VERSION --profile mr-to-ct-pelvis`, "
+            "or run `qa-suite demo`."
+        )
+        return
+    side = st.sidebar
+    kept = store.chosen(
+        runs,
+        models=side.multiselect("Model", sorted({r.model for r in runs}), key="models"),
+        cohorts=side.multiselect("Cohort", sorted({r.cohort for r in runs}), key="cohorts"),
+        outcomes=side.multiselect("Outcome", sorted({r.outcome for r in runs}), key="outcomes"),
+    )
+    if not kept:
+        st.warning("No evaluation matches the filter; take a choice away on the left.")
+        return
+    st.dataframe(
+        [
+            {
+                "outcome": outcome_text(r.outcome),
+                "model": r.model,
+                "cohort": r.cohort,
+                "evaluation": r.evaluation,
+                "logged": when(r.started_ms),
+            }
+            for r in kept
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+    by_id = {r.run_id: r for r in kept}
+    run_id = st.selectbox(
+        "Open",
+        list(by_id),
+        format_func=lambda i: f"{outcome_text(by_id[i].outcome)} · {by_id[i].name}",
+        key="run",
+    )
+    show_record(store.open_record(run_id))
+
+
+def show_record(record: Record) -> None:
+    """Show one evaluation: its verdict and, in tabs, everything behind it."""
+    verdict = _choose_verdict(record)
+    if verdict is not None:
+        _verdict_box(verdict)
+    else:
+        st.warning(
+            "This evaluation was not judged yet. Judge it with "
+            "`qa-suite judge FOLDER --profile mr-to-ct-pelvis`."
+        )
+    names = ("Findings", "Sites", "Worst cases", "Report", "Provenance")
+    findings, sites, cases, report, provenance = st.tabs(names)
+    with findings:
+        _show_findings(verdict)
+    with sites:
+        _show_sites(record, verdict)
+    with cases:
+        _show_pictures(store.pictures(record))
+    with report:
+        _show_report(record)
+    with provenance:
+        st.json(record.evaluation.model_dump(mode="json"), expanded=1)
+
+
+def _choose_verdict(record: Record) -> Verdict | None:
+    if len(record.verdicts) < 2:
+        return record.verdicts[0] if record.verdicts else None
+    labels = [f"{v.profile.name} {v.profile.version}, {v.outcome}" for v in record.verdicts]
+    place = st.selectbox(
+        "Profile", range(len(labels)), format_func=lambda i: labels[i], key="profile"
+    )
+    return record.verdicts[place]
+
+
+def _verdict_box(verdict: Verdict) -> None:
+    symbol = wording.OUTCOME_SYMBOLS[verdict.outcome]
+    word = wording.OUTCOME_WORDS[verdict.outcome]
+    st.html(
+        f'<div class="verdict {verdict.outcome}"><b>{symbol} {word}</b>'
+        f"<span>{escape(verdict.sentence)}<br>Intended use: "
+        f"{escape(verdict.profile.intended_use)}</span></div>"
+    )
+    for notice in verdict.notices:
+        st.warning(notice)
+
+
+def _show_findings(verdict: Verdict | None) -> None:
+    if verdict is None:
+        st.write("undefined: there is no verdict.")
+        return
+    rows = [row for group in html.finding_rows(verdict.findings) for row in group]
+    body = "".join(
+        f"<tr><td>{escape(row.finding.criterion.name)}<br><small>"
+        f"{escape(wording.criterion_text(row.finding.criterion))}</small></td>"
+        f"<td>{escape(wording.scope_text(row.finding))}</td>"
+        f"<td>{escape(wording.estimate_text(row.finding))}<br><small>"
+        f"{escape(wording.finding_interval(row.finding))}</small></td>"
+        f"<td>{drawing(row.bar, 'bar', row.finding.sentence)}</td>"
+        f"<td>{row.finding.patients}</td><td>{row.finding.missing}</td>"
+        f"<td>{escape(outcome_text(row.finding.outcome))}</td></tr>"
+        for row in rows
+    )
+    head = ("Criterion", "Scope", "Estimate", "Against the bound", "Patients", "Missing", "Outcome")
+    titles = "".join(f"<th>{name}</th>" for name in head)
+    st.html(f'<table class="plain"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def _show_sites(record: Record, verdict: Verdict | None) -> None:
+    if verdict is not None and verdict.site_gaps:
+        for gap in verdict.site_gaps:
+            if gap.shifted:
+                st.markdown(f"▲ **shifted** {escape(gap.sentence)}")
+    if verdict is None:
+        st.write("undefined: there is no verdict whose measures could be shown.")
+        return
+    table = read_measurements(record.folder)
+    table = table[~table["case"].isin(set(verdict.excluded))]
+    columns = st.columns(2)
+    for place, plot in enumerate(distributions(table, record.evaluation, verdict)):
+        with columns[place % 2]:
+            title = wording.measure_title(plot.metric, plot.region, plot.variant)
+            st.markdown(f"**{title}**")
+            st.html(drawing(strips.strip_plot(plot), "strip", f"{title} by site"))
+
+
+def _show_pictures(pictures: Sequence[PictureCase]) -> None:
+    if not pictures:
+        st.info("No volumes were kept; evaluate with `--keep-volumes worst` to see cases.")
+        return
+    labels = [_picture_label(p) for p in pictures]
+    left, right = st.columns((2, 1))
+    start = len(pictures) - 1
+    place = left.selectbox(
+        "Case", range(len(labels)), index=start, format_func=lambda i: labels[i], key="case"
+    )
+    planes: tuple[slices.Plane, ...] = ("axial", "coronal", "sagittal")
+    plane = right.radio("Plane", planes, horizontal=True, key="plane")
+    picture = pictures[place]
+    try:
+        images = _load(tuple(sorted(picture.volumes.items())), picture.unit)
+    except QAError as error:
+        st.error(str(error))
+        return
+    last = images.mask.shape[slices.AXIS_OF[plane]] - 1
+    index = 0
+    if last:
+        worst = slices.worst_slice(images, plane)
+        index = st.slider("Slice", 0, last, worst, key=f"slice-{picture.case}-{plane}")
+    _draw(images, picture, plane, index)
+
+
+def _picture_label(picture: PictureCase) -> str:
+    value = wording.quantity(picture.value, picture.unit, picture.why)
+    return f"{', '.join(picture.roles)}: {picture.case}, site {picture.site}, MAE {value}"
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading volumes ...")
+def _load(files: tuple[tuple[str, Path], ...], unit: str) -> slices.CaseImages:
+    return slices.crop_to_mask(slices.load_images(dict(files), unit=unit))
+
+
+def _draw(images: slices.CaseImages, picture: PictureCase, plane: slices.Plane, index: int) -> None:
+    windows = panels.windows_of(images)
+    roles = [r for r in html.PANEL_ROLES if r != "source" or images.source is not None]
+    where = html.slice_label(images, plane, index)
+    captions = panels.captions(images, windows)
+    for column, role, caption in zip(st.columns(len(roles)), roles, captions, strict=True):
+        with column:
+            st.markdown(f"**{role.capitalize()}**")
+            title = f"{picture.case}, {role}, {where}"
+            panel = panels.case_panel(images, role, plane, index, windows, title=title)
+            st.html(drawing(panel, "panel", title))
+            st.caption(caption)
+    st.html(drawing(panels.colour_bar(windows, "difference"), "colourbar", "colour bar in HU"))
+    st.caption(f"{where}. Radiological view: the patient's right is on the left of the image.")
+
+
+def _show_report(record: Record) -> None:
+    if record.report is None:
+        st.info("No report was written; write one with `qa-suite report FOLDER --profile NAME`.")
+        return
+    page = record.report.read_text(encoding="utf-8")
+    st.download_button(
+        "Download the report",
+        page,
+        file_name=f"report-{record.evaluation.evaluation[:12]}.html",
+        mime="text/html",
+        key="download",
+    )
+    # A data URL has an origin of its own: a page from the store never reaches the dashboard.
+    data = base64.b64encode(page.encode()).decode()
+    st.iframe(f"data:text/html;charset=utf-8;base64,{data}", height=1000)

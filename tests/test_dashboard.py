@@ -1,0 +1,225 @@
+"""The dashboard over a store of its own: what it reads, and what a page shows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from qa_suite import store as mlflow_store
+from qa_suite.errors import InputError
+from qa_suite.tracking import log_evaluation
+from reports.dashboard import APP, command, store
+from reports.html import write_report
+from tests.record_factory import make_record
+
+
+def log_one(folder: Path) -> str:
+    """Write, report and log one evaluation; return its run."""
+    _, verdict = make_record(folder)
+    write_report(folder, verdict, folder / "report.html")
+    return log_evaluation(folder)
+
+
+def store_in(home: Path) -> str:
+    return f"sqlite:///{home / 'mlruns' / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an empty store; made once, since MLflow takes seconds to make one."""
+    home = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store_in(home))
+        mlflow_store.connect().search_experiments()
+    return home
+
+
+@pytest.fixture(scope="module")
+def logged(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store that holds one evaluation."""
+    home = tmp_path_factory.mktemp("logged")
+    shutil.copytree(empty, home, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store_in(home))
+        log_one(home / "evaluation")
+    return home
+
+
+@pytest.fixture
+def in_empty(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_in(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def in_store(logged: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_in(logged))
+    return logged
+
+
+def run_app() -> object:
+    from streamlit.testing.v1 import AppTest
+
+    return AppTest.from_file(str(APP), default_timeout=60).run()
+
+
+def everything(app: object) -> str:
+    """All text and HTML that a page shows."""
+    kinds = ("html", "markdown", "info", "warning", "error", "caption", "header", "json")
+    return "\n".join(
+        str(getattr(part, "body", None) or getattr(part, "value", ""))
+        for kind in kinds
+        for part in app.get(kind)
+    ) + "\n".join(str(part.proto) for part in app.get("html"))
+
+
+def test_an_empty_store_says_what_to_do(in_empty: Path) -> None:
+    assert store.evaluations() == ()
+    assert store.model_versions() == ()
+    app = run_app()
+    assert not app.exception
+    assert "qa-suite evaluate" in app.info[0].value
+    app.sidebar.radio(key="section").set_value("Models").run()
+    assert "qa-suite train" in app.info[0].value
+
+
+def test_the_store_lists_and_opens_an_evaluation(in_store: Path) -> None:
+    (run,) = store.evaluations()
+    assert (run.model, run.cohort) == ("models:/regression-pelvis/3", "three-hospitals")
+    assert run.outcome == "fail"
+    assert run.outcomes == (("pelvis-mr-ct", "fail"),)
+    record = store.open_record(run.run_id)
+    assert record.evaluation.evaluation == run.evaluation
+    assert [v.outcome for v in record.verdicts] == ["fail"]
+    assert record.report is not None
+    shown = store.pictures(record)
+    assert shown[0].roles == ("best",)
+    assert "worst" in shown[-1].roles
+
+
+def test_the_filter_keeps_what_matches(in_store: Path) -> None:
+    runs = store.evaluations()
+    assert store.chosen(runs, outcomes=["fail"], models=["models:/regression-pelvis/3"]) == runs
+    assert store.chosen(runs, outcomes=["pass"]) == ()
+    assert store.chosen(runs, cohorts=["elsewhere"]) == ()
+
+
+def test_a_registered_model_is_listed_with_its_tags(in_empty: Path) -> None:
+    client = mlflow_store.connect().MlflowClient()
+    client.create_registered_model("sct")
+    source = (in_empty / "weights").as_uri()
+    for version in range(2):
+        client.create_model_version("sct", source, tags={"direction": "MR->CT", "n": str(version)})
+    newest, oldest = store.model_versions()
+    assert (newest.uri, oldest.uri) == ("models:/sct/2", "models:/sct/1")
+    assert dict(newest.tags) == {"direction": "MR->CT", "n": "1"}
+    app = run_app()
+    app.sidebar.radio(key="section").set_value("Models").run()
+    assert not app.exception
+    assert app.dataframe[0].value["direction"].tolist() == ["MR->CT", "MR->CT"]
+
+
+def test_a_run_without_a_record_is_one_sentence(in_empty: Path) -> None:
+    with pytest.raises(InputError, match="cannot be fetched"):
+        store.open_record("0" * 32)
+
+
+def test_the_page_shows_verdict_findings_and_pictures(in_store: Path) -> None:
+    app = run_app()
+    assert not app.exception
+    said = everything(app)
+    assert "✕ Fail" in said
+    assert "leakage check was overridden" in said
+    assert "MAE in body" in said
+    assert "<NaN>" not in said.replace("&lt;NaN&gt;", "")
+    slider = app.slider[0]
+    before = [part.proto.body for part in app.get("html") if 'class="panel"' in part.proto.body]
+    assert len(before) == 4
+    slider.set_value(slider.max).run()
+    after = [part.proto.body for part in app.get("html") if 'class="panel"' in part.proto.body]
+    assert len(after) == 4
+    assert after != before
+
+
+def test_a_filter_without_a_match_says_so(in_store: Path) -> None:
+    app = run_app()
+    app.sidebar.multiselect(key="outcomes").set_value(["fail"]).run()
+    assert not app.warning or "No evaluation matches" not in app.warning[0].value
+    assert not app.exception
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def chromium() -> str:
+    """Return Debian's Chromium, or skip; its absence fails where a browser is required."""
+    found = shutil.which("chromium")
+    if found is None:
+        if os.environ.get("QA_SUITE_REQUIRE_BROWSER") == "1":
+            pytest.fail("QA_SUITE_REQUIRE_BROWSER=1 and there is no chromium on the PATH")
+        pytest.skip("no chromium on the PATH")
+    return found
+
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.mark.browser
+def test_a_browser_shows_the_verdict(in_store: Path) -> None:
+    executable = chromium()
+    from playwright.sync_api import sync_playwright
+
+    port = free_port()
+    server = subprocess.Popen(
+        command(port, headless=True),
+        cwd=in_store,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port, server)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(f"http://127.0.0.1:{port}", timeout=60_000)
+            page.get_by_text("✕ Fail").first.wait_for(timeout=90_000)
+            page.get_by_role("tab", name="Worst cases").click()
+            page.locator("img.panel").first.wait_for(timeout=60_000)
+            wide = page.locator("img.panel").first.evaluate("e => e.naturalWidth")
+            assert wide > 0, "the picture was not drawn"
+            folder = os.environ.get("QA_SUITE_SCREENSHOTS")
+            if folder:
+                page.screenshot(path=str(Path(folder) / "dashboard.png"), full_page=True)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes], seconds: float = 90) -> None:
+    """Wait until the server answers."""
+    for _ in range(int(seconds * 5)):
+        assert server.poll() is None, "the dashboard stopped by itself"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    pytest.fail(f"the dashboard did not answer within {seconds:.0f} s")
