@@ -1,9 +1,10 @@
 """Virtual hospitals: patients whose anatomy, physics and truth are known."""
 
-from qa_suite.phantom.anatomy import LABELS, STRUCTURES, phantom_grid
+from qa_suite.phantom.anatomy import phantom_grid
 from qa_suite.phantom.hospitals import HOSPITALS, Hospital
 from qa_suite.phantom.make import make_phantom_cohort
 from qa_suite.phantom.oracle import oracle_translate
+from qa_suite.phantom.parts import LABELS, STRUCTURES
 from qa_suite.phantom.scan import VirtualPatient, make_patient
 
 __all__ = [

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from qa_suite.errors import UnknownName
 from qa_suite.phantom.ct import CTProtocol
 from qa_suite.phantom.mr import MRProtocol
-from qa_suite.phantom.patients import CaseMix
+from qa_suite.phantom.traits import CaseMix
 from qa_suite.registry import unknown_name
 
 

@@ -64,8 +64,8 @@ class Outline:
         v = np.abs(y - np.float32(_MIDDLE_Y_MM)) / depth
         power = np.where(behind, np.float32(self.power_back), np.float32(self.power_front))
         tiny = np.float32(1e-6)
-        reach = np.exp2(np.log2(u + tiny) * power) + np.exp2(np.log2(v + tiny) * power)
-        reach = np.exp2(np.log2(reach) / power)
+        reach = np.exp(np.log(u + tiny) * power) + np.exp(np.log(v + tiny) * power)
+        reach = np.exp(np.log(reach) / power)
         radius = np.sqrt(x * x + (y - np.float32(_MIDDLE_Y_MM)) ** 2)
         distance = radius * (1 - 1 / np.maximum(reach, np.float32(1e-3)))
         inside = points.box(self.cleft.bounds)

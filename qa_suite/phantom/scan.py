@@ -11,64 +11,19 @@ from numpy.typing import NDArray
 
 from qa_suite.errors import InputError
 from qa_suite.phantom import ct, mr
-from qa_suite.phantom.anatomy import LABELS, PARTS, STRUCTURES, phantom_grid, sample
+from qa_suite.phantom.anatomy import phantom_grid, sample
 from qa_suite.phantom.hospitals import Hospital, hospital
-from qa_suite.phantom.patients import Anatomy, Traits, make_anatomy
-from qa_suite.phantom.randomness import generator, pseudonym
-from qa_suite.phantom.shapes import Array
-from qa_suite.phantom.tissues import (
+from qa_suite.phantom.materials import (
     hounsfield,
     relative_electron_density,
     stopping_power_ratio,
 )
+from qa_suite.phantom.parts import PARTS, STRUCTURES, composition
+from qa_suite.phantom.patients import Anatomy, make_anatomy
+from qa_suite.phantom.randomness import generator, pseudonym
+from qa_suite.phantom.shapes import Array
+from qa_suite.phantom.traits import Traits
 from qa_suite.volume import Grid, Triple, Volume
-
-BONE_SHARE: Mapping[str, float] = {
-    "marrow_pelvis": 0.115,
-    "marrow_sacrum": 0.085,
-    "marrow_femur": 0.165,
-}
-"""Volume of trabecular bone over total volume at age 68 (estimated; BV/TV of 0.08 to 0.2)."""
-
-_RED_SHARE = {"marrow_pelvis": 0.75, "marrow_sacrum": 0.80, "marrow_femur": 0.12}
-_TISSUE_OF = {
-    "air": "air",
-    "skin": "skin",
-    "fat": "adipose",
-    "muscle": "muscle",
-    "bone_cortical": "cortical_bone",
-    "marrow_shaft": "yellow_marrow",
-    "cartilage": "cartilage",
-    "bladder_wall": "bladder_wall",
-    "urine": "urine",
-    "prostate": "prostate",
-    "lesion": "tumour",
-    "seminal_vesicles": "prostate",
-    "rectum_wall": "bowel",
-    "stool": "stool",
-    "gas": "air",
-    "bowel_wall": "bowel",
-    "bowel_content": "stool",
-    "blood": "blood",
-    "nerve": "bowel",
-}
-
-
-def composition(part: str, bone_density: float) -> dict[str, float]:
-    """Return the volume shares of the tissues that make up one part of the body.
-
-    Trabecular bone is a mixture of cortical bone and of red and yellow marrow;
-    ``bone_density`` scales the patient's share of bone.
-    """
-    if part in _TISSUE_OF:
-        return {_TISSUE_OF[part]: 1.0}
-    bone = BONE_SHARE[part] * bone_density
-    red = _RED_SHARE[part]
-    return {
-        "cortical_bone": bone,
-        "red_marrow": (1 - bone) * red,
-        "yellow_marrow": (1 - bone) * (1 - red),
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +214,3 @@ def _distortion(grid: Grid, site: Hospital) -> NDArray[np.float32]:
     )
     parts = mr.gradient_displacement(x, y, z, site.mr.distortion_mm)
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
-
-
-__all__ = ["BONE_SHARE", "LABELS", "VirtualPatient", "composition", "make_patient"]

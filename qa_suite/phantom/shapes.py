@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.phantom.kernels import mesh_distance
+
 Array = NDArray[np.float32]
 Box = tuple[slice, slice, slice]
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 FAR_MM = np.float32(1e3)
-REACH_MM = 6.0
+REACH_MM = 4.5
 """How far outside its surface a shape knows its distance; beyond, it answers ``FAR_MM``."""
 
 
@@ -57,28 +59,29 @@ class Points:
 
     def box(self, bounds: Bounds, margin_mm: float = REACH_MM) -> Box | None:
         """Return the part of the block that may lie within ``bounds``, or None."""
-        low, high = (np.asarray(b, dtype=float) for b in bounds)
+        low, high = (np.asarray(b, dtype=float)[None] for b in bounds)
+        (i0, i1, j0, j1, k0, k1) = (int(n) for n in self.boxes(low, high, margin_mm)[0])
+        if i0 >= i1 or j0 >= j1 or k0 >= k1:
+            return None
+        return (slice(i0, i1), slice(j0, j1), slice(k0, k1))
+
+    def boxes(
+        self, low: NDArray[np.float64], high: NDArray[np.float64], margin_mm: float = REACH_MM
+    ) -> NDArray[np.int64]:
+        """Return index ranges, shape (n, 6), of many bounds; empty where start ≥ stop."""
         reach = margin_mm + self.slack_mm
-        ends = np.stack([low - reach, high + reach])
-        corners = np.array([[ends[i, 0], ends[j, 1], ends[k, 2], 1.0] for i, j, k in _CORNERS])
-        index = corners @ self.to_index[:3].T
-        slices = []
-        for axis, (size, step) in enumerate(zip(self.shape, self.factor, strict=True)):
-            start = max(int(np.floor(index[:, axis].min() / step)) * step, 0)
-            stop = min((int(np.ceil(index[:, axis].max() / step)) + 1) * step, size)
-            if start >= stop:
-                return None
-            slices.append(slice(start, stop))
-        return (slices[0], slices[1], slices[2])
+        middle = (low + high) / 2 @ self.to_index[:3, :3].T + self.to_index[:3, 3]
+        half = ((high - low) / 2 + reach) @ np.abs(self.to_index[:3, :3]).T
+        step, size = np.array(self.factor), np.array(self.shape)
+        start = np.maximum(np.floor((middle - half) / step).astype(np.int64) * step, 0)
+        stop = np.minimum((np.ceil((middle + half) / step).astype(np.int64) + 1) * step, size)
+        return np.stack([start, stop], axis=-1).reshape(-1, 6)
 
     def share(self, distance: Array) -> Array:
         """Share of each cell that lies inside, from the signed distance of its centre."""
         inside = distance * np.float32(-1.0 / self.cell_mm)
         inside += np.float32(0.5)
         return np.clip(inside, 0.0, 1.0, out=inside)
-
-
-_CORNERS = [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,25 +118,29 @@ class Mesh:
         shape = tuple(s.stop - s.start for s in box)
         outer = np.full(shape, FAR_MM, dtype=np.float32)
         inner = outer if self.shell_mm is None else outer.copy()
+        elements = self._elements()
+        balls = self.nodes[np.where(elements < 0, elements[:, :1], elements)]
+        low = (balls[..., :3] - balls[..., 3:]).min(axis=1)
+        high = (balls[..., :3] + balls[..., 3:]).max(axis=1)
+        origin = np.repeat([s.start for s in box], 2)
+        limit = np.repeat([s.stop for s in box], 2)
+        boxes = np.clip(points.boxes(low, high), origin, limit) - origin
         shell = np.zeros(len(self.nodes)) if self.shell_mm is None else self.shell_mm
-        for element in [*self.all_edges(), *self.faces]:
-            rows = self.nodes[list(element)]
-            centre, radius = rows[:, :3], rows[:, 3:]
-            bounds = ((centre - radius).min(axis=0), (centre + radius).max(axis=0))
-            part = _clip(points.box(bounds), box)
-            if part is None:
-                continue
-            where = tuple(
-                slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True)
-            )
-            x, y, z = points.x[part], points.y[part], points.z[part]
-            solve = _tube if len(element) == 2 else _plate
-            out, thickness = solve(x, y, z, rows, shell[list(element)])
-            np.minimum(outer[where], out, out=outer[where])
-            if self.shell_mm is not None:
-                out += thickness
-                np.minimum(inner[where], out, out=inner[where])
+        mesh_distance(
+            *(np.ascontiguousarray(v[box]) for v in (points.x, points.y, points.z)),
+            self.nodes.astype(np.float32),
+            shell.astype(np.float32),
+            elements,
+            boxes,
+            outer,
+            inner,
+            FAR_MM,
+        )
         return outer, inner
+
+    def _elements(self) -> NDArray[np.int64]:
+        rows = [(*edge, -1) for edge in self.all_edges()] + [tuple(f) for f in self.faces]
+        return np.array(rows, dtype=np.int64)
 
     def all_edges(self) -> list[tuple[int, int]]:
         """Return the named edges and those around the faces, each once."""
@@ -141,68 +148,6 @@ class Mesh:
         for a, b, c in self.faces:
             named |= {tuple(sorted(edge)) for edge in ((a, b), (b, c), (a, c))}
         return sorted((int(a), int(b)) for a, b in named)
-
-
-def _clip(box: Box | None, within: Box) -> Box | None:
-    if box is None:
-        return None
-    starts = [max(b.start, w.start) for b, w in zip(box, within, strict=True)]
-    stops = [min(b.stop, w.stop) for b, w in zip(box, within, strict=True)]
-    if any(a >= b for a, b in zip(starts, stops, strict=True)):
-        return None
-    i, j, k = (slice(a, b) for a, b in zip(starts, stops, strict=True))
-    return (i, j, k)
-
-
-def _tube(
-    x: Array, y: Array, z: Array, rows: NDArray[np.float64], shell: NDArray[np.float64]
-) -> tuple[Array, Array | np.float32]:
-    a, b = rows.astype(np.float32)
-    axis = b[:3] - a[:3]
-    length2 = np.float32(max(float(axis @ axis), 1e-6))
-    px, py, pz = x - a[0], y - a[1], z - a[2]
-    along = px * (axis[0] / length2)
-    along += py * (axis[1] / length2)
-    along += pz * (axis[2] / length2)
-    np.clip(along, 0.0, 1.0, out=along)
-    px -= along * axis[0]
-    py -= along * axis[1]
-    pz -= along * axis[2]
-    px *= px
-    px += py * py
-    px += pz * pz
-    distance = np.sqrt(px, out=px)
-    distance -= a[3]
-    if b[3] != a[3]:
-        distance -= along * (b[3] - a[3])
-    s0, s1 = np.float32(shell[0]), np.float32(shell[1])
-    return distance, s0 if s0 == s1 else s0 + along * (s1 - s0)
-
-
-def _plate(
-    x: Array, y: Array, z: Array, rows: NDArray[np.float64], shell: NDArray[np.float64]
-) -> tuple[Array, Array | np.float32]:
-    a, b, c = rows
-    u, v = b[:3] - a[:3], c[:3] - a[:3]
-    normal = np.cross(u, v)
-    area2 = max(float(normal @ normal), 1e-9)
-    # weights of b and c at the foot of the perpendicular: linear in the point
-    to_b = (np.cross(v, normal) / area2).astype(np.float32)
-    to_c = (np.cross(normal, u) / area2).astype(np.float32)
-    unit = (normal / np.sqrt(area2)).astype(np.float32)
-    px, py, pz = (p - np.float32(o) for p, o in zip((x, y, z), a[:3], strict=True))
-    wb = px * to_b[0] + py * to_b[1] + pz * to_b[2]
-    wc = px * to_c[0] + py * to_c[1] + pz * to_c[2]
-    distance = px * unit[0] + py * unit[1] + pz * unit[2]
-    np.abs(distance, out=distance)
-    radii = rows[:, 3].astype(np.float32)
-    distance -= radii[0] + wb * (radii[1] - radii[0]) + wc * (radii[2] - radii[0])
-    outside = (wb < 0) | (wc < 0) | (wb + wc > 1)  # the edges answer there
-    distance[outside] = FAR_MM
-    s0, s1, s2 = shell.astype(np.float32)
-    if s0 == s1 == s2:
-        return distance, s0
-    return distance, s0 + wb * (s1 - s0) + wc * (s2 - s0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ HIP: Mapping[str, Row] = MappingProxyType(
         "floor": (73, 8, -31, 6, 2.0),
         "aiis": (97, -34, 35, 7, 1.8),
         # the ilium
-        "body": (82, 9, 56, 10, 2.4),
+        "body": (80, 10, 57, 9, 2.4),
         "notch": (66, 45, 42, 8, 2.4),
         "front_notch": (110, -36, 56, 6, 1.8),
         "asis": (123, -44, 78, 7, 1.6),
@@ -191,9 +191,9 @@ CANAL: Sequence[Row] = (
 
 # front and back ends of the foramina between S1 and S4, on the left
 FORAMINA: Sequence[tuple[Row, Row]] = (
-    ((23, 34, 76, 5.5), (20, 84, 78, 4.0)),
-    ((19, 48, 55, 5.0), (17, 88, 54, 3.5)),
-    ((15, 58, 35, 4.0), (14, 86, 33, 3.0)),
+    ((23, 34, 76, 5.5), (20, 77, 78, 2.6)),
+    ((19, 48, 55, 5.0), (17, 82, 54, 2.4)),
+    ((15, 58, 35, 4.0), (14, 80, 33, 2.0)),
 )
 
 LUMBAR: Mapping[str, Row] = MappingProxyType(

@@ -1,8 +1,8 @@
 """What the virtual patients are made of: composition, density and relaxation of each tissue.
 
 CT number, relative electron density and proton stopping power are not tabulated but follow
-from the elemental composition and the mass density (:func:`relative_electron_density`,
-:func:`stopping_power_ratio`, :func:`hounsfield`), so that they agree with each other exactly.
+from the elemental composition and the mass density in :mod:`qa_suite.phantom.materials`, so
+that they agree with each other exactly.
 
 Sources
 -------
@@ -10,9 +10,6 @@ Sources
 [ICRU46] ICRU Report 46 (1992), Photon, Electron, Proton and Neutron Interaction Data for
     Body Tissues.
 [WW86] Woodard HQ, White DR (1986), Br J Radiol 59:1209, composition of body tissues.
-[ICRU49] ICRU Report 49 (1993), mean excitation energies of elements in compounds.
-[S96] Schneider U, Pedroni E, Lomax A (1996), Phys Med Biol 41:111.
-[S00] Schneider W, Bortfeld T, Schlegel W (2000), Phys Med Biol 45:459.
 [dB04] de Bazelaire CM et al. (2004), Radiology 230:652; 1.5 and 3 T.
 [St05] Stanisz GJ et al. (2005), Magn Reson Med 54:507; 1.5 and 3 T.
 [Bo84] Bottomley PA et al. (1984), Med Phys 11:425: T1 = A ν^B, T2 independent of the field.
@@ -24,34 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
-
-import numpy as np
 
 from qa_suite.errors import InputError, UnknownName
 from qa_suite.registry import unknown_name
 
 FIELDS_T = (0.35, 1.5, 3.0)
-
-# symbol: (Z, standard atomic weight, mean excitation energy in a compound in eV [ICRU49])
-ELEMENTS: Mapping[str, tuple[int, float, float]] = MappingProxyType(
-    {
-        "H": (1, 1.008, 19.2),
-        "C": (6, 12.011, 81.0),
-        "N": (7, 14.007, 82.0),
-        "O": (8, 15.999, 106.0),
-        "Na": (11, 22.990, 168.4),
-        "Mg": (12, 24.305, 176.3),
-        "P": (15, 30.974, 195.5),
-        "S": (16, 32.06, 203.4),
-        "Cl": (17, 35.45, 180.0),
-        "Ar": (18, 39.948, 188.0),
-        "K": (19, 39.098, 214.7),
-        "Ca": (20, 40.078, 215.8),
-        "Fe": (26, 55.845, 323.2),
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,11 +181,11 @@ _TABLE = (
     Tissue(
         name="urine",
         mass_percent=_mass(H=11.0, C=0.5, N=1.0, O=86.2, Na=0.4, P=0.1, Cl=0.6, K=0.2),
-        density_g_cc=1.02,
+        density_g_cc=1.01,
         proton_density=0.98,
         fat_fraction=0.0,
         relaxation=_relaxation((2200, 900, 500), (2600, 800, 400), (3000, 700, 300)),
-        source="WW86, ICRU46",
+        source="WW86, ICRU46; density of dilute urine (specific gravity 1.005 to 1.030)",
         mr_source="estimated from watery fluids (Bj17)",
     ),
     Tissue(
@@ -303,65 +278,3 @@ def relaxation_at(tissue_name: str, field_t: float) -> Relaxation:
         known = ", ".join(f"{f:g}" for f in FIELDS_T)
         raise InputError(f"No relaxation times are known at {field_t:g} T; known: {known} T.")
     return table[field_t]
-
-
-def _per_gram(material: Tissue, weight: Mapping[str, float]) -> float:
-    total = sum(material.mass_percent.values())
-    return sum(p / total * weight[e] for e, p in material.mass_percent.items())
-
-
-@cache
-def relative_electron_density(name: str) -> float:
-    """Electron density relative to water: ρ Σ wᵢ Zᵢ/Aᵢ over the same sum for water [S96]."""
-    electrons = {e: z / a for e, (z, a, _) in ELEMENTS.items()}
-    material = tissue(name)
-    return (
-        material.density_g_cc
-        * _per_gram(material, electrons)
-        / (WATER.density_g_cc * _per_gram(WATER, electrons))
-    )
-
-
-@cache
-def mean_excitation_energy_ev(name: str) -> float:
-    """Mean excitation energy by Bragg additivity with the elements of [ICRU49], in eV."""
-    electrons = {e: z / a for e, (z, a, _) in ELEMENTS.items()}
-    logs = {e: z / a * np.log(i) for e, (z, a, i) in ELEMENTS.items()}
-    material = tissue(name)
-    return float(np.exp(_per_gram(material, logs) / _per_gram(material, electrons)))
-
-
-@cache
-def stopping_power_ratio(name: str, energy_mev: float = 100.0) -> float:
-    """Proton stopping power relative to water by the Bethe equation [S96, eq. 7].
-
-    Shell, density and Barkas corrections are left out, as is usual for the ratio.
-    """
-    gamma = 1 + energy_mev / 938.272
-    beta2 = 1 - 1 / gamma**2
-
-    def number(medium: str) -> float:
-        energy_ev = 2 * 510_998.95 * beta2 / (1 - beta2)
-        return float(np.log(energy_ev / mean_excitation_energy_ev(medium)) - beta2)
-
-    return relative_electron_density(name) * number(name) / number(WATER.name)
-
-
-@cache
-def hounsfield(name: str, tube_voltage_kv: float = 120.0) -> float:
-    """CT number by the stoichiometric model of [S00, eq. 8], in HU.
-
-    k1 = 1.24e-3 (coherent) and k2 = 3.06e-5 (photoelectric) hold at 120 kV [S00]; at other
-    voltages they are scaled with the voltage to the power −2 and −3 (estimated). Air is
-    −1000 HU and water 0 HU exactly, as a scanner is calibrated.
-    """
-    scale = 120.0 / tube_voltage_kv
-    k1, k2 = 1.24e-3 * scale**2, 3.06e-5 * scale**3
-    attenuation = {e: (z + z**2.86 * k1 + z**4.62 * k2) / a for e, (z, a, _) in ELEMENTS.items()}
-
-    def linear(medium: str) -> float:
-        material = tissue(medium)
-        return material.density_g_cc * _per_gram(material, attenuation)
-
-    water, air = linear(WATER.name), linear("air")
-    return 1000.0 * (linear(name) - water) / (water - air)
