@@ -19,7 +19,8 @@ import pydicom
 from qa_suite.errors import InputError
 from qa_suite.io.problems import ReadProblem, count_of
 
-_log = logging.getLogger(__name__)
+# pydicom's log quotes header values, which may name a patient
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 IMAGE_CLASSES = {
@@ -133,6 +134,7 @@ def open_dicom(path: Path, *, pixels: bool, force: bool = False) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # overlong identifiers and the like: not our matter
             dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=force)
+            _decode(dataset.file_meta)
             _decode(dataset)
     except OSError as error:
         raise ReadProblem(path, f"a file cannot be opened ({error.strerror})") from None
@@ -153,6 +155,15 @@ def text_of(dataset: Any, keyword: str) -> str:
     """Return a header value as text without white space at its ends; empty where it is absent."""
     value = dataset.get(keyword)
     return "" if value is None else str(value).strip()
+
+
+def texts_of(dataset: Any, keyword: str) -> list[str]:
+    """Return all values of a header element as text; none where it is absent."""
+    value = dataset.get(keyword)
+    if value is None or value == "":
+        return []
+    values = [value] if isinstance(value, (str, int, float)) else list(value)
+    return [str(one).strip() for one in values]
 
 
 def number_of(dataset: Any, keyword: str) -> float | None:
@@ -205,8 +216,9 @@ def scan_dicom(
         try:
             header = open_dicom(path, pixels=False, force=True)
             sop_class = text_of(header, "SOPClassUID")
-            if not sop_class:
-                raise ReadProblem(path, "a file is no whole DICOM file (it has no SOP class)")
+            meant = text_of(header.file_meta, "MediaStorageSOPClassUID") or sop_class
+            if not sop_class or sop_class != meant:
+                raise ReadProblem(path, "a file is no whole DICOM file (SOP class missing or cut)")
             if sop_class == RTSTRUCT_CLASS:
                 structure_sets.append(path)
             elif sop_class in IMAGE_CLASSES and not _is_localiser(header):
@@ -217,6 +229,8 @@ def scan_dicom(
                 others += 1
         except ReadProblem as problem:
             unreadable[path] = problem.public
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            unreadable[path] = f"a file with a damaged header ({type(error).__name__})"
     series = [s for uid in sorted(slices) for s in _stacks(slices[uid], headers, unreadable)]
     return DicomFolder(
         series=tuple(series),
@@ -236,7 +250,7 @@ def _may_be_dicom(path: Path) -> bool:
 
 
 def _is_localiser(header: Any) -> bool:
-    return "LOCALIZER" in [str(part).upper() for part in header.get("ImageType") or ()]
+    return "LOCALIZER" in [part.upper() for part in texts_of(header, "ImageType")]
 
 
 def _slices_of(path: Path, header: Any) -> Iterator[Slice]:
@@ -284,8 +298,8 @@ def _slice(path: Path, frame: int, header: Any, facts: Any) -> Slice:
     split_by: tuple[str, ...] = (text_of(header, "FrameOfReferenceUID"),)
     if IMAGE_CLASSES[text_of(header, "SOPClassUID")] == "MR":
         echo = facts.get("EchoTime") or facts.get("EffectiveEchoTime") or ""
-        kind = facts.get("FrameType") or header.get("ImageType") or ()
-        split_by += (str(echo), "/".join(str(part) for part in kind[2:]))
+        kind = texts_of(facts, "FrameType") or texts_of(header, "ImageType")
+        split_by += (str(echo), "/".join(kind[2:]))
     return Slice(
         path=path,
         frame=frame,

@@ -220,10 +220,13 @@ def fill_even_odd(polygons: list[Contour], shape: tuple[int, ...]) -> NDArray[np
     width, height = shape
     toggles = np.zeros((width + 1, height), dtype=np.int64)
     for points in polygons:
-        x, y = points[:, 0], points[:, 1]
-        x_next, y_next = np.roll(x, -1), np.roll(y, -1)
-        low = np.ceil(np.minimum(y, y_next)).astype(int).clip(0, height)
-        high = np.ceil(np.maximum(y, y_next)).astype(int).clip(0, height)
+        following = np.roll(points, -1, axis=0)
+        # every edge upwards, so that the two sides of a shared edge round its crossings alike
+        upwards = (points[:, 1] <= following[:, 1])[:, None]
+        x, y = np.where(upwards, points, following).T
+        x_next, y_next = np.where(upwards, following, points).T
+        low = np.ceil(y).astype(int).clip(0, height)
+        high = np.ceil(y_next).astype(int).clip(0, height)
         counts = high - low
         edge = np.repeat(np.arange(len(points)), counts)
         row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + low[edge]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -238,10 +239,12 @@ def _decode_pixels(one: Slice, header: Any) -> NDArray[Any]:
         kind = text_of(header, "PhotometricInterpretation")
         raise ReadProblem(one.path, f"a slice with photometric interpretation {kind}")
     try:
-        return np.asarray(header.pixel_array)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # padding bytes at the end are common and harmless
+            return np.asarray(header.pixel_array)
     except Exception as error:  # see open_dicom: a damaged file may raise anything
         undecodable = isinstance(error, RuntimeError)  # and NotImplementedError, its child
-        if undecodable and not syntax.is_private and syntax.is_compressed:
+        if undecodable and syntax.is_transfer_syntax and syntax.is_compressed:
             raise ReadProblem(
                 one.path,
                 f"slices compressed as {syntax.name}, for which no decoder is installed; "

@@ -10,7 +10,7 @@ import re
 from datetime import date, datetime
 from typing import Any
 
-from qa_suite.io.dicom import number_of, text_of
+from qa_suite.io.dicom import number_of, text_of, texts_of
 
 _MANUFACTURERS = {
     "siemens": "Siemens",
@@ -105,7 +105,7 @@ def facts_of_headers(
             facts.setdefault("repetition_time_ms", number_of(header, "RepetitionTime"))
             facts.setdefault("echo_time_ms", number_of(header, "EchoTime"))
         if modality == "CT":
-            facts.setdefault("ct_kernel", _kernel(header))
+            facts.setdefault("ct_kernel", "/".join(texts_of(header, "ConvolutionKernel")) or None)
             facts.setdefault("tube_voltage_kv", number_of(header, "KVP"))
     thickness = number_of(reference, "SliceThickness")
     facts["slice_thickness_mm"] = None if thickness is None else round(thickness, 3)
@@ -119,9 +119,8 @@ def sequence_of(header: Any) -> str | None:
     named = [word for word in _SEQUENCE_WORDS if word in words]
     codes = []
     for keyword in ("ScanningSequence", "SequenceVariant"):
-        value = header.get(keyword)
-        values = [value] if isinstance(value, str) else list(value or ())
-        code = "+".join(str(v) for v in values if re.fullmatch(r"[A-Z]{1,4}", str(v)))
+        values = texts_of(header, keyword)
+        code = "+".join(value for value in values if re.fullmatch(r"[A-Z]{1,4}", value))
         if code and code != "NONE":
             codes.append(code)
     return " ".join([*named, "/".join(codes)]).strip() or None
@@ -163,10 +162,3 @@ def _field_strength_t(header: Any) -> float | None:
     strength = number_of(header, "MagneticFieldStrength")
     # some exports write gauss: no scanner has 50 T, and none less than 50 gauss
     return strength / 10_000 if strength is not None and strength > 50 else strength
-
-
-def _kernel(header: Any) -> str | None:
-    value = header.get("ConvolutionKernel")
-    if value in (None, ""):
-        return None
-    return value.strip() if isinstance(value, str) else "/".join(str(part) for part in value)

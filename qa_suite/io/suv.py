@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.io.dicom import number_of, text_of
+from qa_suite.io.dicom import number_of, text_of, texts_of
 from qa_suite.io.problems import ReadProblem
 
 _PHILIPS_CREATOR = "Philips PET Private Group"
@@ -119,7 +119,7 @@ def _from_activity(
             problems.append(f"an implausible {name} of {value:g} {unit}")
     if decay not in ("START", "ADMIN", "NONE"):
         problems.append(f"DecayCorrection {decay!r}" if decay else "no DecayCorrection")
-    corrections = [str(part) for part in header.get("CorrectedImage") or ()]
+    corrections = texts_of(header, "CorrectedImage")
     if corrections and "ATTN" not in corrections:
         problems.append("no attenuation correction")
     ages: NDArray[np.float64] | None = None
