@@ -194,7 +194,7 @@ def _flow(
         ),
         FlowStep(label="evaluated", count=count("evaluated"), left=(("failed", count("failed")),)),
         FlowStep(
-            label="judged",
+            label="measured, judged",
             count=count("evaluated") - excluded,
             left=(("excluded by the profile", excluded),),
         ),
