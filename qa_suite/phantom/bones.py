@@ -29,6 +29,7 @@ def build_bones(place: Placer) -> dict[str, Any]:
         hips[letter] = Mesh(
             nodes=rows[:, :4],
             shell_mm=rows[:, 4],
+            reach_mm=5.0,
             edges=_by_name(skeleton.HIP_EDGES, names),  # type: ignore[arg-type]
             faces=_by_name(skeleton.HIP_FACES, names),  # type: ignore[arg-type]
         )
@@ -67,6 +68,7 @@ def _femur(place: Placer, side: int, turn_deg: float) -> tuple[Mesh, Ellipsoid, 
     mesh = Mesh(
         nodes=rows[:, :4],
         shell_mm=rows[:, 4],
+        reach_mm=6.0,
         edges=_by_name(skeleton.FEMUR_EDGES, names),  # type: ignore[arg-type]
         faces=_by_name(skeleton.FEMUR_FACES, names),  # type: ignore[arg-type]
     )

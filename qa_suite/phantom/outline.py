@@ -75,14 +75,14 @@ class Outline:
         return np.asarray(distance, dtype=np.float32)
 
     def _lobes(self, x: Array, z: Array, behind: NDArray[np.bool_]) -> Array:
-        low = np.clip((np.float32(30) - z) / np.float32(90), 0, 1)
+        low = np.clip((np.float32(30) - z) * np.float32(1 / 90), 0, 1)
+        (front_left, front_right), (back_left, back_right) = self.lobes.astype(np.float32)
         right = x < 0
-        front = np.where(right, np.float32(self.lobes[0, 1]), np.float32(self.lobes[0, 0]))
-        back = np.where(right, np.float32(self.lobes[1, 1]), np.float32(self.lobes[1, 0]))
-        height = np.where(behind, back, front) * low
-        side = np.exp(-(((np.abs(x) - np.float32(78)) / np.float32(48)) ** 2))
-        middle = np.exp(-((x / np.float32(26)) ** 2))
-        return np.asarray(height * (side - np.float32(0.7) * middle * behind), dtype=np.float32)
+        back = np.where(right, back_right, back_left)
+        height = np.where(behind, back, np.where(right, front_right, front_left))
+        side = 1 / (1 + ((np.abs(x) - np.float32(78)) * np.float32(1 / 60)) ** 2)
+        middle = behind / (1 + (x * np.float32(1 / 22)) ** 2)
+        return np.asarray(height * low * (side - np.float32(0.8) * middle), dtype=np.float32)
 
 
 def make_outline(

@@ -52,4 +52,4 @@ def place_part(
     """Build a template part on one side of the patient, its balls grown and scaled."""
     rows = place.rows(part.rows, side=side, jitter_mm=jitter, spread=0.06)
     rows[:, 3] = (rows[:, 3] + growth_mm) * scale
-    return Mesh(nodes=rows, edges=part.edges, faces=part.faces)
+    return Mesh(nodes=rows, edges=part.edges, faces=part.faces, reach_mm=3.5)

@@ -10,7 +10,7 @@ they keep their volume even where they are thinner than a cell.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,8 @@ Box = tuple[slice, slice, slice]
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 FAR_MM = np.float32(1e3)
-REACH_MM = 4.5
-"""How far outside its surface a shape knows its distance; beyond, it answers ``FAR_MM``."""
+REACH_MM = 6.0
+"""Margin of the box around a shape, at least the reach of every mesh."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +95,16 @@ class Mesh:
     edges, faces
         Indices of the balls that are joined two by two and three by three.
     shell_mm
-        Thickness of the outer layer at each ball, shape (n,); zeros for none.
+        Thickness of the outer layer at each ball, shape (n,), or None for none.
+    reach_mm
+        How far outside its surface the distance is known; beyond, it is ``FAR_MM``.
     """
 
     nodes: NDArray[np.float64]
     edges: Sequence[tuple[int, int]] = ()
     faces: Sequence[tuple[int, int, int]] = ()
-    shell_mm: NDArray[np.float64] | None = field(default=None)
+    shell_mm: NDArray[np.float64] | None = None
+    reach_mm: float = 2.0
 
     @property
     def bounds(self) -> Bounds:
@@ -111,32 +114,35 @@ class Mesh:
 
     def distance(self, points: Points, box: Box) -> Array:
         """Signed distance to the surface, in mm, of the points in ``box``."""
-        return self.distances(points, box)[0]
+        return self._distance(points, box, self.nodes)
 
     def distances(self, points: Points, box: Box) -> tuple[Array, Array]:
         """Signed distances to the surface and to the inner face of the shell, in mm."""
-        shape = tuple(s.stop - s.start for s in box)
-        outer = np.full(shape, FAR_MM, dtype=np.float32)
-        inner = outer if self.shell_mm is None else outer.copy()
+        outer = self._distance(points, box, self.nodes)
+        if self.shell_mm is None:
+            return outer, outer
+        core = self.nodes.copy()
+        core[:, 3] -= self.shell_mm
+        return outer, self._distance(points, box, core)
+
+    def _distance(self, points: Points, box: Box, nodes: NDArray[np.float64]) -> Array:
+        distance = np.full(tuple(s.stop - s.start for s in box), FAR_MM, dtype=np.float32)
         elements = self._elements()
-        balls = self.nodes[np.where(elements < 0, elements[:, :1], elements)]
+        balls = nodes[np.where(elements < 0, elements[:, :1], elements)]
         low = (balls[..., :3] - balls[..., 3:]).min(axis=1)
         high = (balls[..., :3] + balls[..., 3:]).max(axis=1)
         origin = np.repeat([s.start for s in box], 2)
         limit = np.repeat([s.stop for s in box], 2)
-        boxes = np.clip(points.boxes(low, high), origin, limit) - origin
-        shell = np.zeros(len(self.nodes)) if self.shell_mm is None else self.shell_mm
+        boxes = np.clip(points.boxes(low, high, self.reach_mm), origin, limit) - origin
         mesh_distance(
             *(np.ascontiguousarray(v[box]) for v in (points.x, points.y, points.z)),
-            self.nodes.astype(np.float32),
-            shell.astype(np.float32),
+            nodes.astype(np.float32),
             elements,
             boxes,
-            outer,
-            inner,
+            distance,
             FAR_MM,
         )
-        return outer, inner
+        return distance
 
     def _elements(self) -> NDArray[np.int64]:
         rows = [(*edge, -1) for edge in self.all_edges()] + [tuple(f) for f in self.faces]
