@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -166,10 +166,17 @@ def check_splits(cohort: Cohort) -> None:
         raise LeakageError(f"The patient sets of {cohort.name} overlap: {'; '.join(problems)}.")
 
 
+def check_fractions(fractions: Mapping[Split, float]) -> None:
+    """Refuse shares of the patient sets that are negative or do not add up to 1."""
+    if abs(sum(fractions.values()) - 1) > 1e-6 or min(fractions.values()) < 0:
+        given = ", ".join(f"{split}={share:g}" for split, share in fractions.items())
+        raise InputError(f"The shares of the sets must be positive and add up to 1, got {given}.")
+
+
 def assign_splits(
     cohort: Cohort,
     *,
-    fractions: dict[Split, float],
+    fractions: Mapping[Split, float],
     seed: int,
     train_sites: Iterable[str] | None = None,
 ) -> Cohort:
@@ -189,9 +196,7 @@ def assign_splits(
     """
     import numpy as np
 
-    total = sum(fractions.values())
-    if abs(total - 1) > 1e-6 or min(fractions.values()) < 0:
-        raise InputError(f"The split fractions must be positive and add up to 1, got {fractions}.")
+    check_fractions(fractions)
     unknown = sorted(set(train_sites or ()) - set(cohort.sites))
     if unknown:
         raise InputError(

@@ -25,7 +25,7 @@ from qa_suite.journal import Entry
 from qa_suite.measures.base import Pair
 from qa_suite.measures.run import measure_pair
 from qa_suite.measures.settings import MeasureSettings
-from qa_suite.preflight import PreflightSettings, preflight
+from qa_suite.preflight import PreflightSettings, preflight, unreadable
 from qa_suite.records import CaseRecord, Measurement, ModelFacts, digest_of
 from qa_suite.volume import Prediction, require_same_grid
 
@@ -105,7 +105,8 @@ def examine_case(
     started = time.perf_counter()
     record = blank_record(case)
     try:
-        loaded = load_case(examination.cohort, case, examination.folder, truth=True)
+        knows_truth = examination.model.family == "oracle"
+        loaded = load_case(examination.cohort, case, examination.folder, truth=knows_truth)
         record = record.model_copy(
             update={
                 "grid": loaded.source.grid.describe(),
@@ -113,12 +114,12 @@ def examine_case(
             }
         )
         checked = preflight(loaded, examination.cohort, examination.settings.preflight)
-        record = record.model_copy(update={"preflight": checked.values})
     except QAError as error:
-        return _entry(record, started, status="refused", reason=_reason(examination, error))
+        checked = unreadable(InputError(_reason(examination, error)))
     except Exception as error:  # our mistake, not the case's: it failed, it was not refused
         log.debug("preflight of case %s", case.case, exc_info=True)
         return _failed(record, started, _reason(examination, error))
+    record = record.model_copy(update={"preflight": checked.values})
     if checked.refused:
         return _entry(record, started, status="refused", reason=checked.reason)
     try:
@@ -161,6 +162,7 @@ def _pair(loaded: LoadedCase, prediction: Prediction) -> Pair:
 
 
 def blank_record(case: Case) -> CaseRecord:
+    """Return what is known of a case before it is looked at."""
     return CaseRecord(
         case=case.case, patient=case.patient, site=case.site, split=case.split,
         examination=case.examination, status="refused", history=case.history,
@@ -174,12 +176,10 @@ def _entry(
     status: Literal["evaluated", "refused", "failed"],
     reason: str = "",
     measurements: Iterable[Measurement] = (),
-    curves: Iterable[CurvePoint] = (),
 ) -> Entry:
     return Entry(
         record=record.model_copy(update={"status": status, "reason": reason}),
         measurements=tuple(measurements),
-        curves=tuple(curves),
         seconds=time.perf_counter() - started,
     )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError
+from qa_suite.errors import InputError, QAError
 from qa_suite.io.images import read_image, write_image
 from qa_suite.volume import Grid, Volume
 
@@ -59,6 +59,55 @@ def test_a_damaged_compressed_file_is_refused(tmp_path, ending):
     path.write_bytes(data)
     with pytest.raises(InputError, match="cut off or damaged"):
         read_image(path, "HU")
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_nan_and_inf_are_kept_for_preflight_to_judge(tmp_path, ending):
+    spoiled = volume().array.copy()
+    spoiled[3, 4, 5], spoiled[1, 1, 1] = np.nan, np.inf
+    write_image(volume().with_array(spoiled), tmp_path / f"a{ending}")
+    read = read_image(tmp_path / f"a{ending}", "HU").array
+    assert np.isnan(read[3, 4, 5])
+    assert np.isinf(read[1, 1, 1])
+
+
+def nifti(path, *, sform=1, qform=1, shift=0.0, unit="mm"):
+    import nibabel as nib
+
+    affine = np.diag([-2.0, -2.0, 3.0, 1.0])
+    image = nib.Nifti1Image(np.zeros((4, 5, 6), dtype=np.int16), None)
+    image.header.set_sform(affine, code=sform)
+    moved = affine.copy()
+    moved[0, 3] += shift
+    image.header.set_qform(moved, code=qform)
+    image.header.set_xyzt_units(unit)
+    nib.save(image, path)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"sform": 0, "qform": 0}, "does not say how it lies"),
+        ({"shift": 4.0}, "4.0 mm apart"),
+        ({"unit": "meter"}, "lengths in meter"),
+    ],
+)
+def test_a_nifti_without_one_geometry_is_refused(tmp_path, more, words):
+    nifti(tmp_path / "a.nii", **more)
+    with pytest.raises(QAError, match=words):
+        read_image(tmp_path / "a.nii", "HU")
+
+
+@pytest.mark.parametrize("codes", [{"sform": 0}, {"qform": 0}, {}])
+def test_a_nifti_geometry_is_the_one_that_simpleitk_reads(tmp_path, codes):
+    import SimpleITK as sitk
+
+    nifti(tmp_path / "a.nii", **codes)
+    image = sitk.ReadImage(str(tmp_path / "a.nii"))
+    grid = read_image(tmp_path / "a.nii", "HU").grid
+    assert np.allclose(grid.spacing_mm, image.GetSpacing())
+    assert np.allclose(grid.origin_mm, image.GetOrigin())
+    assert np.allclose(grid.direction, image.GetDirection())
 
 
 def test_labels_stay_integers_and_fractions_are_refused(tmp_path):

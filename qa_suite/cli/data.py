@@ -10,7 +10,7 @@ import typer
 from qa_suite.cli import console
 
 if TYPE_CHECKING:
-    from qa_suite.cohort import Cohort
+    from qa_suite.cohort import Cohort, Split
 
 DEFAULT_SPLIT = "train=0.5,validation=0.15,calibration=0,test=0.35"
 
@@ -38,6 +38,7 @@ def phantom(
     """
     from qa_suite.phantom import make_phantom_cohort
 
+    shares = read_split(split)
     with console.progress_bar("Virtual patients") as progress:
         cohort = make_phantom_cohort(
             out,
@@ -47,7 +48,7 @@ def phantom(
             seed=seed,
             progress=progress,
         )
-    _deal_and_save(cohort, out, split, seed, train_sites)
+    _deal_and_save(cohort, out, shares, seed, train_sites)
 
 
 def import_(
@@ -78,6 +79,7 @@ def import_(
     """
     from qa_suite.io.importing import import_cohort
 
+    shares = read_split(split)
     with console.progress_bar("Reading scans") as progress:
         cohort = import_cohort(
             source,
@@ -94,7 +96,7 @@ def import_(
     for case in cohort.cases:
         if case.import_problem is not None:
             console.say(f"  not imported: {case.case}: {case.import_problem}")
-    _deal_and_save(cohort, out, split, seed, train_sites)
+    _deal_and_save(cohort, out, shares, seed, train_sites)
 
 
 def names(text: str) -> list[str]:
@@ -112,12 +114,14 @@ def _spacing(text: str) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _deal_and_save(cohort: Cohort, out: Path, split: str, seed: int, train_sites: str) -> None:
+def _deal_and_save(
+    cohort: Cohort, out: Path, shares: dict[Split, float], seed: int, train_sites: str
+) -> None:
     from qa_suite.cohort import assign_splits, check_splits, save_cohort
 
     dealt = assign_splits(
         cohort,
-        fractions=read_split(split),
+        fractions=shares,
         seed=seed,
         train_sites=names(train_sites) or None,
     )
@@ -127,16 +131,18 @@ def _deal_and_save(cohort: Cohort, out: Path, split: str, seed: int, train_sites
     console.show(f"Cohort: {path}")
 
 
-def read_split(text: str) -> dict:
+def read_split(text: str) -> dict[Split, float]:
     """Read the shares of the four patient sets."""
-    from qa_suite.cohort import SPLITS
+    from qa_suite.cohort import SPLITS, check_fractions
     from qa_suite.errors import InputError
 
     shares = console.key_values(text, "--split")
     unknown = sorted(set(shares) - set(SPLITS))
     if unknown:
         raise InputError(f"--split knows {', '.join(SPLITS)}, not {', '.join(unknown)}.")
-    return dict(shares)
+    fractions = {split: shares[split] for split in SPLITS if split in shares}
+    check_fractions(fractions)
+    return fractions
 
 
 def summarise(cohort: Cohort) -> None:

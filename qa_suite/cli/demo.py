@@ -91,10 +91,9 @@ def _make_cohort(folder: Path, seed: int) -> Cohort:
 
 
 def _train(spec: str, name: str, cohort: Path, out: Path, iterations: int | None) -> str:
-    from translators.train import train
-
     from qa_suite.cohort import load_cohort
     from translators.spec import load_spec
+    from translators.train import train
 
     with console.progress_bar(f"Training {name}") as bar:
         model = train(

@@ -79,9 +79,9 @@ def _engines() -> list[dict[str, Any]]:
 
 
 def _translators() -> list[dict[str, Any]]:
-    from translators.spec import shipped_specs
+    from translators.spec import config_names, load_spec
 
-    return [spec.model_dump(mode="json") for spec in shipped_specs()]
+    return [load_spec(name).model_dump(mode="json") for name in config_names()]
 
 
 def _models() -> list[dict[str, Any]]:
@@ -97,9 +97,11 @@ def _criteria() -> list[dict[str, Any]]:
 
 
 def _hospitals() -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
     from qa_suite.phantom import HOSPITALS
 
-    return [dict(entry.model_dump(mode="json")) for entry in HOSPITALS.values()]
+    return [asdict(hospital) for hospital in HOSPITALS.values()]
 
 
 KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
@@ -121,5 +123,5 @@ _COLUMNS = {
     "translators": ("name", "family", "direction", "anatomy"),
     "models": ("uri", "direction", "anatomy", "training_sites", "aliases"),
     "criteria": ("name", "version", "direction", "anatomy", "intended_use"),
-    "hospitals": ("name", "site", "field_strength_t", "sequence"),
+    "hospitals": ("name", "mr_manufacturer", "mr_model", "ct_manufacturer", "ct_model"),
 }

@@ -36,11 +36,10 @@ def train(
 
     Example: `qa-suite train regression-demo cohorts/virtual --name pelvis-mr-to-ct`
     """
-    from translators.train import train as run_training
-
     from qa_suite.cli.checks import without_refused
     from qa_suite.cohort import load_cohort, manifest_path
     from translators.spec import load_spec
+    from translators.train import train as run_training
 
     loaded = load_spec(spec)
     material = load_cohort(cohort)

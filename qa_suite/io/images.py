@@ -1,7 +1,8 @@
 """NIfTI and MetaImage files: read into a :class:`Volume` and write it back.
 
 SimpleITK is in LPS already and keeps oblique direction cosines; its arrays come as
-``[k, j, i]`` and are turned to ``[i, j, k]`` here and nowhere else.
+``[k, j, i]`` and are turned to ``[i, j, k]`` here and nowhere else. NIfTI files are read in
+:mod:`qa_suite.io.nifti`, since SimpleITK turns their NaN into zeros.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from qa_suite.errors import InputError
 from qa_suite.io.integrity import require_whole
+from qa_suite.io.nifti import not_one_image, read_nifti
 from qa_suite.volume import Grid, Quantity, Volume
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
@@ -54,6 +57,20 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
     if not is_image_file(path):
         raise InputError(f"{path} is no image file; known endings: {', '.join(IMAGE_SUFFIXES)}.")
     require_whole(path)
+    nifti = path.name.lower().endswith((".nii", ".nii.gz"))
+    array, grid = read_nifti(path) if nifti else _read_with_sitk(path)
+    dtype = np.int32 if quantity == "label" else np.float32
+    real = quantity == "label" and array.dtype.kind == "f"
+    if real and not np.array_equal(array, np.round(array)):
+        raise InputError(f"{path} should hold labels and has values that are no integers.")
+    return Volume(
+        array=np.ascontiguousarray(array, dtype=dtype),
+        grid=grid,
+        quantity=quantity,
+    )
+
+
+def _read_with_sitk(path: Path) -> tuple[NDArray, Grid]:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -62,18 +79,8 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        size = "×".join(str(n) for n in image.GetSize())
-        raise InputError(f"{path} holds {size} voxels; one 3-D image with one value is needed.")
-    array = sitk.GetArrayFromImage(image)
-    dtype = np.int32 if quantity == "label" else np.float32
-    real = quantity == "label" and array.dtype.kind == "f"
-    if real and not np.array_equal(array, np.round(array)):
-        raise InputError(f"{path} should hold labels and has values that are no integers.")
-    return Volume(
-        array=np.ascontiguousarray(array.transpose(2, 1, 0).astype(dtype)),
-        grid=_grid_of(image),
-        quantity=quantity,
-    )
+        raise not_one_image(path, image.GetSize())
+    return sitk.GetArrayFromImage(image).transpose(2, 1, 0), _grid_of(image)
 
 
 def write_image(volume: Volume, path: Path) -> None:
