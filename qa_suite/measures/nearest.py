@@ -43,6 +43,20 @@ def nearest_centres(
 
 
 @njit(nogil=True, cache=True)
+def _squared(  # type: ignore[no-untyped-def]
+    position, i, j, k, codes, centre, spacing
+):  # pragma: no cover
+    """Squared distance to the element of one cell; inf where it holds none."""
+    code = codes[i, j, k]
+    if code == 0 or code == 255:
+        return np.inf
+    dx = i * spacing[0] + centre[code, 0] - position[0]
+    dy = j * spacing[1] + centre[code, 1] - position[1]
+    dz = k * spacing[2] + centre[code, 2] - position[2]
+    return dx * dx + dy * dy + dz * dz
+
+
+@njit(nogil=True, cache=True)
 def _search(  # type: ignore[no-untyped-def]
     position, cells, nearest, codes, centre, spacing, result
 ):  # pragma: no cover
@@ -51,7 +65,10 @@ def _search(  # type: ignore[no-untyped-def]
     tried = np.empty((27, 3), dtype=np.int64)
     for n in range(position.shape[0]):
         ci, cj, ck = cells[n]
-        best = np.inf
+        best = _squared(position[n], ci, cj, ck, codes, centre, spacing)
+        if best == 0.0:  # the surfaces agree here
+            result[n] = 0.0
+            continue
         count = 0
         for i in range(max(ci - 1, 0), min(ci + 2, ni)):
             for j in range(max(cj - 1, 0), min(cj + 2, nj)):
@@ -85,13 +102,7 @@ def _descend(  # type: ignore[no-untyped-def]
         for i in range(max(ci - 1, 0), min(ci + 2, ni)):
             for j in range(max(cj - 1, 0), min(cj + 2, nj)):
                 for k in range(max(ck - 1, 0), min(ck + 2, nk)):
-                    code = codes[i, j, k]
-                    if code == 0 or code == 255:
-                        continue
-                    dx = i * spacing[0] + centre[code, 0] - position[0]
-                    dy = j * spacing[1] + centre[code, 1] - position[1]
-                    dz = k * spacing[2] + centre[code, 2] - position[2]
-                    squared = dx * dx + dy * dy + dz * dz
+                    squared = _squared(position, i, j, k, codes, centre, spacing)
                     if squared < best:
                         best = squared
                         moved = moved or i != ci or j != cj or k != ck

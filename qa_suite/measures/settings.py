@@ -98,7 +98,7 @@ class SegmentationSettings(BaseModel):
 
     body: ThresholdSettings = ThresholdSettings.for_body()
     bone: ThresholdSettings = ThresholdSettings.for_bone()
-    body_margin_mm: float = Field(default=20.0, ge=0)
+    body_margin_mm: float = Field(default=10.0, ge=0)
     surface_tolerances_mm: tuple[float, ...] = Field(default=(2.0,), min_length=1)
 
 
