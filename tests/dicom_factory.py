@@ -41,7 +41,7 @@ def new_file(modality: str, words: Sequence[object], **tags: Any) -> FileDataset
     dataset.SOPClassUID = meta.MediaStorageSOPClassUID
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     dataset.Modality = modality
-    dataset.PatientID = PATIENT_ID
+    dataset.PatientID = tags.get("PatientID", PATIENT_ID)
     dataset.PatientName = PATIENT_NAME
     dataset.PatientBirthDate = BIRTH_DATE
     dataset.PatientSex = "F"

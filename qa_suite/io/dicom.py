@@ -50,7 +50,8 @@ class Slice:
     ``position_mm`` is the LPS centre of the first voxel; ``orientation`` the six direction
     cosines; ``pixel_spacing_mm`` the distance of rows, then of columns. ``slope`` and
     ``intercept`` are None where the file has none. Slices of one series with different
-    ``split_by`` (frame of reference; echo time and kind of image in MR) are separate stacks.
+    ``split_by`` (patient, frame of reference; in MR echo time and kind of image) are
+    separate stacks.
     """
 
     path: Path
@@ -295,7 +296,10 @@ def _slice(path: Path, frame: int, header: Any, facts: Any) -> Slice:
             missing.append(keyword)
     if missing:
         raise ReadProblem(path, f"a slice without a usable {', '.join(missing)}")
-    split_by: tuple[str, ...] = (text_of(header, "FrameOfReferenceUID"),)
+    split_by: tuple[str, ...] = (
+        text_of(header, "PatientID"),
+        text_of(header, "FrameOfReferenceUID"),
+    )
     if IMAGE_CLASSES[text_of(header, "SOPClassUID")] == "MR":
         echo = facts.get("EchoTime") or facts.get("EffectiveEchoTime") or ""
         kind = texts_of(facts, "FrameType") or texts_of(header, "ImageType")

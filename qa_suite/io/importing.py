@@ -134,8 +134,10 @@ def import_cohort(
             report(one.detail)
     readable = [one for one in imported if one.case.import_problem is None]
     if not readable:
-        reasons = "; ".join(sorted({str(one.case.import_problem) for one in imported})[:3])
-        raise InputError(f"Not one of {len(imported)} cases in {source} can be read: {reasons}.")
+        reasons = sorted({str(one.case.import_problem).rstrip(".") for one in imported})
+        raise InputError(
+            f"No case in {source} can be read ({len(imported)} tried): {'; '.join(reasons[:3])}."
+        )
     cohort = Cohort(
         name=name or chosen,
         source_modality=source_modality,

@@ -98,10 +98,10 @@ def detect_layout(source: Path) -> Layout:
     files = [path for path in source.rglob("*") if path.is_file()]
     if not files:
         raise InputError(f"The folder {source} holds no files.")
+    if any(_is_pair_table(path) for path in source.glob("*.csv")):
+        return "table"  # somebody wrote down what the pairs are
     names = {path.name for path in files}
     found: list[Layout] = []
-    if any(_is_pair_table(path) for path in source.glob("*.csv")):
-        found.append("table")
     if {f"{stem}_image.nii.gz" for stem in _STS_FILES.values()} & names:
         found.append("sts")
     for layout, ending in (("synthrad2023", ".nii.gz"), ("synthrad2025", ".mha")):
