@@ -14,8 +14,8 @@ from qa_suite.records import Measurement
 from tests.tiny_cohort import make_tiny_cohort, pair
 
 VERBS = (
-    "demo", "phantom", "import", "preflight", "train", "translate", "evaluate", "measure", "judge", "report",
-    "dashboard", "list",
+    "demo", "phantom", "import", "preflight", "train", "translate", "evaluate", "measure",
+    "judge", "report", "dashboard", "list",
 )  # fmt: skip
 KINDS = (
     "metrics", "families", "segmenters", "engines", "translators", "criteria", "hospitals",
@@ -142,6 +142,12 @@ def test_list_gives_every_fact_as_json(kind, capsys):
     assert all(row["name"] for row in rows)
     assert kind == "engines" or rows
     assert run(["list", kind]) == 0
+
+
+def test_list_needs_nobody_else_to_register_the_metrics():
+    command = [sys.executable, "-m", "qa_suite.cli", "list", "metrics", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {"mae", "ssim", "dice", "hd95"} <= {row["name"] for row in json.loads(done.stdout)}
 
 
 def test_every_metric_has_its_facts(capsys):

@@ -56,14 +56,13 @@ def _facts(registry: Any) -> list[dict[str, Any]]:
 
 
 def _metrics() -> list[dict[str, Any]]:
-    from qa_suite.measures.base import METRICS
+    from qa_suite.measures.run import METRICS
 
     return _facts(METRICS)
 
 
 def _families() -> list[dict[str, Any]]:
-    import qa_suite.measures.run  # noqa: F401  registers them
-    from qa_suite.measures.base import FAMILIES
+    from qa_suite.measures.run import FAMILIES
 
     return _facts(FAMILIES)
 

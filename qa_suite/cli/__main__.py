@@ -1,0 +1,5 @@
+"""``python -m qa_suite.cli`` is the command ``qa-suite``."""
+
+from qa_suite.cli import main
+
+main()
