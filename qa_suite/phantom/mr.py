@@ -27,8 +27,9 @@ Sequence = Literal["T1w spoiled GRE", "T2w TSE", "Dixon in-phase"]
 GYROMAGNETIC_MHZ_T = 42.577478518
 FAT_SHIFT_PPM = 3.4
 FAT_TRAIN_T2_MS = 120.0
-"""Apparent T2 of fat in an echo train, where J-coupling is suppressed (estimated from the
-brightness that Henkelman RM et al. (1992), J Magn Reson Imaging 2:533, explain)."""
+"""Apparent T2 of fat in a long echo train, where J-coupling is suppressed (Henkelman RM et al.
+(1992), J Magn Reson Imaging 2:533; up to 143 ms in Pai A et al. (2008), Magn Reson Imaging
+26:1215)."""
 FLOW_VOID = 0.1
 """Share of its signal that flowing blood keeps in a spin echo (estimated)."""
 _REFERENCE_RADIUS_MM = 200.0

@@ -153,7 +153,7 @@ _TABLE = (
         density_g_cc=0.98,
         proton_density=0.90,
         fat_fraction=0.90,
-        relaxation=_relaxation((205, 75, 28), (288, 70, 20), (371, 62, 13)),
+        relaxation=_relaxation((205, 75, 28), (288, 70, 20), (365, 62, 13)),
         source="ICRU46, WW86",
         mr_source="T1 as reported for fatty marrow of the knee (Gold GE et al. 2004, "
         "AJR 183:343) at 1.5 and 3 T; 0.35 T, T2 and T2* estimated",
