@@ -29,7 +29,9 @@ def strip_plot(plot: Distribution) -> str:
     Circles are patients of sites that were trained on, diamonds of other sites; dashed lines
     are the bounds of the profile.
     """
-    width, left, right, row, top = 520.0, 74.0, 14.0, 42.0, 44.0
+    width, right, row, top = 520.0, 14.0, 42.0, 44.0
+    longest = max((len(_short(site.site)) for site in plot.sites), default=0)
+    left = max(64.0, 18.0 + 8.2 * longest)
     lines = _bound_lines(plot)
     values = [v for site in plot.sites for _, v in site.values] + [v for v, _ in lines]
     title = measure_title(plot.metric, plot.region)
@@ -45,7 +47,7 @@ def strip_plot(plot: Distribution) -> str:
         return left + (width - left - right) * (value - span[0]) / (span[1] - span[0])
 
     bottom = top + row * len(plot.sites)
-    parts += _axis(span, at, bottom, width - right, top, plot.unit)
+    parts += _axis(span, at, bottom, (left, width - right), top, plot.unit)
     for place, site in enumerate(plot.sites):
         parts += _site_row(site, at, top + row * (place + 0.5), plot.unit, left)
     for place, (value, label) in enumerate(lines):
@@ -75,8 +77,9 @@ def _bound_lines(plot: Distribution) -> list[tuple[float, str]]:
     ]
 
 
-def _axis(span: Range, at: Place, bottom: float, right: float, top: float, unit: str) -> list[str]:
-    parts = [f'<path d="M74 {bottom}H{right}" stroke="{MUTED}"/>']
+def _axis(span: Range, at: Place, bottom: float, ends: Range, top: float, unit: str) -> list[str]:
+    left, right = ends
+    parts = [f'<path d="M{left:.1f} {bottom}H{right}" stroke="{MUTED}"/>']
     for tick in nice_ticks(span):
         x = at(tick)
         text = f"{tick:g}".replace("-", "−")
@@ -142,5 +145,5 @@ def _offsets(positions: Sequence[float], near: float = 7.0) -> list[float]:
     return [offset for _, offset in placed]
 
 
-def _short(text: str, most: int = 9) -> str:
+def _short(text: str, most: int = 20) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -17,8 +17,7 @@ def main() -> None:
     st.sidebar.markdown("### qa-suite")
     st.sidebar.caption("Validation and QA of medical image translators")
     section = st.sidebar.radio("Section", [EVALUATIONS, MODELS], key="section")
-    if st.sidebar.button("Read the store again", key="reload"):
-        st.cache_data.clear()
+    st.sidebar.button("Read the store again", key="reload")  # any press runs the page again
     try:
         if section == MODELS:
             views.show_models(store.model_versions())

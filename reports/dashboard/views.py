@@ -20,6 +20,7 @@ from reports.readiness import distributions
 
 STYLE = """
 <style>
+.stMainBlockContainer{padding-top:2.6rem}
 .verdict{border:1px solid;border-left-width:10px;border-radius:8px;
   padding:14px 20px;margin:4px 0 10px}
 .verdict b{font-size:1.7rem;display:block}
@@ -89,7 +90,8 @@ def show_models(versions: Sequence[ModelVersion]) -> None:
 
 def _tag(tags: dict[str, str], name: str) -> str:
     """Return a tag under its own name or with the suite's prefix."""
-    return tags.get(name) or tags.get(f"qa.{name}") or "undefined: no such tag"
+    found = tags.get(name) or tags.get(f"qa.{name}") or "undefined: no such tag"
+    return ", ".join(part.strip() for part in found.split(","))
 
 
 def show_evaluations(runs: Sequence[EvaluationRun]) -> None:
@@ -127,9 +129,12 @@ def show_evaluations(runs: Sequence[EvaluationRun]) -> None:
         width="stretch",
     )
     by_id = {r.run_id: r for r in kept}
+    linked = st.query_params.get("evaluation", "")
+    places = [i for i, r in enumerate(kept) if linked and r.evaluation.startswith(linked)]
     run_id = st.selectbox(
         "Open",
         list(by_id),
+        index=places[0] if places else 0,
         format_func=lambda i: f"{outcome_text(by_id[i].outcome)} · {by_id[i].name}",
         key="run",
     )
@@ -268,8 +273,10 @@ def _draw(images: slices.CaseImages, picture: PictureCase, plane: slices.Plane, 
             title = f"{picture.case}, {role}, {where}"
             panel = panels.case_panel(images, role, plane, index, windows, title=title)
             st.html(drawing(panel, "panel", title))
+            if role == "difference":
+                bar = panels.colour_bar(windows, "difference")
+                st.html(drawing(bar, "colourbar", f"colour bar in {windows.unit}"))
             st.caption(caption)
-    st.html(drawing(panels.colour_bar(windows, "difference"), "colourbar", "colour bar in HU"))
     st.caption(f"{where}. Radiological view: the patient's right is on the left of the image.")
 
 
