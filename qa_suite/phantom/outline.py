@@ -12,11 +12,11 @@ from qa_suite.phantom.shapes import Array, Box, Mesh, Points
 # height, half width, depth to the front and to the back of the lean body, in mm
 _LEAN = np.array(
     [
-        (-125, 166, 86, 82),
-        (-100, 166, 86, 87),
-        (-70, 167, 84, 95),
-        (-40, 167, 80, 101),
-        (0, 165, 80, 107),
+        (-125, 166, 98, 82),
+        (-100, 166, 95, 87),
+        (-70, 167, 91, 95),
+        (-40, 167, 86, 101),
+        (0, 165, 84, 107),
         (40, 160, 90, 110),
         (80, 157, 98, 109),
         (110, 155, 101, 108),
@@ -114,7 +114,7 @@ def make_outline(
     width = width * size[0] + fat_mm
     front = front * size[1] + fat_front + visceral_mm * belly + _MIDDLE_Y_MM
     back = back * size[1] + fat_back - _MIDDLE_Y_MM
-    lobes = np.array([[5.0, 5.0], [9.0, 9.0]]) + rng.normal(0, 1.2, size=(2, 2))
+    lobes = np.array([[7.0, 7.0], [9.0, 9.0]]) + rng.normal(0, 1.2, size=(2, 2))
     return Outline(
         width=np.polyfit(height, width, _DEGREE),
         front=np.polyfit(height, front, _DEGREE),

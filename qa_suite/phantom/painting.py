@@ -237,7 +237,18 @@ def _apart(meshes: Sequence[Mesh], canvas: Canvas) -> tuple[Array, Array]:
 def _muscles(anatomy: Anatomy, canvas: Canvas) -> None:
     first, half = _apart(anatomy.muscles, canvas)
     np.maximum(first, np.float32(MUSCLE_GAP_MM) - half, out=first)
-    canvas.paint(canvas.whole(), {"muscle": canvas.points.share(first)})
+    share = canvas.points.share(first)
+    streaks = share * (_streaks(anatomy, canvas.points) * np.float32(anatomy.traits.marbling))
+    canvas.paint(canvas.whole(), {"muscle": share - streaks, "fat": streaks})
+
+
+def _streaks(anatomy: Anatomy, points: Points) -> Array:
+    """Return where fat lies between the fibres of a muscle, 0 to 1."""
+    bend = np.float32(0)
+    for kx, ky, kz, phase in anatomy.marbling[::-1].astype(np.float32):
+        wave = np.sin(kx * points.x + ky * points.y + kz * points.z + (phase + bend))
+        bend = wave * np.float32(2.2)
+    return np.asarray(wave * np.float32(0.5) + np.float32(0.5))
 
 
 def _bowel(anatomy: Anatomy, canvas: Canvas) -> None:

@@ -53,6 +53,7 @@ class Anatomy:
     vesicles: Sequence[Mesh]
     lesion: Ellipsoid
     waves: NDArray[np.float64] = field(repr=False)
+    marbling: NDArray[np.float64] = field(repr=False)
 
 
 def make_anatomy(rng: np.random.Generator, mix: CaseMix) -> Anatomy:
@@ -70,6 +71,7 @@ def make_anatomy(rng: np.random.Generator, mix: CaseMix) -> Anatomy:
         **bones,
         **organs,
         waves=_waves(rng),
+        marbling=_marbling(rng),
     )  # fmt: skip
 
 
@@ -93,6 +95,16 @@ def _waves(rng: np.random.Generator) -> NDArray[np.float64]:
                 *(along / np.linalg.norm(along) * amplitude),
             ]
         )
+    return np.array(rows)
+
+
+def _marbling(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Waves of the fat within muscles, long along the fibres: wave vector and phase; (2, 4)."""
+    rows = []
+    for wavelength in (11.0, 27.0):
+        angle = rng.uniform(0, 2 * np.pi)
+        direction = np.array([np.cos(angle), np.sin(angle), rng.normal(0, 0.15)])
+        rows.append([*(direction * 2 * np.pi / wavelength), rng.uniform(0, 2 * np.pi)])
     return np.array(rows)
 
 

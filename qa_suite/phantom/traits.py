@@ -27,13 +27,19 @@ class CaseMix:
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """One patient in numbers; lengths in mm, angles in degrees."""
+    """One patient in numbers; lengths in mm, angles in degrees.
+
+    ``muscle`` scales the thickness of the muscles, ``marbling`` is the largest share of fat
+    within them, ``rectum`` scales its width, ``gas`` says how much of it is filled with gas,
+    ``bone_density`` scales the share of bone in trabecular bone.
+    """
 
     age_years: float
     size: tuple[float, float, float]
     fat_mm: float
     visceral_mm: float
     muscle: float
+    marbling: float
     tilt_deg: float
     femur_rotation_deg: tuple[float, float]
     bladder_ml: float
@@ -63,6 +69,7 @@ def draw_traits(rng: np.random.Generator, mix: CaseMix) -> Traits:
         fat_mm=fat,
         visceral_mm=normal(6 + 0.5 * (fat - 15), 6, 0, 24),
         muscle=normal(1.0 - 0.004 * (age - 68), 0.05, 0.85, 1.12),
+        marbling=normal(0.13 + 0.004 * (age - 68), 0.04, 0.03, 0.30),
         tilt_deg=normal(0, 4, -8, 8),
         femur_rotation_deg=(normal(0, 7, -15, 15), normal(0, 7, -15, 15)),
         bladder_ml=float(
