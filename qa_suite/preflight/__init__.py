@@ -78,9 +78,7 @@ def preflight(
 
 def _check_alignment(evidence: Evidence) -> Values:
     settings = evidence.settings
-    body = evidence.reference_body if evidence.is_hu else evidence.source_body
-    if evidence.mask is not None and (evidence.mask & body).any():
-        body = body & evidence.mask
+    body = evidence.common_body
     found = estimate_alignment(evidence.source, evidence.reference, body=body, settings=settings)
     bound = f"<= {settings.max_misalignment_mm:g} mm"
     turn_bound = f"<= {settings.max_rotation_deg:g} deg"

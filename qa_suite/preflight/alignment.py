@@ -1,14 +1,15 @@
 """How far a reference image still lies from its source: a residual rigid shift and rotation.
 
 The motion that maximises the normalised mutual information of the two images is searched
-within the body and a rim around it, where both hold data. The shift is that of the region's
-centroid, so that it is the mean displacement over the region whatever the rotation.
+inside the body, a little below the skin: couch and coil deform the surface, and its strong
+edge would decide the estimate. The shift is that of the region's centroid, so that it is the
+mean displacement over the region whatever the rotation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from qa_suite.preflight.rigid import (
     similarity,
 )
 from qa_suite.preflight.settings import PreflightSettings
-from qa_suite.preflight.structure import axes_without_structure
+from qa_suite.preflight.structure import components_without_structure
 from qa_suite.volume import Volume
 
 Array = NDArray[np.float64]
@@ -32,7 +33,11 @@ AXES = ("x", "y", "z")
 _COARSE_MM = 6.0
 _MIN_POINTS = 500
 _MAX_POINTS = 40_000
-_MAX_STARTS = 3
+_MAX_STARTS = 2
+_MIN_INTERIOR_SHARE = 0.25  # thinner bodies are looked at whole
+_MIN_SUPPORT = 0.5
+_SMALL_ROTATION_DEG = 0.5
+_UNBOUND_DEG = 1e6
 _JITTER_SEED = 20_261_101
 
 
@@ -94,7 +99,7 @@ def estimate_alignment(
     source, reference
         On one grid, without NaN or inf.
     body
-        The body in the reference, bool, of the grid's shape; a rim is added to it.
+        The body, bool, of the grid's shape.
     settings
         Resolution, reach and the evidence asked for.
 
@@ -103,50 +108,56 @@ def estimate_alignment(
     Alignment
     """
     settings = settings or PreflightSettings()
+    region = _interior(body, source, settings.alignment_depth_mm)
     fine_mm = settings.alignment_resolution_mm
-    coarse = _level(source, reference, body, max(_COARSE_MM, fine_mm), settings)
-    fine = _level(source, reference, body, fine_mm, settings)
+    coarse = _level(source, reference, region, max(_COARSE_MM, fine_mm), settings)
+    fine = _level(source, reference, region, fine_mm, settings)
     if coarse is None or fine is None:
         return Alignment(why="the images have too little data in common")
-    everything = range(6)
     starts = search_shifts(
         coarse, reach_mm=settings.alignment_reach_mm, step_mm=_COARSE_MM, keep=_MAX_STARTS
     )
-    climbed = [
-        maximise(coarse, start, everything, step_mm=3.0, tolerance_mm=0.5) for start in starts
-    ]
-    best, _ = max(climbed, key=lambda found: found[1])
-    motion, value = maximise(fine, best, everything, step_mm=1.0, tolerance_mm=0.05)
-    lost = axes_without_structure(fine, motion, min_z=settings.min_structure_z)
+    motion = _climb(coarse, starts, frozenset())
+    lost = components_without_structure(coarse, motion, least_drop=settings.min_structure_drop)
     if lost:
-        motion, value = _again_without(coarse, fine, starts, lost)
-    return _result(source, fine, motion, value, lost, body)
+        held = np.isin(np.arange(6), list(lost))
+        motion = _climb(coarse, [np.where(held, 0.0, start) for start in starts], lost)
+    motion = _polish(fine, motion, [n for n in range(6) if n not in lost])
+    return _result(source, fine, motion, lost, region)
 
 
-def _again_without(
-    coarse: Level, fine: Level, starts: Sequence[Array], lost: set[int]
-) -> tuple[Array, float]:
-    """Repeat the climb with the undetermined components held at zero."""
+def _climb(level: Level, starts: Sequence[Array], lost: frozenset[int]) -> Array:
+    """Climb from every start and return the highest place."""
     free = [n for n in range(6) if n not in lost]
-    held = np.isin(np.arange(6), list(lost))
-    begun = [np.where(held, 0.0, start) for start in starts]
-    climbed = [maximise(coarse, s, free, step_mm=3.0, tolerance_mm=0.5) for s in begun]
-    best, _ = max(climbed, key=lambda found: found[1])
-    return maximise(fine, best, free, step_mm=1.0, tolerance_mm=0.05)
+    climbed = [maximise(level, start, free, step_mm=3.0, tolerance_mm=0.5) for start in starts]
+    return max(climbed, key=lambda found: found[1])[0]
+
+
+def _polish(level: Level, motion: Array, free: Sequence[int]) -> Array:
+    """Climb at full resolution, then once more with nothing expected of the rotation.
+
+    The second climb counts where the first had found most of its rotation already: there the
+    images themselves decide the rotation. Where it runs away, it follows a deformation.
+    """
+    expected, _ = maximise(level, motion, free, step_mm=1.0, tolerance_mm=0.05)
+    unbound = replace(level, rotation_sd_deg=_UNBOUND_DEG)
+    loose, _ = maximise(unbound, expected, free, step_mm=1.0, tolerance_mm=0.05)
+    held, run = (float(np.linalg.norm(m[3:]) / level.radius_mm) for m in (expected, loose))
+    supported = held >= _MIN_SUPPORT * run or run - held < np.radians(_SMALL_ROTATION_DEG)
+    return loose if supported else expected
 
 
 def _result(
     source: Volume,
     level: Level,
     motion: Array,
-    value: float,
-    lost: set[int],
-    body: NDArray[np.bool_],
+    lost: frozenset[int],
+    region: NDArray[np.bool_],
 ) -> Alignment:
     turn = motion[3:] / level.radius_mm
     moved = level.points_mm @ rotation_matrix(turn).T + motion[:3] - level.points_mm
     far = float(np.percentile(np.linalg.norm(moved, axis=1), 95))
-    centre = source.grid.to_world(np.argwhere(body).mean(axis=0))
+    centre = source.grid.to_world(np.argwhere(region).mean(axis=0))
     return Alignment(
         shift_mm=_three(motion[:3]),
         rotation_deg=_three(np.degrees(turn)),
@@ -154,8 +165,8 @@ def _result(
         rotation_determined=(3 not in lost, 4 not in lost, 5 not in lost),
         centre_mm=_three(centre),
         displacement_95_mm=far,
-        similarity_before=similarity(level, np.zeros(6)),
-        similarity_after=value,
+        similarity_before=similarity(level, np.zeros(6))[0],
+        similarity_after=similarity(level, motion)[0],
     )
 
 
@@ -171,7 +182,7 @@ def _three(values: Array) -> tuple[float, float, float]:
 def _level(
     source: Volume,
     reference: Volume,
-    body: NDArray[np.bool_],
+    region: NDArray[np.bool_],
     resolution_mm: float,
     settings: PreflightSettings,
 ) -> Level | None:
@@ -180,16 +191,17 @@ def _level(
 
     grid = source.grid
     spacing = np.asarray(grid.spacing_mm)
-    rim = _grow(body, spacing, settings.alignment_margin_mm)
     source_box = data_box(source.array)
     reference_box = data_box(reference.array)
     if source_box is None or reference_box is None:
         return None
-    source_bins = _bins(source, body)
-    reference_bins = _bins(reference, body)
+    source_bins = _bins(source, region)
+    reference_bins = _bins(reference, region)
     step = np.maximum(1, np.round(resolution_mm / spacing)).astype(int)
-    fixed, fixed_start, fixed_step = _thin(source_bins, source_box, spacing, step)
-    moving, moving_start, moving_step = _thin(reference_bins, reference_box, spacing, step)
+    fixed, fixed_start, fixed_step = _thin(source_bins, source_box, step, step // 4)
+    moving, moving_start, moving_step = _thin(
+        reference_bins, reference_box, step, step // 4 + step // 2
+    )
     if min(fixed.shape) < 2 or min(moving.shape) < 2:
         return None
 
@@ -200,16 +212,16 @@ def _level(
     places = np.clip(places, 0, np.array(fixed.shape) - 1)
     full = places * fixed_step + fixed_start
     nearest = np.round(full).astype(int)
-    inside = rim[tuple(nearest.T)]
+    inside = region[tuple(nearest.T)]
     places, full = places[inside], full[inside]
     if len(places) > _MAX_POINTS:
         chosen = np.sort(rng.permutation(len(places))[:_MAX_POINTS])
         places, full = places[chosen], full[chosen]
-    if len(places) < min(_MIN_POINTS, 0.3 * rim.sum()):
+    if len(places) < min(_MIN_POINTS, 0.3 * region.sum()):
         return None
     bins = ndimage.map_coordinates(fixed, places.T, order=1, mode="nearest")
 
-    centre = grid.to_world(np.argwhere(body).mean(axis=0))
+    centre = grid.to_world(np.argwhere(region).mean(axis=0))
     points = grid.to_world(full) - centre
     inverse = np.linalg.inv(grid.affine[:3, :3])
     to_index = inverse / moving_step[:, None]
@@ -221,24 +233,26 @@ def _level(
         to_index=np.ascontiguousarray(to_index),
         offset=np.ascontiguousarray(offset),
         radius_mm=max(10.0, float(np.sqrt((points**2).sum(axis=1).mean()))),
+        rotation_sd_deg=settings.expected_rotation_deg,
     )
 
 
-def _grow(body: NDArray[np.bool_], spacing: Array, margin_mm: float) -> NDArray[np.bool_]:
+def _interior(body: NDArray[np.bool_], source: Volume, depth_mm: float) -> NDArray[np.bool_]:
+    """Return the body below the skin; the edge of the grid is no skin."""
     from scipy import ndimage
 
-    if margin_mm <= 0 or body.all():
-        return body
-    distance = ndimage.distance_transform_edt(~body, sampling=tuple(spacing))
-    return np.asarray(distance <= margin_mm)
+    padded = np.pad(body, 1, mode="edge")
+    distance = ndimage.distance_transform_edt(padded, sampling=source.grid.spacing_mm)
+    inner = distance[1:-1, 1:-1, 1:-1] > depth_mm
+    return np.asarray(inner) if inner.sum() >= _MIN_INTERIOR_SHARE * body.sum() else body
 
 
-def _bins(volume: Volume, body: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _bins(volume: Volume, region: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Map values to histogram bins: a fixed window for HU, percentiles for anything else."""
     if volume.quantity == "HU":
         low, high = -250.0, 450.0  # air, fat, muscle and bone apart; beyond it nothing is told
     else:
-        low, high = np.percentile(volume.array[body], [0.5, 99.0])
+        low, high = np.percentile(volume.array[region], [0.5, 99.0])
         low = min(float(low), float(np.percentile(volume.array, 1)))
     scaled = (volume.array.astype(np.float32) - low) / max(float(high - low), 1e-12)
     return np.clip(scaled, 0, 1) * np.float32(BINS - 1)
@@ -247,16 +261,21 @@ def _bins(volume: Volume, body: NDArray[np.bool_]) -> NDArray[np.float32]:
 def _thin(
     values: NDArray[np.float32],
     box: tuple[slice, slice, slice],
-    spacing: Array,
     step: NDArray[np.int_],
+    first: NDArray[np.int_],
 ) -> tuple[NDArray[np.float32], Array, Array]:
-    """Crop to the box, smooth, and keep every ``step``-th voxel; say where they lie."""
+    """Crop to the box, smooth, and keep every ``step``-th voxel from ``first``; say where.
+
+    Source and reference begin half a step apart: voxels that coincide are interpolated alike,
+    and that likeness would draw the estimate to no motion.
+    """
     from scipy import ndimage
 
     inside = values[box]
-    sigma = 0.5 * np.sqrt(np.maximum(step.astype(float) ** 2 - 1, 0))  # to the new voxel's width
-    smooth = ndimage.gaussian_filter(inside, sigma, mode="nearest", truncate=3.0)
-    start = np.array([((n - 1) % s) // 2 for n, s in zip(inside.shape, step, strict=True)])
+    smooth = ndimage.gaussian_filter(inside, 0.5 * step, mode="nearest", truncate=3.0)
+    start = np.array(
+        [min(f, n - 1) if s > 1 else 0 for f, n, s in zip(first, inside.shape, step, strict=True)]
+    )
     thinned = smooth[tuple(slice(int(a), None, int(s)) for a, s in zip(start, step, strict=True))]
     corner = np.array([part.start for part in box], dtype=float)
     return thinned, corner + start, step.astype(float)

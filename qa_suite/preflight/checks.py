@@ -114,6 +114,15 @@ class Evidence:
             return bodies.ct_body(self.reference.array, self.grid)
         return bodies.signal_body(self.reference.array, self.grid)
 
+    @cached_property
+    def common_body(self) -> Mask:
+        """The body that source, reference and mask share; the source's where they share none."""
+        body = self.source_body
+        for part in (self.reference_body if self.is_hu else None, self.mask):
+            if part is not None and (body & part).any():
+                body = body & part
+        return body
+
 
 def fraction(value: float | None, bound: str, status: Status, why: str = "") -> PreflightValue:
     """Return a check whose value is a share of something."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 BINS = 32
-_MIN_OVERLAP = 0.55  # of the sampled points; below it a motion has left the field of view
+_MIN_OVERLAP = 0.6  # of the sampled points; below it a motion has left the field of view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class Level:
         ``index = to_index @ position_mm + offset`` into ``moving``.
     radius_mm
         Root-mean-square distance of the points from the centre.
+    rotation_sd_deg
+        Standard deviation of the rotations that are expected.
     """
 
     points_mm: Array
@@ -49,6 +51,7 @@ class Level:
     to_index: Array
     offset: Array
     radius_mm: float
+    rotation_sd_deg: float
 
 
 def rotation_matrix(vector_rad: Any) -> Array:
@@ -100,7 +103,7 @@ def _entropy(counts: Array) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def similarity(level: Level, motion: Any) -> float:
+def similarity(level: Level, motion: Any) -> tuple[float, float]:
     """Normalised mutual information, (H(A) + H(B)) / H(A, B), of one rigid motion.
 
     Parameters
@@ -112,8 +115,10 @@ def similarity(level: Level, motion: Any) -> float:
 
     Returns
     -------
-    float
-        Between 1 (independent) and 2; 0 where too few points fall into the reference.
+    similarity : float
+        Between 1 (independent) and 2; 1 where too few points fall into the reference.
+    overlap : float
+        Share of the points that fall into the reference.
     """
     motion = np.asarray(motion, dtype=float)
     turn = rotation_matrix(motion[3:] / level.radius_mm)
@@ -122,37 +127,58 @@ def similarity(level: Level, motion: Any) -> float:
     joint, inside = _joint_histogram(
         level.points_mm, level.bins, level.moving, matrix, offset, BINS
     )
-    if inside < _MIN_OVERLAP * len(level.points_mm):
-        return 0.0
+    overlap = inside / len(level.points_mm)
+    if overlap < _MIN_OVERLAP:
+        return 1.0, overlap
     together = _entropy(joint)
     if together <= 1e-9:
-        return 1.0
-    return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together
+        return 1.0, overlap
+    return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together, overlap
+
+
+def score(level: Level, motion: Any) -> float:
+    """Similarity above chance times the expectation of so large a rotation.
+
+    A limb that lies differently in two scans deforms, and a free rotation buys a little
+    similarity by following the deformation, at the price of a wrong shift. The expectation
+    (normal, ``rotation_sd_deg``) asks a rotation for evidence; where the anatomy is rigid the
+    similarity falls off much faster and is followed.
+    """
+    value, _ = similarity(level, motion)
+    angle_deg = float(np.degrees(np.linalg.norm(motion[3:]) / level.radius_mm))
+    expected = float(np.exp(-0.5 * (angle_deg / level.rotation_sd_deg) ** 2))
+    return (value - 1.0) * expected
 
 
 def maximise(
-    level: Level, start: Any, free: Sequence[int], *, step_mm: float, tolerance_mm: float
+    level: Level,
+    start: Any,
+    free: Sequence[int],
+    *,
+    step_mm: float,
+    tolerance_mm: float,
+    rounds: int = 12,
 ) -> tuple[Array, float]:
-    """Climb to the nearest maximum of the similarity in the ``free`` components of the motion.
+    """Climb to the nearest maximum of the score in the ``free`` components of the motion.
 
     Powell's method (Powell 1964, Comput J 7:155): derivative-free, deterministic.
 
     Returns
     -------
     motion : ndarray, shape (6,)
-    similarity : float
+    score : float
     """
     from scipy.optimize import minimize
 
     start = np.asarray(start, dtype=float)
     free = list(free)
     if not free:
-        return start, similarity(level, start)
+        return start, score(level, start)
 
     def cost(values: Array) -> float:
         motion = start.copy()
         motion[free] = values
-        return -similarity(level, motion)
+        return -score(level, motion)
 
     found = minimize(
         cost,
@@ -162,11 +188,11 @@ def maximise(
             "direc": np.eye(len(free)) * step_mm,
             "xtol": tolerance_mm,
             "ftol": 1e-7,
-            "maxiter": 12,
+            "maxiter": rounds,
         },
     )
     motion = start.copy()
-    motion[free] = found.x
+    motion[free] = np.atleast_1d(found.x)
     return motion, float(-found.fun)
 
 
@@ -176,7 +202,7 @@ def search_shifts(level: Level, *, reach_mm: float, step_mm: float, keep: int) -
     shifts = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 3)
     shifts = shifts[np.linalg.norm(shifts, axis=1) <= reach_mm + 1e-6]
     motions = np.concatenate([shifts, np.zeros_like(shifts)], axis=1)
-    values = np.array([similarity(level, motion) for motion in motions])
+    values = np.array([score(level, motion) for motion in motions])
     chosen = [np.zeros(6)]
     for n in np.argsort(-values, kind="stable"):
         if len(chosen) > keep:

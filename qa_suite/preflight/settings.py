@@ -31,14 +31,18 @@ class PreflightSettings(BaseModel):
     alignment_reach_mm: float = Field(
         default=30.0, ge=0.0, le=100.0, description="largest shift that is searched for"
     )
-    alignment_margin_mm: float = Field(
-        default=10.0, ge=0.0, description="rim around the body that is looked at as well"
+    alignment_depth_mm: float = Field(
+        default=5.0, ge=0.0, description="depth below the skin from which the body is looked at"
     )
-    min_structure_z: float = Field(
-        default=3.0,
-        gt=0,
-        description="evidence (in standard errors) against a displaced position below which an "
-        "axis counts as without structure",
+    expected_rotation_deg: float = Field(
+        default=12.0, gt=0, description="standard deviation of the rotations that are expected"
+    )
+    min_structure_drop: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="share of the similarity that a displaced position must lose, else the "
+        "component counts as without structure",
     )
     min_overlap_fraction: float = Field(
         default=0.5, ge=0, le=1, description="share of the source's body that the reference covers"
