@@ -24,7 +24,7 @@ from qa_suite.examination import (
     leakage_notices,
 )
 from qa_suite.journal import Entry, Journal, Plan
-from qa_suite.measures.run import variants_of
+from qa_suite.measures.run import METRICS, variants_of
 from qa_suite.provenance import code_facts
 from qa_suite.records import (
     CASES_FILE,
@@ -169,6 +169,11 @@ def _write_record(
         code=code_facts(),
         settings=settings.model_dump(mode="json"),
         variants=variants_of(settings.measures),
+        definitions={
+            entry.name: entry.facts.model_dump(mode="json")
+            for entry in METRICS
+            if any(m.metric == entry.name for m in measurements)
+        },
         case_counts=_counts(cohort, entries, len(broken)),
         notices=notices,
         tables_sha256=tables,

@@ -194,6 +194,9 @@ class Evaluation(BaseModel):
     variants: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="what each variant key of a measurement stands for"
     )
+    definitions: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="what each measured metric is: its registry entry"
+    )
     case_counts: dict[str, int] = Field(
         description="imported, import_failed, held_out, refused, failed, evaluated"
     )
