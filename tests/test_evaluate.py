@@ -215,7 +215,8 @@ def test_an_unreadable_file_refuses_its_case(tmp_path):
     evaluation = evaluate(examination(folder), tmp_path / "out")
     assert evaluation.case_counts["refused"] == 1
     reason = read_cases(tmp_path / "out")[1].reason
-    assert reason.startswith("volumes/case3_source.nii.gz is cut off")
+    assert "case3_source.nii.gz is cut off" in reason
+    assert str(tmp_path) not in reason
 
 
 def test_cases_that_were_not_imported_are_counted_and_named(tmp_path):
