@@ -209,11 +209,25 @@ def test_the_full_size_specification_takes_a_step_when_reduced(
     data = load_spec("regression").model_dump(mode="json")
     data["working_spacing_mm"] = None
     data["network"]["channels"] = [8, 8, 16, 16, 16]
-    data["training"] |= {"patch": [32, 32, 8], "batch": 2, "amp_on_cpu": True}
+    data["training"] |= {"patch": [32, 32, 8], "batch": 2}
     data["inference"]["patch"] = [32, 32, 8]
     spec = parse_spec(data, subject="reduced")
     translator, _ = _fit(spec, folder, cohort, tmp_path, iterations=1)
     assert np.isfinite(translator.predict(pair(4)[0]).mean.array).all()
+
+
+def test_far_from_the_body_there_is_air(
+    trained: tuple[Translator, FitSummary], tmp_path: Path
+) -> None:
+    data = trained[0].spec.model_dump(mode="json")
+    data["inference"]["air_beyond_mm"] = 20.0
+    masked = create(parse_spec(data, subject="masked"))
+    masked.set_weights(trained[0].weights())
+    source, _, mask = pair(4)
+    plain, found = (t.predict(source).mean.array for t in (trained[0], masked))
+    body = mask.array > 0
+    np.testing.assert_array_equal(found[body], plain[body])
+    assert (found[0, 0] == -1000).all() and (plain[0, 0] != -1000).any()
 
 
 def test_every_problem_of_a_cohort_is_named(folder: Path, cohort: Cohort, tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def tiny_spec(**changes: object) -> TranslatorSpec:
     data = load_spec("regression-demo").model_dump(mode="json")
     data["network"] |= {"channels": [8, 8, 16]}
     data["training"] |= {"batch": 4, "patch": [32, 32], "iterations": 30, "validate_every": 10}
-    data["training"] |= {"validation_patches": 3}
+    data["training"] |= {"validation_patches": 3, "learning_rate": 2e-3}
+    data["inference"] |= {"air_beyond_mm": None}
     for path, value in changes.items():
         block, _, key = path.partition("__")
         if key:

@@ -29,6 +29,8 @@ from translators.spec import TrainingSpec
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
+_BAD_GRADIENTS = 20  # in a row; the fp16 scaler needs a dozen to find its scale at the start
+
 Draw = Callable[[np.random.Generator], Batch]
 Loss = Callable[[nn.Module, Batch], torch.Tensor]
 Validate = Callable[[nn.Module], float]
@@ -42,6 +44,7 @@ class State:
     best: float | None = None
     best_iteration: int = 0
     bad_validations: int = 0
+    bad_gradients: int = 0
     seconds: float = 0.0
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     best_weights: dict[str, torch.Tensor] | None = None
@@ -218,10 +221,22 @@ def _step(
     optimiser.zero_grad(set_to_none=True)
     scaler.scale(loss).backward()
     scaler.unscale_(optimiser)
-    nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
-    scaler.step(optimiser)
+    norm = nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
+    _note_gradient(bool(torch.isfinite(norm)), state)
+    if torch.isfinite(norm) or scaler.is_enabled():
+        scaler.step(optimiser)  # with fp16 the scaler itself leaves out what overflowed
     scaler.update()
     return value
+
+
+def _note_gradient(finite: bool, state: State) -> None:
+    """Let single gradients overflow, as half precision does; a row of them is a fault."""
+    state.bad_gradients = 0 if finite else state.bad_gradients + 1
+    if state.bad_gradients >= _BAD_GRADIENTS:
+        raise QAError(
+            f"The gradient was not finite for {state.bad_gradients} iterations up to "
+            f"{state.iteration}; lower training.learning_rate or switch training.amp off."
+        )
 
 
 @torch.no_grad()

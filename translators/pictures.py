@@ -46,7 +46,13 @@ def sample_picture(
     difference = np.where(pair.mask, prediction - pair.target, 0)
     unit = {"HU": "HU", "arbitrary": "a.u."}.get(target.quantity, target.quantity)
     columns = (
-        ("source, normalised", pair.image, "gray", (-1.1, 1.5), "1st/99th percentile = ∓1"),
+        (
+            "source, normalised",
+            pair.image,
+            "gray",
+            (-1.1, 1.5),
+            "1st and 99th percentile of the body at −1 and 1",
+        ),
         ("prediction", prediction, "gray", (low, high), unit),
         ("reference", pair.target, "gray", (low, high), unit),
         ("prediction − reference, in mask", difference, "RdBu_r", (-span, span), unit),

@@ -147,7 +147,15 @@ class Regression(Translator):
             return answer
 
         unit = slide(prepared.image, self.network_spec, self.inference, apply)
-        return Inferred(mean=from_unit(unit, self.spec.target))
+        mean = from_unit(unit, self.spec.target)
+        if self.inference.air_beyond_mm is not None:
+            from scipy import ndimage
+
+            away = ndimage.distance_transform_edt(
+                ~prepared.body, sampling=prepared.frame.spacing_mm
+            )
+            mean[away > self.inference.air_beyond_mm] = self.spec.target.outside
+        return Inferred(mean=mean)
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return the network's parameters and buffers by name."""

@@ -234,6 +234,9 @@ class InferenceSpec(BaseModel):
     patch: tuple[int, ...] = Field(description="voxels; windows larger than the image are cut")
     overlap: float = Field(default=0.25, ge=0, lt=1, description="part of a window")
     batch: int = Field(default=8, ge=1, description="windows at once")
+    air_beyond_mm: float | None = Field(
+        default=None, ge=0, description="farther than this from the body of the source: air"
+    )
 
 
 class TranslatorSpec(BaseModel):
