@@ -68,12 +68,14 @@ def test_the_key_lies_in_the_users_settings_by_default(tmp_path, monkeypatch):
     assert default_key_file() == tmp_path / ".config" / "qa-suite" / "patient.key"
 
 
-def test_a_named_key_that_is_missing_or_short_is_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
-        load_key(tmp_path / "absent")
+def test_a_key_that_cannot_be_made_or_is_short_is_refused(tmp_path):
     (tmp_path / "short").write_text("secret")
     with pytest.raises(InputError, match="6 bytes and needs at least 16"):
         load_key(tmp_path / "short")
+    with pytest.raises(InputError, match="No key can be made"):
+        load_key(tmp_path / "short" / "patient.key")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_key(tmp_path)
 
 
 @pytest.mark.parametrize("quantity", ["HU", "arbitrary"])

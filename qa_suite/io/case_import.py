@@ -159,7 +159,11 @@ def _read_file(path: Path, role: str, quantity: Quantity) -> Volume:
         raise ReadProblem(path, f"{role} has an impossible geometry: {error}") from None
     except InputError as error:
         reason = str(error).replace(str(path), "").strip()
-        what = reason if reason.startswith(("holds", "should")) else "cannot be read as an image"
+        what = (
+            reason
+            if reason.startswith(("holds", "should", "is cut"))
+            else "cannot be read as an image"
+        )
         raise ReadProblem(path, f"{role} {what.rstrip('.')}") from None
 
 

@@ -55,20 +55,22 @@ def default_key_file() -> Path:
 def load_key(key_file: Path | None = None) -> bytes:
     """Read the key that pseudonyms are made with.
 
+    A key that is not there yet is made: random, and readable by the user only. Patients are
+    recognised between cohorts that were imported with the same key.
+
     Parameters
     ----------
     key_file
-        Where it lies, and then it must exist. Without it: the file that
-        ``$QA_SUITE_KEY_FILE`` names, or ``~/.config/qa-suite/patient.key``; these are made
-        on first use, random and readable by the user only.
+        Where it lies. Without it: the file that ``$QA_SUITE_KEY_FILE`` names, or
+        ``~/.config/qa-suite/patient.key``.
 
     Raises
     ------
     InputError
-        If the file is missing, unreadable or holds fewer than 16 bytes.
+        If the file cannot be read or made, or holds fewer than 16 bytes.
     """
     path = key_file if key_file is not None else default_key_file()
-    if key_file is None and not path.exists():
+    if not path.exists():
         return _make_key(path)
     try:
         key = path.read_bytes().strip()
@@ -86,9 +88,9 @@ def _make_key(path: Path) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # O_EXCL: of two imports that start together, one makes the key and both use it
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return load_key(path)
     except OSError as error:
+        if path.is_file():
+            return load_key(path)
         raise InputError(
             f"No key can be made at {path} ({error.strerror}); name one with --key or "
             f"${KEY_VARIABLE}."

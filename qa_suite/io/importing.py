@@ -16,7 +16,7 @@ from qa_suite.cohort import PRIVATE_FILE, Case, Cohort, save_cohort
 from qa_suite.errors import InputError
 from qa_suite.io.case_import import Imported, Task, import_case
 from qa_suite.io.dicom_cases import list_dicom
-from qa_suite.io.identity import load_key, patient_hash
+from qa_suite.io.identity import default_key_file, load_key, patient_hash
 from qa_suite.io.layouts import (
     LAYOUTS,
     Found,
@@ -109,6 +109,8 @@ def import_cohort(
         report=report,
     )
     chosen = _layout(source, layout)
+    if report is not None and not (key_file or default_key_file()).exists():
+        report(f"Made a new key for pseudonyms: {key_file or default_key_file()}; keep it.")
     key = load_key(key_file)
     found = _LISTERS[chosen](source, query)
     if not found:
