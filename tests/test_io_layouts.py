@@ -175,14 +175,14 @@ def test_sts_to_pet(tmp_path):
 
 def test_a_table_of_pairs_with_all_it_may_say(tmp_path):
     data = tmp_path / "data"
-    write(data / "a" / "mr.mha", MR, "arbitrary")
+    write(data / "a" / "mr.mhd", MR, "arbitrary")
     write(data / "a" / "ct.nii.gz", HU)
     write(data / "a" / "body.nii.gz", HU > -500, "label")
     write(data / "a" / "gtv.nii.gz", HU > 600, "label")
     (data / "pairs.csv").write_text(
         "source;reference;mask;patient;site;structures;sex;implant;field_strength_t;examination;x\n"
-        "a/mr.mha;a/ct.nii.gz;a/body.nii.gz;P-77;North/East;GTV=a/gtv.nii.gz;M;yes;1.5;10;1\n"
-        "a/mr.mha;a/ct.nii.gz;a/body.nii.gz;P-77;North/East;;M;;3;9;1\n"
+        "a/mr.mhd;a/ct.nii.gz;a/body.nii.gz;P-77;North/East;GTV=a/gtv.nii.gz;M;yes;1.5;10;1\n"
+        "a/mr.mhd;a/ct.nii.gz;a/body.nii.gz;P-77;North/East;;M;;3;9;1\n"
     )
     said: list[str] = []
     cohort = import_cohort(data / "pairs.csv", tmp_path / "out", report=said.append)

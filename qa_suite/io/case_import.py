@@ -158,13 +158,11 @@ def _read_file(path: Path, role: str, quantity: Quantity) -> Volume:
     except GeometryError as error:
         raise ReadProblem(path, f"{role} has an impossible geometry: {error}") from None
     except InputError as error:
-        reason = str(error).replace(str(path), "").strip()
-        what = (
-            reason
-            if reason.startswith(("holds", "should", "is cut"))
-            else "cannot be read as an image"
-        )
-        raise ReadProblem(path, f"{role} {what.rstrip('.')}") from None
+        reason = str(error).removeprefix(str(path)).strip().rstrip(".")
+        words = [path.name, *(part for part in path.parent.parts if len(part) > 2), "/", "\\"]
+        told = not any(word in reason for word in words) and reason[:1].islower()
+        what = reason if told else "cannot be read as an image"
+        raise ReadProblem(path, f"{role} {what}") from None
 
 
 def _onto(volume: Volume, grid: Grid) -> tuple[NDArray[np.bool_], Volume]:
@@ -247,9 +245,11 @@ class _Writer:
     def put(self, name: str, volume: Volume, original: Path | None) -> str:
         """Link the original where it holds the very same voxels, else write the volume."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        ending = ".nii.gz" if original is None else _ending(original)
+        # an .mhd names its data file relative to itself, and a link would lead it astray
+        link = original is not None and not original.name.lower().endswith(".mhd")
+        ending = _ending(original) if original is not None and link else ".nii.gz"
         path = self.folder / f"{name}{ending}"
-        if original is None:
+        if original is None or not link:
             write_image(volume, path)
         else:
             path.symlink_to(original.resolve())
@@ -262,10 +262,8 @@ def _ending(path: Path) -> str:
 
 
 def _file(image: Image | None, unchanged: bool = True) -> Path | None:
-    if not unchanged or not isinstance(image, Path):
-        return None
-    # an .mhd names its data file relative to itself, and a link would lead it astray
-    return None if image.name.lower().endswith(".mhd") else image
+    """Return the file that may be linked in place of a volume, if there is one."""
+    return image if unchanged and isinstance(image, Path) else None
 
 
 def _path_of(image: Image | None) -> str | None:
