@@ -107,6 +107,14 @@ def test_turbo_spin_echo_known_answers():
         t1_ms=1000, t2_ms=100, repetition_ms=1000 * np.log(2), echo_ms=100 * np.log(4)
     ) == pytest.approx(0.5 * 0.25)
     assert turbo_spin_echo(t1_ms=500, t2_ms=0.5, repetition_ms=3000, echo_ms=90) < 1e-12
+    nulled = turbo_spin_echo(
+        t1_ms=200, t2_ms=60, repetition_ms=1e6, echo_ms=0, inversion_ms=200 * np.log(2)
+    )
+    assert nulled == pytest.approx(0, abs=1e-12)
+    stir = MRProtocol(
+        field_t=0.35, sequence="T2w TSE", repetition_ms=2600, echo_ms=60, inversion_ms=139
+    )
+    assert abs(tissue_signal("adipose", stir)) < 0.1 * abs(tissue_signal("muscle", stir))
 
 
 def test_fat_and_water_cancel_out_of_phase():
@@ -155,9 +163,9 @@ def test_images_show_the_contrast_of_their_hospital():
             deep = ndimage.binary_erosion(labels == LABELS[part])
             return float(np.median(image[deep]))
 
-        assert median(brighter) > 1.5 * median(darker)
+        assert median(brighter) > 1.25 * median(darker)
         assert median("air") < 0.15 * median("fat")
-        assert median("gas") < 0.5 * median("fat") if (labels == LABELS["gas"]).sum() > 40 else True
+        assert np.median(image[labels == LABELS["gas"]]) < 0.6 * median("fat")
         assert image.min() >= 0
 
 

@@ -12,7 +12,7 @@ size). Dixon WT (1984), Radiology 153:189 (fat and water in phase).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,11 @@ class MRProtocol:
         Which signal equation.
     repetition_ms, echo_ms, flip_deg
         TR, TE (the effective one of a TSE) and the flip angle.
+    inversion_ms
+        Inversion time before a TSE, which nulls a tissue of T1 = TI/ln 2; None for none.
     noise
-        Standard deviation of each quadrature channel over the signal of fat.
+        Standard deviation of each quadrature channel, relative to fat or muscle, whichever is
+        brighter.
     bias
         Spread of the logarithm of the receive sensitivity over the field of view.
     distortion_mm
@@ -56,7 +59,7 @@ class MRProtocol:
     blur_mm
         FWHM of the point spread beyond the voxel itself.
     gain
-        Typical signal of fat, in scanner units.
+        Typical signal of fat or muscle, whichever is brighter, in scanner units.
     """
 
     field_t: float
@@ -64,6 +67,7 @@ class MRProtocol:
     repetition_ms: float
     echo_ms: float
     flip_deg: float = 90.0
+    inversion_ms: float | None = None
     noise: float = 0.02
     bias: float = 0.15
     distortion_mm: Triple = (1.5, 1.2, 1.8)
@@ -84,13 +88,24 @@ def spoiled_gre(
     return float(steady * np.exp(-echo_ms / t2_star_ms))
 
 
-def turbo_spin_echo(*, t1_ms: float, t2_ms: float, repetition_ms: float, echo_ms: float) -> float:
-    """Signal of a turbo spin echo for unit proton density: ``(1 − exp(−TR/T1)) exp(−TE/T2)``.
+def turbo_spin_echo(
+    *,
+    t1_ms: float,
+    t2_ms: float,
+    repetition_ms: float,
+    echo_ms: float,
+    inversion_ms: float | None = None,
+) -> float:
+    """Signal of a turbo spin echo for unit proton density.
 
-    ``echo_ms`` is the effective echo time; magnetisation transfer and stimulated echoes are
-    left out.
+    ``(1 − exp(−TR/T1)) exp(−TE/T2)``, or with an inversion (STIR)
+    ``(1 − 2 exp(−TI/T1) + exp(−TR/T1)) exp(−TE/T2)``, which may be negative. ``echo_ms`` is
+    the effective echo time; magnetisation transfer and stimulated echoes are left out.
     """
-    return float((1 - np.exp(-repetition_ms / t1_ms)) * np.exp(-echo_ms / t2_ms))
+    recovered = 1 - np.exp(-repetition_ms / t1_ms)
+    if inversion_ms is not None:
+        recovered = 1 - 2 * np.exp(-inversion_ms / t1_ms) + np.exp(-repetition_ms / t1_ms)
+    return float(recovered * np.exp(-echo_ms / t2_ms))
 
 
 def tissue_signal(name: str, protocol: MRProtocol) -> complex:
@@ -101,9 +116,13 @@ def tissue_signal(name: str, protocol: MRProtocol) -> complex:
     """
     material = tissue(name)
     times = relaxation_at(name, protocol.field_t)
-    settings = {"repetition_ms": protocol.repetition_ms, "echo_ms": protocol.echo_ms}
+    settings: dict[str, Any] = {
+        "repetition_ms": protocol.repetition_ms,
+        "echo_ms": protocol.echo_ms,
+    }
     fat = material.fat_fraction
     if protocol.sequence == "T2w TSE":
+        settings["inversion_ms"] = protocol.inversion_ms
         train = max(times.t2_ms, FAT_TRAIN_T2_MS)
         size = (1 - fat) * turbo_spin_echo(t1_ms=times.t1_ms, t2_ms=times.t2_ms, **settings)
         size += fat * turbo_spin_echo(t1_ms=times.t1_ms, t2_ms=train, **settings)
@@ -180,14 +199,14 @@ def acquire(
     """
     from scipy import ndimage
 
-    fat = abs(tissue_signal("adipose", protocol))
+    unit = max(abs(tissue_signal(name, protocol)) for name in ("adipose", "muscle"))
     sigma = [protocol.blur_mm / 2.3548 / s for s in grid.spacing_mm]
     ideal = ndimage.gaussian_filter(signal.real, sigma, mode="nearest", truncate=3.0) + (
         1j * ndimage.gaussian_filter(signal.imag, sigma, mode="nearest", truncate=3.0)
         if np.abs(signal.imag).max() > 1e-6
         else 0
     )
-    ideal = ideal * (coil_sensitivity(rng, grid, protocol.bias) / np.float32(fat))
+    ideal = ideal * (coil_sensitivity(rng, grid, protocol.bias) / np.float32(unit))
     gain = protocol.gain * float(np.exp(rng.normal(0, 0.12)))
     return rician(ideal, protocol.noise, rng) * np.float32(gain)
 

@@ -247,7 +247,7 @@ def _streaks(anatomy: Anatomy, points: Points) -> Array:
     bend = np.float32(0)
     for kx, ky, kz, phase in anatomy.marbling[::-1].astype(np.float32):
         wave = np.sin(kx * points.x + ky * points.y + kz * points.z + (phase + bend))
-        bend = wave * np.float32(2.2)
+        bend = wave * np.float32(3.2)
     return np.asarray(wave * np.float32(0.5) + np.float32(0.5))
 
 
