@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.preflight.bodies import data_box
+from qa_suite.preflight.bodies import data_box, depth_mm
 from qa_suite.preflight.rigid import (
     BINS,
     Level,
@@ -32,7 +32,8 @@ Array = NDArray[np.float64]
 AXES = ("x", "y", "z")
 _COARSE_MM = 6.0
 _MIN_POINTS = 500
-_MAX_POINTS = 40_000
+_MAX_POINTS = 25_000
+_MAX_COARSE_POINTS = 8_000
 _MAX_STARTS = 2
 _MIN_INTERIOR_SHARE = 0.25  # thinner bodies are looked at whole
 _MIN_SUPPORT = 0.5
@@ -214,8 +215,9 @@ def _level(
     nearest = np.round(full).astype(int)
     inside = region[tuple(nearest.T)]
     places, full = places[inside], full[inside]
-    if len(places) > _MAX_POINTS:
-        chosen = np.sort(rng.permutation(len(places))[:_MAX_POINTS])
+    most = _MAX_COARSE_POINTS if resolution_mm >= _COARSE_MM else _MAX_POINTS
+    if len(places) > most:
+        chosen = np.sort(rng.permutation(len(places))[:most])
         places, full = places[chosen], full[chosen]
     if len(places) < min(_MIN_POINTS, 0.3 * region.sum()):
         return None
@@ -237,14 +239,10 @@ def _level(
     )
 
 
-def _interior(body: NDArray[np.bool_], source: Volume, depth_mm: float) -> NDArray[np.bool_]:
-    """Return the body below the skin; the edge of the grid is no skin."""
-    from scipy import ndimage
-
-    padded = np.pad(body, 1, mode="edge")
-    distance = ndimage.distance_transform_edt(padded, sampling=source.grid.spacing_mm)
-    inner = distance[1:-1, 1:-1, 1:-1] > depth_mm
-    return np.asarray(inner) if inner.sum() >= _MIN_INTERIOR_SHARE * body.sum() else body
+def _interior(body: NDArray[np.bool_], source: Volume, below_mm: float) -> NDArray[np.bool_]:
+    """Return the body below the skin, or all of it where little would be left."""
+    inner = depth_mm(body, source.grid) > below_mm
+    return inner if inner.sum() >= _MIN_INTERIOR_SHARE * body.sum() else body
 
 
 def _bins(volume: Volume, region: NDArray[np.bool_]) -> NDArray[np.float32]:

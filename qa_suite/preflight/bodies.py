@@ -81,27 +81,35 @@ def _largest_filled(mask: Mask, grid: Grid) -> Mask:
     """Open, keep all parts at least a tenth of the largest, and fill holes slice by slice."""
     from scipy import ndimage
 
-    spacing = np.asarray(grid.spacing_mm)
-    reach = np.floor(_OPENING_MM / spacing).astype(int)
-    if reach.any():
-        ball = _ellipsoid(reach)
-        padded = np.pad(mask, [(r, r) for r in reach], mode="edge")  # the crop is no surface
-        opened = ndimage.binary_opening(padded, structure=ball)
-        inner = tuple(slice(r, r + n) for r, n in zip(reach, mask.shape, strict=True))
-        mask = opened[inner]
+    mask = _opened(mask, grid)
     labels, count = ndimage.label(mask)
     if count == 0:
         return np.zeros(mask.shape, dtype=bool)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     kept = np.isin(labels, np.flatnonzero(sizes >= 0.1 * sizes.max()))
-    return np.asarray(ndimage.binary_fill_holes(kept))
+    slices = [ndimage.binary_fill_holes(kept[:, :, k]) for k in range(kept.shape[2])]
+    return np.stack(slices, axis=2)  # lungs end at the last slice: no hole in three dimensions
 
 
-def _ellipsoid(reach: NDArray[np.int_]) -> Mask:
-    ticks = [np.arange(-r, r + 1) / max(r, 1) for r in reach]
-    i, j, k = np.meshgrid(*ticks, indexing="ij")
-    return np.asarray(i**2 + j**2 + k**2 <= 1.0 + 1e-9)
+def depth_mm(mask: Mask, grid: Grid) -> NDArray[np.floating]:
+    """Distance of every voxel of a mask to the nearest one outside it, in mm.
+
+    The edge of the grid is no outside: a body that is cut by it goes on.
+    """
+    from scipy import ndimage
+
+    if mask.all():
+        return np.full(mask.shape, np.inf)
+    return np.asarray(ndimage.distance_transform_edt(mask, sampling=grid.spacing_mm))
+
+
+def _opened(mask: Mask, grid: Grid) -> Mask:
+    """Remove what a ball of a radius of 3 mm does not fit into."""
+    core = depth_mm(mask, grid) > _OPENING_MM
+    if not core.any():  # voxels larger than the ball, or nothing thick enough
+        return mask
+    return np.asarray(depth_mm(~core, grid) <= _OPENING_MM)
 
 
 def share(part: Mask, whole: Mask) -> float | None:

@@ -1,0 +1,106 @@
+"""One case as the checks see it: what several of them look at, computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.io.cases import LoadedCase
+from qa_suite.preflight import bodies
+from qa_suite.preflight.hounsfield import Hounsfield, read_hounsfield
+from qa_suite.preflight.settings import PreflightSettings, Window
+from qa_suite.records import PreflightValue
+from qa_suite.volume import Grid, Volume
+
+Status = Literal["ok", "warning", "refused", "undetermined"]
+Mask = NDArray[np.bool_]
+Values = dict[str, PreflightValue]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One loaded case and what several checks look at, computed once."""
+
+    loaded: LoadedCase
+    reference: Volume
+    settings: PreflightSettings
+
+    @property
+    def source(self) -> Volume:
+        """The image to translate."""
+        return self.loaded.source
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the source, on which everything lies."""
+        return self.source.grid
+
+    @property
+    def mask(self) -> Mask | None:
+        """The mask of the case, if it brings one."""
+        return self.loaded.mask
+
+    @property
+    def is_hu(self) -> bool:
+        """Whether the reference's numbers should be HU."""
+        return self.reference.quantity == "HU"
+
+    @cached_property
+    def boxes(self) -> tuple[bodies.Box, bodies.Box]:
+        """The parts of the grid in which source and reference hold data."""
+        found = [bodies.data_box(v.array) for v in (self.source, self.reference)]
+        if found[0] is None or found[1] is None:
+            raise ValueError("a constant image has no data; check 'content' before")
+        return found[0], found[1]
+
+    @cached_property
+    def hounsfield(self) -> Hounsfield:
+        """What the reference's numbers say about being HU."""
+        return read_hounsfield(self.reference.array[self.boxes[1]])
+
+    @cached_property
+    def source_body(self) -> Mask:
+        """The body as the source shows it."""
+        if self.source.quantity == "HU":
+            return bodies.ct_body(self.source.array, self.grid)
+        return bodies.signal_body(self.source.array, self.grid)
+
+    @cached_property
+    def reference_body(self) -> Mask:
+        """The body as the reference shows it, whatever was done to its numbers."""
+        if self.is_hu and not self.hounsfield.mistake:
+            return bodies.ct_body(self.reference.array, self.grid)
+        return bodies.signal_body(self.reference.array, self.grid)
+
+    @cached_property
+    def common_body(self) -> Mask:
+        """The body that source, reference and mask share; the source's where they share none."""
+        body = self.source_body
+        for part in (self.reference_body if self.is_hu else None, self.mask):
+            if part is not None and (body & part).any():
+                body = body & part
+        return body
+
+
+def fraction(value: float | None, bound: str, status: Status, why: str = "") -> PreflightValue:
+    """Return a check whose value is a share of something."""
+    return PreflightValue(value=value, unit="1", bound=bound, status=status, why=why)
+
+
+def undetermined(why: str, *, unit: str = "", bound: str = "") -> PreflightValue:
+    """Return a check that this case cannot answer, with its reason."""
+    return PreflightValue(unit=unit, bound=bound, status="undetermined", why=why)
+
+
+def window_text(window: Window) -> str:
+    """Write a window as people do."""
+    return f"{window[0]:g} to {window[1]:g}"
+
+
+def is_outside(value: float, window: Window) -> bool:
+    """Whether a value lies below or above a window."""
+    return not window[0] <= value <= window[1]
