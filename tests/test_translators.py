@@ -20,6 +20,7 @@ from translators.networks import build_network
 from translators.predict import answer
 from translators.sliding import slide
 from translators.spec import (
+    CONFIG_FOLDER,
     AugmentationSpec,
     InferenceSpec,
     NetworkSpec,
@@ -78,7 +79,7 @@ def test_every_shipped_specification_builds_its_translator(name: str) -> None:
 
 
 def test_all_problems_of_a_specification_are_named_at_once(tmp_path: Path) -> None:
-    data = yaml.safe_load((Path("translators/configs/regression-demo.yaml")).read_text())
+    data = yaml.safe_load((CONFIG_FOLDER / "regression-demo.yaml").read_text())
     data["colour"] = "blue"
     data["training"]["learning_rat"] = 1
     data["training"]["batch"] = 0
