@@ -68,9 +68,15 @@ class Case(BaseModel):
     source: str
     reference: str | None = None
     mask: str | None = Field(default=None, description="where it may be measured")
+    coverage: str | None = Field(
+        default=None, description="where the reference has values; None is everywhere"
+    )
     structures: dict[str, str] = Field(default_factory=dict, description="TG-263 name to file")
     truth: dict[str, str] = Field(
         default_factory=dict, description="what only a virtual patient has, such as noise-free CT"
+    )
+    file_sha256: dict[str, str] = Field(
+        default_factory=dict, description="of each file when the cohort was made, by its role"
     )
     voxel_hashes: dict[str, str] = Field(
         default_factory=dict, description="'source' and 'reference': hash of canonical voxels"
@@ -297,9 +303,29 @@ def manifest_path(path: Path) -> Path:
 def case_files(case: Case) -> dict[str, str]:
     """Return every file of a case by its role, as the manifest writes them."""
     files = {"source": case.source, "reference": case.reference, "mask": case.mask}
+    files["coverage"] = case.coverage
     files |= {f"structure {name}": file for name, file in case.structures.items()}
     files |= {f"truth {name}": file for name, file in case.truth.items()}
     return {role: file for role, file in files.items() if file is not None}
+
+
+def with_file_hashes(cohort: Cohort, folder: Path) -> Cohort:
+    """Return the cohort with the SHA-256 of every file, so that a later change is noticed."""
+    cases = []
+    for case in cohort.cases:
+        files = case_files(case) if case.import_problem is None else {}
+        hashes = {role: sha256_of(folder / file) for role, file in files.items()}
+        cases.append(case.model_copy(update={"file_sha256": hashes}))
+    return cohort.model_copy(update={"cases": tuple(cases)})
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _missing_files(cohort: Cohort, folder: Path) -> list[str]:

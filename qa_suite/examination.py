@@ -156,6 +156,7 @@ def _pair(loaded: LoadedCase, prediction: Prediction) -> Pair:
         reference=loaded.reference,
         synthetic=prediction.mean,
         mask=loaded.mask,
+        coverage=loaded.coverage,
         structures=loaded.structures,
         prediction=prediction,
     )

@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from qa_suite.cohort import describe_validation
+from qa_suite.cohort import describe_validation, sha256_of
 from qa_suite.errors import InputError, Problems
 
 EVALUATION_FILE = "evaluation.json"
@@ -470,15 +470,6 @@ def read_evaluation(folder: Path) -> Evaluation:
                 f"record); evaluate again."
             )
     return evaluation
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def digest_of(data: Any) -> str:

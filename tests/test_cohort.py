@@ -128,3 +128,18 @@ def test_a_case_that_could_not_be_read_is_in_no_set():
 def test_fractions_must_add_up(fractions):
     with pytest.raises(InputError, match="add up"):
         assign_splits(make_cohort([make_case(1)]), fractions=fractions, seed=1)
+
+
+def test_a_file_that_was_changed_after_the_import_is_noticed(tmp_path):
+    from qa_suite.cohort import with_file_hashes
+    from qa_suite.io.cases import load_case
+    from qa_suite.io.images import read_image, write_image
+    from tests.tiny_cohort import make_tiny_cohort
+
+    cohort = with_file_hashes(make_tiny_cohort(tmp_path, "ts"), tmp_path)
+    load_case(cohort, cohort.cases[0], tmp_path)
+    path = tmp_path / cohort.cases[0].reference
+    reference = read_image(path, "HU")
+    write_image(reference.with_array(reference.array + 1), path)
+    with pytest.raises(Problems, match=r"reference file .* was changed after the cohort was made"):
+        load_case(cohort, cohort.cases[0], tmp_path)

@@ -64,9 +64,16 @@ def import_(
     site_by: Annotated[
         str | None, typer.Option(help="manufacturer, model, station, or a column of the table.")
     ] = None,
+    source_series: Annotated[
+        str | None, typer.Option(help="Pattern for the DICOM series description, such as '*t1*'.")
+    ] = None,
+    reference_series: Annotated[
+        str | None, typer.Option(help="The same for the reference's series.")
+    ] = None,
     key_file: Annotated[
         Path | None, typer.Option(help="Key of the patient hashes; made at first use.")
     ] = None,
+    workers: Annotated[int, typer.Option(help="Cases read at a time.")] = 2,
     split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
     train_sites: Annotated[
         str, typer.Option(help="Sites that may be trained on; the others are test only.")
@@ -80,6 +87,7 @@ def import_(
     from qa_suite.io.importing import import_cohort
 
     shares = read_split(split)
+    told: list[str] = []
     with console.progress_bar("Reading scans") as progress:
         cohort = import_cohort(
             source,
@@ -90,12 +98,16 @@ def import_(
             source_modality=source_modality,
             reference_modality=reference_modality,
             site_by=site_by,
+            source_series=source_series,
+            reference_series=reference_series,
             key_file=key_file,
+            workers=workers,
             progress=progress,
+            report=told.append,
         )
-    for case in cohort.cases:
-        if case.import_problem is not None:
-            console.say(f"  not imported: {case.case}: {case.import_problem}")
+    # These sentences name files: they are for the user's eyes and go nowhere else.
+    for sentence in told:
+        console.say(f"  {sentence}")
     _deal_and_save(cohort, out, shares, seed, train_sites)
 
 

@@ -129,6 +129,9 @@ def _import(task: Task, folder: Path) -> Case:
         mask=writer.put(
             "mask", _labels(inside, source.grid), mask_path if (inside == mask).all() else None
         ),
+        coverage=None
+        if covered.all()
+        else writer.put("coverage", _labels(covered, source.grid), None),
         structures=structures,
         voxel_hashes={"source": voxel_hash(source), "reference": voxel_hash(reference)},
         fingerprints={"source": fingerprint(source), "reference": fingerprint(reference)},

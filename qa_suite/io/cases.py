@@ -10,8 +10,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.cohort import Case, Cohort
-from qa_suite.errors import InputError
+from qa_suite.cohort import Case, Cohort, case_files, sha256_of
+from qa_suite.errors import InputError, raise_problems
 from qa_suite.io.images import read_image
 from qa_suite.volume import Prediction, Quantity, Volume, require_same_grid
 
@@ -28,6 +28,8 @@ class LoadedCase:
         The image to translate and the real one (None where the case has none).
     mask
         Where it may be measured, or None where the case brings no mask.
+    coverage
+        Where the reference has values, or None where it has them everywhere.
     structures
         Delineated structures by name.
     truth
@@ -38,6 +40,7 @@ class LoadedCase:
     source: Volume
     reference: Volume | None = None
     mask: NDArray[np.bool_] | None = None
+    coverage: NDArray[np.bool_] | None = None
     structures: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     truth: Mapping[str, Volume] = field(default_factory=dict)
 
@@ -63,36 +66,52 @@ def load_case(cohort: Cohort, case: Case, folder: Path, *, truth: bool = False) 
     Raises
     ------
     InputError
-        If a file cannot be read, or the import could not read the case.
+        If a file cannot be read or was changed since, or the import could not read the case.
     GeometryError
         If its volumes do not lie on one grid.
     """
     if case.import_problem is not None:
         raise InputError(f"Case {case.case} could not be imported: {case.import_problem}")
-    source = read_image(folder / case.source, cast(Quantity, cohort.source_quantity))
-    volumes = {"source": source}
-    if case.reference is not None:
-        quantity = cast(Quantity, cohort.reference_quantity)
-        volumes["reference"] = read_image(folder / case.reference, quantity)
-    if case.mask is not None:
-        volumes["mask"] = read_image(folder / case.mask, "label")
-    structures = {n: read_image(folder / f, "label") for n, f in case.structures.items()}
-    volumes |= {f"structure {name}": volume for name, volume in structures.items()}
-    known: dict[str, Volume] = {}
-    if truth:
-        quantity = cast(Quantity, cohort.reference_quantity)
-        known = {
-            name: read_image(folder / file, "label" if name == "labels" else quantity)
-            for name, file in case.truth.items()
-        }
-        volumes |= {f"truth {name}": volume for name, volume in known.items()}
+    reference = cast(Quantity, cohort.reference_quantity)
+    quantities: dict[str, Quantity] = {
+        "source": cast(Quantity, cohort.source_quantity),
+        "reference": reference,
+        "truth noise_free_reference": reference,
+        "truth distortion_mm": "arbitrary",
+    }
+    files = {
+        role: file
+        for role, file in case_files(case).items()
+        if truth or not role.startswith("truth ")
+    }
+    _require_unchanged(case, files, folder)
+    volumes = {
+        role: read_image(folder / file, quantities.get(role, "label"))
+        for role, file in files.items()
+    }
     require_same_grid(volumes)
-    mask = volumes.get("mask")
+
+    def masked(role: str) -> NDArray[np.bool_] | None:
+        return volumes[role].array > 0 if role in volumes else None
+
     return LoadedCase(
         case=case,
-        source=source,
+        source=volumes["source"],
         reference=volumes.get("reference"),
-        mask=None if mask is None else mask.array > 0,
-        structures={name: volume.array > 0 for name, volume in structures.items()},
-        truth=known,
+        mask=masked("mask"),
+        coverage=masked("coverage"),
+        structures={name: volumes[f"structure {name}"].array > 0 for name in case.structures},
+        truth={name: volumes[f"truth {name}"] for name in case.truth if truth},
+    )
+
+
+def _require_unchanged(case: Case, files: Mapping[str, str], folder: Path) -> None:
+    """Refuse files that are not those that the manifest was made with."""
+    raise_problems(
+        f"Case {case.case}",
+        (
+            f"its {role} file {file} was changed after the cohort was made; import it again"
+            for role, file in files.items()
+            if case.file_sha256.get(role, "") not in ("", sha256_of(folder / file))
+        ),
     )

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from qa_suite.cohort import PRIVATE_FILE, Case, Cohort, save_cohort
+from qa_suite.cohort import PRIVATE_FILE, Case, Cohort, save_cohort, with_file_hashes
 from qa_suite.errors import InputError
 from qa_suite.io.case_import import Imported, Task, import_case
 from qa_suite.io.dicom_cases import list_dicom
@@ -156,6 +156,7 @@ def import_cohort(
         cases=tuple(sorted((one.case for one in imported), key=lambda case: case.case)),
     )
     _write_private(out, imported)
+    cohort = with_file_hashes(cohort, out)
     save_cohort(cohort, out)
     _log.info("imported %d of %d cases", len(readable), len(imported))
     return cohort

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.cohort import Case, Cohort, Strata, save_cohort
+from qa_suite.cohort import Case, Cohort, Strata, save_cohort, with_file_hashes
 from qa_suite.errors import InputError
 from qa_suite.io.images import write_image
 from qa_suite.phantom.hospitals import hospital
@@ -86,6 +86,7 @@ def make_phantom_cohort(
         },
         cases=tuple(cases),
     )
+    cohort = with_file_hashes(cohort, folder)
     save_cohort(cohort, folder)
     return cohort
 
