@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.preflight.bodies import data_box, depth_mm
+from qa_suite.preflight.consensus import consensus
 from qa_suite.preflight.rigid import (
     BINS,
     Level,
@@ -59,6 +60,9 @@ class Alignment:
         The region's centroid, LPS.
     displacement_95_mm
         95th percentile of the displacement over the region.
+    consensus
+        Share of the evidence of the body's parts that speaks for the motion; 1 for a shift,
+        less for a deformation.
     similarity_before, similarity_after
         Normalised mutual information as found and at the estimate.
     why
@@ -71,6 +75,7 @@ class Alignment:
     rotation_determined: tuple[bool, bool, bool] = (False, False, False)
     centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     displacement_95_mm: float = 0.0
+    consensus: float = 0.0
     similarity_before: float = 1.0
     similarity_after: float = 1.0
     why: str = ""
@@ -111,8 +116,8 @@ def estimate_alignment(
     settings = settings or PreflightSettings()
     region = _interior(body, source, settings.alignment_depth_mm)
     fine_mm = settings.alignment_resolution_mm
-    coarse = _level(source, reference, region, max(_COARSE_MM, fine_mm), settings)
-    fine = _level(source, reference, region, fine_mm, settings)
+    coarse = sampled_level(source, reference, region, max(_COARSE_MM, fine_mm), settings)
+    fine = sampled_level(source, reference, region, fine_mm, settings)
     if coarse is None or fine is None:
         return Alignment(why="the images have too little data in common")
     starts = search_shifts(
@@ -166,6 +171,7 @@ def _result(
         rotation_determined=(3 not in lost, 4 not in lost, 5 not in lost),
         centre_mm=_three(centre),
         displacement_95_mm=far,
+        consensus=consensus(level, motion),
         similarity_before=similarity(level, np.zeros(6))[0],
         similarity_after=similarity(level, motion)[0],
     )
@@ -180,14 +186,20 @@ def _three(values: Array) -> tuple[float, float, float]:
 # From volumes to sampled points
 
 
-def _level(
+def sampled_level(
     source: Volume,
     reference: Volume,
     region: NDArray[np.bool_],
     resolution_mm: float,
     settings: PreflightSettings,
 ) -> Level | None:
-    """Smooth both images to a resolution and sample the source on jittered points."""
+    """Smooth both images to a resolution and sample the source on jittered points.
+
+    Returns
+    -------
+    Level or None
+        None where an image is constant, or too little of it lies in the region.
+    """
     from scipy import ndimage
 
     grid = source.grid

@@ -31,15 +31,30 @@ def check_alignment(evidence: Evidence) -> Values:
             status="ok" if known else "undetermined",
             why="" if known else f"the images hold no structure along {name}",
         )
+    agreed = found.consensus >= settings.min_consensus
+    sentence = (
+        f"source and reference are misaligned by {found.distance_mm:.1f} mm "
+        f"(bound {settings.max_misalignment_mm:g} mm)"
+    )
+    if not agreed:
+        sentence += (
+            f", but only {found.consensus:.0%} of the body's evidence agrees: a deformation "
+            "rather than a shift"
+        )
     values["alignment_shift"] = _bounded(
         found.distance_mm,
         "mm",
         bound,
         found.distance_mm > settings.max_misalignment_mm,
-        "refused",
-        f"source and reference are misaligned by {found.distance_mm:.1f} mm "
-        f"(bound {settings.max_misalignment_mm:g} mm)",
+        "refused" if agreed else "warning",
+        sentence,
         [n for n, known in zip(AXES, found.shift_determined, strict=True) if not known],
+    )
+    values["alignment_consensus"] = PreflightValue(
+        value=round(found.consensus, 6),
+        unit="1",
+        bound=f">= {settings.min_consensus:g} for a refusal",
+        status="ok",
     )
     values["alignment_rotation"] = _bounded(
         found.angle_deg,

@@ -44,6 +44,13 @@ class PreflightSettings(BaseModel):
         description="share of the similarity that a displaced position must lose, else the "
         "component counts as without structure",
     )
+    min_consensus: float = Field(
+        default=0.67,
+        ge=0,
+        le=1,
+        description="share of the body's evidence that must agree with a gross misalignment; "
+        "with less it is a deformation, and a warning",
+    )
     min_overlap_fraction: float = Field(
         default=0.5, ge=0, le=1, description="share of the source's body that the reference covers"
     )

@@ -1,0 +1,80 @@
+"""Whether the parts of the body agree that they were moved, or only some of them.
+
+A leg that lies differently in two scans has a best rigid motion too, and it can be large
+while bone and tumour have not moved at all. So the region is cut into blocks, and each says
+whether it is better explained at the estimate or as found: a shift is agreed on by almost
+all of them, a deformation is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.preflight.rigid import BINS, Level, rotation_matrix
+
+Array = NDArray[np.float64]
+
+_BLOCK_MM = 30.0
+_MIN_POINTS = 50
+_BLUR_BINS = 0.7
+
+
+def consensus(level: Level, motion: Any) -> float:
+    """Share of the evidence of all blocks that speaks for the motion, against no motion.
+
+    The evidence of a block is the sum over its points of the pointwise mutual information
+    log p(a, b) / (p(a) p(b)) at the motion minus that as found, under one joint histogram of
+    both (so neither is favoured).
+
+    Returns
+    -------
+    float
+        1 where every block agrees, about 0.5 where they are of two minds.
+    """
+    motion = np.asarray(motion, dtype=float)
+    found, found_inside = _values(level, np.zeros(6))
+    moved, moved_inside = _values(level, motion)
+    both = found_inside & moved_inside
+    source = _bin(level.bins[both])
+    before, after = _bin(found[both]), _bin(moved[both])
+    information = _information(source, before, after)
+    blocks = np.floor(level.points_mm[both] / _BLOCK_MM).astype(int)
+    _, block = np.unique(blocks, axis=0, return_inverse=True)
+    block = block.ravel()
+    evidence = np.bincount(block, information[source, after] - information[source, before])
+    evidence = evidence[np.bincount(block) >= _MIN_POINTS]
+    total = float(np.abs(evidence).sum())
+    return 1.0 if total == 0 else float(evidence[evidence > 0].sum()) / total
+
+
+def _values(level: Level, motion: Array) -> tuple[Array, NDArray[np.bool_]]:
+    from scipy import ndimage
+
+    matrix = level.to_index @ rotation_matrix(motion[3:] / level.radius_mm)
+    index = level.points_mm @ matrix.T + level.to_index @ motion[:3] + level.offset
+    last = np.array(level.moving.shape) - 1
+    inside = ((index >= 0) & (index <= last)).all(axis=1)
+    values = ndimage.map_coordinates(level.moving, index.T, order=1, mode="nearest")
+    return np.asarray(values), np.asarray(inside)
+
+
+def _bin(values: Array) -> NDArray[np.int_]:
+    return np.clip(np.round(values), 0, BINS - 1).astype(int)
+
+
+def _information(
+    source: NDArray[np.int_], before: NDArray[np.int_], after: NDArray[np.int_]
+) -> Array:
+    """Return the pointwise mutual information of every pair of bins."""
+    from scipy import ndimage
+
+    counts = np.zeros((BINS, BINS))
+    for reference in (before, after):
+        np.add.at(counts, (source, reference), 1.0)
+    joint = ndimage.gaussian_filter(counts, _BLUR_BINS) + 0.5
+    joint /= joint.sum()
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    return np.asarray(np.log(joint / apart))
