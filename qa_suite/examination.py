@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,7 @@ from qa_suite.journal import Entry
 from qa_suite.measures.base import Pair
 from qa_suite.measures.run import measure_pair
 from qa_suite.measures.settings import MeasureSettings
-from qa_suite.preflight import PreflightSettings, preflight, unreadable
+from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
 from qa_suite.records import CaseRecord, Measurement, ModelFacts, digest_of
 from qa_suite.volume import Prediction, require_same_grid
 
@@ -47,13 +47,18 @@ class EvaluationSettings(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """One evaluation about to run: the material, the examined and the settings."""
+    """One evaluation about to run: the material, the examined and the settings.
+
+    ``preflights`` is what is known already of these cases under these settings, by a digest
+    of both; evaluations of several models on one cohort may share it.
+    """
 
     cohort: Cohort
     folder: Path
     model: ModelFacts
     translate: Translate
     settings: EvaluationSettings
+    preflights: dict[str, PreflightResult] = field(default_factory=dict)
 
     @property
     def identifier(self) -> str:
@@ -113,7 +118,7 @@ def examine_case(
                 "strata": case.strata.model_dump(mode="json", exclude_none=True),
             }
         )
-        checked = preflight(loaded, examination.cohort, examination.settings.preflight)
+        checked = _preflight(examination, loaded)
     except QAError as error:
         checked = unreadable(InputError(_reason(examination, error)))
     except Exception as error:  # our mistake, not the case's: it failed, it was not refused
@@ -143,6 +148,17 @@ def examine_case(
     history = (*case.history, *prediction.mean.history)
     record = record.model_copy(update={"volumes": kept, "history": history})
     return _entry(record, started, status="evaluated", measurements=measurements)
+
+
+def _preflight(examination: Examination, loaded: LoadedCase) -> PreflightResult:
+    settings = examination.settings.preflight
+    files = loaded.case.file_sha256
+    if not files:  # nothing to recognise the case by
+        return preflight(loaded, examination.cohort, settings)
+    key = digest_of([files, settings.model_dump(mode="json")])
+    if key not in examination.preflights:
+        examination.preflights[key] = preflight(loaded, examination.cohort, settings)
+    return examination.preflights[key]
 
 
 def _pair(loaded: LoadedCase, prediction: Prediction) -> Pair:

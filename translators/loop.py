@@ -25,6 +25,7 @@ from torch import nn
 from qa_suite.errors import InputError, QAError
 from translators.augment import Batch
 from translators.base import FitSummary, Progress
+from translators.networks import prefers_channels_last, to_channels_last
 from translators.spec import TrainingSpec
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -117,8 +118,8 @@ def optimise(
         If the loss is not finite any more.
     """
     network = network.to(device)
-    if training.channels_last and device.type != "cpu":
-        network = network.to(memory_format=_memory_format(network))  # type: ignore[call-overload]
+    if prefers_channels_last(training, network, device):
+        network = to_channels_last(network)
     average = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
@@ -206,7 +207,7 @@ def _step(
     for group in optimiser.param_groups:
         group["lr"] = rate
     network.train()
-    batch = batch.to(device, channels_last=training.channels_last and device.type != "cpu")
+    batch = batch.to(device, channels_last=prefers_channels_last(training, network, device))
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), autocast(training, device):
         torch.manual_seed(training.seed * 1_000_003 + state.iteration)  # dropout alone uses it
@@ -264,11 +265,6 @@ def _note_validation(error: float, average: nn.Module, state: State) -> float:
 
 def _cpu_weights(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
-
-
-def _memory_format(network: nn.Module) -> torch.memory_format:
-    deep = any(isinstance(module, nn.Conv3d) for module in network.modules())
-    return torch.channels_last_3d if deep else torch.channels_last
 
 
 def write_checkpoint(path: Path, parts: dict[str, Any], state: State, identity: str) -> None:

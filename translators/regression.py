@@ -22,7 +22,7 @@ from translators.augment import Batch, augment
 from translators.base import FAMILIES, FamilyFacts, FitSummary, Inferred, Progress, Translator
 from translators.data import Prepared, check_cohort, from_unit, load_pairs
 from translators.loop import identity_of, optimise
-from translators.networks import build_network, pick_device
+from translators.networks import build_network, is_deep, pick_device, to_channels_last
 from translators.sampling import CachedPair, cache_pairs, draw_batch, fixed_patches
 from translators.sliding import slide
 from translators.spec import InferenceSpec, NetworkSpec, TrainingSpec, TranslatorSpec
@@ -140,10 +140,14 @@ class Regression(Translator):
             raise InputError(f"Translator {self.spec.name} was not trained yet.")
         device = pick_device("auto")
         network = self._network.to(device).eval()
+        flat = not is_deep(network)
+        if flat:
+            network = to_channels_last(network)
 
         @torch.inference_mode()
         def apply(windows: torch.Tensor) -> torch.Tensor:
-            answer: torch.Tensor = network(windows.to(device))
+            layout = torch.channels_last if flat else torch.contiguous_format
+            answer: torch.Tensor = network(windows.to(device, memory_format=layout))
             return answer
 
         unit = slide(prepared.image, self.network_spec, self.inference, apply)

@@ -27,6 +27,7 @@ def phantom(
     hospitals: Annotated[str, typer.Option(help="Which virtual hospitals.")] = "A,B,C",
     spacing_mm: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "4,4,6",
     seed: Annotated[int, typer.Option(help="The same seed makes the same patients.")] = 1,
+    workers: Annotated[int, typer.Option(help="Patients made at a time.")] = 1,
     split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
     train_sites: Annotated[
         str, typer.Option(help="Sites that may be trained on; the others are test only.")
@@ -46,6 +47,7 @@ def phantom(
             patients_per_hospital=patients,
             spacing_mm=_spacing(spacing_mm),
             seed=seed,
+            workers=workers,
             progress=progress,
         )
     _deal_and_save(cohort, out, shares, seed, train_sites)

@@ -12,6 +12,7 @@ from qa_suite.cli import console
 
 if TYPE_CHECKING:
     from qa_suite.cohort import Cohort
+    from qa_suite.preflight import PreflightResult
 
 HOME_SITES = ("hospital-A", "hospital-B")
 PATIENTS = {"A": 20, "B": 20, "C": 8}
@@ -51,9 +52,11 @@ def demo(
     _make_cohort(cohort_folder, seed)
     baseline_uri = _train("intensity", "demo-intensity", cohort_folder, out, None)
     model_uri = _train("regression-demo", "demo-regression", cohort_folder, out, iterations)
-    floor, _ = run_evaluation(cohort_folder, "oracle:truth", out=out / "evaluations" / "oracle")
-    baseline, _ = run_evaluation(cohort_folder, baseline_uri, out=_folder(out, baseline_uri))
-    folder, _ = run_evaluation(cohort_folder, model_uri, out=_folder(out, model_uri))
+    checked: dict[str, PreflightResult] = {}
+    floor, baseline, folder = (
+        run_evaluation(cohort_folder, uri, out=_folder(out, uri), preflights=checked)[0]
+        for uri in ("oracle:truth", baseline_uri, model_uri)
+    )
     verdict, page = judge_and_report(folder, load_profile(PROFILE), floor=floor, baseline=baseline)
     for done in (floor, baseline, folder):
         log_evaluation(done)
@@ -82,6 +85,7 @@ def _make_cohort(folder: Path, seed: int) -> Cohort:
             patients_per_hospital=PATIENTS,
             spacing_mm=SPACING_MM,
             seed=seed,
+            workers=2,
             progress=progress,
         )
     dealt = assign_splits(cohort, fractions=read_split(SPLIT), seed=seed, train_sites=HOME_SITES)
@@ -109,4 +113,4 @@ def _train(spec: str, name: str, cohort: Path, out: Path, iterations: int | None
 
 
 def _folder(out: Path, uri: str) -> Path:
-    return out / "evaluations" / uri.removeprefix("models:/").replace("/", "-")
+    return out / "evaluations" / uri.removeprefix("models:/").replace("/", "-").replace(":", "-")

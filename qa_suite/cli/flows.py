@@ -12,6 +12,7 @@ from qa_suite.errors import InputError
 
 if TYPE_CHECKING:
     from qa_suite.io.cases import Translate
+    from qa_suite.preflight import PreflightResult
     from qa_suite.records import Evaluation, Measurement, ModelFacts, Profile, Verdict
 
 REPORT_FILE = "report.html"
@@ -29,8 +30,12 @@ def run_evaluation(
     keep_volumes: str = "worst",
     max_misalignment_mm: float = 10.0,
     allow_leakage: bool = False,
+    preflights: dict[str, PreflightResult] | None = None,
 ) -> tuple[Path, Evaluation]:
-    """Evaluate a model, an oracle or a folder of images; return the folder and the record."""
+    """Evaluate a model, an oracle or a folder of images; return the folder and the record.
+
+    ``preflights`` may be shared by evaluations of several models on one cohort.
+    """
     from pydantic import ValidationError
 
     from qa_suite.cohort import describe_validation, load_cohort, manifest_path
@@ -51,6 +56,7 @@ def run_evaluation(
         raise Problems("The settings", describe_validation(error)) from None
     cohort = load_cohort(cohort_path)
     facts, translate = examined(model, images, name)
+    _share_cores(workers)
     if facts.direction is not None and facts.direction != cohort.direction:
         raise InputError(
             f"{facts.uri} translates {facts.direction} and the cohort {cohort.name} is "
@@ -65,6 +71,7 @@ def run_evaluation(
                 model=facts,
                 translate=translate,
                 settings=settings,
+                preflights={} if preflights is None else preflights,
             ),
             folder,
             workers=workers,
@@ -87,6 +94,15 @@ def examined(model: str | None, images: Path | None, name: str) -> tuple[ModelFa
     return load_translator(model)
 
 
+def _share_cores(workers: int) -> None:
+    """Leave a core to each worker: two pools of threads on the same cores slow each other."""
+    import os
+
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // max(1, workers)))
+
+
 def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
 
@@ -99,9 +115,8 @@ def judge_and_report(
     baseline: Path | None = None,
 ) -> tuple[Verdict, Path]:
     """Judge an evaluation, keep the verdict beside it and write the report."""
-    from reports.html import write_report
-
     from qa_suite.judge import judge, save_verdict
+    from reports.html import write_report
 
     verdict = judge(folder, profile)
     save_verdict(verdict, folder)

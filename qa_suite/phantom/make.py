@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,7 @@ def make_phantom_cohort(
     patients_per_hospital: int | Mapping[str, int],
     spacing_mm: Triple,
     seed: int,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> Cohort:
     """Make virtual patients and write them with their manifest.
@@ -44,6 +48,8 @@ def make_phantom_cohort(
         Voxel size of the pelvic field of view.
     seed
         Of everything.
+    workers
+        Processes that make patients; the result does not depend on it.
     progress
         Called with (done, total, case) after each patient.
 
@@ -60,14 +66,13 @@ def make_phantom_cohort(
         If there is no such hospital.
     """
     counts = _counts(hospitals, patients_per_hospital)
-    total = sum(counts.values())
+    wanted = [(name, index) for name, count in counts.items() for index in range(1, count + 1)]
+    make = functools.partial(_make, folder=folder, seed=seed, spacing_mm=spacing_mm)
     cases = []
-    for name, count in counts.items():
-        for index in range(1, count + 1):
-            patient = make_patient(name, index, seed=seed, spacing_mm=spacing_mm)
-            cases.append(_write(patient, folder, index, seed))
-            if progress is not None:
-                progress(len(cases), total, patient.case)
+    for case in _each(make, wanted, workers):
+        cases.append(case)
+        if progress is not None:
+            progress(len(cases), len(wanted), case.case)
     sites = ", ".join(counts)
     cohort = Cohort(
         name=f"virtual-pelvis-{seed}",
@@ -89,6 +94,23 @@ def make_phantom_cohort(
     cohort = with_file_hashes(cohort, folder)
     save_cohort(cohort, folder)
     return cohort
+
+
+def _make(wanted: tuple[str, int], *, folder: Path, seed: int, spacing_mm: Triple) -> Case:
+    name, index = wanted
+    patient = make_patient(name, index, seed=seed, spacing_mm=spacing_mm)
+    return _write(patient, folder, index, seed)
+
+
+def _each(
+    make: Callable[[tuple[str, int]], Case], wanted: Sequence[tuple[str, int]], workers: int
+) -> Iterator[Case]:
+    """Make the patients in their order, in this process or in several."""
+    if workers <= 1:
+        yield from map(make, wanted)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(make, wanted)
 
 
 def _counts(hospitals: Sequence[str], number: int | Mapping[str, int]) -> dict[str, int]:

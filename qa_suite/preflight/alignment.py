@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.preflight.bodies import data_box, depth_mm
+from qa_suite.preflight.bodies import centroid, data_box, eroded, thinned
 from qa_suite.preflight.consensus import consensus
 from qa_suite.preflight.rigid import (
     BINS,
@@ -163,7 +163,7 @@ def _result(
     turn = motion[3:] / level.radius_mm
     moved = level.points_mm @ rotation_matrix(turn).T + motion[:3] - level.points_mm
     far = float(np.percentile(np.linalg.norm(moved, axis=1), 95))
-    centre = source.grid.to_world(np.argwhere(region).mean(axis=0))
+    centre = source.grid.to_world(centroid(region))
     return Alignment(
         shift_mm=_three(motion[:3]),
         rotation_deg=_three(np.degrees(turn)),
@@ -231,11 +231,11 @@ def sampled_level(
     if len(places) > most:
         chosen = np.sort(rng.permutation(len(places))[:most])
         places, full = places[chosen], full[chosen]
-    if len(places) < min(_MIN_POINTS, 0.3 * region.sum()):
+    if len(places) < min(_MIN_POINTS, 0.3 * int(region.sum())):
         return None
     bins = ndimage.map_coordinates(fixed, places.T, order=1, mode="nearest")
 
-    centre = grid.to_world(np.argwhere(region).mean(axis=0))
+    centre = grid.to_world(centroid(region))
     points = grid.to_world(full) - centre
     inverse = np.linalg.inv(grid.affine[:3, :3])
     to_index = inverse / moving_step[:, None]
@@ -253,7 +253,7 @@ def sampled_level(
 
 def _interior(body: NDArray[np.bool_], source: Volume, below_mm: float) -> NDArray[np.bool_]:
     """Return the body below the skin, or all of it where little would be left."""
-    inner = depth_mm(body, source.grid) > below_mm
+    inner = eroded(body, source.grid, below_mm)
     return inner if inner.sum() >= _MIN_INTERIOR_SHARE * body.sum() else body
 
 
@@ -262,8 +262,8 @@ def _bins(volume: Volume, region: NDArray[np.bool_]) -> NDArray[np.float32]:
     if volume.quantity == "HU":
         low, high = -250.0, 450.0  # air, fat, muscle and bone apart; beyond it nothing is told
     else:
-        low, high = np.percentile(volume.array[region], [0.5, 99.0])
-        low = min(float(low), float(np.percentile(volume.array, 1)))
+        low, high = np.percentile(thinned(volume.array[region]), [0.5, 99.0])
+        low = min(float(low), float(np.percentile(thinned(volume.array), 1)))
     scaled = (volume.array.astype(np.float32) - low) / max(float(high - low), 1e-12)
     return np.clip(scaled, 0, 1) * np.float32(BINS - 1)
 

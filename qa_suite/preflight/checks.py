@@ -187,8 +187,8 @@ def check_swapped(evidence: Evidence, cohort: Cohort) -> Values:
     if not evidence.is_hu or evidence.source.quantity == "HU":
         why = f"{cohort.source_modality} and {cohort.reference_modality} cannot be told apart"
         return {key: undetermined(why, bound="0")}
-    source = looks_like_ct(evidence.source.array[evidence.boxes[0]])
-    reference = looks_like_ct(evidence.reference.array[evidence.boxes[1]])
+    source = looks_like_ct(bodies.thinned(evidence.source.array[evidence.boxes[0]]))
+    reference = looks_like_ct(bodies.thinned(evidence.reference.array[evidence.boxes[1]]))
     swapped = source and not reference
     why = ""
     if swapped:

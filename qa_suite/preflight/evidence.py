@@ -60,7 +60,7 @@ class Evidence:
     @cached_property
     def hounsfield(self) -> Hounsfield:
         """What the reference's numbers say about being HU."""
-        return read_hounsfield(self.reference.array[self.boxes[1]])
+        return read_hounsfield(bodies.thinned(self.reference.array[self.boxes[1]]))
 
     @cached_property
     def source_body(self) -> Mask:
