@@ -5,7 +5,7 @@
 Each virtual patient is scanned by the MR of his hospital; his CT is sampled anew on a grid
 that was moved rigidly, so that the known motion needs no interpolation. Every size of shift
 and rotation is tried in random directions, on the whole pelvis and on a crop around one hip
-that cuts the body on five sides. About seven minutes on one core.
+that cuts the body on five sides. About ten minutes on one core.
 """
 
 from __future__ import annotations

@@ -286,6 +286,6 @@ def _thin(
     start = np.array(
         [min(f, n - 1) if s > 1 else 0 for f, n, s in zip(first, inside.shape, step, strict=True)]
     )
-    thinned = smooth[tuple(slice(int(a), None, int(s)) for a, s in zip(start, step, strict=True))]
+    kept = smooth[tuple(slice(int(a), None, int(s)) for a, s in zip(start, step, strict=True))]
     corner = np.array([part.start for part in box], dtype=float)
-    return thinned, corner + start, step.astype(float)
+    return kept, corner + start, step.astype(float)
