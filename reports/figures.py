@@ -83,7 +83,7 @@ def gap_range(gaps: Sequence[SiteGap]) -> Range:
 
 def gap_bar(gap: SiteGap, span: Range) -> str:
     """Draw a site's gap to the training sites and its interval against zero."""
-    ink = OUTCOME_INK["fail"] if gap.shifted else MUTED
+    ink = OUTCOME_INK["fail"] if gap.shifted and not gap.in_training else MUTED
     return interval_bar(
         estimate=gap.gap,
         low=gap.gap_low,

@@ -123,7 +123,8 @@ def render(readiness: Readiness) -> str:
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         findings=finding_rows(readiness.verdict.findings),
         gaps=gap_tables(readiness.verdict.site_gaps),
-        shifted_sites=_shifted(readiness.verdict.site_gaps),
+        shifted_sites=_worse(readiness.verdict.site_gaps, in_training=False),
+        uneven_sites=_worse(readiness.verdict.site_gaps, in_training=True),
         flow=Markup(figures.flow_diagram(readiness.flow)),
         strips=[(plot, Markup(strips.strip_plot(plot))) for plot in readiness.distributions],
         pictures=[picture_view(picture) for picture in readiness.pictures],
@@ -164,11 +165,13 @@ def gap_tables(gaps: Sequence[SiteGap]) -> tuple[tuple[GapRow, ...], ...]:
     return tuple(tables)
 
 
-def _shifted(gaps: Sequence[SiteGap]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Name the shifted sites and the measures in which they are worse."""
+def _worse(
+    gaps: Sequence[SiteGap], *, in_training: bool
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Name the sites, new ones or training ones, and the measures in which they are worse."""
     found: dict[str, list[str]] = defaultdict(list)
     for gap in gaps:
-        if gap.shifted:
+        if gap.shifted and gap.in_training == in_training:
             found[gap.site].append(wording.measure_title(gap.metric, gap.region, gap.variant))
     return tuple((site, tuple(measures)) for site, measures in sorted(found.items()))
 

@@ -211,7 +211,7 @@ def _show_findings(verdict: Verdict | None) -> None:
 def _show_sites(record: Record, verdict: Verdict | None) -> None:
     if verdict is not None and verdict.site_gaps:
         for gap in verdict.site_gaps:
-            if gap.shifted:
+            if gap.shifted and not gap.in_training:
                 st.markdown(f"▲ **shifted** {escape(gap.sentence)}")
     if verdict is None:
         st.write("undefined: there is no verdict whose measures could be shown.")
