@@ -235,7 +235,7 @@ def _parameters(evaluation: Evaluation) -> dict[str, str]:
 
 def _link(mlflow: Any, run: Any, evaluation: Evaluation) -> None:
     """Link the run to the cohort (a dataset) and to the model it examined."""
-    facts = pd.DataFrame([evaluation.cohort.model_dump(mode="json") | {"sites": ""}])
+    facts = pd.DataFrame([{k: str(v) for k, v in evaluation.cohort.model_dump().items()}])
     dataset = mlflow.data.from_pandas(
         facts, name=evaluation.cohort.name, digest=evaluation.cohort.digest[:36]
     )
