@@ -4,8 +4,8 @@
 
 Each virtual patient is scanned by the MR of his hospital; his CT is sampled anew on a grid
 that was moved rigidly, so that the known motion needs no interpolation. Every size of shift
-and rotation is tried in random directions, on the whole pelvis and on a crop around one hip
-that cuts the body on five sides. About ten minutes on one core.
+and rotation is tried in random directions, on the whole pelvis and on a cube around one hip, cut
+out of the body with hardly any skin or air in view. About eight minutes on one core.
 """
 
 from __future__ import annotations
