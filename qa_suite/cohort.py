@@ -69,7 +69,7 @@ class Case(BaseModel):
     reference: str | None = None
     mask: str | None = Field(default=None, description="where it may be measured")
     coverage: str | None = Field(
-        default=None, description="where the reference has values; None is everywhere"
+        default=None, description="where both images have values; None is everywhere"
     )
     structures: dict[str, str] = Field(default_factory=dict, description="TG-263 name to file")
     truth: dict[str, str] = Field(

@@ -94,10 +94,10 @@ def check_cases(
     return results
 
 
-def without_refused(cohort: Cohort, folder: Path) -> Cohort:
+def without_refused(cohort: Cohort, folder: Path, *, max_misalignment_mm: float) -> Cohort:
     """Take the training and validation cases that preflight refuses out of their sets."""
     cases = cohort.in_split("train", "validation")
-    results = check_cases(cohort, folder, cases)
+    results = check_cases(cohort, folder, cases, max_misalignment_mm=max_misalignment_mm)
     refused = {name: result.reason for name, result in results.items() if result.refused}
     for name, reason in sorted(refused.items()):
         console.say(f"  not trained on: {name}: {reason}")

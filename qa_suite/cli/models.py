@@ -31,6 +31,9 @@ def train(
     preflight: Annotated[
         bool, typer.Option(help="Leave out training cases that preflight refuses.")
     ] = True,
+    max_misalignment_mm: Annotated[
+        float, typer.Option(help="Preflight refuses training cases that are further apart.")
+    ] = 10.0,
 ) -> None:
     """Train a translator on a cohort's train patients and register it in MLflow.
 
@@ -44,7 +47,7 @@ def train(
     loaded = load_spec(spec)
     material = load_cohort(cohort)
     if preflight:
-        material = without_refused(material, cohort)
+        material = without_refused(material, cohort, max_misalignment_mm=max_misalignment_mm)
     registered = name or loaded.name
     with console.progress_bar(f"Training {registered}") as bar:
         model = run_training(

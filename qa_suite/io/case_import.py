@@ -17,6 +17,7 @@ from qa_suite.cohort import Case, Strata, describe_validation
 from qa_suite.errors import GeometryError, InputError, QAError
 from qa_suite.io.body import body_width_mm, shows_implant, threshold_body
 from qa_suite.io.dicom import Series
+from qa_suite.io.field_of_view import padding_in
 from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import IMAGE_SUFFIXES, read_image, write_image
 from qa_suite.io.layouts import Drawing, Found, Image
@@ -108,6 +109,12 @@ def _import(task: Task, folder: Path) -> Case:
         history.append(f"reference: covers {100 * covered.mean():.1f} % of the source's voxels")
     writer = _Writer(folder=folder, case=task.case)
     mask, how, mask_path = _mask(found.mask, source, moved)
+    if found.mask is None:
+        padding = padding_in(source, mask)
+        covered = covered & ~padding
+        if padding.any():
+            share = 100 * padding.sum() / mask.sum()
+            history.append(f"source: holds only padding in {share:.1f} % of the body, left out")
     inside = mask & covered
     structures: dict[str, str] = {}
     for name, outline in found.structures.items():
@@ -118,7 +125,7 @@ def _import(task: Task, folder: Path) -> Case:
         structures[label] = writer.put(
             f"structure_{_file_word(label)}", _labels(voxels, source.grid), given
         )
-    history.append(f"mask: {how}, where the reference has values")
+    history.append(f"mask: {how}, where both images have values")
     return Case(
         case=task.case,
         patient=task.patient,

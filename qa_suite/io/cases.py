@@ -29,7 +29,7 @@ class LoadedCase:
     mask
         Where it may be measured, or None where the case brings no mask.
     coverage
-        Where the reference has values, or None where it has them everywhere.
+        Where both images have values, or None where they have them everywhere.
     structures
         Delineated structures by name.
     truth
