@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,14 @@ def launch(port: int = 8501, headless: bool = False) -> int:
         Whether to leave the browser closed.
     """
     environment = {**os.environ, "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"}
+    server = subprocess.Popen(command(port, headless), env=environment)
+    # Whoever stops this command stops the server with it.
+    previous = signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     try:
-        return subprocess.run(command(port, headless), env=environment, check=False).returncode
+        return max(server.wait(), 0)
     except KeyboardInterrupt:
+        server.terminate()
+        server.wait()
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
