@@ -26,21 +26,16 @@ from qa_suite.examination import (
 from qa_suite.journal import Entry, Journal, Plan
 from qa_suite.measures.run import METRICS, variants_of
 from qa_suite.provenance import code_facts
-from qa_suite.records import (
+from qa_suite.record_files import (
     CASES_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
-    CaseRecord,
-    CohortFacts,
-    CurvePoint,
-    Evaluation,
-    Measurement,
-    When,
     read_evaluation,
     write_model,
     write_table,
 )
+from qa_suite.records import CaseRecord, CohortFacts, CurvePoint, Evaluation, Measurement, When
 
 __all__ = ["EvaluationSettings", "Examination", "evaluate"]
 

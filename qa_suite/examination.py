@@ -26,7 +26,8 @@ from qa_suite.measures.base import Pair
 from qa_suite.measures.run import measure_pair
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
-from qa_suite.records import CaseRecord, Measurement, ModelFacts, digest_of
+from qa_suite.record_files import digest_of
+from qa_suite.records import CaseRecord, Measurement, ModelFacts
 from qa_suite.volume import Prediction, require_same_grid
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from pathlib import Path
 from qa_suite.errors import InputError, UnknownName
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.images import is_image_file, read_image
-from qa_suite.records import ModelFacts, digest_of, sha256_of
+from qa_suite.record_files import digest_of, sha256_of
+from qa_suite.records import ModelFacts
 from qa_suite.registry import unknown_name
 from qa_suite.volume import Prediction, Volume, resample
 

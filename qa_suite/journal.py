@@ -12,13 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from qa_suite.errors import InputError, QAError
-from qa_suite.records import (
-    CaseRecord,
-    CurvePoint,
-    Measurement,
-    read_model,
-    write_model,
-)
+from qa_suite.record_files import read_model, write_model
+from qa_suite.records import CaseRecord, CurvePoint, Measurement
 
 JOURNAL_FOLDER = "journal"
 _PLAN_FILE = "plan.json"

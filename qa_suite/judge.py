@@ -15,6 +15,14 @@ import pandas as pd
 from qa_suite.errors import InputError
 from qa_suite.findings import Rules, apply_criterion, interval_outcome
 from qa_suite.generalize import Better, GapMeasure, site_gaps
+from qa_suite.record_files import (
+    digest_of,
+    read_cases,
+    read_evaluation,
+    read_measurements,
+    read_model,
+    write_model,
+)
 from qa_suite.records import (
     CaseRecord,
     Criterion,
@@ -24,12 +32,6 @@ from qa_suite.records import (
     Profile,
     SiteGap,
     Verdict,
-    digest_of,
-    read_cases,
-    read_evaluation,
-    read_measurements,
-    read_model,
-    write_model,
 )
 from qa_suite.samples import Measure, collect, require_sound_tables
 from qa_suite.wording import bound_text, count, listing, percent, quantity, some, stated

@@ -17,15 +17,8 @@ import pandas as pd
 from qa_suite import store
 from qa_suite.errors import InputError
 from qa_suite.io.cases import LoadedCase, Translate
-from qa_suite.records import (
-    Evaluation,
-    ModelFacts,
-    Verdict,
-    read_evaluation,
-    read_measurements,
-    read_model,
-    sha256_of,
-)
+from qa_suite.record_files import read_evaluation, read_measurements, read_model, sha256_of
+from qa_suite.records import Evaluation, ModelFacts, Verdict
 from qa_suite.volume import Prediction, Volume
 
 EXPERIMENT = "evaluations"

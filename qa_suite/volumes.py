@@ -11,7 +11,8 @@ import numpy as np
 from qa_suite.cohort import Cohort
 from qa_suite.io.cases import load_case
 from qa_suite.io.images import write_image
-from qa_suite.records import VOLUMES_FOLDER, CaseRecord, Measurement, sha256_of
+from qa_suite.record_files import VOLUMES_FOLDER, sha256_of
+from qa_suite.records import CaseRecord, Measurement
 from qa_suite.volume import Volume
 
 RANKED_BY = ("mae", "body")

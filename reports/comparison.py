@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from qa_suite.records import read_evaluation, read_measurements
+from qa_suite.record_files import read_evaluation, read_measurements
 from reports.wording import measure_title, quantity, share
 
 COMPARED = (("mae", "body"), ("mae", "bone"))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from qa_suite.records import VOLUMES_FOLDER, CaseRecord
+from qa_suite.record_files import VOLUMES_FOLDER
+from qa_suite.records import CaseRecord
 
 RANKED_BY = ("mae", "body")
 """The measure that says which case is the best, the median and the worst."""

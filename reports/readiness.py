@@ -9,15 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from qa_suite.errors import InputError
-from qa_suite.records import (
-    CaseRecord,
-    Criterion,
-    Evaluation,
-    Verdict,
-    read_cases,
-    read_evaluation,
-    read_measurements,
-)
+from qa_suite.record_files import read_cases, read_evaluation, read_measurements
+from qa_suite.records import CaseRecord, Criterion, Evaluation, Verdict
 from reports.comparison import ComparisonRow, compare
 from reports.pictures import PictureCase, choose_pictures
 

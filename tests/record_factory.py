@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 
 from qa_suite.io.images import write_image
 from qa_suite.judge import judge, save_verdict
-from qa_suite.records import (
+from qa_suite.record_files import (
     CASES_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
     VOLUMES_FOLDER,
+    digest_of,
+    sha256_of,
+    write_model,
+    write_table,
+)
+from qa_suite.records import (
     CaseRecord,
     CodeFacts,
     CohortFacts,
@@ -35,10 +41,6 @@ from qa_suite.records import (
     Profile,
     Verdict,
     When,
-    digest_of,
-    sha256_of,
-    write_model,
-    write_table,
 )
 from qa_suite.volume import Grid, Volume
 

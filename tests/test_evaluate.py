@@ -16,16 +16,16 @@ from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase
 from qa_suite.io.images import read_image, write_image
 from qa_suite.preflight import PreflightSettings
-from qa_suite.records import (
+from qa_suite.record_files import (
     CASES_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
-    ModelFacts,
     read_cases,
     read_evaluation,
     read_measurements,
 )
+from qa_suite.records import ModelFacts
 from qa_suite.volume import Prediction
 from tests.tiny_cohort import make_tiny_cohort
 

@@ -16,10 +16,14 @@ from qa_suite.criteria import list_profiles, load_profile
 from qa_suite.errors import InputError, Problems, QAError, UnknownName
 from qa_suite.findings import interval_outcome
 from qa_suite.judge import judge, judge_tables, overall_outcome, read_verdicts, save_verdict
-from qa_suite.records import (
+from qa_suite.record_files import (
     CASES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
+    write_model,
+    write_table,
+)
+from qa_suite.records import (
     CaseRecord,
     CodeFacts,
     CohortFacts,
@@ -32,8 +36,6 @@ from qa_suite.records import (
     Profile,
     Verdict,
     When,
-    write_model,
-    write_table,
 )
 
 SITES = ("hospital-A", "hospital-B", "hospital-C")

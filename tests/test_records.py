@@ -4,13 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from qa_suite.errors import InputError, Problems
-from qa_suite.records import (
+from qa_suite.record_files import (
     CASES_FILE,
     MEASUREMENTS_FILE,
-    CaseRecord,
-    Criterion,
-    Measurement,
-    PreflightValue,
     digest_of,
     read_cases,
     read_measurements,
@@ -18,6 +14,7 @@ from qa_suite.records import (
     write_model,
     write_table,
 )
+from qa_suite.records import CaseRecord, Criterion, Measurement, PreflightValue
 
 
 def row(case="c1", **more) -> Measurement:

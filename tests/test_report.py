@@ -11,19 +11,16 @@ import pandas as pd
 import pytest
 
 from qa_suite.errors import InputError
-from qa_suite.records import (
+from qa_suite.record_files import (
     CASES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
-    CaseRecord,
-    Evaluation,
-    Measurement,
-    Verdict,
     read_cases,
     read_evaluation,
     write_model,
     write_table,
 )
+from qa_suite.records import CaseRecord, Evaluation, Measurement, Verdict
 from reports.html import render, write_report
 from reports.readiness import gather
 from tests.record_factory import make_record

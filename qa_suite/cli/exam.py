@@ -94,7 +94,7 @@ def evaluate(
 def _show_measurements_json(folder: Path) -> None:
     import json
 
-    from qa_suite.records import read_measurements
+    from qa_suite.record_files import read_measurements
 
     console.show(
         json.dumps(json.loads(read_measurements(folder).to_json(orient="records")), indent=1)

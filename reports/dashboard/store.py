@@ -10,15 +10,8 @@ from typing import Any
 
 from qa_suite import store
 from qa_suite.errors import InputError
-from qa_suite.records import (
-    CaseRecord,
-    Evaluation,
-    Verdict,
-    read_cases,
-    read_evaluation,
-    read_measurements,
-    read_model,
-)
+from qa_suite.record_files import read_cases, read_evaluation, read_measurements, read_model
+from qa_suite.records import CaseRecord, Evaluation, Verdict
 from reports.pictures import PictureCase, choose_pictures
 
 EVALUATIONS = "evaluations"

@@ -11,7 +11,8 @@ import streamlit as st
 from markupsafe import escape
 
 from qa_suite.errors import QAError
-from qa_suite.records import Verdict, read_measurements
+from qa_suite.record_files import read_measurements
+from qa_suite.records import Verdict
 from reports import html, panels, slices, strips, wording
 from reports.dashboard import store
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record

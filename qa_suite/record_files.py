@@ -1,0 +1,142 @@
+"""Reading and writing the record: tables as parquet, the rest as JSON; whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from qa_suite.cohort import describe_validation, sha256_of
+from qa_suite.errors import InputError, Problems
+from qa_suite.records import CaseRecord, Evaluation
+
+EVALUATION_FILE = "evaluation.json"
+MEASUREMENTS_FILE = "measurements.parquet"
+CASES_FILE = "cases.parquet"
+CURVES_FILE = "curves.parquet"
+VOLUMES_FOLDER = "volumes"
+
+Row = TypeVar("Row", bound=BaseModel)
+
+_SORT_KEYS = {
+    MEASUREMENTS_FILE: ["case", "family", "metric", "region", "variant"],
+    CASES_FILE: ["case"],
+    CURVES_FILE: ["case", "family", "curve", "region", "variant", "x"],
+}
+_JSON_COLUMNS = ("preflight", "strata", "history", "volumes")
+
+
+def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
+    """Write rows as a parquet file in a fixed order; return its SHA-256.
+
+    The nested columns of the case table (preflight, strata, history, volumes) are JSON text,
+    so that every reader of parquet can open it.
+    """
+    columns = list(row_type.model_fields)
+    data = [row.model_dump(mode="json") for row in rows]
+    for row in data:
+        for column in _JSON_COLUMNS:
+            if column in row:
+                row[column] = json.dumps(row[column], sort_keys=True, ensure_ascii=False)
+    frame = pd.DataFrame(data, columns=columns)
+    for column, info in row_type.model_fields.items():
+        if info.annotation in (float, float | None):
+            frame[column] = frame[column].astype("float64")
+    keys = [key for key in _SORT_KEYS[path.name] if key in columns]
+    frame = frame.sort_values(keys, kind="stable").reset_index(drop=True)
+    temporary = path.with_suffix(".tmp")
+    frame.to_parquet(temporary, index=False, compression="zstd")
+    temporary.replace(path)
+    return sha256_of(path)
+
+
+def read_measurements(folder: Path) -> pd.DataFrame:
+    """Read the measurements of an evaluation: the columns of :class:`Measurement`."""
+    return _read_table(folder, MEASUREMENTS_FILE)
+
+
+def read_curves(folder: Path) -> pd.DataFrame:
+    """Read the curves of an evaluation: the columns of :class:`CurvePoint`."""
+    return _read_table(folder, CURVES_FILE)
+
+
+def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
+    """Read what happened to every case of an evaluation."""
+    frame = _read_table(folder, CASES_FILE)
+    records = []
+    for row in frame.to_dict(orient="records"):
+        for column in _JSON_COLUMNS:
+            row[column] = json.loads(row[column])
+        if row["split"] is None or row["split"] != row["split"]:
+            row["split"] = None
+        records.append(CaseRecord.model_validate(row))
+    return tuple(records)
+
+
+def _read_table(folder: Path, name: str) -> pd.DataFrame:
+    path = Path(folder) / name
+    if not path.is_file():
+        raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
+    return pd.read_parquet(path)
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Write a record as indented JSON, all at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    text = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
+    temporary.write_text(text + "\n")
+    temporary.replace(path)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_model(path: Path, model_type: type[Model]) -> Model:
+    """Read a record written by :func:`write_model`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no JSON.
+    Problems
+        If it is not the record asked for; all differences are named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no {model_type.__name__.lower()} at {path}.")
+    try:
+        return model_type.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise Problems(str(path), describe_validation(error)) from None
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read ``evaluation.json`` and check the tables against their hashes.
+
+    Raises
+    ------
+    InputError
+        If a table is missing or was changed after it was written.
+    """
+    folder = Path(folder)
+    evaluation = read_model(folder / EVALUATION_FILE, Evaluation)
+    for name, expected in evaluation.tables_sha256.items():
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
+        if sha256_of(folder / name) != expected:
+            raise InputError(
+                f"{folder / name} was changed after it was measured (its hash differs from the "
+                f"record); evaluate again."
+            )
+    return evaluation
+
+
+def digest_of(data: Any) -> str:
+    """SHA-256 of plain data (dicts, lists, numbers, text), whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
