@@ -12,7 +12,7 @@ from qa_suite.cohort import Cohort, load_cohort
 from qa_suite.errors import InputError, Problems, QAError
 from qa_suite.io.images import read_image, write_image
 from tests.test_translators import tiny_spec
-from tests.translator_cohort import make_tiny_cohort, pair
+from tests.tiny_cohort import make_tiny_cohort, pair
 from translators.base import FitSummary, Translator, create, load
 from translators.loop import learning_rate
 from translators.spec import TrainingSpec, TranslatorSpec, load_spec, parse_spec

@@ -12,7 +12,7 @@ import yaml
 from qa_suite.errors import InputError, Problems, QAError, UnknownName
 from qa_suite.io.cases import load_case
 from qa_suite.volume import Grid, Volume
-from tests.translator_cohort import SPACING_MM, grid, make_tiny_cohort, pair, tissue_labels
+from tests.tiny_cohort import SPACING_MM, grid, make_tiny_cohort, pair, tissue_labels
 from translators.augment import Batch, augment
 from translators.base import FAMILIES, Translator, create, load
 from translators.data import body_mask, frame_of, from_unit, prepare, to_unit
