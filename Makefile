@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
-demo: $(READY)   ## Run the whole path on virtual hospitals (about 5 minutes)
+demo: $(READY)   ## Run the whole path on virtual hospitals (about 3 minutes)
 	$(BIN)/qa-suite demo
 
 test: lint       ## Check style, types and import contracts, then run the tests
