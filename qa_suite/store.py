@@ -29,6 +29,9 @@ def connect() -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # Defaults would wait four minutes for a server that is away.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     # Our models declare tensors by signature; the hint asks for Python types instead.
     warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
     import mlflow

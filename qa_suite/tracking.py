@@ -17,9 +17,10 @@ import pandas as pd
 from qa_suite import store
 from qa_suite.errors import InputError
 from qa_suite.io.cases import LoadedCase, Translate
+from qa_suite.io.series import QUANTITY_OF_MODALITY
 from qa_suite.record_files import read_evaluation, read_measurements, read_model, sha256_of
 from qa_suite.records import Evaluation, ModelFacts, Verdict
-from qa_suite.volume import Prediction, Volume
+from qa_suite.volume import Prediction, Quantity, Volume
 
 EXPERIMENT = "evaluations"
 RECORD_PATH = "record"
@@ -65,14 +66,16 @@ def load_translator(uri: str) -> tuple[ModelFacts, Translate]:
             f"'qa-suite list models' shows what is registered."
         ) from None
     facts = _facts(mlflow, uri, folder)
+    target = (facts.direction or "").partition("->")[2]
+    quantity = QUANTITY_OF_MODALITY.get(target, "arbitrary")
 
     def translate(loaded: LoadedCase) -> Prediction:
-        return _predict(model, loaded.source)
+        return _predict(model, loaded.source, quantity)
 
     return facts, translate
 
 
-def _predict(model: Any, source: Volume) -> Prediction:
+def _predict(model: Any, source: Volume, quantity: Quantity) -> Prediction:
     answer = model.predict(
         {
             "source": np.ascontiguousarray(source.array, dtype=np.float32),
@@ -89,7 +92,7 @@ def _predict(model: Any, source: Volume) -> Prediction:
             raise InputError(
                 f"the model answered with shape {array.shape} to a source of {source.grid.shape}"
             )
-        return Volume(array=array, grid=source.grid, quantity="HU")
+        return Volume(array=array, grid=source.grid, quantity=quantity)
 
     mean = volume("mean")
     if mean is None:
@@ -169,7 +172,25 @@ def log_evaluation(folder: Path) -> str:
 
     The run is linked to the logged model and to the cohort as a dataset. Logging the same
     evaluation again updates its run.
+
+    Raises
+    ------
+    InputError
+        If the store cannot be reached; the evaluation stays whole in its folder.
     """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _log(folder)
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"The evaluation is whole in {folder} but was not logged to {store.tracking_uri()} "
+            f"({reason}); run the same command again to log it."
+        ) from None
+
+
+def _log(folder: Path) -> str:
     mlflow = store.connect()
     evaluation = read_evaluation(folder)
     verdicts = [read_model(path, Verdict) for path in sorted(folder.glob("verdicts/*.json"))]

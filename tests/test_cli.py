@@ -211,6 +211,19 @@ def test_a_black_box_is_examined_by_its_images(own_store, capsys):
     assert "there is no synthetic image case5" in missing[0]["why"]
 
 
+def test_a_server_that_is_away_costs_no_measurement(own_store, monkeypatch, capsys):
+    folder = own_store.parent
+    cohort = make_tiny_cohort(folder / "tiny", "tss")
+    for case in cohort.in_split("test"):
+        reference = read_image(folder / "tiny" / case.reference, "HU")
+        write_image(reference, folder / "box" / f"{case.case}.nii.gz")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert run(["evaluate", "tiny", "--images", "box", "--out", "out"]) == 2
+    assert "is whole in out but was not logged to http://127.0.0.1:9" in one_sentence(capsys)
+    assert (folder / "out" / "evaluation.json").is_file()
+
+
 PROFILE = """
 schema_version: 1
 name: two-patients
