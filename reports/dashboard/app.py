@@ -27,4 +27,5 @@ def main() -> None:
         st.error(str(error))
 
 
-main()
+if __name__ == "__main__":  # also what streamlit calls it; a process that was spawned does not
+    main()
