@@ -129,6 +129,16 @@ def test_sagittal_contours_on_an_axial_image_keep_their_volume(tmp_path):
     assert "oblique" in notes[-1]
 
 
+def test_a_damaged_coordinate_does_not_fill_the_memory():
+    planes = [
+        np.array([(x, 2.5, 2.9), (x, far, 2.9), (x, far, far), (x, 2.5, far)])
+        for x, far in ((3.0, 8.5), (4.0, 4e6))
+    ]
+    mask, notes = structure_mask(Structure(name="x", kind="", contours=tuple(planes)), GRID)
+    assert not mask.any()
+    assert "contours span" in notes[0]
+
+
 def test_contours_that_are_not_flat_are_refused_with_a_note():
     twisted = np.array([(2.0, 2.0, 0.0), (9.0, 2.0, 6.0), (9.0, 9.0, 0.0), (2.0, 9.0, 6.0)])
     mask, notes = structure_mask(Structure(name="x", kind="", contours=(twisted,)), GRID)

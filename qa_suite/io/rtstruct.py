@@ -237,6 +237,9 @@ def fill_even_odd(polygons: list[Contour], shape: tuple[int, ...]) -> NDArray[np
     return np.asarray(np.cumsum(toggles, axis=0)[:width] % 2 == 1)
 
 
+_MAX_OBLIQUE_VOXELS = 3e8
+
+
 def _fill_oblique(structure: Structure, grid: Grid) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """Fill contours on a stack of their own planes, then take the nearest voxel of it."""
     normal = _normal(max(structure.contours, key=_area_mm2))
@@ -256,6 +259,11 @@ def _fill_oblique(structure: Structure, grid: Grid) -> tuple[NDArray[np.bool_], 
     points = np.concatenate(structure.contours) @ axes
     low, high = points.min(axis=0), points.max(axis=0)
     plane_mm = finest / 2
+    voxels = np.prod((high - low)[:2] / plane_mm + 3) * ((places[-1] - places[0]) / step + 3)
+    if voxels > _MAX_OBLIQUE_VOXELS:  # a damaged coordinate must not fill the memory
+        span = " x ".join(f"{size:.0f}" for size in high - low)
+        empty = np.zeros(grid.shape, dtype=bool)
+        return empty, (f"contours span {span} mm in planes {step:.2g} mm apart, left out",)
     own = Grid(
         shape=(
             int(np.ceil((high[0] - low[0]) / plane_mm)) + 3,
