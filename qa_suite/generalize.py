@@ -122,11 +122,6 @@ def site_gaps(
     return tuple(_gap(c, confidence, by_comparison.get(id(c)), len(testable)) for c in comparisons)
 
 
-def unseen_sites(sites: Sequence[str], training_sites: Sequence[str]) -> tuple[str, ...]:
-    """Return the sites that can stand for a new one: those the model was not trained on."""
-    return tuple(site for site in sites if site not in set(training_sites))
-
-
 def _comparisons(sample: Sample, better: Better, training: frozenset[str]) -> list[_Comparison]:
     result = []
     for site in sample.sites:

@@ -8,6 +8,7 @@ was registered.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from qa_suite import store
 from qa_suite.errors import InputError
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.series import QUANTITY_OF_MODALITY
-from qa_suite.record_files import read_evaluation, read_measurements, read_model, sha256_of
+from qa_suite.judge import read_verdicts
+from qa_suite.record_files import read_evaluation, read_measurements, sha256_of
 from qa_suite.records import Evaluation, ModelFacts, Verdict
 from qa_suite.volume import Prediction, Quantity, Volume
 
@@ -193,7 +195,7 @@ def log_evaluation(folder: Path) -> str:
 def _log(folder: Path) -> str:
     mlflow = store.connect()
     evaluation = read_evaluation(folder)
-    verdicts = [read_model(path, Verdict) for path in sorted(folder.glob("verdicts/*.json"))]
+    verdicts = read_verdicts(folder)
     experiment_id = store.experiment(EXPERIMENT)
     known = mlflow.search_runs(
         experiment_ids=[experiment_id],
@@ -218,7 +220,7 @@ def _log(folder: Path) -> str:
     return str(run.info.run_id)
 
 
-def _tags(evaluation: Evaluation, verdicts: list[Verdict]) -> dict[str, str]:
+def _tags(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, str]:
     tags = {
         "qa.kind": "evaluation",
         "qa.evaluation": evaluation.evaluation,

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from qa_suite.errors import Problems, UnknownName
-from qa_suite.generalize import GapMeasure, gap_measure, site_gaps, unseen_sites
+from qa_suite.generalize import GapMeasure, gap_measure, site_gaps
 from qa_suite.records import CaseRecord, SiteGap
 from qa_suite.samples import Measure
 
@@ -197,7 +197,3 @@ def test_registered_metric_knows_its_better_side() -> None:
     assert gap_measure("me", "body").better == "zero"
     with pytest.raises(UnknownName):
         gap_measure("maee", "body")
-
-
-def test_unseen_sites() -> None:
-    assert unseen_sites(("A", "B", "C"), HOME) == ("C",)

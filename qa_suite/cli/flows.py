@@ -56,7 +56,8 @@ def run_evaluation(
         raise Problems("The settings", describe_validation(error)) from None
     cohort = load_cohort(cohort_path)
     facts, translate = examined(model, images, name)
-    _share_cores(workers)
+    if images is None:
+        _share_cores(workers)
     if facts.direction is not None and facts.direction != cohort.direction:
         raise InputError(
             f"{facts.uri} translates {facts.direction} and the cohort {cohort.name} is "

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from qa_suite.cohort import PRIVATE_FILE, Case, Cohort, save_cohort, with_file_hashes
+from qa_suite.cohort import PRIVATE_FILE, Cohort, save_cohort, with_file_hashes
 from qa_suite.errors import InputError
 from qa_suite.io.case_import import Imported, Task, import_case
 from qa_suite.io.dicom_cases import list_dicom
@@ -229,8 +229,3 @@ def _write_private(out: Path, imported: Iterable[Imported]) -> None:
     with os.fdopen(handle, "w") as stream:
         json.dump(data, stream, indent=2, sort_keys=True, ensure_ascii=False)
     temporary.replace(path)
-
-
-def problem_cases(cohort: Cohort) -> tuple[Case, ...]:
-    """Return the cases that could not be imported."""
-    return tuple(case for case in cohort.cases if case.import_problem is not None)
