@@ -22,8 +22,8 @@ from qa_suite.errors import InputError, LeakageError, QAError
 from qa_suite.io.cases import LoadedCase, Translate, load_case
 from qa_suite.io.identity import SAME_SCAN_BITS, fingerprint_distance
 from qa_suite.journal import Entry
-from qa_suite.measures.base import Pair
-from qa_suite.measures.run import measure_pair
+from qa_suite.measures.base import Instruments, Pair
+from qa_suite.measures.run import Measured, measure_pair
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
 from qa_suite.record_files import digest_of
@@ -60,6 +60,7 @@ class Examination:
     translate: Translate
     settings: EvaluationSettings
     preflights: dict[str, PreflightResult] = field(default_factory=dict)
+    instruments: Instruments = field(default_factory=Instruments)
 
     @property
     def identifier(self) -> str:
@@ -131,8 +132,8 @@ def examine_case(
     try:
         with translating:
             prediction = examination.translate(loaded)
-        pair = _pair(loaded, prediction)
-        measurements = measure_pair(
+        pair = _pair(loaded, prediction, examination.instruments)
+        measured = measure_pair(
             pair,
             families=examination.settings.families,
             settings=examination.settings.measures,
@@ -148,7 +149,7 @@ def examine_case(
         kept["synthetic"] = volumes.keep(prediction.mean, out)
     history = (*case.history, *prediction.mean.history)
     record = record.model_copy(update={"volumes": kept, "history": history})
-    return _entry(record, started, status="evaluated", measurements=measurements)
+    return _entry(record, started, status="evaluated", measured=measured)
 
 
 def _preflight(examination: Examination, loaded: LoadedCase) -> PreflightResult:
@@ -162,7 +163,7 @@ def _preflight(examination: Examination, loaded: LoadedCase) -> PreflightResult:
     return examination.preflights[key]
 
 
-def _pair(loaded: LoadedCase, prediction: Prediction) -> Pair:
+def _pair(loaded: LoadedCase, prediction: Prediction, instruments: Instruments) -> Pair:
     if loaded.reference is None:
         raise InputError("the case has no reference image to compare with")
     if loaded.mask is None:
@@ -176,6 +177,7 @@ def _pair(loaded: LoadedCase, prediction: Prediction) -> Pair:
         coverage=loaded.coverage,
         structures=loaded.structures,
         prediction=prediction,
+        instruments=instruments,
     )
 
 
@@ -193,11 +195,13 @@ def _entry(
     *,
     status: Literal["evaluated", "refused", "failed"],
     reason: str = "",
-    measurements: Iterable[Measurement] = (),
+    measured: Measured | None = None,
 ) -> Entry:
+    measured = measured or Measured()
     return Entry(
         record=record.model_copy(update={"status": status, "reason": reason}),
-        measurements=tuple(measurements),
+        measurements=tuple(measured.rows),
+        curves=tuple(measured.curves),
         seconds=time.perf_counter() - started,
     )
 
@@ -207,7 +211,8 @@ def _failed(record: CaseRecord, started: float, reason: str) -> Entry:
         case=record.case, patient=record.patient, site=record.site, family="run",
         metric="translation", region="all", value=None, unit="", status="error", why=reason,
     )  # fmt: skip
-    return _entry(record, started, status="failed", reason=reason, measurements=[row])
+    measured = Measured(rows=[row])
+    return _entry(record, started, status="failed", reason=reason, measured=measured)
 
 
 def _reason(examination: Examination, error: Exception) -> str:

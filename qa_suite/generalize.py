@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qa_suite.errors import InputError
 from qa_suite.records import CaseRecord, SiteGap
 from qa_suite.samples import Measure, Sample, collect, require_sound_tables
 from qa_suite.statistics import (
@@ -66,10 +67,14 @@ def gap_measure(metric: str, region: str, variant: str = "default") -> GapMeasur
     ------
     UnknownName
         If no such metric is registered.
+    InputError
+        If the metric has no better side.
     """
     from qa_suite.measures.run import METRICS
 
     better = METRICS[metric].facts.direction
+    if better == "none":
+        raise InputError(f"{metric} describes an image and has no better side to compare by.")
     return GapMeasure(measure=Measure(metric=metric, region=region, variant=variant), better=better)
 
 

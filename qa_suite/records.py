@@ -129,6 +129,51 @@ class ModelFacts(BaseModel):
     mlflow_run_id: str | None = None
 
 
+class InstrumentFacts(BaseModel):
+    """One of the examiner's own networks: which weights, trained on whom, how good."""
+
+    model_config = _STRICT
+
+    kind: Literal["segmenter", "extractor"]
+    name: str
+    uri: str
+    version: str | None = None
+    weights_sha256: str
+    training_patients: tuple[str, ...] = Field(default=(), description="keyed hashes")
+    training_voxel_hashes: tuple[str, ...] = ()
+    noise_floor: dict[str, float] = Field(
+        default_factory=dict,
+        description="structure to Dice against the true labels on real CTs it was not trained on",
+    )
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class SetMeasurement(BaseModel):
+    """One number about a set of cases: how far the synthetic images lie from the real ones."""
+
+    model_config = _STRICT
+
+    metric: str
+    scope: str = Field(description="'pooled' or a site")
+    value: float | None
+    standard_error: float | None = None
+    unit: str
+    status: MeasurementStatus = "ok"
+    why: str = ""
+    variant: str = "default"
+    patients: int
+    n_reference: int = Field(description="feature vectors of the reference images")
+    n_synthetic: int
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> SetMeasurement:
+        if self.status == "ok" and self.value is None:
+            raise ValueError("a measurement that is ok needs a value")
+        if self.status != "ok" and (self.value is not None or not self.why):
+            raise ValueError("a measurement without a value needs its reason, and no value")
+        return self
+
+
 class CohortFacts(BaseModel):
     """The material: which cohort, which patients of it."""
 
@@ -183,6 +228,12 @@ class Evaluation(BaseModel):
     )
     definitions: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="what each measured metric is: its registry entry"
+    )
+    instruments: tuple[InstrumentFacts, ...] = Field(
+        default=(), description="the examiner's own networks that took part"
+    )
+    set_measurements: tuple[SetMeasurement, ...] = Field(
+        default=(), description="distances between the sets of real and synthetic images"
     )
     case_counts: dict[str, int] = Field(
         description="imported, import_failed, held_out, refused, failed, evaluated"

@@ -11,8 +11,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from qa_suite.errors import GeometryError, InputError, UnknownName
 from qa_suite.measures.base import METRICS, Pair, Value
 from qa_suite.measures.image import image
+from qa_suite.measures.image_settings import Band, ImageSettings
 from qa_suite.measures.run import measure_pair, variants_of
-from qa_suite.measures.settings import Band, ImageSettings, MeasureSettings
+from qa_suite.measures.settings import MeasureSettings
 from qa_suite.measures.ssim import ssim_map
 from qa_suite.volume import Grid, Volume
 
@@ -65,7 +66,7 @@ def row(rows, metric, region):
 def rows_of(pair, families=None):
     return measure_pair(
         pair, families=families, settings=MeasureSettings(), case="c", patient="p", site="s"
-    )
+    ).rows
 
 
 # --- known answers

@@ -84,7 +84,7 @@ grid = Grid(shape=array.shape, spacing_mm=(1, 1, 1))
 reference, synthetic = (Volume(array=array + d, grid=grid, quantity="HU") for d in (0, 7))
 pair = Pair(reference=reference, synthetic=synthetic, mask=np.ones(array.shape, bool))
 rows = measure_pair(pair, families=["image"], settings=MeasureSettings(), case="c", patient="p",
-                    site="s")
+                    site="s").rows
 print([row.value for row in rows if (row.metric, row.region) == ("median_error", "body")])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

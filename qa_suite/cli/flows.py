@@ -170,4 +170,4 @@ def measure_files(
     return measure_pair(
         pair, families=families, settings=MeasureSettings(), case=synthetic_path.name,
         patient="unknown", site="unknown",
-    )  # fmt: skip
+    ).rows  # fmt: skip

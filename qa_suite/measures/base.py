@@ -7,17 +7,21 @@ expensive thing once and calls its metrics over the regions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite.errors import GeometryError
+from qa_suite.instruments.base import Extractor, Segmenter
 from qa_suite.registry import Registry
 from qa_suite.volume import Grid, Prediction, Volume, require_same_grid
+
+if TYPE_CHECKING:
+    from qa_suite.measures.norms import Norms
 
 
 class MetricFacts(BaseModel):
@@ -25,14 +29,16 @@ class MetricFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    family: str
-    title: str
-    unit: str
-    direction: Literal["lower", "higher", "zero"]
-    range: str
-    formula: str
-    empty: str
-    reference: str
+    family: str = Field(min_length=1)
+    title: str = Field(min_length=1)
+    unit: str = Field(min_length=1, description="'HU' stands for the unit of the reference")
+    direction: Literal["lower", "higher", "zero", "none"] = Field(
+        description="which way is better; 'none' describes the image and has no better side"
+    )
+    range: str = Field(min_length=1)
+    formula: str = Field(min_length=1)
+    empty: str = Field(min_length=1)
+    reference: str = Field(min_length=1)
     settings: dict[str, str | float | int | bool] = {}
 
 
@@ -47,6 +53,28 @@ class FamilyFacts(BaseModel):
 
 METRICS: Registry[MetricFacts] = Registry("metric")
 FAMILIES: Registry[FamilyFacts] = Registry("family of measures")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruments:
+    """What the examiner brings along beside the images; each may be absent.
+
+    Parameters
+    ----------
+    segmenters
+        Learned segmenters, applied alike to reference and synthetic image.
+    extractor
+        Feature extractor for distances between sets.
+    inverse
+        From the synthetic image back to the source's modality, for cycle consistency.
+    norms
+        What the training cohort looks like, for the checks without a reference.
+    """
+
+    segmenters: tuple[Segmenter, ...] = ()
+    extractor: Extractor | None = None
+    inverse: Callable[[Volume], Volume] | None = None
+    norms: Norms | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +96,8 @@ class Pair:
     coverage
         Where the reference was really scanned, bool; None says everywhere. A reference that
         was resampled onto a larger grid is padded there, and padding is no anatomy.
+    instruments
+        The examiner's own networks and norms, where there are any.
 
     Raises
     ------
@@ -82,6 +112,7 @@ class Pair:
     structures: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     prediction: Prediction | None = None
     coverage: NDArray[np.bool_] | None = None
+    instruments: Instruments = field(default_factory=Instruments)
 
     def __post_init__(self) -> None:
         volumes = {"the reference": self.reference, "the synthetic image": self.synthetic}
@@ -122,6 +153,31 @@ class Value:
     why: str = ""
     variant: str = "default"
     coverage: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One curve of one region, such as Dice against threshold; becomes rows of the curves.
+
+    Parameters
+    ----------
+    curve
+        Its name.
+    region
+        As in a value.
+    x, y
+        The points, shape (points,), finite.
+    x_unit, y_unit
+        Their units.
+    """
+
+    curve: str
+    region: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    x_unit: str
+    y_unit: str
+    variant: str = "default"
 
 
 def ok(metric: str, region: str, value: float, **more: Any) -> Value:

@@ -25,8 +25,8 @@ from qa_suite.measures.base import (
     ok,
     undefined,
 )
+from qa_suite.measures.image_settings import SYNTHRAD_RANGE_HU, ImageSettings
 from qa_suite.measures.regions import Comparison, Region, compare, regions_of
-from qa_suite.measures.settings import SYNTHRAD_RANGE_HU, ImageSettings
 
 FloatArray = NDArray[np.float64]
 _EMPTY = "a region without voxels is undefined; a voxel that is not finite is an error"

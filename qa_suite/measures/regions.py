@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.measures.base import NoValue, Pair
-from qa_suite.measures.settings import Band, ImageSettings
+from qa_suite.measures.image_settings import Band, ImageSettings
 from qa_suite.segment.threshold import bounding_box
 
 FloatArray = NDArray[np.float64]

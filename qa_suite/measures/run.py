@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from qa_suite.errors import QAError
 from qa_suite.measures import image as _image
 from qa_suite.measures import segmentation as _segmentation
-from qa_suite.measures.base import FAMILIES, METRICS, Pair, Value
+from qa_suite.measures.base import FAMILIES, METRICS, Curve, Pair, Value
 from qa_suite.measures.settings import MeasureSettings
-from qa_suite.records import Measurement
+from qa_suite.records import CurvePoint, Measurement
 
 log = logging.getLogger(__name__)
 
-__all__ = ["FAMILIES", "METRICS", "measure_pair", "variants_of"]
+__all__ = ["FAMILIES", "METRICS", "Measured", "measure_pair", "variants_of"]
 
 FAMILY_METRIC = "family"
 """Metric name of the row that says that a whole family could not be measured."""
 
 _FAMILY_MODULES = (_image, _segmentation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Everything that one pair gave, in a fixed order."""
+
+    rows: list[Measurement] = field(default_factory=list)
+    curves: list[CurvePoint] = field(default_factory=list)
 
 
 def measure_pair(
@@ -34,7 +43,7 @@ def measure_pair(
     case: str,
     patient: str,
     site: str,
-) -> list[Measurement]:
+) -> Measured:
     """Measure one pair.
 
     Parameters
@@ -50,9 +59,9 @@ def measure_pair(
 
     Returns
     -------
-    list of Measurement
-        In a fixed order. A family that raises leaves one row with the metric ``family``, the
-        status ``error`` and the reason, and the others go on.
+    Measured
+        Rows and curves in a fixed order. A family that raises leaves one row with the metric
+        ``family``, the status ``error`` and the reason, and the others go on.
 
     Raises
     ------
@@ -60,30 +69,43 @@ def measure_pair(
         If a family is not registered.
     """
     entries = list(FAMILIES) if families is None else [FAMILIES[name] for name in families]
-    rows: list[Measurement] = []
+    measured = Measured()
     for entry in entries:
         who = {"case": case, "patient": patient, "site": site, "family": entry.name}
-        rows += _measure_family(entry.function, pair, getattr(settings, entry.name, None), who)
-    return rows
+        found = _measure_family(entry.function, pair, getattr(settings, entry.name, None), who)
+        measured.rows.extend(found.rows)
+        measured.curves.extend(found.curves)
+    return measured
 
 
 def _measure_family(
-    function: Callable[..., list[Value]], pair: Pair, settings: Any, who: dict[str, str]
-) -> list[Measurement]:
+    function: Callable[..., list[Value | Curve]], pair: Pair, settings: Any, who: dict[str, str]
+) -> Measured:
     try:
-        values = function(pair, settings)
-        return [_row(value, pair, who) for value in values]
+        found = function(pair, settings)
+        return Measured(
+            rows=[_row(value, pair, who) for value in found if isinstance(value, Value)],
+            curves=[p for curve in found if isinstance(curve, Curve) for p in _points(curve, who)],
+        )
     except Exception as error:  # one broken family must not end the run
         if not isinstance(error, QAError):
             log.exception("family %s of case %s", who["family"], who["case"])
         text = " ".join(str(error).split()) or "no message"
         why = text if isinstance(error, QAError) else f"{type(error).__name__}: {text}"
-        return [
-            Measurement(
-                **who, metric=FAMILY_METRIC, region="all", value=None, unit="",
-                status="error", why=why,
-            )
-        ]  # fmt: skip
+        failure = Measurement(
+            **who, metric=FAMILY_METRIC, region="all", value=None, unit="", status="error", why=why
+        )
+        return Measured(rows=[failure])
+
+
+def _points(curve: Curve, who: dict[str, str]) -> list[CurvePoint]:
+    return [
+        CurvePoint(
+            **who, curve=curve.curve, region=curve.region, variant=curve.variant,
+            x=float(x), x_unit=curve.x_unit, y=float(y), y_unit=curve.y_unit,
+        )
+        for x, y in zip(curve.x, curve.y, strict=True)
+    ]  # fmt: skip
 
 
 def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:

@@ -31,7 +31,7 @@ from qa_suite.measures.overlap import (
     volume_difference,
     why_absent,
 )
-from qa_suite.measures.settings import SegmentationSettings
+from qa_suite.measures.segmentation_settings import SegmentationSettings
 from qa_suite.measures.surfaces import (
     SurfaceDistances,
     assd,

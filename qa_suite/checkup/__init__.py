@@ -1,0 +1,1 @@
+"""The check-up of one new patient without a reference, against the held-out cohort."""

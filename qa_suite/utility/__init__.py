@@ -1,0 +1,1 @@
+"""Downstream utility: how far a synthetic image replaces a real one in training."""
