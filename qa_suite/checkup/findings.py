@@ -1,0 +1,220 @@
+"""One patient held against a cohort: percentile and control limits, measure by measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from qa_suite.checkup.charts import Limits, false_alarm_rate, widened_sigmas
+from qa_suite.errors import InputError
+from qa_suite.measures.run import METRICS
+from qa_suite.records import Measurement
+from qa_suite.samples import Measure
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+Side = Literal["low", "high", "both"]
+State = Literal["within", "outside", "unknown"]
+FAMILY_ERROR = 0.01
+
+_SIDES: dict[str, Side] = {"lower": "high", "higher": "low", "zero": "both", "none": "both"}
+
+
+class ChartFinding(BaseModel):
+    """One measure of one patient against what is usual of it.
+
+    Parameters
+    ----------
+    percentile, tail
+        Where it lies among the cohort's values, and the share of patients at least as
+        extreme; None without a value.
+    sigmas
+        Distance from the centre in standard deviations; None where infinite or without value.
+    low, high
+        Control limits.
+    side
+        Which side is looked at: too high only where lower is better, and so on.
+    outside
+        Whether it lies beyond the control limit of that side, or could not be measured at
+        all although every patient of the cohort has a value.
+    far_outside
+        Whether it would still be outside with limits that hold for all measures together.
+    state
+        ``unknown`` where there is no value to compare.
+    """
+
+    model_config = _STRICT
+
+    metric: str
+    region: str
+    variant: str = "default"
+    unit: str
+    value: float | None
+    percentile: float | None
+    tail: float | None
+    sigmas: float | None
+    low: float
+    high: float
+    side: Side
+    n: int
+    outside: bool
+    far_outside: bool
+    state: State
+    sentence: str
+
+
+class CheckUp(BaseModel):
+    """One patient's check-up.
+
+    Parameters
+    ----------
+    outcome
+        ``outside`` where a finding is; else ``inconclusive`` where a measure has no value or
+        nothing could be compared; else ``within``.
+    findings
+        One a measure that the cohort knows, in a fixed order.
+    not_compared
+        Measures of the patient that the cohort has no limits for, with the reason.
+    false_alarms
+        How many findings a patient without fault is expected to have outside: the sum over
+        the measures. Also the most that the chance of any can be.
+    family_error
+        The most that the chance of any *far* outside can be, for normal values.
+    """
+
+    model_config = _STRICT
+
+    outcome: State | Literal["inconclusive"]
+    case: str
+    patients: int = Field(description="fewest patients that any limit rests on; 0 without any")
+    findings: tuple[ChartFinding, ...]
+    not_compared: dict[str, str] = Field(default_factory=dict)
+    false_alarms: float
+    family_error: float
+    sentence: str
+
+    @property
+    def outside(self) -> tuple[ChartFinding, ...]:
+        """The findings beyond their limits, the farthest first."""
+        found = [f for f in self.findings if f.outside]
+        return tuple(sorted(found, key=lambda f: (f.sigmas is not None, -abs(f.sigmas or 0))))
+
+
+def side_of(metric: str) -> Side:
+    """Which side of its limits a measure is judged on, by its direction in the registry."""
+    return _SIDES[METRICS[metric].facts.direction] if metric in METRICS else "both"
+
+
+def check_up(
+    rows: Sequence[Measurement],
+    limits: Mapping[Measure, Limits],
+    *,
+    family_error: float = FAMILY_ERROR,
+) -> CheckUp:
+    """Hold one patient's measurements against control limits.
+
+    Parameters
+    ----------
+    rows
+        Of one case.
+    limits
+        Of each measure, as :func:`qa_suite.checkup.cohort.limits_of` learns them.
+    family_error
+        Chance of any false finding over all measures together that the wide limits allow.
+
+    Raises
+    ------
+    InputError
+        If the rows are of several cases.
+    """
+    cases = sorted({row.case for row in rows})
+    if len(cases) > 1:
+        raise InputError(f"A check-up is of one case, got {', '.join(cases)}.")
+    by_key = {Measure(metric=r.metric, region=r.region, variant=r.variant): r for r in rows}
+    compared = [key for key in by_key if key in limits]
+    questions = sum(1.0 if side_of(key.metric) == "both" else 0.5 for key in compared)
+    findings = [
+        _finding(by_key[key], limits[key], questions, family_error)
+        for key in sorted(compared, key=lambda k: (k.metric, k.region, k.variant))
+    ]
+    absent = {
+        f"{key.metric} in {key.region}": row.why or "the cohort has too few values of it"
+        for key, row in by_key.items()
+        if key not in limits
+    }
+    rates = [
+        false_alarm_rate(limits[key].n, two_sided=side_of(key.metric) == "both") for key in compared
+    ]
+    outcome = _outcome(findings)
+    return CheckUp(
+        outcome=outcome,
+        case=cases[0] if cases else "",
+        patients=min((limits[key].n for key in compared), default=0),
+        findings=tuple(findings),
+        not_compared=absent,
+        false_alarms=float(sum(rates)),
+        family_error=family_error,
+        sentence=_sentence(outcome, findings, float(sum(rates))),
+    )
+
+
+def _outcome(findings: Sequence[ChartFinding]) -> State | Literal["inconclusive"]:
+    if any(f.outside for f in findings):
+        return "outside"
+    if not findings or any(f.state == "unknown" for f in findings):
+        return "inconclusive"
+    return "within"
+
+
+def _sentence(outcome: str, findings: Sequence[ChartFinding], false_alarms: float) -> str:
+    if not findings:
+        return "Nothing could be compared: the cohort has limits for none of the measures."
+    outside = [f for f in findings if f.outside]
+    far = sum(f.far_outside for f in findings)
+    unknown = sum(f.state == "unknown" for f in findings)
+    text = f"{len(outside)} of {len(findings)} measures outside their control limits"
+    if far:
+        text += f", {far} of them also outside the limits that hold for all together"
+    if unknown:
+        text += f"; {unknown} without a value"
+    return f"{text}; about {false_alarms:.2g} outside are expected of a patient without fault."
+
+
+def _finding(
+    row: Measurement, limits: Limits, questions: float, family_error: float
+) -> ChartFinding:
+    side = side_of(row.metric)
+    found = {
+        "metric": row.metric, "region": row.region, "variant": row.variant, "unit": row.unit,
+        "value": row.value, "low": limits.low, "high": limits.high, "side": side, "n": limits.n,
+    }  # fmt: skip
+    name = f"{row.metric} in {row.region}"
+    if row.value is None:
+        gone = row.status == "error" or limits.missing == 0
+        return ChartFinding.model_validate(
+            found | {
+                "percentile": None, "tail": None, "sigmas": None, "outside": gone,
+                "far_outside": gone, "state": "outside" if gone else "unknown",
+                "sentence": f"{name} has no value: {row.why}.",
+            }
+        )  # fmt: skip
+    sigmas = limits.sigmas(row.value)
+    towards = {"low": -sigmas, "high": sigmas, "both": abs(sigmas)}[side]
+    outside = towards > 3.0 * (1 + 1e-9)
+    far = outside and towards > widened_sigmas(limits.n, questions, family_error)
+    percentile = limits.percentile(row.value)
+    finite = abs(sigmas) < 1e300
+    return ChartFinding.model_validate(
+        found | {
+            "percentile": percentile, "tail": limits.tail(row.value, side),
+            "sigmas": sigmas if finite else None, "outside": outside, "far_outside": far,
+            "state": "outside" if outside else "within",
+            "sentence": (
+                f"{name} is {row.value:.4g} {row.unit}, percentile {percentile:.0f} of "
+                f"{limits.n} patients, {'outside' if outside else 'within'} "
+                f"{limits.low:.4g} to {limits.high:.4g}."
+            ),
+        }
+    )  # fmt: skip
