@@ -10,19 +10,20 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import directed_hausdorff
 
+from qa_suite.errors import GeometryError, InputError
 from qa_suite.measures.edt import distance_to, nearest_index
+from qa_suite.measures.nearest import nearest_distances
 from qa_suite.measures.overlap import centroid_shift, count_overlap, dice, volume_difference
+from qa_suite.measures.surface_elements import cell_table, surface_elements
 from qa_suite.measures.surfaces import (
     assd,
     directed_percentile,
     distances_between,
-    elements,
     hd,
     hd95,
-    is_surface,
-    surface_codes,
     surface_dice,
     surface_distances,
+    surface_distances_of,
 )
 from qa_suite.volume import Grid
 
@@ -92,18 +93,18 @@ def test_area_of_a_box():
     faces = 2 * (a * b + b * c + a * c)
     bevels = 4 * (a * np.hypot(y, z) + b * np.hypot(x, z) + c * np.hypot(x, y))
     corners = 8 * 0.5 * np.sqrt((x * y) ** 2 + (y * z) ** 2 + (x * z) ** 2)
-    area = elements(SPACING).area_mm2[surface_codes(mask)].sum()
+    area = surface_elements(mask, SPACING).area_mm2.sum()
     assert area == pytest.approx(faces + bevels + corners, rel=1e-6)
 
 
 def test_area_of_a_ball_is_near_that_of_the_sphere():
     mask = ball((60, 60, 60), (29.6, 29.4, 29.5), 24)
-    area = elements((1.0, 1.0, 1.0)).area_mm2[surface_codes(mask)].sum()
+    area = surface_elements(mask, (1.0, 1.0, 1.0)).area_mm2.sum()
     assert area == pytest.approx(4 * np.pi * 24**2, rel=0.1)  # a binary staircase is 9 % larger
 
 
 def test_areas_do_not_depend_on_mirroring_or_on_what_is_inside():
-    table = elements(SPACING).area_mm2
+    table = cell_table(SPACING).area_mm2
     assert table[0] == table[255] == 0
     assert (table[1:255] > 0).all()
     np.testing.assert_allclose(table, table[::-1])
@@ -194,7 +195,7 @@ def test_weighted_percentile_by_hand():
 def test_the_end_of_the_image_is_no_surface():
     shape = (20, 20, 10)
     through = box(shape, (5, 5, 0), (15, 15, 10))  # a limb, cut at both ends
-    area = elements((1.0, 1.0, 1.0)).area_mm2[surface_codes(through)].sum()
+    area = surface_elements(through, (1.0, 1.0, 1.0)).area_mm2.sum()
     assert area == pytest.approx((4 * 9 + 4 * np.sqrt(0.5)) * 9, rel=1e-6)
     everything = np.ones(shape, dtype=bool)
     assert surface_distances(everything, everything, (1.0, 1.0, 1.0)).reference_empty
@@ -244,28 +245,110 @@ def test_symmetry_and_scaling(seed, flips, factor):
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
 
 
-def centres_of(codes, spacing):
-    centres = elements(spacing).centre_mm[codes[is_surface(codes)]]
-    return np.argwhere(is_surface(codes)) * np.array(spacing) + centres
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_distances_are_those_of_an_exhaustive_search(seed):
     rng = np.random.default_rng(seed)
-    codes = [surface_codes(blob(rng, (32, 30, 24))) for _ in range(2)]
-    found = distances_between(*codes, SPACING)
-    expected, _ = cKDTree(centres_of(codes[1], SPACING)).query(centres_of(codes[0], SPACING))
-    assert (found >= expected - 1e-9).all()
-    assert (found > expected + 1e-9).mean() < 1e-3
-    assert (found - expected).mean() < 1e-4
-    assert (found - expected).max() < max(SPACING) / 2
+    mine, other = (surface_elements(blob(rng, (32, 30, 24)), SPACING) for _ in range(2))
+    expected, _ = cKDTree(other.position_mm).query(mine.position_mm)
+    np.testing.assert_allclose(distances_between(mine, other, SPACING), expected, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    sizes=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    spread=st.tuples(*[st.sampled_from([0.0, 1.0, 30.0, 400.0])] * 3),
+    apart=st.sampled_from([0.0, 5.0, 300.0]),
+    edge=st.floats(0.7, 40),
+)
+def test_the_nearest_point_is_found_however_the_points_lie(seed, sizes, spread, apart, edge):
+    rng = np.random.default_rng(seed)
+    queries, points = (rng.random((n, 3)) * np.array(spread) for n in sizes)
+    queries += apart
+    expected, _ = cKDTree(points).query(queries)
+    np.testing.assert_allclose(nearest_distances(queries, points, edge), expected, atol=1e-9)
+
+
+def test_far_and_few_points_are_found_too(rng):
+    """A speck far away from a whole surface: the search leaves its shells for the list."""
+    ball_there = ball((60, 60, 60), (40, 40, 40), 14)
+    speck = box((60, 60, 60), (2, 2, 2), (3, 3, 3))
+    mine, other = (surface_elements(mask, (1.0, 1.0, 1.0)) for mask in (ball_there, speck))
+    expected, _ = cKDTree(other.position_mm).query(mine.position_mm)
+    np.testing.assert_allclose(distances_between(mine, other, (1.0, 1.0, 1.0)), expected)
+    backward, _ = cKDTree(mine.position_mm).query(other.position_mm)
+    np.testing.assert_allclose(distances_between(other, mine, (1.0, 1.0, 1.0)), backward)
 
 
 def test_hausdorff_is_that_of_scipy_on_the_same_points(rng):
     a, b = blob(rng), blob(rng)
-    points = [centres_of(surface_codes(mask), SPACING) for mask in (a, b)]
+    points = [surface_elements(mask, SPACING).position_mm for mask in (a, b)]
     expected = max(directed_hausdorff(*points)[0], directed_hausdorff(*points[::-1])[0])
     assert hd(surface_distances(a, b, SPACING)) == pytest.approx(expected)
+
+
+# --- many structures at once
+
+
+def same_distances(one, other):
+    for field in ("from_reference_mm", "from_synthetic_mm"):
+        np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=1e-9)
+    assert hd95(one) == pytest.approx(hd95(other))
+    assert assd(one) == pytest.approx(assd(other))
+
+
+def test_many_structures_are_each_measured_as_alone(rng):
+    shape = (30, 28, 26)
+    reference = {f"s{n}": blob(rng, shape) for n in range(3)}
+    synthetic = {name: np.roll(mask, 1, axis=0) for name, mask in reference.items()}
+    domain = box(shape, (0, 0, 0), (30, 28, 20))
+    found = surface_distances_of(reference, synthetic, SPACING, domain=domain)
+    assert list(found) == list(reference)
+    for name, distances in found.items():
+        alone = surface_distances(reference[name], synthetic[name], SPACING, domain=domain)
+        same_distances(distances, alone)
+
+
+def test_label_maps_are_measured_like_their_masks(rng):
+    shape = (24, 26, 28)
+    reference = rng.integers(0, 2, (6, 13, 14)).repeat(4, 0).repeat(2, 1).repeat(2, 2)
+    reference[4:20, 8:20, 8:20] = 7
+    synthetic = np.roll(reference, 1, axis=2).astype(np.uint8)
+    names = {7: "Bladder", 1: "Bone", 9: "Nowhere"}
+    found = surface_distances_of(reference, synthetic, SPACING, names=names)
+    assert list(found) == ["Bladder", "Bone", "Nowhere"]
+    assert shape == reference.shape
+    for label, name in names.items():
+        alone = surface_distances(reference == label, synthetic == label, SPACING)
+        if name == "Nowhere":
+            assert found[name].reference_empty and found[name].synthetic_empty
+        else:
+            same_distances(found[name], alone)
+
+
+def test_structures_that_do_not_match_are_refused():
+    mask = box((9, 9, 9), (3, 3, 3), (6, 6, 6))
+    with pytest.raises(InputError, match="Bone"):
+        surface_distances_of({"Body": mask, "Bone": mask}, {"Body": mask}, SPACING)
+    with pytest.raises(InputError, match="names"):
+        surface_distances_of(mask.astype(int), mask.astype(int), SPACING)
+    with pytest.raises(GeometryError, match="Label maps"):
+        surface_distances_of(
+            mask.astype(int), np.zeros((3, 3, 3), dtype=int), SPACING, names={1: "Bone"}
+        )
+
+
+def test_nothing_depends_on_the_order_of_the_memory(rng):
+    a, b = blob(rng), blob(rng)
+    plain = surface_distances(a, b, SPACING)
+    other = surface_distances(np.asfortranarray(a), b[::-1][::-1], SPACING)
+    same_distances(plain, other)
+    far = np.pad(a, 9), np.pad(b, 9)
+    grid = Grid(shape=far[0].shape, spacing_mm=SPACING)
+    same = count_overlap(*far, grid)
+    assert same.both == np.count_nonzero(a & b)
+    centre = np.argwhere(far[0]).mean(axis=0) * SPACING
+    np.testing.assert_allclose(same.reference_centre_mm, centre)
 
 
 def test_hausdorff_95_is_that_of_monai_within_a_voxel(rng):

@@ -1,4 +1,8 @@
-"""The nearest surface element: a search from a good start among neighbouring cells.
+"""Exact distance of every point of one set to the nearest point of another.
+
+The points are sorted into cubes of a few voxels; a search goes through the cubes in shells
+around a point, and leaves out every cube that lies farther away than what is found already.
+Neighbours in the list start from the answer of the one before. Nothing is approximated.
 
 Importing this module loads numba, so it is imported where it is used.
 """
@@ -9,102 +13,167 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from qa_suite.volume import Triple
+FloatArray = NDArray[np.float64]
 
 
-def nearest_centres(
-    position_mm: NDArray[np.float64],
-    cells: NDArray[np.signedinteger],
-    nearest: NDArray[np.int32],
-    codes: NDArray[np.uint8],
-    centre_mm: NDArray[np.float64],
-    spacing_mm: Triple,
-) -> NDArray[np.float64]:
-    """Distance of every position to the nearest element of a surface, in mm.
+def nearest_distances(queries: FloatArray, points: FloatArray, edge: float) -> FloatArray:
+    """Distance of every query to its nearest point.
 
     Parameters
     ----------
-    position_mm
-        From the centre of voxel (0, 0, 0), shape (n, 3).
-    cells
-        The cell that holds each position, shape (n, 3).
-    nearest
-        For every cell the nearest cell with an element, shape (3, ni, nj, nk).
-    codes
-        Surface code of every cell; 0 and 255 hold no element.
-    centre_mm
-        Centre of the element of each code, shape (256, 3).
-    spacing_mm
-        Voxel spacing along i, j, k.
+    queries, points
+        Positions, shape (n, 3) and (m, 3), in mm. Queries that follow each other should lie
+        near each other: it is quicker.
+    edge
+        Edge of the cubes, in mm; about four times the distance between points. It changes
+        the time and not the answer.
+
+    Returns
+    -------
+    ndarray, shape (n,), in mm; inf where there is no point
     """
-    result = np.empty(len(position_mm))
-    _search(position_mm, cells, nearest, codes, centre_mm, np.asarray(spacing_mm), result)
+    if len(points) == 0 or len(queries) == 0:
+        return np.full(len(queries), np.inf)
+    low, high = _extent(queries, points)
+    shape = np.floor((high - low) / edge).astype(np.int64) + 1
+    starts, ordered = _sorted_into_cubes(points, low, shape, float(edge))
+    filled = np.flatnonzero(np.diff(starts))
+    result = np.empty(len(queries))
+    _search(queries, ordered, starts, filled, low, shape, float(edge), result)
     return result
 
 
 @njit(nogil=True, cache=True)
-def _squared(  # type: ignore[no-untyped-def]
-    position, i, j, k, codes, centre, spacing
+def _extent(first, second):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Lowest and highest coordinates of two sets of positions."""
+    low, high = first[0].copy(), first[0].copy()
+    for positions in (first, second):
+        for n in range(positions.shape[0]):
+            for axis in range(3):
+                low[axis] = min(low[axis], positions[n, axis])
+                high[axis] = max(high[axis], positions[n, axis])
+    return low, high
+
+
+@njit(nogil=True, cache=True)
+def _sorted_into_cubes(points, low, shape, edge):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Points in the order of their cubes, and where each cube's points start."""
+    number = np.empty(points.shape[0], dtype=np.int64)
+    starts = np.zeros(shape[0] * shape[1] * shape[2] + 1, dtype=np.int64)
+    for n in range(points.shape[0]):
+        number[n] = 0
+        for axis in range(3):
+            cube = min(int((points[n, axis] - low[axis]) / edge), shape[axis] - 1)
+            number[n] = number[n] * shape[axis] + cube
+        starts[number[n] + 1] += 1
+    for cube in range(1, starts.size):
+        starts[cube] += starts[cube - 1]
+    free = starts.copy()
+    ordered = np.empty_like(points)
+    for n in range(points.shape[0]):
+        ordered[free[number[n]]] = points[n]
+        free[number[n]] += 1
+    return starts, ordered
+
+
+@njit(nogil=True, cache=True)
+def _gap(value, low, edge, cube):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """How far a coordinate lies outside the cube's span along one axis, squared."""
+    begin = low + cube * edge
+    if value < begin:
+        return (begin - value) * (begin - value)
+    if value > begin + edge:
+        return (value - begin - edge) * (value - begin - edge)
+    return 0.0
+
+
+@njit(nogil=True, cache=True)
+def _best_of(  # type: ignore[no-untyped-def]
+    position, points, first, stop, best, where
 ):  # pragma: no cover
-    """Squared distance to the element of one cell; inf where it holds none."""
-    code = codes[i, j, k]
-    if code == 0 or code == 255:
-        return np.inf
-    dx = i * spacing[0] + centre[code, 0] - position[0]
-    dy = j * spacing[1] + centre[code, 1] - position[1]
-    dz = k * spacing[2] + centre[code, 2] - position[2]
-    return dx * dx + dy * dy + dz * dz
+    """Smaller of ``best`` and the squared distances to some points, and which point it is."""
+    for t in range(first, stop):
+        dx = points[t, 0] - position[0]
+        dy = points[t, 1] - position[1]
+        dz = points[t, 2] - position[2]
+        squared = dx * dx + dy * dy + dz * dz
+        if squared < best:
+            best = squared
+            where = t
+    return best, where
 
 
 @njit(nogil=True, cache=True)
 def _search(  # type: ignore[no-untyped-def]
-    position, cells, nearest, codes, centre, spacing, result
+    queries, points, starts, filled, low, shape, edge, result
 ):  # pragma: no cover
-    """Try what is nearest to the cell and to its 26 neighbours, each with its surroundings."""
-    ni, nj, nk = codes.shape
-    tried = np.empty((27, 3), dtype=np.int64)
-    for n in range(position.shape[0]):
-        ci, cj, ck = cells[n]
-        best = _squared(position[n], ci, cj, ck, codes, centre, spacing)
-        if best == 0.0:  # the surfaces agree here
-            result[n] = 0.0
-            continue
-        count = 0
-        for i in range(max(ci - 1, 0), min(ci + 2, ni)):
-            for j in range(max(cj - 1, 0), min(cj + 2, nj)):
-                for k in range(max(ck - 1, 0), min(ck + 2, nk)):
-                    a, b, c = nearest[0, i, j, k], nearest[1, i, j, k], nearest[2, i, j, k]
-                    known = False
-                    for t in range(count):
-                        if tried[t, 0] == a and tried[t, 1] == b and tried[t, 2] == c:
-                            known = True
-                            break
-                    if known:
-                        continue
-                    tried[count, 0], tried[count, 1], tried[count, 2] = a, b, c
-                    count += 1
-                    found = _descend(position[n], a, b, c, codes, centre, spacing)
-                    best = min(best, found)
+    where = 0
+    cube = np.empty(3, dtype=np.int64)
+    for n in range(queries.shape[0]):
+        position = queries[n]
+        inset = np.inf  # from the position to the nearest face of its own cube
+        for axis in range(3):
+            cube[axis] = min(int((position[axis] - low[axis]) / edge), shape[axis] - 1)
+            inside = position[axis] - low[axis] - cube[axis] * edge
+            inset = min(inset, inside, edge - inside)
+        inset = max(inset, 0.0)
+        best, where = _best_of(position, points, where, where + 1, np.inf, where)
+        ring = 0
+        while best > 0.0:
+            reach = inset + (ring - 1) * edge  # no cube of this shell is nearer
+            if ring > 0 and reach * reach >= best:
+                break
+            if (2 * ring + 1) ** 3 > 4 * filled.size:
+                best, where = _through_list(
+                    position, points, starts, filled, low, shape, edge, best, where
+                )
+                break
+            best, where = _through_shell(
+                position, points, starts, low, shape, edge, cube, ring, best, where
+            )
+            ring += 1
         result[n] = np.sqrt(best)
 
 
 @njit(nogil=True, cache=True)
-def _descend(  # type: ignore[no-untyped-def]
-    position, bi, bj, bk, codes, centre, spacing
+def _through_shell(  # type: ignore[no-untyped-def]
+    position, points, starts, low, shape, edge, cube, ring, best, where
 ):  # pragma: no cover
-    """Step to the best of the 26 neighbours as long as that is nearer."""
-    ni, nj, nk = codes.shape
-    best = np.inf
-    moved = True
-    while moved:
-        moved = False
-        ci, cj, ck = bi, bj, bk
-        for i in range(max(ci - 1, 0), min(ci + 2, ni)):
-            for j in range(max(cj - 1, 0), min(cj + 2, nj)):
-                for k in range(max(ck - 1, 0), min(ck + 2, nk)):
-                    squared = _squared(position, i, j, k, codes, centre, spacing)
-                    if squared < best:
-                        best = squared
-                        moved = moved or i != ci or j != cj or k != ck
-                        bi, bj, bk = i, j, k
-    return best
+    """Search the cubes that are ``ring`` steps away along at least one axis."""
+    for i in range(max(cube[0] - ring, 0), min(cube[0] + ring + 1, shape[0])):
+        gap_i = _gap(position[0], low[0], edge, i)
+        if gap_i >= best:
+            continue
+        for j in range(max(cube[1] - ring, 0), min(cube[1] + ring + 1, shape[1])):
+            gap_j = gap_i + _gap(position[1], low[1], edge, j)
+            if gap_j >= best:
+                continue
+            step = 1  # an outer column is searched whole, an inner one at its two ends
+            if abs(i - cube[0]) < ring and abs(j - cube[1]) < ring:
+                step = 2 * ring
+            for k in range(cube[2] - ring, cube[2] + ring + 1, step):
+                if k < 0 or k >= shape[2]:
+                    continue
+                number = (i * shape[1] + j) * shape[2] + k
+                first, stop = starts[number], starts[number + 1]
+                if first == stop or gap_j + _gap(position[2], low[2], edge, k) >= best:
+                    continue
+                best, where = _best_of(position, points, first, stop, best, where)
+    return best, where
+
+
+@njit(nogil=True, cache=True)
+def _through_list(  # type: ignore[no-untyped-def]
+    position, points, starts, filled, low, shape, edge, best, where
+):  # pragma: no cover
+    """Search all cubes with points: quicker than shells where the nearest is far away."""
+    for number in filled:
+        gap = _gap(position[2], low[2], edge, number % shape[2])
+        gap += _gap(position[1], low[1], edge, number // shape[2] % shape[1])
+        if gap >= best:
+            continue
+        gap += _gap(position[0], low[0], edge, number // shape[2] // shape[1])
+        if gap >= best:
+            continue
+        best, where = _best_of(position, points, starts[number], starts[number + 1], best, where)
+    return best, where

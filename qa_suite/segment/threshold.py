@@ -122,14 +122,17 @@ def bounding_box(mask: Mask, *, margin: int = 0) -> tuple[slice, slice, slice] |
 
     None where the mask is empty.
     """
-    box = []
+    spans: list[slice] = []
+    rest = mask  # smaller from axis to axis, which saves most of the reading
     for axis, size in enumerate(mask.shape):
         others = tuple(other for other in range(mask.ndim) if other != axis)
-        (hits,) = np.nonzero(mask.any(axis=others))
+        (hits,) = np.nonzero(rest.any(axis=others))
         if hits.size == 0:
             return None
-        box.append(slice(max(int(hits[0]) - margin, 0), min(int(hits[-1]) + 1 + margin, size)))
-    return box[0], box[1], box[2]
+        span = slice(int(hits[0]), int(hits[-1]) + 1)
+        rest = rest[(slice(None),) * axis + (span,)]
+        spans.append(slice(max(span.start - margin, 0), min(span.stop + margin, size)))
+    return spans[0], spans[1], spans[2]
 
 
 def _keep_large_parts(mask: Mask, settings: ThresholdSettings, voxel_cc: float) -> Mask:
