@@ -67,7 +67,7 @@ def _average(seed: int, spacing_mm: Triple) -> Volume:
         make_patient(hospital, index, seed=seed, spacing_mm=spacing_mm).ct.array
         for hospital, index in _AVERAGE_OF
     ]
-    mean = np.mean(images, axis=0, dtype=np.float32)
+    mean = np.stack(images).mean(axis=0, dtype=np.float32)
     return Volume(array=mean, grid=phantom_grid(spacing_mm), quantity="HU")
 
 
@@ -123,7 +123,7 @@ def _average_of(cohort: Cohort, folder: Path, case: Case) -> Volume:
         load_case(cohort, other, folder, truth=True).truth["noise_free_reference"]
         for other in _others(cohort, case)[:6]
     ]
-    mean = np.mean([image.array for image in images], axis=0, dtype=np.float32)
+    mean = np.stack([image.array for image in images]).mean(axis=0, dtype=np.float32)
     return images[0].with_array(mean)
 
 

@@ -1,0 +1,120 @@
+"""The verb ``exam``: the exam of the examiner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_suite.cli import console
+
+if TYPE_CHECKING:
+    from qa_suite.exam.result import ExamResult
+    from qa_suite.exam.settings import ExamSettings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this file to the command."""
+    app.command("exam")(exam)
+
+
+def exam(
+    cohort: Annotated[
+        Path | None,
+        typer.Argument(help="A cohort of virtual patients; default: new ones, on small grids."),
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="The criteria that are examined.")
+    ] = "mr-to-ct-pelvis",
+    out: Annotated[Path | None, typer.Option(help="Folder for exam.json and exam.md.")] = None,
+    faults: Annotated[str, typer.Option(help="Which faults; default: all.")] = "",
+    clinical_only: Annotated[
+        bool, typer.Option("--clinical-only", help="Each fault only from when it matters.")
+    ] = False,
+    clean_cohorts: Annotated[
+        int | None, typer.Option(help="Clean cohorts for the false-alarm rate; default: 59, or 5.")
+    ] = None,
+    trials: Annotated[
+        int, typer.Option(help="Patients that a fault of one patient is planted into, in turn.")
+    ] = 5,
+    seed: Annotated[
+        int, typer.Option(help="Of the virtual patients; 1 is what bounds were chosen on.")
+    ] = 2,
+    alone: Annotated[bool, typer.Option(help="Look without a reference too.")] = True,
+    workers: Annotated[int, typer.Option(help="Patients examined at a time.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> int:
+    """Plant faults into the images of a known-good translator and see whether the verdict turns.
+
+    For each fault and severity: in how many verdicts a finding that is the fault's own fails, and
+    which criteria answer; and how often cohorts without a fault are no pass. Exits with 1 where
+    a fault that matters is missed or clean cohorts alarm too often.
+
+    Example: `qa-suite exam --clinical-only --clean-cohorts 2 --faults hu_bias,shift`
+    """
+    from qa_suite.cli.data import names
+    from qa_suite.exam.settings import ExamSettings
+
+    found: ExamResult = _run(
+        ExamSettings(
+            profile=profile,
+            seed=seed,
+            clean_cohorts=clean_cohorts or (59 if cohort is None else 5),
+            faults=tuple(names(faults)) or None,
+            clinical_only=clinical_only,
+            trials=trials,
+            alone=alone,
+        ),
+        cohort,
+        workers,
+    )
+    _show(found, as_json)
+    if out is not None:
+        _write(found, out)
+    return 0 if found.passed else 1
+
+
+def _run(settings: ExamSettings, place: Path | None, workers: int) -> ExamResult:
+    from qa_suite.cohort import load_cohort, manifest_path
+    from qa_suite.exam.run import run_exam
+
+    cohort = None if place is None else load_cohort(place)
+    with console.progress_bar("Examining the examiner") as progress:
+        return run_exam(
+            settings,
+            cohort=cohort,
+            folder=None if place is None else manifest_path(place).parent,
+            workers=workers,
+            progress=progress,
+        )
+
+
+def _show(found: ExamResult, as_json: bool) -> None:
+    from qa_suite.exam.result import COLUMNS, sentence, table
+
+    if as_json:
+        console.show_json(found.model_dump(mode="json"))
+        return
+    console.show_table(f"The exam of {found.settings.profile}", COLUMNS, table(found))
+    console.show(f"{'✔' if found.passed else '✘'} {sentence(found)}")
+    for cell in found.missed:
+        console.show(
+            f"  ✘ {cell.fault} at {cell.severity:g}: {cell.caught} of {cell.verdicts} caught"
+        )
+    for cell in found.spoilt_twins:
+        console.show(f"  ✘ {cell.fault} at {cell.severity:g}: its clean twin does not pass")
+    for name, count in found.clean.alarmed_by.items():
+        console.show(f"  ! clean cohorts alarm by '{name}': {count}")
+    for lacking in found.impossible:
+        console.show(f"  ! {lacking}")
+
+
+def _write(found: ExamResult, out: Path) -> None:
+    from qa_suite.exam.result import markdown
+    from qa_suite.record_files import write_model
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_model(out / "exam.json", found)
+    (out / "exam.md").write_text(markdown(found), encoding="utf-8")
+    console.show(f"Result: {out / 'exam.json'}")

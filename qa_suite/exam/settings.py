@@ -1,0 +1,68 @@
+"""What the exam is told: which patients, which faults, how many clean cohorts."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from qa_suite.exam.scenes import SPACING_MM
+from qa_suite.phantom.faults import FAULTS
+from qa_suite.volume import Triple
+
+TUNING_SEED = 1
+"""The bounds of the profiles were chosen on patients of this seed, and on no other."""
+REPORTED_SEED = 2
+
+
+class ExamSettings(BaseModel):
+    """Settings of one exam.
+
+    Parameters
+    ----------
+    profile
+        Name or path of the criteria that are examined.
+    patients
+        Virtual patients of each hospital in a cohort.
+    spacing_mm
+        Their voxels.
+    seed
+        Of the patients; see :data:`TUNING_SEED`.
+    clean_cohorts
+        Cohorts without a fault, each of other patients, for the false-alarm rate; the first
+        of them is the one that the faults are planted into.
+    faults
+        Names of the faults; None is all.
+    clinical_only
+        Whether to plant each fault at its clinical severity alone.
+    trials
+        Different patients that a fault of one patient is planted into, one at a time.
+    alone
+        Whether to look without a reference too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    profile: str = "mr-to-ct-pelvis"
+    patients: dict[str, int] = Field(default={"A": 24, "B": 24, "C": 12}, min_length=1)
+    spacing_mm: Triple = SPACING_MM
+    seed: int = Field(default=REPORTED_SEED, ge=0)
+    clean_cohorts: int = Field(default=59, ge=1)
+    faults: tuple[str, ...] | None = None
+    clinical_only: bool = False
+    trials: int = Field(default=5, ge=1)
+    alone: bool = True
+
+    @model_validator(mode="after")
+    def _faults_exist(self) -> ExamSettings:
+        for name in self.faults or ():
+            FAULTS[name]
+        return self
+
+    @property
+    def fault_names(self) -> tuple[str, ...]:
+        """The faults to plant, in alphabetical order."""
+        return self.faults if self.faults is not None else tuple(e.name for e in FAULTS)
+
+    def severities(self, fault: str) -> tuple[float, ...]:
+        """Return the severities at which a fault is planted."""
+        facts = FAULTS[fault].facts
+        return (facts.clinical,) if self.clinical_only else facts.severities

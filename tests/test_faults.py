@@ -1,0 +1,210 @@
+"""Planted faults: each is what it says, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from qa_suite.errors import InputError, UnknownName
+from qa_suite.exam.scenes import cohort_scene, virtual_scene
+from qa_suite.phantom import make_phantom_cohort
+from qa_suite.phantom.faults import FAULTS, FaultFacts, plant
+from qa_suite.phantom.faults.base import ball, place
+from qa_suite.volume import Grid
+
+EVERY = [(entry.name, severity) for entry in FAULTS for severity in entry.facts.severities]
+WORST = [(entry.name, entry.facts.severities[-1]) for entry in FAULTS]
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return virtual_scene("A", 1, seed=3, spacing_mm=(6, 6, 8))
+
+
+def planted(scene, name, severity=None, seed=0):
+    facts = FAULTS[name].facts
+    return plant(scene, name, facts.clinical if severity is None else severity,
+                 np.random.default_rng(seed))  # fmt: skip
+
+
+def difference(scene, name, severity=None, seed=0):
+    made = planted(scene, name, severity, seed)
+    return made.synthetic.array - made.twin.array
+
+
+@pytest.mark.parametrize(("name", "severity"), EVERY)
+def test_a_fault_changes_the_image_and_leaves_the_scene_alone(scene, name, severity):
+    before = scene.twin.array.copy(), scene.reference.array.copy()
+    made = planted(scene, name, severity)
+    assert made.synthetic.grid == scene.grid
+    assert made.synthetic.array.dtype == np.float32
+    assert not np.array_equal(made.synthetic.array, made.twin.array), "nothing happened"
+    assert np.array_equal(before[0], scene.twin.array)
+    assert np.array_equal(before[1], scene.reference.array)
+    assert made.synthetic.history[-1].startswith("fault: ") or made.synthetic is scene.twin
+    if name != "nan":
+        assert np.isfinite(made.synthetic.array).all()
+        assert made.synthetic.array.min() >= -1024
+
+
+@pytest.mark.parametrize(("name", "severity"), WORST)
+def test_the_same_generator_plants_the_same_fault(scene, name, severity):
+    one, two = (planted(scene, name, severity, seed=4).synthetic.array for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_more_severe_is_farther_from_the_twin(scene):
+    for entry in FAULTS:
+        far = [
+            float(np.abs(np.nan_to_num(difference(scene, entry.name, s), nan=1e4)).mean())
+            for s in entry.facts.severities
+        ]
+        assert far == sorted(far), entry.name
+
+
+def test_numbers(scene):
+    body = scene.body
+    assert difference(scene, "hu_bias", 20)[body].mean() == pytest.approx(20, abs=0.01)
+    scaled = planted(scene, "hu_scale", 3).synthetic.array
+    twin = scene.twin.array
+    np.testing.assert_allclose((scaled + 1000)[body], 1.03 * (twin + 1000)[body], rtol=1e-4)
+    assert difference(scene, "intercept_lost")[body].mean() == pytest.approx(1024, abs=0.01)
+    assert difference(scene, "noise", 80)[body].std() == pytest.approx(80, rel=0.02)
+    assert planted(scene, "bone_clipped", 400).synthetic.array.max() == 400
+    assert np.isnan(planted(scene, "nan", 10).synthetic.array).sum() == 10
+    changed = np.abs(difference(scene, "slice_jump", 30)).max(axis=(0, 1))
+    assert np.count_nonzero(changed) == 1
+    assert changed.max() == pytest.approx(30, abs=0.01)
+
+
+def test_a_blur_takes_the_contrast_that_a_gaussian_takes():
+    scene = virtual_scene("A", 2, seed=3, spacing_mm=(6, 6, 6))
+    blurred = planted(scene, "blurred", 12).synthetic.array
+    sigma = 12 / 2.3548 / 6
+    line, other = scene.twin.array[:, 30, 20], blurred[:, 30, 20]
+    assert np.abs(np.diff(other)).max() < np.abs(np.diff(line)).max() / (1 + sigma**2)
+    assert blurred.mean() == pytest.approx(scene.twin.array.mean(), abs=2)
+
+
+def test_anatomy(scene):
+    bone = np.where(scene.bone, np.maximum(scene.twin.array - 40, 0), 0)
+    lost = -difference(scene, "bone_rims_missing", 3)
+    assert 0.1 < lost.sum() / bone.sum() < 0.8
+    assert not lost[~scene.bone].any()
+    cc = scene.grid.voxel_volume_cc
+    invented = difference(scene, "bone_invented", 30)
+    assert (invented > 300).sum() * cc == pytest.approx(30, rel=0.25)
+    filled = difference(scene, "air_filled", 30)
+    assert (filled > 500).sum() * cc == pytest.approx(30, rel=0.25)
+    lesion = planted(scene, "lesion_removed", 24)
+    contrast = lesion.twin.array - lesion.synthetic.array
+    assert contrast.max() == pytest.approx(300, abs=1)
+    assert contrast.sum() / 300 * cc == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.15)
+    gained = lesion.reference.array - scene.reference.array
+    np.testing.assert_allclose(gained, contrast, atol=0.01)
+
+
+def test_slices(scene):
+    twin = scene.twin.array
+    flipped = planted(scene, "left_right_flip").synthetic.array
+    np.testing.assert_array_equal(flipped[::-1], twin)
+    np.testing.assert_array_equal(
+        planted(scene, "slices_reversed").synthetic.array[..., ::-1], twin
+    )
+    missing = planted(scene, "slice_missing", 1).synthetic.array
+    same = [bool(np.array_equal(missing[..., k], twin[..., k])) for k in range(twin.shape[2])]
+    k = same.index(False)
+    np.testing.assert_array_equal(missing[..., k:-1], twin[..., k + 1 :])
+    twice = planted(scene, "slice_duplicated", 1).synthetic.array
+    repeats = [
+        j for j in range(1, twin.shape[2]) if np.array_equal(twice[..., j], twice[..., j - 1])
+    ]
+    assert len(repeats) == 1
+    np.testing.assert_array_equal(twice[..., repeats[0] + 1 :], twin[..., repeats[0] : -1])
+
+
+def centre_mm(scene, array):
+    weight = np.clip(array, -1000, 200) + 1000
+    return np.array([
+        np.average(np.arange(n), weights=weight.sum(axis=tuple(a for a in range(3) if a != axis)))
+        for axis, n in enumerate(array.shape)
+    ]) * scene.grid.spacing_mm  # fmt: skip
+
+
+def test_motions(scene):
+    moved = planted(scene, "shift", 5).synthetic.array
+    way = centre_mm(scene, moved) - centre_mm(scene, scene.twin.array)
+    in_plane = way[:2]  # along z the field of view cuts the body
+    assert 0 < np.linalg.norm(in_plane) < 6
+    larger = planted(scene, "spacing", 5).synthetic.array > -500
+    area = larger[..., 12].sum() / (scene.twin.array[..., 12] > -500).sum()
+    assert area == pytest.approx(1.05**2, rel=0.02)
+    cut = planted(scene, "truncated", 30).synthetic.array
+    columns = np.flatnonzero(scene.body.any(axis=(1, 2)))
+    assert (cut[columns[0] : columns[0] + 4] < -900).mean() > 0.9
+    assert planted(scene, "axes_swapped").synthetic.array.shape == scene.grid.shape
+
+
+def test_a_shift_is_as_long_as_it_says(scene):
+    known = np.random.default_rng(0).standard_normal(3)
+    known *= 5 / np.linalg.norm(known)
+    from scipy import ndimage
+
+    expected = ndimage.shift(
+        scene.twin.array, known / scene.grid.spacing_mm, order=3, mode="nearest"
+    )
+    got = planted(scene, "shift", 5).synthetic.array
+    inner = np.s_[4:-4, 4:-4, 4:-4]
+    assert np.abs(got - np.clip(expected, got.min(), got.max()))[inner].mean() < 1
+
+
+def test_identities(scene):
+    other = planted(scene, "wrong_patient").synthetic.array
+    assert np.abs(other - scene.twin.array)[scene.body].mean() > 40
+    np.testing.assert_allclose(
+        planted(scene, "other_modality").synthetic.array, scene.source.array, rtol=1e-6
+    )
+    mean = planted(scene, "mean_image").synthetic.array
+    assert mean.std() < scene.twin.array.std()
+
+
+def test_a_ball_has_its_volume():
+    grid = Grid(shape=(20, 20, 20), spacing_mm=(3, 3, 4))
+    share = ball(grid, np.array([9.6, 10.2, 9.5]), 15)
+    assert share.sum() * grid.voxel_volume_cc == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.05)
+
+
+def test_no_room_is_said():
+    grid = Grid(shape=(9, 9, 9), spacing_mm=(4, 4, 4))
+    mask = np.zeros(grid.shape, dtype=bool)
+    mask[4, 4, 4] = True
+    with pytest.raises(InputError, match="no room for a lesion of 40 mm"):
+        place(mask, grid, 20, np.random.default_rng(0), "a lesion")
+
+
+def test_facts_are_checked(scene):
+    with pytest.raises(UnknownName, match="hu_bias"):
+        plant(scene, "hu_biass", 10, np.random.default_rng(0))
+    with pytest.raises(ValidationError, match="clinical severity"):
+        FaultFacts(title="t", unit="1", severities=(1,), clinical=2, why_clinical="w", hits="all",
+                   answers=(("me", "body"),))  # fmt: skip
+    facts = FAULTS["bone_clipped"].facts
+    assert [facts.matters(s) for s in facts.severities] == [False, False, False, True]
+
+
+def test_scenes_of_a_cohort_are_those_of_its_patients(tmp_path):
+    cohort = make_phantom_cohort(
+        tmp_path, hospitals=("A",), patients_per_hospital=2, spacing_mm=(10, 10, 12), seed=1
+    )
+    first, second = (cohort_scene(cohort, tmp_path, case) for case in cohort.cases)
+    assert first.case == "A-001"
+    assert first.bone.any()
+    np.testing.assert_array_equal(first.body, first.structures["Body"])
+    assert not np.array_equal(first.twin.array, second.twin.array)
+    other = cohort_scene(cohort, tmp_path, cohort.cases[0], twin=1)
+    assert not np.array_equal(first.twin.array, other.twin.array)
+    assert first.stranger().array.shape == first.twin.array.shape
+    blind = cohort.cases[0].model_copy(update={"truth": {}})
+    with pytest.raises((InputError, KeyError), match="virtual patient"):
+        cohort_scene(cohort, tmp_path, blind)
