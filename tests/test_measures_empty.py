@@ -23,6 +23,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 IMAGE = ("mae", "me", "psnr", "rmse", "ssim")
 OVERLAP = ("dice", "volume_difference", "centroid_shift", "missed")
 SURFACE = ("hd", "hd95", "assd", "surface_dice")
+BONE_METRICS = ("threshold_shift", "dice_at_best_threshold")
+LEARNED = {"noise_floor_gap"}  # needs a learned segmenter: tests/test_measures_segmenters.py
 
 # what a structure metric says: (reference has it, synthetic has it) -> value, or None: undefined
 STRUCTURE_TABLE = {
@@ -34,6 +36,8 @@ STRUCTURE_TABLE = {
     "hd95": {(1, 1): 0.0, (1, 0): None, (0, 1): None, (0, 0): None},
     "assd": {(1, 1): 0.0, (1, 0): None, (0, 1): None, (0, 0): None},
     "surface_dice": {(1, 1): 1.0, (1, 0): None, (0, 1): None, (0, 0): None},
+    "threshold_shift": {(1, 1): 0.0, (1, 0): None, (0, 1): None, (0, 0): None},
+    "dice_at_best_threshold": {(1, 1): 1.0, (1, 0): None, (0, 1): None, (0, 0): None},
 }
 
 
@@ -67,9 +71,9 @@ def one(rows, metric, region):
 
 
 def test_the_table_knows_every_metric():
-    assert set(STRUCTURE_TABLE) == set(OVERLAP) | set(SURFACE)
+    assert set(STRUCTURE_TABLE) == set(OVERLAP) | set(SURFACE) | set(BONE_METRICS)
     here = {e.name for e in METRICS if e.facts.family in ("image", "segmentation")}
-    assert here == set(STRUCTURE_TABLE) | set(IMAGE)
+    assert here == set(STRUCTURE_TABLE) | LEARNED | set(IMAGE)
 
 
 @pytest.mark.parametrize("metric", STRUCTURE_TABLE)

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import directed_hausdorff
 
 from qa_suite.errors import GeometryError, InputError
-from qa_suite.measures.edt import distance_to, nearest_index
+from qa_suite.measures.edt import distance_to
 from qa_suite.measures.nearest import nearest_distances
 from qa_suite.measures.overlap import centroid_shift, count_overlap, dice, volume_difference
 from qa_suite.measures.surface_elements import cell_table, surface_elements
@@ -67,15 +67,6 @@ def test_distance_is_that_of_scipy(seed, shape, spacing, share):
     mask.flat[seed % mask.size] = True
     expected = ndimage.distance_transform_edt(~mask, sampling=spacing)
     np.testing.assert_allclose(distance_to(mask, spacing), expected, rtol=1e-12, atol=1e-12)
-
-
-def test_nearest_index_is_at_that_distance(rng):
-    mask = rng.random((9, 8, 7)) < 0.04
-    index = nearest_index(mask, SPACING)
-    assert mask[tuple(index)].all()
-    here = np.stack(np.indices(mask.shape))
-    steps = (index - here) * np.array(SPACING).reshape(3, 1, 1, 1)
-    np.testing.assert_allclose(np.linalg.norm(steps, axis=0), distance_to(mask, SPACING))
 
 
 def test_distance_to_nothing_is_infinite():

@@ -64,9 +64,14 @@ def count_overlap(reference: Mask, synthetic: Mask, grid: Grid) -> Overlap:
 
 def why_absent(overlap: Overlap) -> str:
     """Say which of the two images lacks the structure."""
-    if overlap.reference == 0:
-        return _NOT_IN_REFERENCE if overlap.synthetic else _BOTH_ABSENT
-    return _NOT_IN_SYNTHETIC
+    return absence(in_reference=overlap.reference > 0, in_synthetic=overlap.synthetic > 0)
+
+
+def absence(*, in_reference: bool, in_synthetic: bool) -> str:
+    """Say which of the two images lacks a structure."""
+    if in_reference:
+        return _NOT_IN_SYNTHETIC
+    return _NOT_IN_REFERENCE if in_synthetic else _BOTH_ABSENT
 
 
 @METRICS.add(

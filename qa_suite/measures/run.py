@@ -13,8 +13,10 @@ from typing import Any
 from qa_suite.errors import QAError
 from qa_suite.measures import image as _image
 from qa_suite.measures import segmentation as _segmentation
-from qa_suite.measures.base import FAMILIES, METRICS, Curve, Pair, Value
+from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Pair, Value
+from qa_suite.measures.learned import learned_variants
 from qa_suite.measures.settings import MeasureSettings
+from qa_suite.measures.structure_values import tolerance_variant
 from qa_suite.records import CurvePoint, Measurement
 
 log = logging.getLogger(__name__)
@@ -125,9 +127,13 @@ def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:
     )
 
 
-def variants_of(settings: MeasureSettings) -> dict[str, dict[str, Any]]:
+def variants_of(
+    settings: MeasureSettings, instruments: Instruments | None = None
+) -> dict[str, dict[str, Any]]:
     """Describe every variant key that :func:`measure_pair` writes with these settings."""
     variants: dict[str, dict[str, Any]] = {"default": settings.model_dump(mode="json")}
-    for tolerance in settings.segmentation.surface_tolerances_mm:
-        variants[_segmentation.tolerance_variant(tolerance)] = {"tolerance_mm": tolerance}
-    return variants
+    tolerances = settings.segmentation.surface_tolerances_mm
+    for tolerance in tolerances:
+        variants[tolerance_variant(tolerance)] = {"tolerance_mm": tolerance}
+    segmenters = () if instruments is None else instruments.segmenters
+    return {**variants, **learned_variants(segmenters, tolerances)}

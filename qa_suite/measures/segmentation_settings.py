@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from itertools import pairwise
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from qa_suite.segment.settings import ThresholdSettings
 
@@ -21,6 +23,11 @@ class SegmentationSettings(BaseModel):
         padding, which no translator has to show.
     surface_tolerances_mm
         Tolerances of the surface Dice; each is a variant of its own (``tol2mm``).
+    bone_curve_thresholds_hu
+        Thresholds of the curve of Dice against threshold, increasing. Its span is also that
+        of the search for the synthetic image's best threshold.
+    bone_search_step_hu
+        Step of that search, from the standard threshold.
     """
 
     model_config = _STRICT
@@ -29,3 +36,14 @@ class SegmentationSettings(BaseModel):
     bone: ThresholdSettings = ThresholdSettings.for_bone()
     body_margin_mm: float = Field(default=10.0, ge=0)
     surface_tolerances_mm: tuple[float, ...] = Field(default=(2.0,), min_length=1)
+    bone_curve_thresholds_hu: tuple[float, ...] = Field(
+        default=tuple(float(hu) for hu in range(100, 601, 25)), min_length=1
+    )
+    bone_search_step_hu: float = Field(default=5.0, gt=0)
+
+    @field_validator("bone_curve_thresholds_hu")
+    @classmethod
+    def _increasing(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if any(after <= before for before, after in pairwise(values)):
+            raise ValueError("the thresholds of the curve must increase")
+        return values

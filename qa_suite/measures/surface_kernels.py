@@ -109,8 +109,8 @@ def overlap_sums(reference, synthetic):  # type: ignore[no-untyped-def]  # pragm
     sums = np.zeros((2, 3), dtype=np.int64)
     for i in range(ni):
         for j in range(nj):
-            first = 0
-            second = 0
+            first = np.int64(0)
+            second = np.int64(0)
             for k in range(nk):
                 mine = np.int64(reference[i, j, k])
                 other = np.int64(synthetic[i, j, k])

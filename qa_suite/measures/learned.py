@@ -1,0 +1,159 @@
+"""Structures by learned segmenters, applied alike to both images.
+
+Where the two images differ by less than the segmenter differs from the truth on real CTs (its
+noise floor), the difference says nothing about the translator; ``noise_floor_gap`` tells.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.errors import InputError, QAError
+from qa_suite.instruments.base import Segmenter
+from qa_suite.measures.base import (
+    METRICS,
+    MetricFacts,
+    NoValue,
+    Pair,
+    Value,
+    failed,
+    ok,
+    undefined,
+)
+from qa_suite.measures.segmentation_settings import SegmentationSettings
+from qa_suite.measures.structure_values import compare_masks, structure_keys, tolerance_variant
+from qa_suite.volume import Volume
+
+log = logging.getLogger(__name__)
+
+Mask = NDArray[np.bool_]
+
+GAP = "noise_floor_gap"
+
+
+@METRICS.add(
+    GAP,
+    MetricFacts(
+        family="segmentation",
+        title="Dice above the segmenter's noise floor",
+        unit="1",
+        direction="higher",
+        range="[-1, 1]",
+        formula=(
+            "D - F; D: Dice of the learned segmenter's structure in the two images; F: its noise "
+            "floor, the Dice against the true labels on real CTs that it was not trained on; "
+            "from 0 on the images differ by no more than the segmenter errs"
+        ),
+        empty="undefined where the segmenter has no noise floor for the structure, or no Dice",
+        reference="Definition of this suite",
+    ),
+)
+def noise_floor_gap(dice: float | None, floor: float | None) -> float | NoValue:
+    """Dice of this case minus the segmenter's own noise floor for the structure."""
+    if floor is None:
+        return NoValue(why="the segmenter has no noise floor for this structure")
+    if dice is None:
+        return NoValue(why="the structure has no Dice in this case")
+    return dice - floor
+
+
+def learned_structures(pair: Pair, settings: SegmentationSettings) -> list[Value]:
+    """Compare the structures that every learned segmenter finds in the two images.
+
+    Parameters
+    ----------
+    pair
+        With its instruments; both images in HU, finite in the mask.
+    settings
+        Tolerances of the surface Dice.
+
+    Returns
+    -------
+    list of Value
+        Regions ``seg:NAME``, with the segmenter's name as variant. A segmenter that raises
+        leaves its rows as errors, and the others go on.
+    """
+    return [
+        value
+        for segmenter in pair.instruments.segmenters
+        for value in _by(segmenter, pair, settings)
+    ]
+
+
+def learned_keys(
+    segmenters: Iterable[Segmenter], tolerances_mm: tuple[float, ...]
+) -> list[tuple[str, str, str]]:
+    """Return every (metric, region, variant) that :func:`learned_structures` gives."""
+    return [
+        (metric, f"seg:{name}", variant)
+        for segmenter in segmenters
+        for name in segmenter.structures
+        for metric, variant in (
+            *structure_keys(tolerances_mm, segmenter.facts.name),
+            (GAP, segmenter.facts.name),
+        )
+    ]
+
+
+def learned_variants(
+    segmenters: Iterable[Segmenter], tolerances_mm: tuple[float, ...]
+) -> dict[str, dict[str, object]]:
+    """Describe every variant key of the learned segmenters."""
+    described: dict[str, dict[str, object]] = {}
+    for segmenter in segmenters:
+        facts = segmenter.facts
+        who = {"segmenter": facts.name, "weights_sha256": facts.weights_sha256}
+        described[facts.name] = dict(who)
+        for tolerance in tolerances_mm:
+            key = tolerance_variant(tolerance, facts.name)
+            described[key] = {**who, "tolerance_mm": tolerance}
+    return described
+
+
+def _by(segmenter: Segmenter, pair: Pair, settings: SegmentationSettings) -> list[Value]:
+    tolerances = settings.surface_tolerances_mm
+    try:
+        reference = _found(segmenter, pair.reference, pair.mask)
+        synthetic = _found(segmenter, pair.synthetic, pair.mask)
+    except Exception as error:  # one broken segmenter must not take the others along
+        if not isinstance(error, QAError):
+            log.exception("segmenter %s", segmenter.facts.name)
+        text = " ".join(str(error).split()) or "no message"
+        why = text if isinstance(error, QAError) else f"{type(error).__name__}: {text}"
+        why = f"the segmenter {segmenter.facts.name} failed: {why}"
+        return [failed(m, r, why, variant=v) for m, r, v in learned_keys([segmenter], tolerances)]
+    values: list[Value] = []
+    for name in segmenter.structures:
+        rows = compare_masks(
+            reference[name], synthetic[name], pair.grid, region=f"seg:{name}",
+            domain=pair.mask, tolerances_mm=tolerances, variant=segmenter.facts.name,
+        )  # fmt: skip
+        values += [*rows, _gap(segmenter, name, rows)]
+    return values
+
+
+def _gap(segmenter: Segmenter, name: str, rows: list[Value]) -> Value:
+    (dice,) = (row.value for row in rows if row.metric == "dice")
+    found = noise_floor_gap(dice, segmenter.facts.noise_floor.get(name))
+    if isinstance(found, NoValue):
+        return undefined(GAP, f"seg:{name}", found.why, variant=segmenter.facts.name)
+    return ok(GAP, f"seg:{name}", found, variant=segmenter.facts.name)
+
+
+def _found(segmenter: Segmenter, volume: Volume, domain: Mask) -> Mapping[str, Mask]:
+    """Segment one image, and hold the answer against what the segmenter promises."""
+    found = segmenter.segment(volume, domain)
+    for name in segmenter.structures:
+        if name not in found:
+            raise InputError(f"it gave no mask of {name}")
+        mask = found[name]
+        if mask.dtype != np.bool_ or mask.shape != volume.grid.shape:
+            raise InputError(
+                f"its mask of {name} is {mask.dtype} of shape {mask.shape}, not bool of shape "
+                f"{volume.grid.shape}"
+            )
+    return found
