@@ -9,6 +9,7 @@ import pytest
 
 import qa_suite.measures.run
 from qa_suite.measures.base import FAMILIES, METRICS, Pair
+from qa_suite.measures.image_settings import ImageSettings
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.records import Measurement
 from qa_suite.segment.base import SEGMENTERS
@@ -20,7 +21,12 @@ BODY = np.s_[4:20, 4:20, :]
 BONE = np.s_[9:14, 9:14, 3:9]
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
-IMAGE = ("mae", "me", "psnr", "rmse", "ssim")
+IMAGE_BY_REGION = (
+    "mae", "me", "rmse", "percentile_99_error", "psnr", "ssim", "ncc", "slope_error",
+    "mutual_information", "gradient_error",
+)  # fmt: skip
+IMAGE_OF_BODY = ("ms_ssim", "spectral_error", "high_frequency_ratio", "slice_error")
+IMAGE = (*IMAGE_BY_REGION, *IMAGE_OF_BODY)
 OVERLAP = ("dice", "volume_difference", "centroid_shift", "missed")
 SURFACE = ("hd", "hd95", "assd", "surface_dice")
 BONE_METRICS = ("threshold_shift", "dice_at_best_threshold")
@@ -50,7 +56,9 @@ def ct(*, bone: bool, body: bool = True) -> np.ndarray:
     return array
 
 
-def rows_of(reference, synthetic, mask=None, quantity="HU", **more) -> list[Measurement]:
+def rows_of(
+    reference, synthetic, mask=None, quantity="HU", settings=None, **more
+) -> list[Measurement]:
     if mask is None:
         mask = np.zeros(SHAPE, dtype=bool)
         mask[BODY] = True
@@ -61,12 +69,13 @@ def rows_of(reference, synthetic, mask=None, quantity="HU", **more) -> list[Meas
         **more,
     )
     return qa_suite.measures.run.measure_pair(
-        pair, families=None, settings=MeasureSettings(), case="c", patient="p", site="s"
+        pair, families=None, settings=settings or MeasureSettings(), case="c", patient="p", site="s"
     ).rows
 
 
 def one(rows, metric, region):
-    (found,) = [r for r in rows if (r.metric, r.region) == (metric, region)]
+    here = [r for r in rows if (r.metric, r.region) == (metric, region)]
+    (found,) = [r for r in here if not r.variant.startswith("synthrad")]
     return found
 
 
@@ -95,14 +104,94 @@ def test_structures(metric, present):
     assert one(rows, "dice", "seg:Body").value == 1  # the other structure is untouched
 
 
+def ramp() -> np.ndarray:
+    """Return soft tissue that is nowhere constant, in a body that reaches the image's ends."""
+    i, j, k = np.indices(SHAPE)
+    return (20 + 10 * np.sin(i) + 5 * np.cos(2 * j) + 3 * np.sin(3 * k)).astype(np.float32)
+
+
+IMAGE_SETTINGS = ImageSettings(skin_mm=0.0, taper_mm=6.0)  # the test's body is a small one
+
+
 @pytest.mark.parametrize("metric", IMAGE)
-def test_an_empty_band_or_structure(metric):
+def test_an_empty_band_structure_or_shell(metric):
     nothing = np.zeros(SHAPE, dtype=bool)
-    rows = rows_of(ct(bone=False), ct(bone=True) + 1, structures={"Rectum": nothing})
-    for region in ("bone", "air", "structure:Rectum"):
-        found = one(rows, metric, region)
-        assert (found.status, found.value) == ("undefined", None)
+    rows = rows_of(
+        ramp(), ramp() + 1, np.ones(SHAPE, dtype=bool), structures={"Rectum": nothing},
+        settings=MeasureSettings(image=IMAGE_SETTINGS),
+    )  # fmt: skip
+    for region in ("bone", "air", "structure:Rectum", "shell:0-5mm"):
+        found = [r for r in rows if (r.metric, r.region) == (metric, region)]
+        assert {(r.status, r.value) for r in found} <= {("undefined", None)}
+        assert len(found) == (metric in IMAGE_BY_REGION)
+        assert all(r.why for r in found)
     assert one(rows, metric, "body").status == "ok"
+
+
+IDENTICAL = {
+    "psnr": None, "ssim": 1.0, "ms_ssim": 1.0, "ncc": 1.0,
+    **dict.fromkeys(
+        ("mae", "me", "rmse", "percentile_99_error", "slope_error", "gradient_error",
+         "spectral_error", "high_frequency_ratio", "slice_error"), 0.0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", IDENTICAL)
+def test_identical_images(metric):
+    rows = rows_of(
+        ramp(), ramp(), np.ones(SHAPE, dtype=bool),
+        settings=MeasureSettings(image=IMAGE_SETTINGS),
+    )  # fmt: skip
+    found = one(rows, metric, "body")
+    if IDENTICAL[metric] is None:
+        assert (found.status, found.value) == ("undefined", None) and "infinite" in found.why
+    else:
+        assert found.value == pytest.approx(IDENTICAL[metric], abs=1e-6)
+
+
+CONSTANT = {
+    "ncc": (None, None, None),
+    "slope_error": (None, -100.0, None),
+    "mutual_information": (0.0, 0.0, 0.0),
+    "spectral_error": (None, None, None),
+    "high_frequency_ratio": (None, None, None),
+}
+
+
+@pytest.mark.parametrize("metric", CONSTANT)
+def test_images_without_any_contrast(metric):
+    """Constant reference, constant synthetic image, both."""
+    flat, settings = np.full(SHAPE, 40, np.float32), MeasureSettings(image=IMAGE_SETTINGS)
+    pairs = ((flat, ramp()), (ramp(), flat), (flat, flat + 1))
+    for (reference, synthetic), expected in zip(pairs, CONSTANT[metric], strict=True):
+        rows = rows_of(reference, synthetic, np.ones(SHAPE, dtype=bool), settings=settings)
+        found = one(rows, metric, "body")
+        if expected is None:
+            assert (found.status, found.value) == ("undefined", None) and "constant" in found.why
+        else:
+            assert found.value == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("metric", "why"),
+    [("spectral_error", "deeper than 10 mm"), ("high_frequency_ratio", "deeper than 10 mm"),
+     ("slice_error", "axial slices")],
+)  # fmt: skip
+def test_a_body_that_is_too_small(metric, why):
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[10:14, 10:14, 4:8] = True
+    found = one(rows_of(ramp(), ramp() + 1, mask), metric, "body")
+    assert found.status == "undefined" and why in found.why
+
+
+def test_a_single_voxel_has_no_gradient_inside_the_mask():
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[12, 12, 6] = True
+    rows = rows_of(ramp(), ramp() + 1, mask)
+    assert one(rows, "gradient_error", "body").status == "undefined"
+    assert one(rows, "ncc", "body").status == "undefined"
+    assert one(rows, "mae", "body").value == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("metric", [*IMAGE, *STRUCTURE_TABLE])
@@ -122,7 +211,7 @@ def test_a_synthetic_image_of_nan(metric):
     rows = [
         r
         for r in rows_of(ct(bone=True), np.full(SHAPE, np.nan, dtype=np.float32))
-        if r.metric == metric and r.region != "air"
+        if r.metric == metric and r.region in ("body", "soft", "bone", "seg:Body", "seg:Bone")
     ]
     assert rows
     assert {(r.status, r.value) for r in rows} == {("error", None)}

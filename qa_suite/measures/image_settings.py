@@ -5,6 +5,9 @@ The defaults are choices, and each says where it comes from in ``docs/measures/i
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qa_suite.volume import Quantity
@@ -13,6 +16,11 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 SYNTHRAD_RANGE_HU = (-1024.0, 3000.0)
 """Data range of the SynthRAD2023 challenge (Huijben et al. 2024, Med Image Anal 97:103276)."""
+
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of the five scales, finest first (Wang, Simoncelli and Bovik 2003)."""
+
+SynthradMode = Literal["synthrad2023", "synthrad2025"]
 
 
 class Band(BaseModel):
@@ -36,9 +44,17 @@ def _data_range() -> dict[Quantity, tuple[float, float]]:
 
 
 def _bands() -> dict[Quantity, tuple[Band, ...]]:
-    air = Band(name="air", high=-200.0)
-    soft = Band(name="soft", low=-200.0, high=250.0)
-    return {"HU": (air, soft, Band(name="bone", low=250.0))}
+    return {
+        "HU": (
+            Band(name="air", high=-950.0),
+            Band(name="lung", low=-950.0, high=-190.0),
+            Band(name="fat", low=-190.0, high=-30.0),
+            Band(name="soft", low=-30.0, high=150.0),
+            Band(name="spongy", low=150.0, high=600.0),
+            Band(name="cortical", low=600.0),
+            Band(name="bone", low=250.0),
+        )
+    }
 
 
 class ImageSettings(BaseModel):
@@ -47,28 +63,61 @@ class ImageSettings(BaseModel):
     Parameters
     ----------
     data_range
-        Lowest and highest value of each quantity, for PSNR and SSIM. A quantity that is not
-        named has none, and its PSNR and SSIM are undefined: a range is never guessed.
+        Lowest and highest value of each quantity, for PSNR, SSIM, MS-SSIM and mutual
+        information. A quantity that is not named has none, and they are undefined: a range
+        is never guessed.
     bands
-        Tissue bands of each quantity, taken on the reference.
+        Tissue bands of each quantity, taken on the reference; none switches them off. The
+        default six divide the HU axis; ``bone`` sums up dense bone beside them.
+    structures
+        Whether the structures of the case are regions.
+    shells_mm
+        Depths below the mask's surface that divide it into shells; none switches them off.
+    synthrad_modes
+        Challenges whose conventions are followed in extra rows, for images in HU.
     ssim_window
-        Edge of the cubic SSIM window, in voxels; odd.
+        Edge of the cubic window of SSIM and MS-SSIM, in voxels; odd.
     ssim_k1, ssim_k2
         The constants of Wang et al. (2004).
+    ms_ssim_weights
+        Exponents of the scales of MS-SSIM, finest first; as many scales as weights.
+    information_bins
+        Bins of each image over the data range, for mutual information.
+    skin_mm, taper_mm
+        The spectra see nothing down to this depth below the surface (the image's end counts
+        as surface here), and everything from ``taper_mm`` deeper on.
+    spectrum_bins
+        Bins of the radially averaged power spectra, from zero to the finest axis' Nyquist.
+    high_frequency_from
+        Where high frequencies begin, as a share of Nyquist.
+    slice_min_voxels
+        Axial slices with fewer voxels of the mask are left out of ``slice_error``.
     """
 
     model_config = _STRICT
 
     data_range: dict[Quantity, tuple[float, float]] = Field(default_factory=_data_range)
     bands: dict[Quantity, tuple[Band, ...]] = Field(default_factory=_bands)
+    structures: bool = True
+    shells_mm: tuple[float, ...] = (5.0, 20.0)
+    synthrad_modes: tuple[SynthradMode, ...] = ("synthrad2023", "synthrad2025")
     ssim_window: int = Field(default=7, ge=3)
     ssim_k1: float = Field(default=0.01, gt=0)
     ssim_k2: float = Field(default=0.03, gt=0)
+    ms_ssim_weights: tuple[float, ...] = Field(default=MS_SSIM_WEIGHTS, min_length=1, max_length=8)
+    information_bins: int = Field(default=128, ge=2, le=256)
+    skin_mm: float = Field(default=10.0, ge=0)
+    taper_mm: float = Field(default=15.0, gt=0)
+    spectrum_bins: int = Field(default=32, ge=4)
+    high_frequency_from: float = Field(default=0.5, gt=0, lt=1)
+    slice_min_voxels: int = Field(default=100, ge=1)
 
     @model_validator(mode="after")
     def _sound(self) -> ImageSettings:
         if self.ssim_window % 2 == 0:
             raise ValueError(f"the SSIM window must be odd, got {self.ssim_window}")
+        if any(weight <= 0 for weight in self.ms_ssim_weights):
+            raise ValueError(f"the MS-SSIM weights must be positive, got {self.ms_ssim_weights}")
         for quantity, (low, high) in self.data_range.items():
             if low >= high:
                 raise ValueError(f"the data range of {quantity} is empty: {low} to {high}")
@@ -76,4 +125,9 @@ class ImageSettings(BaseModel):
             names = [band.name for band in bands]
             if len(set(names)) < len(names) or "body" in names:
                 raise ValueError(f"the band names of {quantity} must differ, and none be 'body'")
+        depths = (0.0, *self.shells_mm)
+        if any(a >= b for a, b in pairwise(depths)):
+            raise ValueError(f"the shells' depths must be positive and rise: {self.shells_mm}")
+        if len(set(self.synthrad_modes)) < len(self.synthrad_modes):
+            raise ValueError(f"a SynthRAD mode is named twice: {self.synthrad_modes}")
         return self

@@ -17,6 +17,7 @@ from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Pair, 
 from qa_suite.measures.learned import learned_variants
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.measures.structure_values import tolerance_variant
+from qa_suite.measures.synthrad import describe as describe_mode
 from qa_suite.records import CurvePoint, Measurement
 
 log = logging.getLogger(__name__)
@@ -112,8 +113,8 @@ def _points(curve: Curve, who: dict[str, str]) -> list[CurvePoint]:
 
 def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:
     unit = METRICS[value.metric].facts.unit
-    if unit == "HU":  # these follow the reference: HU, Gy, SUV or arbitrary units
-        unit = pair.reference.quantity
+    if unit == "HU" or unit.startswith("HU/"):  # these follow the reference: HU, Gy, SUV, ...
+        unit = pair.reference.quantity + unit.removeprefix("HU")
     return Measurement(
         **who,
         metric=value.metric,
@@ -135,5 +136,7 @@ def variants_of(
     tolerances = settings.segmentation.surface_tolerances_mm
     for tolerance in tolerances:
         variants[tolerance_variant(tolerance)] = {"tolerance_mm": tolerance}
+    for mode in settings.image.synthrad_modes:
+        variants[mode] = describe_mode(mode)
     segmenters = () if instruments is None else instruments.segmenters
     return {**variants, **learned_variants(segmenters, tolerances)}

@@ -1,58 +1,132 @@
-"""The map of the structural similarity index (SSIM) in 3-D, uniform window.
+"""Local structural similarity in 3-D over a uniform cubic window, at the voxels of a mask.
 
-Wang Z et al. (2004), IEEE Trans Image Process 13:600, with the conventions of scikit-image's
-defaults: a cubic uniform window and sample (co)variances. Importing this module loads numba,
-so it is imported where it is used.
+Wang Z et al. (2004), IEEE Trans Image Process 13:600. Its two factors are kept apart, since
+MS-SSIM wants luminance at one scale only. Importing this module loads numba, so it is
+imported where it is used.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from qa_suite.segment.threshold import bounding_box
 
-def ssim_map(
-    first: NDArray[np.float32],
-    second: NDArray[np.float32],
+FloatMap = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similarity:
+    """The two factors of SSIM at the voxels of a mask, in the order of the array.
+
+    Parameters
+    ----------
+    luminance
+        ``(2 μx μy + C1) / (μx² + μy² + C1)``, shape (voxels in the mask,).
+    structure
+        Contrast times structure, ``(2 σxy + C2) / (σx² + σy² + C2)``; same shape.
+    """
+
+    luminance: FloatMap
+    structure: FloatMap
+
+    @property
+    def ssim(self) -> FloatMap:
+        """Their product, the structural similarity."""
+        return self.luminance * self.structure
+
+
+def local_similarity(
+    first: FloatMap,
+    second: FloatMap,
+    mask: NDArray[Any],
     *,
     data_range: float,
     window: int = 7,
     k1: float = 0.01,
     k2: float = 0.03,
-) -> NDArray[np.float32]:
-    """SSIM of every voxel whose whole window lies inside the image; NaN elsewhere.
+    sample_covariance: bool = True,
+) -> Similarity:
+    """Compare two images around every voxel of a mask.
 
     Parameters
     ----------
     first, second
         Images of one shape, indexed ``[i, j, k]``, finite, of values from zero up (SSIM's
-        luminance term means nothing around zero).
+        luminance means nothing around zero).
+    mask
+        Where it is computed: bool, or weights of which every one above zero counts.
     data_range
         Highest minus lowest possible value.
     window
-        Edge of the cubic window, in voxels; odd.
+        Edge of the cubic window, in voxels; odd. Where it reaches beyond the image, the
+        image's outermost voxels are repeated.
     k1, k2
         Wang's constants, in shares of the data range.
+    sample_covariance
+        Divide (co)variances by the window's voxels less one, as scikit-image does by default;
+        else by the voxels, as MONAI does.
 
     Returns
     -------
-    ndarray of float32, of the images' shape
+    Similarity
     """
-    result = np.full(first.shape, np.nan, dtype=np.float32)
-    if min(first.shape) >= window:
+    radius = window // 2
+    where = mask if mask.dtype == np.bool_ else mask > 0
+    found = int(np.count_nonzero(where))
+    luminance, structure = (np.empty(found, dtype=np.float32) for _ in range(2))
+    box = bounding_box(where, margin=radius)
+    if box is not None:
+        a, b = (np.ascontiguousarray(image[box], dtype=np.float32) for image in (first, second))
+        count = float(window**3)
+        unbiased = count / (count - 1.0) if sample_covariance else 1.0
         c1, c2 = (k1 * data_range) ** 2, (k2 * data_range) ** 2
-        a = np.ascontiguousarray(first, dtype=np.float32)
-        b = np.ascontiguousarray(second, dtype=np.float32)
-        _fill(a, b, window, c1, c2, result)
-    return result
+        inside = np.ascontiguousarray(where[box])
+        _scan(a, b, inside, window, c1, c2, unbiased, luminance, structure)
+    return Similarity(luminance=luminance, structure=structure)
+
+
+def whole_windows(
+    mask: NDArray[Any], window: int, *, offset: tuple[int, ...], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Which voxels of a mask have their whole window inside the image.
+
+    Parameters
+    ----------
+    mask
+        A part of the image, as given to :func:`local_similarity`.
+    window
+        Edge of the window, in voxels.
+    offset, shape
+        Where the part begins in the image, and the image's shape.
+
+    Returns
+    -------
+    ndarray of bool, shape (voxels in the mask,)
+    """
+    radius = window // 2
+    inner = np.zeros(mask.shape, dtype=bool)
+    inner[
+        tuple(
+            slice(max(radius - begin, 0), max(min(size - radius - begin, length), 0))
+            for begin, size, length in zip(offset, shape, mask.shape, strict=True)
+        )
+    ] = True
+    return np.asarray(inner[mask > 0])
 
 
 @njit(nogil=True, cache=True)
-def _add_plane(  # type: ignore[no-untyped-def]
-    a, b, sums, sign
-):  # pragma: no cover
-    """Add (or take away) one plane of x, y, x², y² and xy to the sums over the window."""
+def _clamp(index, size):  # type: ignore[no-untyped-def]  # pragma: no cover
+    return min(max(index, 0), size - 1)
+
+
+@njit(nogil=True, cache=True)
+def _add_plane(a, b, sums, sign):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add (or take away) one plane of x, y, x² + y² and xy."""
     for j in range(a.shape[0]):
         for k in range(a.shape[1]):
             x = np.float64(a[j, k])
@@ -64,52 +138,100 @@ def _add_plane(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _fill(  # type: ignore[no-untyped-def]
-    a, b, window, c1, c2, result
+def _add_row(planes, j, radius, rows, sign):  # type: ignore[no-untyped-def]  # pragma: no cover
+    nk = planes.shape[2]
+    for q in range(4):
+        source = planes[q, j]
+        target = rows[q, radius : radius + nk]
+        for k in range(nk):
+            target[k] += sign * source[k]
+
+
+@njit(nogil=True, cache=True)
+def _any(line):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for k in range(line.size):  # noqa: SIM110  numba knows no any()
+        if line[k]:
+            return True
+    return False
+
+
+@njit(nogil=True, cache=True)
+def _scan(  # type: ignore[no-untyped-def]
+    a, b, where, window, c1, c2, unbiased, luminance, structure
 ):  # pragma: no cover
-    """Slide the window along i (planes), j (rows) and k, with running sums in float64."""
+    """Slide the window along i (planes) and j (rows) with running sums in float64."""
     ni, nj, nk = a.shape
     radius = window // 2
-    count = np.float64(window**3)
-    unbiased = count / (count - 1.0)
     planes = np.zeros((4, nj, nk))
-    rows = np.zeros((4, nk))
+    rows = np.empty((4, nk + 2 * radius))
+    sums = np.empty((4, nk))
+    factors = np.empty((2, nk))
+    found = 0
+    for p in range(-radius, radius):
+        _add_plane(a[_clamp(p, ni)], b[_clamp(p, ni)], planes, 1.0)
     for i in range(ni):
-        _add_plane(a[i], b[i], planes, 1.0)
-        if i >= window:
-            _add_plane(a[i - window], b[i - window], planes, -1.0)
-        if i < window - 1:
+        _add_plane(a[_clamp(i + radius, ni)], b[_clamp(i + radius, ni)], planes, 1.0)
+        if i > 0:
+            p = _clamp(i - radius - 1, ni)
+            _add_plane(a[p], b[p], planes, -1.0)
+        if not _any(where[i].ravel()):
             continue
         rows[:] = 0.0
+        for p in range(-radius, radius):
+            _add_row(planes, _clamp(p, nj), radius, rows, 1.0)
         for j in range(nj):
-            for q in range(4):
-                for k in range(nk):
-                    rows[q, k] += planes[q, j, k]
-            if j >= window:
-                for q in range(4):
-                    for k in range(nk):
-                        rows[q, k] -= planes[q, j - window, k]
-            if j < window - 1:
+            _add_row(planes, _clamp(j + radius, nj), radius, rows, 1.0)
+            if j > 0:
+                _add_row(planes, _clamp(j - radius - 1, nj), radius, rows, -1.0)
+            if not _any(where[i, j]):
                 continue
-            sx = sy = sq = sxy = 0.0
+            _factors(rows, window, c1, c2, unbiased, sums, factors)
             for k in range(nk):
-                sx += rows[0, k]
-                sy += rows[1, k]
-                sq += rows[2, k]
-                sxy += rows[3, k]
-                if k >= window:
-                    sx -= rows[0, k - window]
-                    sy -= rows[1, k - window]
-                    sq -= rows[2, k - window]
-                    sxy -= rows[3, k - window]
-                if k < window - 1:
-                    continue
-                ux = sx / count
-                uy = sy / count
-                product = ux * uy
-                squares = ux * ux + uy * uy
-                variances = unbiased * (sq / count - squares)
-                covariance = unbiased * (sxy / count - product)
-                value = (2.0 * product + c1) * (2.0 * covariance + c2)
-                value /= (squares + c1) * (variances + c2)
-                result[i - radius, j - radius, k - radius] = value
+                if where[i, j, k]:
+                    luminance[found] = factors[0, k]
+                    structure[found] = factors[1, k]
+                    found += 1
+
+
+@njit(nogil=True, cache=True)
+def _factors(  # type: ignore[no-untyped-def]
+    rows, window, c1, c2, unbiased, sums, factors
+):  # pragma: no cover
+    """Both factors of SSIM along one line of voxels; every loop runs over k and vectorises."""
+    radius = window // 2
+    nk = sums.shape[1]
+    scale = 1.0 / np.float64(window**3)
+    for q in range(4):
+        for r in range(radius):
+            rows[q, r] = rows[q, radius]
+            rows[q, radius + nk + r] = rows[q, radius + nk - 1]
+    s0 = s1 = s2 = s3 = 0.0
+    for k in range(window - 1):
+        s0 += rows[0, k]
+        s1 += rows[1, k]
+        s2 += rows[2, k]
+        s3 += rows[3, k]
+    for k in range(nk):  # four running sums side by side keep the processor busy
+        s0 += rows[0, k + window - 1]
+        s1 += rows[1, k + window - 1]
+        s2 += rows[2, k + window - 1]
+        s3 += rows[3, k + window - 1]
+        sums[0, k] = s0
+        sums[1, k] = s1
+        sums[2, k] = s2
+        sums[3, k] = s3
+        s0 -= rows[0, k]
+        s1 -= rows[1, k]
+        s2 -= rows[2, k]
+        s3 -= rows[3, k]
+    sx, sy, sq, sxy = sums[0], sums[1], sums[2], sums[3]
+    luminance, structure = factors[0], factors[1]
+    for k in range(nk):
+        ux = sx[k] * scale
+        uy = sy[k] * scale
+        product = ux * uy
+        squares = ux * ux + uy * uy
+        variances = unbiased * (sq[k] * scale - squares)
+        covariance = unbiased * (sxy[k] * scale - product)
+        luminance[k] = (2.0 * product + c1) / (squares + c1)
+        structure[k] = (2.0 * covariance + c2) / (variances + c2)

@@ -1,0 +1,199 @@
+"""A pair made ready to be measured: cut out once, and each expensive map made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.measures.base import NoValue, Pair
+from qa_suite.measures.image_settings import ImageSettings
+from qa_suite.segment.threshold import bounding_box
+from qa_suite.volume import Grid
+
+if TYPE_CHECKING:
+    from qa_suite.measures.spectra import Spectra
+    from qa_suite.measures.ssim import Similarity
+
+FloatMap = NDArray[np.float32]
+_NOT_FINITE = NoValue(why="not finite")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A pair, cut to the surroundings of its mask.
+
+    Parameters
+    ----------
+    reference, synthetic
+        float32, of the cut's shape.
+    mask
+        bool, of the cut's shape.
+    offset
+        Index in the image of the cut's first voxel; a multiple of the coarsest MS-SSIM voxel.
+    grid
+        Of the whole image.
+    limits
+        Data range of the quantity, or why there is none.
+    settings
+        Of the image measures.
+    """
+
+    reference: FloatMap
+    synthetic: FloatMap
+    mask: NDArray[np.bool_]
+    offset: tuple[int, int, int]
+    grid: Grid
+    limits: tuple[float, float] | NoValue
+    settings: ImageSettings
+
+    @cached_property
+    def reference_values(self) -> FloatMap:
+        """Values of the mask's voxels, shape (voxels in the mask,)."""
+        return np.asarray(self.reference[self.mask])
+
+    @cached_property
+    def synthetic_values(self) -> FloatMap:
+        """Values of the mask's voxels, shape (voxels in the mask,)."""
+        return np.asarray(self.synthetic[self.mask])
+
+    @cached_property
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether both values are finite, shape (voxels in the mask,)."""
+        return np.isfinite(self.reference_values) & np.isfinite(self.synthetic_values)
+
+    @cached_property
+    def absolute_error(self) -> FloatMap:
+        """Absolute difference of the mask's voxels, shape (voxels in the mask,)."""
+        return np.abs(self.synthetic_values - self.reference_values)
+
+    @cached_property
+    def wrong(self) -> int:
+        """Voxels of the mask that are not finite in one of the images."""
+        return int(self.finite.size - np.count_nonzero(self.finite))
+
+    @property
+    def data_range(self) -> float | NoValue:
+        """Highest minus lowest value of the quantity, or why there is none."""
+        if isinstance(self.limits, NoValue):
+            return self.limits
+        return self.limits[1] - self.limits[0]
+
+    @cached_property
+    def prepared(self) -> tuple[FloatMap, FloatMap] | NoValue:
+        """Both images for SSIM: clipped to the data range, shifted to zero, zero outside."""
+        from qa_suite.measures.image_kernels import clip_in_mask
+
+        if isinstance(self.limits, NoValue):
+            return self.limits
+        if self.wrong:
+            return _NOT_FINITE
+        images = []
+        for array in (self.reference, self.synthetic):
+            image = np.empty(array.shape, dtype=np.float32)
+            clip_in_mask(array, self.mask, (0, 0, 0), *self.limits, image)
+            images.append(image)
+        return images[0], images[1]
+
+    @cached_property
+    def similarity(self) -> Similarity | NoValue:
+        """Both factors of SSIM at the mask's voxels, at the finest scale."""
+        from qa_suite.measures.ssim import local_similarity
+
+        if isinstance(self.data_range, NoValue):
+            return self.data_range
+        if isinstance(self.prepared, NoValue):
+            return self.prepared
+        return local_similarity(
+            *self.prepared,
+            self.mask,
+            data_range=self.data_range,
+            window=self.settings.ssim_window,
+            k1=self.settings.ssim_k1,
+            k2=self.settings.ssim_k2,
+        )
+
+    @cached_property
+    def ssim(self) -> FloatMap:
+        """SSIM of the mask's voxels; NaN where the window leaves the image or there is none."""
+        from qa_suite.measures.ssim import whole_windows
+
+        if isinstance(self.similarity, NoValue):
+            return self._nothing
+        window = self.settings.ssim_window
+        whole = whole_windows(self.mask, window, offset=self.offset, shape=self.grid.shape)
+        return np.where(whole, self.similarity.ssim, np.float32(np.nan))
+
+    @cached_property
+    def gradient(self) -> FloatMap:
+        """Difference of the gradients' magnitudes, per mm; NaN without six neighbours in it."""
+        from qa_suite.measures.image_kernels import gradient_differences
+
+        if self.wrong:
+            return self._nothing
+        result = np.empty(self.reference_values.size, dtype=np.float32)
+        gradient_differences(
+            self.reference, self.synthetic, self.mask, *self.grid.spacing_mm, result
+        )
+        return result
+
+    @cached_property
+    def cells(self) -> NDArray[np.uint16]:
+        """Cell of the joint histogram of every voxel of the mask; needs a data range."""
+        from qa_suite.measures.image_kernels import joint_cells
+
+        cells = np.zeros(self.reference_values.size, dtype=np.uint16)
+        if not isinstance(self.limits, NoValue):
+            bins = self.settings.information_bins
+            width = (self.limits[1] - self.limits[0]) / bins
+            joint_cells(
+                self.reference_values, self.synthetic_values, self.limits[0], width, bins, cells
+            )
+        return cells
+
+    @cached_property
+    def depth_mm(self) -> FloatMap:
+        """Depth below the mask's surface, of the cut's shape, as deep as anybody asks."""
+        from qa_suite.measures.depth import depth_in
+
+        settings = self.settings
+        cap = max(*settings.shells_mm, settings.skin_mm + settings.taper_mm, 0.0) + 1.0
+        return depth_in(self.mask, self.grid.spacing_mm, cap_mm=cap)
+
+    @cached_property
+    def spectra(self) -> Spectra | NoValue:
+        """Power spectra of both images below the skin; needs finite voxels."""
+        from qa_suite.measures.spectra import body_spectra
+
+        return body_spectra(self)
+
+    @property
+    def _nothing(self) -> FloatMap:
+        return np.full(self.reference_values.size, np.nan, dtype=np.float32)
+
+
+def compare(pair: Pair, settings: ImageSettings) -> Comparison:
+    """Cut a pair to its mask and as far around it as any measure looks."""
+    coarsest = 2 ** (len(settings.ms_ssim_weights) - 1)
+    margin = max(coarsest, settings.ssim_window // 2)
+    box = bounding_box(pair.mask, margin=margin) or (slice(0, 0),) * 3
+    begin = [part.start // coarsest * coarsest for part in box]
+    cut = tuple(slice(a, part.stop) for a, part in zip(begin, box, strict=True))
+    quantity = pair.reference.quantity
+    limits = settings.data_range.get(quantity)
+    return Comparison(
+        reference=_cut(pair.reference.array, cut),
+        synthetic=_cut(pair.synthetic.array, cut),
+        mask=np.ascontiguousarray(pair.mask[cut]),
+        offset=(begin[0], begin[1], begin[2]),
+        grid=pair.grid,
+        limits=limits or NoValue(why=f"no data range is set for {quantity} images"),
+        settings=settings,
+    )
+
+
+def _cut(array: NDArray[Any], cut: tuple[slice, ...]) -> FloatMap:
+    return np.ascontiguousarray(array[cut], dtype=np.float32)

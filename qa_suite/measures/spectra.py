@@ -1,0 +1,170 @@
+"""Radially averaged power spectra of the inside of the body.
+
+What lies deeper than the skin is faded in smoothly and everything else set to zero, so that
+neither the skin nor the image's end leaks into the spectrum. Importing this module loads
+numba.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from qa_suite.measures.base import NoValue
+from qa_suite.measures.comparison import Comparison, FloatMap
+from qa_suite.segment.threshold import bounding_box
+
+FEWEST_VOXELS = 8
+"""The tapered body must be at least this long along every axis to have a spectrum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectra:
+    """Power of both images by frequency.
+
+    Parameters
+    ----------
+    frequency_per_mm
+        Centres of the bins that hold a frequency, in cycles/mm, shape (bins,).
+    reference, synthetic
+        Mean power of a frequency in the bin, same shape; in arbitrary, equal units.
+    high_reference, high_synthetic
+        Sum of the power of all high frequencies.
+    coverage
+        Share of the mask's voxels that the spectra see at all.
+    """
+
+    frequency_per_mm: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    synthetic: NDArray[np.float64]
+    high_reference: float
+    high_synthetic: float
+    coverage: float
+
+
+def body_spectra(comparison: Comparison) -> Spectra | NoValue:
+    """Compute the power spectra of both images inside the mask.
+
+    Each image less its weighted mean is multiplied by a weight: zero down to ``skin_mm``
+    below the surface (the image's end counts as surface), rising smoothly over ``taper_mm``.
+    A frequency is high where ``sqrt(Σ (f / f_Nyquist)²)`` over the axes is at least
+    ``high_frequency_from``, each axis in shares of its own Nyquist frequency.
+    """
+    settings = comparison.settings
+    weight = np.empty(comparison.mask.shape, dtype=np.float32)
+    _taper(
+        comparison.depth_mm, *_to_the_end(comparison),
+        settings.skin_mm, settings.taper_mm, weight,
+    )  # fmt: skip
+    seen = weight > 0
+    box = bounding_box(seen)
+    if box is None or min(part.stop - part.start for part in box) < FEWEST_VOXELS:
+        return NoValue(
+            why=f"less than {FEWEST_VOXELS} voxels along an axis lie deeper than "
+            f"{settings.skin_mm:g} mm below the skin and the image's end"
+        )
+    weight = np.ascontiguousarray(weight[box])
+    transforms = []
+    for name, array in (("reference", comparison.reference), ("synthetic", comparison.synthetic)):
+        inside = array[box]
+        values = inside[seen[box]]
+        if values.min() == values.max():
+            return NoValue(why=f"the {name} image is constant below the skin")
+        transforms.append(_transform(inside, weight))
+    coverage = float(np.count_nonzero(seen)) / comparison.finite.size
+    return _by_frequency(comparison, transforms, weight.shape, coverage)
+
+
+def _to_the_end(comparison: Comparison) -> list[FloatMap]:
+    """Distance of the cut's voxel centres to the image's nearest face, in mm, by axis."""
+    distances = []
+    for begin, length, size, spacing in zip(
+        comparison.offset, comparison.mask.shape, comparison.grid.shape,
+        comparison.grid.spacing_mm, strict=True,
+    ):  # fmt: skip
+        index = np.arange(begin, begin + length)
+        nearest = np.minimum(index, size - 1 - index) + 0.5
+        distances.append((nearest * spacing).astype(np.float32))
+    return distances
+
+
+def _transform(array: FloatMap, weight: FloatMap) -> NDArray[np.complex64]:
+    from scipy import fft
+
+    size = [fft.next_fast_len(n, real=True) for n in weight.shape]
+    faded = array * weight
+    mean = faded.sum(dtype=np.float64) / weight.sum(dtype=np.float64)
+    faded -= np.float32(mean) * weight
+    return np.asarray(fft.rfftn(faded, s=size, workers=1))
+
+
+def _by_frequency(
+    comparison: Comparison,
+    transforms: list[NDArray[np.complex64]],
+    shape: tuple[int, ...],
+    coverage: float,
+) -> Spectra:
+    from scipy import fft
+
+    settings, spacing = comparison.settings, comparison.grid.spacing_mm
+    size = [fft.next_fast_len(n, real=True) for n in shape]
+    cycles = [np.fft.fftfreq(size[0]), np.fft.fftfreq(size[1]), np.fft.rfftfreq(size[2])]
+    step = 0.5 / min(spacing) / settings.spectrum_bins
+    table = np.zeros((3, settings.spectrum_bins))
+    high = np.zeros(2)
+    _sort(
+        *transforms, *cycles, *spacing, step, settings.high_frequency_from, size[2] % 2 == 0,
+        table, high,
+    )  # fmt: skip
+    filled = table[0] > 0
+    return Spectra(
+        frequency_per_mm=((np.arange(settings.spectrum_bins) + 0.5) * step)[filled],
+        reference=table[1, filled] / table[0, filled],
+        synthetic=table[2, filled] / table[0, filled],
+        high_reference=float(high[0]),
+        high_synthetic=float(high[1]),
+        coverage=coverage,
+    )
+
+
+@njit(nogil=True, cache=True)
+def _taper(depth, end_i, end_j, end_k, skin, taper, weight):  # type: ignore[no-untyped-def]  # pragma: no cover
+    ni, nj, nk = depth.shape
+    for i in range(ni):
+        for j in range(nj):
+            sideways = min(end_i[i], end_j[j])
+            for k in range(nk):
+                deep = min(depth[i, j, k], min(sideways, end_k[k]))
+                share = min(max((deep - skin) / taper, 0.0), 1.0)
+                weight[i, j, k] = share * share * (3.0 - 2.0 * share)
+
+
+@njit(nogil=True, cache=True)
+def _sort(  # type: ignore[no-untyped-def]
+    first, second, cycles_i, cycles_j, cycles_k, di, dj, dk, step, high_from, even, table, high
+):  # pragma: no cover
+    """Add the power of every frequency to its bin; the half that is not stored counts too."""
+    ni, nj, nk = first.shape
+    bins = table.shape[1]
+    limit = 0.25 * high_from * high_from  # of the squared cycles per voxel
+    for i in range(ni):
+        for j in range(nj):
+            voxel_ij = cycles_i[i] ** 2 + cycles_j[j] ** 2
+            mm_ij = (cycles_i[i] / di) ** 2 + (cycles_j[j] / dj) ** 2
+            for k in range(nk):
+                twice = 1.0 if k == 0 or (even and k == nk - 1) else 2.0
+                one = first[i, j, k]
+                two = second[i, j, k]
+                p = twice * (np.float64(one.real) ** 2 + np.float64(one.imag) ** 2)
+                q = twice * (np.float64(two.real) ** 2 + np.float64(two.imag) ** 2)
+                if voxel_ij + cycles_k[k] ** 2 >= limit:
+                    high[0] += p
+                    high[1] += q
+                place = int(np.sqrt(mm_ij + (cycles_k[k] / dk) ** 2) / step)
+                if place < bins:
+                    table[0, place] += twice
+                    table[1, place] += p
+                    table[2, place] += q
