@@ -109,6 +109,9 @@ def measure(
     ] = None,
     source: Annotated[Path | None, typer.Option(help="The image that was translated.")] = None,
     families: Annotated[str, typer.Option(help="Which measures; default: all.")] = "",
+    error_maps: Annotated[
+        Path | None, typer.Option(help="Folder for NIfTI maps of the signed and absolute error.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Measure one pair of CT images (HU); no cohort, no MLflow.
@@ -118,7 +121,10 @@ def measure(
     from qa_suite.cli.data import names
     from qa_suite.cli.flows import measure_files
 
-    rows = measure_files(reference, synthetic, mask, source, families=names(families) or None)
+    rows = measure_files(
+        reference, synthetic, mask, source,
+        families=names(families) or None, maps_folder=error_maps,
+    )  # fmt: skip
     if as_json:
         console.show_json([row.model_dump(mode="json") for row in rows])
     else:

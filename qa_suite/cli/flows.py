@@ -12,6 +12,7 @@ from qa_suite.errors import InputError
 
 if TYPE_CHECKING:
     from qa_suite.io.cases import Translate
+    from qa_suite.measures.base import Pair
     from qa_suite.preflight import PreflightResult
     from qa_suite.records import Evaluation, Measurement, ModelFacts, Profile, Verdict
 
@@ -125,6 +126,20 @@ def judge_and_report(
     return verdict, page
 
 
+def _write_error_maps(pair: Pair, folder: Path) -> None:
+    import numpy as np
+
+    from qa_suite.io.images import write_image
+    from qa_suite.measures.error_maps import error_maps
+    from qa_suite.volume import Volume
+
+    for name, volume in error_maps(pair).items():
+        write_image(volume, folder / f"{name}_error.nii.gz")
+    mask = Volume(array=pair.mask.astype(np.int32), grid=pair.grid, quantity="label")
+    write_image(mask, folder / "mask.nii.gz")
+    console.say(f"Error maps: {folder}")
+
+
 def measure_files(
     reference_path: Path,
     synthetic_path: Path,
@@ -132,8 +147,9 @@ def measure_files(
     source_path: Path | None,
     *,
     families: Sequence[str] | None,
+    maps_folder: Path | None = None,
 ) -> list[Measurement]:
-    """Measure one pair of CT files in HU."""
+    """Measure one pair of CT files in HU, and write maps of its error where asked to."""
     import numpy as np
 
     from qa_suite.io.images import read_image
@@ -167,6 +183,8 @@ def measure_files(
             raise InputError(f"{reference_path} shows no body to measure in; give a --mask.")
         console.say("No --mask: measured in the reference's body (HU threshold).")
     pair = Pair(reference=reference, synthetic=synthetic, mask=mask, source=source)
+    if maps_folder is not None:
+        _write_error_maps(pair, maps_folder)
     return measure_pair(
         pair, families=families, settings=MeasureSettings(), case=synthetic_path.name,
         patient="unknown", site="unknown",

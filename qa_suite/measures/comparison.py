@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qa_suite.measures.base import NoValue, Pair
 from qa_suite.measures.image_settings import ImageSettings
 from qa_suite.segment.threshold import bounding_box
-from qa_suite.volume import Grid
+from qa_suite.volume import Grid, Quantity
 
 if TYPE_CHECKING:
     from qa_suite.measures.spectra import Spectra
@@ -36,6 +36,8 @@ class Comparison:
         Index in the image of the cut's first voxel; a multiple of the coarsest MS-SSIM voxel.
     grid
         Of the whole image.
+    quantity
+        Of both images.
     limits
         Data range of the quantity, or why there is none.
     settings
@@ -47,6 +49,7 @@ class Comparison:
     mask: NDArray[np.bool_]
     offset: tuple[int, int, int]
     grid: Grid
+    quantity: Quantity
     limits: tuple[float, float] | NoValue
     settings: ImageSettings
 
@@ -190,6 +193,7 @@ def compare(pair: Pair, settings: ImageSettings) -> Comparison:
         mask=np.ascontiguousarray(pair.mask[cut]),
         offset=(begin[0], begin[1], begin[2]),
         grid=pair.grid,
+        quantity=quantity,
         limits=limits or NoValue(why=f"no data range is set for {quantity} images"),
         settings=settings,
     )

@@ -33,11 +33,13 @@ def depth_in(mask: NDArray[np.bool_], spacing_mm: Triple, *, cap_mm: float) -> N
         Zero outside; inside, the distance to the nearest face of a voxel outside.
     """
     squared = np.empty(mask.shape, dtype=np.float32)
-    steps = [
-        np.square(np.maximum(np.arange(int(cap_mm / h + 0.5) + 2) - 0.5, 0) * h).astype(np.float32)
-        for h in spacing_mm
-    ]
-    _fill(np.ascontiguousarray(mask), *steps, np.float32(cap_mm) ** 2, squared)
+    cap = np.float32(cap_mm) ** 2
+    steps = []
+    for spacing in spacing_mm:
+        voxels = np.arange(int(cap_mm / spacing + 0.5) + 2)
+        squares = np.square(np.maximum(voxels - 0.5, 0) * spacing)
+        steps.append(np.minimum(squares.astype(np.float32), cap))
+    _fill(np.ascontiguousarray(mask), *steps, cap, squared)
     return np.sqrt(squared, out=squared)
 
 

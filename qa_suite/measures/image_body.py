@@ -20,6 +20,8 @@ _BODY: dict[str, Any] = {"regions": "body"}
 _EMPTY = "an empty mask is undefined; a voxel of the mask that is not finite is an error"
 _SPECTRUM = {
     **_BODY,
+    "window_low": _DEFAULT.spectrum_window["HU"][0],
+    "window_high": _DEFAULT.spectrum_window["HU"][1],
     "skin_mm": _DEFAULT.skin_mm,
     "taper_mm": _DEFAULT.taper_mm,
     "taper": "3t² - 2t³ of the depth below skin_mm; the image's end counts as surface",
@@ -91,8 +93,8 @@ def ms_ssim(comparison: Comparison) -> tuple[float, float] | NoValue:
         range="[0, inf)",
         formula=(
             "sqrt(mean over the frequency bins of (10 log10(P_synthetic / P_reference))²); P = "
-            "power averaged over the bin's shell of frequencies in cycles/mm, of the tapered "
-            "inside of the mask"
+            "power averaged over the bin's shell of frequencies in cycles/mm, of the images "
+            "clipped to a window, in the tapered inside of the mask"
         ),
         empty=_NO_SPECTRUM,
         reference=(
@@ -102,6 +104,7 @@ def ms_ssim(comparison: Comparison) -> tuple[float, float] | NoValue:
         settings={
             **_SPECTRUM,
             "bins": _DEFAULT.spectrum_bins,
+            "narrowest_bin": "1 / shortest side of what is seen",
             "bins_end": "Nyquist frequency of the finest axis; empty bins are left out",
         },
     ),
@@ -127,7 +130,8 @@ def spectral_error(comparison: Comparison) -> tuple[float, float] | NoValue:
         range="(-inf, inf)",
         formula=(
             "10 log10(Σ P_synthetic / Σ P_reference) over the frequencies with "
-            "sqrt(Σ_axes (f / f_Nyquist)²) >= from, of the tapered inside of the mask; "
+            "sqrt(Σ_axes (f / f_Nyquist)²) >= from, of the images clipped to a window, in the "
+            "tapered inside of the mask; "
             "negative is blurred, positive is noisy"
         ),
         empty=_NO_SPECTRUM,

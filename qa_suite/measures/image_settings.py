@@ -43,6 +43,10 @@ def _data_range() -> dict[Quantity, tuple[float, float]]:
     return {"HU": SYNTHRAD_RANGE_HU}
 
 
+def _spectrum_window() -> dict[Quantity, tuple[float, float]]:
+    return {"HU": (-200.0, 250.0)}
+
+
 def _bands() -> dict[Quantity, tuple[Band, ...]]:
     return {
         "HU": (
@@ -86,8 +90,12 @@ class ImageSettings(BaseModel):
     skin_mm, taper_mm
         The spectra see nothing down to this depth below the surface (the image's end counts
         as surface here), and everything from ``taper_mm`` deeper on.
+    spectrum_window
+        Both images are clipped to it before their spectra are taken; a quantity that is not
+        named is not clipped. Without it the edges of bone would drown everything else.
     spectrum_bins
-        Bins of the radially averaged power spectra, from zero to the finest axis' Nyquist.
+        Most bins of the radially averaged power spectra, from zero to the finest axis'
+        Nyquist; no bin is narrower than the step of the coarsest axis' frequencies.
     high_frequency_from
         Where high frequencies begin, as a share of Nyquist.
     slice_min_voxels
@@ -108,6 +116,7 @@ class ImageSettings(BaseModel):
     information_bins: int = Field(default=128, ge=2, le=256)
     skin_mm: float = Field(default=10.0, ge=0)
     taper_mm: float = Field(default=15.0, gt=0)
+    spectrum_window: dict[Quantity, tuple[float, float]] = Field(default_factory=_spectrum_window)
     spectrum_bins: int = Field(default=32, ge=4)
     high_frequency_from: float = Field(default=0.5, gt=0, lt=1)
     slice_min_voxels: int = Field(default=100, ge=1)
@@ -118,9 +127,10 @@ class ImageSettings(BaseModel):
             raise ValueError(f"the SSIM window must be odd, got {self.ssim_window}")
         if any(weight <= 0 for weight in self.ms_ssim_weights):
             raise ValueError(f"the MS-SSIM weights must be positive, got {self.ms_ssim_weights}")
-        for quantity, (low, high) in self.data_range.items():
-            if low >= high:
-                raise ValueError(f"the data range of {quantity} is empty: {low} to {high}")
+        for name in ("data_range", "spectrum_window"):
+            for quantity, (low, high) in getattr(self, name).items():
+                if low >= high:
+                    raise ValueError(f"the {name} of {quantity} is empty: {low} to {high}")
         for quantity, bands in self.bands.items():
             names = [band.name for band in bands]
             if len(set(names)) < len(names) or "body" in names:

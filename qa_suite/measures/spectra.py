@@ -48,8 +48,9 @@ class Spectra:
 def body_spectra(comparison: Comparison) -> Spectra | NoValue:
     """Compute the power spectra of both images inside the mask.
 
-    Each image less its weighted mean is multiplied by a weight: zero down to ``skin_mm``
-    below the surface (the image's end counts as surface), rising smoothly over ``taper_mm``.
+    Each image is clipped to ``spectrum_window`` and, less its weighted mean, multiplied by a
+    weight: zero down to ``skin_mm`` below the surface (the image's end counts as surface),
+    rising smoothly over ``taper_mm``.
     A frequency is high where ``sqrt(Σ (f / f_Nyquist)²)`` over the axes is at least
     ``high_frequency_from``, each axis in shares of its own Nyquist frequency.
     """
@@ -69,13 +70,17 @@ def body_spectra(comparison: Comparison) -> Spectra | NoValue:
     weight = np.ascontiguousarray(weight[box])
     transforms = []
     for name, array in (("reference", comparison.reference), ("synthetic", comparison.synthetic)):
-        inside = array[box]
+        inside = _clipped(array[box], settings.spectrum_window.get(comparison.quantity))
         values = inside[seen[box]]
         if values.min() == values.max():
-            return NoValue(why=f"the {name} image is constant below the skin")
+            return NoValue(why=f"the {name} image is constant below the skin (in its window)")
         transforms.append(_transform(inside, weight))
     coverage = float(np.count_nonzero(seen)) / comparison.finite.size
     return _by_frequency(comparison, transforms, weight.shape, coverage)
+
+
+def _clipped(array: FloatMap, window: tuple[float, float] | None) -> FloatMap:
+    return array if window is None else np.clip(array, *(np.float32(v) for v in window))
 
 
 def _to_the_end(comparison: Comparison) -> list[FloatMap]:
@@ -112,8 +117,11 @@ def _by_frequency(
     settings, spacing = comparison.settings, comparison.grid.spacing_mm
     size = [fft.next_fast_len(n, real=True) for n in shape]
     cycles = [np.fft.fftfreq(size[0]), np.fft.fftfreq(size[1]), np.fft.rfftfreq(size[2])]
-    step = 0.5 / min(spacing) / settings.spectrum_bins
-    table = np.zeros((3, settings.spectrum_bins))
+    nyquist = 0.5 / min(spacing)
+    resolution = max(1 / (n * h) for n, h in zip(shape, spacing, strict=True))
+    bins = max(min(settings.spectrum_bins, int(nyquist / resolution)), 1)
+    step = nyquist / bins
+    table = np.zeros((3, bins))
     high = np.zeros(2)
     _sort(
         *transforms, *cycles, *spacing, step, settings.high_frequency_from, size[2] % 2 == 0,
@@ -121,7 +129,7 @@ def _by_frequency(
     )  # fmt: skip
     filled = table[0] > 0
     return Spectra(
-        frequency_per_mm=((np.arange(settings.spectrum_bins) + 0.5) * step)[filled],
+        frequency_per_mm=((np.arange(bins) + 0.5) * step)[filled],
         reference=table[1, filled] / table[0, filled],
         synthetic=table[2, filled] / table[0, filled],
         high_reference=float(high[0]),
@@ -146,7 +154,10 @@ def _taper(depth, end_i, end_j, end_k, skin, taper, weight):  # type: ignore[no-
 def _sort(  # type: ignore[no-untyped-def]
     first, second, cycles_i, cycles_j, cycles_k, di, dj, dk, step, high_from, even, table, high
 ):  # pragma: no cover
-    """Add the power of every frequency to its bin; the half that is not stored counts too."""
+    """Add the power of every frequency but zero to its bin.
+
+    Of a real image's spectrum one half is stored: what stands for two counts twice.
+    """
     ni, nj, nk = first.shape
     bins = table.shape[1]
     limit = 0.25 * high_from * high_from  # of the squared cycles per voxel
@@ -163,6 +174,8 @@ def _sort(  # type: ignore[no-untyped-def]
                 if voxel_ij + cycles_k[k] ** 2 >= limit:
                     high[0] += p
                     high[1] += q
+                if i + j + k == 0:
+                    continue
                 place = int(np.sqrt(mm_ij + (cycles_k[k] / dk) ** 2) / step)
                 if place < bins:
                     table[0, place] += twice

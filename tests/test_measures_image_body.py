@@ -1,0 +1,457 @@
+"""Scales, frequencies, slices, correlation and information: known answers and references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.metrics.regression import MultiScaleSSIMMetric
+from scipy import ndimage, stats
+
+from qa_suite.measures.base import Pair, Value
+from qa_suite.measures.depth import depth_in
+from qa_suite.measures.edt import distance_to
+from qa_suite.measures.error_maps import error_maps
+from qa_suite.measures.image import image
+from qa_suite.measures.image_settings import ImageSettings
+from qa_suite.measures.ms_ssim import ms_ssim_of, pyramid
+from qa_suite.measures.ssim import local_similarity
+from qa_suite.phantom import make_patient, oracle_translate
+from qa_suite.volume import Grid, Volume
+
+SPACING = (1.0, 1.0, 2.0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20263)
+
+
+@pytest.fixture(scope="module")
+def patient():
+    return make_patient("A", 1, seed=1, spacing_mm=(6, 6, 8))
+
+
+@pytest.fixture(scope="module")
+def twin(patient):
+    return oracle_translate(patient.ct_noise_free, seed=5)
+
+
+def pair_of(reference, synthetic, mask=None, *, spacing=SPACING, direction=None):
+    reference = np.asarray(reference, dtype=np.float32)
+    more = {} if direction is None else {"direction": direction}
+    grid = Grid(shape=reference.shape, spacing_mm=spacing, **more)
+    volumes = [
+        Volume(array=np.asarray(a, dtype=np.float32), grid=grid, quantity="HU")
+        for a in (reference, synthetic)
+    ]
+    if mask is None:
+        mask = np.ones(reference.shape, dtype=bool)
+    return Pair(reference=volumes[0], synthetic=volumes[1], mask=mask)
+
+
+def of_patient(patient, synthetic) -> Pair:
+    return Pair(
+        reference=patient.ct,
+        synthetic=synthetic,
+        mask=patient.body,
+        structures=patient.structures,
+    )
+
+
+def measured(pair, **changes) -> dict[tuple[str, str], Value]:
+    values = image(pair, ImageSettings(**changes))
+    return {(v.metric, v.region): v for v in values if v.variant == "default"}
+
+
+def white(rng, shape=(48, 48, 48)):
+    """White noise that stays inside the spectra's window."""
+    return rng.normal(0, 30, shape)
+
+
+# --- planted faults, by their size
+
+
+def test_blur_is_negative_and_noise_is_positive(patient, twin):
+    clean = measured(of_patient(patient, twin))["high_frequency_ratio", "body"].value
+    blurred = twin.with_array(ndimage.gaussian_filter(twin.array, 0.8))
+    noise = np.random.default_rng(1).normal(0, 40, twin.array.shape).astype(np.float32)
+    noisy = twin.with_array(twin.array + noise)
+    found = {
+        name: measured(of_patient(patient, volume)) for name, volume in
+        {"blurred": blurred, "noisy": noisy}.items()
+    }  # fmt: skip
+    assert abs(clean) < 0.3
+    assert found["blurred"]["high_frequency_ratio", "body"].value < -3
+    assert found["noisy"]["high_frequency_ratio", "body"].value > 1
+    for values in found.values():
+        assert values["spectral_error", "body"].value > 1
+
+
+@pytest.mark.parametrize("jump", [-30.0, 45.0])
+def test_one_slice_that_jumps(patient, jump):
+    array = patient.ct.array + 7.0
+    array[..., 11] += jump
+    found = measured(of_patient(patient, patient.ct.with_array(array)))
+    assert found["slice_error", "body"].value == pytest.approx(abs(jump), abs=1e-3)
+    assert found["slice_error", "body"].coverage == 1
+
+
+def test_axial_slices_are_found_on_a_turned_grid(rng):
+    """A coronal scan: the patient's long axis is the grid's second."""
+    reference = white(rng, (16, 12, 20))
+    synthetic = reference.copy()
+    synthetic[:, 5] += 25
+    direction = (1, 0, 0, 0, 0, 1, 0, -1, 0)
+    found = measured(pair_of(reference, synthetic, direction=direction))
+    assert found["slice_error", "body"].value == pytest.approx(25, abs=1e-3)
+
+
+def test_slices_with_few_voxels_are_left_out(rng):
+    reference = white(rng, (16, 16, 10))
+    synthetic = reference.copy()
+    synthetic[..., 0] += 500
+    mask = np.ones(reference.shape, dtype=bool)
+    mask[..., 0] = False
+    mask[:5, :5, 0] = True
+    found = measured(pair_of(reference, synthetic, mask))["slice_error", "body"]
+    assert found.value == pytest.approx(0, abs=1e-6)
+    assert found.coverage == pytest.approx(9 * 256 / (9 * 256 + 25))
+
+
+@pytest.mark.parametrize("slope", [0.95, 1.03])
+def test_a_fault_of_the_hu_scale(patient, slope):
+    found = measured(of_patient(patient, patient.ct.with_array(slope * patient.ct.array - 12)))
+    for region in ("body", "fat", "bone", "shell:>20mm"):
+        assert found["slope_error", region].value == pytest.approx(100 * (slope - 1), abs=1e-3)
+        assert found["ncc", region].value == pytest.approx(1, abs=1e-6)
+
+
+# --- known answers
+
+
+def test_spectra_of_a_scaled_image(rng):
+    reference = white(rng)
+    found = measured(pair_of(reference, 1.25 * reference + 20))
+    decibels = 20 * np.log10(1.25)
+    assert found["high_frequency_ratio", "body"].value == pytest.approx(decibels, abs=1e-3)
+    assert found["spectral_error", "body"].value == pytest.approx(decibels, abs=1e-3)
+    assert found["gradient_error", "body"].value > 0
+
+
+def test_spectra_of_a_known_blur(rng):
+    """White noise through a Gaussian: |H|² = exp(-4 π² σ² f²), averaged over f >= Nyquist/2."""
+    sigma_mm, spacing = 0.7, (1.0, 1.0, 1.5)
+    reference = white(rng, (64, 60, 48))
+    sigmas = [sigma_mm / h for h in spacing]
+    blurred = np.fft.ifftn(ndimage.fourier_gaussian(np.fft.fftn(reference), sigmas)).real
+    found = measured(pair_of(reference, blurred, spacing=spacing))
+    cycles = np.meshgrid(*[(np.arange(80) + 0.5) / 160] * 3, indexing="ij")  # per voxel
+    high = sum((2 * c) ** 2 for c in cycles) >= 0.25
+    squares = sum((c / h) ** 2 for c, h in zip(cycles, spacing, strict=True))
+    power = np.exp(-4 * np.pi**2 * sigma_mm**2 * squares)
+    expected = 10 * np.log10(power[high].mean())
+    assert found["high_frequency_ratio", "body"].value == pytest.approx(expected, abs=0.15)
+
+
+def test_independent_noise_adds_its_power(rng):
+    reference = white(rng)
+    synthetic = reference + white(rng)
+    found = measured(pair_of(reference, synthetic))
+    decibels = 10 * np.log10(2)
+    assert found["high_frequency_ratio", "body"].value == pytest.approx(decibels, abs=0.1)
+
+
+def test_what_happens_in_the_skin_leaves_the_spectra_alone(patient, twin):
+    depth = depth_in(patient.body, patient.ct.grid.spacing_mm, cap_mm=30)
+    array = twin.array.copy()
+    skin = patient.body & (depth <= 10)
+    array[skin] = np.random.default_rng(3).normal(0, 300, skin.sum())
+    before = measured(of_patient(patient, twin))
+    after = measured(of_patient(patient, twin.with_array(array)))
+    for metric in ("spectral_error", "high_frequency_ratio"):
+        assert after[metric, "body"].value == before[metric, "body"].value
+    assert after["mae", "shell:0-5mm"].value > 10 * before["mae", "shell:0-5mm"].value
+
+
+def test_the_gradient_of_a_ramp():
+    i, j, k = np.indices((12, 10, 9), dtype=float)
+    reference = 3 * i + 4 * j  # 5 HU/mm at 1 mm
+    synthetic = 2 * reference + 0 * k
+    found = measured(pair_of(reference, synthetic))
+    assert found["gradient_error", "body"].value == pytest.approx(5, abs=1e-5)
+    assert found["gradient_error", "body"].coverage == pytest.approx(10 * 8 * 7 / (12 * 10 * 9))
+    through = measured(pair_of(6 * k, 0 * k, spacing=(1, 1, 3)))
+    assert through["gradient_error", "body"].value == pytest.approx(2, abs=1e-6)
+
+
+def test_gradient_error_is_that_of_numpy_inside_a_mask(rng):
+    reference, synthetic = white(rng, (20, 18, 16)), white(rng, (20, 18, 16))
+    mask = ndimage.gaussian_filter(rng.normal(size=reference.shape), 2) > -0.02
+    mask[0], mask[-1] = True, True
+    inner = ndimage.binary_erosion(mask)
+    sizes = [
+        np.sqrt(sum(g**2 for g in np.gradient(np.float32(a).astype(float), *SPACING)))
+        for a in (reference, synthetic)
+    ]
+    found = measured(pair_of(reference, synthetic, mask))["gradient_error", "body"]
+    assert found.value == pytest.approx(np.abs(sizes[1] - sizes[0])[inner].mean(), rel=1e-6)
+    assert found.coverage == pytest.approx(inner.sum() / mask.sum())
+
+
+def test_percentile_is_numpys_nearest_rank(rng):
+    reference, synthetic = white(rng, (13, 11, 9)), white(rng, (13, 11, 9))
+    errors = np.abs(np.float32(synthetic) - np.float32(reference))
+    found = measured(pair_of(reference, synthetic))["percentile_99_error", "body"].value
+    assert found == np.percentile(errors, 99, method="inverted_cdf")
+
+
+def test_correlation_is_scipys(rng):
+    reference = white(rng) + 1e4  # far from zero: naive sums of squares would cancel
+    synthetic = 0.3 * reference + white(rng)
+    found = measured(pair_of(reference, synthetic))
+    line = stats.linregress(np.float32(reference).ravel(), np.float32(synthetic).ravel())
+    assert found["ncc", "body"].value == pytest.approx(line.rvalue, abs=1e-6)
+    assert found["slope_error", "body"].value == pytest.approx(100 * (line.slope - 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("bins", [16, 128])
+def test_mutual_information_is_that_of_scipys_entropies(patient, twin, bins):
+    found = measured(of_patient(patient, twin), information_bins=bins)
+    bone = patient.body & (patient.ct.array >= 250)
+    for region, chosen in {"body": patient.body, "bone": bone}.items():
+        values = [np.clip(v.array[chosen], -1024, 2999.99) for v in (patient.ct, twin)]
+        joint, _, _ = np.histogram2d(*values, bins=bins, range=[(-1024, 3000)] * 2)
+        parts = [stats.entropy(p, base=2) for p in (joint.sum(1), joint.sum(0), joint.ravel())]
+        expected = parts[0] + parts[1] - parts[2]
+        assert found["mutual_information", region].value == pytest.approx(expected, abs=1e-6)
+
+
+def test_mutual_information_survives_any_relabelling(rng):
+    reference = rng.integers(0, 4, (20, 20, 20)) * 500.0
+    found = measured(pair_of(reference, 1800 - reference))
+    assert found["mutual_information", "body"].value == pytest.approx(2, abs=0.01)  # log2 of 4
+    assert found["ncc", "body"].value == pytest.approx(-1)
+
+
+# --- MS-SSIM
+
+
+@pytest.mark.parametrize(("window", "scales"), [(7, 2), (5, 3)])
+def test_ms_ssim_is_monais_where_every_window_is_inside(rng, window, scales):
+    """MONAI leaves out the windows at the edge: so does a mask that stays clear of it."""
+    weights = (0.4, 0.35, 0.25)[:scales]
+    first = rng.random((48, 64, 56)).astype(np.float32)  # MONAI computes in single precision
+    second = np.clip(first + rng.normal(0, 0.1, first.shape), 0, 1).astype(np.float32)
+    monai = MultiScaleSSIMMetric(
+        spatial_dims=3, data_range=1, kernel_type="uniform", kernel_size=window, weights=weights
+    )
+    expected = float(monai(*(torch.from_numpy(a)[None, None] for a in (first, second))))
+    result = 1.0
+    for scale, (a, b) in enumerate(pyramid(first, second, scales)):
+        mask = np.zeros(a.shape, dtype=bool)
+        mask[(slice(window // 2, -(window // 2)),) * 3] = True
+        found = local_similarity(a, b, mask, data_range=1, window=window, sample_covariance=False)
+        values = found.ssim if scale == scales - 1 else found.structure
+        result *= float(values.mean(dtype=float)) ** weights[scale]
+    assert result == pytest.approx(expected, abs=1e-6)
+
+
+def test_ms_ssim_of_two_constants_sees_luminance_once():
+    a, b, c1 = 1024.0, 1124.0, (0.01 * 4024) ** 2
+    luminance = (2 * a * b + c1) / (a * a + b * b + c1)
+    found = measured(pair_of(np.zeros((20, 18, 9)), np.full((20, 18, 9), 100.0)))
+    assert found["ms_ssim", "body"].value == pytest.approx(luminance**0.1333, abs=1e-6)
+
+
+def test_ms_ssim_in_a_mask_is_the_plain_computation(rng):
+    """By scipy, with repeated edges, and coarser voxels weighted by their share of the mask."""
+    first = ndimage.gaussian_filter(rng.random((21, 34, 19)), 1) * 4000
+    mask = ndimage.gaussian_filter(rng.normal(size=first.shape), 3) > -0.02
+    second = first + rng.normal(0, 60, first.shape)
+    images = [np.where(mask, np.clip(a, 0, 4024), 0).astype(np.float32) for a in (first, second)]
+    first, second = images
+    weights = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+    ours = ms_ssim_of(first, second, mask, data_range=4024, weights=weights)
+
+    def pooled(array):
+        even = np.pad(array, [(0, n % 2) for n in array.shape], mode="edge")
+        return even.reshape(*(v for n in even.shape for v in (n // 2, 2))).mean((1, 3, 5))
+
+    result, x, y, share = 1.0, first.astype(float), second.astype(float), mask.astype(float)
+    c1, c2, n = (0.01 * 4024) ** 2, (0.03 * 4024) ** 2, 343
+    for scale, weight in enumerate(weights):
+        ux, uy, xx, yy, xy = (
+            ndimage.uniform_filter(a, 7, mode="nearest") for a in (x, y, x * x, y * y, x * y)
+        )
+        values = (2 * n / (n - 1) * (xy - ux * uy) + c2) / (
+            n / (n - 1) * (xx - ux**2 + yy - uy**2) + c2
+        )
+        if scale == 4:
+            values *= (2 * ux * uy + c1) / (ux**2 + uy**2 + c1)
+        result *= np.average(values, weights=share) ** weight
+        x, y, share = pooled(x), pooled(y), pooled(share)
+    assert ours == pytest.approx(result, abs=1e-6)
+
+
+def test_what_lies_outside_the_mask_changes_nothing(patient, twin):
+    other = twin.with_array(np.where(patient.body, twin.array, 400).astype(np.float32))
+    before, after = (image(of_patient(patient, v), ImageSettings()) for v in (twin, other))
+    assert before == after
+
+
+# --- SynthRAD
+
+
+def variants(pair, **changes):
+    values = image(pair, ImageSettings(**changes))
+    return {(v.variant, v.metric): v for v in values if v.variant != "default"}
+
+
+def test_the_modes_give_their_challenges_measures(patient, twin):
+    found = variants(of_patient(patient, twin))
+    assert set(found) == {
+        ("synthrad2023", "mae"), ("synthrad2023", "psnr"), ("synthrad2023", "ssim"),
+        ("synthrad2025", "mae"), ("synthrad2025", "psnr"), ("synthrad2025", "ms_ssim"),
+    }  # fmt: skip
+    assert {v.region for v in found.values()} == {"body"}
+    assert variants(of_patient(patient, twin), synthrad_modes=()) == {}
+
+
+def test_psnr_of_the_modes_clips(rng):
+    reference, synthetic = np.zeros((9, 9, 9)), np.full((9, 9, 9), 10.0)
+    reference[0], synthetic[0] = 2990, 9000  # 81 voxels of metal
+    errors = {"synthrad2023": 3000 - 2990, "synthrad2025": 3071 - 2990}
+    found = variants(pair_of(reference, synthetic))
+    for mode, q in (("synthrad2023", 4024), ("synthrad2025", 4095)):
+        square = (648 * 100 + 81 * errors[mode] ** 2) / 729
+        assert found[mode, "psnr"].value == pytest.approx(10 * np.log10(q**2 / square), abs=1e-6)
+        assert found[mode, "mae"].value == pytest.approx((648 * 10 + 81 * 6010) / 729, rel=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"ssim_window": 5}, {"data_range": {"HU": (-1000, 2000)}}])
+def test_ssim_of_2023_is_scikit_images_whatever_our_own_settings(patient, twin, changes):
+    from skimage.metrics import structural_similarity
+
+    mask = patient.body
+    prepared = [
+        np.where(mask, np.clip(v.array, -1024, 3000), -1024).astype(float) + 1024
+        for v in (patient.ct, twin)
+    ]
+    _, full = structural_similarity(*prepared, data_range=4024, full=True)
+    crop = (slice(3, -3),) * 3
+    expected = full[crop][mask[crop]].mean()
+    found = variants(of_patient(patient, twin), **changes)["synthrad2023", "ssim"]
+    assert found.value == pytest.approx(expected, abs=1e-6)
+
+
+def plain_ms_ssim_2025(reference, synthetic, mask):
+    """The documented definition, in scikit-image and numpy, without any cropping."""
+    from skimage.metrics import structural_similarity
+
+    pads = [((97 - n) // 2, 97 - n - (97 - n) // 2) if n < 97 else (0, 0) for n in mask.shape]
+    x, y = (
+        np.pad(np.where(mask, np.clip(a, -1024, 3071), -1024) + 1024.0, pads, mode="edge")
+        for a in (reference, synthetic)
+    )
+    mask = np.pad(mask, pads)
+    crop, result = (slice(3, -3),) * 3, 1.0
+    for weight in (0.0448, 0.2856, 0.3001, 0.2363, 0.1333):
+        _, full = structural_similarity(x, y, data_range=4095, full=True)
+        result *= (np.maximum(full[crop][mask[crop]], 0) ** weight).mean()
+        mask = mask[::2, ::2, ::2]
+        even = [np.pad(a, [(0, n % 2) for n in a.shape], mode="edge") for a in (x, y)]
+        x, y = (a.reshape(*(v for n in a.shape for v in (n // 2, 2))).mean((1, 3, 5)) for a in even)
+    return result
+
+
+@pytest.mark.parametrize("shape", [(33, 110, 20), (100, 98, 97)])
+def test_ms_ssim_of_2025_is_its_plain_definition(rng, shape):
+    grid = np.indices(shape) / np.array(shape).reshape(3, 1, 1, 1)
+    mask = ((grid[0] - 0.5) / 0.4) ** 2 + ((grid[1] - 0.5) / 0.35) ** 2 < 1  # open along k
+    reference = np.float32(ndimage.gaussian_filter(rng.normal(0, 2000, shape), 2))
+    synthetic = np.float32(reference + rng.normal(20, 60, shape))
+    found = variants(pair_of(reference, synthetic, mask))["synthrad2025", "ms_ssim"]
+    assert found.value == pytest.approx(plain_ms_ssim_2025(reference, synthetic, mask), abs=1e-6)
+
+
+def test_luminance_at_every_scale_costs_a_biased_image_more(patient, twin):
+    biased = twin.with_array(twin.array + 60)
+    pair = of_patient(patient, biased)
+    corrected = measured(pair)["ms_ssim", "body"].value
+    published = variants(pair)["synthrad2025", "ms_ssim"].value
+    assert published < corrected
+
+
+# --- shells
+
+
+def test_depth_is_the_distance_to_the_faces_of_the_voxels_outside(rng):
+    mask = ndimage.gaussian_filter(rng.normal(size=(20, 18, 15)), 2) > -0.05
+    spacing = (1.5, 1.0, 3.0)
+    outside = np.argwhere(~mask)
+    expected = np.zeros(mask.shape)
+    for voxel in np.argwhere(mask):
+        steps = np.maximum(np.abs(outside - voxel) - 0.5, 0) * spacing
+        expected[tuple(voxel)] = min(7.0, np.sqrt((steps**2).sum(axis=1)).min())
+    found = depth_in(mask, spacing, cap_mm=7)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    centres = distance_to(~mask, spacing)
+    assert (found <= centres + 1e-5).all()
+    assert (depth_in(np.ones((4, 4, 4), dtype=bool), spacing, cap_mm=9) == 9).all()
+
+
+def test_shells_part_the_body_by_depth(patient):
+    array = patient.ct.array + 3
+    depth = depth_in(patient.body, patient.ct.grid.spacing_mm, cap_mm=50)
+    array[patient.body & (depth <= 5)] += 4
+    found = measured(of_patient(patient, patient.ct.with_array(array)))
+    names = [region for metric, region in found if metric == "me" and region.startswith("shell")]
+    assert names == ["shell:0-5mm", "shell:5-20mm", "shell:>20mm"]
+    assert found["me", "shell:0-5mm"].value == pytest.approx(7, abs=1e-3)
+    assert found["me", "shell:5-20mm"].value == pytest.approx(3, abs=1e-3)
+    without = measured(of_patient(patient, patient.ct), shells_mm=(), structures=False, bands={})
+    assert {region for _, region in without} == {"body"}
+
+
+# --- maps of the error
+
+
+def test_error_maps(patient, twin):
+    maps = error_maps(of_patient(patient, twin))
+    assert set(maps) == {"signed", "absolute"}
+    expected = (twin.array.astype(float) - patient.ct.array)[patient.body]
+    np.testing.assert_allclose(maps["signed"].array[patient.body], expected, atol=1e-3)
+    np.testing.assert_array_equal(maps["absolute"].array, np.abs(maps["signed"].array))
+    assert not maps["signed"].array[~patient.body].any()
+    assert maps["signed"].grid is patient.ct.grid
+    mae = measured(of_patient(patient, twin))["mae", "body"].value
+    assert maps["absolute"].array[patient.body].mean(dtype=float) == pytest.approx(mae, rel=1e-6)
+
+
+def test_no_error_map_of_what_is_no_number(patient, twin):
+    from qa_suite.errors import InputError
+
+    array = twin.array.copy()
+    array[tuple(np.argwhere(patient.body)[5])] = np.nan
+    with pytest.raises(InputError, match="1 voxels of the mask"):
+        error_maps(of_patient(patient, twin.with_array(array)))
+
+
+def test_the_command_writes_error_maps(tmp_path, capsys, patient, twin):
+    from qa_suite.cli import run
+    from qa_suite.io.images import read_image, write_image
+
+    mask = Volume(array=patient.body.astype(np.int32), grid=patient.ct.grid, quantity="label")
+    for name, volume in {"ct": patient.ct, "sct": twin, "mask": mask}.items():
+        write_image(volume, tmp_path / f"{name}.nii.gz")
+    files = [str(tmp_path / f"{name}.nii.gz") for name in ("ct", "sct")]
+    options = ["--mask", str(tmp_path / "mask.nii.gz"), "--families", "image", "--json"]
+    assert run(["measure", *files, *options, "--error-maps", str(tmp_path / "maps")]) == 0
+    signed = read_image(tmp_path / "maps" / "signed_error.nii.gz", "HU")
+    expected = np.where(patient.body, twin.array - patient.ct.array, 0)
+    np.testing.assert_allclose(signed.array, expected, atol=1e-3)
+    assert signed.grid.same_as(patient.ct.grid)
+    assert {p.name for p in (tmp_path / "maps").iterdir()} == {
+        "signed_error.nii.gz", "absolute_error.nii.gz", "mask.nii.gz",
+    }  # fmt: skip
