@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qa_suite.errors import QAError
+from qa_suite.measures import geometry as _geometry
 from qa_suite.measures import image as _image
 from qa_suite.measures import segmentation as _segmentation
 from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Pair, Value
@@ -27,7 +28,7 @@ __all__ = ["FAMILIES", "METRICS", "Measured", "measure_pair", "variants_of"]
 FAMILY_METRIC = "family"
 """Metric name of the row that says that a whole family could not be measured."""
 
-_FAMILY_MODULES = (_image, _segmentation)
+_FAMILY_MODULES = (_image, _segmentation, _geometry)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,5 +139,6 @@ def variants_of(
         variants[tolerance_variant(tolerance)] = {"tolerance_mm": tolerance}
     for mode in settings.image.synthrad_modes:
         variants[mode] = describe_mode(mode)
+    variants.update(_geometry.geometry_variants(settings.geometry))
     segmenters = () if instruments is None else instruments.segmenters
     return {**variants, **learned_variants(segmenters, tolerances)}

@@ -1,0 +1,301 @@
+"""The positioning test: whether the synthetic CT as plan image sets a patient up elsewhere.
+
+A treatment day is made from the reference CT at a known random offset. Its images are registered
+once to the reference and once to the synthetic CT, in the same way; what differs between the
+two answers is the error that the synthetic CT would bring into the patient's position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.measures.base import METRICS, MetricFacts, NoValue, Value, ok, undefined
+from qa_suite.measures.geometry.cbct import (
+    Day,
+    make_day,
+    register_cbct,
+    simulate_cbct,
+)
+from qa_suite.measures.geometry.drr import register_radiographs, simulate_radiographs
+from qa_suite.measures.geometry.images import Image
+from qa_suite.measures.geometry.motion import Motion
+from qa_suite.measures.geometry.rigid_match import Match
+from qa_suite.measures.geometry_settings import PositioningSettings
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+VARIANTS = ("cbct", "drr")
+REGION = "body"
+_COMPONENTS = ("x", "y", "z", "rotation about x", "rotation about y", "rotation about z")
+_CONSTANT_HU = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plans:
+    """What one variant compares.
+
+    Parameters
+    ----------
+    reference, synthetic
+        The planning CTs, averaged.
+    region
+        Where they show the patient and are known.
+    centre_mm
+        The isocentre.
+    """
+
+    reference: Image
+    synthetic: Image
+    region: Mask
+    centre_mm: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Both registrations of one day.
+
+    Parameters
+    ----------
+    difference
+        From where the reference shows the patient to where the synthetic CT does.
+    truth_error_mm
+        Rms displacement between the registration to the reference and the truth.
+    determined
+        Whether both registrations decide each component: shift x, y, z, rotation x, y, z.
+    """
+
+    difference: Motion
+    truth_error_mm: float
+    determined: NDArray[np.bool_]
+
+
+def position(plans: Plans, variant: str, settings: PositioningSettings) -> Setup | NoValue:
+    """Run one variant of the test.
+
+    Parameters
+    ----------
+    plans
+        Reference and synthetic CT on one working grid.
+    variant
+        ``cbct`` or ``drr``.
+    settings
+        Of the day and the registrations.
+    """
+    if not getattr(settings, variant):
+        return NoValue(why=f"switched off by positioning.{variant}")
+    if min(plans.region.shape) < 4:
+        return NoValue(why=f"only {min(plans.region.shape)} slices of {plans.region.shape}")
+    for name, image in (("reference", plans.reference), ("synthetic image", plans.synthetic)):
+        inside = image.values[plans.region]
+        if inside.size == 0 or float(np.ptp(inside)) < _CONSTANT_HU:
+            return NoValue(why=f"the {name} is constant: there is nothing to register")
+    day = make_day(plans.reference, plans.centre_mm, settings)
+    matches = _register(plans, variant, day, settings)
+    for name, match in zip(("reference", "synthetic image"), matches, strict=True):
+        why = _why_not(match, variant, settings)
+        if why:
+            return NoValue(why=f"registration to the {name}: {why}")
+    to_reference, to_synthetic = matches
+    sd = np.maximum(to_reference.sd_mm, to_synthetic.sd_mm)
+    return Setup(
+        difference=to_synthetic.motion.after(to_reference.motion.inverse()),
+        truth_error_mm=_rms(to_reference.motion.after(day.offset.inverse()), to_reference),
+        determined=sd <= settings.max_sd_mm,
+    )
+
+
+def _register(
+    plans: Plans, variant: str, day: Day, settings: PositioningSettings
+) -> tuple[Match, Match]:
+    images = plans.reference, plans.synthetic
+    if variant == "cbct":
+        scan = simulate_cbct(plans.reference, plans.region, day, settings)
+        first, second = (register_cbct(scan, image, day) for image in images)
+    else:
+        shots = simulate_radiographs(plans.reference, plans.region, day, settings)
+        first, second = (
+            register_radiographs(shots, image, plans.region, day, settings) for image in images
+        )
+    return first, second
+
+
+def _why_not(match: Match, variant: str, settings: PositioningSettings) -> str:
+    if match.why:
+        return match.why
+    least = settings.min_correlation if variant == "cbct" else settings.min_drr_correlation
+    if match.correlation < least:
+        return f"no match, the correlation is {match.correlation:.2f}"
+    far = float(np.linalg.norm(match.motion.shift))
+    turned = float(np.linalg.norm(match.motion.vector_deg))
+    if far > settings.reach_mm or turned > settings.reach_deg:
+        return f"it left its range of {settings.reach_mm:g} mm and {settings.reach_deg:g}°"
+    return ""
+
+
+def _rms(motion: Motion, match: Match) -> float:
+    """Rms displacement over points that lie evenly around the centre at the match's radius."""
+    turn_mm = np.radians(np.linalg.norm(motion.vector_deg)) * match.radius_mm
+    return float(np.sqrt(motion.shift @ motion.shift + 2 / 3 * turn_mm**2))
+
+
+# ---------------------------------------------------------------------------------------
+# The metrics: the patient lies as HFS, LPS axes
+
+
+_EMPTY = (
+    "undefined where a registration finds no match or leaves its range, or the images hold too "
+    "little structure to decide a component that it needs"
+)
+_SIGN = (
+    "T(synthetic) after the inverse of T(reference), T: from the day to the planning CT; "
+    "where the synthetic CT shows the patient, relative to the reference; "
+)
+_SOURCE = (
+    "Definition of this suite; set-up differences of this kind are how synthetic CTs are "
+    "commissioned for image guidance"
+)
+
+
+def _facts(title: str, unit: str, formula: str, *, signed: bool) -> MetricFacts:
+    return MetricFacts(
+        family="geometry",
+        title=title,
+        unit=unit,
+        direction="zero" if signed else "lower",
+        range="(-inf, inf)" if signed else "[0, inf)",
+        formula=_SIGN + formula,
+        empty=_EMPTY,
+        reference=_SOURCE,
+    )
+
+
+def _component(found: Setup, values: Array, which: int) -> float | NoValue:
+    missing = _undetermined(found, [which])
+    return missing or float(values[which % 3])
+
+
+def _undetermined(found: Setup, which: list[int]) -> NoValue | None:
+    lost = [_COMPONENTS[n] for n in which if not found.determined[n]]
+    if not lost:
+        return None
+    return NoValue(why=f"the images hold too little structure along: {', '.join(lost)}")
+
+
+@METRICS.add(
+    "positioning_x",
+    _facts("Positioning difference to the left", "mm", "shift of the isocentre, x", signed=True),
+)
+def positioning_x(found: Setup) -> float | NoValue:
+    """Shift along x (to the patient's left), in mm."""
+    return _component(found, found.difference.shift, 0)
+
+
+@METRICS.add(
+    "positioning_y",
+    _facts("Positioning difference to posterior", "mm", "shift of the isocentre, y", signed=True),
+)
+def positioning_y(found: Setup) -> float | NoValue:
+    """Shift along y (to posterior), in mm."""
+    return _component(found, found.difference.shift, 1)
+
+
+@METRICS.add(
+    "positioning_z",
+    _facts("Positioning difference to the head", "mm", "shift of the isocentre, z", signed=True),
+)
+def positioning_z(found: Setup) -> float | NoValue:
+    """Shift along z (to the head), in mm."""
+    return _component(found, found.difference.shift, 2)
+
+
+@METRICS.add(
+    "positioning_shift",
+    _facts("Positioning difference", "mm", "length of the shift of the isocentre", signed=False),
+)
+def positioning_shift(found: Setup) -> float | NoValue:
+    """Length of the shift, in mm."""
+    return _undetermined(found, [0, 1, 2]) or float(np.linalg.norm(found.difference.shift))
+
+
+@METRICS.add(
+    "positioning_pitch",
+    _facts("Pitch difference", "°", "rotation vector along IEC x, which is +x (HFS)", signed=True),
+)
+def positioning_pitch(found: Setup) -> float | NoValue:
+    """Rotation about the lateral axis, in degrees."""
+    return _component(found, found.difference.vector_deg, 3)
+
+
+@METRICS.add(
+    "positioning_roll",
+    _facts("Roll difference", "°", "rotation vector along IEC y, which is +z (HFS)", signed=True),
+)
+def positioning_roll(found: Setup) -> float | NoValue:
+    """Rotation about the longitudinal axis, in degrees."""
+    return _component(found, found.difference.vector_deg, 5)
+
+
+@METRICS.add(
+    "positioning_yaw",
+    _facts("Yaw difference", "°", "rotation vector along IEC z, which is −y (HFS)", signed=True),
+)
+def positioning_yaw(found: Setup) -> float | NoValue:
+    """Rotation about the vertical axis, in degrees."""
+    return _component(found, -found.difference.vector_deg, 4)
+
+
+@METRICS.add(
+    "positioning_rotation",
+    _facts("Rotation difference", "°", "angle of the rotation", signed=False),
+)
+def positioning_rotation(found: Setup) -> float | NoValue:
+    """Angle of the whole rotation, in degrees."""
+    lost = _undetermined(found, [3, 4, 5])
+    return lost or float(np.linalg.norm(found.difference.vector_deg))
+
+
+@METRICS.add(
+    "positioning_truth_error",
+    MetricFacts(
+        family="geometry",
+        title="Noise floor of the positioning test",
+        unit="mm",
+        direction="none",
+        range="[0, inf)",
+        formula="rms displacement between the registration to the reference CT and the true offset",
+        empty=_EMPTY,
+        reference="Definition of this suite",
+    ),
+)
+def positioning_truth_error(found: Setup) -> float | NoValue:
+    """Error of the registration to the reference itself, in mm."""
+    return _undetermined(found, list(range(6))) or found.truth_error_mm
+
+
+POSITIONING_METRICS = {
+    "positioning_x": positioning_x,
+    "positioning_y": positioning_y,
+    "positioning_z": positioning_z,
+    "positioning_shift": positioning_shift,
+    "positioning_pitch": positioning_pitch,
+    "positioning_roll": positioning_roll,
+    "positioning_yaw": positioning_yaw,
+    "positioning_rotation": positioning_rotation,
+    "positioning_truth_error": positioning_truth_error,
+}
+
+
+def positioning_values(found: Setup | NoValue, variant: str) -> list[Value]:
+    """Write what one variant found as values."""
+    values = []
+    for name, function in POSITIONING_METRICS.items():
+        value = found if isinstance(found, NoValue) else function(found)
+        if isinstance(value, NoValue):
+            values.append(undefined(name, REGION, value.why, variant=variant))
+        else:
+            values.append(ok(name, REGION, value, variant=variant))
+    return values
