@@ -69,12 +69,15 @@ class Instruments:
         From the synthetic image back to the source's modality, for cycle consistency.
     norms
         What the training cohort looks like, for the checks without a reference.
+    without
+        Why norms or inverse are absent, by their name.
     """
 
     segmenters: tuple[Segmenter, ...] = ()
     extractor: Extractor | None = None
     inverse: Callable[[Volume], Volume] | None = None
     norms: Norms | None = None
+    without: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

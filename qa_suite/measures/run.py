@@ -13,6 +13,7 @@ from typing import Any
 from qa_suite.errors import QAError
 from qa_suite.measures import geometry as _geometry
 from qa_suite.measures import image as _image
+from qa_suite.measures import reference_free as _reference_free
 from qa_suite.measures import segmentation as _segmentation
 from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Pair, Value
 from qa_suite.measures.learned import learned_variants
@@ -28,7 +29,7 @@ __all__ = ["FAMILIES", "METRICS", "Measured", "measure_pair", "variants_of"]
 FAMILY_METRIC = "family"
 """Metric name of the row that says that a whole family could not be measured."""
 
-_FAMILY_MODULES = (_image, _segmentation, _geometry)
+_FAMILY_MODULES = (_image, _segmentation, _geometry, _reference_free)
 
 
 @dataclass(frozen=True, kw_only=True)
