@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint dashboard bench clean
+.PHONY: help setup demo test lint dashboard bench exam clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,8 +35,11 @@ lint: $(READY)   ## Check style, types and import contracts
 dashboard: $(READY)  ## Open the dashboard over the MLflow store
 	$(BIN)/qa-suite dashboard
 
-bench: $(READY)  ## Make the long tables of docs/
-	$(BIN)/python benchmarks/alignment.py
+bench: $(READY)  ## Time the measures side by side with peers (about 5 minutes)
+	$(BIN)/python benchmarks/bench.py --write docs/speed.md
+
+exam: $(READY)   ## Examine the examiner: the table of planted faults (20 minutes)
+	$(BIN)/python benchmarks/exam_table.py --write docs/exam.md
 
 clean:           ## Remove the environment and what the demo made
 	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,65 @@
+"""Speed, side by side with peers in one run: every ``bench_*.py`` beside this file.
+
+python benchmarks/bench.py [--write docs/speed.md] [--only surfaces]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- speed table: begin -->", "<!-- speed table: end -->"
+COLUMNS = ("task", "sizes", "peer", "ours, s", "peer, s", "ratio", "agreement")
+
+
+def markdown(rows: list[dict[str, object]]) -> str:
+    """Write the rows as a table; a ratio above one says that ours is faster."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|---|--:|--:|--:|---|"]
+    for row in rows:
+        numbers = [_number(row[name]) for name in ("ours_s", "peer_s", "ratio")]
+        cells = [row["task"], row["sizes"], row["peer"], *numbers, row["agreement"]]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _number(value: object) -> str:
+    return "–" if value is None else f"{float(value):.3g}"  # type: ignore[arg-type]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="page whose marked table is replaced")
+    parser.add_argument("--only", default="", help="names, such as image,surfaces")
+    parser.add_argument("--inside", default="", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        print(markdown(importlib.import_module(options.inside).rows()))
+        return
+    wanted = [name for name in options.only.split(",") if name]
+    found = sorted(path.stem for path in HERE.glob("bench_*.py"))
+    chosen = [name for name in found if not wanted or name.removeprefix("bench_") in wanted]
+    body: list[str] = []
+    for name in chosen:  # each in a process of its own, so that memory is its own too
+        done = subprocess.run(
+            [sys.executable, __file__, "--inside", name], capture_output=True, text=True
+        )
+        table = [line for line in done.stdout.splitlines() if line.startswith("|")]
+        if done.returncode or len(table) < 3:
+            raise SystemExit(f"{name} failed:\n{done.stdout}{done.stderr}")
+        body += table[2:]
+        print("\n".join(table), flush=True)
+    text = "\n".join([*markdown([]).splitlines(), *body])
+    print(f"\n{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
+    if options.write is not None:
+        head, rest = options.write.read_text().split(BEGIN)
+        options.write.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main()
