@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from qa_suite.checkup.charts import Limits
+from qa_suite.checkup.cohort import limits_of
 from qa_suite.checkup.findings import check_up
-from qa_suite.exam.readings import ALONE, Reading
+from qa_suite.exam.readings import ALONE, Reading, is_alone
+from qa_suite.records import Measurement
 from qa_suite.samples import Measure
 
 AloneFindings = Mapping[Measure, Limits]
@@ -16,14 +18,15 @@ AloneFindings = Mapping[Measure, Limits]
 
 def limits_from(readings: Sequence[Reading]) -> AloneFindings:
     """Learn what is usual from the clean images of a cohort that no fault is planted into."""
-    from qa_suite.checkup.cohort import limits_of
-
-    rows = [row.model_dump() for r in readings for row in r.rows if row.family == ALONE]
-    return limits_of(pd.DataFrame(rows))
+    return limits_of(pd.DataFrame([row.model_dump() for r in readings for row in _rows(r)]))
 
 
 def look_alone(reading: Reading, limits: AloneFindings) -> tuple[str, ...]:
     """Return the metrics that lie outside the limits that hold for all of them together."""
-    rows = [row for row in reading.rows if row.family == ALONE]
-    found = check_up(rows, limits).findings
+    found = check_up(_rows(reading), limits).findings
     return tuple(dict.fromkeys(finding.metric for finding in found if finding.far_outside))
+
+
+def _rows(reading: Reading) -> list[Measurement]:
+    """Return what needed no reference, as one family."""
+    return [row.model_copy(update={"family": ALONE}) for row in reading.rows if is_alone(row)]

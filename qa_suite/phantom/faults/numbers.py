@@ -108,7 +108,7 @@ def blurred(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
             "Am 38:196) fat against muscle, 150 HU, is lost in single voxels above 30 HU"
         ),
         hits="all",
-        answers=(("high_frequency_ratio", "body"), ("rmse", "soft")),
+        answers=(("noise_level", "soft"), ("high_frequency_ratio", "body"), ("rmse", "soft")),
         answers_alone=("noise_level",),
     ),
 )

@@ -70,7 +70,7 @@ def slice_duplicated(scene: Scene, severity: float, rng: np.random.Generator) ->
         clinical=1,
         why_clinical="head and feet are exchanged",
         hits="patient",
-        answers=(*_PLACE, ("dice", "seg:Bone"), ("mae", "body")),
+        answers=(*_PLACE, ("ncc", "body"), ("dice", "seg:Bone"), ("mae", "body")),
         answers_alone=("reversal_evidence", "source_mutual_information"),
     ),
 )
