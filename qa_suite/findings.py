@@ -71,6 +71,8 @@ def interval_outcome(criterion: Criterion, low: float, high: float) -> Outcome:
 
 def apply_criterion(criterion: Criterion, sample: Sample, rules: Rules) -> tuple[Finding, ...]:
     """Apply a criterion to its scope; one finding, or one a site for ``each_site``."""
+    if criterion.missed_penalty is not None:
+        sample = sample.with_misses_as(criterion.missed_penalty)
     if criterion.scope == "each_site":
         return tuple(
             _finding(criterion, sample.at(site), rules, name=site)
@@ -268,12 +270,26 @@ def _sentence(text: str, doubts: list[str], sample: Sample, *, turned: bool) -> 
     if doubts:
         joint = ", but " if turned else "; moreover "
         text += joint + "; ".join(doubts)
+    text += _penalties(sample)
     refused, absent = sample.reasons("refused"), sample.reasons("absent")
     if refused:
         text += f"; refused by preflight: {listing(some(sorted(refused)))}"
     if absent:
         text += f"; nothing to measure in {named_cases(absent)}"
     return f"{text}."
+
+
+def _penalties(sample: Sample) -> str:
+    """Say which examinations count with a penalty, and with which."""
+    rows = [row for row in sample.rows if row.missed and row.fate == "value"]
+    if not rows:
+        return ""
+    verbs = ("misses", "counts") if len(rows) == 1 else ("miss", "count")
+    penalty = stated(_value(rows[0]), sample.unit or "")
+    return (
+        f"; {count(len(rows), 'case')} {verbs[0]} the structure and {verbs[1]} with the penalty of "
+        f"{penalty} ({listing(some([row.case for row in rows]))})"
+    )
 
 
 def _nothing(criterion: Criterion, sample: Sample, name: str, where: str) -> Finding:

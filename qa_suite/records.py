@@ -268,6 +268,11 @@ class Criterion(BaseModel):
         description="for fraction_within: the bound that each patient must meet in 'direction'; "
         "'bound' is then the least share of patients (0 to 1) that must meet it",
     )
+    missed_penalty: float | None = Field(
+        default=None,
+        description="value, in the criterion's unit, of an examination whose synthetic image "
+        "misses the structure that the reference has; without it the examination is lost",
+    )
     unit: str
     scope: Scope = "pooled"
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -283,6 +288,7 @@ class Criterion(BaseModel):
         limit = self.bound if self.per_patient_bound is None else self.per_patient_bound
         if self.direction == "within" and limit < 0:
             raise ValueError("a bound 'within' is the largest magnitude and not negative")
+        self._require_a_bad_penalty(limit)
         extremes = {"at_most": "max", "at_least": "min"}
         if self.statistic in ("max", "min") and extremes.get(self.direction) != self.statistic:
             raise ValueError("the extreme to bound is max at_most or min at_least")
@@ -291,6 +297,18 @@ class Criterion(BaseModel):
         if self.scope == "new_site" and self.statistic != "mean":
             raise ValueError("a new site can be predicted for the mean only")
         return self
+
+    def _require_a_bad_penalty(self, limit: float) -> None:
+        penalty = self.missed_penalty
+        if penalty is None:
+            return
+        bad = {
+            "at_most": penalty > limit,
+            "at_least": penalty < limit,
+            "within": abs(penalty) > limit,
+        }
+        if not bad[self.direction]:
+            raise ValueError(f"the missed_penalty {penalty:g} would meet the bound of {limit:g}")
 
 
 class Profile(BaseModel):

@@ -12,7 +12,7 @@ The one place that decides what a missing value means, for judging and for compa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +48,8 @@ class Examined:
     fate: Fate
     value: float | None = None
     why: str = ""
+    missed: bool = False
+    """Whether it is undefined because the synthetic image misses the reference's structure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,11 @@ class Sample:
         return Sample(
             measure=self.measure, unit=self.unit, rows=tuple(r for r in self.rows if keep(r))
         )
+
+    def with_misses_as(self, value: float) -> Sample:
+        """Return the sample in which a missed structure counts with a value of its own."""
+        rows = [replace(row, fate="value", value=value) if row.missed else row for row in self.rows]
+        return Sample(measure=self.measure, unit=self.unit, rows=tuple(rows))
 
     def at(self, *sites: str) -> Sample:
         """Return the sample of the named sites."""
@@ -161,10 +168,11 @@ def collect(measurements: pd.DataFrame, cases: Sequence[CaseRecord], measure: Me
             here["case"], here["status"], here["value"], here["why"], strict=True
         )
     }
-    present = _reference_has(measurements, measure.region)
+    found_by = _rows_of_the_finder(measurements, measure)
+    present, missed = _reference_has(found_by), _synthetic_misses(found_by)
     errors = _family_errors(measurements)
     rows = [
-        _examined(case, found.get(case.case), present, errors.get(case.case, NOT_MEASURED))
+        _examined(case, found.get(case.case), present, missed, errors.get(case.case, NOT_MEASURED))
         for case in cases
     ]
     return Sample(
@@ -174,7 +182,22 @@ def collect(measurements: pd.DataFrame, cases: Sequence[CaseRecord], measure: Me
     )
 
 
-def _reference_has(measurements: pd.DataFrame, region: str) -> frozenset[str]:
+def _rows_of_the_finder(measurements: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """Return ``missed`` and ``dice`` of the region, by the segmenter that the measure is of.
+
+    The variant is the segmenter's name, alone or followed by ``:`` and a setting; without a
+    segmenter of that name it is ``default``, the threshold.
+    """
+    wanted = measurements["metric"].isin(("missed", "dice"))
+    here = measurements[wanted & (measurements["region"] == measure.region)]
+    for finder in (measure.variant.partition(":")[0], "default"):
+        mine = here[here["variant"] == finder]
+        if len(mine):
+            return mine
+    return here
+
+
+def _reference_has(found: pd.DataFrame) -> frozenset[str]:
     """Return the cases whose reference is known to have the structure of a region.
 
     There a distance may be undefined because the translator lost the structure, or made one
@@ -182,11 +205,17 @@ def _reference_has(measurements: pd.DataFrame, region: str) -> frozenset[str]:
     metric ``missed`` has a value exactly where the reference has the structure; a Dice of
     zero says that at least one image has it.
     """
-    here = measurements[(measurements["region"] == region) & (measurements["status"] == "ok")]
+    here = found[found["status"] == "ok"]
     present = here[
         (here["metric"] == "missed") | ((here["metric"] == "dice") & (here["value"] == 0))
     ]
     return frozenset(present["case"])
+
+
+def _synthetic_misses(found: pd.DataFrame) -> frozenset[str]:
+    """Return the cases whose synthetic image misses the structure that the reference has."""
+    is_miss = (found["metric"] == "missed") & (found["status"] == "ok") & (found["value"] == 1)
+    return frozenset(found.loc[is_miss, "case"])
 
 
 def _family_errors(measurements: pd.DataFrame) -> dict[str, str]:
@@ -202,7 +231,11 @@ def _family_errors(measurements: pd.DataFrame) -> dict[str, str]:
 
 
 def _examined(
-    case: CaseRecord, row: tuple[Any, ...] | None, present: frozenset[str], unmeasured: str
+    case: CaseRecord,
+    row: tuple[Any, ...] | None,
+    present: frozenset[str],
+    missed: frozenset[str],
+    unmeasured: str,
 ) -> Examined:
     def fate(name: Fate, why: str = "", value: float | None = None) -> Examined:
         return Examined(
@@ -220,4 +253,5 @@ def _examined(
         return fate("value", value=float(value))
     if status == "undefined" and case.case not in present:
         return fate("absent", why)
-    return fate("lost", why or status)
+    lost = fate("lost", why or status)
+    return replace(lost, missed=status == "undefined" and case.case in missed)
