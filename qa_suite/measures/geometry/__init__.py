@@ -27,6 +27,8 @@ from qa_suite.measures.geometry.contours import (
     contour_distance,
     contour_distance_95,
     contour_distances,
+    contour_gain,
+    contour_loss,
 )
 from qa_suite.measures.geometry.images import Box, averaged, grown, mask_at
 from qa_suite.measures.geometry.in_place import SOURCE_METRICS, find_place, source_values
@@ -52,6 +54,8 @@ _ATTENUATION_WINDOW_HU = (-1000.0, 3000.0)
 _CONTOUR_METRICS = {
     "contour_distance": contour_distance,
     "contour_distance_95": contour_distance_95,
+    "contour_loss": contour_loss,
+    "contour_gain": contour_gain,
     "contour_bias": contour_bias,
 }
 _LOCAL_METRICS = {"local_shift_95": local_shift_95, "local_shift_median": local_shift_median}

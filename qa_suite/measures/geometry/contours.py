@@ -146,9 +146,36 @@ def contour_distance(found: ContourDistances) -> float:
 )
 def contour_distance_95(found: ContourDistances) -> float:
     """95th percentile of the absolute distance, in mm."""
-    size = np.abs(found.distance_mm)
-    order = np.argsort(size, kind="stable")
-    return directed_percentile(size[order], found.area_mm2[order], 95)
+    return _percentile(np.abs(found.distance_mm), found, 95)
+
+
+@METRICS.add(
+    "contour_loss",
+    _facts(
+        "Contour loss",
+        "smallest depth within which at least 99 % of the surface's area has its loss max(-d, 0)",
+    ),
+)
+def contour_loss(found: ContourDistances) -> float:
+    """Depth, in mm, by which the synthetic structure falls short over the worst hundredth."""
+    return _percentile(np.maximum(-found.distance_mm, 0.0), found, 99)
+
+
+@METRICS.add(
+    "contour_gain",
+    _facts(
+        "Contour gain",
+        "smallest height within which at least 99 % of the surface's area has its gain max(d, 0)",
+    ),
+)
+def contour_gain(found: ContourDistances) -> float:
+    """Height, in mm, by which the synthetic structure sticks out over the worst hundredth."""
+    return _percentile(np.maximum(found.distance_mm, 0.0), found, 99)
+
+
+def _percentile(size_mm: Array, found: ContourDistances, percent: float) -> float:
+    order = np.argsort(size_mm, kind="stable")
+    return directed_percentile(size_mm[order], found.area_mm2[order], percent)
 
 
 @METRICS.add(

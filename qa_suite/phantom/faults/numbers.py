@@ -8,9 +8,10 @@ from qa_suite.phantom.faults.base import AIR_HU, FAULTS, FaultFacts, Scene, chan
 from qa_suite.volume import Volume
 
 DOSE_RULE = (
-    "costs 1 % of the dose in the mean over all beams (2.5 mm of water), or 2 % of one beam (5 mm), "
-    "at the 0.4 %/mm by which a 6 MV beam falls (TPR20,10 = 0.67; IAEA TRS-398). 2 % is what the "
-    "dose of 95 % of the patients should hold in all (Korsholm et al. 2014, Radiat Oncol 9:16)"
+    "costs 1 % of the dose in the mean over all beams (2.5 mm of water), or 2 % of one beam "
+    "(5 mm), at the 0.4 %/mm by which a 6 MV beam falls (TPR20,10 = 0.67; IAEA TRS-398). 2 % is "
+    "what the dose of 95 % of the patients should hold in all (Korsholm et al. 2014, Radiat "
+    "Oncol 9:16)"
 )
 
 

@@ -88,7 +88,7 @@ def slices_reversed(scene: Scene, severity: float, rng: np.random.Generator) -> 
         clinical=1,
         why_clinical="the wrong side is treated",
         hits="patient",
-        answers=(*_PLACE, ("dice", "seg:Bone"), ("mae", "body"), ("hd95", "seg:Bone")),
+        answers=(("mirror_evidence", "body"), *_PLACE, ("dice", "seg:Bone"), ("mae", "body")),
         answers_alone=("mirror_evidence", "source_mutual_information"),
     ),
 )
@@ -188,23 +188,26 @@ def spacing(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     FaultFacts(
         title="Truncated field",
         unit="mm",
-        severities=(3, 6, 12, 30),
-        clinical=6,
-        why_clinical=f"{DOSE_RULE}; measured: 5.1 mm in a lateral beam",
+        severities=(1, 3, 6, 12),
+        clinical=3,
+        why_clinical=f"{DOSE_RULE}; measured: 5.8 mm in a lateral beam",
         hits="patient",
         answers=(
-            ("contour_distance_95", "seg:Body"), ("contour_distance", "seg:Body"),
-            ("dice", "seg:Body"), ("hd95", "seg:Body"), ("hd", "seg:Body"),
+            ("contour_loss", "seg:Body"), ("contour_distance_95", "seg:Body"),
+            ("contour_distance", "seg:Body"), ("dice", "seg:Body"), ("hd95", "seg:Body"),
         ),
         answers_alone=("cut_body", "source_contour_distance_95", "source_contour_distance"),
     ),
 )  # fmt: skip
 def truncated(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
-    """Cut the field of view through the body on its left and right side."""
-    columns = np.flatnonzero(scene.body.any(axis=(1, 2)))
+    """Cut the field of view on its left and right side, so that half of the slices lose that."""
+    columns = scene.body.any(axis=1)
+    columns = columns[:, columns.any(axis=0)]
+    first = float(np.median(columns.argmax(axis=0)))
+    last = scene.grid.shape[0] - 1 - float(np.median(columns[::-1].argmax(axis=0)))
     step = scene.grid.spacing_mm[0]
     x = np.arange(scene.grid.shape[0]) * step
-    inside = np.minimum(x - (columns[0] - 0.5) * step, (columns[-1] + 0.5) * step - x) - severity
+    inside = np.minimum(x - (first - 0.5) * step, (last + 0.5) * step - x) - severity
     kept = np.clip(0.5 + inside / step, 0, 1)[:, None, None].astype(np.float32)
     array = scene.twin.array * kept + np.float32(AIR_HU) * (1 - kept)
     return changed(scene.twin, array, f"field cut {severity:g} mm inside the skin")
