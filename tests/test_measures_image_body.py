@@ -300,6 +300,19 @@ def test_what_lies_outside_the_mask_changes_nothing(patient, twin):
     assert before == after
 
 
+def test_nothing_outside_the_mask_need_be_a_number(patient, twin):
+    other = twin.with_array(np.where(patient.body, twin.array, np.nan).astype(np.float32))
+    before, after = (image(of_patient(patient, v), ImageSettings()) for v in (twin, other))
+    assert before == after
+
+
+def test_a_bias_is_no_blur(patient, twin):
+    before = measured(of_patient(patient, twin))
+    after = measured(of_patient(patient, twin.with_array(twin.array + 80)))
+    for metric in ("high_frequency_ratio", "spectral_error"):
+        assert after[metric, "body"].value == pytest.approx(before[metric, "body"].value, abs=1e-3)
+
+
 # --- SynthRAD
 
 

@@ -21,6 +21,7 @@ _EMPTY = "an empty mask is undefined; a voxel of the mask that is not finite is 
 _SPECTRUM = {
     **_BODY,
     "window_low": _DEFAULT.spectrum_window["HU"][0],
+    "window_offset": "the synthetic image less its mean error where the reference lies in it",
     "window_high": _DEFAULT.spectrum_window["HU"][1],
     "skin_mm": _DEFAULT.skin_mm,
     "taper_mm": _DEFAULT.taper_mm,

@@ -48,9 +48,9 @@ class Spectra:
 def body_spectra(comparison: Comparison) -> Spectra | NoValue:
     """Compute the power spectra of both images inside the mask.
 
-    Each image is clipped to ``spectrum_window`` and, less its weighted mean, multiplied by a
-    weight: zero down to ``skin_mm`` below the surface (the image's end counts as surface),
-    rising smoothly over ``taper_mm``.
+    Each image is clipped to ``spectrum_window`` (the synthetic one after its bias is taken
+    off) and, less its weighted mean, multiplied by a weight: zero down to ``skin_mm`` below
+    the surface (the image's end counts as surface), rising smoothly over ``taper_mm``.
     A frequency is high where ``sqrt(Σ (f / f_Nyquist)²)`` over the axes is at least
     ``high_frequency_from``, each axis in shares of its own Nyquist frequency.
     """
@@ -67,20 +67,33 @@ def body_spectra(comparison: Comparison) -> Spectra | NoValue:
             why=f"less than {FEWEST_VOXELS} voxels along an axis lie deeper than "
             f"{settings.skin_mm:g} mm below the skin and the image's end"
         )
-    weight = np.ascontiguousarray(weight[box])
-    transforms = []
-    for name, array in (("reference", comparison.reference), ("synthetic", comparison.synthetic)):
-        inside = _clipped(array[box], settings.spectrum_window.get(comparison.quantity))
-        values = inside[seen[box]]
-        if values.min() == values.max():
+    weight, seen = np.ascontiguousarray(weight[box]), np.ascontiguousarray(seen[box])
+    window = settings.spectrum_window.get(comparison.quantity)
+    values = _windowed(comparison.reference[box][seen], comparison.synthetic[box][seen], window)
+    for name, found in zip(("reference", "synthetic"), values, strict=True):
+        if found.min() == found.max():
             return NoValue(why=f"the {name} image is constant below the skin (in its window)")
-        transforms.append(_transform(inside, weight))
     coverage = float(np.count_nonzero(seen)) / comparison.finite.size
+    transforms = [_transform(found, weight, seen) for found in values]
     return _by_frequency(comparison, transforms, weight.shape, coverage)
 
 
-def _clipped(array: FloatMap, window: tuple[float, float] | None) -> FloatMap:
-    return array if window is None else np.clip(array, *(np.float32(v) for v in window))
+def _windowed(
+    reference: FloatMap, synthetic: FloatMap, window: tuple[float, float] | None
+) -> tuple[FloatMap, FloatMap]:
+    """Clip both images' values to a window.
+
+    The synthetic image first loses its mean error among the voxels whose reference lies in the
+    window: otherwise a bias would move tissue out of the window and look like blur.
+    """
+    if window is None:
+        return reference, synthetic
+    low, high = np.float32(window[0]), np.float32(window[1])
+    within = (reference >= low) & (reference <= high)
+    if within.any():
+        difference = synthetic[within] - reference[within]
+        synthetic = synthetic - np.float32(difference.mean(dtype=np.float64))
+    return np.clip(reference, low, high), np.clip(synthetic, low, high)
 
 
 def _to_the_end(comparison: Comparison) -> list[FloatMap]:
@@ -96,13 +109,16 @@ def _to_the_end(comparison: Comparison) -> list[FloatMap]:
     return distances
 
 
-def _transform(array: FloatMap, weight: FloatMap) -> NDArray[np.complex64]:
+def _transform(
+    values: FloatMap, weight: FloatMap, seen: NDArray[np.bool_]
+) -> NDArray[np.complex64]:
     from scipy import fft
 
+    weights = weight[seen]
+    mean = (values * weights).sum(dtype=np.float64) / weights.sum(dtype=np.float64)
+    faded = np.zeros_like(weight)
+    faded[seen] = (values - np.float32(mean)) * weights
     size = [fft.next_fast_len(n, real=True) for n in weight.shape]
-    faded = array * weight
-    mean = faded.sum(dtype=np.float64) / weight.sum(dtype=np.float64)
-    faded -= np.float32(mean) * weight
     return np.asarray(fft.rfftn(faded, s=size, workers=1))
 
 
