@@ -15,6 +15,7 @@ from qa_suite.measures import geometry as _geometry
 from qa_suite.measures import image as _image
 from qa_suite.measures import reference_free as _reference_free
 from qa_suite.measures import segmentation as _segmentation
+from qa_suite.measures import uncertainty as _uncertainty
 from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Pair, Value
 from qa_suite.measures.learned import learned_variants
 from qa_suite.measures.settings import MeasureSettings
@@ -29,7 +30,7 @@ __all__ = ["FAMILIES", "METRICS", "Measured", "measure_pair", "variants_of"]
 FAMILY_METRIC = "family"
 """Metric name of the row that says that a whole family could not be measured."""
 
-_FAMILY_MODULES = (_image, _segmentation, _geometry, _reference_free)
+_FAMILY_MODULES = (_image, _segmentation, _geometry, _reference_free, _uncertainty)
 
 
 @dataclass(frozen=True, kw_only=True)
