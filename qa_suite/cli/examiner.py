@@ -91,13 +91,15 @@ def _run(settings: ExamSettings, place: Path | None, workers: int) -> ExamResult
 
 
 def _show(found: ExamResult, as_json: bool) -> None:
-    from qa_suite.exam.result import COLUMNS, sentence, table
+    from qa_suite.exam.result import COLUMNS, sentence, sentence_alone, table
 
     if as_json:
         console.show_json(found.model_dump(mode="json"))
         return
     console.show_table(f"The exam of {found.settings.profile}", COLUMNS, table(found))
     console.show(f"{'✔' if found.passed else '✘'} {sentence(found)}")
+    if found.clean.alone_images:
+        console.show(f"  {sentence_alone(found)}")
     for cell in found.missed:
         console.show(
             f"  ✘ {cell.fault} at {cell.severity:g}: {cell.caught} of {cell.verdicts} caught"

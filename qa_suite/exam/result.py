@@ -103,6 +103,18 @@ def sentence(result: ExamResult) -> str:
     )
 
 
+def sentence_alone(result: ExamResult) -> str:
+    """Say how clean images fare without a reference; empty where nobody looked."""
+    clean = result.clean
+    if not clean.alone_images:
+        return ""
+    share = 100 * clean.alone_alarms / clean.alone_images
+    return (
+        f"Without a reference, {clean.alone_alarms} of {clean.alone_images} clean images "
+        f"({share:.1f} %) lay outside the limits that hold for all measures together."
+    )
+
+
 def table(result: ExamResult) -> list[tuple[str, ...]]:
     """Return one row a fault and severity, for people."""
     rows: list[tuple[str, ...]] = []
@@ -133,12 +145,5 @@ def markdown(result: ExamResult) -> str:
     """Write the table and what the clean cohorts said, as Markdown."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---|--:|:-:|--:|--:|---|--:|---|"]
     lines += ["| " + " | ".join(row) + " |" for row in table(result)]
-    clean = result.clean
-    lines += ["", sentence(result)]
-    if clean.alone_images:
-        share = 100 * clean.alone_alarms / clean.alone_images
-        lines.append(
-            f"Without a reference, {clean.alone_alarms} of {clean.alone_images} clean images "
-            f"({share:.1f} %) lay outside some control limit."
-        )
+    lines += ["", " ".join(filter(None, (sentence(result), sentence_alone(result))))]
     return "\n".join(lines) + "\n"
