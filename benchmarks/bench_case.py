@@ -1,6 +1,6 @@
 """One case of clinical size: seconds and memory of everything that is measured on it.
 
-A virtual pelvis of 256×256×100 voxels (1.72×1.25×1.98 mm) and its clean twin. The sum of image
+A virtual pelvis of 256×256×100 voxels (1.72×1.25×1.44 mm) and its clean twin. The sum of image
 measures, threshold segmentation with surfaces, and the checks without a reference must stay
 within 15 s on two cores and 3 GiB; positioning has a row of its own.
 
@@ -18,7 +18,7 @@ from qa_suite.measures.run import measure_pair
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.phantom.faults import Scene
 
-SPACING_MM = (440 / 256, 320 / 256, 198 / 100)
+SPACING_MM = (440 / 256, 320 / 256, 144 / 100)
 FAMILIES = ("image", "segmentation", "reference_free", "hallucination", "geometry")
 WITHIN_15_S = ("image", "segmentation", "reference_free")
 

@@ -19,8 +19,8 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="metrics, families, segmenters, engines, translators, models, criteria"
-            " or hospitals."
+            help="metrics, families, segmenters, engines, translators, models, criteria,"
+            " hospitals or faults."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print every fact as JSON.")] = False,
@@ -95,6 +95,12 @@ def _criteria() -> list[dict[str, Any]]:
     return [profile.model_dump(mode="json") for profile in list_profiles()]
 
 
+def _faults() -> list[dict[str, Any]]:
+    from qa_suite.phantom.faults import FAULTS
+
+    return _facts(FAULTS)
+
+
 def _hospitals() -> list[dict[str, Any]]:
     from dataclasses import asdict
 
@@ -112,6 +118,7 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "models": _models,
     "criteria": _criteria,
     "hospitals": _hospitals,
+    "faults": _faults,
 }
 
 _COLUMNS = {
@@ -122,5 +129,6 @@ _COLUMNS = {
     "translators": ("name", "family", "direction", "anatomy"),
     "models": ("uri", "direction", "anatomy", "training_sites", "aliases"),
     "criteria": ("name", "version", "direction", "anatomy", "intended_use"),
+    "faults": ("name", "title", "severities", "unit", "clinical", "hits"),
     "hospitals": ("name", "mr_manufacturer", "mr_model", "ct_manufacturer", "ct_model"),
 }

@@ -13,14 +13,20 @@ from qa_suite.errors import InputError
 from qa_suite.io.cases import load_case
 from qa_suite.phantom import VirtualPatient, make_patient, oracle_translate, phantom_grid
 from qa_suite.phantom.faults import Scene
-from qa_suite.volume import Triple, Volume
+from qa_suite.volume import Grid, Triple, Volume
 
 SPACING_MM: Triple = (6.0, 6.0, 6.0)
-"""Voxels of the exam's own patients: small grids, so that thousands can be examined."""
+EXTENT_MM: Triple = (440.0, 320.0, 144.0)
+"""Voxels and field of view of the exam's own patients: small, so that thousands can be examined."""
 
 _STRANGER = 10_000
 _AVERAGE_OF = (("A", 20_001), ("B", 20_002), ("C", 20_003), ("A", 20_004), ("B", 20_005),
                ("C", 20_006))  # fmt: skip
+
+
+def exam_grid(spacing_mm: Triple) -> Grid:
+    """Return the grid of the exam's own patients at a voxel size."""
+    return phantom_grid(spacing_mm, EXTENT_MM)
 
 
 def virtual_scene(
@@ -37,7 +43,7 @@ def virtual_scene(
     twin
         Number of the twin; each has fresh noise and another field.
     """
-    patient = make_patient(hospital, index, seed=seed, spacing_mm=spacing_mm)
+    patient = make_patient(hospital, index, seed=seed, grid=exam_grid(spacing_mm))
     return Scene(
         case=f"{patient.case}",
         source=patient.mr,
@@ -57,18 +63,18 @@ def _twin(patient: VirtualPatient, seed: int, number: int) -> Volume:
 
 
 def _stranger(hospital: str, index: int, seed: int, spacing_mm: Triple) -> Volume:
-    other = make_patient(hospital, _STRANGER + index, seed=seed, spacing_mm=spacing_mm)
+    other = make_patient(hospital, _STRANGER + index, seed=seed, grid=exam_grid(spacing_mm))
     return _twin(other, seed, 0)
 
 
 @lru_cache(maxsize=2)
 def _average(seed: int, spacing_mm: Triple) -> Volume:
     images = [
-        make_patient(hospital, index, seed=seed, spacing_mm=spacing_mm).ct.array
+        make_patient(hospital, index, seed=seed, grid=exam_grid(spacing_mm)).ct.array
         for hospital, index in _AVERAGE_OF
     ]
     mean = np.stack(images).mean(axis=0, dtype=np.float32)
-    return Volume(array=mean, grid=phantom_grid(spacing_mm), quantity="HU")
+    return Volume(array=mean, grid=exam_grid(spacing_mm), quantity="HU")
 
 
 def cohort_scene(cohort: Cohort, folder: Path, case: Case, *, twin: int = 0) -> Scene:
