@@ -67,33 +67,18 @@ def body_spectra(comparison: Comparison) -> Spectra | NoValue:
             why=f"less than {FEWEST_VOXELS} voxels along an axis lie deeper than "
             f"{settings.skin_mm:g} mm below the skin and the image's end"
         )
-    weight, seen = np.ascontiguousarray(weight[box]), np.ascontiguousarray(seen[box])
-    window = settings.spectrum_window.get(comparison.quantity)
-    values = _windowed(comparison.reference[box][seen], comparison.synthetic[box][seen], window)
-    for name, found in zip(("reference", "synthetic"), values, strict=True):
-        if found.min() == found.max():
+    weight = np.ascontiguousarray(weight[box])
+    images = comparison.reference[box], comparison.synthetic[box]
+    low, high = settings.spectrum_window.get(comparison.quantity, (-np.inf, np.inf))
+    offsets = (0.0, _bias(*images, weight, low, high))
+    transforms = []
+    for name, array, offset in zip(("reference", "synthetic"), images, offsets, strict=True):
+        found = _transform(array, weight, offset, low, high)
+        if found is None:
             return NoValue(why=f"the {name} image is constant below the skin (in its window)")
+        transforms.append(found)
     coverage = float(np.count_nonzero(seen)) / comparison.finite.size
-    transforms = [_transform(found, weight, seen) for found in values]
     return _by_frequency(comparison, transforms, weight.shape, coverage)
-
-
-def _windowed(
-    reference: FloatMap, synthetic: FloatMap, window: tuple[float, float] | None
-) -> tuple[FloatMap, FloatMap]:
-    """Clip both images' values to a window.
-
-    The synthetic image first loses its mean error among the voxels whose reference lies in the
-    window: otherwise a bias would move tissue out of the window and look like blur.
-    """
-    if window is None:
-        return reference, synthetic
-    low, high = np.float32(window[0]), np.float32(window[1])
-    within = (reference >= low) & (reference <= high)
-    if within.any():
-        difference = synthetic[within] - reference[within]
-        synthetic = synthetic - np.float32(difference.mean(dtype=np.float64))
-    return np.clip(reference, low, high), np.clip(synthetic, low, high)
 
 
 def _to_the_end(comparison: Comparison) -> list[FloatMap]:
@@ -110,16 +95,15 @@ def _to_the_end(comparison: Comparison) -> list[FloatMap]:
 
 
 def _transform(
-    values: FloatMap, weight: FloatMap, seen: NDArray[np.bool_]
-) -> NDArray[np.complex64]:
+    array: FloatMap, weight: FloatMap, offset: float, low: float, high: float
+) -> NDArray[np.complex64] | None:
+    """Transform the windowed image times its weight; None where it is constant."""
     from scipy import fft
 
-    weights = weight[seen]
-    mean = (values * weights).sum(dtype=np.float64) / weights.sum(dtype=np.float64)
-    faded = np.zeros_like(weight)
-    faded[seen] = (values - np.float32(mean)) * weights
     size = [fft.next_fast_len(n, real=True) for n in weight.shape]
-    return np.asarray(fft.rfftn(faded, s=size, workers=1))
+    faded = np.zeros(size, dtype=np.float32)
+    least, most = _fade(array, weight, offset, low, high, faded)
+    return None if least == most else np.asarray(fft.rfftn(faded, workers=1))
 
 
 def _by_frequency(
@@ -164,6 +148,50 @@ def _taper(depth, end_i, end_j, end_k, skin, taper, weight):  # type: ignore[no-
                 deep = min(depth[i, j, k], min(sideways, end_k[k]))
                 share = min(max((deep - skin) / taper, 0.0), 1.0)
                 weight[i, j, k] = share * share * (3.0 - 2.0 * share)
+
+
+@njit(nogil=True, cache=True)
+def _bias(reference, synthetic, weight, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Mean error of the weighted voxels whose reference lies in the window.
+
+    The synthetic image loses it before it is clipped: otherwise a bias would move tissue out
+    of the window and look like blur.
+    """
+    count, total = 0, 0.0
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            for k in range(weight.shape[2]):
+                value = np.float64(reference[i, j, k])
+                if weight[i, j, k] > 0 and low <= value <= high:
+                    count += 1
+                    total += np.float64(synthetic[i, j, k]) - value
+    return total / max(count, 1)
+
+
+@njit(nogil=True, cache=True)
+def _fade(array, weight, offset, low, high, faded):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill ``faded`` with the windowed image less its weighted mean, times the weight.
+
+    Returns the least and the highest windowed value that has a weight.
+    """
+    least, most, total, weights = np.inf, -np.inf, 0.0, 0.0
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            for k in range(weight.shape[2]):
+                share = np.float64(weight[i, j, k])
+                if share > 0:
+                    value = min(max(np.float64(array[i, j, k]) - offset, low), high)
+                    faded[i, j, k] = value
+                    least = min(least, value)
+                    most = max(most, value)
+                    weights += share
+                    total += share * value
+    mean = total / weights
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            for k in range(weight.shape[2]):
+                faded[i, j, k] = (faded[i, j, k] - mean) * weight[i, j, k]
+    return least, most
 
 
 @njit(nogil=True, cache=True)
