@@ -148,6 +148,12 @@ def test_every_row_is_there_where_nothing_can_be_measured():
     assert {v.status for v in rows.values()} == {"error"}
 
 
+@pytest.mark.parametrize("names", [("net", "net"), ("default",), ("a:b",)])
+def test_names_that_would_mix_up_measurements_are_refused(names):
+    with pytest.raises(InputError, match="cannot tell measurements apart"):
+        measured(*(Window(name=name) for name in names))
+
+
 def test_variants_are_described():
     described = learned_variants([Window()], (2.0,))
     assert described == {

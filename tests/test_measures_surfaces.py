@@ -165,6 +165,28 @@ def test_shifted_ball():
     assert surface_dice(distances, tolerance_mm=2) == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_shifted_ball_on_an_anisotropic_grid(axis):
+    """The same answers as on cubes, whichever axis is the coarse one."""
+    spacing = tuple(2.0 if a == axis else 1.0 for a in range(3))
+    shape = tuple(int(72 / step) for step in spacing)
+    for along in range(3):
+        moved = np.full(3, 35.0)
+        moved[along] += 4
+        reference, synthetic = (ball(shape, c, 22, spacing) for c in ((35, 35, 35), moved))
+        distances = surface_distances(reference, synthetic, spacing)
+        assert hd(distances) == pytest.approx(4, abs=0.8)
+        assert hd95(distances) == pytest.approx(3.8, abs=0.5)
+        assert assd(distances) == pytest.approx(2, abs=0.12)
+        assert surface_dice(distances, tolerance_mm=2) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_single_layer_of_voxels_has_no_surface():
+    flat = np.ones((1, 5, 5), dtype=bool)
+    distances = surface_distances(flat, flat, SPACING)
+    assert distances.reference_empty and distances.synthetic_empty
+
+
 def test_identical_masks(rng):
     mask = blob(rng)
     distances = surface_distances(mask, mask, SPACING)

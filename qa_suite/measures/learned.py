@@ -76,7 +76,13 @@ def learned_structures(pair: Pair, settings: SegmentationSettings) -> list[Value
     list of Value
         Regions ``seg:NAME``, with the segmenter's name as variant. A segmenter that raises
         leaves its rows as errors, and the others go on.
+
+    Raises
+    ------
+    InputError
+        If the name of a segmenter cannot stand as a variant, or two have the same.
     """
+    _require_names([segmenter.facts.name for segmenter in pair.instruments.segmenters])
     return [
         value
         for segmenter in pair.instruments.segmenters
@@ -112,6 +118,16 @@ def learned_variants(
             key = tolerance_variant(tolerance, facts.name)
             described[key] = {**who, "tolerance_mm": tolerance}
     return described
+
+
+def _require_names(names: list[str]) -> None:
+    """Refuse names that would let two measurements fall together in the record."""
+    for name in names:
+        if name in ("", "default") or ":" in name or names.count(name) > 1:
+            raise InputError(
+                f"The segmenter name {name!r} cannot tell measurements apart; names must be "
+                f"different, without ':' and not 'default'."
+            )
 
 
 def _by(segmenter: Segmenter, pair: Pair, settings: SegmentationSettings) -> list[Value]:
