@@ -86,7 +86,7 @@ def _chosen(
     score = {
         m.case: m.value
         for m in measurements
-        if (m.metric, m.region) == (metric, region) and m.value is not None
+        if (m.metric, m.region, m.variant) == (metric, region, "default") and m.value is not None
     }
     ranked = sorted(score, key=lambda case: (score[case], case))
     # What could not be measured is at least as interesting as what measured worst.
