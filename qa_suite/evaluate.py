@@ -24,6 +24,7 @@ from qa_suite.examination import (
     leakage_notices,
 )
 from qa_suite.journal import Entry, Journal, Plan
+from qa_suite.measures.norms import NORMS_FILE
 from qa_suite.measures.run import METRICS, variants_of
 from qa_suite.provenance import code_facts
 from qa_suite.record_files import (
@@ -32,6 +33,7 @@ from qa_suite.record_files import (
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
     read_evaluation,
+    sha256_of,
     write_model,
     write_table,
 )
@@ -157,6 +159,10 @@ def _write_record(
             out / CURVES_FILE, [c for entry in entries for c in entry.curves], CurvePoint
         ),
     }
+    norms = examination.instruments.norms
+    if norms is not None:
+        write_model(out / NORMS_FILE, norms)
+        tables[NORMS_FILE] = sha256_of(out / NORMS_FILE)
     evaluation = Evaluation(
         evaluation=examination.identifier,
         model=examination.model,

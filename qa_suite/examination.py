@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite import volumes
 from qa_suite.cohort import HELD_OUT, Case, Cohort, Split
@@ -44,6 +44,9 @@ class EvaluationSettings(BaseModel):
     measures: MeasureSettings = MeasureSettings()
     keep_volumes: Literal["worst", "all", "none"] = "worst"
     allow_leakage: bool = False
+    inverse: str | None = Field(
+        default=None, description="translator of the way back, and the hash of its weights"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,8 @@ class Examination:
             "model": self.model.model_dump(mode="json", exclude={"mlflow_run_id"}),
             "settings": self.settings.model_dump(mode="json"),
         }
+        if self.instruments.norms is not None:
+            what["norms"] = self.instruments.norms.model_dump(mode="json")
         return digest_of(what)[:16]
 
 

@@ -15,7 +15,7 @@ from tests.tiny_cohort import make_tiny_cohort, pair
 
 VERBS = (
     "demo", "phantom", "import", "preflight", "train", "translate", "evaluate", "measure",
-    "judge", "report", "dashboard", "list",
+    "judge", "report", "dashboard", "checkup", "exam", "list",
 )  # fmt: skip
 KINDS = (
     "metrics", "families", "segmenters", "engines", "translators", "criteria", "hospitals",

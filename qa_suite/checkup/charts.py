@@ -115,6 +115,7 @@ def control_limits(
     in_time: bool = False,
     missing: int = 0,
     resolution: float = 0.0,
+    lowest: float | None = None,
 ) -> Limits:
     """Learn the control limits of one measure from single values: mean ± 2.66 moving ranges.
 
@@ -139,6 +140,8 @@ def control_limits(
     resolution
         Smallest distance of the limits from the centre, in the measure's unit: less is no
         difference anyone could mean. Linear scale only.
+    lowest
+        What the measure cannot go below; nor does its lower limit.
 
     Raises
     ------
@@ -156,6 +159,7 @@ def control_limits(
     sigma = max(ranges / D2, resolution / LIMIT_SIGMAS if scale == "linear" else 0.0)
     ends = [centre - LIMIT_SIGMAS * sigma, centre + LIMIT_SIGMAS * sigma]
     low, high = (math.exp(end) if scale == "log" else end for end in ends)
+    low = low if lowest is None else max(low, lowest)
     ordered = tuple(float(v) for v in np.sort(sample))
     return Limits(
         n=sample.size, missing=missing, scale=scale, centre=centre, sigma=sigma, low=low,

@@ -8,20 +8,21 @@ import pandas as pd
 
 from qa_suite.checkup.charts import MIN_VALUES, Limits, Scale, control_limits
 from qa_suite.measures.reference_free import FAMILY
+from qa_suite.measures.run import METRICS
 from qa_suite.samples import Measure
 
 LOGARITHMIC = frozenset(
     {
         "histogram_distance", "ood_distance", "slice_jump", "noise_level", "cycle_error",
-        "sample_disagreement", "source_contour_distance", "source_contour_distance_95",
-        "streak_index", "slice_agreement_drop",
+        "sample_disagreement", "streak_index", "slice_agreement_drop",
     }
 )  # fmt: skip
 """Positive, skewed to the right: twice as much is as usual as half as much."""
 
 RESOLUTION: Mapping[str, float] = {
     "air_error": 3.0, "fat_level": 3.0, "muscle_level": 3.0, "implausible_voxels": 0.01,
-    "cut_body": 0.1, "source_body_dice": 0.002,
+    "cut_body": 0.1, "void_filled": 1.0, "source_body_dice": 0.002, "source_contour_distance": 0.3,
+    "source_contour_distance_95": 1.0, "source_contour_bias": 0.3, "slice_lag": 5.0,
 }  # fmt: skip
 """Least half-width of the limits, in the measure's unit: a smaller difference means nothing."""
 
@@ -57,13 +58,18 @@ def limits_of(measurements: pd.DataFrame, *, family: str = FAMILY) -> dict[Measu
         values = [float(v) for v in rows.loc[rows["status"] == "ok", "value"]]
         if metric in NOT_CHARTED or len(values) < MIN_VALUES:
             continue
-        limits[Measure(metric=str(metric), region=str(region), variant=str(variant))] = (
-            control_limits(
-                values, scale=scale_of(str(metric), values), missing=patients - len(values),
-                resolution=RESOLUTION.get(str(metric), 0.0),
-            )
+        key = Measure(metric=str(metric), region=str(region), variant=str(variant))
+        limits[key] = control_limits(
+            values, scale=scale_of(key.metric, values), missing=patients - len(values),
+            resolution=RESOLUTION.get(key.metric, 0.0), lowest=lowest_of(key.metric),
         )  # fmt: skip
     return limits
+
+
+def lowest_of(metric: str) -> float | None:
+    """Return the lowest value that a measure can have, by its registry entry; None without."""
+    span = METRICS[metric].facts.range if metric in METRICS else ""
+    return float(span[1 : span.index(",")]) if span.startswith("[") else None
 
 
 def scale_of(metric: str, values: list[float]) -> Scale:

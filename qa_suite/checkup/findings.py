@@ -140,7 +140,7 @@ def check_up(
         for key in sorted(compared, key=lambda k: (k.metric, k.region, k.variant))
     ]
     absent = {
-        f"{key.metric} in {key.region}": row.why or "the cohort has too few values of it"
+        f"{key.metric} in {key.region}": row.why or "the cohort has no limits for it"
         for key, row in by_key.items()
         if key not in limits
     }
@@ -206,15 +206,19 @@ def _finding(
     far = outside and towards > widened_sigmas(limits.n, questions, family_error)
     percentile = limits.percentile(row.value)
     finite = abs(sigmas) < 1e300
+    unit = "" if row.unit in ("", "1") else f" {row.unit}"
+    usual = {
+        "low": f"at least {limits.low:.4g}", "high": f"at most {limits.high:.4g}",
+        "both": f"{limits.low:.4g} to {limits.high:.4g}",
+    }[side]  # fmt: skip
     return ChartFinding.model_validate(
         found | {
             "percentile": percentile, "tail": limits.tail(row.value, side),
             "sigmas": sigmas if finite else None, "outside": outside, "far_outside": far,
             "state": "outside" if outside else "within",
             "sentence": (
-                f"{name} is {row.value:.4g} {row.unit}, percentile {percentile:.0f} of "
-                f"{limits.n} patients, {'outside' if outside else 'within'} "
-                f"{limits.low:.4g} to {limits.high:.4g}."
+                f"{name} is {row.value:.4g}{unit}, percentile {percentile:.0f} of {limits.n} "
+                f"patients, {'outside' if outside else 'within'} its limits ({usual})."
             ),
         }
     )  # fmt: skip

@@ -42,6 +42,9 @@ def evaluate(
     allow_leakage: Annotated[
         bool, typer.Option("--allow-leakage", help="Examine on training patients; marked.")
     ] = False,
+    inverse: Annotated[
+        str | None, typer.Option(help="Translator of the way back, for the cycle error.")
+    ] = None,
     track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements.")] = False,
 ) -> int:
@@ -66,6 +69,7 @@ def evaluate(
         keep_volumes=keep_volumes,
         max_misalignment_mm=max_misalignment_mm,
         allow_leakage=allow_leakage,
+        inverse=inverse,
     )
     counts = ", ".join(
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()

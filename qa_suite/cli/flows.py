@@ -31,6 +31,7 @@ def run_evaluation(
     keep_volumes: str = "worst",
     max_misalignment_mm: float = 10.0,
     allow_leakage: bool = False,
+    inverse: str | None = None,
     preflights: dict[str, PreflightResult] | None = None,
 ) -> tuple[Path, Evaluation]:
     """Evaluate a model, an oracle or a folder of images; return the folder and the record.
@@ -39,6 +40,7 @@ def run_evaluation(
     """
     from pydantic import ValidationError
 
+    from qa_suite.cli.checkup import brought_along, inverse_translator
     from qa_suite.cohort import describe_validation, load_cohort, manifest_path
     from qa_suite.errors import Problems
     from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
@@ -64,16 +66,22 @@ def run_evaluation(
             f"{facts.uri} translates {facts.direction} and the cohort {cohort.name} is "
             f"{cohort.direction}."
         )
+    place = manifest_path(cohort_path).parent
+    back = None
+    if inverse is not None:
+        back, named = inverse_translator(inverse, cohort.direction)
+        settings = settings.model_copy(update={"inverse": named})
     folder = out or Path("evaluations") / _plain(f"{cohort.name}-{facts.name}-{facts.version or 0}")
     with console.progress_bar(f"Examining {facts.name}") as progress:
         record = evaluate(
             Examination(
                 cohort=cohort,
-                folder=manifest_path(cohort_path).parent,
+                folder=place,
                 model=facts,
                 translate=translate,
                 settings=settings,
                 preflights={} if preflights is None else preflights,
+                instruments=brought_along(cohort, place, back),
             ),
             folder,
             workers=workers,

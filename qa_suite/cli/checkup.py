@@ -1,0 +1,277 @@
+"""The verb ``checkup``: one new patient against the held-out cohort, without a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qa_suite.cli import console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qa_suite.checkup import CheckUp
+    from qa_suite.checkup.over_time import OverTime
+    from qa_suite.cohort import Cohort
+    from qa_suite.measures.base import Instruments
+    from qa_suite.measures.reference_free import Patient
+    from qa_suite.records import Evaluation, Measurement
+    from qa_suite.volume import Quantity, Volume
+
+SYMBOL = {"within": "✔", "outside": "✘", "unknown": "?", "inconclusive": "?"}
+STATUS = {"within": 0, "outside": 1, "inconclusive": 3}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this file to the command."""
+    app.command("checkup")(checkup)
+
+
+def checkup(
+    source: Annotated[Path, typer.Argument(help="Source image: a file, or a DICOM folder.")],
+    synthetic: Annotated[Path, typer.Argument(help="Synthetic CT of the same patient.")],
+    against: Annotated[Path, typer.Option(help="Folder of the evaluation to compare with.")],
+    std: Annotated[
+        Path | None, typer.Option(help="The translator's std, on the same grid.")
+    ] = None,
+    inverse: Annotated[
+        str | None, typer.Option(help="Translator of the reverse direction, as in the evaluation.")
+    ] = None,
+    case: Annotated[
+        str | None, typer.Option(help="Pseudonym in output and log; default: hash of the image.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Append to this CSV file, and chart it over time.")
+    ] = None,
+    family_wise: Annotated[
+        bool,
+        typer.Option("--family-wise", help="Exit 1 only beyond the limits for all measures."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> int:
+    """Check one new patient's synthetic CT without a reference.
+
+    Every measure becomes a percentile among the evaluation's held-out patients, and is held
+    against their control limits (mean ± 2.66 mean moving ranges).
+
+    Exit status: 0 within all limits, 1 outside one, 2 bad input, 3 nothing to compare with.
+
+    Example: `qa-suite checkup mr.nii.gz synthetic-ct.nii.gz --against evaluations/play`
+    """
+    from qa_suite.checkup import check_up
+    from qa_suite.checkup.cohort import limits_of
+    from qa_suite.io.identity import voxel_hash
+    from qa_suite.record_files import read_evaluation, read_measurements
+
+    evaluation = read_evaluation(against)
+    limits = limits_of(read_measurements(against))
+    patient = _patient(evaluation, against, source, synthetic, std, inverse)
+    name = case or f"image-{voxel_hash(patient.synthetic)[:12]}"
+    rows, left_out = _measured(evaluation, patient, name)
+    found = check_up(rows, limits)
+    found = found.model_copy(update={"not_compared": found.not_compared | left_out})
+    over_time = None if log is None or not found.findings else _log(log, found, evaluation)
+    if as_json:
+        data = found.model_dump(mode="json")
+        data["over_time"] = None if over_time is None else over_time.model_dump(mode="json")
+        console.show_json(data)
+    else:
+        _show(found, evaluation, over_time)
+    outcome = found.outcome
+    if family_wise and outcome == "outside" and not any(f.far_outside for f in found.findings):
+        outcome = "within"
+    status = STATUS[outcome]
+    drifting = over_time is not None and over_time.state == "out of control"
+    return 1 if drifting and status == 0 else status
+
+
+def _patient(
+    evaluation: Evaluation,
+    folder: Path,
+    source: Path,
+    synthetic: Path,
+    std: Path | None,
+    inverse: str | None,
+) -> Patient:
+    from qa_suite.io.series import QUANTITY_OF_MODALITY
+    from qa_suite.measures.norms import NORMS_FILE, Norms
+    from qa_suite.measures.reference_free import Patient
+    from qa_suite.record_files import read_model
+    from qa_suite.volume import Prediction, require_same_grid
+
+    first, _, second = evaluation.cohort.direction.partition("->")
+    target = QUANTITY_OF_MODALITY.get(second, "arbitrary")
+    image = _read(synthetic, target)
+    prediction = None
+    if std is not None:
+        spread = _read(std, target)
+        require_same_grid({str(synthetic): image, str(std): spread})
+        prediction = Prediction(mean=image, std=spread)
+    norms = folder / NORMS_FILE
+    back = inverse_translator(inverse, evaluation.cohort.direction)[0] if inverse else None
+    return Patient(
+        synthetic=image,
+        source=_read(source, QUANTITY_OF_MODALITY.get(first, "arbitrary")),
+        prediction=prediction,
+        norms=read_model(norms, Norms) if norms.is_file() else None,
+        inverse=back,
+    )
+
+
+def _read(path: Path, quantity: Quantity) -> Volume:
+    """Read a file, or the only image series of a DICOM folder."""
+    from qa_suite.errors import InputError
+    from qa_suite.io.dicom import scan_dicom
+    from qa_suite.io.images import read_image
+    from qa_suite.io.series import read_series
+
+    if not path.is_dir():
+        return read_image(path, quantity)
+    series = scan_dicom(path).series
+    if len(series) != 1:
+        raise InputError(f"{path} holds {len(series)} image series; give a folder with one.")
+    volume = read_series(series[0])
+    if volume.quantity != quantity:
+        raise InputError(f"{path} holds {volume.quantity}, and the evaluation is of {quantity}.")
+    return volume
+
+
+def _measured(
+    evaluation: Evaluation, patient: Patient, case: str
+) -> tuple[list[Measurement], dict[str, str]]:
+    """Measure the patient as the cohort was measured; name what needs more than was given."""
+    from pydantic import ValidationError
+
+    from qa_suite.cohort import describe_validation
+    from qa_suite.errors import Problems
+    from qa_suite.measures.base import METRICS
+    from qa_suite.measures.reference_free import CHECKS, FAMILY, examine
+    from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
+    from qa_suite.records import Measurement
+
+    told = evaluation.settings.get("measures", {}).get(FAMILY, {})
+    try:
+        settings = ReferenceFreeSettings.model_validate(told)
+    except ValidationError as error:
+        raise Problems("The settings of the evaluation", describe_validation(error)) from None
+    absent = {}
+    if patient.inverse is None:
+        absent["cycle_error"] = "give --inverse as in the evaluation"
+    if patient.prediction is None:
+        absent["sample_disagreement"] = "give --std"
+    rows = [
+        Measurement(
+            case=case, patient=case, site="unknown", family=FAMILY, metric=v.metric,
+            region=v.region, variant=v.variant, value=v.value, unit=METRICS[v.metric].facts.unit,
+            status=v.status, why=v.why,
+        )
+        for v in examine(patient, settings, only=[name for name in CHECKS if name not in absent])
+    ]  # fmt: skip
+    return rows, {f"{name} in body": why for name, why in absent.items()}
+
+
+def _log(path: Path, found: CheckUp, evaluation: Evaluation) -> OverTime:
+    from datetime import UTC, datetime
+
+    from qa_suite.checkup.over_time import append_log, control_over_time
+
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return control_over_time(append_log(path, found, time=now, evaluation=evaluation.evaluation))
+
+
+def _show(found: CheckUp, evaluation: Evaluation, over_time: OverTime | None) -> None:
+    from qa_suite.checkup.charts import MIN_VALUES, SETTLED_VALUES
+
+    console.show(f"{SYMBOL[found.outcome]} {found.outcome.upper()}: {found.sentence}")
+    if not found.findings:
+        console.show(
+            f"  The evaluation must hold the checks without a reference of {MIN_VALUES} patients "
+            f"or more; this one has {evaluation.cohort.patients} patients."
+        )
+        return
+    for finding in found.outside:
+        console.show(f"  {SYMBOL['outside']} {finding.sentence}")
+    console.show_table(
+        f"{found.case} against {found.patients} held-out patients of {evaluation.cohort.name}",
+        ("", "measure", "region", "value", "unit", "percentile", "low", "high", "sd"),
+        [_line(finding) for finding in found.findings],
+    )
+    for what, why in found.not_compared.items():
+        console.say(f"  not compared: {what}: {why}")
+    if found.patients < SETTLED_VALUES:
+        console.say(
+            f"  ! limits of {found.patients} patients are provisional; {SETTLED_VALUES} settle them"
+        )
+    for notice in evaluation.notices:
+        console.say(f"  ! {notice}")
+    if over_time is not None:
+        mark = {"in control": "✔", "out of control": "✘", "baseline": "?"}[over_time.state]
+        console.show(f"{mark} {over_time.sentence}")
+        for signal in over_time.signals:
+            console.show(f"  {SYMBOL['outside']} {signal.sentence}")
+
+
+def _line(finding: Any) -> tuple[Any, ...]:
+    def number(value: float | None, form: str = ".4g") -> str:
+        return "–" if value is None else format(value, form)
+
+    mark = SYMBOL[finding.state] * (2 if finding.far_outside else 1)
+    low = number(finding.low) if finding.side != "high" else "–"
+    high = number(finding.high) if finding.side != "low" else "–"
+    return (
+        mark, finding.metric, finding.region, number(finding.value), finding.unit,
+        number(finding.percentile, ".0f"), low, high, number(finding.sigmas, "+.1f"),
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------
+# What an evaluation brings along for these checks
+
+
+def brought_along(
+    cohort: Cohort, folder: Path, back: Callable[[Volume], Volume] | None
+) -> Instruments:
+    """Return the norms of the training patients, or why there are none, and the way back."""
+    from qa_suite.errors import InputError
+    from qa_suite.measures.base import Instruments
+    from qa_suite.measures.norms import norms_of
+
+    without, norms = {}, None
+    try:
+        norms = norms_of(cohort, folder)
+    except InputError as error:
+        without["norms"] = str(error)
+    return Instruments(norms=norms, inverse=back, without=without)
+
+
+def inverse_translator(uri: str, direction: str) -> tuple[Callable[[Volume], Volume], str]:
+    """Load the translator of the reverse direction; return it and its URI with its weights.
+
+    Raises
+    ------
+    InputError
+        If it cannot be loaded or translates another way.
+    """
+    import threading
+
+    from qa_suite.cohort import Case
+    from qa_suite.errors import InputError
+    from qa_suite.io.cases import LoadedCase
+    from qa_suite.tracking import load_translator
+
+    facts, translate = load_translator(uri)
+    first, _, second = direction.partition("->")
+    if facts.direction != f"{second}->{first}":
+        raise InputError(
+            f"{uri} translates {facts.direction}; the way back of {direction} is {second}->{first}."
+        )
+    blank = Case(case="way-back", patient="none", site="none", source="none")
+    alone = threading.Lock()  # cases are measured side by side, models run one at a time
+
+    def back(volume: Volume) -> Volume:
+        with alone:
+            return translate(LoadedCase(case=blank, source=volume)).mean
+
+    return back, f"{facts.uri} {facts.weights_sha256 or ''}".strip()
