@@ -100,13 +100,13 @@ def simulate_cbct(reference: Image, region: Mask, day: Day, settings: Positionin
     to_mm, corner = grid.affine[:3, :3], grid.affine[:3, 3] - day.centre_mm
     inverse = np.linalg.inv(reference.grid.affine[:3, :3])
     moved = day.offset.turn @ corner + day.offset.shift + day.centre_mm
-    edge = _EDGE_VOXELS * np.asarray(grid.spacing_mm)
+    edge = _EDGE_VOXELS * max(grid.spacing_mm)
     values, seen = np.empty(grid.shape, np.float32), np.empty(grid.shape, bool)
     scan_moved(
         blurred(reference, settings.cbct_blur_mm).values, region,
         inverse @ day.offset.turn @ to_mm, reference.grid.to_index(moved), to_mm, corner,
-        max(settings.cbct_diameter_mm / 2 - edge[:2].max(), 1e-3),
-        settings.cbct_length_mm / 2 - edge[2],
+        max(settings.cbct_diameter_mm / 2 - edge, 1e-3),
+        settings.cbct_length_mm / 2 - edge,
         settings.cbct_cupping_hu / settings.cbct_slope, values, seen,
     )  # fmt: skip
     values *= np.float32(settings.cbct_slope)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.measures.geometry.cbct import Day
-from qa_suite.measures.geometry.images import Image, halved
+from qa_suite.measures.geometry.images import Image, halved, smoothed
 from qa_suite.measures.geometry.motion import Motion
 from qa_suite.measures.geometry.rigid_match import Match, descend
 from qa_suite.measures.geometry_settings import PositioningSettings
@@ -29,8 +29,12 @@ Mask = NDArray[np.bool_]
 WATER_PER_MM = 0.0206
 """Linear attenuation of water at 60 keV, in 1/mm (NIST XCOM: 0.206 cm²/g)."""
 
+AIR_HU = -850.0
+"""Voxels up to here attenuate nothing."""
+
 _EDGE_MM = 6.0
 _MIN_RAYS = 50
+_SMOOTHING_VOXELS = 0.5
 _FLOOR = 0.02  # of the residuals: line integrals have no unit
 _DAY_STEP = 0.37  # of the resolution: the day is projected more finely than it is matched
 
@@ -63,9 +67,15 @@ class Rays:
 
 
 def attenuation(image: Image, region: Mask) -> Image:
-    """Return μ in 1/mm inside the region, 0 outside."""
-    values = np.float32(WATER_PER_MM) * np.maximum(1 + image.values / 1000, 0)
-    return Image(values=np.where(region, values, 0).astype(np.float32), grid=image.grid)
+    """Return μ in 1/mm inside the region, 0 outside and in air, smoothed a little.
+
+    Air counts as nothing: what surrounds the patient must not depend on a bias of the values.
+
+    Without the smoothing a shift by part of a voxel blurs an image more than one by a whole voxel.
+    """
+    seen = region & (image.values > AIR_HU)
+    inside = np.where(seen, np.float32(WATER_PER_MM) * (1 + image.values / 1000), 0)
+    return smoothed(Image(values=inside.astype(np.float32), grid=image.grid), _SMOOTHING_VOXELS)
 
 
 def make_rays(

@@ -18,6 +18,7 @@ _COARSE_FWHM_MM = 14.0
 _RESIDUAL_HU = 8.0  # after smoothing, of two good images
 _MAX_SD_MM = 1.0
 _MIN_CORRELATION = 0.7
+_REPEATED = (4 * np.pi * SMOOTHING_VOXELS**2) ** 1.5  # voxels that one smoothing makes one
 _MIN_BLOCKS = 5
 _MIN_MATCHED = 0.5
 
@@ -72,14 +73,16 @@ def local_shifts(
         return NoValue(
             why=f"only {len(lows)} blocks of {block_mm:g} mm hold structure along all axes"
         )
-    shifts, correlations = np.zeros((len(lows), 3)), np.empty(len(lows))
+    shifts, (correlations, variances) = np.zeros((len(lows), 3)), np.empty((2, len(lows)))
     match_blocks(
         blurred(reference, _COARSE_FWHM_MM).values, blurred(synthetic, _COARSE_FWHM_MM).values,
-        fixed.values, moving.values, lows, highs, inside, spacing, reach_mm, shifts, correlations,
+        fixed.values, moving.values, lows, highs, inside, spacing, reach_mm,
+        shifts, correlations, variances,
     )  # fmt: skip
     size = np.linalg.norm(shifts, axis=1)
     size[size > reach_mm] = np.inf
-    matched = correlations >= _MIN_CORRELATION
+    sharp = variances * _REPEATED <= _MAX_SD_MM**2
+    matched = sharp & (correlations >= _MIN_CORRELATION)
     if matched.sum() < max(_MIN_BLOCKS, _MIN_MATCHED * len(lows)):
         return NoValue(
             why=f"only {int(matched.sum())} of {len(lows)} blocks with structure were found again"
@@ -110,8 +113,7 @@ def _blocks_with_structure(
     tensors, counts = np.empty((len(lows), 3, 3)), np.empty(len(lows), np.int64)
     structure(fixed.values, lows, highs, inside, spacing, tensors, counts)
     in_body = counts >= _MIN_FILLED * np.prod(edge)
-    repeated = (4 * np.pi * SMOOTHING_VOXELS**2) ** 1.5  # voxels that one smoothing makes one
-    needed = repeated * (_RESIDUAL_HU / _MAX_SD_MM) ** 2
+    needed = _REPEATED * (_RESIDUAL_HU / _MAX_SD_MM) ** 2
     chosen = in_body & (np.linalg.eigvalsh(tensors)[:, 0] >= needed)
     return lows[chosen], highs[chosen], int(in_body.sum())
 

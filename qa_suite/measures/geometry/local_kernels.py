@@ -42,11 +42,12 @@ def match_block(  # type: ignore[no-untyped-def]
     """Shift (mm, along the grid's axes) that makes a block of ``moving`` look like ``fixed``.
 
     Gauss–Newton on ``fixed(p) = gain · moving(p + shift) + offset``; ``shift`` is the start and
-    is changed. Returns the correlation, or NaN where the block left the image or the limit.
+    is changed. Returns the correlation (NaN where the block left the image or the limit) and
+    the largest variance of a component of the shift, in mm², if residuals were independent.
     """
     g = np.empty(3)
     row = np.empty(5)
-    correlation = np.nan
+    correlation, variance = np.nan, np.inf
     gain = 1.0
     for _ in range(rounds):
         left = np.zeros((5, 5))
@@ -79,10 +80,10 @@ def match_block(  # type: ignore[no-untyped-def]
                         for b in range(a + 1):
                             left[a, b] += row[a] * row[b]
         if n < 30:
-            return np.nan
+            return np.nan, np.inf
         vm, vf = smm / n - (sm / n) ** 2, sff / n - (sf / n) ** 2
         if vm <= 1e-6 or vf <= 1e-6:
-            return np.nan
+            return np.nan, np.inf
         correlation = (smf / n - sm / n * sf / n) / np.sqrt(vm * vf)
         for a in range(5):
             for b in range(a + 1, 5):
@@ -90,35 +91,38 @@ def match_block(  # type: ignore[no-untyped-def]
         # the unknowns are gain·shift, gain and offset: the solution is linear
         for a in range(3):
             left[a, a] += 1e-6 * (left[0, 0] + left[1, 1] + left[2, 2]) + 1e-9
-        solution = np.linalg.solve(left, right)
+        inverse = np.linalg.inv(left)
+        solution = inverse @ right
         gain = solution[3]
         if gain <= 0.05:
-            return np.nan
+            return np.nan, np.inf
+        noise = vf * (1.0 - correlation * correlation) / (gain * gain)
+        variance = noise * max(inverse[0, 0], inverse[1, 1], inverse[2, 2])
         size = 0.0
         for a in range(3):
             step = min(max(solution[a] / gain, -4.0), 4.0)
             shift[a] += step
             size += step * step
         if shift[0] ** 2 + shift[1] ** 2 + shift[2] ** 2 > limit * limit:
-            return np.nan
+            return np.nan, np.inf
         if size < 1e-4:
             break
-    return correlation
+    return correlation, variance
 
 
 @njit(nogil=True, cache=True)
 def match_blocks(  # type: ignore[no-untyped-def]
     fixed_coarse, moving_coarse, fixed, moving, lows, highs, inside, spacing, limit,
-    shifts, correlations,
+    shifts, correlations, variances,
 ):  # fmt: skip  # pragma: no cover
     """Match every block, on the smoother images first."""
     for n in range(lows.shape[0]):
         shift = shifts[n]
-        first = match_block(
+        first, _ = match_block(
             fixed_coarse, moving_coarse, lows[n], highs[n], inside, spacing, shift, 12, 2.0 * limit
         )
         if first != first:
             shift[:] = 0.0
-        correlations[n] = match_block(
+        correlations[n], variances[n] = match_block(
             fixed, moving, lows[n], highs[n], inside, spacing, shift, 12, 2.0 * limit
         )

@@ -32,6 +32,7 @@ VARIANTS = ("cbct", "drr")
 REGION = "body"
 _COMPONENTS = ("x", "y", "z", "rotation about x", "rotation about y", "rotation about z")
 _CONSTANT_HU = 1.0
+_LEAST_SHARE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,7 @@ def position(plans: Plans, variant: str, settings: PositioningSettings) -> Setup
             return NoValue(why=f"registration to the {name}: {why}")
     to_reference, to_synthetic = matches
     sd = np.maximum(to_reference.sd_mm, to_synthetic.sd_mm)
+    sd = sd / np.sqrt(np.maximum(_shared(to_reference.slopes, to_synthetic.slopes), _LEAST_SHARE))
     return Setup(
         difference=to_synthetic.motion.after(to_reference.motion.inverse()),
         truth_error_mm=_rms(to_reference.motion.after(day.offset.inverse()), to_reference),
@@ -134,6 +136,17 @@ def _why_not(match: Match, variant: str, settings: PositioningSettings) -> str:
     if far > settings.reach_mm or turned > settings.reach_deg:
         return f"it left its range of {settings.reach_mm:g} mm and {settings.reach_deg:g}°"
     return ""
+
+
+def _shared(one: Array, other: Array) -> Array:
+    """Correlation of the two images' slopes by each component, shape (6,).
+
+    Noise has slopes too, and a standard error from them alone would call a plain cylinder
+    determined. Only what both images show alike is structure of the patient: of the
+    information that the slopes hold, about this share.
+    """
+    scale = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
+    return np.asarray((one * other).sum(axis=0) / np.maximum(scale, 1e-30))
 
 
 def _rms(motion: Motion, match: Match) -> float:

@@ -75,6 +75,8 @@ class Match:
         Of the two images at the motion, the additive field removed from both.
     radius_mm
         Rms distance of the points from the centre.
+    slopes
+        Derivative of the moved image by each component, shape (points, 6); 0 where it has none.
     why
         Why there is no match, or empty.
     """
@@ -83,6 +85,7 @@ class Match:
     sd_mm: Array = field(default_factory=lambda: np.full(6, np.inf))
     correlation: float = 0.0
     radius_mm: float = 1.0
+    slopes: Array = field(default_factory=lambda: np.zeros((0, 6)))
     why: str = ""
 
 
@@ -204,6 +207,7 @@ def descend(
         sd_mm=fit.sd,
         correlation=_partial_correlation(value, target, basis, used),
         radius_mm=radius_mm,
+        slopes=rows,
     )
 
 
