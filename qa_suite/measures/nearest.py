@@ -1,8 +1,9 @@
 """Exact distance of every point of one set to the nearest point of another.
 
-The points are sorted into cubes of a few voxels; a search goes through the cubes in shells
-around a point, and leaves out every cube that lies farther away than what is found already.
-Neighbours in the list start from the answer of the one before. Nothing is approximated.
+The points are sorted into cubes of a few voxels, and the cubes into groups. A search goes
+through the cubes in shells around a point, and where nothing is near through the groups; it
+leaves out all that lies farther away than what is found already. Neighbours in the list start
+from the answer of the one before. Nothing is approximated.
 
 Importing this module loads numba, so it is imported where it is used.
 """
@@ -14,6 +15,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+
+_CUBES_IN_A_GROUP = 8
+"""Along each axis: so that neither the groups nor the cubes of one are many to look through."""
 
 
 def nearest_distances(queries: FloatArray, points: FloatArray, edge: float) -> FloatArray:
@@ -37,10 +41,50 @@ def nearest_distances(queries: FloatArray, points: FloatArray, edge: float) -> F
     low, high = _extent(queries, points)
     shape = np.floor((high - low) / edge).astype(np.int64) + 1
     starts, ordered = _sorted_into_cubes(points, low, shape, float(edge))
-    filled = np.flatnonzero(np.diff(starts))
+    cubes, groups, boxes = _grouped(ordered, starts, shape)
     result = np.empty(len(queries))
-    _search(queries, ordered, starts, filled, low, shape, float(edge), result)
+    _search(queries, ordered, starts, low, shape, float(edge), cubes, groups, boxes, result)
     return result
+
+
+def _grouped(
+    points: FloatArray, starts: NDArray[np.int64], shape: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
+    """Sort the cubes that hold points into groups of neighbours.
+
+    Returns
+    -------
+    cubes
+        Their numbers, group by group.
+    groups
+        Where each group starts among them, and their end.
+    boxes
+        Lowest and highest coordinates of each group's points, shape (groups, 2, 3).
+    """
+    filled = np.flatnonzero(np.diff(starts))
+    place = np.stack(np.unravel_index(filled, tuple(shape))) // _CUBES_IN_A_GROUP
+    coarse = tuple(shape // _CUBES_IN_A_GROUP + 1)
+    number = np.ravel_multi_index(tuple(place), coarse)
+    order = np.argsort(number, kind="stable")
+    cubes, number = filled[order], number[order]
+    groups = np.r_[np.flatnonzero(np.r_[True, number[1:] != number[:-1]]), len(cubes)]
+    boxes = np.empty((len(groups) - 1, 2, 3))
+    _fill_boxes(points, starts, cubes, groups, boxes)
+    return cubes, groups, boxes
+
+
+@njit(nogil=True, cache=True)
+def _fill_boxes(  # type: ignore[no-untyped-def]
+    points, starts, cubes, groups, boxes
+):  # pragma: no cover
+    boxes[:, 0] = np.inf
+    boxes[:, 1] = -np.inf
+    for group in range(groups.size - 1):
+        for c in range(groups[group], groups[group + 1]):
+            for t in range(starts[cubes[c]], starts[cubes[c] + 1]):
+                for axis in range(3):
+                    boxes[group, 0, axis] = min(boxes[group, 0, axis], points[t, axis])
+                    boxes[group, 1, axis] = max(boxes[group, 1, axis], points[t, axis])
 
 
 @njit(nogil=True, cache=True)
@@ -105,7 +149,7 @@ def _best_of(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _search(  # type: ignore[no-untyped-def]
-    queries, points, starts, filled, low, shape, edge, result
+    queries, points, starts, low, shape, edge, cubes, groups, boxes, result
 ):  # pragma: no cover
     where = 0
     cube = np.empty(3, dtype=np.int64)
@@ -123,9 +167,9 @@ def _search(  # type: ignore[no-untyped-def]
             reach = inset + (ring - 1) * edge  # no cube of this shell is nearer
             if ring > 0 and reach * reach >= best:
                 break
-            if (2 * ring + 1) ** 3 > 4 * filled.size:
-                best, where = _through_list(
-                    position, points, starts, filled, low, shape, edge, best, where
+            if ring > 1 and (2 * ring + 1) ** 3 > groups.size:
+                best, where = _through_groups(
+                    position, points, starts, low, shape, edge, cubes, groups, boxes, best, where
                 )
                 break
             best, where = _through_shell(
@@ -163,17 +207,30 @@ def _through_shell(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _through_list(  # type: ignore[no-untyped-def]
-    position, points, starts, filled, low, shape, edge, best, where
+def _through_groups(  # type: ignore[no-untyped-def]
+    position, points, starts, low, shape, edge, cubes, groups, boxes, best, where
 ):  # pragma: no cover
-    """Search all cubes with points: quicker than shells where the nearest is far away."""
-    for number in filled:
-        gap = _gap(position[2], low[2], edge, number % shape[2])
-        gap += _gap(position[1], low[1], edge, number // shape[2] % shape[1])
+    """Search all groups of cubes: quicker than shells where the nearest is far away."""
+    for group in range(groups.size - 1):
+        gap = 0.0
+        for axis in range(3):
+            outside = max(
+                boxes[group, 0, axis] - position[axis],
+                position[axis] - boxes[group, 1, axis],
+                0.0,
+            )
+            gap += outside * outside
         if gap >= best:
             continue
-        gap += _gap(position[0], low[0], edge, number // shape[2] // shape[1])
-        if gap >= best:
-            continue
-        best, where = _best_of(position, points, starts[number], starts[number + 1], best, where)
+        for c in range(groups[group], groups[group + 1]):
+            number = cubes[c]
+            k = number % shape[2]
+            j = number // shape[2] % shape[1]
+            i = number // shape[2] // shape[1]
+            gap = _gap(position[2], low[2], edge, k) + _gap(position[1], low[1], edge, j)
+            gap += _gap(position[0], low[0], edge, i)
+            if gap < best:
+                best, where = _best_of(
+                    position, points, starts[number], starts[number + 1], best, where
+                )
     return best, where
