@@ -1,13 +1,79 @@
-"""What the search for false and missed components can be told."""
+"""What the search for false and missed components can be told.
+
+Every default is a choice of this suite; ``docs/measures/hallucination.md`` says why, and what
+was found with it on clean twins and on planted components.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class HallucinationSettings(BaseModel):
-    """Settings of the search for false and missed components."""
+    """Settings of the search for false and missed components.
+
+    Parameters
+    ----------
+    working_mm
+        Voxels are averaged in blocks of at most this edge before anything is compared; larger
+        voxels stay as they are.
+    blur_mm
+        FWHM of the smoothing of both images, the voxel's own width included.
+    border_mm
+        Nothing is looked for closer than this to the mask's border, and at least one working
+        voxel.
+    edge_tolerance_mm
+        A difference that an edge seen in both images explains by a shift up to this is no
+        component.
+    ball_radius_mm
+        A component contains a ball of this radius, and of at least one working voxel.
+    smallest_cc
+        Smaller components do not count.
+    bone_hu, bone_contrast_hu
+        False bone: at least so high in the synthetic image, and so much above the reference.
+    gas_hu, gas_contrast_hu
+        False air: at most so low in the synthetic image, and so much below the reference.
+    lesion_soft_contrast_hu, lesion_bone_contrast_hu
+        How far a lesion's difference stands out from the surroundings, where both images
+        are below ``bone_hu``, and where one of them is not.
+    lesion_spread
+        A lesion is compact: its volume is at most so many times that of the largest ball in it.
+    lesion_background_mm
+        Edge of the cube whose mean difference is taken as the surroundings' level.
+    matched_share
+        A bone or air component of which at least this share is the same in the other image
+        is matched: its values are off, but it is there.
+    shell_mm
+        Thickness of the shell that a component or structure is contrasted with.
+    source_contrast
+        How many standard deviations of its shell a place differs from it in the source to
+        count as seen there.
+    lesion_structures
+        Names of structures whose contrast is compared; ``*`` and ``?`` stand for anything.
+    fewest_voxels
+        A structure or shell of fewer voxels has no contrast.
+    """
 
     model_config = _STRICT
+
+    working_mm: float = Field(default=4.0, gt=0)
+    blur_mm: float = Field(default=7.0, gt=0)
+    border_mm: float = Field(default=6.0, ge=0)
+    edge_tolerance_mm: float = Field(default=2.0, ge=0)
+    ball_radius_mm: float = Field(default=4.0, gt=0)
+    smallest_cc: float = Field(default=1.0, ge=0)
+    bone_hu: float = 150.0
+    bone_contrast_hu: float = Field(default=120.0, gt=0)
+    gas_hu: float = -300.0
+    gas_contrast_hu: float = Field(default=300.0, gt=0)
+    lesion_soft_contrast_hu: float = Field(default=22.0, gt=0)
+    lesion_bone_contrast_hu: float = Field(default=65.0, gt=0)
+    lesion_spread: float = Field(default=25.0, ge=1)
+    lesion_background_mm: float = Field(default=60.0, gt=0)
+    matched_share: float = Field(default=0.5, gt=0, le=1)
+    shell_mm: float = Field(default=8.0, gt=0)
+    source_contrast: float = Field(default=1.5, gt=0)
+    lesion_structures: tuple[str, ...] = ("GTV*", "Lesion*", "Tumor*", "Tumour*")
+    fewest_voxels: int = Field(default=8, ge=1)

@@ -12,6 +12,7 @@ from typing import Any
 
 from qa_suite.errors import QAError
 from qa_suite.measures import geometry as _geometry
+from qa_suite.measures import hallucination as _hallucination
 from qa_suite.measures import image as _image
 from qa_suite.measures import reference_free as _reference_free
 from qa_suite.measures import segmentation as _segmentation
@@ -30,7 +31,14 @@ __all__ = ["FAMILIES", "METRICS", "Measured", "measure_pair", "variants_of"]
 FAMILY_METRIC = "family"
 """Metric name of the row that says that a whole family could not be measured."""
 
-_FAMILY_MODULES = (_image, _segmentation, _geometry, _reference_free, _uncertainty)
+_FAMILY_MODULES = (
+    _image,
+    _segmentation,
+    _geometry,
+    _hallucination,
+    _reference_free,
+    _uncertainty,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

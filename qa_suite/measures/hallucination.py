@@ -1,0 +1,232 @@
+"""Structures that appear in the synthetic image or vanish from it, counted component by component.
+
+A mean over voxels hardly moves for one invented lesion. Here every place where one image shows
+bone, gas or a lesion and the other does not is found, sized and counted, once as false and once
+as missed. The rules and what they find stand in ``docs/measures/hallucination.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from qa_suite.measures.base import (
+    FAMILIES,
+    METRICS,
+    FamilyFacts,
+    MetricFacts,
+    NoValue,
+    Pair,
+    Value,
+    failed,
+    ok,
+    undefined,
+)
+from qa_suite.measures.hallucination_search import KINDS, Component, find_components
+from qa_suite.measures.hallucination_settings import HallucinationSettings
+from qa_suite.measures.hallucination_structures import contrast_change, is_listed
+
+__all__ = ["Component", "find_components", "hallucination"]
+
+_EMPTY = "nothing appeared or vanished: 0; empty mask or image not in HU: undefined"
+_EMPTY_CONTRAST = "no such component: undefined; empty mask or image not in HU: undefined"
+_OURS = "Definition of this suite"
+
+
+def _facts(title: str, unit: str, formula: str) -> MetricFacts:
+    contrast = unit == "HU"
+    return MetricFacts(
+        family="hallucination",
+        title=title,
+        unit=unit,
+        direction="none" if contrast else "lower",
+        range="(-inf, inf)" if contrast else "[0, inf)",
+        formula=formula,
+        empty=_EMPTY_CONTRAST if contrast else _EMPTY,
+        reference=_OURS,
+    )
+
+
+@METRICS.add(
+    "false_components",
+    _facts("False components", "1", "number of components that only the synthetic image shows"),
+)
+def false_components(components: Sequence[Component]) -> float:
+    """Count what appeared."""
+    return float(len(_of(components, false=True)))
+
+
+@METRICS.add(
+    "missed_components",
+    _facts("Missed components", "1", "number of components that only the reference shows"),
+)
+def missed_components(components: Sequence[Component]) -> float:
+    """Count what vanished."""
+    return float(len(_of(components, false=False)))
+
+
+@METRICS.add(
+    "false_volume",
+    _facts("Volume of false components", "cc", "sum of the volumes of the false components"),
+)
+def false_volume(components: Sequence[Component]) -> float:
+    """Volume of all that appeared, in cm³."""
+    return sum(c.volume_cc for c in _of(components, false=True))
+
+
+@METRICS.add(
+    "missed_volume",
+    _facts("Volume of missed components", "cc", "sum of the volumes of the missed components"),
+)
+def missed_volume(components: Sequence[Component]) -> float:
+    """Volume of all that vanished, in cm³."""
+    return sum(c.volume_cc for c in _of(components, false=False))
+
+
+@METRICS.add(
+    "largest_false",
+    _facts("Largest false component", "cc", "volume of the largest false component"),
+)
+def largest_false(components: Sequence[Component]) -> float:
+    """Volume of the largest that appeared, in cm³."""
+    return max((c.volume_cc for c in _of(components, false=True)), default=0.0)
+
+
+@METRICS.add(
+    "largest_missed",
+    _facts("Largest missed component", "cc", "volume of the largest missed component"),
+)
+def largest_missed(components: Sequence[Component]) -> float:
+    """Volume of the largest that vanished, in cm³."""
+    return max((c.volume_cc for c in _of(components, false=False)), default=0.0)
+
+
+@METRICS.add(
+    "false_contrast",
+    _facts(
+        "Contrast of the largest false component",
+        "HU",
+        "mean of (synthetic - reference) inside minus that of the shell around",
+    ),
+)
+def false_contrast(components: Sequence[Component]) -> float | NoValue:
+    """Contrast of the largest that appeared; positive is brighter than its surroundings."""
+    return _contrast_of_largest(components, false=True)
+
+
+@METRICS.add(
+    "missed_contrast",
+    _facts(
+        "Contrast of the largest missed component",
+        "HU",
+        "mean of (reference - synthetic) inside minus that of the shell around",
+    ),
+)
+def missed_contrast(components: Sequence[Component]) -> float | NoValue:
+    """Contrast of the largest that vanished; positive is brighter than its surroundings."""
+    return _contrast_of_largest(components, false=False)
+
+
+_METRICS = {
+    function.__name__: function
+    for function in (
+        false_components,
+        missed_components,
+        false_volume,
+        missed_volume,
+        largest_false,
+        largest_missed,
+        false_contrast,
+        missed_contrast,
+    )
+}
+
+
+def _of(components: Sequence[Component], *, false: bool) -> list[Component]:
+    return [c for c in components if c.false == false]
+
+
+def _contrast_of_largest(components: Sequence[Component], *, false: bool) -> float | NoValue:
+    found = _of(components, false=false)
+    if not found:
+        return NoValue(why=f"there is no {'false' if false else 'missed'} component")
+    return max(found, key=lambda c: c.volume_cc).contrast_hu
+
+
+# ---------------------------------------------------------------------------------------
+# The family
+
+
+@FAMILIES.add(
+    "hallucination",
+    FamilyFacts(
+        title="Bone, air and lesions that appear or vanish, component by component",
+        needs=("reference in HU", "mask"),
+    ),
+)
+def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
+    """Count what the synthetic image invents and what it leaves out.
+
+    Parameters
+    ----------
+    pair
+        Reference and synthetic image in HU.
+    settings
+        Contrasts, sizes and tolerances; see :class:`HallucinationSettings`.
+
+    Returns
+    -------
+    list of Value
+        Regions ``bone``, ``air`` and ``lesion``, and ``structure:NAME`` for every structure
+        that the settings list.
+    """
+    why = _why_not(pair)
+    if why is not None:
+        return [undefined(metric, region, why) for metric, region in _rows(pair, settings)]
+    inside = pair.mask if pair.coverage is None else pair.mask & pair.coverage
+    wrong = sum(
+        int(np.count_nonzero(~np.isfinite(volume.array[inside])))
+        for volume in (pair.reference, pair.synthetic)
+    )
+    if wrong:
+        why = f"{wrong} voxels inside the mask are not finite"
+        return [failed(metric, region, why) for metric, region in _rows(pair, settings)]
+    components = find_components(pair, settings)
+    values = [
+        _value(metric, kind, function([c for c in components if c.kind == kind]))
+        for kind in KINDS
+        for metric, function in _METRICS.items()
+    ]
+    changes = [
+        _value("lesion_contrast_change", f"structure:{name}", contrast_change(pair, name, settings))
+        for name in _listed(pair, settings)
+    ]
+    return [*values, *changes]
+
+
+def _why_not(pair: Pair) -> str | None:
+    for what, volume in (("reference", pair.reference), ("synthetic image", pair.synthetic)):
+        if volume.quantity != "HU":
+            return f"bone and gas are known by their HU, and the {what} is in {volume.quantity}"
+    if not pair.mask.any():
+        return "the mask is empty"
+    if pair.coverage is not None and not (pair.mask & pair.coverage).any():
+        return "the reference covers nothing of the mask"
+    return None
+
+
+def _rows(pair: Pair, settings: HallucinationSettings) -> list[tuple[str, str]]:
+    """Return every (metric, region) that a pair gets."""
+    listed = [("lesion_contrast_change", f"structure:{n}") for n in _listed(pair, settings)]
+    return [(metric, kind) for kind in KINDS for metric in _METRICS] + listed
+
+
+def _listed(pair: Pair, settings: HallucinationSettings) -> list[str]:
+    return [name for name in sorted(pair.structures) if is_listed(name, settings)]
+
+
+def _value(metric: str, region: str, found: float | NoValue) -> Value:
+    if isinstance(found, NoValue):
+        return undefined(metric, region, found.why)
+    return ok(metric, region, found)

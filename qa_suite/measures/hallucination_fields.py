@@ -1,0 +1,167 @@
+"""Both images on a working grid, smoothed alike: what components are searched in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.measures.base import Pair
+from qa_suite.measures.hallucination_settings import HallucinationSettings
+from qa_suite.segment.threshold import bounding_box
+from qa_suite.volume import Grid, Triple, Volume
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_FWHM = 2.3548  # of a Gaussian of standard deviation 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fields:
+    """The pair on its working grid; all arrays have one shape.
+
+    Parameters
+    ----------
+    reference, synthetic
+        Smoothed images; 0 where nothing supports them.
+    difference
+        Synthetic minus reference, averaged in blocks but not smoothed.
+    reference_edges, synthetic_edges
+        Gradient magnitude of the smoothed images, in HU/mm.
+    source
+        The source averaged in blocks, in its own unit; None where there is none.
+    support
+        Voxels with data: at least half of the block lies in the mask.
+    domain
+        Where components are looked for: the support without its border.
+    grid
+        Of the working voxels, in the patient.
+    """
+
+    reference: Image
+    synthetic: Image
+    difference: Image
+    reference_edges: Image
+    synthetic_edges: Image
+    source: Image | None
+    support: Mask
+    domain: Mask
+    grid: Grid
+
+
+def fields_of(pair: Pair, settings: HallucinationSettings) -> Fields | None:
+    """Average the pair in blocks, smooth it inside the mask and find its edges.
+
+    Returns None where no working voxel is at least half inside the mask.
+    """
+    inside = pair.mask if pair.coverage is None else pair.mask & pair.coverage
+    box = bounding_box(inside)
+    if box is None:
+        return None
+    factor = block_factor(pair.grid.spacing_mm, settings.working_mm)
+    weight = inside[box].astype(np.float32)
+    share = block_mean(weight, factor)
+    support = share >= 0.5
+    if not support.any():
+        return None
+    scale = np.where(support, 1 / np.maximum(share, 0.5), 0).astype(np.float32)
+
+    def averaged(volume: Volume) -> Image:
+        inner = np.where(inside[box], volume.array[box], 0).astype(np.float32)
+        return block_mean(inner, factor) * scale
+
+    reference, synthetic = averaged(pair.reference), averaged(pair.synthetic)
+    grid = _working_grid(pair.grid, box, factor, support.shape)
+    smooth = _Smoothing(support, grid.spacing_mm, settings.blur_mm)
+    smoothed = [smooth(image) for image in (reference, synthetic)]
+    edges = [_edges(image, grid.spacing_mm) for image in smoothed]
+    return Fields(
+        reference=smoothed[0],
+        synthetic=smoothed[1],
+        difference=synthetic - reference,
+        reference_edges=edges[0],
+        synthetic_edges=edges[1],
+        source=None if pair.source is None else averaged(pair.source),
+        support=support,
+        domain=_domain(support, grid.spacing_mm, settings.border_mm),
+        grid=grid,
+    )
+
+
+def block_factor(spacing_mm: Triple, working_mm: float) -> tuple[int, int, int]:
+    """Return how many voxels along i, j, k go into one working voxel."""
+    i, j, k = (max(1, int(working_mm / s + 1e-6)) for s in spacing_mm)
+    return i, j, k
+
+
+def block_mean(image: Image, factor: tuple[int, int, int]) -> Image:
+    """Average blocks of ``factor`` voxels; what lies beyond the image counts as 0."""
+    if factor == (1, 1, 1):
+        return image
+    padding = [(0, -n % f) for n, f in zip(image.shape, factor, strict=True)]
+    if any(after for _, after in padding):
+        image = np.pad(image, padding)
+    for axis in (2, 1, 0):  # one axis at a time: the contiguous one first, which shrinks the rest
+        f = factor[axis]
+        if f > 1:
+            shape = (*image.shape[:axis], image.shape[axis] // f, f, *image.shape[axis + 1 :])
+            image = image.reshape(shape).mean(axis=axis + 1, dtype=np.float32)
+    return image
+
+
+def _working_grid(
+    grid: Grid, box: tuple[slice, ...], factor: tuple[int, int, int], shape: tuple[int, ...]
+) -> Grid:
+    first = [span.start + (f - 1) / 2 for span, f in zip(box, factor, strict=True)]
+    spacing = [s * f for s, f in zip(grid.spacing_mm, factor, strict=True)]
+    x, y, z = grid.to_world(first)
+    return Grid(
+        shape=(shape[0], shape[1], shape[2]),
+        spacing_mm=(spacing[0], spacing[1], spacing[2]),
+        origin_mm=(float(x), float(y), float(z)),
+        direction=grid.direction,
+        frame_of_reference=grid.frame_of_reference,
+    )
+
+
+class _Smoothing:
+    """A Gaussian inside the support: what lies outside it does not leak in."""
+
+    def __init__(self, support: Mask, spacing_mm: Triple, blur_mm: float) -> None:
+        # the voxel has blurred already: a box of width s has the variance s²/12
+        variance = (blur_mm / _FWHM) ** 2
+        self.sigma = [np.sqrt(max(variance - s * s / 12, 0.0)) / s for s in spacing_mm]
+        self.support = support
+        self.norm = np.where(support, self._blurred(support.astype(np.float32)), 1)
+
+    def _blurred(self, image: Image) -> Image:
+        from scipy import ndimage
+
+        return np.asarray(
+            ndimage.gaussian_filter(image, self.sigma, mode="constant", truncate=3.0),
+            dtype=np.float32,
+        )
+
+    def __call__(self, image: Image) -> Image:
+        return np.where(self.support, self._blurred(image) / self.norm, 0).astype(np.float32)
+
+
+def _edges(image: Image, spacing_mm: Triple) -> Image:
+    """Gradient magnitude by central differences, in the image's unit per mm."""
+    squared = np.zeros_like(image)
+    for axis, spacing in enumerate(spacing_mm):
+        if image.shape[axis] > 1:
+            squared += np.gradient(image, spacing, axis=axis) ** 2
+    return np.sqrt(squared)
+
+
+def _domain(support: Mask, spacing_mm: Triple, border_mm: float) -> Mask:
+    """Return the support without its border; the end of the image is no border."""
+    from qa_suite.measures.edt import distance_to
+
+    if support.all():
+        return support
+    nearest = max(border_mm, *spacing_mm)
+    return np.asarray(support & (distance_to(~support, spacing_mm) > nearest))

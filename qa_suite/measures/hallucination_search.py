@@ -1,0 +1,249 @@
+"""Finding structures that one of two images shows and the other does not.
+
+Three searches over the same fields: bone where there is none, gas where there is none, and
+places that stand out from their surroundings in the difference. What is left after the rules
+of size, depth and contrast is a :class:`Component`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from qa_suite.measures.base import Pair
+from qa_suite.measures.hallucination_blobs import Box, Mask, blobs, dilated, enlarged, shell_of
+from qa_suite.measures.hallucination_fields import Fields, Image, fields_of
+from qa_suite.measures.hallucination_settings import HallucinationSettings
+from qa_suite.volume import Grid, Triple
+
+Kind = Literal["bone", "air", "lesion"]
+KINDS: tuple[Kind, ...] = ("bone", "air", "lesion")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One structure that appeared or vanished.
+
+    Parameters
+    ----------
+    kind
+        ``bone``, ``air`` or ``lesion``.
+    false
+        True where the synthetic image shows it and the reference does not; False where it is
+        missed.
+    volume_cc
+        Its size at half height.
+    contrast_hu
+        How much it stands out from its shell in the image that shows it, compared with the
+        other image; positive is brighter.
+    position_mm
+        Its centre, LPS.
+    seen_in_source
+        Whether the place differs from its shell in the source too; None without a source.
+    """
+
+    kind: Kind
+    false: bool
+    volume_cc: float
+    contrast_hu: float
+    position_mm: Triple
+    seen_in_source: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spot:
+    """A part of the working grid, and the difference in which it stands out."""
+
+    kind: Kind
+    false: bool
+    box: Box
+    mask: Mask
+    excess: Image
+
+
+def find_components(pair: Pair, settings: HallucinationSettings) -> list[Component]:
+    """Find every false and missed component of a pair.
+
+    Parameters
+    ----------
+    pair
+        In HU, finite inside the mask.
+    settings
+        Contrasts, sizes and tolerances.
+
+    Returns
+    -------
+    list of Component
+        By kind, the largest first; empty where nothing appeared or vanished.
+    """
+    fields = fields_of(pair, settings)
+    if fields is None:
+        return []
+    error = fields.synthetic - fields.reference
+    slack = np.float32(settings.edge_tolerance_mm) * np.minimum(
+        fields.reference_edges, fields.synthetic_edges
+    )
+    spots = [
+        *_tissue(fields, error, slack, settings, "bone"),
+        *_tissue(fields, error, slack, settings, "air"),
+        *_lesions(fields, error, slack, settings),
+    ]
+    found = [c for spot in spots if (c := _described(spot, fields, settings)) is not None]
+    return sorted(found, key=lambda c: (KINDS.index(c.kind), -c.volume_cc, c.position_mm))
+
+
+def _tissue(
+    fields: Fields, error: Image, slack: Image, settings: HallucinationSettings, kind: Kind
+) -> Iterator[_Spot]:
+    """Bone, or gas, of one image where the other has something else."""
+    bone = kind == "bone"
+    if bone:
+        contrast = settings.bone_contrast_hu
+        reference, synthetic = (
+            image >= settings.bone_hu for image in (fields.reference, fields.synthetic)
+        )
+    else:
+        contrast = settings.gas_contrast_hu
+        reference, synthetic = (
+            image <= settings.gas_hu for image in (fields.reference, fields.synthetic)
+        )
+    for false, here, there in ((True, synthetic, reference), (False, reference, synthetic)):
+        excess = error if bone == false else -error
+        candidate = here & fields.domain & (excess >= contrast)
+        for box, mask in _blobs(candidate, fields, settings):
+            matched = np.count_nonzero(there[box] & mask) >= settings.matched_share * mask.sum()
+            if not matched and _beyond(excess[box], slack[box], mask):
+                yield _Spot(kind=kind, false=false, box=box, mask=mask, excess=excess)
+
+
+def _lesions(
+    fields: Fields, error: Image, slack: Image, settings: HallucinationSettings
+) -> Iterator[_Spot]:
+    """Places whose difference stands out from that of their surroundings."""
+    limit = np.where(
+        np.maximum(fields.reference, fields.synthetic) >= settings.bone_hu,
+        np.float32(settings.lesion_bone_contrast_hu),
+        np.float32(settings.lesion_soft_contrast_hu),
+    )
+    domain = fields.domain & ~_near_gas(fields, settings)
+    local = error - _background(error, fields, settings)
+    for sign in (1, -1):
+        excess = sign * local
+        for box, mask in _blobs(domain & (excess >= limit), fields, settings):
+            compact = _spread(mask, fields.grid) <= settings.lesion_spread
+            if compact and _beyond(excess[box], slack[box], mask):
+                false = _shown_by_synthetic(fields, box, mask)
+                yield _Spot(kind="lesion", false=false, box=box, mask=mask, excess=excess)
+
+
+def _blobs(
+    candidate: Mask, fields: Fields, settings: HallucinationSettings
+) -> Iterator[tuple[Box, Mask]]:
+    fewest = max(1, int(np.ceil(settings.smallest_cc / fields.grid.voxel_volume_cc - 1e-6)))
+    yield from blobs(
+        candidate, fields.grid.spacing_mm, fewest=fewest, radius_mm=settings.ball_radius_mm
+    )
+
+
+def _beyond(excess: Image, slack: Image, mask: Mask) -> bool:
+    """Whether a difference is more than a shift of edges that both images show."""
+    return float(excess[mask].mean()) > float(slack[mask].mean())
+
+
+def _spread(mask: Mask, grid: Grid) -> float:
+    """How often the largest ball inside a mask goes into its volume: 1 for a ball."""
+    from qa_suite.measures.edt import distance_to
+
+    # to the centres outside: between the inscribed ball of the voxels and one of half a voxel more
+    depth = float(distance_to(~np.pad(mask, 1), grid.spacing_mm).max())
+    return float(np.count_nonzero(mask) * np.prod(grid.spacing_mm) / (4 / 3 * np.pi * depth**3))
+
+
+def _near_gas(fields: Fields, settings: HallucinationSettings) -> Mask:
+    """Gas of either image and what its partial volume reaches: that is kind ``air``."""
+    from qa_suite.measures.edt import distance_to
+
+    gas = fields.domain & (np.minimum(fields.reference, fields.synthetic) <= settings.gas_hu)
+    if not gas.any():
+        return gas
+    spacing = fields.grid.spacing_mm
+    return np.asarray(distance_to(gas, spacing) <= max(settings.blur_mm, *spacing))
+
+
+def _background(error: Image, fields: Fields, settings: HallucinationSettings) -> Image:
+    """Mean difference in a cube around every voxel; large differences count up to a limit."""
+    from scipy import ndimage
+
+    limit = settings.lesion_soft_contrast_hu
+    size = [2 * int(settings.lesion_background_mm / s / 2) + 1 for s in fields.grid.spacing_mm]
+    clipped = np.clip(error, -limit, limit, dtype=np.float32)  # 0 outside the support
+    total = ndimage.uniform_filter(clipped, size, mode="constant")
+    count = ndimage.uniform_filter(fields.support.astype(np.float32), size, mode="constant")
+    return np.asarray(total / np.maximum(count, 1e-3), dtype=np.float32)
+
+
+def _shown_by_synthetic(fields: Fields, box: Box, mask: Mask) -> bool:
+    """Whether the synthetic image has more edges at a place than the reference.
+
+    The total variation, not a contrast with the shell: the anatomy around has edges too, and
+    adds the same to both, while its squares would outweigh a faint structure's.
+    """
+    box, mask = enlarged(box, mask, 1, fields.domain.shape)
+    mask = dilated(mask, 1)
+    synthetic = float(fields.synthetic_edges[box][mask].sum(dtype=np.float64))
+    reference = float(fields.reference_edges[box][mask].sum(dtype=np.float64))
+    return synthetic >= reference
+
+
+def _described(spot: _Spot, fields: Fields, settings: HallucinationSettings) -> Component | None:
+    """Measure a spot; None where it does not stand out from its shell."""
+    spacing = fields.grid.spacing_mm
+    gap = max(spacing)
+    voxels = int(np.ceil((gap + settings.shell_mm) / min(spacing)))
+    box, mask = enlarged(spot.box, spot.mask, voxels, fields.domain.shape)
+    core = _half_height(spot.excess[box], mask, fields.support[box])
+    within = fields.support[box]
+    shell = shell_of(
+        core | mask, spacing, gap_mm=gap, thickness_mm=settings.shell_mm, within=within
+    )
+    difference = fields.difference[box]
+    around = float(difference[shell].mean()) if shell.any() else 0.0
+    step = float(difference[core].mean()) - around
+    if spot.kind == "lesion" and abs(step) < settings.lesion_soft_contrast_hu:
+        return None
+    centre = np.argwhere(core).mean(axis=0) + [s.start for s in box]
+    x, y, z = fields.grid.to_world(centre)
+    return Component(
+        kind=spot.kind,
+        false=spot.false,
+        volume_cc=float(np.count_nonzero(core)) * fields.grid.voxel_volume_cc,
+        contrast_hu=step if spot.false else -step,
+        position_mm=(float(x), float(y), float(z)),
+        seen_in_source=_seen_in_source(fields, box, core, shell, settings),
+    )
+
+
+def _half_height(excess: Image, mask: Mask, support: Mask) -> Mask:
+    """Return the component as far as its difference exceeds half of its own height.
+
+    The height is the 90th percentile of the component, which a single peak does not move.
+    """
+    height = float(np.percentile(excess[mask], 90))
+    near = dilated(mask, 1) & support
+    core = near & (excess >= height / 2)
+    return np.asarray(core)
+
+
+def _seen_in_source(
+    fields: Fields, box: Box, core: Mask, shell: Mask, settings: HallucinationSettings
+) -> bool | None:
+    """Whether the source differs between a place and its shell by more than the shell varies."""
+    if fields.source is None or np.count_nonzero(shell) < settings.fewest_voxels:
+        return None
+    inside, around = fields.source[box][core], fields.source[box][shell]
+    spread = float(around.std())
+    step = abs(float(inside.mean()) - float(np.median(around)))
+    return step > settings.source_contrast * spread

@@ -1,0 +1,279 @@
+"""Components that appear or vanish: planted ones, their size, and silence on clean twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qa_suite.measures.base import Pair
+from qa_suite.measures.hallucination import find_components, hallucination
+from qa_suite.measures.hallucination_blobs import blobs, digital_balls
+from qa_suite.measures.hallucination_fields import block_mean
+from qa_suite.measures.hallucination_settings import HallucinationSettings
+from qa_suite.phantom import make_patient, oracle_translate
+from qa_suite.volume import Grid, Volume
+
+DEFAULTS = HallucinationSettings()
+COARSE = Grid(shape=(30, 26, 20), spacing_mm=(6.0, 6.0, 6.0), origin_mm=(-80.0, -70.0, -50.0))
+FINE = Grid(shape=(90, 80, 40), spacing_mm=(1.5, 1.5, 3.0), origin_mm=(-60.0, -60.0, -60.0))
+METRICS = (
+    "false_components", "missed_components", "false_volume", "missed_volume", "largest_false",
+    "largest_missed", "false_contrast", "missed_contrast",
+)  # fmt: skip
+
+
+def ball(grid: Grid, centre_mm, radius_mm: float, sub: int = 4) -> np.ndarray:
+    """Share of every voxel inside a ball."""
+    axes = [
+        o + s * ((np.arange(n * sub) + 0.5) / sub - 0.5) - c
+        for n, s, o, c in zip(grid.shape, grid.spacing_mm, grid.origin_mm, centre_mm, strict=True)
+    ]
+    x, y, z = np.ix_(*axes)
+    inside = (x**2 + y**2 + z**2 <= radius_mm**2).astype(np.float32)
+    ni, nj, nk = grid.shape
+    return inside.reshape(ni, sub, nj, sub, nk, sub).mean(axis=(1, 3, 5))
+
+
+def middle(grid: Grid) -> np.ndarray:
+    return grid.to_world((np.array(grid.shape) - 1) / 2)
+
+
+def flat(grid: Grid, hu: float, seed: int = 0, noise: float = 12.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(hu, noise, grid.shape).astype(np.float32)
+
+
+def pair_of(grid: Grid, reference, synthetic, mask=None, **more) -> Pair:
+    return Pair(
+        reference=Volume(array=reference, grid=grid, quantity="HU"),
+        synthetic=Volume(array=synthetic, grid=grid, quantity="HU"),
+        mask=np.ones(grid.shape, dtype=bool) if mask is None else mask,
+        **more,
+    )
+
+
+def planted(grid: Grid, background: float, value: float, radius_mm: float, offset=(0, 0, 0)):
+    centre = middle(grid) + np.asarray(offset) * np.asarray(grid.spacing_mm)
+    share = ball(grid, centre, radius_mm)
+    with_it = flat(grid, background, 1) + share * (value - background)
+    return with_it.astype(np.float32), flat(grid, background, 2), centre
+
+
+def values_of(pair: Pair, settings=DEFAULTS) -> dict[tuple[str, str], float | None]:
+    return {(v.metric, v.region): v.value for v in hallucination(pair, settings)}
+
+
+PLANTED = [  # kind, HU around, HU inside, radius in mm
+    ("lesion", 300.0, 600.0, 7.5),
+    ("lesion", 450.0, 150.0, 7.5),
+    ("lesion", 40.0, 100.0, 10.0),
+    ("lesion", 40.0, -20.0, 10.0),
+    ("air", 40.0, -1000.0, 8.95),
+    ("bone", 40.0, 400.0, 8.95),
+]
+
+
+@pytest.mark.parametrize("grid", [COARSE, FINE], ids=["6 mm", "1.5x1.5x3 mm"])
+@pytest.mark.parametrize(("kind", "around", "inside", "radius"), PLANTED)
+def test_a_planted_component_is_found_where_it_is(grid, kind, around, inside, radius):
+    volume = 4 / 3 * np.pi * radius**3 / 1000
+    for offset in ((0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0, 0.25)):
+        with_it, without, centre = planted(grid, around, inside, radius, offset)
+        for false, reference, synthetic in ((True, without, with_it), (False, with_it, without)):
+            found = find_components(pair_of(grid, reference, synthetic), DEFAULTS)
+            (one,) = [c for c in found if c.kind == kind]
+            assert one.false == false
+            assert np.linalg.norm(np.array(one.position_mm) - centre) < 0.5 * max(grid.spacing_mm)
+            assert 0.5 * volume < one.volume_cc < 1.5 * volume
+            assert 0.6 < one.contrast_hu / (inside - around) < 1.1
+
+
+def test_false_and_missed_change_places_with_the_images():
+    with_it, without, _ = planted(COARSE, 40, 400, 9)
+    forth = values_of(pair_of(COARSE, without, with_it))
+    back = values_of(pair_of(COARSE, with_it, without))
+    for region in ("bone", "air", "lesion"):
+        for metric in ("components", "volume", "contrast"):
+            assert forth[f"false_{metric}", region] == back[f"missed_{metric}", region]
+    assert forth["false_components", "bone"] == 1 and forth["missed_components", "bone"] == 0
+    assert forth["largest_false", "bone"] == forth["false_volume", "bone"] > 0
+
+
+def test_two_components_are_two():
+    share = [
+        ball(COARSE, middle(COARSE) + np.array((x, 0, 0)), r) for x, r in ((-30, 10), (30, 14))
+    ]
+    synthetic = flat(COARSE, 40, 2) + 400 * (share[0] + share[1])
+    found = values_of(pair_of(COARSE, flat(COARSE, 40), synthetic.astype(np.float32)))
+    assert found["false_components", "bone"] == 2
+    assert found["largest_false", "bone"] < found["false_volume", "bone"]
+
+
+@given(axis=st.integers(0, 2), seed=st.integers(0, 50))
+@settings(max_examples=10, deadline=None)
+def test_flips_change_nothing(axis, seed):
+    offset = np.random.default_rng(seed).uniform(-3, 3, 3)
+    with_it, without, _ = planted(COARSE, 40, 110, 10, offset)
+    there = values_of(pair_of(COARSE, without, with_it))
+    flipped = values_of(pair_of(COARSE, np.flip(without, axis), np.flip(with_it, axis)))
+    assert there == {
+        key: value if value is None else pytest.approx(value, rel=1e-4)
+        for key, value in flipped.items()
+    }
+
+
+def test_identical_images_and_a_bias_have_no_component():
+    reference = planted(COARSE, 40, 500, 20)[0]
+    for bias in (0.0, 15.0, -60.0, 80.0):
+        assert not find_components(pair_of(COARSE, reference, reference + bias), DEFAULTS)
+
+
+def test_a_sheet_is_no_component_and_a_slab_is():
+    reference, sheet = flat(FINE, 40), flat(FINE, 40, 2)
+    sheet[:, 40, :] += 300  # 1.5 mm thick
+    assert not find_components(pair_of(FINE, reference, sheet), DEFAULTS)
+    slab = flat(FINE, 40, 2)
+    slab[:, 34:46, :] += 300  # 18 mm
+    found = find_components(pair_of(FINE, reference, slab), DEFAULTS)
+    assert [(c.kind, c.false) for c in found] == [("bone", True)]  # and no compact lesion
+
+
+def test_an_edge_that_moves_by_a_millimetre_is_no_component():
+    x = np.arange(FINE.shape[0])[:, None, None] * 1.5 - 60.0
+    edge = np.broadcast_to(40 + 600 / (1 + np.exp(-x / 1.5)), FINE.shape).astype(np.float32)
+    moved = np.broadcast_to(40 + 600 / (1 + np.exp(-(x - 1) / 1.5)), FINE.shape)
+    far = np.broadcast_to(40 + 600 / (1 + np.exp(-(x - 12) / 1.5)), FINE.shape)
+    assert not find_components(pair_of(FINE, edge, moved.astype(np.float32)), DEFAULTS)
+    found = find_components(pair_of(FINE, edge, far.astype(np.float32)), DEFAULTS)
+    assert [(c.kind, c.false) for c in found if c.kind == "bone"] == [("bone", False)]
+
+
+def test_bone_whose_values_are_off_is_matched():
+    reference = planted(COARSE, 40, 800, 25)[0]
+    synthetic = planted(COARSE, 40, 500, 25)[0]
+    found = values_of(pair_of(COARSE, reference, synthetic))
+    assert found["missed_components", "bone"] == found["false_components", "bone"] == 0
+
+
+def test_outside_the_mask_nothing_is_looked_for():
+    mask = np.zeros(COARSE.shape, dtype=bool)
+    mask[4:12] = True
+    synthetic = flat(COARSE, 40, 2)
+    synthetic[14:20, 8:16, 6:14] = 900
+    assert not find_components(pair_of(COARSE, flat(COARSE, 40), synthetic, mask), DEFAULTS)
+    outside = synthetic.copy()
+    outside[20:] = np.nan  # nor does what lies there matter
+    assert not find_components(pair_of(COARSE, flat(COARSE, 40), outside, mask), DEFAULTS)
+
+
+def test_padding_of_the_reference_is_no_missed_anatomy():
+    reference, synthetic = flat(COARSE, 40), flat(COARSE, 40, 2)
+    reference[..., 10:] = -1000
+    coverage = np.zeros(COARSE.shape, dtype=bool)
+    coverage[..., :10] = True
+    blind = find_components(pair_of(COARSE, reference, synthetic), DEFAULTS)
+    assert [c.kind for c in blind] == ["air"]
+    told = pair_of(COARSE, reference, synthetic, coverage=coverage)
+    assert not find_components(told, DEFAULTS)
+
+
+def test_what_the_source_shows_too():
+    with_it, without, centre = planted(COARSE, 40, 400, 10)
+    shows = (300 + 250 * ball(COARSE, centre, 10)).astype(np.float32)
+    for array, seen in ((shows, True), (np.full_like(shows, 300), False)):
+        noisy = array + np.random.default_rng(3).normal(0, 30, array.shape)
+        source = Volume(array=noisy.astype(np.float32), grid=COARSE, quantity="arbitrary")
+        found = find_components(pair_of(COARSE, with_it, without, source=source), DEFAULTS)
+        assert found and all(c.seen_in_source is seen for c in found)
+    assert find_components(pair_of(COARSE, with_it, without), DEFAULTS)[0].seen_in_source is None
+
+
+def test_the_contrast_of_a_listed_structure():
+    share = ball(COARSE, middle(COARSE), 12)
+    reference = flat(COARSE, 40, noise=0) + 50 * (share >= 0.5)
+    synthetic = flat(COARSE, 60, noise=0) + 20 * (share >= 0.5)  # a bias is no change of contrast
+    tiny = np.zeros(COARSE.shape, dtype=bool)
+    tiny[5, 5, 5:8] = True
+    structures = {"gtv_1": share >= 0.5, "Bladder": share >= 0.5, "Lesion_2": tiny}
+    rows = hallucination(pair_of(COARSE, reference, synthetic, structures=structures), DEFAULTS)
+    found = {v.region: v for v in rows if v.metric == "lesion_contrast_change"}
+    assert set(found) == {"structure:gtv_1", "structure:Lesion_2"}
+    assert found["structure:gtv_1"].value == pytest.approx(-30, abs=1e-4)
+    assert found["structure:Lesion_2"].status == "undefined"
+    assert "3 voxels" in found["structure:Lesion_2"].why
+
+
+def test_every_metric_has_a_row_whatever_happens():
+    reference = flat(COARSE, 40)
+    broken = reference.copy()
+    broken[3, 3, 3] = np.nan
+    structures = {"GTV": ball(COARSE, middle(COARSE), 12) >= 0.5}
+    wanted = {(m, r) for m in METRICS for r in ("bone", "air", "lesion")}
+    wanted.add(("lesion_contrast_change", "structure:GTV"))
+    nothing = np.zeros(COARSE.shape, dtype=bool)
+    cases = {
+        "not finite": pair_of(COARSE, reference, broken, structures=structures),
+        "mask is empty": pair_of(COARSE, reference, reference, nothing, structures=structures),
+        "covers nothing": pair_of(
+            COARSE, reference, reference, coverage=nothing, structures=structures
+        ),
+        "in SUVbw": Pair(
+            reference=Volume(array=reference, grid=COARSE, quantity="SUVbw"),
+            synthetic=Volume(array=reference, grid=COARSE, quantity="SUVbw"),
+            mask=np.ones(COARSE.shape, dtype=bool), structures=structures,
+        ),
+    }  # fmt: skip
+    for why, pair in cases.items():
+        rows = hallucination(pair, DEFAULTS)
+        assert {(v.metric, v.region) for v in rows} == wanted
+        assert {v.status for v in rows} == {"error" if why == "not finite" else "undefined"}
+        assert all(why in v.why for v in rows)
+    clean = hallucination(pair_of(COARSE, reference, reference, structures=structures), DEFAULTS)
+    assert {v.status for v in clean if "contrast" in v.metric and v.region == "bone"} == {
+        "undefined"
+    }
+    assert {v.value for v in clean if "contrast" not in v.metric} == {0}
+
+
+def test_a_thin_mask_has_no_place_for_a_component():
+    mask = np.zeros(COARSE.shape, dtype=bool)
+    mask[:, 5, :] = True
+    found = values_of(pair_of(COARSE, flat(COARSE, 40), flat(COARSE, 400), mask))
+    assert found["false_components", "bone"] == 0
+
+
+def test_block_means_are_those_of_the_blocks():
+    image = np.random.default_rng(0).normal(size=(7, 6, 5)).astype(np.float32)
+    means = block_mean(image, (3, 2, 2))
+    assert means.shape == (3, 3, 3)
+    assert means[1, 2, 0] == pytest.approx(image[3:6, 4:6, 0:2].mean(), abs=1e-6)
+    assert means[2, 0, 2] == pytest.approx(image[6, 0:2, 4].sum() / 12, abs=1e-6)
+
+
+def test_digital_balls_are_as_deep_as_stated():
+    three, two = digital_balls(4.0, (6.0, 6.0, 6.0))
+    assert three.sum() == 7 and two.shape == (2, 2, 2) and two.all()
+    fine, corner = digital_balls(4.0, (1.0, 1.0, 2.0))
+    assert fine.shape == (9, 9, 5) and corner.shape == (8, 8, 4)
+    bar = np.zeros((20, 20, 20), dtype=bool)
+    bar[:, 8:10, 8] = True
+    assert not list(blobs(bar, (6.0, 6.0, 6.0), fewest=5, radius_mm=4.0))
+    bar[:, 8:10, 9] = True
+    assert len(list(blobs(bar, (6.0, 6.0, 6.0), fewest=5, radius_mm=4.0))) == 1
+
+
+@pytest.mark.parametrize("hospital", ["A", "B"])
+def test_clean_twins_of_virtual_patients_are_silent_and_a_removed_lesion_is_not(hospital):
+    patient = make_patient(hospital, 3, seed=5, spacing_mm=(6.0, 6.0, 6.0))
+    twin = oracle_translate(patient.ct_noise_free, seed=2)
+    more = {"source": patient.mr, "structures": {"GTV": patient.structures["GTV"]}}
+    clean = Pair(reference=patient.ct, synthetic=twin, mask=patient.body, **more)
+    assert not find_components(clean, DEFAULTS)
+    bone = np.argwhere(patient.structures["Femur_Head_L"]).mean(axis=0)
+    share = ball(patient.grid, patient.grid.to_world(bone), 7.5)
+    marked = patient.ct.with_array((patient.ct.array + 300 * share).astype(np.float32))
+    found = find_components(
+        Pair(reference=marked, synthetic=twin, mask=patient.body, **more), DEFAULTS
+    )
+    assert [(c.kind, c.false) for c in found if c.kind == "lesion"] == [("lesion", False)]
