@@ -38,6 +38,9 @@ class ReferenceFreeSettings(BaseModel):
         default=10.0, ge=0, description="below the skin: where the body cannot end by blur alone"
     )
     bins: int = Field(default=32, ge=8, le=64, description="of the mutual information")
+    mirror_reach_mm: float = Field(
+        default=8.0, ge=0, description="how far the middles of a body and its mirror may differ"
+    )
     slice_bins: int = Field(default=12, ge=4, le=64, description="of that within one slice")
     repeat_ratio: float = Field(
         default=0.25, gt=0, lt=1, description="of the usual difference of neighbouring slices"

@@ -14,7 +14,7 @@ Mask = NDArray[np.bool_]
 
 
 @njit(nogil=True, cache=True)
-def joint_counts(a, b, mask, perm, sign, offset, bins):  # type: ignore[no-untyped-def]  # pragma: no cover
+def joint_counts(a, b, mask, perm, sign, offset, bins, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Joint histograms of two coded images, as they lie and with the second one moved.
 
     Parameters
@@ -27,6 +27,8 @@ def joint_counts(a, b, mask, perm, sign, offset, bins):  # type: ignore[no-untyp
         Voxel p of ``a`` meets voxel ``sign[d] · p[perm[d]] + offset[d]`` of ``b`` along d.
     bins
         Number of codes.
+    step
+        Every so many voxels along each axis are looked at.
 
     Returns
     -------
@@ -37,11 +39,11 @@ def joint_counts(a, b, mask, perm, sign, offset, bins):  # type: ignore[no-untyp
     moved = np.zeros((bins, bins), dtype=np.int64)
     ni, nj, nk = a.shape
     p = np.zeros(3, dtype=np.int64)
-    for i in range(ni):
+    for i in range(0, ni, step):
         p[0] = i
-        for j in range(nj):
+        for j in range(0, nj, step):
             p[1] = j
-            for k in range(nk):
+            for k in range(0, nk, step):
                 if not mask[i, j, k]:
                     continue
                 p[2] = k
