@@ -32,9 +32,10 @@ BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
 HEADING = f"""
 ## Accuracy and speed
 
-`python benchmarks/bench_geometry.py`: virtual pelves of four hospitals at {SPACING_MM[0]:g} mm voxels, moved by a known
-motion (sampled there, not interpolated) and given to the oracle translator; then faults of HU, which are no motions
-and must not be taken for one. Errors are measured minus true.
+`python benchmarks/bench_geometry.py`: virtual pelves of four hospitals at {SPACING_MM[0]:g} mm
+voxels, moved by a known motion (sampled there, not interpolated) and given to the oracle
+translator; then faults of HU, which are no motions and must not be taken for one. Errors are
+measured minus true.
 
 """
 AXES = "xyz"

@@ -41,6 +41,9 @@ class PositioningSettings(BaseModel):
         Source–axis distance of the radiographs.
     photons
         Detected per pixel without a patient.
+    max_drr_cut
+        Share of the outline across the patient's axis that may lie in tissue; radiographs of a
+        patient who is cut there by the mask or the image show that cut above all.
     reach_mm, reach_deg
         A registration that ends farther from zero has left its range.
     max_sd_mm
@@ -68,6 +71,7 @@ class PositioningSettings(BaseModel):
     cbct_offset_hu: float = 30.0
     axis_distance_mm: float = Field(default=1000.0, gt=0)
     photons: float = Field(default=1e6, gt=0)
+    max_drr_cut: float = Field(default=0.1, ge=0, le=1)
     reach_mm: float = Field(default=25.0, gt=0)
     reach_deg: float = Field(default=12.0, gt=0)
     max_sd_mm: float = Field(default=0.5, gt=0)

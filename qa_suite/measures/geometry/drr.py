@@ -32,11 +32,33 @@ WATER_PER_MM = 0.0206
 AIR_HU = -850.0
 """Voxels up to here attenuate nothing."""
 
+TISSUE_HU = -300.0
+"""Denser than lung and foam."""
+
 _EDGE_MM = 6.0
 _MIN_RAYS = 50
 _SMOOTHING_VOXELS = 0.5
 _FLOOR = 0.02  # of the residuals: line integrals have no unit
 _DAY_STEP = 0.37  # of the resolution: the day is projected more finely than it is matched
+
+
+def cut_share(image: Image, region: Mask) -> float:
+    """Share of the region's outline across the patient's axis that lies in tissue.
+
+    There the projected patient ends where the region or the image ends, whatever the planning
+    CT shows, and that edge would be matched instead of the patient.
+    """
+    lengthwise = int(np.argmax(np.abs(image.grid.axes[2])))
+    edge = np.zeros_like(region)
+    for axis in range(3):
+        if axis == lengthwise:
+            continue
+        padded = np.pad(region, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+        for end in (slice(None, -2), slice(2, None)):
+            edge |= ~padded[tuple(end if a == axis else slice(None) for a in range(3))]
+    edge &= region
+    count = int(edge.sum())
+    return 0.0 if count == 0 else float((image.values[edge] > TISSUE_HU).sum()) / count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,11 @@ from qa_suite.measures.geometry.cbct import (
     register_cbct,
     simulate_cbct,
 )
-from qa_suite.measures.geometry.drr import register_radiographs, simulate_radiographs
+from qa_suite.measures.geometry.drr import (
+    cut_share,
+    register_radiographs,
+    simulate_radiographs,
+)
 from qa_suite.measures.geometry.images import Image
 from qa_suite.measures.geometry.motion import Motion
 from qa_suite.measures.geometry.rigid_match import Match
@@ -94,6 +98,12 @@ def position(plans: Plans, variant: str, settings: PositioningSettings) -> Setup
         inside = image.values[plans.region]
         if inside.size == 0 or float(np.ptp(inside)) < _CONSTANT_HU:
             return NoValue(why=f"the {name} is constant: there is nothing to register")
+    cut = cut_share(plans.reference, plans.region) if variant == "drr" else 0.0
+    if cut > settings.max_drr_cut:
+        return NoValue(
+            why=f"the mask or the image cuts the patient along {100 * cut:.0f} % of the outline, "
+            "and radiographs need the whole cross-section"
+        )
     day = make_day(plans.reference, plans.centre_mm, settings)
     matches = _register(plans, variant, day, settings)
     for name, match in zip(("reference", "synthetic image"), matches, strict=True):
