@@ -11,7 +11,10 @@ _NAMES = {
     "rmse": "RMSE",
     "psnr": "PSNR",
     "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "ncc": "NCC",
     "dice": "Dice",
+    "hd": "HD",
     "hd95": "HD95",
     "assd": "ASSD",
     "surface_dice": "Surface Dice",
@@ -21,10 +24,10 @@ _MOST_NAMED = 4
 
 
 def measure_name(metric: str, region: str, variant: str = "default") -> str:
-    """Say a measure: ``MAE in body``, ``Dice of Bone``, ``MAE in body [variant]``."""
+    """Say a measure: ``MAE in body``, ``Dice of Bone``, ``slice error in body [variant]``."""
     where = f"of {region.removeprefix('seg:')}" if region.startswith("seg:") else f"in {region}"
     more = "" if variant == "default" else f" [{variant}]"
-    return f"{_NAMES.get(metric, metric)} {where}{more}"
+    return f"{_NAMES.get(metric, metric.replace('_', ' '))} {where}{more}"
 
 
 def number(value: float, *, apart_from: float | None = None) -> str:

@@ -37,7 +37,7 @@ def open_svg(width: float, height: float, title: str, css: str) -> str:
 def padded(values: Sequence[float], share: float = 0.08) -> Range:
     """Return the range of some values with a little room at both ends."""
     low, high = min(values), max(values)
-    room = (high - low) * share or max(abs(high) * share, 1e-6)
+    room = (high - low) * share or abs(high) * share or 1.0
     return low - room, high + room
 
 

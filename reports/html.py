@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from markupsafe import Markup
 
 from qa_suite.errors import QAError
 from qa_suite.records import Finding, SiteGap, Verdict
-from reports import figures, panels, slices, strips, wording
+from qa_suite.wording import count, some
+from reports import curve_plots, figures, panels, slices, strips, wording
 from reports.pictures import PictureCase
 from reports.readiness import Readiness, gather, preflight_counts
 
@@ -113,8 +115,11 @@ def render(readiness: Readiness) -> str:
             "symbols": wording.OUTCOME_SYMBOLS,
             "words": wording.OUTCOME_WORDS,
             "pretty": _pretty,
+            "counted": count,
+            "title_of": partial(wording.metric_title, definitions=readiness.evaluation.definitions),
         }
     )
+    gaps = gap_tables(readiness.verdict.site_gaps)
     return environment.get_template("report.html.j2").render(
         r=readiness,
         verdict=readiness.verdict,
@@ -122,11 +127,17 @@ def render(readiness: Readiness) -> str:
         meaning=OUTCOME_MEANING[readiness.verdict.outcome],
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         findings=finding_rows(readiness.verdict.findings),
-        gaps=gap_tables(readiness.verdict.site_gaps),
+        gaps=gaps,
+        notable_gaps=[rows for rows in gaps if any(row.gap.shifted for row in rows)],
+        quiet_gaps=[rows for rows in gaps if not any(row.gap.shifted for row in rows)],
         shifted_sites=_worse(readiness.verdict.site_gaps, in_training=False),
         uneven_sites=_worse(readiness.verdict.site_gaps, in_training=True),
         flow=Markup(figures.flow_diagram(readiness.flow)),
         strips=[(plot, Markup(strips.strip_plot(plot))) for plot in readiness.distributions],
+        curves=[
+            (figure, Markup(curve_plots.curve_plot(figure)), curve_plots.curve_caption(figure))
+            for figure in readiness.curves
+        ],
         pictures=[picture_view(picture) for picture in readiness.pictures],
         picture_titles=_picture_titles(readiness),
         preflight_counts=preflight_counts(readiness.cases),
@@ -168,12 +179,12 @@ def gap_tables(gaps: Sequence[SiteGap]) -> tuple[tuple[GapRow, ...], ...]:
 def _worse(
     gaps: Sequence[SiteGap], *, in_training: bool
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Name the sites, new ones or training ones, and the measures in which they are worse."""
+    """Name the sites, new ones or training ones, and the first measures in which they are worse."""
     found: dict[str, list[str]] = defaultdict(list)
     for gap in gaps:
         if gap.shifted and gap.in_training == in_training:
             found[gap.site].append(wording.measure_title(gap.metric, gap.region, gap.variant))
-    return tuple((site, tuple(measures)) for site, measures in sorted(found.items()))
+    return tuple((site, tuple(some(measures, 5))) for site, measures in sorted(found.items()))
 
 
 def picture_view(picture: PictureCase) -> PictureView:

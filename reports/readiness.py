@@ -6,16 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from qa_suite.errors import InputError
-from qa_suite.record_files import read_cases, read_evaluation, read_measurements
-from qa_suite.records import CaseRecord, Criterion, Evaluation, Verdict
+from qa_suite.record_files import read_cases, read_curves, read_evaluation, read_measurements
+from qa_suite.records import CaseRecord, Evaluation, Verdict
 from reports.comparison import ComparisonRow, compare
+from reports.curves import CurveFigure, curve_figures
+from reports.distributions import Distribution, distributions
+from reports.measures import FamilyTable, family_tables
 from reports.pictures import PictureCase, choose_pictures
-
-STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "seg:Bone"))
-"""What the distributions always show; every other measure of the profile follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,28 +48,6 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SiteValues:
-    """One measure of the patients of one site: (patient's case, value), (case, why not)."""
-
-    site: str
-    in_training: bool
-    values: tuple[tuple[str, float], ...]
-    undefined: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distribution:
-    """One measure over all sites, with the bounds that the profile sets on it."""
-
-    metric: str
-    region: str
-    variant: str
-    unit: str
-    criteria: tuple[Criterion, ...]
-    sites: tuple[SiteValues, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class CheckCounts:
     """One preflight check over all cases: how many in each status, and who is not ok."""
 
@@ -92,6 +68,8 @@ class Readiness:
     left_out: tuple[LeftOut, ...]
     notices: tuple[str, ...]
     distributions: tuple[Distribution, ...]
+    families: tuple[FamilyTable, ...]
+    curves: tuple[CurveFigure, ...]
     pictures: tuple[PictureCase, ...]
     comparison: tuple[ComparisonRow, ...]
     companions: tuple[tuple[str, Evaluation], ...]
@@ -124,7 +102,7 @@ def gather(
             f"{evaluation.evaluation}; judge it again with 'qa-suite judge {folder}'."
         )
     cases = read_cases(folder)
-    table = read_measurements(folder)
+    table, curves = read_measurements(folder), read_curves(folder)
     judged = table[~table["case"].isin(set(verdict.excluded))]
     companions = tuple(
         (role, _companion(path, evaluation))
@@ -140,6 +118,8 @@ def gather(
         left_out=_left_out(cases, verdict),
         notices=tuple(dict.fromkeys((*evaluation.notices, *verdict.notices))),
         distributions=distributions(judged, evaluation, verdict),
+        families=family_tables(judged, evaluation, verdict.profile.criteria),
+        curves=curve_figures(curves[~curves["case"].isin(set(verdict.excluded))], evaluation),
         pictures=choose_pictures(folder, table, cases),
         comparison=compare(
             judged,
@@ -229,57 +209,6 @@ def _left_out(cases: tuple[CaseRecord, ...], verdict: Verdict) -> tuple[LeftOut,
             continue
         rows.append(LeftOut(case=case.case, site=case.site, stage=stage, reason=reason))
     return tuple(sorted(rows, key=lambda row: (row.stage, row.site, row.case)))
-
-
-def distributions(
-    table: pd.DataFrame, evaluation: Evaluation, verdict: Verdict
-) -> tuple[Distribution, ...]:
-    """Arrange the standard measures and those of the profile by site and patient.
-
-    ``table`` holds the measurements to show, excluded cases left out.
-    """
-    judged = [(c.metric, c.region) for c in verdict.profile.criteria]
-    plots = []
-    for metric, region in dict.fromkeys((*STANDARD_PLOTS, *judged)):
-        criteria = tuple(
-            c for c in verdict.profile.criteria if (c.metric, c.region) == (metric, region)
-        )
-        rows = table[(table["metric"] == metric) & (table["region"] == region)]
-        variants = dict.fromkeys(c.variant for c in criteria)
-        for variant in variants or sorted(set(rows["variant"]))[:1]:
-            chosen = rows[rows["variant"] == variant]
-            if chosen.empty:
-                continue
-            plots.append(
-                Distribution(
-                    metric=metric,
-                    region=region,
-                    variant=variant,
-                    unit=str(chosen["unit"].iloc[0]),
-                    criteria=tuple(c for c in criteria if c.variant == variant),
-                    sites=tuple(
-                        _site_values(chosen[chosen["site"] == site], site, evaluation)
-                        for site in evaluation.cohort.sites
-                    ),
-                )
-            )
-    return tuple(plots)
-
-
-def _site_values(rows: pd.DataFrame, site: str, evaluation: Evaluation) -> SiteValues:
-    """Arrange one site's patients; several examinations of a patient show as their mean."""
-    known, missing = rows[rows["status"] == "ok"], rows[rows["status"] != "ok"]
-    values = [
-        (", ".join(sorted(patient["case"])), float(patient["value"].mean()))
-        for _, patient in known.groupby("patient", sort=True)
-    ]
-    undefined = list(zip(missing["case"], missing["why"], strict=True))
-    return SiteValues(
-        site=site,
-        in_training=site in evaluation.model.training_sites,
-        values=tuple(sorted(values, key=lambda pair: (pair[1], pair[0]))),
-        undefined=tuple(sorted(undefined)),
-    )
 
 
 def preflight_counts(cases: tuple[CaseRecord, ...]) -> tuple[CheckCounts, ...]:

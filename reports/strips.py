@@ -13,8 +13,8 @@ import numpy as np
 from markupsafe import escape
 
 from qa_suite.wording import stated
+from reports.distributions import Distribution, SiteValues
 from reports.figures import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
-from reports.readiness import Distribution, SiteValues
 from reports.wording import measure_title, quantity, unit_text
 
 HOME: Final = "#1f5f99"
@@ -51,7 +51,7 @@ def strip_plot(plot: Distribution) -> str:
     for place, site in enumerate(plot.sites):
         parts += _site_row(site, at, top + row * (place + 0.5), plot.unit, left)
     for place, (value, label) in enumerate(lines):
-        y = 12 + 13 * (place % 2)
+        y = 10 + 11 * (place % 4)
         anchor = "end" if at(value) > width / 2 else "start"
         shift = -4 if anchor == "end" else 4
         parts.append(

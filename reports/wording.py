@@ -6,22 +6,25 @@ table and sentence never differ by rounding.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from qa_suite.records import Criterion, Finding
-from qa_suite.wording import measure_name, number, percent, stated, suffix
+from qa_suite.wording import measure_name, number, percent, some, stated, suffix
 
-METRIC_TITLES: Final[dict[str, str]] = {
-    "mae": "mean absolute error",
-    "me": "mean error, synthetic − reference",
-    "rmse": "root mean square error",
-    "psnr": "peak signal-to-noise ratio",
-    "ssim": "structural similarity",
-    "dice": "Dice overlap",
-    "hd95": "95th percentile Hausdorff distance",
-    "assd": "average symmetric surface distance",
-    "surface_dice": "surface Dice",
-    "missed": "missed structure",
+FAMILY_TITLES: Final[dict[str, str]] = {
+    "image": "Image",
+    "segmentation": "Segmentation",
+    "geometry": "Geometry",
+    "hallucination": "Hallucination and omission",
+    "uncertainty": "Uncertainty",
+    "reference_free": "Without a reference",
+}
+DIRECTION_WORDS: Final[dict[str, str]] = {
+    "lower": "↓ lower",
+    "higher": "↑ higher",
+    "zero": "→ zero",
+    "none": "neither",
 }
 STATISTIC_WORDS: Final[dict[str, str]] = {
     "mean": "mean over patients",
@@ -43,9 +46,26 @@ def measure_title(metric: str, region: str, variant: str = "default") -> str:
     return measure_name(metric, region, variant)
 
 
-def metric_title(metric: str) -> str:
-    """Spell a metric out; one that is not known here keeps its name."""
-    return METRIC_TITLES.get(metric, metric.replace("_", " "))
+def metric_title(metric: str, definitions: Mapping[str, Mapping[str, Any]]) -> str:
+    """Spell a metric out as the record defines it; without a definition it keeps its name."""
+    if metric == "family":
+        return "The whole family"
+    return str(definitions.get(metric, {}).get("title") or metric.replace("_", " "))
+
+
+def region_title(region: str) -> str:
+    """Name a region without the prefix of its kind."""
+    return region.split(":", 1)[-1] if region.startswith(("seg:", "structure:")) else region
+
+
+def listed(keys: Iterable[tuple[str, str, str, str]], most: int = 12) -> str:
+    """Name measures (metric, region, variant, unit), each metric once with its regions."""
+    regions: dict[str, list[str]] = {}
+    for metric, region, variant, _ in sorted(keys):
+        where = region if variant == "default" else f"{region} [{variant}]"
+        regions.setdefault(metric, []).append(where)
+    said = [f"{metric} ({', '.join(dict.fromkeys(where))})" for metric, where in regions.items()]
+    return ", ".join(some(said, most))
 
 
 def unit_text(unit: str) -> str:
@@ -58,6 +78,14 @@ def quantity(value: float | None, unit: str = "", why: str = "no reason was reco
     if value is None:
         return f"undefined: {why}"
     return f"{number(value)}{suffix(unit)}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def with_error(value: float, standard_error: float | None, unit: str = "") -> str:
+    """Write a value as ``0.031 ± 0.004 HU``, or say that its error is not known."""
+    if standard_error is None:
+        return f"{quantity(value, unit)} (no standard error)"
+    text = f"{number(value)} ± {number(standard_error)}{suffix(unit)}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def interval(low: float | None, high: float | None) -> str:

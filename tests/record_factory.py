@@ -35,10 +35,12 @@ from qa_suite.records import (
     Criterion,
     CurvePoint,
     Evaluation,
+    InstrumentFacts,
     Measurement,
     ModelFacts,
     PreflightValue,
     Profile,
+    SetMeasurement,
     Verdict,
     When,
 )
@@ -56,7 +58,18 @@ CENTRES = {  # mean and spread of each hospital's patients
 }
 ABROAD = {"mae": 45.0, "bone": 130.0, "me": 38.0, "dice": -0.14}
 SHIFTS_MM = {"B03": 14.2, "B05": 6.1}  # refused by preflight; excluded by the profile
-UNITS = {"mae": "HU", "me": "HU", "rmse": "HU", "dice": "1"}
+UNITS = {"mae": "HU", "me": "HU", "rmse": "HU", "dice": "1", "fat_level": "HU", "cycle_error": "HU"}
+FAMILIES = {"dice": "segmentation", "fat_level": "reference_free", "cycle_error": "reference_free"}
+DEFINITIONS = {
+    "mae": ("Mean absolute error", "lower"),
+    "me": ("Mean error (signed bias)", "zero"),
+    "rmse": ("Root mean square error", "lower"),
+    "dice": ("Dice similarity coefficient", "higher"),
+    "fat_level": ("Level of fat", "none"),
+    "cycle_error": ("Error of the way there and back", "lower"),
+}  # title and better side
+STANDARD_THRESHOLD_HU = 250.0
+SEGMENTER = "pelvis-unet"
 
 
 def make_record(
@@ -77,7 +90,7 @@ def make_record(
     tables = {
         MEASUREMENTS_FILE: write_table(folder / MEASUREMENTS_FILE, measurements, Measurement),
         CASES_FILE: write_table(folder / CASES_FILE, cases, CaseRecord),
-        CURVES_FILE: write_table(folder / CURVES_FILE, [], CurvePoint),
+        CURVES_FILE: write_table(folder / CURVES_FILE, _curves(rng, measurements), CurvePoint),
     }
     evaluation = _evaluation(kind, cases, tables, patients_by_site, notices)
     write_model(folder / EVALUATION_FILE, evaluation)
@@ -153,12 +166,15 @@ def _measure(rng: np.random.Generator, kind: Kind, where: dict[str, str]) -> lis
         abroad = ABROAD[key] if where["site"] not in TRAINING_SITES and kind == "model" else 0.0
         return float(mean + abroad + spread * rng.standard_normal())
 
-    def row(metric: str, region: str, value: float | None, why: str = "") -> Measurement:
+    def row(
+        metric: str, region: str, value: float | None, why: str = "", variant: str = "default"
+    ) -> Measurement:
         return Measurement(
             **where,
-            family="segmentation" if metric == "dice" else "image",
+            family=FAMILIES.get(metric, "image"),
             metric=metric,
             region=region,
+            variant=variant,
             value=value,
             unit=UNITS[metric],
             status="ok" if value is not None else "undefined",
@@ -180,7 +196,78 @@ def _measure(rng: np.random.Generator, kind: Kind, where: dict[str, str]) -> lis
             None if no_bone else dice,
             "the reference has <no> bone above 250 HU" if no_bone else "",
         ),
+        row("dice", "seg:Bladder", 0.9 * dice, variant=SEGMENTER),
+        row("fat_level", "fat", -100.0 + draw("me")),
+        row("cycle_error", "body", None, "no inverse translator was given"),
     ]
+
+
+def _curves(rng: np.random.Generator, measurements: list[Measurement]) -> list[CurvePoint]:
+    """Draw each measured case's curves; case A01 has no voxel at the highest threshold."""
+    points = []
+    for m in measurements:
+        if (m.metric, m.region) != ("mae", "body"):
+            continue
+        slack = float(rng.uniform(0.0, 0.1))
+        shares = np.linspace(0.05, 0.95, 19)
+        thresholds = np.arange(100.0, 601.0 if m.case != "A01" else 600.0, 25.0)
+        for name, x, y, x_unit in (
+            ("dice_by_threshold", thresholds, 0.95 - slack - thresholds / 3000, "HU"),
+            ("calibration", shares, shares ** (1 + slack), "1"),
+            ("sparsification", shares - 0.05, 1 - (0.7 - slack) * shares, "1"),
+            ("sparsification_oracle", shares - 0.05, 1 - 0.9 * shares, "1"),
+        ):
+            who = {"case": m.case, "patient": m.patient, "site": m.site}
+            family, region = "uncertainty", "body"
+            if name == "dice_by_threshold":
+                family, region = "segmentation", "seg:Bone"
+            points += [
+                CurvePoint(
+                    **who, family=family, curve=name, region=region,
+                    x=float(a), x_unit=x_unit, y=float(b), y_unit="1",
+                )
+                for a, b in zip(x, y, strict=True)
+            ]  # fmt: skip
+    return points
+
+
+def instruments() -> tuple[InstrumentFacts, ...]:
+    """Return a segmenter with its noise floor, and an extractor."""
+    return (
+        InstrumentFacts(
+            kind="segmenter",
+            name=SEGMENTER,
+            uri=f"models:/{SEGMENTER}/2",
+            version="2",
+            weights_sha256=hashlib.sha256(b"segmenter").hexdigest(),
+            training_patients=tuple(f"{n:016x}" for n in range(40)),
+            noise_floor={"Bladder": 0.934, "Bone": 0.951},
+        ),
+        InstrumentFacts(
+            kind="extractor",
+            name="pelvis-features",
+            uri="models:/pelvis-features/1",
+            weights_sha256=hashlib.sha256(b"extractor").hexdigest(),
+        ),
+    )
+
+
+def set_measurements() -> tuple[SetMeasurement, ...]:
+    """Return a distance between the sets, that of real from real, and one too small."""
+
+    def row(scope: str, value: float | None, **more: object) -> SetMeasurement:
+        few = {"status": "undefined", "why": "6 patients are fewer than the 10 required"}
+        facts = {
+            "metric": "kid", "scope": scope, "value": value, "unit": "1", "patients": 19,
+            "n_reference": 380, "n_synthetic": 380,
+        }  # fmt: skip
+        return SetMeasurement.model_validate(facts | (few if value is None else {}) | more)
+
+    return (
+        row("pooled", 0.0312, standard_error=0.0041),
+        row("pooled", 0.0007, standard_error=0.0019, variant="floor"),
+        row("C", None, patients=6),
+    )
 
 
 def _keep_volumes(
@@ -300,8 +387,29 @@ def _evaluation(
             python="3.11.2",
             packages={"numpy": "2.4.0", "torch": "2.13.0", "monai": "1.6.1"},
         ),
-        settings={"keep_volumes": "worst", "families": ["image", "segmentation"], "seed": 1},
-        variants={"default": {"bands_hu": {"air": [-1100, -300], "bone": [250, 3100]}}},
+        settings={
+            "keep_volumes": "worst",
+            "families": sorted({"image", *FAMILIES.values()}),
+            "seed": 1,
+            "measures": {"segmentation": {"bone": {"threshold_hu": STANDARD_THRESHOLD_HU}}},
+        },
+        definitions={
+            metric: {
+                "title": title,
+                "direction": better,
+                "unit": UNITS[metric],
+                "formula": "drawn",
+                "empty": "drawn",
+                "reference": "this test factory",
+            }
+            for metric, (title, better) in DEFINITIONS.items()
+        },
+        instruments=instruments(),
+        set_measurements=set_measurements(),
+        variants={
+            SEGMENTER: {"segmenter": SEGMENTER},
+            "default": {"bands_hu": {"air": [-1100, -300], "bone": [250, 3100]}},
+        },
         case_counts={
             "imported": held_out + 31,
             "import_failed": 1,

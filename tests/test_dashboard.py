@@ -158,6 +158,22 @@ def test_the_page_shows_verdict_findings_and_pictures(in_store: Path) -> None:
     assert after != before
 
 
+def test_measures_are_filtered_by_family_and_metric(in_store: Path) -> None:
+    app = run_app()
+    listed = [frame.value for frame in app.dataframe if "worst patient" in frame.value]
+    assert sorted(set(listed[0]["metric"])) == ["mae", "me", "rmse"]
+    app.multiselect(key="metrics-Image").set_value(["me"]).run()
+    assert not app.exception
+    listed = [frame.value for frame in app.dataframe if "worst patient" in frame.value]
+    assert listed[0]["metric"].tolist() == ["me"]
+    app.selectbox(key="family").set_value(2).run()
+    assert not app.exception
+    assert "no inverse translator was given" in everything(app)
+    assert "standard threshold" in everything(app)
+    sets = [frame.value for frame in app.dataframe if "distance" in frame.value]
+    assert "undefined: 6 patients are fewer" in sets[0]["value ± standard error"].tolist()[2]
+
+
 def test_a_filter_without_a_match_says_so(in_store: Path) -> None:
     app = run_app()
     app.sidebar.multiselect(key="outcomes").set_value(["fail"]).run()

@@ -17,7 +17,8 @@ from qa_suite.errors import InputError
 from qa_suite.records import Evaluation, Verdict
 from qa_suite.volume import Grid, Volume
 from reports import figures, panels, slices, strips, wording
-from reports.readiness import Distribution, SiteValues, gather
+from reports.distributions import Distribution, SiteValues
+from reports.readiness import gather
 from tests.record_factory import make_record
 
 Made = tuple[Path, Evaluation, Verdict]

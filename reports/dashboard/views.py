@@ -14,10 +14,11 @@ from qa_suite.errors import QAError
 from qa_suite.record_files import read_measurements
 from qa_suite.records import Verdict
 from reports import html, panels, slices, strips, wording
-from reports.dashboard import store
+from reports.dashboard import store, tables
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record
+from reports.dashboard.widgets import drawing
+from reports.distributions import distributions
 from reports.pictures import PictureCase
-from reports.readiness import distributions
 
 STYLE = """
 <style>
@@ -42,12 +43,6 @@ TAGS_SHOWN = ("direction", "anatomy", "training_sites", "family")
 def style() -> None:
     """Put the page's style into it."""
     st.html(STYLE)
-
-
-def drawing(svg: str, css: str, alt: str) -> str:
-    """Return an image element of a drawing; Streamlit lets no SVG element into a page."""
-    data = base64.b64encode(svg.encode()).decode()
-    return f'<img class="{css}" alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}">'
 
 
 def when(milliseconds: int) -> str:
@@ -152,12 +147,16 @@ def show_record(record: Record) -> None:
             "This evaluation was not judged yet. Judge it with "
             "`qa-suite judge FOLDER --profile mr-to-ct-pelvis`."
         )
-    names = ("Findings", "Sites", "Worst cases", "Report", "Provenance")
-    findings, sites, cases, report, provenance = st.tabs(names)
+    names = ("Findings", "Sites", "Measures", "Curves", "Worst cases", "Report", "Provenance")
+    findings, sites, measures, curves, cases, report, provenance = st.tabs(names)
     with findings:
         _show_findings(verdict)
     with sites:
         _show_sites(record, verdict)
+    with measures:
+        tables.show_measures(record, verdict)
+    with curves:
+        tables.show_curves(record, verdict)
     with cases:
         _show_pictures(store.pictures(record))
     with report:

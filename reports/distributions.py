@@ -1,0 +1,85 @@
+"""Measures by site and patient, as the distributions draw them: taken from the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from qa_suite.records import Criterion, Evaluation, Verdict
+
+STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "seg:Bone"))
+"""What the distributions always show; every other measure of the profile follows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteValues:
+    """One measure of the patients of one site: (patient's case, value), (case, why not)."""
+
+    site: str
+    in_training: bool
+    values: tuple[tuple[str, float], ...]
+    undefined: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """One measure over all sites, with the bounds that the profile sets on it."""
+
+    metric: str
+    region: str
+    variant: str
+    unit: str
+    criteria: tuple[Criterion, ...]
+    sites: tuple[SiteValues, ...]
+
+
+def distributions(
+    table: pd.DataFrame, evaluation: Evaluation, verdict: Verdict
+) -> tuple[Distribution, ...]:
+    """Arrange the standard measures and those of the profile by site and patient.
+
+    ``table`` holds the measurements to show, excluded cases left out.
+    """
+    judged = [(c.metric, c.region) for c in verdict.profile.criteria]
+    plots = []
+    for metric, region in dict.fromkeys((*STANDARD_PLOTS, *judged)):
+        criteria = tuple(
+            c for c in verdict.profile.criteria if (c.metric, c.region) == (metric, region)
+        )
+        rows = table[(table["metric"] == metric) & (table["region"] == region)]
+        variants = dict.fromkeys(c.variant for c in criteria)
+        for variant in variants or sorted(set(rows["variant"]))[:1]:
+            chosen = rows[rows["variant"] == variant]
+            if chosen.empty:
+                continue
+            plots.append(
+                Distribution(
+                    metric=metric,
+                    region=region,
+                    variant=variant,
+                    unit=str(chosen["unit"].iloc[0]),
+                    criteria=tuple(c for c in criteria if c.variant == variant),
+                    sites=tuple(
+                        _site_values(chosen[chosen["site"] == site], site, evaluation)
+                        for site in evaluation.cohort.sites
+                    ),
+                )
+            )
+    return tuple(plots)
+
+
+def _site_values(rows: pd.DataFrame, site: str, evaluation: Evaluation) -> SiteValues:
+    """Arrange one site's patients; several examinations of a patient show as their mean."""
+    known, missing = rows[rows["status"] == "ok"], rows[rows["status"] != "ok"]
+    values = [
+        (", ".join(sorted(patient["case"])), float(patient["value"].mean()))
+        for _, patient in known.groupby("patient", sort=True)
+    ]
+    undefined = list(zip(missing["case"], missing["why"], strict=True))
+    return SiteValues(
+        site=site,
+        in_training=site in evaluation.model.training_sites,
+        values=tuple(sorted(values, key=lambda pair: (pair[1], pair[0]))),
+        undefined=tuple(sorted(undefined)),
+    )
