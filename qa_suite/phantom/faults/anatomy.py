@@ -162,8 +162,11 @@ def lesion_invented(scene: Scene, severity: float, rng: np.random.Generator) -> 
 def _with_lesion(
     scene: Scene, diameter_mm: float, rng: np.random.Generator
 ) -> tuple[Volume, Volume]:
-    """Return reference and twin with a ball of +300 HU in soft tissue, away from bone and skin."""
-    soft = scene.is_part("muscle", "fat", "prostate", "urine", "bowel_content")
+    """Return reference and twin with a ball of +300 HU in muscle or an organ, below the skin."""
+    soft = scene.is_part(
+        "muscle", "prostate", "lesion", "seminal_vesicles", "urine", "bladder_wall", "blood",
+        "bowel_wall", "bowel_content", "rectum_wall", "stool",
+    )  # fmt: skip
     soft &= depth_mm(scene.body, scene.grid) > 15.0
     where = place(soft, scene.grid, diameter_mm / 2, rng, "a lesion")
     share = ball(scene.grid, where, diameter_mm / 2)
