@@ -1,4 +1,4 @@
-"""Curves as SVG: a thin line a patient, a bold one for their median, and what they mean.
+"""Curves as SVG: a thin line a patient, a bold one for each site's median.
 
 Patients of training sites are solid lines, those of other sites dashed, so that colour is not
 the only sign. Each line names its patient under the mouse.
@@ -11,16 +11,16 @@ from typing import Final
 
 from markupsafe import escape
 
-from qa_suite.wording import stated
+from qa_suite.wording import count, stated
 from reports.curves import CurveFigure, Points
 from reports.figures import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
-from reports.strips import ABROAD, HOME, nice_ticks
+from reports.strips import ABROAD, HOME, nice_ticks, short
 from reports.wording import number, region_title, unit_text
 
 _WIDTH: Final = 520.0
 _HEIGHT: Final = 330.0
 _LEFT: Final = 62.0
-_RIGHT: Final = 14.0
+_RIGHT: Final = 84.0
 _TOP: Final = 26.0
 _BOTTOM: Final = 50.0
 _MOST_POINTS: Final = 120
@@ -43,22 +43,40 @@ def curve_plot(figure: CurveFigure) -> str:
             f'<path d="{_path(line.points, x, y)}" fill="none" stroke="{ink}" '
             f'stroke-opacity="0.5"{dash}><title>{escape(line.cases)}</title></path>'
         )
-    for points, look, name in (
-        (figure.oracle, 'stroke-width="2.6" stroke-dasharray="2 4"', "oracle, median"),
-        (figure.median, 'stroke-width="3"', "median"),
-    ):
-        if points:
-            parts.append(
-                f'<path d="{_path(points, x, y)}" fill="none" stroke="{INK}" {look} '
-                f'stroke-linecap="round"><title>{name}</title></path>'
-            )
     if figure.oracle:
-        end, height = figure.oracle[-1]
-        parts.append(
-            f'<text x="{x(end):.1f}" y="{y(height) + 16:.1f}" text-anchor="end" font-size="11" '
-            f'fill="{INK}">oracle</text>'
-        )
+        parts += _bold("oracle", figure.oracle, INK, ' stroke-dasharray="2 4"', x, y)
+    home = {line.site for line in figure.lines if line.in_training}
+    for site, points in figure.medians:
+        if points:
+            ink = HOME if site in home else INK if site == "all sites" else ABROAD
+            parts += _bold(site, points, ink, "", x, y)
+    parts += _end_labels(figure, y)
     return "".join([*parts, "</svg>"])
+
+
+def _bold(name: str, points: Points, ink: str, look: str, x: Place, y: Place) -> list[str]:
+    """Draw a median over a white edge, so that it stands out of the patients' lines."""
+    path = f'<path d="{_path(points, x, y)}" fill="none" stroke-linecap="round"'
+    return [
+        f'{path} stroke="#ffffff" stroke-width="5"/>',
+        f'{path} stroke="{ink}" stroke-width="3"{look}>'
+        f"<title>{escape(name)}, median</title></path>",
+    ]
+
+
+def _end_labels(figure: CurveFigure, y: Place) -> list[str]:
+    """Name the bold lines at their right ends, one below the other where they meet."""
+    named = [(site, points) for site, points in figure.medians if points]
+    if figure.oracle:
+        named.append(("oracle", figure.oracle))
+    parts, free = [], 0.0
+    for height, name in sorted((y(points[-1][1]), name) for name, points in named):
+        free = max(height + 4, free + 12.5)
+        parts.append(
+            f'<text x="{_WIDTH - _RIGHT + 5}" y="{free:.1f}" font-size="11.5" fill="{INK}">'
+            f"{escape(short(name, 14))}</text>"
+        )
+    return parts
 
 
 def _spans(figure: CurveFigure) -> tuple[Range, Range]:
@@ -164,13 +182,13 @@ def _references(figure: CurveFigure, spans: tuple[Range, Range], x: Place, y: Pl
 
 
 def curve_caption(figure: CurveFigure) -> str:
-    """Say how many patients there are, and what the median is at the mark."""
-    count = len(figure.lines)
-    said = [f"{count} patient{'s' if count != 1 else ''}"]
-    if not figure.median:
+    """Say how many patients there are, and what the medians are at the mark."""
+    said = [count(len(figure.lines), "patient")]
+    if not any(points for _, points in figure.medians):
         said.append("no median: the patients share no x")
     elif figure.mark is not None:
-        near = [y for x, y in figure.median if x == figure.mark[1]]
-        said += [f"median {number(near[0])} at the {figure.mark[0]}"] if near else []
-    note = f". {figure.facts.note}" if figure.facts.note else "."
-    return "; ".join(said) + note
+        name, at = figure.mark
+        found = [(site, dict(points).get(at)) for site, points in figure.medians]
+        near = [f"{site} {number(value)}" for site, value in found if value is not None]
+        said += [f"median at the {name}: {', '.join(near)}"] if near else []
+    return "; ".join(said) + (f". {figure.facts.note}" if figure.facts.note else ".")

@@ -15,6 +15,9 @@ from qa_suite.records import Evaluation
 ORACLE: Final = "_oracle"
 """A curve of this ending is the best that its namesake could be, and is drawn with it."""
 
+_MOST_SITES: Final = 6
+"""More bold lines than this cannot be told apart."""
+
 Points = tuple[tuple[float, float], ...]
 
 
@@ -71,6 +74,7 @@ class CurveLine:
     """The curve of one patient, examinations averaged, by rising x."""
 
     cases: str
+    site: str
     in_training: bool
     points: Points
 
@@ -79,8 +83,10 @@ class CurveLine:
 class CurveFigure:
     """One kind of curve in one region: everything that its drawing shows.
 
-    ``median`` holds the x at which every patient has a point; ``oracle`` likewise, of the
-    curve's oracle. ``mark`` is an upright line (name, x) from the recorded settings.
+    ``medians`` holds each site's median over its patients (site, points), at the x at which
+    all of them have a point; of very many sites there is one median, named ``all sites``.
+    ``oracle`` is the median over all patients of the curve's oracle. ``mark`` is an upright
+    line (name, x) from the recorded settings.
     """
 
     facts: CurveFacts
@@ -90,7 +96,7 @@ class CurveFigure:
     x_unit: str
     y_unit: str
     lines: tuple[CurveLine, ...]
-    median: Points
+    medians: tuple[tuple[str, Points], ...]
     oracle: Points
     mark: tuple[str, float] | None
 
@@ -127,7 +133,7 @@ def curve_figures(table: pd.DataFrame, evaluation: Evaluation) -> tuple[CurveFig
                 x_unit=str(rows["x_unit"].iloc[0]),
                 y_unit=str(rows["y_unit"].iloc[0]),
                 lines=lines,
-                median=median_line(lines),
+                medians=site_medians(lines),
                 oracle=() if oracle is None else median_line(_lines(oracle, evaluation)),
                 mark=_mark(facts, evaluation.settings),
             )
@@ -151,12 +157,21 @@ def _lines(rows: pd.DataFrame, evaluation: Evaluation) -> tuple[CurveLine, ...]:
     lines = [
         CurveLine(
             cases=", ".join(sorted(cases[patient])),
+            site=sites[patient],
             in_training=sites[patient] in evaluation.model.training_sites,
             points=tuple((x, fmean(ys)) for x, ys in sorted(points.items())),
         )
         for patient, points in by_patient.items()
     ]
     return tuple(sorted(lines, key=lambda line: line.cases))
+
+
+def site_medians(lines: tuple[CurveLine, ...]) -> tuple[tuple[str, Points], ...]:
+    """Return the median of each site's patients; a median over unlike sites shows nobody."""
+    sites = sorted({line.site for line in lines})
+    if len(sites) > _MOST_SITES:
+        return (("all sites", median_line(lines)),)
+    return tuple((s, median_line(tuple(x for x in lines if x.site == s))) for s in sites)
 
 
 def median_line(lines: tuple[CurveLine, ...]) -> Points:

@@ -30,7 +30,7 @@ def strip_plot(plot: Distribution) -> str:
     are the bounds of the profile.
     """
     width, right, row, top = 520.0, 14.0, 42.0, 44.0
-    longest = max((len(_short(site.site)) for site in plot.sites), default=0)
+    longest = max((len(short(site.site)) for site in plot.sites), default=0)
     left = max(64.0, 18.0 + 8.2 * longest)
     lines = _bound_lines(plot)
     values = [v for site in plot.sites for _, v in site.values] + [v for v, _ in lines]
@@ -110,7 +110,7 @@ def _site_row(site: SiteValues, at: Place, y: float, unit: str, left: float) -> 
     ink = HOME if site.in_training else ABROAD
     parts = [
         f'<text x="{left - 10}" y="{y - 1:.1f}" font-size="13" font-weight="600" '
-        f'text-anchor="end" fill="{INK}">{escape(_short(site.site))}</text>'
+        f'text-anchor="end" fill="{INK}">{escape(short(site.site))}</text>'
         f'<text x="{left - 10}" y="{y + 12:.1f}" font-size="10.5" text-anchor="end" '
         f'fill="{MUTED}">n = {len(site.values)}</text>'
     ]
@@ -145,5 +145,6 @@ def _offsets(positions: Sequence[float], near: float = 7.0) -> list[float]:
     return [offset for _, offset in placed]
 
 
-def _short(text: str, most: int = 20) -> str:
+def short(text: str, most: int = 20) -> str:
+    """Cut a long name."""
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -11,7 +11,7 @@ import pytest
 
 from qa_suite.records import CurvePoint, Evaluation, Measurement, Verdict
 from reports import curve_plots, wording
-from reports.curves import CurveFigure, CurveLine, curve_figures, median_line
+from reports.curves import CurveFigure, CurveLine, curve_figures, median_line, site_medians
 from reports.html import render
 from reports.measures import FamilyTable, MeasureRow, family_tables, region_group, worst_of
 from reports.readiness import gather
@@ -176,17 +176,32 @@ def test_each_kind_of_curve_is_one_figure_and_the_oracle_rides_along(made: Made)
 def test_the_median_is_drawn_where_every_patient_has_a_point(made: Made) -> None:
     found = figure(made, "dice_by_threshold")
     assert max(x for line in found.lines for x, _ in line.points) == 600.0
-    assert max(x for x, _ in found.median) == 575.0  # patient A01 ends there
+    ends = {site: points[-1][0] for site, points in found.medians}
+    assert ends == {"A": 575.0, "B": 600.0, "C": 600.0}  # patient A01 ends at 575
+    caption = curve_plots.curve_caption(found)
+    assert re.search(r"18 patients; median at the standard threshold: A 0\.\d+, B ", caption)
 
 
 def test_the_median_of_known_curves() -> None:
     lines = [
-        CurveLine(cases=name, in_training=True, points=tuple(enumerate(ys)))
+        CurveLine(cases=name, site="A", in_training=True, points=tuple(enumerate(ys)))
         for name, ys in (("a", [0.0, 1.0]), ("b", [2.0, 5.0]), ("c", [4.0, 3.0, 9.0]))
     ]
     assert median_line(tuple(lines)) == ((0, 2.0), (1, 3.0))
-    apart = CurveLine(cases="d", in_training=True, points=((7.0, 1.0),))
+    apart = CurveLine(cases="d", site="B", in_training=True, points=((7.0, 1.0),))
     assert median_line((*lines, apart)) == ()
+    assert dict(site_medians((*lines, apart))) == {
+        "A": ((0, 2.0), (1, 3.0)),
+        "B": ((7.0, 1.0),),
+    }
+
+
+def test_of_very_many_sites_there_is_one_median() -> None:
+    lines = tuple(
+        CurveLine(cases=str(n), site=str(n), in_training=False, points=((0.0, n), (1.0, n)))
+        for n in range(9)
+    )
+    assert site_medians(lines) == (("all sites", ((0.0, 4.0), (1.0, 4.0))),)
 
 
 def test_examinations_of_a_patient_are_one_line(made: Made) -> None:
@@ -232,11 +247,11 @@ def test_a_curve_stays_inside_its_frame(made: Made) -> None:
 def test_very_many_points_are_thinned_to_what_the_eye_needs(made: Made) -> None:
     found = figure(made, "calibration")
     many = tuple((x, x) for x in np.linspace(0, 1, 5000))
-    line = CurveLine(cases="a", in_training=True, points=many)
+    line = CurveLine(cases="a", site="A", in_training=True, points=many)
     svg = curve_plots.curve_plot(
-        CurveFigure(**{**vars(found), "lines": (line,), "median": many, "oracle": ()})
+        CurveFigure(**{**vars(found), "lines": (line,), "medians": (("A", many),), "oracle": ()})
     )
-    assert len(svg) < 8000
+    assert len(svg) < 11000
     assert svg.count(" 26.0") >= 2  # the last point is kept: y = 1 is the frame's top
 
 
