@@ -21,7 +21,7 @@ LOGARITHMIC = frozenset(
 
 RESOLUTION: Mapping[str, float] = {
     "air_error": 3.0, "fat_level": 3.0, "muscle_level": 3.0, "implausible_voxels": 0.01,
-    "cut_body": 0.1, "void_filled": 1.0, "source_body_dice": 0.002, "source_contour_distance": 0.3,
+    "cut_body": 0.1, "void_filled": 2.0, "source_body_dice": 0.002, "source_contour_distance": 0.3,
     "source_contour_distance_95": 1.0, "source_contour_bias": 0.3, "slice_lag": 5.0,
 }  # fmt: skip
 """Least half-width of the limits, in the measure's unit: a smaller difference means nothing."""

@@ -9,7 +9,7 @@ patients, who need not be like the held-out cohort's. From then on every check-u
 - *run*: do the newest values all lie on one side of the baseline's centre?
 
 The run rule of Western Electric (1956) takes eight, which chance alone makes on one chart in
-128 check-ups; on forty charts that would be every third check-up. So the run is as long, and
+128 check-ups; on forty charts that would be every fourth check-up. So the run is as long, and
 the limits are as wide, as keeps the chance of any false signal of that rule at 1 % a check-up
 over all charts.
 """

@@ -13,6 +13,7 @@ from qa_suite.measures.reference_free.patient import Mask, Scene
 _SOURCE: tuple[Need, ...] = ("finite", "hu", "body", "source", "bodies")
 _FEWEST = 50  # voxels of a slice
 _FEW_SLICES = 5
+_LAG_FACTOR = 1.1  # thin neighbouring slices are alike: chance alone prefers one of them
 
 
 @check(
@@ -121,8 +122,9 @@ def slice_agreement_drop(scene: Scene, region: str) -> Answer:
     direction="lower",
     value_range="[0, 100]",
     formula=(
-        "share of the source's slices that have more mutual information with the slice before or "
-        "after than with their own: a missing or doubled slice, a shift along the table"
+        "share of the source's slices whose mutual information (above 1) with the slice before or "
+        "after exceeds that with their own by a tenth: a missing or doubled slice, a shift along "
+        "the table"
     ),
     needs=_SOURCE,
     reference="Studholme, Hill and Hawkes 1999, Pattern Recognit 32:71 (the measure)",
@@ -134,8 +136,8 @@ def slice_lag(scene: Scene, region: str) -> Answer:
     known = np.isfinite(own) & (np.isfinite(before) | np.isfinite(after))
     if known.sum() < _FEW_SLICES:
         return NoValue(why=f"only {int(known.sum())} slices to compare")
-    best = np.fmax(before, after)
-    return 100 * float(np.mean(best[known] > own[known]))
+    gain = np.fmax(before, after)[known] - 1 > _LAG_FACTOR * (own[known] - 1)
+    return 100 * float(np.mean(gain))
 
 
 def _agreement(scene: Scene, lag: int) -> NDArray[np.float64]:
