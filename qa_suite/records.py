@@ -126,6 +126,9 @@ class ModelFacts(BaseModel):
     training_patients: tuple[str, ...] = Field(default=(), description="keyed hashes")
     training_voxel_hashes: tuple[str, ...] = ()
     training_fingerprints: tuple[str, ...] = ()
+    loss_networks: tuple[str, ...] = Field(
+        default=(), description="SHA-256 of the frozen networks in the loss it was trained with"
+    )
     mlflow_run_id: str | None = None
 
 

@@ -44,6 +44,21 @@ def connect() -> Any:
     return mlflow
 
 
+def model_version(uri: str) -> Any:
+    """Return the registered version behind a ``models:/`` URI, or None for another URI."""
+    if not uri.startswith("models:/"):
+        return None
+    client = connect().MlflowClient()
+    name, at, alias = uri.removeprefix("models:/").partition("@")
+    if at:
+        return client.get_model_version_by_alias(name, alias)
+    name, _, number = name.partition("/")
+    if number == "latest":
+        versions = client.search_model_versions(f"name = '{name}'")
+        return max(versions, key=lambda v: int(v.version))
+    return client.get_model_version(name, number) if number else None
+
+
 def experiment(name: str) -> str:
     """Return the identifier of an MLflow experiment, created with its artifacts in the store."""
     mlflow = connect()

@@ -17,6 +17,7 @@ import pandas as pd
 
 from qa_suite import store
 from qa_suite.errors import InputError
+from qa_suite.instruments.registering import KIND_TAG, KINDS
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.series import QUANTITY_OF_MODALITY
 from qa_suite.judge import read_verdicts
@@ -67,7 +68,7 @@ def load_translator(uri: str) -> tuple[ModelFacts, Translate]:
             f"The model {uri} cannot be loaded from {store.tracking_uri()} ({reason}); "
             f"'qa-suite list models' shows what is registered."
         ) from None
-    facts = _facts(mlflow, uri, folder)
+    facts = _facts(uri, folder)
     target = (facts.direction or "").partition("->")[2]
     quantity = QUANTITY_OF_MODALITY.get(target, "arbitrary")
 
@@ -102,7 +103,7 @@ def _predict(model: Any, source: Volume, quantity: Quantity) -> Prediction:
     return Prediction(mean=mean, std=volume("std"))
 
 
-def _facts(mlflow: Any, uri: str, folder: Path) -> ModelFacts:
+def _facts(uri: str, folder: Path) -> ModelFacts:
     found = sorted(folder.rglob(TRAINING_FILE))
     if not found:
         raise InputError(
@@ -117,7 +118,7 @@ def _facts(mlflow: Any, uri: str, folder: Path) -> ModelFacts:
                 f"The weights of {uri} are not those that were registered ({path.name} differs "
                 f"from {weights[:12]}…); do not use this model."
             )
-    version = _version(mlflow, uri)
+    version = store.model_version(uri)
     return ModelFacts(
         uri=uri if version is None else f"models:/{version.name}/{version.version}",
         name=version.name if version is not None else training["spec"]["name"],
@@ -130,30 +131,21 @@ def _facts(mlflow: Any, uri: str, folder: Path) -> ModelFacts:
         training_patients=tuple(training["patients"]),
         training_voxel_hashes=tuple(training["voxel_hashes"]),
         training_fingerprints=tuple(training["fingerprints"]),
+        loss_networks=tuple(training.get("loss_networks", ())),
         mlflow_run_id=None if version is None else version.run_id,
     )
 
 
-def _version(mlflow: Any, uri: str) -> Any:
-    """Return the registered version behind a ``models:/`` URI, or None."""
-    if not uri.startswith("models:/"):
-        return None
-    client = mlflow.MlflowClient()
-    name, at, alias = uri.removeprefix("models:/").partition("@")
-    if at:
-        return client.get_model_version_by_alias(name, alias)
-    name, _, number = name.partition("/")
-    if number == "latest":
-        versions = client.search_model_versions(f"name = '{name}'")
-        return max(versions, key=lambda v: int(v.version))
-    return client.get_model_version(name, number) if number else None
-
-
 def registered_models() -> list[dict[str, Any]]:
-    """List every registered model version with its tags, newest first."""
+    """List every registered translator's versions with their tags, newest first.
+
+    The examiner's own networks are not among them; see ``registered_instruments``.
+    """
     mlflow = store.connect()
     rows = []
     for version in mlflow.MlflowClient().search_model_versions():
+        if version.tags.get(KIND_TAG) in KINDS:
+            continue
         rows.append(
             {
                 "uri": f"models:/{version.name}/{version.version}",

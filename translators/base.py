@@ -127,6 +127,13 @@ class Translator(ABC):
     def set_weights(self, weights: dict[str, NDArray[Any]]) -> None:
         """Take over what :meth:`weights` gave."""
 
+    def loss_networks(self) -> frozenset[str]:
+        """SHA-256 of every frozen network in the loss, such as that of a perceptual loss.
+
+        An examiner refuses findings of a network that the examined was trained to please.
+        """
+        return frozenset()
+
     def predict(self, source: Volume, mask: Bool | None = None) -> Prediction:
         """Translate one source image.
 

@@ -41,6 +41,7 @@ def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) 
 
     ``patients`` are the cohort's keyed hashes; ``voxel_hashes`` and ``fingerprints`` those of
     the source and reference images. Validation patients count as seen: they chose the weights.
+    ``loss_networks`` are the hashes of frozen networks in the loss (empty for most families).
     """
     seen = cohort.in_split(*SEEN_SPLITS)
     return {
@@ -53,6 +54,7 @@ def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) 
         "voxel_hashes": sorted({value for case in seen for value in case.voxel_hashes.values()}),
         "fingerprints": sorted({value for case in seen for value in case.fingerprints.values()}),
         "weights_sha256": weights_sha256,
+        "loss_networks": sorted(translator.loss_networks()),
         "spec": translator.spec.model_dump(mode="json"),
     }
 

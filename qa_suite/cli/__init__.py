@@ -37,9 +37,19 @@ def _root(
 
 
 def _assemble() -> None:
-    from qa_suite.cli import checks, checkup, data, demo, exam, examiner, listing, models
+    from qa_suite.cli import (
+        checks,
+        checkup,
+        data,
+        demo,
+        exam,
+        examiner,
+        instruments,
+        listing,
+        models,
+    )
 
-    for module in (demo, data, checks, models, exam, checkup, examiner, listing):
+    for module in (demo, data, checks, models, exam, checkup, examiner, instruments, listing):
         module.add_to(app)
 
 

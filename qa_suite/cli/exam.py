@@ -45,6 +45,13 @@ def evaluate(
     inverse: Annotated[
         str | None, typer.Option(help="Translator of the way back, for the cycle error.")
     ] = None,
+    segmenter: Annotated[
+        list[str] | None,
+        typer.Option(help="Registered segmenter, or totalsegmentator:TASK; may be repeated."),
+    ] = None,
+    extractor: Annotated[
+        str | None, typer.Option(help="Registered feature extractor, for distances between sets.")
+    ] = None,
     track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements.")] = False,
 ) -> int:
@@ -70,6 +77,8 @@ def evaluate(
         max_misalignment_mm=max_misalignment_mm,
         allow_leakage=allow_leakage,
         inverse=inverse,
+        segmenters=segmenter or (),
+        extractor=extractor,
     )
     counts = ", ".join(
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()

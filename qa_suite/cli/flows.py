@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ def run_evaluation(
     max_misalignment_mm: float = 10.0,
     allow_leakage: bool = False,
     inverse: str | None = None,
+    segmenters: Sequence[str] = (),
+    extractor: str | None = None,
     preflights: dict[str, PreflightResult] | None = None,
 ) -> tuple[Path, Evaluation]:
     """Evaluate a model, an oracle or a folder of images; return the folder and the record.
@@ -41,6 +44,7 @@ def run_evaluation(
     from pydantic import ValidationError
 
     from qa_suite.cli.checkup import brought_along, inverse_translator
+    from qa_suite.cli.instruments import load_instruments
     from qa_suite.cohort import describe_validation, load_cohort, manifest_path
     from qa_suite.errors import Problems
     from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
@@ -66,6 +70,7 @@ def run_evaluation(
             f"{facts.uri} translates {facts.direction} and the cohort {cohort.name} is "
             f"{cohort.direction}."
         )
+    finders, encoder = load_instruments(segmenters, extractor)
     place = manifest_path(cohort_path).parent
     back = None
     if inverse is not None:
@@ -81,7 +86,9 @@ def run_evaluation(
                 translate=translate,
                 settings=settings,
                 preflights={} if preflights is None else preflights,
-                instruments=brought_along(cohort, place, back),
+                instruments=replace(
+                    brought_along(cohort, place, back), segmenters=finders, extractor=encoder
+                ),
             ),
             folder,
             workers=workers,

@@ -19,8 +19,8 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="metrics, families, segmenters, engines, translators, models, criteria,"
-            " hospitals or faults."
+            help="metrics, families, segmenters, engines, translators, models, instruments,"
+            " criteria, hospitals or faults."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print every fact as JSON.")] = False,
@@ -89,6 +89,12 @@ def _models() -> list[dict[str, Any]]:
     return registered_models()
 
 
+def _instruments() -> list[dict[str, Any]]:
+    from qa_suite.instruments.registering import registered_instruments
+
+    return registered_instruments()
+
+
 def _criteria() -> list[dict[str, Any]]:
     from qa_suite.criteria import list_profiles
 
@@ -116,6 +122,7 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "engines": _engines,
     "translators": _translators,
     "models": _models,
+    "instruments": _instruments,
     "criteria": _criteria,
     "hospitals": _hospitals,
     "faults": _faults,
@@ -127,6 +134,7 @@ _COLUMNS = {
     "segmenters": ("name", "title"),
     "engines": ("name",),
     "translators": ("name", "family", "direction", "anatomy"),
+    "instruments": ("uri", "kind", "structures", "training_sites", "aliases"),
     "models": ("uri", "direction", "anatomy", "training_sites", "aliases"),
     "criteria": ("name", "version", "direction", "anatomy", "intended_use"),
     "faults": ("name", "title", "severities", "unit", "clinical", "hits"),

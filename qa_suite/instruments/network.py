@@ -16,32 +16,39 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_FIRST_LOGIT = -3.0  # most voxels are of no structure: else the first steps only learn that
+
+
 def build_unet(settings: SegmenterSettings, structures: int, *, seed: int) -> nn.Module:
-    """Build MONAI's U-Net over axial slices; the same seed gives the same first weights.
+    """Build MONAI's DynUNet over axial slices; the same seed gives the same first weights.
 
     Batch norm, so that what is found in one place does not depend on the rest of the image.
     """
     import torch
-    from monai.networks.nets import UNet
+    from monai.networks.nets import DynUNet
 
-    strides = (1, *(2,) * (len(settings.channels) - 2))
+    levels = len(settings.channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network: nn.Module = UNet(
+        network = DynUNet(
             spatial_dims=2,
             in_channels=settings.slices * len(settings.windows_hu),
             out_channels=structures,
-            channels=settings.channels,
-            strides=strides,
-            num_res_units=1,
-            norm=("BATCH", {"affine": True}),
+            kernel_size=[3] * levels,
+            strides=[1] + [2] * (levels - 1),
+            upsample_kernel_size=[2] * (levels - 1),
+            filters=list(settings.channels),
+            norm_name=("BATCH", {"affine": True}),
         )
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    with torch.no_grad():
+        network.output_block.conv.conv.bias.fill_(_FIRST_LOGIT)
+    found: nn.Module = network.to(memory_format=torch.channels_last)
+    return found
 
 
 def multiple_of(settings: SegmenterSettings) -> int:
     """Return what the in-plane sizes must be a multiple of."""
-    return int(2 ** (len(settings.channels) - 2))
+    return int(2 ** (len(settings.channels) - 1))
 
 
 def pick_device(name: str) -> torch.device:

@@ -35,10 +35,10 @@ class Disturbance(BaseModel):
     rotate_deg: float = Field(default=8.0, ge=0, le=45)
     zoom: float = Field(default=0.1, ge=0, le=0.5)
     shift_mm: float = Field(default=12.0, ge=0)
-    blur_mm: float = Field(default=2.5, ge=0)
-    noise_hu: float = Field(default=30.0, ge=0)
+    blur_mm: float = Field(default=2.0, ge=0)
+    noise_hu: float = Field(default=20.0, ge=0)
     offset_hu: float = Field(default=20.0, ge=0)
-    scale: float = Field(default=0.03, ge=0, lt=0.5)
+    scale: float = Field(default=0.02, ge=0, lt=0.5)
 
 
 class SegmenterSettings(BaseModel):
@@ -51,7 +51,8 @@ class SegmenterSettings(BaseModel):
     slices
         Axial slices that the network sees to segment the middle one; odd.
     windows_hu
-        Each slice is shown once through every window (clipped, scaled to -1 .. 1).
+        Each slice is shown once through every window (clipped, scaled to -1 .. 1). The narrow
+        one makes the organs, some ten HU apart, learnable within a small budget.
     channels
         Features of each level of the U-Net; each level halves the resolution.
     margin_mm
@@ -79,12 +80,12 @@ class SegmenterSettings(BaseModel):
 
     working_spacing_mm: tuple[float, float, float] = (3.0, 3.0, 5.0)
     slices: int = Field(default=3, ge=1, le=9)
-    windows_hu: tuple[Window, ...] = Field(default=((-1000.0, 1500.0), (-150.0, 250.0)))
-    channels: tuple[int, ...] = Field(default=(16, 32, 64, 96), min_length=2, max_length=6)
+    windows_hu: tuple[Window, ...] = ((-1000.0, 1500.0), (-150.0, 250.0), (-40.0, 100.0))
+    channels: tuple[int, ...] = Field(default=(16, 32, 64, 96, 128), min_length=3, max_length=6)
     margin_mm: float = Field(default=24.0, ge=0)
-    iterations: int = Field(default=400, ge=1)
+    iterations: int = Field(default=300, ge=1)
     batch: int = Field(default=8, ge=1)
-    learning_rate: float = Field(default=3e-3, gt=0)
+    learning_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     average: float = Field(default=0.95, ge=0, lt=1)
     balanced: float = Field(default=0.6, ge=0, le=1)
@@ -107,6 +108,72 @@ class SegmenterSettings(BaseModel):
     def _sensible(self) -> SegmenterSettings:
         if self.slices % 2 == 0:
             raise ValueError("slices must be odd: the middle one is segmented")
+        check_windows(self.windows_hu)
+        return self
+
+
+class ExtractorSettings(BaseModel):
+    """A convolutional encoder of axial slices, trained without labels.
+
+    From a slice that was blurred, made noisy, shifted and scaled it rebuilds the untouched
+    slice, and tells what was done to it; so its features speak of anatomy and of image
+    quality.
+
+    Parameters
+    ----------
+    working_spacing_mm
+        Along x, y, z of the patient (LPS).
+    field_of_view_mm
+        Along x and y, centred on the mask; beyond the scan there is air.
+    windows_hu
+        Each slice is shown once through every window.
+    channels
+        Features of each level, each at half the resolution of the last; the last number is
+        the number of features.
+    iterations, batch, learning_rate, weight_decay, average
+        As for the segmenter.
+    validation_slices
+        At most so many slices for the validation loss.
+    disturbance
+        What is done to a slice and must be told.
+    """
+
+    model_config = _STRICT
+
+    working_spacing_mm: tuple[float, float, float] = (3.0, 3.0, 6.0)
+    field_of_view_mm: tuple[float, float] = (480.0, 384.0)
+    windows_hu: tuple[Window, ...] = ((-1000.0, 2000.0), (-160.0, 240.0), (-40.0, 100.0))
+    channels: tuple[int, ...] = Field(default=(16, 24, 32, 48, 64), min_length=3, max_length=6)
+    iterations: int = Field(default=300, ge=1)
+    batch: int = Field(default=16, ge=2)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    average: float = Field(default=0.95, ge=0, lt=1)
+    validation_slices: int = Field(default=64, ge=2)
+    disturbance: Disturbance = Disturbance(
+        rotate_deg=5.0, zoom=0.05, shift_mm=12.0, blur_mm=4.0, noise_hu=60.0, offset_hu=60.0,
+        scale=0.1,
+    )  # fmt: skip
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Voxels along x and y of what the network sees."""
+        x, y = (
+            max(1, round(size / spacing))
+            for size, spacing in zip(self.field_of_view_mm, self.working_spacing_mm, strict=False)
+        )
+        return x, y
+
+    @model_validator(mode="after")
+    def _sensible(self) -> ExtractorSettings:
+        if min(self.working_spacing_mm) <= 0 or min(self.field_of_view_mm) <= 0:
+            raise ValueError("spacing and field of view must be positive")
+        halvings = 2 ** len(self.channels)
+        if any(n % halvings for n in self.shape):
+            raise ValueError(
+                f"the field of view must be a multiple of {halvings} voxels, it is "
+                f"{self.shape[0]}×{self.shape[1]}"
+            )
         check_windows(self.windows_hu)
         return self
 

@@ -1,0 +1,498 @@
+"""Instruments in MLflow and in an evaluation: hashes, leakage, independence, and what is absent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.errors import InputError, LeakageError
+from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.examined import oracle
+from qa_suite.instruments.extractor import TrainedExtractor
+from qa_suite.instruments.files import read_instrument, save_instrument
+from qa_suite.instruments.fit_extractor import fit_extractor, train_extractor
+from qa_suite.instruments.independence import RefusedExtractor, RefusedSegmenter
+from qa_suite.instruments.loading import load_extractor, load_segmenter
+from qa_suite.instruments.registering import registered_instruments, train_and_register
+from qa_suite.instruments.segmenter import TrainedSegmenter
+from qa_suite.instruments.totalsegmentator import load_totalsegmentator
+from qa_suite.instruments.train_segmenter import train_segmenter
+from qa_suite.instruments.vision import load_vision
+from qa_suite.measures.base import Instruments
+from qa_suite.records import ModelFacts
+from qa_suite.volume import Volume
+from tests.tiny_instruments import (
+    extractor_settings,
+    image,
+    images,
+    make_structured_cohort,
+    segmenter_settings,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    (folder / "mlruns").mkdir()
+    shutil.copy(_empty_database, folder / "mlruns" / "mlflow.db")
+    make_structured_cohort(folder / "cohort")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_store(store: Path) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'mlruns' / 'mlflow.db'}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def cohort(store: Path) -> Cohort:
+    return load_cohort(store / "cohort")
+
+
+@pytest.fixture(scope="module")
+def segmenter(store: Path, cohort: Cohort, _own_store: object) -> TrainedSegmenter:
+    """Registered; the test patient's files are away while it is trained."""
+    (test,) = cohort.in_split("test")
+    hidden = store / "hidden"
+    hidden.mkdir()
+    gone = [test.source, test.reference, *test.structures.values()]
+    for file in gone:
+        shutil.move(store / "cohort" / str(file), hidden / Path(str(file)).name)
+    try:
+        made = train_and_register(
+            lambda note: train_segmenter(
+                cohort, store / "cohort", segmenter_settings(), device="cpu", progress=note
+            ),
+            name="ct-segmenter",
+            cohort=cohort,
+        )
+    finally:
+        for file in gone:
+            shutil.move(hidden / Path(str(file)).name, store / "cohort" / str(file))
+    assert isinstance(made, TrainedSegmenter)
+    return made
+
+
+@pytest.fixture(scope="module")
+def extractor(store: Path, cohort: Cohort, _own_store: object) -> TrainedExtractor:
+    made = train_and_register(
+        lambda note: train_extractor(
+            cohort, store / "cohort", extractor_settings(), device="cpu", progress=note
+        ),
+        name="ct-features",
+        cohort=cohort,
+    )
+    assert isinstance(made, TrainedExtractor)
+    return made
+
+
+# ---------------------------------------------------------------------------------------
+# Registered
+
+
+def test_its_facts_say_who_was_seen_and_how_good_it_is(
+    segmenter: TrainedSegmenter, cohort: Cohort
+) -> None:
+    facts = segmenter.facts
+    seen = cohort.in_split("train", "validation")
+    assert facts.training_patients == tuple(sorted(c.patient for c in seen))
+    assert set(facts.training_voxel_hashes) == {h for c in seen for h in c.voxel_hashes.values()}
+    assert set(facts.noise_floor) == {"Bone", "Bowel_Gas"}
+    assert facts.settings["noise_floor_set"] == "validation"
+    assert facts.settings["noise_floor_patients"] == {"Bone": 1, "Bowel_Gas": 1}
+    assert facts.settings["left_out"] == {"Body": "found by a threshold, not learnt"}
+    assert (facts.uri, facts.name, facts.version) == ("models:/ct-segmenter/1", "ct-segmenter", "1")
+
+
+def test_a_reload_gives_the_same_masks(segmenter: TrainedSegmenter) -> None:
+    again = load_segmenter("models:/ct-segmenter/1")
+    assert again.facts == segmenter.facts and again.structures == segmenter.structures
+    new = image(9)
+    expected = segmenter.segment(new.volume, new.mask)
+    for name, mask in again.segment(new.volume, new.mask).items():
+        np.testing.assert_array_equal(mask, expected[name])
+
+
+def test_an_alias_finds_it_and_the_list_names_it(
+    segmenter: TrainedSegmenter, extractor: TrainedExtractor
+) -> None:
+    from qa_suite.store import connect
+    from qa_suite.tracking import registered_models
+
+    connect().MlflowClient().set_registered_model_alias("ct-segmenter", "chosen", "1")
+    assert load_segmenter("models:/ct-segmenter@chosen").facts.uri == "models:/ct-segmenter/1"
+    rows = {row["uri"]: row for row in registered_instruments()}
+    assert rows["models:/ct-segmenter/1"]["kind"] == "segmenter"
+    assert rows["models:/ct-segmenter/1"]["structures"] == "Bone,Bowel_Gas"
+    assert rows["models:/ct-features/1"]["kind"] == "extractor"
+    assert registered_models() == [], "an instrument is no translator"
+
+
+def test_any_mlflow_client_can_use_them_without_pickle(
+    segmenter: TrainedSegmenter, extractor: TrainedExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    new = image(9)
+    request = {
+        "volume": new.volume.array,
+        "domain": new.mask.astype(np.uint8),
+        "spacing_mm": np.array(new.volume.grid.spacing_mm),
+        "direction": np.array(new.volume.grid.direction),
+    }
+    found = mlflow.pyfunc.load_model(segmenter.facts.uri).predict(request)["masks"]
+    expected = segmenter.segment(new.volume, new.mask)
+    np.testing.assert_array_equal(found, np.stack(list(expected.values())))
+    found = mlflow.pyfunc.load_model(extractor.facts.uri).predict(request)["features"]
+    np.testing.assert_array_equal(found, extractor.features(new.volume, new.mask))
+
+
+def test_changed_weights_are_refused(segmenter: TrainedSegmenter, tmp_path: Path) -> None:
+    save_instrument(segmenter, tmp_path)
+    assert read_instrument(tmp_path).facts.weights_sha256 == segmenter.facts.weights_sha256
+    weights = tmp_path / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="not those that were registered"):
+        read_instrument(tmp_path)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"weights\.safetensors is missing"):
+        read_instrument(tmp_path)
+
+
+def test_a_spec_that_is_none_is_refused(segmenter: TrainedSegmenter, tmp_path: Path) -> None:
+    save_instrument(segmenter, tmp_path)
+    (tmp_path / "instrument.json").write_text("{}")
+    with pytest.raises(InputError, match="describes no instrument"):
+        read_instrument(tmp_path)
+
+
+def test_wrong_names_get_one_clear_sentence(
+    segmenter: TrainedSegmenter, extractor: TrainedExtractor
+) -> None:
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_segmenter("models:/nobody/1")
+    with pytest.raises(InputError, match="names no instrument"):
+        load_extractor("ct-features")
+    with pytest.raises(InputError, match="--extractor"):
+        load_segmenter("models:/ct-features/1")
+    with pytest.raises(InputError, match="--segmenter"):
+        load_extractor("models:/ct-segmenter/1")
+
+
+def test_a_name_of_a_translator_is_not_taken(cohort: Cohort, _own_store: object) -> None:
+    from qa_suite.store import connect
+
+    client = connect().MlflowClient()
+    client.create_registered_model("a-translator")
+    client.create_model_version("a-translator", source="nowhere")
+
+    def never(note: object) -> TrainedSegmenter:
+        raise AssertionError("it must be refused before it is trained")
+
+    with pytest.raises(InputError, match="registered translator"):
+        train_and_register(never, name="a-translator", cohort=cohort)
+    client.delete_registered_model("a-translator")
+
+
+def test_structures_that_it_does_not_find_are_left_out(cohort: Cohort, store: Path) -> None:
+    settings = segmenter_settings(iterations=1, least_dice=0.99)
+    with pytest.raises(InputError, match="learnt no structure well enough"):
+        train_segmenter(cohort, store / "cohort", settings, device="cpu")
+
+
+def test_it_needs_validation_patients_and_cts(cohort: Cohort, store: Path) -> None:
+    cases = tuple(c for c in cohort.cases if c.split != "validation")
+    with pytest.raises(InputError, match="'validation'"):
+        train_segmenter(cohort.model_copy(update={"cases": cases}), store / "cohort")
+    with pytest.raises(InputError, match="HU"):
+        other = cohort.model_copy(update={"reference_quantity": "SUVbw"})
+        train_extractor(other, store / "cohort")
+
+
+# ---------------------------------------------------------------------------------------
+# Extractor
+
+
+def test_features_are_repeatable_and_standardised(extractor: TrainedExtractor) -> None:
+    new = image(9)
+    first = extractor.features(new.volume, new.mask)
+    assert first.shape == (12, 16) and first.dtype == np.float32
+    np.testing.assert_array_equal(first, extractor.features(new.volume, new.mask))
+    again = load_extractor("models:/ct-features/1")
+    np.testing.assert_array_equal(first, again.features(new.volume, new.mask))
+    made = [
+        fit_extractor(images(1, 2), images(3), extractor_settings(iterations=3), seed=2)
+        for _ in range(2)
+    ]
+    assert made[0].facts.weights_sha256 == made[1].facts.weights_sha256
+    seen = np.concatenate([made[0].features(i.volume, i.mask) for i in images(1, 2)])
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(seen.std(axis=0), 1, atol=0.1)
+
+
+def test_slices_without_the_mask_are_left_out(extractor: TrainedExtractor) -> None:
+    new = image(9)
+    part = new.mask.copy()
+    part[:, :, :3] = part[:, :, 6:8] = False
+    assert extractor.features(new.volume, part).shape[0] == 7
+    assert extractor.features(new.volume, np.zeros_like(part)).shape == (0, 16)
+
+
+def test_what_lies_outside_the_mask_makes_no_difference(extractor: TrainedExtractor) -> None:
+    new = image(9)
+    other = new.volume.array.copy()
+    other[~new.mask] = np.nan
+    np.testing.assert_array_equal(
+        extractor.features(new.volume, new.mask),
+        extractor.features(new.volume.with_array(other), new.mask),
+    )
+
+
+# ---------------------------------------------------------------------------------------
+# In an evaluation
+
+
+def _examination(
+    cohort: Cohort, store: Path, instruments: Instruments, *, allow_leakage: bool = False,
+    split: str = "test", **facts: object,
+) -> Examination:  # fmt: skip
+    model = ModelFacts(uri="images:x", name="x", family="external", **facts)
+    settings = EvaluationSettings(
+        families=("segmentation",), keep_volumes="none", split=split, allow_leakage=allow_leakage
+    )
+    return Examination(
+        cohort=cohort, folder=store / "cohort", model=model, settings=settings,
+        translate=lambda loaded: _as_is(loaded.reference), instruments=instruments,
+    )  # fmt: skip
+
+
+def _as_is(volume: Volume | None) -> object:
+    from qa_suite.volume import Prediction
+
+    assert volume is not None
+    return Prediction(mean=volume)
+
+
+def test_an_instrument_stands_in_the_record_and_in_its_identifier(
+    cohort: Cohort, store: Path, segmenter: TrainedSegmenter, extractor: TrainedExtractor,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    both = Instruments(segmenters=(segmenter,), extractor=extractor)
+    examination = _examination(cohort, store, both)
+    bare = _examination(cohort, store, Instruments())
+    other = segmenter.with_facts(weights_sha256="0" * 64)
+    changed = _examination(cohort, store, Instruments(segmenters=(other,), extractor=extractor))
+    assert len({e.identifier for e in (examination, bare, changed)}) == 3
+    record = evaluate(examination, tmp_path)
+    assert [f.uri for f in record.instruments] == [
+        "models:/ct-segmenter/1",
+        "models:/ct-features/1",
+    ]
+    assert record.instruments[0].weights_sha256 == segmenter.facts.weights_sha256
+    from qa_suite.record_files import read_measurements
+
+    table = read_measurements(tmp_path)
+    mine = table[table["variant"] == "ct-segmenter"]
+    dice = mine[(mine["metric"] == "dice") & (mine["region"] == "seg:Bone")]
+    assert dice["value"].tolist() == [1.0], "the same image twice"
+
+
+@pytest.mark.parametrize("how", ["loss", "itself"])
+def test_a_network_that_the_model_was_trained_to_please_is_not_applied(
+    how: str, cohort: Cohort, store: Path, segmenter: TrainedSegmenter,
+    extractor: TrainedExtractor, tmp_path: Path,
+) -> None:  # fmt: skip
+    digest = segmenter.facts.weights_sha256
+    facts: dict[str, object] = (
+        {"loss_networks": (digest, extractor.facts.weights_sha256)}
+        if how == "loss"
+        else {"weights_sha256": digest}
+    )
+    both = Instruments(segmenters=(segmenter,), extractor=extractor)
+    examination = _examination(cohort, store, both, **facts)
+    assert isinstance(examination.instruments.segmenters[0], RefusedSegmenter)
+    refused = isinstance(examination.instruments.extractor, RefusedExtractor)
+    assert refused == (how == "loss")
+    record = evaluate(examination, tmp_path)
+    assert any("cannot examine it" in notice for notice in record.notices)
+    from qa_suite.record_files import read_measurements
+
+    table = read_measurements(tmp_path)
+    rows = table[table["variant"].str.startswith("ct-segmenter")]
+    assert len(rows) > 0 and set(rows["status"]) == {"error"}
+    assert rows["why"].str.contains("cannot examine it").all()
+    if how == "loss":
+        new = image(9)
+        with pytest.raises(InputError, match="loss that x was trained with"):
+            examination.instruments.extractor.features(new.volume, new.mask)  # type: ignore[union-attr]
+
+
+def test_an_instrument_that_was_trained_on_the_examined_is_refused(
+    cohort: Cohort, store: Path, segmenter: TrainedSegmenter, tmp_path: Path
+) -> None:
+    mine = Instruments(segmenters=(segmenter,))
+    with pytest.raises(LeakageError, match=r"ct-segmenter .* was trained on 3 of the examined"):
+        evaluate(_examination(cohort, store, mine, split="train"), tmp_path / "a")
+    assert not list((tmp_path / "a").glob("**/*.json")), "before anything is measured"
+    by_voxels = segmenter.with_facts(training_patients=())
+    with pytest.raises(LeakageError):
+        evaluate(
+            _examination(cohort, store, Instruments(segmenters=(by_voxels,)), split="train"),
+            tmp_path / "b",
+        )
+    allowed = _examination(cohort, store, mine, split="train", allow_leakage=True)
+    record = evaluate(allowed, tmp_path / "c")
+    assert any("no held-out result" in notice for notice in record.notices)
+
+
+def test_a_translator_says_which_networks_its_loss_used(cohort: Cohort) -> None:
+    from translators.base import create
+    from translators.registry import training_facts
+    from translators.spec import load_spec
+
+    facts = training_facts(create(load_spec("intensity")), cohort, "0" * 64)
+    assert facts["loss_networks"] == []
+
+
+def test_old_models_without_the_entry_have_no_loss_networks(tmp_path: Path) -> None:
+    from qa_suite.tracking import _facts
+
+    training = {
+        "weights_sha256": "0" * 64, "sites": [], "data_digest": "d", "patients": [],
+        "voxel_hashes": [], "fingerprints": [],
+        "spec": {"name": "n", "family": "f", "direction": "MR->CT"},
+    }  # fmt: skip
+    (tmp_path / "training.json").write_text(json.dumps(training))
+    assert _facts("runs:/x", tmp_path).loss_networks == ()
+    training["loss_networks"] = ["a" * 64]
+    (tmp_path / "training.json").write_text(json.dumps(training))
+    assert _facts("runs:/x", tmp_path).loss_networks == ("a" * 64,)
+
+
+def test_the_oracle_is_examined_by_any_instrument(
+    cohort: Cohort, store: Path, segmenter: TrainedSegmenter
+) -> None:
+    facts, translate = oracle("oracle:truth")
+    examination = Examination(
+        cohort=cohort, folder=store, model=facts, translate=translate,
+        settings=EvaluationSettings(), instruments=Instruments(segmenters=(segmenter,)),
+    )  # fmt: skip
+    assert examination.instruments.segmenters == (segmenter,)
+
+
+# ---------------------------------------------------------------------------------------
+# What is absent
+
+
+def test_absent_packages_are_named_in_one_sentence() -> None:
+    if "totalsegmentator" not in sys.modules:
+        with pytest.raises(InputError, match=r"not installed here; 'pip install qa-suite\["):
+            load_segmenter("totalsegmentator:total")
+    with pytest.raises(InputError, match="Unknown TotalSegmentator task 'liver'"):
+        load_segmenter("totalsegmentator:liver")
+    with pytest.raises(InputError, match="Unknown torchvision network"):
+        load_extractor("torchvision:vgg")
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, object]:
+    """A package of TotalSegmentator's name that calls everything above 300 HU the left femur."""
+    said: dict[str, object] = {}
+
+    def totalsegmentator(source: Path, target: Path, **options: object) -> None:
+        import os
+
+        from qa_suite.io.images import read_image, write_image
+
+        said.update(options)
+        home = Path(os.environ["TOTALSEG_HOME_DIR"])
+        said["config"] = json.loads((home / "config.json").read_text())
+        said["weights"] = os.environ["TOTALSEG_WEIGHTS_PATH"]
+        ct = read_image(source, "HU")
+        labels = (ct.array > 300).astype(np.uint8) * 2
+        write_image(Volume(array=labels, grid=ct.grid, quantity="label"), target)
+
+    package = types.ModuleType("totalsegmentator")
+    package.__spec__ = types.SimpleNamespace(name="totalsegmentator")  # type: ignore[assignment]
+    api = types.ModuleType("totalsegmentator.python_api")
+    api.totalsegmentator = totalsegmentator  # type: ignore[attr-defined]
+    names = types.ModuleType("totalsegmentator.map_to_binary")
+    names.class_map = {"total": {1: "spleen", 2: "femur_left"}}  # type: ignore[attr-defined]
+    for module in (package, api, names):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path / "weights"))
+    return said
+
+
+def test_totalsegmentator_without_weights_says_so_and_downloads_nothing(
+    stand_in: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="no weights 291, 292, 293, 294, 295") as caught:
+        load_totalsegmentator("totalsegmentator:total")
+    assert "downloads nothing" in str(caught.value) and not stand_in
+
+
+def test_totalsegmentator_stands_behind_the_same_protocol(
+    stand_in: dict[str, object], tmp_path: Path
+) -> None:
+    file = tmp_path / "weights" / "Dataset297_x" / "fold_0" / "checkpoint_final.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    found = load_segmenter("totalsegmentator:total_fast")
+    assert found.structures == ("spleen", "femur_left")
+    assert found.facts.name == "totalsegmentator-total-fast"
+    new = image(9)
+    masks = found.segment(new.volume, new.mask)
+    np.testing.assert_array_equal(masks["femur_left"], (new.volume.array > 300) & new.mask)
+    assert not masks["spleen"].any()
+    assert stand_in["fast"] is True and stand_in["weights"] == str(tmp_path / "weights")
+    assert stand_in["config"]["send_usage_stats"] is False  # type: ignore[index]
+
+
+def test_torchvision_takes_weights_from_a_file_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import torch
+
+    if "torchvision" not in sys.modules:
+        with pytest.raises(InputError, match="torchvision is not installed"):
+            load_vision("torchvision:resnet18")
+
+    class Small(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.nn.Conv2d(3, 512, 8, stride=8)
+            self.fc = torch.nn.Linear(512, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.fc(self.first(x).mean(dim=(2, 3)))
+            return found
+
+    package = types.ModuleType("torchvision")
+    package.__spec__ = types.SimpleNamespace(name="torchvision")  # type: ignore[assignment]
+    package.models = types.SimpleNamespace(resnet18=lambda weights: Small())  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchvision", package)
+    with pytest.raises(InputError, match="names no weights on this machine"):
+        load_vision("torchvision:resnet18")
+    path = tmp_path / "resnet18.pth"
+    torch.save(Small().state_dict(), path)
+    found = load_extractor(f"torchvision:resnet18:{path}")
+    new = image(9)
+    features = found.features(new.volume, new.mask)
+    assert features.shape[1] == 512 and np.isfinite(features).all()
+    np.testing.assert_array_equal(features, found.features(new.volume, new.mask))
+    path.write_bytes(b"nothing")
+    with pytest.raises(InputError, match="holds no weights of resnet18"):
+        load_vision(f"torchvision:resnet18:{path}")
