@@ -21,6 +21,7 @@ from qa_suite.examination import (
     Examination,
     blank_record,
     examine_case,
+    instrument_notices,
     leakage_notices,
 )
 from qa_suite.journal import Entry, Journal, Plan
@@ -88,7 +89,7 @@ def evaluate(
             f"The cohort {examination.cohort.name} has no case in the set "
             f"'{examination.settings.split}'; deal the patients with 'qa-suite import --split'."
         )
-    notices = leakage_notices(examination, cases)
+    notices = leakage_notices(examination, cases) + instrument_notices(examination, cases)
     code = code_facts()
     plan = Plan(
         evaluation=examination.identifier,
@@ -169,12 +170,13 @@ def _write_record(
         cohort=_cohort_facts(cohort, settings.split, entries),
         code=code_facts(),
         settings=settings.model_dump(mode="json"),
-        variants=variants_of(settings.measures),
+        variants=variants_of(settings.measures, examination.instruments),
         definitions={
             entry.name: entry.facts.model_dump(mode="json")
             for entry in METRICS
             if any(m.metric == entry.name for m in measurements)
         },
+        instruments=examination.instrument_facts,
         case_counts=_counts(cohort, entries, len(broken)),
         notices=notices,
         tables_sha256=tables,

@@ -10,15 +10,21 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite import volumes
 from qa_suite.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.errors import InputError, LeakageError, QAError
+from qa_suite.instruments.independence import (
+    all_shared,
+    independent_extractor,
+    independent_segmenter,
+    trained_on,
+)
 from qa_suite.io.cases import LoadedCase, Translate, load_case
 from qa_suite.io.identity import SAME_SCAN_BITS, fingerprint_distance
 from qa_suite.journal import Entry
@@ -27,7 +33,7 @@ from qa_suite.measures.run import Measured, measure_pair
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
 from qa_suite.record_files import digest_of
-from qa_suite.records import CaseRecord, Measurement, ModelFacts
+from qa_suite.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts
 from qa_suite.volume import Prediction, require_same_grid
 
 log = logging.getLogger(__name__)
@@ -65,17 +71,65 @@ class Examination:
     preflights: dict[str, PreflightResult] = field(default_factory=dict)
     instruments: Instruments = field(default_factory=Instruments)
 
+    def __post_init__(self) -> None:
+        # an instrument that shares its network with the model must not be applied by anybody
+        object.__setattr__(
+            self, "instruments", independent_instruments(self.instruments, self.model)
+        )
+
+    @property
+    def instrument_facts(self) -> tuple[InstrumentFacts, ...]:
+        """The examiner's own networks that take part."""
+        found = [segmenter.facts for segmenter in self.instruments.segmenters]
+        if self.instruments.extractor is not None:
+            found.append(self.instruments.extractor.facts)
+        return tuple(found)
+
     @property
     def identifier(self) -> str:
         """Digest of cohort, model and settings: what makes two evaluations the same."""
-        what = {
+        what: dict[str, Any] = {
             "cohort": self.cohort.digest,
             "model": self.model.model_dump(mode="json", exclude={"mlflow_run_id"}),
             "settings": self.settings.model_dump(mode="json"),
         }
+        if self.instrument_facts:
+            what["instruments"] = [
+                [f.kind, f.name, f.weights_sha256] for f in self.instrument_facts
+            ]  # fmt: skip
         if self.instruments.norms is not None:
             what["norms"] = self.instruments.norms.model_dump(mode="json")
         return digest_of(what)[:16]
+
+
+def independent_instruments(instruments: Instruments, model: ModelFacts) -> Instruments:
+    """Put a refusal in the place of every instrument that shares its network with the model."""
+    extractor = instruments.extractor
+    return replace(
+        instruments,
+        segmenters=tuple(independent_segmenter(s, model) for s in instruments.segmenters),
+        extractor=None if extractor is None else independent_extractor(extractor, model),
+    )
+
+
+def instrument_notices(examination: Examination, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Refuse an instrument trained on an examined patient; announce one that is not applied.
+
+    Raises
+    ------
+    LeakageError
+        If an instrument was trained on an examined patient or scan, and the settings do not
+        allow it.
+    """
+    facts = examination.instrument_facts
+    notices = [f"Not applied: {why}." for why in all_shared(facts, examination.model)]
+    seen = [text for one in facts if (text := trained_on(one, cases))]
+    if seen and not examination.settings.allow_leakage:
+        raise LeakageError(
+            f"The {'; the '.join(seen)}; train it on other patients, or pass --allow-leakage."
+        )
+    notices += [f"The {text}. What it finds there is no held-out result." for text in seen]
+    return tuple(notices)
 
 
 def leakage_notices(examination: Examination, cases: Sequence[Case]) -> tuple[str, ...]:
