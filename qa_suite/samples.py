@@ -5,7 +5,8 @@ The one place that decides what a missing value means, for judging and for compa
 - *value*: measured;
 - *refused*: preflight refused the input pair, so the translator was never asked;
 - *lost*: the translation failed, the measure raised, was never taken, or is undefined
-  although the reference has the region (a structure that the synthetic image lacks);
+  although the reference has the region (a structure that the synthetic image lacks, or the
+  body itself: a shift beyond the search, an image without structure);
 - *absent*: undefined because the reference itself has no such region in this case.
 """
 
@@ -25,6 +26,8 @@ from qa_suite.statistics import patient_means
 Fate = Literal["value", "refused", "lost", "absent"]
 
 NOT_MEASURED = "not measured"
+ALWAYS_THERE = ("body", "all")
+"""Regions that every measured case has: without a value there, something was not measured."""
 FAMILY_METRIC = "family"
 """Metric of the row that stands for a whole family of measures that raised."""
 
@@ -170,6 +173,8 @@ def collect(measurements: pd.DataFrame, cases: Sequence[CaseRecord], measure: Me
     }
     found_by = _rows_of_the_finder(measurements, measure)
     present, missed = _reference_has(found_by), _synthetic_misses(found_by)
+    if measure.region in ALWAYS_THERE:
+        present |= {case.case for case in cases}
     errors = _family_errors(measurements)
     rows = [
         _examined(case, found.get(case.case), present, missed, errors.get(case.case, NOT_MEASURED))

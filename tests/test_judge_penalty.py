@@ -149,3 +149,14 @@ def test_a_penalty_that_would_be_good_is_refused(wrong: dict[str, Any]) -> None:
 def test_penalties_on_the_bad_side_are_taken() -> None:
     assert hd95(direction="at_least", missed_penalty=0.0).missed_penalty == 0
     assert hd95(direction="within", missed_penalty=-20.0).missed_penalty == -20
+
+
+def test_a_body_without_a_value_is_lost_and_no_absence() -> None:
+    record = Record()
+    record.change(
+        lambda r: (r.case, r.metric, r.region) == ("A1", "mae", "body"),
+        value=None, status="undefined", why="at least 12 mm: beyond the reach of the search",
+    )  # fmt: skip
+    found = the(record.judge(profile(criterion())), criterion().name, "hospital-A")
+    assert found.outcome == "inconclusive"
+    assert found.missing_cases == {"A1": "at least 12 mm: beyond the reach of the search"}

@@ -82,7 +82,7 @@ def match_block(  # type: ignore[no-untyped-def]
         if n < 30:
             return np.nan, np.inf
         vm, vf = smm / n - (sm / n) ** 2, sff / n - (sf / n) ** 2
-        if vm <= 1e-6 or vf <= 1e-6:
+        if vm <= 1.0 or vf <= 1.0:  # less than 1 HU of structure: padding, nothing to match
             return np.nan, np.inf
         correlation = (smf / n - sm / n * sf / n) / np.sqrt(vm * vf)
         for a in range(5):
@@ -91,6 +91,7 @@ def match_block(  # type: ignore[no-untyped-def]
         # the unknowns are gain·shift, gain and offset: the solution is linear
         for a in range(3):
             left[a, a] += 1e-6 * (left[0, 0] + left[1, 1] + left[2, 2]) + 1e-9
+        left[3, 3] *= 1.0 + 1e-9
         inverse = np.linalg.inv(left)
         solution = inverse @ right
         gain = solution[3]
