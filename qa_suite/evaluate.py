@@ -27,6 +27,7 @@ from qa_suite.examination import (
 from qa_suite.journal import Entry, Journal, Plan
 from qa_suite.measures.norms import NORMS_FILE
 from qa_suite.measures.run import METRICS, variants_of
+from qa_suite.measures.set_measurements import FeaturedCase, measure_sets
 from qa_suite.provenance import code_facts
 from qa_suite.record_files import (
     CASES_FILE,
@@ -38,7 +39,15 @@ from qa_suite.record_files import (
     write_model,
     write_table,
 )
-from qa_suite.records import CaseRecord, CohortFacts, CurvePoint, Evaluation, Measurement, When
+from qa_suite.records import (
+    CaseRecord,
+    CohortFacts,
+    CurvePoint,
+    Evaluation,
+    Measurement,
+    SetMeasurement,
+    When,
+)
 
 __all__ = ["EvaluationSettings", "Examination", "evaluate"]
 
@@ -160,6 +169,8 @@ def _write_record(
             out / CURVES_FILE, [c for entry in entries for c in entry.curves], CurvePoint
         ),
     }
+    sets = _set_measurements(entries, settings)
+    measured = {m.metric for m in measurements} | {s.metric for s in sets}
     norms = examination.instruments.norms
     if norms is not None:
         write_model(out / NORMS_FILE, norms)
@@ -174,9 +185,10 @@ def _write_record(
         definitions={
             entry.name: entry.facts.model_dump(mode="json")
             for entry in METRICS
-            if any(m.metric == entry.name for m in measurements)
+            if entry.name in measured
         },
         instruments=examination.instrument_facts,
+        set_measurements=sets,
         case_counts=_counts(cohort, entries, len(broken)),
         notices=notices,
         tables_sha256=tables,
@@ -189,6 +201,19 @@ def _write_record(
     )
     write_model(out / EVALUATION_FILE, evaluation)
     return evaluation
+
+
+def _set_measurements(
+    entries: Sequence[Entry], settings: EvaluationSettings
+) -> tuple[SetMeasurement, ...]:
+    """Measure the distances between the sets, where an extractor took part."""
+    cases = [
+        FeaturedCase(
+            case=e.record.case, patient=e.record.patient, site=e.record.site, features=e.features
+        )
+        for e in entries if e.features is not None
+    ]  # fmt: skip
+    return measure_sets(cases, settings.measures.set_distances)
 
 
 def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[Entry]) -> CohortFacts:

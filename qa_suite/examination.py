@@ -30,6 +30,7 @@ from qa_suite.io.identity import SAME_SCAN_BITS, fingerprint_distance
 from qa_suite.journal import Entry
 from qa_suite.measures.base import Instruments, Pair
 from qa_suite.measures.run import Measured, measure_pair
+from qa_suite.measures.set_features import CaseFeatures, features_of
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
 from qa_suite.record_files import digest_of
@@ -200,6 +201,7 @@ def examine_case(
             patient=case.patient,
             site=case.site,
         )
+        features = _features(examination, pair)
     except Exception as error:  # becomes a measurement with its reason
         log.debug("case %s", case.case, exc_info=True)
         return _failed(record, started, _reason(examination, error))
@@ -208,7 +210,7 @@ def examine_case(
         kept["synthetic"] = volumes.keep(prediction.mean, out)
     history = (*case.history, *prediction.mean.history)
     record = record.model_copy(update={"volumes": kept, "history": history})
-    return _entry(record, started, status="evaluated", measured=measured)
+    return _entry(record, started, status="evaluated", measured=measured, features=features)
 
 
 def _preflight(examination: Examination, loaded: LoadedCase) -> PreflightResult:
@@ -240,6 +242,16 @@ def _pair(loaded: LoadedCase, prediction: Prediction, instruments: Instruments) 
     )
 
 
+def _features(examination: Examination, pair: Pair) -> CaseFeatures | None:
+    """Features of both images for the distances between sets; None without an extractor."""
+    extractor = examination.instruments.extractor
+    if extractor is None:
+        return None
+    inside = pair.mask if pair.coverage is None else pair.mask & pair.coverage
+    most = examination.settings.measures.set_distances.slices_per_case
+    return features_of(extractor, pair.reference, pair.synthetic, inside, most=most)
+
+
 def blank_record(case: Case) -> CaseRecord:
     """Return what is known of a case before it is looked at."""
     return CaseRecord(
@@ -255,12 +267,14 @@ def _entry(
     status: Literal["evaluated", "refused", "failed"],
     reason: str = "",
     measured: Measured | None = None,
+    features: CaseFeatures | None = None,
 ) -> Entry:
     measured = measured or Measured()
     return Entry(
         record=record.model_copy(update={"status": status, "reason": reason}),
         measurements=tuple(measured.rows),
         curves=tuple(measured.curves),
+        features=features,
         seconds=time.perf_counter() - started,
     )
 

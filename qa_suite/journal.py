@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from qa_suite.errors import InputError, QAError
+from qa_suite.measures.set_features import CaseFeatures
 from qa_suite.record_files import read_model, write_model
 from qa_suite.records import CaseRecord, CurvePoint, Measurement
 
@@ -39,6 +40,7 @@ class Entry(BaseModel):
     record: CaseRecord
     measurements: tuple[Measurement, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
+    features: CaseFeatures | None = None
     seconds: float
 
 

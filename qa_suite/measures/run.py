@@ -16,6 +16,7 @@ from qa_suite.measures import hallucination as _hallucination
 from qa_suite.measures import image as _image
 from qa_suite.measures import reference_free as _reference_free
 from qa_suite.measures import segmentation as _segmentation
+from qa_suite.measures import set_measurements as _set_measurements
 from qa_suite.measures import uncertainty as _uncertainty
 from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Pair, Value
 from qa_suite.measures.learned import learned_variants
@@ -38,6 +39,7 @@ _FAMILY_MODULES = (
     _hallucination,
     _reference_free,
     _uncertainty,
+    _set_measurements,  # of no pair, but its metrics are registered here too
 )
 
 
@@ -150,5 +152,8 @@ def variants_of(
     for mode in settings.image.synthrad_modes:
         variants[mode] = describe_mode(mode)
     variants.update(_geometry.geometry_variants(settings.geometry))
+    if instruments is not None and instruments.extractor is not None:
+        seed = settings.set_distances.floor_seed
+        variants[_set_measurements.FLOOR] = {"real_images_halved_by_seed": seed}
     segmenters = () if instruments is None else instruments.segmenters
     return {**variants, **learned_variants(segmenters, tolerances)}

@@ -12,6 +12,7 @@ from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.measures.image_settings import ImageSettings
 from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
 from qa_suite.measures.segmentation_settings import SegmentationSettings
+from qa_suite.measures.set_distances_settings import SetDistanceSettings
 from qa_suite.measures.uncertainty_settings import UncertaintySettings
 
 
@@ -26,3 +27,4 @@ class MeasureSettings(BaseModel):
     hallucination: HallucinationSettings = HallucinationSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()
     reference_free: ReferenceFreeSettings = ReferenceFreeSettings()
+    set_distances: SetDistanceSettings = SetDistanceSettings()
