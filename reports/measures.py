@@ -16,6 +16,7 @@ from typing import Any, Final
 import pandas as pd
 
 from qa_suite.records import Criterion, Evaluation
+from qa_suite.wording import count
 from reports.wording import FAMILY_TITLES, listed, metric_title
 
 _FAMILY_ORDER: Final = tuple(FAMILY_TITLES)
@@ -29,7 +30,7 @@ _FIRST: Final = (
 _WHOLE: Final = ("body", "all")
 
 _ALWAYS_OPEN: Final = 2
-_SMALL: Final = 12
+_SMALL: Final = 24
 """Groups of so few rows stand open as well."""
 
 Key = tuple[str, str, str, str]
@@ -72,6 +73,17 @@ class RegionGroup:
     title: str
     opened: bool
     rows: tuple[MeasureRow, ...]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a closed group must not hide: how many it holds, are bounded and lack values."""
+        judged = sum(row.judged for row in self.rows)
+        missing = sum(row.undefined > 0 for row in self.rows)
+        errors = sum(row.errors > 0 for row in self.rows)
+        said = [count(len(self.rows), "measure")]
+        said += [f"{judged} bounded by the profile"] if judged else []
+        said += [f"{missing} undefined in some cases"] if missing else []
+        return (*said, f"{errors} with errors") if errors else tuple(said)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,6 +135,17 @@ def test_regions_are_grouped_by_kind() -> None:
     assert region_group("seg:Bladder", f"tol2mm:{SEGMENTER}", {SEGMENTER})[1].endswith(SEGMENTER)
 
 
+def test_a_closed_group_says_what_it_holds(made: Made) -> None:
+    rows = [
+        measured("mae", ("a", "a", 1.0), ("b", "b", None), region=f"part{n}") for n in range(30)
+    ]
+    rows[0].loc[1, ["status", "why"]] = ["error", "broken"]
+    (family,) = family_tables(pd.concat(rows), made[1])
+    (group,) = family.groups
+    assert not group.opened
+    assert group.remarks == ("30 measures", "29 undefined in some cases", "1 with errors")
+
+
 def test_the_page_tells_measures_sets_and_instruments(said: str) -> None:
     for must in (
         "Mean absolute error § mae body ↓ lower 18",
