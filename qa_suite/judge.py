@@ -305,7 +305,9 @@ def _whole_parts(findings: Sequence[Finding]) -> list[str]:
         if found:
             parts.append(f"{verb} over all sites ({_brief(found)})")
     if rest and not parts:
-        parts.append("the criteria over all sites hold" if local else "holds over all sites")
+        whole = [finding for finding in findings if finding.criterion.scope != "each_site"]
+        which = "the criteria" if len(whole) == len(rest) else "the other criteria"
+        parts.append(f"{which} over all sites hold" if local else "holds over all sites")
     return parts
 
 
