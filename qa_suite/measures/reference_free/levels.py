@@ -167,7 +167,9 @@ def _soft_peak(scene: Scene, *, upper: bool) -> Answer:
     values = values[(values >= low) & (values <= high)]
     if values.size < _FEWEST:
         return NoValue(why=f"only {values.size} voxels lie between {low:g} and {high:g} HU")
-    parting = parting_value(values)
+    if "parting" not in scene.shared:
+        scene.shared["parting"] = parting_value(values)
+    parting = scene.shared["parting"]
     part = values[values > parting] if upper else values[values <= parting]
     return peak(part, scene.settings.level_halfwidth_hu)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.uint8]
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,13 +210,18 @@ class Scene:
         """The source's body slice by slice."""
         return np.ascontiguousarray(np.moveaxis(self.source_body, 2, 0))
 
+    @cached_property
+    def spans(self) -> tuple[Span, Span]:
+        """0.5th and 99.5th percentile of source and synthetic image in their bodies."""
+        return span_of(self.source.array[self.source_body]), span_of(self.body_values)
+
     def codes(self, bins: int) -> tuple[Codes, Codes]:
         """Source and synthetic image in ``bins`` steps of their own range in the body."""
         if ("codes", bins) not in self.shared:
+            source, synthetic = self.spans
             self.shared["codes", bins] = (
-                coded(self.source.array, self.source_body, bins),
-                coded(self.hu, self.body, bins),
-            )
+                coded(self.source.array, source, bins), coded(self.hu, synthetic, bins),
+            )  # fmt: skip
         result: tuple[Codes, Codes] = self.shared["codes", bins]
         return result
 
@@ -251,14 +257,20 @@ def count_nonfinite(array: Array) -> int:
     return int(array.size - np.count_nonzero(np.isfinite(array)))
 
 
-def coded(array: Array, body: Mask, bins: int) -> Codes:
-    """Cut an image into steps between the 0.5th and 99.5th percentile of its body."""
+def span_of(values: Array) -> Span:
+    """0.5th and 99.5th percentile of values."""
+    low, high = np.percentile(thinned(values), [0.5, 99.5])
+    return float(low), float(high)
+
+
+def coded(array: Array, span: Span, bins: int) -> Codes:
+    """Cut an image into ``bins`` steps within a span; what lies beyond goes to the ends."""
     from qa_suite.measures.reference_free import kernels
 
-    low, high = np.percentile(thinned(array[body]), [0.5, 99.5])
+    low, high = span
     if high <= low:
         return np.zeros(array.shape, dtype=np.uint8)
-    codes: Codes = kernels.coded(array, float(low), float(high), bins)
+    codes: Codes = kernels.coded(array, low, high, bins)
     return codes
 
 
