@@ -20,7 +20,7 @@ from qa_suite.checkup.over_time import (
     run_length,
 )
 from qa_suite.cli import run
-from qa_suite.cli.checkup import brought_along
+from qa_suite.cli.checkup import brought_along, inverse_translator
 from qa_suite.cohort import load_cohort
 from qa_suite.errors import InputError
 from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
@@ -32,7 +32,8 @@ from qa_suite.record_files import read_evaluation
 from qa_suite.records import Measurement, ModelFacts
 from qa_suite.samples import Measure
 from qa_suite.volume import Prediction
-from tests.tiny_cohort import make_tiny_cohort
+from tests.dicom_factory import write_series
+from tests.tiny_cohort import make_tiny_cohort, pair
 
 TEN = (10.0, 12.0, 11.0, 9.0, 10.0, 14.0, 10.0, 11.0, 12.0, 10.0)
 
@@ -338,3 +339,36 @@ def test_bad_input_is_a_sentence(place, capsys, tmp_path):
     assert checked(place, "missing.nii.gz") == 2
     assert run(["checkup", "a", "b", "--against", str(tmp_path)]) == 2
     capsys.readouterr()
+
+
+def test_a_dicom_series_is_read_like_a_file(place, capsys, tmp_path):
+    image = read_image(place / "synthetic.nii.gz", "HU")
+    stored = np.clip(np.round(image.array) + 1024, 0, None).astype(np.int16)
+    series = tmp_path / "series"
+    write_series(series, stored, spacing_mm=image.grid.spacing_mm, origin_mm=image.grid.origin_mm)
+    source = (place / "source.txt").read_text()
+    against = ["--against", str(place / "evaluation"), "--json"]
+    assert run(["checkup", source, str(series), *against]) == 0
+    of_series = json.loads(capsys.readouterr().out)["findings"]
+    run(["checkup", source, str(place / "synthetic.nii.gz"), *against])
+    of_file = json.loads(capsys.readouterr().out)["findings"]
+    level = [[f["value"] for f in found if f["metric"] == "muscle_level"]
+             for found in (of_series, of_file)]  # fmt: skip
+    assert level[0] == pytest.approx(level[1], abs=1)
+    assert run(["checkup", str(series), str(series), *against]) == 2
+    assert "holds HU, and the evaluation is of arbitrary" in capsys.readouterr().err
+
+
+def test_the_way_back_must_go_back(monkeypatch):
+    facts = ModelFacts(uri="models:/back/1", name="back", family="f", direction="CT->MR",
+                       weights_sha256="ab" * 32)  # fmt: skip
+    monkeypatch.setattr(
+        "qa_suite.tracking.load_translator",
+        lambda uri: (facts, lambda loaded: Prediction(mean=loaded.source)),
+    )
+    back, named = inverse_translator("models:/back/1", "MR->CT")
+    _, image, _ = pair(1)
+    assert back(image) is image
+    assert named == f"models:/back/1 {'ab' * 32}"
+    with pytest.raises(InputError, match="the way back of CT->MR is MR->CT"):
+        inverse_translator("models:/back/1", "CT->MR")
