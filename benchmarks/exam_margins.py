@@ -27,9 +27,9 @@ Values = dict[tuple[str, str, str], float]
 HOSPITALS = ("A", "B", "C")
 
 
-def values_of(scene, reference, synthetic) -> Values:
+def values_of(scene, reference, synthetic, source) -> Values:
     pair = Pair(
-        reference=reference, synthetic=synthetic, mask=scene.body, source=scene.source,
+        reference=reference, synthetic=synthetic, mask=scene.body, source=source,
         structures=scene.structures,
     )  # fmt: skip
     rows = measure_pair(
@@ -41,7 +41,7 @@ def values_of(scene, reference, synthetic) -> Values:
 def one(task) -> dict[str, Values]:
     hospital, index, faults, every = task
     scene = virtual_scene(hospital, index, seed=TUNING_SEED)
-    found = {"": values_of(scene, scene.reference, scene.twin)}
+    found = {"": values_of(scene, scene.reference, scene.twin, scene.source)}
     for name in faults:
         facts = FAULTS[name].facts
         for severity in facts.severities if every else (facts.clinical,):
@@ -51,9 +51,11 @@ def one(task) -> dict[str, Values]:
             except Exception as error:
                 print(f"{scene.case}: {error}")
                 continue
-            found[f"{name} {severity:g}"] = values_of(scene, made.reference, made.synthetic)
+            found[f"{name} {severity:g}"] = values_of(
+                scene, made.reference, made.synthetic, made.source
+            )
             if made.twin is not scene.twin:
-                twin = values_of(scene, made.reference, made.twin)
+                twin = values_of(scene, made.reference, made.twin, made.source)
                 found[f"{name} {severity:g}, its twin"] = twin
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,10 @@ from qa_suite.exam.scenes import cohort_scene, virtual_scene
 from qa_suite.measures.base import Instruments, Pair
 from qa_suite.measures.run import METRICS, measure_pair
 from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom.faults import Scene, plant
+from qa_suite.phantom.faults import Planted, Scene, plant
 from qa_suite.records import Measurement, Profile
 from qa_suite.samples import FAMILY_METRIC
-from qa_suite.volume import Triple, Volume
+from qa_suite.volume import Triple
 
 CLEAN = ""
 """Name of no fault."""
@@ -109,7 +110,10 @@ def examine(task: Task, instruments: Instruments | None = None) -> tuple[list[Re
     readings, and one sentence for each fault that this patient has no place for.
     """
     scene = task.someone.scene()
-    readings = [_read(task, scene, scene.reference, scene.twin, instruments)]
+    clean = Planted(
+        synthetic=scene.twin, reference=scene.reference, twin=scene.twin, source=scene.source
+    )
+    readings = [_read(task, scene, clean, instruments)]
     impossible = []
     for fault, severity in task.faults:
         rng = np.random.default_rng([*scene.case.encode(), *fault.encode(), int(10 * severity)])
@@ -118,31 +122,27 @@ def examine(task: Task, instruments: Instruments | None = None) -> tuple[list[Re
         except InputError as error:
             impossible.append(f"{scene.case}: {error}")
             continue
-        readings.append(
-            _read(task, scene, made.reference, made.synthetic, instruments, fault, severity)
-        )
+        readings.append(_read(task, scene, made, instruments, fault, severity))
         if made.twin is not scene.twin:
-            twin = _read(task, scene, made.reference, made.twin, instruments,
-                         twin_of=(fault, severity))  # fmt: skip
-            readings.append(twin)
+            twin = dataclasses.replace(made, synthetic=made.twin)
+            readings.append(_read(task, scene, twin, instruments, twin_of=(fault, severity)))
     return readings, impossible
 
 
 def _read(
     task: Task,
     scene: Scene,
-    reference: Volume,
-    synthetic: Volume,
+    made: Planted,
     instruments: Instruments | None,
     fault: str = CLEAN,
     severity: float = 0.0,
     twin_of: tuple[str, float] | None = None,
 ) -> Reading:
     pair = Pair(
-        reference=reference,
-        synthetic=synthetic,
+        reference=made.reference,
+        synthetic=made.synthetic,
         mask=scene.body,
-        source=scene.source,
+        source=made.source,
         structures=scene.structures,
         instruments=instruments or Instruments(),
     )

@@ -23,6 +23,8 @@ from qa_suite.volume import Volume
 TISSUE_HU = 40.0
 BONE_HU = 700.0
 LESION_HU = 300.0
+GAS_SIGNAL = 0.05
+LESION_SIGNAL = 0.3  # of the MR: dense bone and scar are dark
 
 
 @FAULTS.add(
@@ -99,7 +101,7 @@ def bone_invented(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
         why_clinical=f"{DOSE_RULE}; a pocket of 27 mm is as much water on its rays",
         hits="patient",
         answers=(("missed_components", "air"),),
-        answers_alone=("tissue_volume",),
+        answers_alone=("void_filled", "tissue_volume"),
     ),
 )
 def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Planted:
@@ -115,7 +117,8 @@ def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Plant
         changed(v, _blend(v.array, share, AIR_HU), f"gas of {severity:g} cc")
         for v in (scene.reference, scene.twin)
     )
-    return Planted(synthetic=scene.twin, reference=reference, twin=twin)
+    source = _darker(scene.source, share, GAS_SIGNAL)
+    return Planted(synthetic=scene.twin, reference=reference, twin=twin, source=source)
 
 
 @FAULTS.add(
@@ -135,8 +138,8 @@ def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Plant
 )
 def lesion_removed(scene: Scene, severity: float, rng: np.random.Generator) -> Planted:
     """Give the patient a dense lesion in soft tissue, and let the translator lose it."""
-    reference, twin = _with_lesion(scene, severity, rng)
-    return Planted(synthetic=scene.twin, reference=reference, twin=twin)
+    reference, twin, source = _with_lesion(scene, severity, rng)
+    return Planted(synthetic=scene.twin, reference=reference, twin=twin, source=source)
 
 
 @FAULTS.add(
@@ -161,8 +164,8 @@ def lesion_invented(scene: Scene, severity: float, rng: np.random.Generator) -> 
 
 def _with_lesion(
     scene: Scene, diameter_mm: float, rng: np.random.Generator
-) -> tuple[Volume, Volume]:
-    """Return reference and twin with a ball of +300 HU in muscle or an organ, below the skin."""
+) -> tuple[Volume, Volume, Volume]:
+    """Return reference, twin and MR with a dense ball in muscle or an organ, below the skin."""
     soft = scene.is_part(
         "muscle", "prostate", "lesion", "seminal_vesicles", "urine", "bladder_wall", "blood",
         "bowel_wall", "bowel_content", "rectum_wall", "stool",
@@ -174,7 +177,13 @@ def _with_lesion(
         changed(v, v.array + share * np.float32(LESION_HU), f"lesion of {diameter_mm:g} mm")
         for v in (scene.reference, scene.twin)
     )
-    return reference, twin
+    return reference, twin, _darker(scene.source, share, LESION_SIGNAL)
+
+
+def _darker(source: Volume, share: Array, signal: float) -> Volume:
+    """Return the MR with a place that gives only a share of its signal."""
+    array = np.asarray(source.array, dtype=np.float32) * (1 - share * np.float32(1 - signal))
+    return source.with_array(array, step=f"a place of {signal:g} of its signal")
 
 
 def _with_ball(

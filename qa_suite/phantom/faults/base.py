@@ -85,14 +85,15 @@ class Planted:
     ----------
     synthetic
         The faulted image.
-    reference, twin
-        The reference and the clean twin that it is held against; those of the scene unless
-        the fault needed an anatomy of its own.
+    reference, twin, source
+        The reference, the clean twin and the source image that it is held against; those of
+        the scene unless the fault needed an anatomy of its own.
     """
 
     synthetic: Volume
     reference: Volume
     twin: Volume
+    source: Volume
 
 
 class FaultFacts(BaseModel):
@@ -158,7 +159,7 @@ def plant(scene: Scene, name: str, severity: float, rng: np.random.Generator) ->
     made = FAULTS[name].function(scene, severity, rng)
     if isinstance(made, Planted):
         return made
-    return Planted(synthetic=made, reference=scene.reference, twin=scene.twin)
+    return Planted(synthetic=made, reference=scene.reference, twin=scene.twin, source=scene.source)
 
 
 def changed(volume: Volume, array: Array, step: str) -> Volume:

@@ -201,8 +201,8 @@ def spacing(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 )  # fmt: skip
 def truncated(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Cut the field of view on its left and right side, so that half of the slices lose that."""
-    columns = scene.body.any(axis=1)
-    columns = columns[:, columns.any(axis=0)]
+    columns = np.asarray(scene.body.any(axis=1))
+    columns = columns[:, np.asarray(columns.any(axis=0))]
     first = float(np.median(columns.argmax(axis=0)))
     last = scene.grid.shape[0] - 1 - float(np.median(columns[::-1].argmax(axis=0)))
     step = scene.grid.spacing_mm[0]
