@@ -62,6 +62,8 @@ def judge_tables(
     measurements: pd.DataFrame,
     cases: Sequence[CaseRecord],
     profile: Profile,
+    *,
+    gaps: bool = True,
 ) -> Verdict:
     """Judge tables that are at hand; the same input gives the same verdict.
 
@@ -72,6 +74,8 @@ def judge_tables(
         that failed have none) are told in the notices and judged nowhere.
     profile
         The criteria.
+    gaps
+        Whether to compare the sites too; that takes most of the time and decides no outcome.
     """
     require_fit(profile, evaluation)
     require_sound_tables(measurements, cases)
@@ -100,7 +104,7 @@ def judge_tables(
         profile=profile,
         profile_sha256=profile_digest(profile),
         findings=tuple(findings),
-        site_gaps=_gaps(rows, judged, evaluation, profile),
+        site_gaps=_gaps(rows, judged, evaluation, profile) if gaps else (),
         excluded=excluded,
         case_counts=counts,
         notices=(*evaluation.notices, *undetermined, *_not_imported(cases, held_out)),

@@ -60,7 +60,7 @@ def judge_readings(readings: Sequence[Reading], profile: Profile) -> Judged:
         CaseRecord(case=r.case, patient=r.case, site=r.site, split=SPLIT, status="evaluated")
         for r in readings
     ]
-    verdict = judge_tables(_evaluation(readings, profile), table, cases, profile)
+    verdict = judge_tables(_evaluation(readings, profile), table, cases, profile, gaps=False)
     return Judged(
         outcome=verdict.outcome,
         failed=tuple(f for f in verdict.findings if f.outcome == "fail"),
