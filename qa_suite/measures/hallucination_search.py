@@ -210,9 +210,11 @@ def _described(spot: _Spot, fields: Fields, settings: HallucinationSettings) -> 
         core | mask, spacing, gap_mm=gap, thickness_mm=settings.shell_mm, within=within
     )
     difference = fields.difference[box]
-    around = float(difference[shell].mean()) if shell.any() else 0.0
-    step = float(difference[core].mean()) - around
-    if spot.kind == "lesion" and abs(step) < settings.lesion_soft_contrast_hu:
+    around = difference[shell] if shell.any() else np.zeros(1, dtype=np.float32)
+    step = float(difference[core].mean() - around.mean())
+    noise = float(around.std()) / np.sqrt(np.count_nonzero(core))
+    needed = max(settings.lesion_soft_contrast_hu, settings.lesion_significance * noise)
+    if spot.kind == "lesion" and abs(step) < needed:
         return None
     centre = np.argwhere(core).mean(axis=0) + [s.start for s in box]
     x, y, z = fields.grid.to_world(centre)

@@ -38,6 +38,9 @@ class HallucinationSettings(BaseModel):
     lesion_soft_contrast_hu, lesion_bone_contrast_hu
         How far a lesion's difference stands out from the surroundings, where both images
         are below ``bone_hu``, and where one of them is not.
+    lesion_significance
+        A lesion's contrast is at least so many standard errors: the difference's standard
+        deviation in the shell over the root of the lesion's working voxels.
     lesion_spread
         A lesion is compact: its volume is at most so many times that of the largest ball in it.
     lesion_background_mm
@@ -68,8 +71,9 @@ class HallucinationSettings(BaseModel):
     bone_contrast_hu: float = Field(default=120.0, gt=0)
     gas_hu: float = -300.0
     gas_contrast_hu: float = Field(default=300.0, gt=0)
-    lesion_soft_contrast_hu: float = Field(default=22.0, gt=0)
+    lesion_soft_contrast_hu: float = Field(default=20.0, gt=0)
     lesion_bone_contrast_hu: float = Field(default=65.0, gt=0)
+    lesion_significance: float = Field(default=7.0, ge=0)
     lesion_spread: float = Field(default=25.0, ge=1)
     lesion_background_mm: float = Field(default=60.0, gt=0)
     matched_share: float = Field(default=0.5, gt=0, le=1)
