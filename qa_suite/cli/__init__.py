@@ -47,9 +47,21 @@ def _assemble() -> None:
         instruments,
         listing,
         models,
+        utility,
     )
 
-    for module in (demo, data, checks, models, exam, checkup, examiner, instruments, listing):
+    for module in (
+        demo,
+        data,
+        checks,
+        models,
+        exam,
+        checkup,
+        examiner,
+        instruments,
+        utility,
+        listing,
+    ):
         module.add_to(app)
 
 
