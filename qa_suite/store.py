@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ def connect() -> Any:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return mlflow
+
+
+def metric_name(text: str) -> str:
+    """Write a name with the characters that MLflow allows in the name of a metric."""
+    text = text.replace(">", "over ").replace("<", "under ")
+    return re.sub(r"[^A-Za-z0-9_\-./ ]", ".", text)
 
 
 def model_version(uri: str) -> Any:

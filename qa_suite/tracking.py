@@ -270,7 +270,7 @@ def _log_means(mlflow: Any, run_id: str, folder: Path) -> None:
         means = part.groupby([*keys, "patient"])["value"].mean().groupby(keys).mean()
         for (metric, region, variant), value in means.items():
             suffix = "" if variant == "default" else f".{variant}"
-            name = f"{site}/{metric}.{region.replace(':', '.')}{suffix}"
+            name = store.metric_name(f"{site}/{metric}.{region}{suffix}")
             rows.append(Metric(key=name, value=float(value), timestamp=0, step=0))
     client = mlflow.MlflowClient()
     for start in range(0, len(rows), _BATCH):

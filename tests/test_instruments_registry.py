@@ -366,6 +366,13 @@ def test_a_translator_says_which_networks_its_loss_used(cohort: Cohort) -> None:
     assert facts["loss_networks"] == []
 
 
+def test_names_of_metrics_suit_mlflow() -> None:
+    from qa_suite.store import metric_name
+
+    assert metric_name("all/mae.shell:>20mm.2%") == "all/mae.shell.over 20mm.2."
+    assert metric_name("A-1/dice.seg:Bone_Pelvic.x") == "A-1/dice.seg.Bone_Pelvic.x"
+
+
 def test_old_models_without_the_entry_have_no_loss_networks(tmp_path: Path) -> None:
     from qa_suite.tracking import _facts
 

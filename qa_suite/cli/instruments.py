@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from qa_suite.cli import console
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from qa_suite.instruments.base import Extractor, Segmenter
     from qa_suite.instruments.files import Instrument
+    from qa_suite.instruments.fit_segmenter import Progress
+    from qa_suite.instruments.settings import ExtractorSettings, SegmenterSettings
 
+Settings = TypeVar("Settings", bound="BaseModel")
 DEFAULT_NAME = {"segmenter": "ct-segmenter", "extractor": "ct-features"}
 DEFAULT_SEED = {"segmenter": 0, "extractor": 1}
 
@@ -65,9 +70,7 @@ def instrument(
     }
     with console.progress_bar(f"Training {called}") as bar:
 
-        def train(note: object) -> Instrument:
-            assert callable(note)
-
+        def train(note: Progress) -> Instrument:
             def told(done: int, total: int, figures: dict[str, float]) -> None:
                 note(done, total, figures)
                 bar(done, total, console.inline(figures))
@@ -90,13 +93,13 @@ def instrument(
     console.show(made.facts.uri)
 
 
-def _segmenter_settings(iterations: int | None, least_dice: float | None):  # type: ignore[no-untyped-def]
+def _segmenter_settings(iterations: int | None, least_dice: float | None) -> SegmenterSettings:
     from qa_suite.instruments.settings import SegmenterSettings
 
     return _validated(SegmenterSettings, iterations=iterations, least_dice=least_dice)
 
 
-def _extractor_settings(iterations: int | None, least_dice: float | None):  # type: ignore[no-untyped-def]
+def _extractor_settings(iterations: int | None, least_dice: float | None) -> ExtractorSettings:
     from qa_suite.errors import InputError
     from qa_suite.instruments.settings import ExtractorSettings
 
@@ -105,14 +108,14 @@ def _extractor_settings(iterations: int | None, least_dice: float | None):  # ty
     return _validated(ExtractorSettings, iterations=iterations)
 
 
-def _validated(settings, **given):  # type: ignore[no-untyped-def]
+def _validated(settings: type[Settings], **given: float | None) -> Settings:
     from pydantic import ValidationError
 
     from qa_suite.cohort import describe_validation
     from qa_suite.errors import Problems
 
     try:
-        return settings(**{name: value for name, value in given.items() if value is not None})
+        return settings.model_validate({k: v for k, v in given.items() if v is not None})
     except ValidationError as error:
         raise Problems("The settings", describe_validation(error)) from None
 

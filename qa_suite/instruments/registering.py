@@ -13,8 +13,9 @@ import numpy as np
 from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError
 from qa_suite.instruments.files import Instrument, read_instrument, save_instrument
+from qa_suite.instruments.fit_segmenter import Progress
 from qa_suite.instruments.segmenter import SPEC_FILE, TrainedSegmenter
-from qa_suite.store import connect, experiment, model_version, tracking_uri
+from qa_suite.store import connect, experiment, metric_name, model_version, tracking_uri
 
 EXPERIMENT = "instruments"
 ARTIFACT = "instrument"
@@ -24,7 +25,7 @@ KINDS = ("segmenter", "extractor")
 _PACKAGES = ("mlflow", "monai", "numpy", "pydantic", "safetensors", "scipy", "torch")
 _BATCH = 500  # metrics in one call to MLflow; one by one is a hundred times slower
 
-Train = Callable[[Callable[[int, int, dict[str, float]], None]], Instrument]
+Train = Callable[[Progress], Instrument]
 
 
 def train_and_register(
@@ -66,7 +67,7 @@ def train_and_register(
         _log_curves(mlflow, run.info.run_id, curves)
         mlflow.log_params(_parameters(instrument, cohort))
         for structure, dice in instrument.facts.noise_floor.items():
-            mlflow.log_metric(f"noise_floor.{structure}", dice)
+            mlflow.log_metric(metric_name(f"noise_floor.{structure}"), dice)
         registered = _register(mlflow, instrument, name, dict(tags or {}))
         mlflow.set_tag("model_uri", registered.facts.uri)
     return registered

@@ -54,7 +54,7 @@ class SegmenterSettings(BaseModel):
         Each slice is shown once through every window (clipped, scaled to -1 .. 1). The narrow
         one makes the organs, some ten HU apart, learnable within a small budget.
     channels
-        Features of each level of the U-Net; each level halves the resolution.
+        Features of each level of the U-Net; each but the first halves the resolution.
     margin_mm
         Air that is shown around the domain.
     iterations, batch
@@ -81,9 +81,9 @@ class SegmenterSettings(BaseModel):
     working_spacing_mm: tuple[float, float, float] = (3.0, 3.0, 5.0)
     slices: int = Field(default=3, ge=1, le=9)
     windows_hu: tuple[Window, ...] = ((-1000.0, 1500.0), (-150.0, 250.0), (-40.0, 100.0))
-    channels: tuple[int, ...] = Field(default=(16, 32, 64, 96, 128), min_length=3, max_length=6)
-    margin_mm: float = Field(default=24.0, ge=0)
-    iterations: int = Field(default=300, ge=1)
+    channels: tuple[int, ...] = Field(default=(8, 16, 32, 64, 128), min_length=3, max_length=6)
+    margin_mm: float = Field(default=15.0, ge=0)
+    iterations: int = Field(default=500, ge=1)
     batch: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)

@@ -82,7 +82,7 @@ class TotalSegmentator:
 
     def _run(self, source: Path, target: Path) -> None:
         import torch
-        from totalsegmentator.python_api import (  # type: ignore[import-not-found, unused-ignore]
+        from totalsegmentator.python_api import (
             totalsegmentator,
         )
 
@@ -163,7 +163,7 @@ def _weights(folder: Path, number: int) -> list[Path]:
 
 
 def _labels() -> dict[int, str]:
-    from totalsegmentator.map_to_binary import (  # type: ignore[import-not-found, unused-ignore]
+    from totalsegmentator.map_to_binary import (
         class_map,
     )
 

@@ -109,7 +109,7 @@ def load_vision(uri: str) -> VisionExtractor:
 
 def _network(name: str, path: Path) -> nn.Module:
     import torch
-    import torchvision  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    import torchvision
 
     network: Any = getattr(torchvision.models, name)(weights=None)
     try:
