@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from qa_suite.cli import run
@@ -16,7 +17,9 @@ from qa_suite.instruments.settings import SegmenterSettings
 from qa_suite.io.images import write_image
 from qa_suite.preflight import PreflightSettings
 from qa_suite.records import InstrumentFacts, ModelFacts
+from qa_suite.statistics import mean_interval
 from qa_suite.utility import RESULT_FILE, UtilityExperiment, UtilitySettings, measure_utility
+from qa_suite.utility.clustered import clustered_interval
 from qa_suite.utility.material import UtilityCase, deal
 from qa_suite.utility.result import ARMS, OVERALL, FitScores
 from qa_suite.utility.summary import summarise
@@ -245,13 +248,46 @@ def test_differences_by_hand():
     # patient a: 0.55 against 0.7; b: 0.6 against 0.8
     difference = x.differences[0]
     assert difference.estimate == pytest.approx(-0.175)
-    assert (difference.low, difference.high) == pytest.approx(
-        (-0.175 - 12.7062 * 0.025, -0.175 + 12.7062 * 0.025), abs=1e-4
-    )
+    # patients differ by 0.05, and so do the two networks (one fold, two repetitions): 0.025² for
+    # either; the single values, 0.0275 / 16 · 4 / 3, take away more than that, so 0.025² stays
+    half = 12.7062 * 0.025
+    assert difference.low == pytest.approx(-0.175 - half, abs=1e-4)
+    assert difference.high == pytest.approx(-0.175 + half, abs=1e-4)
     assert difference.seed_range == pytest.approx((-0.2, -0.15))
-    assert y.differences[0].low is None and "too few patients" in y.differences[0].sentence
+    assert y.differences[0].low is None and "too few" in y.differences[0].sentence
     # all structures: a has both (−0.15 and −0.1), b the first alone (−0.2)
     assert overall.differences[0].estimate == pytest.approx((-0.125 - 0.2) / 2)
+
+
+def test_the_interval_holds_the_luck_of_training():
+    """No difference in truth: both patients and networks scatter. 12 patients, 3 folds, 3 seeds."""
+    rng = np.random.default_rng(0)
+    patients = np.arange(12)
+    ours, patients_only = [], []
+    for _ in range(400):
+        own = rng.normal(0, 0.02, 12)
+        rows = []
+        for seed in range(3):
+            fold = rng.permutation(patients) % 3
+            luck = rng.normal(0, 0.03, 3)
+            value = own + luck[fold] + rng.normal(0, 0.01, 12)
+            rows += [(p, seed, f, v) for p, f, v in zip(patients, fold, value, strict=True)]
+        table = pd.DataFrame(rows, columns=["patient", "seed", "fold", "value"])
+        values = table.set_index(["patient", "seed", "fold"])["value"]
+        found = clustered_interval(values, confidence=0.95)
+        ours.append(found.low <= 0 <= found.high)
+        plain = mean_interval(values.groupby("patient").mean().to_numpy())
+        patients_only.append(plain.low <= 0 <= plain.high)
+    assert np.mean(ours) >= 0.93
+    assert np.mean(patients_only) < 0.9
+
+
+def test_one_training_has_no_interval():
+    index = pd.MultiIndex.from_tuples(
+        [(f"p{n}", 0, 0) for n in range(5)], names=["patient", "seed", "fold"]
+    )
+    found = clustered_interval(pd.Series(np.arange(5.0), index=index), confidence=0.95)
+    assert (found.low, found.estimate, found.n) == (None, 2.0, 5)
 
 
 def test_the_command_runs_a_real_segmenter(folder, tmp_path, capsys):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from qa_suite.statistics import mean_interval
+from qa_suite.utility.clustered import clustered_interval
 from qa_suite.utility.result import ARMS, OVERALL, Arm, Difference, FitScores, StructureUtility
 from qa_suite.utility.settings import UtilitySettings
 
@@ -32,8 +32,9 @@ def summarise(
     """
     table = _table(scores, patient_of)
     # one value a patient, arm, structure and repetition: examinations of a patient are averaged
-    single = table.groupby(["structure", "patient", "seed", "arm"])["dice"].mean().unstack("arm")
-    overall = single.groupby(["patient", "seed"]).mean()
+    keys = ["structure", "patient", "seed", "fold", "arm"]
+    single = table.groupby(keys)["dice"].mean().unstack("arm")
+    overall = single.groupby(["patient", "seed", "fold"]).mean()
     found = [_structure(OVERALL, overall, settings)]
     for name in sorted(table["structure"].unique()):
         found.append(_structure(str(name), single.loc[name], settings))
@@ -43,15 +44,15 @@ def summarise(
 def _table(scores: Sequence[FitScores], patient_of: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"structure": name, "patient": patient_of[case], "seed": s.seed, "arm": s.arm,
-             "dice": dice}
+            {"structure": name, "patient": patient_of[case], "seed": s.seed, "fold": s.fold,
+             "arm": s.arm, "dice": dice}
             for s in scores for case, found in s.dice.items() for name, dice in found.items()
         ]
     )  # fmt: skip
 
 
 def _structure(name: str, single: pd.DataFrame, settings: UtilitySettings) -> StructureUtility:
-    """Summarise one structure; ``single`` is indexed by patient and seed, a column an arm."""
+    """Summarise one structure; ``single`` is indexed by patient, seed and fold, a column an arm."""
     patients = single.groupby("patient").mean()
     dice: dict[Arm, float] = {arm: round(float(patients[arm].mean()), 6) for arm in ARMS}
     others: tuple[Arm, ...] = ("synthetic", "both")
@@ -65,8 +66,7 @@ def _structure(name: str, single: pd.DataFrame, settings: UtilitySettings) -> St
 
 def _difference(name: str, arm: Arm, single: pd.DataFrame, settings: UtilitySettings) -> Difference:
     paired = single[arm] - single["real"]
-    patients = paired.groupby("patient").mean()
-    interval = mean_interval(patients.to_numpy(), confidence=settings.confidence)
+    interval = clustered_interval(paired, confidence=settings.confidence)
     by_seed = paired.groupby("seed").mean().to_numpy()
     low, high = (None if v is None else round(v, 6) for v in (interval.low, interval.high))
     return Difference(
@@ -76,7 +76,7 @@ def _difference(name: str, arm: Arm, single: pd.DataFrame, settings: UtilitySett
         high=high,
         patients=interval.n,
         confidence=interval.confidence,
-        method=f"{interval.method}, paired",
+        method=interval.method,
         seed_range=(round(float(by_seed.min()), 6), round(float(by_seed.max()), 6)),
         sentence=_sentence(name, arm, interval.estimate, low, high),
     )
@@ -86,7 +86,7 @@ def _sentence(name: str, arm: Arm, estimate: float, low: float | None, high: flo
     what = "synthetic images" if arm == "synthetic" else "real and synthetic images"
     head = f"{name}: trained on {what} instead of real ones, Dice on real images changes by"
     if low is None or high is None:
-        return f"{head} {estimate:+.3f}; too few patients for an interval."
+        return f"{head} {estimate:+.3f}; too few patients or repetitions for an interval."
     side = "lower" if high < 0 else "higher" if low > 0 else ""
     verdict = f"clearly {side}" if side else "no difference is shown"
     return f"{head} {estimate:+.3f} ({low:+.3f} to {high:+.3f}): {verdict}."
