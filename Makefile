@@ -38,7 +38,7 @@ dashboard: $(READY)  ## Open the dashboard over the MLflow store
 bench: $(READY)  ## Time the measures side by side with peers (about 5 minutes)
 	$(BIN)/python benchmarks/bench.py --write docs/speed.md
 
-exam: $(READY)   ## Examine the examiner: the table of planted faults (20 minutes)
+exam: $(READY)   ## Examine the examiner: the table of planted faults (about 22 minutes)
 	$(BIN)/python benchmarks/exam_table.py --write docs/exam.md
 
 clean:           ## Remove the environment and what the demo made
