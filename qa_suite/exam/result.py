@@ -97,7 +97,7 @@ def sentence(result: ExamResult) -> str:
     clean = result.clean
     rate = proportion_interval(clean.alarms, clean.cohorts, side="upper").high or 0.0
     return (
-        f"{caught} of {len(tried)} faults at severities that matter were caught and named. "
+        f"{caught} of {len(tried)} faults and severities that matter were caught and named. "
         f"{clean.alarms} of {clean.cohorts} clean cohorts of {clean.patients} patients alarmed "
         f"(rate at most {100 * rate:.1f} %, one-sided 95 %)."
     )
