@@ -62,11 +62,6 @@ class UtilityExperiment:
         }
         return digest_of(what)[:16]
 
-    @property
-    def journal_name(self) -> str:
-        """Folder of the single scores: scores of other code are never mixed in."""
-        return f"{self.identifier}-{(code_facts().git_commit or 'none')[:8]}"
-
 
 def measure_utility(
     experiment: UtilityExperiment, out: Path, *, progress: Progress | None = None
@@ -98,7 +93,9 @@ def measure_utility(
     """
     started = time.perf_counter()
     examination, settings = experiment.examination, experiment.settings
-    known = _known(experiment, out)
+    code = code_facts()  # once: what is checked out may change while it runs
+    journal = out / _FITS_FOLDER / f"{experiment.identifier}-{(code.git_commit or 'none')[:8]}"
+    known = _known(experiment, out, journal)
     if known is not None:
         return known
     cases = examination.cohort.in_split(settings.split)
@@ -113,7 +110,7 @@ def measure_utility(
         test = [c for c in ready if folds[seed][c.patient] == fold]
         train = [c for c in ready if folds[seed][c.patient] != fold]
         for arm in ARMS:
-            scores.append(_fitted(experiment, out, train, test, names, seed, fold, arm))
+            scores.append(_fitted(experiment, journal, train, test, names, seed, fold, arm))
             if progress is not None:
                 progress(len(scores), len(plans) * len(ARMS), f"seed {seed} fold {fold} {arm}")
     structures = summarise(scores, {c.case: c.patient for c in ready}, settings)
@@ -122,7 +119,7 @@ def measure_utility(
         cohort=examination.cohort.name,
         cohort_digest=examination.cohort.digest,
         model=examination.model,
-        code=code_facts(),
+        code=code,
         settings=settings,
         patients=len({c.patient for c in ready}),
         cases=len(ready),
@@ -142,21 +139,23 @@ def _seeds(settings: UtilitySettings) -> tuple[int, ...]:
     return tuple(range(settings.first_seed, settings.first_seed + settings.seeds))
 
 
-def _known(experiment: UtilityExperiment, out: Path) -> UtilityResult | None:
-    """Return a finished result of the same experiment; refuse the folder of another one."""
+def _known(experiment: UtilityExperiment, out: Path, journal: Path) -> UtilityResult | None:
+    """Return a finished result of the same experiment; refuse the folder of another one.
+
+    The journal's name holds the code's commit: scores of other code are never mixed in.
+    """
     path = out / RESULT_FILE
     if path.exists():
         found = read_model(path, UtilityResult)
         if found.utility == experiment.identifier:
             return found
-    mine = experiment.journal_name
-    others = [p.name for p in (out / _FITS_FOLDER).glob("*") if p.name != mine]
+    others = [p for p in (out / _FITS_FOLDER).glob("*") if p != journal]
     if path.exists() or others:
         raise InputError(
             f"{out} was begun with another utility experiment, or by other code; choose another "
             f"--out, or remove the folder."
         )
-    (out / _FITS_FOLDER / mine).mkdir(parents=True, exist_ok=True)
+    journal.mkdir(parents=True, exist_ok=True)
     return None
 
 
@@ -195,7 +194,7 @@ def _structures(
 
 def _fitted(
     experiment: UtilityExperiment,
-    out: Path,
+    journal: Path,
     train: Sequence[UtilityCase],
     test: Sequence[UtilityCase],
     names: Sequence[str],
@@ -204,7 +203,7 @@ def _fitted(
     arm: Arm,
 ) -> FitScores:
     """Train one segmenter and test it, or read what it scored before."""
-    path = out / _FITS_FOLDER / experiment.journal_name / f"seed{seed}-fold{fold}-{arm}.json"
+    path = journal / f"seed{seed}-fold{fold}-{arm}.json"
     if path.exists():
         return read_model(path, FitScores)
     started = time.perf_counter()
