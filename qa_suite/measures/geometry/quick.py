@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.geometry.motion import Motion
 from qa_suite.preflight.alignment import Alignment, sampled_level
 from qa_suite.preflight.rigid import BINS, Level, rotation_matrix, similarity
 from qa_suite.preflight.settings import PreflightSettings
@@ -132,10 +131,3 @@ def _without_structure(level: Level, motion: Array, least_drop: float) -> list[b
 def _three(values: Array) -> Triple:
     x, y, z = (float(v) for v in values)
     return (x, y, z)
-
-
-def as_motion(found: Alignment) -> Motion:
-    """Return the motion of an alignment about its centre."""
-    return Motion(
-        shift=np.array(found.shift_mm), turn=rotation_matrix(np.radians(found.rotation_deg))
-    )

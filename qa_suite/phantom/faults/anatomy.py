@@ -23,6 +23,10 @@ from qa_suite.volume import Volume
 TISSUE_HU = 40.0
 BONE_HU = 700.0
 LESION_HU = 300.0
+RECIST_RULE = (
+    "the smallest measurable lesion of RECIST 1.1 where slices are thicker than 5 mm: "
+    "twice the slice (Eisenhauer et al. 2009, Eur J Cancer 45:228); 10 mm on thinner ones"
+)
 GAS_SIGNAL = 0.05
 LESION_SIGNAL = 0.3  # of the MR: dense bone and scar are dark
 
@@ -128,10 +132,7 @@ def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Plant
         unit="mm",
         severities=(8, 12, 16, 24),
         clinical=12,
-        why_clinical=(
-            "the smallest measurable lesion of RECIST 1.1 where slices are thicker than 5 mm: "
-            "twice the slice (Eisenhauer et al. 2009, Eur J Cancer 45:228); 10 mm on thinner ones"
-        ),
+        why_clinical=RECIST_RULE,
         hits="patient",
         answers=(("missed_components", "lesion"), ("missed_components", "bone")),
     ),
@@ -149,10 +150,7 @@ def lesion_removed(scene: Scene, severity: float, rng: np.random.Generator) -> P
         unit="mm",
         severities=(8, 12, 16, 24),
         clinical=12,
-        why_clinical=(
-            "the smallest measurable lesion of RECIST 1.1 where slices are thicker than 5 mm: "
-            "twice the slice (Eisenhauer et al. 2009, Eur J Cancer 45:228); 10 mm on thinner ones"
-        ),
+        why_clinical=RECIST_RULE,
         hits="patient",
         answers=(("false_components", "lesion"), ("false_components", "bone")),
     ),

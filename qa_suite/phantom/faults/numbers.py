@@ -13,6 +13,8 @@ DOSE_RULE = (
     "what the dose of 95 % of the patients should hold in all (Korsholm et al. 2014, Radiat "
     "Oncol 9:16)"
 )
+_LEVELS = ("muscle_level", "fat_level", "air_error")
+_BIAS = (("me", "body"), ("me", "soft"))
 
 
 @FAULTS.add(
@@ -24,8 +26,8 @@ DOSE_RULE = (
         clinical=30,
         why_clinical=f"{DOSE_RULE}; measured: 3.2 mm in the mean",
         hits="all",
-        answers=(("me", "body"), ("me", "soft")),
-        answers_alone=("muscle_level", "fat_level", "air_error"),
+        answers=_BIAS,
+        answers_alone=_LEVELS,
     ),
 )
 def hu_bias(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
@@ -62,8 +64,8 @@ def hu_scale(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
         clinical=1024,
         why_clinical="The image says twice the density of water; any dose is wrong",
         hits="all",
-        answers=(("me", "body"), ("me", "soft")),
-        answers_alone=("muscle_level", "fat_level", "air_error"),
+        answers=_BIAS,
+        answers_alone=_LEVELS,
     ),
 )
 def intercept_lost(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
@@ -207,8 +209,8 @@ def _middle_slice(scene: Scene, rng: np.random.Generator) -> int:
         clinical=30,
         why_clinical=f"{DOSE_RULE}; measured: 3.2 mm in the mean, for the patients of that site",
         hits="site",
-        answers=(("me", "body"), ("me", "soft")),
-        answers_alone=("muscle_level", "fat_level", "air_error"),
+        answers=_BIAS,
+        answers_alone=_LEVELS,
     ),
 )
 def one_site(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
@@ -225,8 +227,8 @@ def one_site(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
         clinical=30,
         why_clinical=f"{DOSE_RULE}; measured: 3.2 mm in the mean, for this patient",
         hits="patient",
-        answers=(("me", "body"), ("me", "soft"), ("mae", "body")),
-        answers_alone=("muscle_level", "fat_level", "air_error"),
+        answers=(*_BIAS, ("mae", "body")),
+        answers_alone=_LEVELS,
     ),
 )
 def one_patient(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:

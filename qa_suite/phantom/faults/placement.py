@@ -16,6 +16,8 @@ MM_RULE = (
 _PLACE = (
     ("positioning_shift", "body"), ("local_shift_95", "body"), ("contour_distance_95", "seg:Body"),
 )  # fmt: skip
+_ONE_SLICE_OFF = f"everything beyond lies one slice off; {MM_RULE}, and a slice is 6 mm here"
+_SLICES_ALONE = ("slice_repeat", "source_mutual_information", "source_contour_distance")
 
 
 @FAULTS.add(
@@ -25,10 +27,10 @@ _PLACE = (
         unit="slices",
         severities=(1, 2, 4),
         clinical=1,
-        why_clinical=f"everything beyond lies one slice off; {MM_RULE}, and a slice is 6 mm here",
+        why_clinical=_ONE_SLICE_OFF,
         hits="patient",
         answers=(*_PLACE, ("hd95", "seg:Bone")),
-        answers_alone=("slice_repeat", "source_mutual_information", "source_contour_distance"),
+        answers_alone=_SLICES_ALONE,
     ),
 )
 def slice_missing(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
@@ -47,10 +49,10 @@ def slice_missing(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
         unit="slices",
         severities=(1, 2, 4),
         clinical=1,
-        why_clinical=f"everything beyond lies one slice off; {MM_RULE}, and a slice is 6 mm here",
+        why_clinical=_ONE_SLICE_OFF,
         hits="patient",
         answers=(*_PLACE, ("hd95", "seg:Bone")),
-        answers_alone=("slice_repeat", "source_mutual_information", "source_contour_distance"),
+        answers_alone=_SLICES_ALONE,
     ),
 )
 def slice_duplicated(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:

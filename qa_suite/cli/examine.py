@@ -1,0 +1,207 @@
+"""The verbs of the examiner: ``evaluate``, ``measure``, ``judge``, ``report``, ``dashboard``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_suite.cli import console
+
+if TYPE_CHECKING:
+    from qa_suite.records import Verdict
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs of this file to the command."""
+    for verb in (evaluate, measure, judge, report, dashboard):
+        app.command(verb.__name__)(verb)
+
+
+def evaluate(
+    cohort: Annotated[Path, typer.Argument(help="The cohort: its folder or manifest.")],
+    model: Annotated[
+        str | None,
+        typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, oracle:truth, oracle:twin."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Finished synthetic images, CASE.nii.gz or CASE.mha.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Who made --images.")] = "external",
+    out: Annotated[Path | None, typer.Option(help="Folder of the evaluation.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Criteria to judge by; without them it only measures.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Patient set to examine.")] = "test",
+    keep_volumes: Annotated[str, typer.Option(help="worst, all or none.")] = "worst",
+    max_misalignment_mm: Annotated[
+        float, typer.Option(help="Preflight refuses cases that are further apart.")
+    ] = 10.0,
+    workers: Annotated[int, typer.Option(help="Cases measured at a time.")] = 2,
+    allow_leakage: Annotated[
+        bool, typer.Option("--allow-leakage", help="Examine on training patients; marked.")
+    ] = False,
+    inverse: Annotated[
+        str | None, typer.Option(help="Translator of the way back, for the cycle error.")
+    ] = None,
+    segmenter: Annotated[
+        list[str] | None,
+        typer.Option(help="Registered segmenter, or totalsegmentator:TASK; may be repeated."),
+    ] = None,
+    extractor: Annotated[
+        str | None, typer.Option(help="Registered feature extractor, for distances between sets.")
+    ] = None,
+    track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements.")] = False,
+) -> int:
+    """Measure a translator on held-out patients; with --profile, judge it too.
+
+    Killed at any moment, the same command carries on.
+
+    Example: `qa-suite evaluate cohorts/virtual models:/pelvis-mr-to-ct/1 --profile demo-pelvis`
+    """
+    from qa_suite.cli.flows import judge_and_report, run_evaluation
+    from qa_suite.criteria import load_profile
+
+    chosen = load_profile(profile) if profile else None
+    folder, evaluation = run_evaluation(
+        cohort,
+        model,
+        images=images,
+        name=name,
+        out=out,
+        workers=workers,
+        split=split,
+        keep_volumes=keep_volumes,
+        max_misalignment_mm=max_misalignment_mm,
+        allow_leakage=allow_leakage,
+        inverse=inverse,
+        segmenters=segmenter or (),
+        extractor=extractor,
+    )
+    counts = ", ".join(
+        f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()
+    )
+    console.say(f"Cases: {counts}")
+    verdict: Verdict | None = None
+    if chosen is not None:
+        verdict, page = judge_and_report(folder, chosen)
+        console.say(f"Report: {page}")
+    if track:
+        from qa_suite.tracking import log_evaluation
+
+        log_evaluation(folder)
+    if as_json:
+        _show_measurements_json(folder)
+    else:
+        console.show(f"Evaluation: {folder}")
+    if verdict is None:
+        console.say(f"Not judged; 'qa-suite judge {folder} --profile NAME' does.")
+        return 0
+    if not as_json:
+        console.show_verdict(verdict)
+    return console.EXIT_STATUS[verdict.outcome]
+
+
+def _show_measurements_json(folder: Path) -> None:
+    import json
+
+    from qa_suite.record_files import read_measurements
+
+    console.show(
+        json.dumps(json.loads(read_measurements(folder).to_json(orient="records")), indent=1)
+    )
+
+
+def measure(
+    reference: Annotated[Path, typer.Argument(help="The real image.")],
+    synthetic: Annotated[Path, typer.Argument(help="The translated image.")],
+    mask: Annotated[
+        Path | None, typer.Option(help="Where to measure; default: the reference's body.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option(help="The image that was translated.")] = None,
+    families: Annotated[str, typer.Option(help="Which measures; default: all.")] = "",
+    error_maps: Annotated[
+        Path | None, typer.Option(help="Folder for NIfTI maps of the signed and absolute error.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Measure one pair of CT images (HU); no cohort, no MLflow.
+
+    Example: `qa-suite measure ct.nii.gz synthetic-ct.nii.gz --mask body.nii.gz --json`
+    """
+    from qa_suite.cli.data import names
+    from qa_suite.cli.flows import measure_files
+
+    rows = measure_files(
+        reference, synthetic, mask, source,
+        families=names(families) or None, maps_folder=error_maps,
+    )  # fmt: skip
+    if as_json:
+        console.show_json([row.model_dump(mode="json") for row in rows])
+    else:
+        console.show_measurements(rows)
+    return 0
+
+
+def judge(
+    evaluation: Annotated[Path, typer.Argument(help="Folder of an evaluation.")],
+    profile: Annotated[str, typer.Option(help="A shipped profile or a YAML file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> int:
+    """Judge an evaluation by a profile of criteria; milliseconds, no images, no GPU.
+
+    Example: `qa-suite judge evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
+    """
+    from qa_suite.criteria import load_profile
+    from qa_suite.judge import judge as judge_folder
+    from qa_suite.judge import save_verdict
+
+    verdict = judge_folder(evaluation, load_profile(profile))
+    path = save_verdict(verdict, evaluation)
+    if as_json:
+        console.show_json(verdict.model_dump(mode="json"))
+    else:
+        console.show_verdict(verdict)
+        console.say(f"Verdict: {path}")
+    return console.EXIT_STATUS[verdict.outcome]
+
+
+def report(
+    evaluation: Annotated[Path, typer.Argument(help="Folder of an evaluation.")],
+    profile: Annotated[str, typer.Option(help="Criteria to judge by.")],
+    floor: Annotated[
+        Path | None, typer.Option(help="Evaluation of the oracle on the same cohort.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Evaluation of a simple translator, such as intensity.")
+    ] = None,
+    track: Annotated[bool, typer.Option(help="Update the evaluation's run in MLflow.")] = True,
+) -> None:
+    """Write the readiness report: one HTML page that opens without a network.
+
+    Example: `qa-suite report evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
+    """
+    from qa_suite.cli.flows import judge_and_report
+    from qa_suite.criteria import load_profile
+
+    _, page = judge_and_report(evaluation, load_profile(profile), floor=floor, baseline=baseline)
+    if track:
+        from qa_suite.tracking import log_evaluation
+
+        log_evaluation(evaluation)
+    console.show(str(page))
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 8501,
+    headless: Annotated[bool, typer.Option(help="Do not open a browser.")] = False,
+) -> int:
+    """Open the dashboard over the MLflow store: models, evaluations, verdicts, worst cases.
+
+    Example: `qa-suite dashboard --port 8600`
+    """
+    from reports.dashboard import launch
+
+    return launch(port, headless)
