@@ -16,6 +16,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from qa_suite.errors import InputError
 from qa_suite.exam.scenes import SPACING_MM, virtual_scene
 from qa_suite.exam.settings import TUNING_SEED
 from qa_suite.measures.base import Pair
@@ -48,7 +49,7 @@ def one(task) -> dict[str, Values]:
             rng = np.random.default_rng([index, *name.encode()])
             try:
                 made = plant(scene, name, severity, rng)
-            except Exception as error:
+            except InputError as error:
                 print(f"{scene.case}: {error}")
                 continue
             found[f"{name} {severity:g}"] = values_of(

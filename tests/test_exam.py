@@ -195,3 +195,19 @@ def test_the_command_examines_a_cohort(tmp_path, capsys):
     found = json.loads((tmp_path / "out" / "exam.json").read_text())
     assert found["cells"][0]["answered_by"] == {"body ME": 1}
     assert (tmp_path / "out" / "exam.md").read_text().startswith("| fault |")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--clean-cohorts", "0"], "clean_cohorts"),
+        (["--trials", "0", "--clean-cohorts", "0"], "2 problems"),
+        (["--clean-cohorts", "1"], "--no-alone"),
+        (["--faults", "hu_bais"], "did you mean hu_bias"),
+    ],
+)
+def test_bad_settings_are_one_sentence(capsys, given, words):
+    assert run(["exam", *given]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error

@@ -53,22 +53,28 @@ def exam(
 
     Example: `qa-suite exam --clinical-only --clean-cohorts 2 --faults hu_bias,shift`
     """
+    from pydantic import ValidationError
+
     from qa_suite.cli.data import names
+    from qa_suite.cohort import describe_validation
+    from qa_suite.errors import Problems
     from qa_suite.exam.settings import ExamSettings
 
-    found: ExamResult = _run(
-        ExamSettings(
+    if clean_cohorts is None:
+        clean_cohorts = 59 if cohort is None else 5
+    try:
+        settings = ExamSettings(
             profile=profile,
             seed=seed,
-            clean_cohorts=clean_cohorts or (59 if cohort is None else 5),
+            clean_cohorts=clean_cohorts,
             faults=tuple(names(faults)) or None,
             clinical_only=clinical_only,
             trials=trials,
             alone=alone,
-        ),
-        cohort,
-        workers,
-    )
+        )
+    except ValidationError as error:
+        raise Problems("The exam", describe_validation(error)) from None
+    found = _run(settings, cohort, workers)
     _show(found, as_json)
     if out is not None:
         _write(found, out)

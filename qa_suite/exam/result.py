@@ -95,7 +95,8 @@ def sentence(result: ExamResult) -> str:
     tried = [cell for cell in result.cells if cell.clinical]
     caught = sum(cell.caught == cell.verdicts for cell in tried)
     clean = result.clean
-    rate = proportion_interval(clean.alarms, clean.cohorts, side="upper").high or 0.0
+    rate = proportion_interval(clean.alarms, clean.cohorts, side="upper").high
+    assert rate is not None  # an exact limit exists for any number of cohorts
     return (
         f"{caught} of {len(tried)} faults and severities that matter were caught and named. "
         f"{clean.alarms} of {clean.cohorts} clean cohorts of {clean.patients} patients alarmed "

@@ -89,7 +89,7 @@ def run_exam(
         for start in range(0, len(readings), size)
     ]
     planted = [reading for found in readings[:size] for reading in found[1:]]
-    limits = limits_from(clean[1]) if settings.alone and len(clean) > 1 else {}
+    limits = limits_from(clean[1]) if settings.alone else {}
     return ExamResult(
         settings=settings,
         patients_from="virtual" if cohort is None else cohort.name,

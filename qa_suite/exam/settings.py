@@ -55,6 +55,11 @@ class ExamSettings(BaseModel):
     def _faults_exist(self) -> ExamSettings:
         for name in self.faults or ():
             FAULTS[name]
+        if self.alone and self.clean_cohorts < 2:
+            raise ValueError(
+                "looking without a reference learns its limits from a second clean cohort: take "
+                "--clean-cohorts 2 or more, or --no-alone"
+            )
         return self
 
     @property
