@@ -40,7 +40,7 @@ def exam(
     ] = 5,
     seed: Annotated[
         int, typer.Option(help="Of the virtual patients; 1 is what bounds were chosen on.")
-    ] = 2,
+    ] = 3,
     alone: Annotated[bool, typer.Option(help="Look without a reference too.")] = True,
     workers: Annotated[int, typer.Option(help="Patients examined at a time.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
