@@ -1,0 +1,172 @@
+"""HU to density: the look-up tables (HLUT) that a dose engine needs, with their sources.
+
+No table is a default. Those of different systems differ by a quarter at 2000 HU, so the table
+is an input that the record keeps, with its points and their source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qa_suite.cohort import describe_validation
+from qa_suite.errors import InputError, Problems, UnknownName
+from qa_suite.registry import unknown_name
+
+HlutQuantity = Literal["relative_electron_density", "relative_stopping_power", "mass_density_g_cm3"]
+_FOLDER = "hluts"
+
+
+class Hlut(BaseModel):
+    """One look-up table from HU to a density, linear between its points.
+
+    Parameters
+    ----------
+    name
+        As people call it.
+    quantity
+        What the values are: relative electron density, relative (proton) stopping power, both
+        with water 1, or mass density in g/cm³.
+    points
+        Pairs (HU, value); HU strictly rising, values not falling. Below the first and above the
+        last point the value stays what it is there.
+    source
+        Paper, report or commissioning sheet that the points come from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str = Field(min_length=1)
+    quantity: HlutQuantity
+    points: tuple[tuple[float, float], ...] = Field(min_length=2)
+    source: str = Field(min_length=1)
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _monotone(self) -> Hlut:
+        for (hu, value), (next_hu, next_value) in zip(self.points, self.points[1:], strict=False):
+            if next_hu <= hu:
+                raise ValueError(f"its HU must rise from point to point, not {hu:g}, {next_hu:g}")
+            if next_value < value:
+                raise ValueError(
+                    f"it is not monotone: {value:g} at {hu:g} HU falls to {next_value:g} at "
+                    f"{next_hu:g} HU"
+                )
+        if self.points[0][1] < 0:
+            raise ValueError(f"a density is not negative, got {self.points[0][1]:g}")
+        water = self.at(0.0)
+        if not 0.9 <= water <= 1.1:
+            raise ValueError(f"water (0 HU) must come out near 1, got {water:g}")
+        return self
+
+    def at(self, hu: float) -> float:
+        """Return the value at one HU."""
+        return float(np.interp(hu, *self._columns()))
+
+    def convert(self, hu: NDArray[Any]) -> NDArray[np.float32]:
+        """Convert HU of any shape to densities, same shape.
+
+        Raises
+        ------
+        InputError
+            If a voxel is no number.
+        """
+        if not np.isfinite(hu).all():
+            count = int((~np.isfinite(hu)).sum())
+            raise InputError(f"The image holds {count} voxels that are no number; mend it first.")
+        return np.interp(hu, *self._columns()).astype(np.float32)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it says."""
+        text = json.dumps([self.quantity, self.points])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        hu, value = np.asarray(self.points, dtype=float).T
+        return hu, value
+
+
+def shipped_hluts() -> tuple[str, ...]:
+    """Names of the tables that come with the suite."""
+    files = resources.files("qa_suite.dose").joinpath(_FOLDER).iterdir()
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+
+
+def load_hlut(name: str | Path, *, quantity: HlutQuantity | None = None) -> Hlut:
+    """Load a shipped table by its name, or one of your own from a YAML or two-column text file.
+
+    Parameters
+    ----------
+    name
+        Shipped name, or path of a file. YAML holds the fields of :class:`Hlut`; a text file
+        (``.txt``, ``.csv``, ``.hlut``) holds lines of HU and value and needs ``quantity``.
+    quantity
+        What the caller needs; a table of another quantity is refused.
+
+    Raises
+    ------
+    InputError
+        If there is no such table, or it is of another quantity.
+    Problems
+        With everything that is wrong in the file.
+    """
+    path = Path(name)
+    if path.suffix.lower() in (".txt", ".csv", ".hlut"):
+        data = _two_columns(path, quantity)
+    elif path.suffix.lower() in (".yaml", ".yml"):
+        if not path.is_file():
+            raise InputError(f"There is no HLUT at {path}.")
+        data = yaml.safe_load(path.read_text())
+    elif str(name) in shipped_hluts():
+        file = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml")
+        data = yaml.safe_load(file.read_text())
+    else:
+        raise UnknownName(unknown_name("HLUT", str(name), list(shipped_hluts())))
+    try:
+        hlut = Hlut.model_validate(data)
+    except ValidationError as error:
+        raise Problems(f"The HLUT {name}", describe_validation(error)) from None
+    if quantity is not None and hlut.quantity != quantity:
+        raise InputError(
+            f"The HLUT {hlut.name} gives {_words(hlut.quantity)} and {_words(quantity)} is needed; "
+            f"shipped with it: {', '.join(_shipped_with(quantity))}."
+        )
+    return hlut
+
+
+def _two_columns(path: Path, quantity: HlutQuantity | None) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"There is no HLUT at {path}.")
+    if quantity is None:
+        raise InputError(f"{path} does not say what its second column is; write it as YAML.")
+    points = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        words = line.split("#")[0].replace(",", " ").replace(";", " ").split()
+        if not words:
+            continue
+        try:
+            hu, value = (float(word) for word in words)
+        except ValueError:
+            raise InputError(
+                f"{path}, line {number}: {line.strip()!r} is not HU and value."
+            ) from None
+        points.append((hu, value))
+    return {"name": path.stem, "quantity": quantity, "points": points, "source": path.name}
+
+
+def _shipped_with(quantity: HlutQuantity) -> list[str]:
+    found = [load_hlut(name) for name in shipped_hluts()]
+    return [hlut.name for hlut in found if hlut.quantity == quantity]
+
+
+def _words(quantity: str) -> str:
+    return quantity.replace("_g_cm3", "").replace("_", " ")
