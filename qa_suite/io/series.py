@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -220,7 +221,7 @@ class _Planes:
     def plane(self, one: Slice) -> tuple[Any, NDArray[Any]]:
         if self._opened is None or self._opened[0] != one.path:
             header = open_dicom(one.path, pixels=True, force=True)
-            self._opened = (one.path, header, _decode_pixels(one, header))
+            self._opened = (one.path, header, decode_pixels(one.path, header))
         _, header, pixels = self._opened
         plane = pixels[one.frame] if pixels.ndim == 3 else pixels
         if plane.shape != (one.rows, one.columns):
@@ -228,7 +229,15 @@ class _Planes:
         return header, plane
 
 
-def _decode_pixels(one: Slice, header: Any) -> NDArray[Any]:
+def decode_pixels(path: Path, header: Any) -> NDArray[Any]:
+    """Return the stored values of a file, shape (rows, columns) or (frames, rows, columns).
+
+    Raises
+    ------
+    ReadProblem
+        If the pixels are cut off, damaged, compressed in a way that cannot be undone here, or
+        no shades of grey.
+    """
     if "TransferSyntaxUID" not in header.file_meta:  # a file without preamble, as older ones
         implicit, _ = header.original_encoding
         header.file_meta.TransferSyntaxUID = (
@@ -237,7 +246,7 @@ def _decode_pixels(one: Slice, header: Any) -> NDArray[Any]:
     syntax = header.file_meta.TransferSyntaxUID
     if text_of(header, "PhotometricInterpretation") not in ("MONOCHROME2", ""):
         kind = text_of(header, "PhotometricInterpretation")
-        raise ReadProblem(one.path, f"a slice with photometric interpretation {kind}")
+        raise ReadProblem(path, f"a slice with photometric interpretation {kind}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # padding bytes at the end are common and harmless
@@ -246,10 +255,10 @@ def _decode_pixels(one: Slice, header: Any) -> NDArray[Any]:
         undecodable = isinstance(error, RuntimeError)  # and NotImplementedError, its child
         if undecodable and syntax.is_transfer_syntax and syntax.is_compressed:
             raise ReadProblem(
-                one.path,
+                path,
                 f"slices compressed as {syntax.name}, for which no decoder is installed; "
                 f"decompress them first",
             ) from None
         raise ReadProblem(
-            one.path, f"a slice whose pixel data is truncated or damaged ({type(error).__name__})"
+            path, f"a slice whose pixel data is truncated or damaged ({type(error).__name__})"
         ) from None
