@@ -1,0 +1,78 @@
+"""What every dose engine can do, and the registry that finds one by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from qa_suite.dose.hlut import Hlut, HlutQuantity
+from qa_suite.dose.plan import Mask, Plan
+from qa_suite.dose.template import Modality, PlanTemplate
+from qa_suite.registry import Registry
+from qa_suite.volume import Grid, Triple, Volume
+
+
+class EngineFacts(BaseModel):
+    """The facts of one dose engine, as ``qa-suite list engines`` and the docs show them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = Field(min_length=1)
+    modality: Modality
+    hlut: tuple[HlutQuantity, ...] = Field(min_length=1, description="tables that it takes")
+    version: str
+    method: str = Field(min_length=1)
+    believed_for: str = Field(min_length=1, description="where its differences may be believed")
+    reference: str = Field(min_length=1)
+
+
+class DoseEngine(Protocol):
+    """Plans on one image and computes the same plan on others.
+
+    Densities lie on the plan's dose grid and are what the HLUT made of HU, each image with its
+    own body outline: outside it the density is 0.
+    """
+
+    def plan(
+        self,
+        density: NDArray[np.float32],
+        grid: Grid,
+        *,
+        target: Mask,
+        avoid: Mapping[str, Mask],
+        isocentre_mm: Triple,
+        template: PlanTemplate,
+        hlut: Hlut,
+        target_name: str,
+    ) -> Plan:
+        """Make and optimise a plan on the reference; ``avoid`` are the organs with goals."""
+        ...
+
+    def recalculate(self, density: NDArray[np.float32], plan: Plan) -> Volume:
+        """Compute the frozen plan on a density of the plan's grid: Gy of the whole course."""
+        ...
+
+
+ENGINES: Registry[EngineFacts] = Registry("dose engine")
+"""Names to functions ``(machine: str) -> DoseEngine``."""
+
+
+def engine_of(template: PlanTemplate) -> Any:
+    """Return the engine that a template names, with its machine."""
+    return ENGINES[template.engine].function(template.machine)
+
+
+def require_quantity(engine: str, hlut: Hlut) -> None:
+    """Refuse a table of a quantity that the engine does not take."""
+    from qa_suite.errors import InputError
+
+    takes: Sequence[str] = ENGINES[engine].facts.hlut
+    if hlut.quantity not in takes:
+        raise InputError(
+            f"The engine {engine} takes {' or '.join(takes)}; the HLUT {hlut.name} gives "
+            f"{hlut.quantity}."
+        )

@@ -1,0 +1,120 @@
+"""A plan: made once on the reference CT, then frozen and computed on every image alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.dose.template import BeamTemplate, PlanTemplate
+from qa_suite.volume import Grid, Triple
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotonField:
+    """Fluence of one photon beam in the isocentre plane.
+
+    Parameters
+    ----------
+    fluence
+        Relative to the open field, shape (inline, crossline), IEC 61217 beam limiting device
+        axes: the second index runs along +x, the first along +y.
+    pixel_mm
+        Of the fluence, in the isocentre plane; the map's centre is the central axis.
+    """
+
+    fluence: NDArray[np.float32]
+    pixel_mm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtonSpots:
+    """Pencil beams of one proton beam.
+
+    Parameters
+    ----------
+    energy_mev, x_mm, y_mm, weight
+        Shape (spots,): nominal energy, position in the isocentre plane (IEC 61217 beam
+        limiting device axes), and number of protons (10⁶).
+    """
+
+    energy_mev: NDArray[np.float64]
+    x_mm: NDArray[np.float64]
+    y_mm: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedBeam:
+    """One beam, ready to be computed.
+
+    Parameters
+    ----------
+    geometry
+        Its angles.
+    weight
+        Monitor units of a photon field; 1 for spots, which carry their own.
+    delivery
+        What leaves the machine.
+    """
+
+    geometry: BeamTemplate
+    weight: float
+    delivery: PhotonField | ProtonSpots
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One plan of one patient.
+
+    Parameters
+    ----------
+    template
+        What it was made from.
+    engine
+        Name and version of the dose engine.
+    isocentre_mm
+        LPS position.
+    grid
+        Of its doses.
+    target
+        Name of the structure that it aims at; its mask lies on ``grid``.
+    target_mask
+        Bool, of the grid's shape.
+    beams
+        In the template's order.
+    hlut
+        Name and digest of the table that it was optimised with.
+    facts
+        What the engine wants to have recorded.
+    """
+
+    template: PlanTemplate
+    engine: str
+    isocentre_mm: Triple
+    grid: Grid
+    target: str
+    target_mask: Mask = field(repr=False)
+    beams: tuple[PlannedBeam, ...]
+    hlut: tuple[str, str]
+    facts: Mapping[str, str | float | int] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides the dose: geometry, fluence, weights."""
+        digest = hashlib.sha256()
+        facts = [self.engine, self.isocentre_mm, self.grid.shape, self.grid.spacing_mm,
+                 self.grid.origin_mm, self.grid.direction]  # fmt: skip
+        digest.update(json.dumps(facts).encode())
+        for beam in self.beams:
+            text = beam.geometry.model_dump_json() + f"{beam.weight!r}"
+            digest.update(text.encode())
+            for values in vars(beam.delivery).values():
+                digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,147 @@
+"""What a plan is told before there is a patient: beams, prescription, target, objectives.
+
+Templates are YAML for people; those that come with the suite lie in ``plans/``. They drive a
+surrogate, never a treatment: no plan is ever exported.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qa_suite.cohort import describe_validation
+from qa_suite.dose.goals import Goal
+from qa_suite.errors import InputError, Problems, UnknownName
+from qa_suite.registry import unknown_name
+
+Modality = Literal["photons", "protons"]
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_FOLDER = "plans"
+
+
+class BeamTemplate(BaseModel):
+    """One beam's angles, IEC 61217, in degrees."""
+
+    model_config = _STRICT
+
+    gantry_deg: float = Field(ge=0, lt=360)
+    couch_deg: float = Field(default=0.0, ge=0, lt=360)
+    collimator_deg: float = Field(default=0.0, ge=0, lt=360)
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name, or its gantry angle as people write it (``G090``)."""
+        return self.name or f"G{self.gantry_deg:03.0f}"
+
+
+class Prescription(BaseModel):
+    """Dose of the whole course to the target, in Gy (for protons: physical dose, no RBE)."""
+
+    model_config = _STRICT
+
+    dose_gy: float = Field(gt=0)
+    fractions: int = Field(ge=1)
+    coverage_pct: float = Field(
+        default=95.0, gt=0, le=100, description="share of the target that gets ..."
+    )
+    coverage_dose_pct: float = Field(default=95.0, gt=0, description="... this share of dose_gy")
+
+
+class TargetRule(BaseModel):
+    """Where the PTV comes from: the first structure that the case has, grown by a margin."""
+
+    model_config = _STRICT
+
+    structures: tuple[str, ...] = Field(min_length=1, description="in order of preference")
+    margin_mm: float = Field(default=0.0, ge=0)
+    unions: bool = Field(default=False, description="take all of them together, not the first")
+
+
+class PlanTemplate(BaseModel):
+    """One plan before there is a patient.
+
+    Parameters
+    ----------
+    targets
+        Rules in order of preference: a delineated PTV first, then a target with a margin.
+    engine
+        Name of the registered dose engine.
+    machine
+        Machine data of the engine.
+    technique
+        ``conformal`` (one weight a beam), ``imrt`` (beamlets) or ``spots``.
+    grid_mm
+        Voxels of the dose grid.
+    aperture_margin_mm
+        From the target's outline in the beam's eye view to the field's edge.
+    """
+
+    model_config = _STRICT
+
+    name: str = Field(min_length=1)
+    modality: Modality
+    anatomy: str
+    engine: str
+    machine: str
+    technique: Literal["conformal", "imrt", "spots"]
+    beams: tuple[BeamTemplate, ...] = Field(min_length=1)
+    prescription: Prescription
+    targets: tuple[TargetRule, ...] = Field(min_length=1)
+    grid_mm: float = Field(default=3.0, gt=0, le=10)
+    aperture_margin_mm: float = Field(default=7.0, ge=0)
+    beamlet_mm: float = Field(default=5.0, gt=0)
+    goals: tuple[Goal, ...] = ()
+    source: str = Field(min_length=1, description="where prescription and goals come from")
+
+    @model_validator(mode="after")
+    def _one_sense(self) -> PlanTemplate:
+        photon = self.modality == "photons"
+        if photon != (self.technique in ("conformal", "imrt")):
+            raise ValueError(f"{self.modality} have no technique '{self.technique}'")
+        labels = [beam.label for beam in self.beams]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"two beams have one name: {', '.join(labels)}")
+        return self
+
+
+def shipped_templates() -> tuple[str, ...]:
+    """Names of the plan templates that come with the suite."""
+    files = resources.files("qa_suite.dose").joinpath(_FOLDER).iterdir()
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+
+
+def load_template(name: str | Path) -> PlanTemplate:
+    """Load a shipped template by its name, or one of your own from a YAML file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    UnknownName
+        If no template of this name is shipped.
+    Problems
+        With everything that is wrong in it.
+    """
+    path = Path(name)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        if not path.is_file():
+            raise InputError(f"There is no plan template at {path}.")
+        text = path.read_text()
+    elif str(name) in shipped_templates():
+        text = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml").read_text()
+    else:
+        raise UnknownName(unknown_name("plan template", str(name), list(shipped_templates())))
+    try:
+        data: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
+    try:
+        return PlanTemplate.model_validate(data)
+    except ValidationError as error:
+        raise Problems(f"The plan template {name}", describe_validation(error)) from None
