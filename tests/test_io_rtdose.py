@@ -1,0 +1,280 @@
+"""RTDOSE to volumes in Gy: geometry in every variant, scales, sums, and every refusal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qa_suite.errors import GeometryError, InputError, Problems
+from qa_suite.io.beam_doses import sum_beam_doses
+from qa_suite.io.dicom import scan_dicom
+from qa_suite.io.images import write_image
+from qa_suite.io.rtdose import read_dose, read_dose_file, read_rtdose, require_same_scale
+from qa_suite.io.series import read_series
+from qa_suite.volume import Grid, Volume
+from tests.dicom_factory import PATIENT_ID, body_phantom, uid, write_series
+from tests.rt_factory import write_dose
+
+SHAPE = (7, 6, 5)
+
+
+def a_dose() -> np.ndarray:
+    i, j, k = np.indices(SHAPE)
+    return 60.0 * np.exp(-((i - 2) ** 2 + (j - 3) ** 2 + (k - 1) ** 2) / 12.0)
+
+
+DOSE = a_dose()
+
+
+def turned() -> tuple[float, ...]:
+    a, b = np.radians(20), np.radians(-15)
+    turn_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    turn_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    axes = turn_x @ turn_z
+    return (*axes[:, 0], *axes[:, 1])
+
+
+ORIENTATIONS = {
+    "axial": (1, 0, 0, 0, 1, 0),
+    "prone": (-1, 0, 0, 0, -1, 0),
+    "feet first": (-1, 0, 0, 0, 1, 0),
+    "against the axis": (1, 0, 0, 0, -1, 0),
+    "sagittal": (0, 1, 0, 0, 0, -1),
+    "coronal": (1, 0, 0, 0, 0, -1),
+    "oblique": turned(),
+}
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("name", ORIENTATIONS)
+def test_every_voxel_lies_where_it_should(tmp_path, name, backwards, bits):
+    orientation = ORIENTATIONS[name]
+    step = write_dose(
+        tmp_path / "d.dcm", DOSE, orientation=orientation, backwards=backwards, bits=bits
+    )
+    volume = read_dose(tmp_path / "d.dcm")
+    across, down = np.array(orientation[:3], float), np.array(orientation[3:], float)
+    index = np.array((4, 2, 3))
+    expected = np.array((-10, -20, -30)) + index[0] * 2 * across + index[1] * 3 * down
+    expected = expected + index[2] * 4 * np.cross(across, down)
+    assert volume.grid.to_world(index) == pytest.approx(expected, abs=1e-4)
+    assert np.linalg.det(volume.grid.axes) == pytest.approx(1)
+    assert np.abs(volume.array - DOSE).max() <= step / 2 + 4e-6
+    assert volume.quantity == "Gy" and volume.array.dtype == np.float32
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("name", ["axial", "prone", "feet first", "against the axis"])
+def test_absolute_offsets_give_the_same_grid_as_relative_ones(tmp_path, name, backwards):
+    orientation = ORIENTATIONS[name]
+    for offsets in ("relative", "absolute"):
+        write_dose(
+            tmp_path / offsets / "d.dcm", DOSE,
+            orientation=orientation, offsets=offsets, backwards=backwards,
+        )  # fmt: skip
+    relative, absolute = (read_dose(tmp_path / o / "d.dcm") for o in ("relative", "absolute"))
+    assert relative.grid.distance_mm(absolute.grid) < 1e-6
+    assert np.array_equal(relative.array, absolute.array)
+
+
+def test_planes_from_z_zero_are_read_alike_by_both_rules(tmp_path):
+    write_dose(tmp_path / "d.dcm", DOSE, origin_mm=(0, 0, 0), offsets="absolute")
+    assert read_dose(tmp_path / "d.dcm").grid.to_world((0, 0, 4))[2] == pytest.approx(16)
+
+
+def test_a_vector_that_fits_neither_rule_is_refused(tmp_path):
+    write_dose(tmp_path / "a.dcm", DOSE, GridFrameOffsetVector=[5, 9, 13, 17, 21])
+    with pytest.raises(InputError, match="neither relative"):
+        read_dose(tmp_path / "a.dcm")
+    write_dose(
+        tmp_path / "b.dcm", DOSE, orientation=turned(),
+        GridFrameOffsetVector=[-30, -26, -22, -18, -14],
+    )  # fmt: skip
+    with pytest.raises(InputError, match="oblique planes"):
+        read_dose(tmp_path / "b.dcm")
+
+
+def test_a_dose_shares_the_frame_of_its_ct(tmp_path):
+    write_series(tmp_path / "ct", body_phantom() + 1024)
+    write_dose(tmp_path / "dose.dcm", DOSE)
+    ct = read_series(scan_dicom(tmp_path / "ct").series[0])
+    dose = read_dose(tmp_path / "dose.dcm")
+    assert dose.grid.frame_of_reference == ct.grid.frame_of_reference
+    assert uid("frame", PATIENT_ID) not in str(dose)
+
+
+def test_header_facts_are_kept(tmp_path):
+    write_dose(tmp_path / "d.dcm", DOSE, beams=[3])
+    dose = read_rtdose(tmp_path / "d.dcm", summation="BEAM")
+    assert dose.plan_uids == (uid("plan"),)
+    assert (dose.beam_numbers, dose.fraction_group) == ((3,), 1)
+    assert (dose.dose_type, dose.summation) == ("PHYSICAL", "BEAM")
+    assert "PHYSICAL dose of a BEAM" in dose.volume.history[0]
+
+
+REFUSALS = {
+    "relative unit": ({"DoseUnits": "RELATIVE"}, "DoseUnits RELATIVE"),
+    "no unit": ({"DoseUnits": None}, "DoseUnits none"),
+    "error": ({"DoseType": "ERROR"}, "DoseType ERROR"),
+    "effective": ({"DoseType": "EFFECTIVE"}, "EFFECTIVE dose"),
+    "fraction": ({"DoseSummationType": "FRACTION"}, "ask for FRACTION"),
+    "session": ({"DoseSummationType": "FRACTION_SESSION"}, "FRACTION_SESSION; known"),
+    "no scaling": ({"DoseGridScaling": None}, "DoseGridScaling"),
+    "scaling zero": ({"DoseGridScaling": 0}, "DoseGridScaling"),
+    "no offsets": ({"GridFrameOffsetVector": None}, "GridFrameOffsetVector"),
+    "too few offsets": ({"GridFrameOffsetVector": [0, 4, 8]}, "3 values, 5 needed"),
+    "irregular": ({"GridFrameOffsetVector": [0, 4, 8, 13, 17]}, "irregular"),
+    "unordered": ({"GridFrameOffsetVector": [0, 8, 4, 12, 16]}, "no order"),
+    "doubled": ({"GridFrameOffsetVector": [0, 4, 4, 8, 12]}, "no order"),
+    "sheared": ({"ImageOrientationPatient": [1, 0, 0, 0.2, 1, 0]}, "orthonormal"),
+    "no spacing": ({"PixelSpacing": None}, "PixelSpacing"),
+    "spacing zero": ({"PixelSpacing": [0, 2]}, "spacings"),
+    "rows": ({"Rows": 60}, "truncated or damaged"),
+    "one frame": ({"NumberOfFrames": 1}, "single plane"),
+    "cGy": ({"DoseGridScaling": 1e-6}, "no external beam dose"),
+    "nothing": ({"PixelData": bytes(4 * DOSE.size)}, "holds no dose"),
+    "negative": (
+        {"PixelRepresentation": 1, "PixelData": np.arange(-100, 110, dtype="<i4").tobytes()},
+        "negative dose",
+    ),
+    "plan": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.5"}, "no RTDOSE"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_is_no_usable_dose_is_one_sentence(tmp_path, name):
+    tags, words = REFUSALS[name]
+    write_dose(tmp_path / "d.dcm", DOSE, **tags)
+    with pytest.raises(InputError, match=words) as caught:
+        read_dose(tmp_path / "d.dcm")
+    assert str(caught.value).count("\n") == 0
+
+
+def test_effective_dose_on_request_only_and_never_by_chance(tmp_path):
+    write_dose(tmp_path / "e.dcm", DOSE, DoseType="EFFECTIVE")
+    assert "EFFECTIVE" in read_dose(tmp_path / "e.dcm", effective=True).history[0]
+    write_dose(tmp_path / "p.dcm", DOSE)
+    with pytest.raises(InputError, match="PHYSICAL"):
+        read_dose(tmp_path / "p.dcm", effective=True)
+
+
+@pytest.mark.parametrize("cut", [10, 300, 700, 1200, 1500])
+def test_a_cut_file_is_one_sentence(tmp_path, cut):
+    write_dose(tmp_path / "d.dcm", DOSE)
+    whole = (tmp_path / "d.dcm").read_bytes()
+    (tmp_path / "c.dcm").write_bytes(whole[: min(cut, len(whole) - 10)])
+    with pytest.raises(InputError):
+        read_dose(tmp_path / "c.dcm")
+
+
+def test_flipped_bytes_never_raise_anything_else(tmp_path):
+    write_dose(tmp_path / "d.dcm", DOSE)
+    whole = bytearray((tmp_path / "d.dcm").read_bytes())
+    rng = np.random.default_rng(3)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(132, len(whole), 3):
+            damaged[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "x.dcm").write_bytes(damaged)
+        try:
+            read_dose(tmp_path / "x.dcm")
+        except (InputError, GeometryError):
+            pass
+
+
+def test_a_folder_with_one_dose_and_with_several(tmp_path):
+    write_series(tmp_path / "p" / "ct", body_phantom() + 1024)
+    with pytest.raises(InputError, match="no RTDOSE"):
+        read_dose_file(tmp_path / "p")
+    write_dose(tmp_path / "p" / "a.dcm", DOSE)
+    assert read_dose_file(tmp_path / "p").array.max() == pytest.approx(60)
+    write_dose(tmp_path / "p" / "b.dcm", DOSE)
+    with pytest.raises(InputError, match="2 RTDOSE files; name the one"):
+        read_dose_file(tmp_path / "p")
+
+
+def test_beam_doses_are_summed_on_request_only(tmp_path):
+    write_dose(tmp_path / "1.dcm", 0.25 * DOSE, beams=[1])
+    write_dose(tmp_path / "2.dcm", 0.75 * DOSE, beams=[2])
+    with pytest.raises(InputError):
+        read_dose(tmp_path)
+    volume = read_dose(tmp_path, summation="BEAM")
+    assert volume.array == pytest.approx(DOSE, abs=1e-5)
+    assert "sum of 2 beam doses (1, 2)" in volume.history
+
+
+def test_a_sum_of_beams_names_all_that_is_wrong(tmp_path):
+    write_dose(tmp_path / "1.dcm", DOSE, beams=[1])
+    write_dose(tmp_path / "2.dcm", DOSE, beams=[1], plan=uid("another plan"), PatientID="B")
+    doses = [read_rtdose(tmp_path / f"{n}.dcm", summation="BEAM") for n in (1, 2)]
+    with pytest.raises(Problems) as caught:
+        sum_beam_doses(doses, planned_beams=[1, 3])
+    text = str(caught.value)
+    for words in (
+        "different plans",
+        "different patients",
+        "beam 1 is there 2",
+        "beam 3 is missing",
+    ):
+        assert words in text
+
+
+def test_beams_on_two_grids_are_not_summed(tmp_path):
+    write_dose(tmp_path / "1.dcm", DOSE, beams=[1])
+    write_dose(tmp_path / "2.dcm", DOSE, beams=[2], origin_mm=(-9, -20, -30))
+    with pytest.raises(GeometryError):
+        read_dose(tmp_path, summation="BEAM")
+
+
+def volume_of(array: np.ndarray) -> Volume:
+    grid = Grid(shape=array.shape, spacing_mm=(2, 3, 4))
+    return Volume(array=array.astype(np.float32), grid=grid, quantity="Gy")
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
+def test_images_are_read_in_their_unit(tmp_path, ending):
+    write_image(volume_of(DOSE * 100), tmp_path / f"d{ending}")
+    volume = read_dose_file(tmp_path / f"d{ending}", "cGy")
+    assert volume.array == pytest.approx(DOSE, abs=1e-4)
+    assert "from cGy to Gy" in volume.history[-1]
+    with pytest.raises(InputError, match="--dose-unit cGy"):
+        read_dose_file(tmp_path / f"d{ending}")
+    with pytest.raises(InputError, match="not in 'Sv'"):
+        read_dose_file(tmp_path / f"d{ending}", "Sv")
+
+
+def test_dicom_takes_no_unit(tmp_path):
+    write_dose(tmp_path / "d.dcm", DOSE)
+    with pytest.raises(InputError, match="says its own unit"):
+        read_dose_file(tmp_path / "d.dcm", "cGy")
+    with pytest.raises(InputError, match="no dose at"):
+        read_dose_file(tmp_path / "none.dcm")
+
+
+def test_values_that_are_no_dose(tmp_path):
+    array = DOSE.copy()
+    array[0, 0, 0] = np.nan
+    write_image(volume_of(array), tmp_path / "nan.nii.gz")
+    with pytest.raises(InputError, match="1 of 210 voxels"):
+        read_dose_file(tmp_path / "nan.nii.gz")
+    array[0, 0, 0] = -3
+    write_image(volume_of(array), tmp_path / "neg.nii.gz")
+    with pytest.raises(InputError, match="negative dose"):
+        read_dose_file(tmp_path / "neg.nii.gz")
+    array[0, 0, 0] = -0.01  # below a thousandth of the maximum: rounding
+    write_image(volume_of(array), tmp_path / "tiny.nii.gz")
+    volume = read_dose_file(tmp_path / "tiny.nii.gz")
+    assert volume.array[0, 0, 0] == 0
+    assert "1 negative values" in volume.history[-1]
+
+
+def test_gy_against_cgy_is_refused_with_both_maxima():
+    dose = volume_of(DOSE)
+    require_same_scale(dose, volume_of(DOSE * 1.4))
+    require_same_scale(dose, volume_of(DOSE * 30))
+    for other in (DOSE * 100, DOSE / 100, DOSE * 55):
+        with pytest.raises(InputError, match="60 Gy.*looks like cGy"):
+            require_same_scale(dose, volume_of(other), ("a.nii", "b.nii"))
+        with pytest.raises(InputError):
+            require_same_scale(volume_of(other), dose)
