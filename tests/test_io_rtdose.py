@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -177,10 +179,8 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path):
         for place in rng.integers(132, len(whole), 3):
             damaged[place] ^= 1 << int(rng.integers(8))
         (tmp_path / "x.dcm").write_bytes(damaged)
-        try:
+        with contextlib.suppress(InputError, GeometryError):
             read_dose(tmp_path / "x.dcm")
-        except (InputError, GeometryError):
-            pass
 
 
 def test_a_folder_with_one_dose_and_with_several(tmp_path):
@@ -274,7 +274,7 @@ def test_gy_against_cgy_is_refused_with_both_maxima():
     require_same_scale(dose, volume_of(DOSE * 1.4))
     require_same_scale(dose, volume_of(DOSE * 30))
     for other in (DOSE * 100, DOSE / 100, DOSE * 55):
-        with pytest.raises(InputError, match="60 Gy.*looks like cGy"):
+        with pytest.raises(InputError, match=r"60 Gy.*looks like cGy"):
             require_same_scale(dose, volume_of(other), ("a.nii", "b.nii"))
         with pytest.raises(InputError):
             require_same_scale(volume_of(other), dose)
