@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite.dose.hlut import Hlut, HlutQuantity
 from qa_suite.dose.plan import Mask, Plan
 from qa_suite.dose.template import Modality, PlanTemplate
+from qa_suite.errors import InputError
 from qa_suite.registry import Registry
 from qa_suite.volume import Grid, Triple, Volume
 
@@ -61,15 +62,27 @@ ENGINES: Registry[EngineFacts] = Registry("dose engine")
 """Names to functions ``(machine: str) -> DoseEngine``."""
 
 
+_ROOMS = {"photons-pydosert": "photons", "protons-range": "protons"}
+
+
 def engine_of(template: PlanTemplate) -> Any:
     """Return the engine that a template names, with its machine."""
+    load_engines(template.engine)
     return ENGINES[template.engine].function(template.machine)
+
+
+def load_engines(*names: str) -> None:
+    """Register the named engines, or all; each brings its library only when it computes."""
+    import importlib
+
+    for name in names or _ROOMS:
+        if name in _ROOMS:
+            importlib.import_module(f"qa_suite.dose.{_ROOMS[name]}")
 
 
 def require_quantity(engine: str, hlut: Hlut) -> None:
     """Refuse a table of a quantity that the engine does not take."""
-    from qa_suite.errors import InputError
-
+    load_engines(engine)
     takes: Sequence[str] = ENGINES[engine].facts.hlut
     if hlut.quantity not in takes:
         raise InputError(

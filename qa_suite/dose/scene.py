@@ -1,0 +1,162 @@
+"""The two images of a case as a planning system would hold them: bodies, overrides, densities.
+
+Each image keeps its own body outline, since a shared one would hide an error of the contour.
+Where the source image saw nothing, the synthetic image cannot be known and carries the
+reference; supports are overridden alike on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.dose.gridding import averaged_onto, centre_of, dose_grid, mask_onto
+from qa_suite.dose.hlut import Hlut
+from qa_suite.dose.targets import find_target
+from qa_suite.dose.template import PlanTemplate
+from qa_suite.errors import InputError
+from qa_suite.preflight.bodies import ct_body
+from qa_suite.volume import Grid, Triple, Volume, require_same_grid
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+AIR_DENSITY = 0.0012
+"""Least density inside a body: gas in it is air, not vacuum, and gets dose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoseImage:
+    """One image for a dose calculation: HU and its own body, on the case's grid."""
+
+    hu: Array
+    body: Mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoseScene:
+    """Both images of a case, the target and the dose grid.
+
+    Parameters
+    ----------
+    image_grid
+        Of the images and of every mask that is not said to lie on ``grid``.
+    reference, synthetic
+        The two images; the synthetic one carries the reference outside ``seen``.
+    seen
+        Where the source image saw the patient.
+    structures
+        By name.
+    target_name, target
+        What the plan aims at.
+    supports
+        Couch and immobilisation: mask and the HU that both images get there.
+    grid
+        The dose grid.
+    """
+
+    image_grid: Grid
+    reference: DoseImage
+    synthetic: DoseImage
+    seen: Mask
+    structures: Mapping[str, Mask]
+    target_name: str
+    target: Mask
+    supports: tuple[tuple[Mask, float], ...] = field(default=())
+    grid: Grid
+
+    def density(self, image: DoseImage, hlut: Hlut) -> Array:
+        """Bring an image's density onto the dose grid; 0 outside its body and the supports."""
+        hu, inside = image.hu, image.body
+        for mask, value in self.supports:
+            where = mask & ~image.body
+            hu, inside = np.where(where, np.float32(value), hu), inside | where
+        density = np.where(inside, np.maximum(hlut.convert(hu), AIR_DENSITY), 0.0)
+        return averaged_onto(density, self.image_grid, self.grid)
+
+    @property
+    def target_on_grid(self) -> Mask:
+        """The target on the dose grid."""
+        return mask_onto(self.target, self.image_grid, self.grid)
+
+    @property
+    def isocentre_mm(self) -> Triple:
+        """The target's centre of mass, LPS."""
+        return centre_of(self.target, self.image_grid)
+
+
+def dose_scene(
+    reference: Volume,
+    synthetic: Volume,
+    *,
+    template: PlanTemplate,
+    structures: Mapping[str, Mask],
+    seen: Mask | None = None,
+    support_hu: Mapping[str, float] | None = None,
+    grid_mm: float | None = None,
+) -> DoseScene:
+    """Set up the dose calculation of one case.
+
+    Parameters
+    ----------
+    reference, synthetic
+        In HU, on one grid.
+    template
+        Says what the target is and how fine the dose grid.
+    structures
+        By name; bool, of the images' shape.
+    seen
+        Where the source image saw the patient; None is everywhere.
+    support_hu
+        Name of a structure (couch, immobilisation) to the HU that it gets on both images.
+    grid_mm
+        Voxels of the dose grid instead of the template's.
+
+    Raises
+    ------
+    InputError
+        If an image is not in HU or holds no body, or there is no target, or the target was not
+        seen by the source image at all.
+    GeometryError
+        If the images lie on different grids.
+    """
+    grid = require_same_grid({"the reference": reference, "the synthetic image": synthetic})
+    for name, volume in (("reference", reference), ("synthetic image", synthetic)):
+        if volume.quantity != "HU":
+            raise InputError(f"Dose needs HU; the {name} holds {volume.quantity}.")
+        if not np.isfinite(volume.array).all():
+            count = int((~np.isfinite(volume.array)).sum())
+            raise InputError(f"The {name} holds {count} voxels that are no number.")
+    everywhere = np.ones(grid.shape, dtype=bool)
+    seen = everywhere if seen is None else seen
+    own = _image("reference", np.asarray(reference.array, dtype=np.float32), grid)
+    mixed = np.where(seen, synthetic.array, reference.array).astype(np.float32)
+    other = _image("synthetic image", mixed, grid)
+    supports = _supports(structures, support_hu or {})
+    name, target = find_target(template, structures, own.body, grid)
+    if not (target & seen).any():
+        raise InputError(f"The source image does not see the target {name}.")
+    return DoseScene(
+        image_grid=grid, reference=own, synthetic=other, seen=seen,
+        structures={n: m for n, m in structures.items() if n not in (support_hu or {})},
+        target_name=name, target=target, supports=supports,
+        grid=dose_grid(own.body | other.body, target, grid, grid_mm or template.grid_mm),
+    )  # fmt: skip
+
+
+def _image(name: str, hu: Array, grid: Grid) -> DoseImage:
+    body = ct_body(hu, grid)
+    if not body.any():
+        raise InputError(f"The {name} shows no body above -400 HU; is it a CT in HU?")
+    return DoseImage(hu=hu, body=body)
+
+
+def _supports(
+    structures: Mapping[str, Mask], support_hu: Mapping[str, float]
+) -> tuple[tuple[Mask, float], ...]:
+    missing = sorted(set(support_hu) - set(structures))
+    if missing:
+        raise InputError(f"The case has no structure {', '.join(missing)} to override.")
+    return tuple((structures[name], float(hu)) for name, hu in sorted(support_hu.items()))

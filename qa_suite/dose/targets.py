@@ -1,0 +1,78 @@
+"""The target of a plan: a delineated PTV, or a target grown by a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from qa_suite.dose.plan import Mask
+from qa_suite.dose.template import PlanTemplate, TargetRule
+from qa_suite.errors import InputError
+from qa_suite.volume import Grid
+
+
+def find_target(
+    template: PlanTemplate, structures: Mapping[str, Mask], body: Mask, grid: Grid
+) -> tuple[str, Mask]:
+    """Find the target by the template's rules, in their order.
+
+    Parameters
+    ----------
+    structures
+        By name; bool, of the grid's shape.
+    body
+        The patient; a margin does not grow out of it.
+
+    Returns
+    -------
+    name
+        The structures and their margin, as people write it: ``Prostate + 7 mm``.
+    mask
+        Bool, of the grid's shape.
+
+    Raises
+    ------
+    InputError
+        If the case has none of the targets, or the target lies outside the body.
+    """
+    empty = []
+    for rule in template.targets:
+        present = [name for name in rule.structures if name in structures]
+        filled = [name for name in present if structures[name].any()]
+        empty += [name for name in present if name not in filled]
+        if not filled:
+            continue
+        names = filled if rule.unions else filled[:1]
+        mask = np.logical_or.reduce([structures[name] for name in names])
+        target = _grown(mask, grid, rule) & body
+        if not target.any():
+            raise InputError(f"The target {' + '.join(names)} lies outside the patient's body.")
+        return _called(names, rule), target
+    wanted = ", ".join(dict.fromkeys(n for rule in template.targets for n in rule.structures))
+    has = f"it has {', '.join(sorted(structures))}" if structures else "it has no structure"
+    hint = f" ({', '.join(empty)} is empty)" if empty else ""
+    raise InputError(
+        f"The plan {template.name} finds no target: it looks for {wanted} and {has}{hint}."
+    )
+
+
+def _grown(mask: Mask, grid: Grid, rule: TargetRule) -> Mask:
+    if rule.margin_mm == 0:
+        return mask
+    from scipy import ndimage
+
+    from qa_suite.segment.threshold import bounding_box
+
+    margin = int(np.ceil(rule.margin_mm / min(grid.spacing_mm))) + 1
+    box = bounding_box(mask, margin=margin)
+    assert box is not None
+    out = np.zeros_like(mask)
+    distance = ndimage.distance_transform_edt(~mask[box], sampling=grid.spacing_mm)
+    out[box] = distance <= rule.margin_mm
+    return out
+
+
+def _called(names: list[str], rule: TargetRule) -> str:
+    text = " + ".join(names)
+    return text if rule.margin_mm == 0 else f"{text} + {rule.margin_mm:g} mm"
