@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint dashboard bench exam clean
+.PHONY: help setup demo test lint dashboard bench exam reference-env commission clean
 
 help:            ## Show the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY)  ## Make the virtual environment with the pinned packages
 
@@ -41,5 +41,14 @@ bench: $(READY)  ## Time the measures side by side with peers (about 6 minutes)
 exam: $(READY)   ## Examine the examiner: the table of planted faults (about 22 minutes)
 	$(BIN)/python benchmarks/exam_table.py --write docs/exam.md
 
+# pyRadPlan needs an older numpy and pydantic than ours: an environment of its own.
+reference-env:   ## Make .venv-reference with the reference dose engines (1.6 GB, a few minutes)
+	test -x .venv-reference/bin/python || $(PYTHON) -m venv .venv-reference
+	.venv-reference/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints-reference.txt 'pyRadPlan==0.5.0' 'pydantic<2.14' 'pyRadMC[warp]==0.2.1'
+
+commission: $(READY)  ## Hold the dose engines against the reference engines (about 20 minutes)
+	$(BIN)/python -m benchmarks.commission --write docs/dose/commissioning.md
+
 clean:           ## Remove the environment and what the demo made
-	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-reference demo-output .mypy_cache .ruff_cache .pytest_cache
