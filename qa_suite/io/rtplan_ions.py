@@ -1,0 +1,210 @@
+"""One beam of an RT Ion Plan: scanned proton spots, energy by energy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from qa_suite.io.dicom import number_of, text_of
+from qa_suite.io.problems import count_of
+from qa_suite.io.rtplan_reading import (
+    Carried,
+    Findings,
+    check_isocentre,
+    check_table,
+    check_weights,
+    numbers,
+)
+from qa_suite.io.rtplan_types import IonBeam, IonLayer, RangeShifter
+from qa_suite.volume import Triple
+
+SCANNED = ("MODULATED", "MODULATED_SPEC")
+_STILL_DEG = 0.05
+_REQUIRED = {
+    "gantry_deg": "GantryAngle",
+    "collimator_deg": "BeamLimitingDeviceAngle",
+    "couch_deg": "PatientSupportAngle",
+}
+
+
+def read_ion_beam(item: Any, name: str, meterset: float | None, about: Findings) -> IonBeam | None:
+    """Read one item of the Ion Beam Sequence; None where ``about`` got a problem."""
+    before = len(about.problems)
+    radiation = text_of(item, "RadiationType").upper()
+    if radiation != "PROTON":
+        about.problem(f"{radiation or 'no'} radiation, where PROTON is needed")
+        return None
+    mode = text_of(item, "ScanMode").upper()
+    if mode not in SCANNED:
+        about.problem(f"scan mode {mode or 'none'}; only scanned spots (MODULATED) are read")
+        return None
+    unit = text_of(item, "PrimaryDosimeterUnit").upper()
+    if unit not in ("MU", "NP"):
+        about.problem(f"a meterset in {unit or 'no unit'}, where MU or NP is needed")
+    distances = numbers(item, "VirtualSourceAxisDistances")
+    if len(distances) != 2 or min(distances) <= 0:
+        about.problem("no two virtual distances from source to axis")
+    items = list(item.get("IonControlPointSequence") or ())
+    angles, isocentre, snout = _geometry(items, about)
+    layers = _layers(items, item, meterset, about)
+    _modifiers(item, about)
+    check_table(items, about)
+    if len(about.problems) > before or meterset is None or isocentre is None:
+        return None
+    return IonBeam(
+        number=int(item.BeamNumber),
+        name=name,
+        machine=text_of(item, "TreatmentMachineName"),
+        meterset=meterset,
+        meterset_unit=unit,
+        virtual_sad_mm=(distances[0], distances[1]),
+        isocentre_mm=isocentre,
+        snout_mm=snout,
+        lateral_spreading=_lateral_spreading(item),
+        range_shifters=_range_shifters(item, items, about),
+        layers=layers,
+        **angles,
+    )
+
+
+def _geometry(
+    items: Sequence[Any], about: Findings
+) -> tuple[dict[str, float], Triple | None, float | None]:
+    """Return angles and isocentre, which stay while the spots are scanned."""
+    carried = Carried()
+    states: list[list[float]] = []
+    places: list[Triple] = []
+    snout = None
+    for item in items:
+        facts = [carried.number(item, keyword) for keyword in _REQUIRED.values()]
+        place = carried.position(item, "IsocenterPosition")
+        snout = carried.number(item, "SnoutPosition")
+        missing = [k for k, v in zip(_REQUIRED.values(), facts, strict=True) if v is None]
+        missing += ["IsocenterPosition"] if place is None else []
+        if missing or place is None:
+            about.problem(f"control points without {', '.join(missing)}")
+            return {}, None, None
+        states.append([float(value or 0.0) for value in facts])
+        places.append(place)
+    if not states:
+        return {}, None, None
+    spread = np.ptp(np.array(states), axis=0)
+    for (name, _), change in zip(_REQUIRED.items(), spread, strict=True):
+        if change > _STILL_DEG:
+            about.cannot(f"a {name.removesuffix('_deg')} angle that changes by {change:.1f}°")
+    check_isocentre(places, about)
+    return dict(zip(_REQUIRED, states[0], strict=True)), places[0], snout
+
+
+def _layers(
+    items: Sequence[Any], beam: Any, meterset: float | None, about: Findings
+) -> tuple[IonLayer, ...]:
+    """Return the energies with their spots.
+
+    The spots of a control point are delivered between it and the next; a map without any
+    meterset (that of the closing control point) is no layer. The weights are those of all
+    paintings of a layer together (PS3.3, RT Ion Beams: they add up to the rise of the cumulative
+    weight).
+    """
+    final = number_of(beam, "FinalCumulativeMetersetWeight")
+    weights = [number_of(item, "CumulativeMetersetWeight") for item in items]
+    if not check_weights(weights, final, about):
+        return ()
+    carried = Carried()
+    layers = []
+    for index, item in enumerate(items):
+        energy = carried.number(item, "NominalBeamEnergy")
+        spots = numbers(item, "ScanSpotPositionMap")
+        shares = np.array(numbers(item, "ScanSpotMetersetWeights"))
+        count = number_of(item, "NumberOfScanSpotPositions")
+        if not shares.sum() > 0:
+            continue
+        if energy is None or energy <= 0:
+            about.problem(f"control point {index} has no energy")
+            return ()
+        if len(spots) != 2 * len(shares) or (count is not None and count != len(shares)):
+            about.problem(
+                f"control point {index} has {len(spots) // 2} spot positions and "
+                f"{len(shares)} weights"
+            )
+            return ()
+        if (shares < 0).any():
+            about.problem(f"control point {index} has a negative spot weight")
+            return ()
+        step = _step(weights, index)
+        if abs(shares.sum() - step) > 1e-2 * max(step, 1e-9) + 1e-6:
+            about.problem(
+                f"control point {index}: spot weights add up to {shares.sum():g}, and the "
+                f"cumulative weight rises by {step:g}"
+            )
+            return ()
+        size = numbers(item, "ScanningSpotSize")
+        layers.append(
+            IonLayer(
+                energy_mev=energy,
+                spots_mm=np.array(spots).reshape(-1, 2),
+                spot_weights=shares * ((meterset or 0.0) / float(final or 1.0)),
+                spot_fwhm_mm=(size[0], size[1]) if len(size) == 2 else None,
+            )
+        )
+    if not layers:
+        about.problem("no spots with any meterset")
+    return tuple(layers)
+
+
+def _step(weights: Sequence[float | None], index: int) -> float:
+    following = weights[index + 1] if index + 1 < len(weights) else weights[index]
+    return float(following or 0.0) - float(weights[index] or 0.0)
+
+
+def _lateral_spreading(item: Any) -> tuple[str, ...]:
+    return tuple(
+        f"{text_of(device, 'LateralSpreadingDeviceType') or 'device'} "
+        f"{text_of(device, 'LateralSpreadingDeviceID')}".strip()
+        for device in item.get("LateralSpreadingDeviceSequence") or ()
+    )
+
+
+def _range_shifters(item: Any, points: Sequence[Any], about: Findings) -> tuple[RangeShifter, ...]:
+    """Return the range shifters that are in the beam; binary ones may be set OUT."""
+    settings: dict[str, Any] = {}
+    for point in points:
+        for setting in point.get("RangeShifterSettingsSequence") or ():
+            settings.setdefault(text_of(setting, "ReferencedRangeShifterNumber"), setting)
+    result = []
+    for device in item.get("RangeShifterSequence") or ():
+        setting = settings.get(text_of(device, "RangeShifterNumber"))
+        if setting is not None and text_of(setting, "RangeShifterSetting").upper() == "OUT":
+            continue
+        thickness = (
+            None if setting is None else number_of(setting, "RangeShifterWaterEquivalentThickness")
+        )
+        identifier = text_of(device, "RangeShifterID")
+        if thickness is None:
+            about.cannot(f"range shifter {identifier or '?'} of unknown water-equivalent thickness")
+        result.append(
+            RangeShifter(
+                identifier=identifier,
+                kind=text_of(device, "RangeShifterType"),
+                thickness_mm=thickness,
+            )
+        )
+    return tuple(result)
+
+
+def _modifiers(item: Any, about: Findings) -> None:
+    """Say what stands in the beam that the surrogate does not know."""
+    for keyword, noun in (
+        ("NumberOfCompensators", "compensator"),
+        ("NumberOfBlocks", "block or aperture"),
+        ("NumberOfBoli", "bolus"),
+        ("NumberOfWedges", "wedge"),
+        ("NumberOfRangeModulators", "range modulator"),
+    ):
+        count = int(number_of(item, keyword) or 0)
+        if count:
+            about.cannot(noun if noun == "bolus" else count_of(count, noun))
+    if item.get("IonBeamLimitingDeviceSequence"):
+        about.cannot("a collimator that trims the spots")

@@ -1,0 +1,199 @@
+"""One photon beam of an RTPLAN: limiters, control points, and what stands in the beam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from qa_suite.io.dicom import number_of, text_of
+from qa_suite.io.problems import count_of
+from qa_suite.io.rtplan_reading import (
+    Carried,
+    Findings,
+    check_isocentre,
+    check_table,
+    check_weights,
+    numbers,
+)
+from qa_suite.io.rtplan_types import BeamLimiter, ControlPoint, FloatArray, PhotonBeam, Rotation
+
+JAWS = {"X": "x", "ASYMX": "x", "Y": "y", "ASYMY": "y"}
+LEAVES = {"MLCX": "x", "MLCX1": "x", "MLCX2": "x", "MLCY": "y"}
+_OVERLAP_MM = 0.05  # closed leaves may be written a rounding apart
+
+_REQUIRED = {
+    "gantry_deg": "GantryAngle",
+    "collimator_deg": "BeamLimitingDeviceAngle",
+    "couch_deg": "PatientSupportAngle",
+    "energy_mv": "NominalBeamEnergy",
+}
+
+
+def read_photon_beam(
+    item: Any, name: str, meterset: float | None, about: Findings
+) -> PhotonBeam | None:
+    """Read one item of the Beam Sequence; None where ``about`` got a problem."""
+    before = len(about.problems)
+    radiation = text_of(item, "RadiationType").upper()
+    if radiation != "PHOTON":
+        about.problem(f"{radiation or 'no'} radiation, where PHOTON is needed")
+        return None
+    unit = text_of(item, "PrimaryDosimeterUnit").upper()
+    if unit not in ("MU", ""):
+        about.problem(f"a meterset in {unit}, where MU is needed")
+    sad = number_of(item, "SourceAxisDistance")
+    if sad is None or sad <= 0:
+        about.problem("no distance from source to axis")
+    limiters = _limiters(item, about)
+    items = list(item.get("ControlPointSequence") or ())
+    points = _control_points(items, item, limiters, about)
+    _modifiers(item, items, about)
+    check_table(items, about)
+    check_isocentre([point.isocentre_mm for point in points], about)
+    energies = {point.energy_mv for point in points}
+    if len(energies) > 1:
+        about.cannot(f"energies that change during the beam: {sorted(energies)} MV")
+    if len(about.problems) > before or meterset is None or sad is None:
+        return None
+    return PhotonBeam(
+        number=int(item.BeamNumber),
+        name=name,
+        machine=text_of(item, "TreatmentMachineName"),
+        meterset_mu=meterset,
+        sad_mm=sad,
+        fluence_mode=_fluence_mode(item, about),
+        limiters=limiters,
+        control_points=points,
+    )
+
+
+def _limiters(item: Any, about: Findings) -> tuple[BeamLimiter, ...]:
+    result = []
+    for device in item.get("BeamLimitingDeviceSequence") or ():
+        kind = text_of(device, "RTBeamLimitingDeviceType").upper()
+        if kind not in JAWS and kind not in LEAVES:
+            about.problem(f"a beam limiting device of unknown type {kind or '(none)'}")
+            continue
+        pairs = int(number_of(device, "NumberOfLeafJawPairs") or 0)
+        edges = None
+        if kind in LEAVES:
+            edges = np.array(numbers(device, "LeafPositionBoundaries"))
+            if pairs < 1 or len(edges) != pairs + 1 or (np.diff(edges) <= 0).any():
+                about.problem(
+                    f"{kind} with {pairs} pairs and {len(edges)} leaf boundaries, which must be "
+                    f"one more and ascend"
+                )
+                continue
+        elif pairs != 1:
+            about.problem(f"{count_of(pairs, 'pair')} of {kind} jaws, where 1 is needed")
+            continue
+        axis = JAWS.get(kind) or LEAVES[kind]
+        result.append(
+            BeamLimiter(kind=kind, axis=cast(Any, axis), pairs=pairs, boundaries_mm=edges)
+        )
+    if not result:
+        about.problem("neither jaws nor leaves, so its field is unknown")
+    return tuple(result)
+
+
+def _control_points(
+    items: Sequence[Any], beam: Any, limiters: Sequence[BeamLimiter], about: Findings
+) -> tuple[ControlPoint, ...]:
+    final = number_of(beam, "FinalCumulativeMetersetWeight")
+    weights = [number_of(item, "CumulativeMetersetWeight") for item in items]
+    if not check_weights(weights, final, about):
+        return ()
+    carried = Carried()
+    held: dict[str, FloatArray] = {}
+    missing: set[str] = set()
+    points = []
+    for index, item in enumerate(items):
+        facts = {name: carried.number(item, keyword) for name, keyword in _REQUIRED.items()}
+        isocentre = carried.position(item, "IsocenterPosition")
+        missing |= {_REQUIRED[name] for name, value in facts.items() if value is None}
+        missing |= {"IsocenterPosition"} if isocentre is None else set()
+        held = held | _positions(item, index, limiters, about)
+        missing |= {f"positions of {one.kind}" for one in limiters if one.kind not in held}
+        if missing or isocentre is None:
+            break
+        rotation = carried.text(item, "GantryRotationDirection")
+        points.append(
+            ControlPoint(
+                index=index,
+                weight=float(weights[index] or 0.0) / float(final or 1.0),
+                gantry_rotation=cast(Rotation, rotation if rotation in ("CW", "CC") else "NONE"),
+                isocentre_mm=isocentre,
+                ssd_mm=carried.number(item, "SourceToSurfaceDistance"),
+                positions_mm=held,
+                **{name: float(value or 0.0) for name, value in facts.items()},
+            )
+        )
+    if missing:
+        about.problem(f"control points without {', '.join(sorted(missing))}")
+        return ()
+    return tuple(points)
+
+
+def _positions(
+    item: Any, index: int, limiters: Sequence[BeamLimiter], about: Findings
+) -> dict[str, FloatArray]:
+    """Return what a control point says of its jaws and leaves, by kind."""
+    known = {one.kind: one for one in limiters}
+    result = {}
+    for device in item.get("BeamLimitingDevicePositionSequence") or ():
+        kind = text_of(device, "RTBeamLimitingDeviceType").upper()
+        if kind not in known:
+            continue  # a device that was refused before, or is not there
+        values = numbers(device, "LeafJawPositions")
+        pairs = known[kind].pairs
+        if len(values) != 2 * pairs:
+            about.problem(
+                f"control point {index} gives {len(values)} positions of {kind}, {2 * pairs} needed"
+            )
+            continue
+        edges = np.array(values).reshape(2, pairs)
+        overlap = float((edges[0] - edges[1]).max())
+        if overlap > _OVERLAP_MM:
+            about.problem(f"control point {index}: {kind} overlap by {overlap:.1f} mm")
+            continue
+        edges[1] = np.maximum(edges[0], edges[1])
+        result[kind] = edges
+    return result
+
+
+def _fluence_mode(item: Any, about: Findings) -> str:
+    for mode in item.get("PrimaryFluenceModeSequence") or ():
+        if text_of(mode, "FluenceMode").upper() == "NON_STANDARD":
+            name = text_of(mode, "FluenceModeID") or "NON_STANDARD"
+            about.cannot(f"a primary fluence other than the flattened one ({name})")
+            return name
+    return "STANDARD"
+
+
+def _modifiers(item: Any, points: Sequence[Any], about: Findings) -> None:
+    """Say what stands in the beam that the surrogate does not know."""
+    for keyword, noun in (
+        ("NumberOfCompensators", "compensator"),
+        ("NumberOfBlocks", "block"),
+    ):
+        count = int(number_of(item, keyword) or 0)
+        if count:
+            about.cannot(count_of(count, noun))
+    if (number_of(item, "NumberOfBoli") or 0) > 0 or item.get("ReferencedBolusSequence"):
+        about.cannot("bolus")
+    if item.get("ApplicatorSequence"):
+        about.cannot("an applicator")
+    if (number_of(item, "NumberOfWedges") or 0) > 0:
+        kinds = {
+            text_of(wedge, "WedgeType").upper() or "of unknown type"
+            for wedge in item.get("WedgeSequence") or ()
+        }
+        states = [
+            text_of(wedge, "WedgePosition").upper()
+            for point in points
+            for wedge in point.get("WedgePositionSequence") or ()
+        ]
+        if any(state != "OUT" for state in states) or not states:
+            about.cannot(f"a wedge ({', '.join(sorted(kinds)) or 'of unknown type'})")

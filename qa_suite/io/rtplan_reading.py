@@ -1,0 +1,123 @@
+"""Collecting what is wrong with a plan, and reading numbers that every control point needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from qa_suite.io.dicom import number_of, texts_of
+from qa_suite.volume import Triple
+
+_STILL_DEG = 0.05
+_STILL_MM = 0.1
+
+
+class Findings:
+    """Problems and unsupported things, told of the plan or of one beam.
+
+    Parameters
+    ----------
+    subject
+        What the sentences begin with; empty for the plan itself.
+    """
+
+    def __init__(self, subject: str = "", parent: Findings | None = None) -> None:
+        self._subject = subject
+        self.problems: list[str] = [] if parent is None else parent.problems
+        self.unsupported: list[str] = [] if parent is None else parent.unsupported
+
+    def about(self, subject: str) -> Findings:
+        """Return findings of a part, collected with these."""
+        return Findings(subject, self)
+
+    def problem(self, what: str) -> None:
+        """Add what keeps the plan from being read."""
+        self.problems.append(self._told(what))
+
+    def cannot(self, what: str) -> None:
+        """Add what the surrogate cannot represent."""
+        self.unsupported.append(self._told(what))
+
+    def _told(self, what: str) -> str:
+        return f"{self._subject}: {what}" if self._subject else what
+
+
+class Carried:
+    """Values that hold from control point to control point until they are given anew."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Any] = {}
+
+    def number(self, item: Any, keyword: str) -> float | None:
+        """Return the number of a control point, or the last one given."""
+        value = number_of(item, keyword)
+        if value is not None:
+            self._held[keyword] = value
+        return cast("float | None", self._held.get(keyword))
+
+    def text(self, item: Any, keyword: str) -> str:
+        """Return the text of a control point, or the last one given."""
+        values = texts_of(item, keyword)
+        if values and values[0]:
+            self._held[keyword] = values[0].upper()
+        return str(self._held.get(keyword, ""))
+
+    def position(self, item: Any, keyword: str) -> Triple | None:
+        """Return the three mm of a control point, or the last ones given."""
+        values = numbers(item, keyword)
+        if len(values) == 3:
+            self._held[keyword] = (values[0], values[1], values[2])
+        return cast("Triple | None", self._held.get(keyword))
+
+
+def numbers(item: Any, keyword: str) -> list[float]:
+    """Return all values of an element as finite numbers; none where one of them is not."""
+    try:
+        values = [float(text) for text in texts_of(item, keyword)]
+    except ValueError:
+        return []
+    return values if np.isfinite(values).all() else []
+
+
+def check_weights(weights: Sequence[float | None], final: float | None, about: Findings) -> bool:
+    """Whether cumulative meterset weights run from 0 to the final one and never fall."""
+    if final is None or final <= 0:
+        about.problem("no final cumulative meterset weight")
+        return False
+    if any(weight is None for weight in weights):
+        about.problem("a control point without a cumulative meterset weight")
+        return False
+    values = np.array(weights, dtype=float)
+    if len(values) < 2:
+        about.problem(f"{len(values)} control point(s), and at least two make a beam")
+        return False
+    if (np.diff(values) < 0).any() or values[0] != 0 or abs(values[-1] / final - 1) > 1e-3:
+        about.problem(
+            f"cumulative meterset weights from {values[0]:g} to {values[-1]:g}, which do not "
+            f"rise from 0 to the final {final:g}"
+        )
+        return False
+    return True
+
+
+def check_table(items: Sequence[Any], about: Findings) -> None:
+    """Say where the couch or gantry does what the beam's eye view does not know."""
+    for keyword, what in (
+        ("TableTopPitchAngle", "a pitched couch"),
+        ("TableTopRollAngle", "a rolled couch"),
+        ("TableTopEccentricAngle", "a couch turned about its own column"),
+        ("GantryPitchAngle", "a pitched gantry"),
+    ):
+        turned = [abs((number_of(item, keyword) or 0.0) % 360) for item in items]
+        most = max((min(angle, 360 - angle) for angle in turned), default=0.0)
+        if most > _STILL_DEG:
+            about.cannot(f"{what} ({most:g}°)")
+
+
+def check_isocentre(places: Sequence[Triple], about: Findings) -> None:
+    """Say where the isocentre moves while the beam is on."""
+    spread = float(np.ptp(np.array(places), axis=0).max()) if places else 0.0
+    if spread > _STILL_MM:
+        about.cannot(f"an isocentre that moves by {spread:.1f} mm during the beam")

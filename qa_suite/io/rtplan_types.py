@@ -1,0 +1,211 @@
+"""What is taken from an RTPLAN: beams with their control points, and the prescription.
+
+Angles are in degrees and IEC 61217, lengths in mm; positions of jaws, leaves and spots are
+those in the isocentre plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.volume import Triple
+
+FloatArray = NDArray[np.float64]
+PatientPosition = Literal["HFS", "HFP", "FFS", "FFP"]
+Rotation = Literal["CW", "CC", "NONE"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeamLimiter:
+    """A pair of jaws, or a multileaf collimator.
+
+    Parameters
+    ----------
+    kind
+        As DICOM names it: ``X``, ``ASYMX``, ``MLCX`` ... .
+    axis
+        Along which it moves: ``x`` (crossline) or ``y`` (inline).
+    boundaries_mm
+        Edges of the leaves across that axis, ascending, shape (pairs + 1,); None for jaws.
+    """
+
+    kind: str
+    axis: Literal["x", "y"]
+    pairs: int
+    boundaries_mm: FloatArray | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlPoint:
+    """The state of the machine at one point of a photon beam, nothing left out.
+
+    Parameters
+    ----------
+    weight
+        Cumulative meterset weight as a share of the final one, 0 to 1.
+    gantry_rotation
+        How the gantry turns to the next control point.
+    positions_mm
+        Of each limiter by its kind, shape (2, pairs): the lower and the higher edge of the
+        opening.
+    ssd_mm
+        Source to the patient's surface, where the plan says it.
+    """
+
+    index: int
+    weight: float
+    gantry_deg: float
+    gantry_rotation: Rotation
+    collimator_deg: float
+    couch_deg: float
+    isocentre_mm: Triple
+    energy_mv: float
+    ssd_mm: float | None
+    positions_mm: Mapping[str, FloatArray] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotonBeam:
+    """One photon beam.
+
+    Parameters
+    ----------
+    meterset_mu
+        Monitor units of one fraction.
+    sad_mm
+        Source to axis.
+    fluence_mode
+        ``STANDARD``, or what the plan calls a filter-free beam.
+    """
+
+    number: int
+    name: str
+    machine: str
+    meterset_mu: float
+    sad_mm: float
+    fluence_mode: str
+    limiters: tuple[BeamLimiter, ...]
+    control_points: tuple[ControlPoint, ...]
+
+    @property
+    def is_arc(self) -> bool:
+        """Whether the gantry turns while the beam is on."""
+        angles = {point.gantry_deg for point in self.control_points}
+        return len(angles) > 1
+
+    @property
+    def energy_mv(self) -> float:
+        """Nominal energy at the first control point."""
+        return self.control_points[0].energy_mv
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeShifter:
+    """A range shifter in the beam, with its water-equivalent thickness where the plan says it."""
+
+    identifier: str
+    kind: str
+    thickness_mm: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IonLayer:
+    """The spots of one energy.
+
+    Parameters
+    ----------
+    spots_mm
+        Shape (spots, 2): x and y, IEC gantry system, in the isocentre plane.
+    spot_weights
+        Shape (spots,): meterset of each spot in one fraction, in the beam's unit.
+    spot_fwhm_mm
+        Width of a spot in air, x and y, where the plan says it.
+    """
+
+    energy_mev: float
+    spots_mm: FloatArray = field(repr=False)
+    spot_weights: FloatArray = field(repr=False)
+    spot_fwhm_mm: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IonBeam:
+    """One proton beam of scanned spots.
+
+    Parameters
+    ----------
+    meterset, meterset_unit
+        Of one fraction, in ``MU`` or ``NP`` (number of particles).
+    virtual_sad_mm
+        Virtual source to axis, x and y.
+    lateral_spreading, range_shifters
+        What stands in the beam.
+    """
+
+    number: int
+    name: str
+    machine: str
+    meterset: float
+    meterset_unit: str
+    virtual_sad_mm: tuple[float, float]
+    gantry_deg: float
+    couch_deg: float
+    collimator_deg: float
+    isocentre_mm: Triple
+    snout_mm: float | None
+    lateral_spreading: tuple[str, ...]
+    range_shifters: tuple[RangeShifter, ...]
+    layers: tuple[IonLayer, ...]
+
+    @property
+    def energies_mev(self) -> tuple[float, ...]:
+        """Nominal energies, in the order of delivery."""
+        return tuple(layer.energy_mev for layer in self.layers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedPlan:
+    """A plan of the clinic, to drive the surrogate with the real geometry.
+
+    Parameters
+    ----------
+    modality
+        ``photons`` or ``protons``.
+    prescription_gy
+        The highest dose prescribed to a target, in the whole course, or None where the plan
+        says none; ``prescriptions_gy`` names every target's.
+    fractions
+        Number of fractions planned.
+    patient_position
+        How the patient lies; the beams' angles mean nothing without it.
+    unsupported
+        One sentence for each thing in it that the surrogate cannot represent.
+    notes
+        What was left out: set-up beams and the like.
+    uid, sop_class, patient_id, study_uid, frame_of_reference, structure_set_uid
+        Identifiers; they never leave the machine, but for a dose that is exported on purpose.
+    """
+
+    path: Path
+    label: str
+    modality: Literal["photons", "protons"]
+    beams: tuple[PhotonBeam, ...] | tuple[IonBeam, ...]
+    prescription_gy: float | None
+    prescriptions_gy: Mapping[str, float]
+    fractions: int
+    patient_position: PatientPosition
+    approval: str
+    unsupported: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    uid: str = field(repr=False)
+    sop_class: str = field(repr=False)
+    patient_id: str = field(repr=False)
+    study_uid: str = field(repr=False)
+    frame_of_reference: str | None = field(repr=False)
+    structure_set_uid: str | None = field(repr=False)
