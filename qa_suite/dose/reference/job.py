@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.dose.plan import Plan, PlannedBeam, ProtonSpots
+from qa_suite.dose.protons.pstar import range_mm
 from qa_suite.dose.template import Modality
 from qa_suite.errors import GeometryError, InputError
 from qa_suite.volume import Grid, Triple
@@ -36,13 +37,15 @@ class ReferenceJob:
         By image name: relative electron density (photons) or relative stopping power (protons),
         water 1, air 0, shape of the grid. No table stands between these and the dose.
     beams
-        With fluence and weights, or spots; the same for every image.
+        With fluence and weights, or spots; the same for every image. Spots are matched to the
+        machine's by their range in water, not by their nominal energy.
     isocentre_mm
         LPS.
     engine
         ``pyradplan`` (pencil beams, both modalities) or ``pyradmc`` (Monte Carlo, photons).
     machine
-        Name of pyRadPlan's machine.
+        Name of pyRadPlan's machine, or of a linac's spectrum for the Monte Carlo, such as
+        ``varian-10mv``.
     sad_mm
         Source to axis distance; None is that of pyRadPlan's generic machine.
     lateral_cutoff_mm
@@ -130,8 +133,9 @@ class ReferenceJob:
             if isinstance(beam.delivery, ProtonSpots):
                 spots = beam.delivery
                 found[f"spots_{number}"] = np.column_stack(
-                    [spots.energy_mev, spots.x_mm, spots.y_mm, spots.weight * beam.weight]
-                )
+                    [range_mm(spots.energy_mev), spots.x_mm, spots.y_mm,
+                     spots.weight * beam.weight]
+                )  # fmt: skip
             else:
                 found[f"fluence_{number}"] = np.asarray(beam.delivery.fluence, dtype=np.float32)
         return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa_suite.dose.reference.environment import WORKER, reference_python
 from qa_suite.dose.reference.job import ReferenceJob
@@ -35,12 +36,15 @@ class ReferenceAnswer:
         doses by one factor on all its images.
     sigma
         One standard deviation of each dose, Monte Carlo only.
+    ranges_mm
+        Protons: for each beam, the range in water (R80) of the energy that each spot got.
     facts
         Versions, seconds, and what was rounded.
     """
 
     doses: dict[str, Volume]
     sigma: dict[str, Volume]
+    ranges_mm: tuple[NDArray[np.float64], ...]
     facts: dict[str, Any]
 
 
@@ -124,15 +128,14 @@ def _read(path: Path, job: ReferenceJob) -> ReferenceAnswer:
             arrays = {name: data[name] for name in data.files}
         facts = json.loads(str(arrays.pop("facts")))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"The reference engine's answer {path} is not readable: {error}."
-        ) from None
+        raise InputError(f"The reference engine's answer {path} is unreadable: {error}.") from None
     doses, sigma = {}, {}
     for name in job.densities:
         doses[name] = _volume(arrays.get(f"dose_{name}"), name, job)
         if f"sigma_{name}" in arrays:
             sigma[name] = _volume(arrays[f"sigma_{name}"], name, job)
-    return ReferenceAnswer(doses=doses, sigma=sigma, facts=facts)
+    ranges = tuple(arrays[f"range_{n}"] for n in range(len(job.beams)) if f"range_{n}" in arrays)
+    return ReferenceAnswer(doses=doses, sigma=sigma, ranges_mm=ranges, facts=facts)
 
 
 def _volume(array: Any, name: str, job: ReferenceJob) -> Volume:

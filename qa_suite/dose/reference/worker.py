@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 FINE_MM = 0.5  # fluence grid of pyRadPlan's convolution
+SHARP_MM = 1.2  # least penumbra that this grid can carry; the fluence holds the machine's own
+LEAST_FLUENCE = 1e-3  # of the largest: beyond it the map is cut off
 PHOTON_ENERGY = 6.0
 
 
@@ -49,7 +51,7 @@ def _pyradplan_doses(
 ) -> dict[str, Any]:
     import pyRadPlan
 
-    beams, told = _beams(facts, arrays)
+    beams, told = _beams(facts, arrays, answer)
     for name in facts["images"]:
         answer[f"dose_{name}"] = _dose(facts, arrays[f"density_{name}"], beams)
     return {"pyRadPlan": pyRadPlan.__version__, "numpy": np.__version__, **told}
@@ -95,19 +97,26 @@ def _engine(facts: dict[str, Any]) -> Any:
     engine.geometric_lateral_cutoff = float(facts["lateral_cutoff_mm"])
     if facts["modality"] == "protons":
         engine.dosimetric_lateral_cutoff = 0.999
+        engine.lateral_model = "auto"  # the most accurate that the machine has
+        engine.air_offset_correction = False  # a spot's range is the one that was asked for
+    else:  # what leaves the machine is in the job's fluence, off-axis profile and all
+        engine.force_penumbra = SHARP_MM
+        engine.force_uniform_fluence = True
     return engine
 
 
 def _beams(
-    facts: dict[str, Any], arrays: dict[str, Any]
+    facts: dict[str, Any], arrays: dict[str, Any], answer: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the beams of pyRadPlan's steering information, and what is to be told."""
     if facts["modality"] == "photons":
         return [_photon_beam(facts, arrays, n) for n in range(len(facts["beams"]))], {}
     machine = _proton_machine(facts["machine"])
-    made = [_proton_beam(facts, arrays, n, machine) for n in range(len(facts["beams"]))]
-    shift = max((shift for _, shift in made), default=0.0)
-    return [beam for beam, _ in made], {"largest_range_shift_mm": shift}
+    ranges = _ranges_mm(machine)
+    made = [_proton_beam(facts, arrays, n, machine, ranges) for n in range(len(facts["beams"]))]
+    for number, (_, used) in enumerate(made):
+        answer[f"range_{number}"] = used
+    return [beam for beam, _ in made], {"machine_r80_mm": ranges.tolist()}
 
 
 def _photon_beam(facts: dict[str, Any], arrays: dict[str, Any], number: int) -> dict[str, Any]:
@@ -117,7 +126,12 @@ def _photon_beam(facts: dict[str, Any], arrays: dict[str, Any], number: int) -> 
     beam = _common(facts, number, "photons")
     about = facts["beams"][number]
     fluence = arrays[f"fluence_{number}"]  # [y, x] of the beam limiting device
-    half = max(fluence.shape) * about["pixel_mm"] / 2 * np.sqrt(2) + FINE_MM
+    far = np.abs(
+        np.argwhere(fluence > LEAST_FLUENCE * fluence.max()) + 0.5 - np.array(fluence.shape) / 2
+    )
+    half = (far.max() + 0.5) * about["pixel_mm"] + FINE_MM
+    if about["collimator_deg"]:
+        half *= np.sqrt(2)
     steps = int(np.ceil(half / FINE_MM))
     grid = FINE_MM * np.arange(-steps, steps + 1)
     fine = fine_fluence(fluence, about["pixel_mm"], grid, about["collimator_deg"])
@@ -158,18 +172,29 @@ def _proton_machine(name: str) -> Any:
     return load_from_name("protons", name)
 
 
+def _ranges_mm(machine: Any) -> Any:
+    """Depth behind the peak where the depth dose in water falls to 80 %, for every energy."""
+    found = []
+    for number in range(len(machine.energies)):
+        kernel = machine.get_kernel_by_index(np.int64(number))
+        dose, depth = np.asarray(kernel.idd), np.asarray(kernel.depths) + kernel.offset
+        peak = int(dose.argmax())
+        below = peak + int(np.argmax(dose[peak:] < 0.8 * dose[peak]))
+        pair = slice(below - 1, below + 1)
+        found.append(np.interp(-0.8 * dose[peak], -dose[pair], depth[pair]))
+    return np.asarray(found)
+
+
 def _proton_beam(
-    facts: dict[str, Any], arrays: dict[str, Any], number: int, machine: Any
-) -> tuple[dict[str, Any], float]:
-    """Rays with spots; every energy becomes the machine's with the nearest range."""
+    facts: dict[str, Any], arrays: dict[str, Any], number: int, machine: Any, ranges: Any
+) -> tuple[dict[str, Any], Any]:
+    """Rays with spots; every spot gets the machine's energy that reaches as deep in water."""
     from pyRadPlan.stf import IonSpot
 
     beam = _common(facts, number, "protons")
-    spots = arrays[f"spots_{number}"]  # rows of energy, x, y, weight
+    spots = arrays[f"spots_{number}"]  # rows of range in water, x, y, weight
     known = np.asarray(machine.energies, dtype=float)
-    wanted_mm = _range_mm(spots[:, 0])
-    nearest = np.abs(_range_mm(known)[None, :] - wanted_mm[:, None]).argmin(axis=1)
-    shift = float(np.abs(_range_mm(known[nearest]) - wanted_mm).max(initial=0.0))
+    nearest = np.abs(ranges[None, :] - spots[:, :1]).argmin(axis=1)
     turn = np.deg2rad(facts["beams"][number]["collimator_deg"])
     x = spots[:, 1] * np.cos(turn) - spots[:, 2] * np.sin(turn)
     y = spots[:, 1] * np.sin(turn) + spots[:, 2] * np.cos(turn)
@@ -184,12 +209,7 @@ def _proton_beam(
         rays.append(_ray(beam, at_x, at_y, carried))
     beam["rays"] = rays
     beam["bixel_width"] = 5.0
-    return beam, shift
-
-
-def _range_mm(energy_mev: Any) -> Any:
-    """Range in water by Bragg and Kleeman's rule (Bortfeld 1997): only to compare energies."""
-    return 0.022 * np.asarray(energy_mev) ** 1.77
+    return beam, ranges[nearest]
 
 
 def _common(facts: dict[str, Any], number: int, mode: str) -> dict[str, Any]:
