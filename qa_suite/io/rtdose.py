@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 RTDOSE_CLASS = "1.2.840.10008.5.1.4.1.1.481.2"
+SURROGATE_MODEL = "qa-suite surrogate dose"
+"""Manufacturer's model name in the doses that this suite exports."""
+
 Summation = Literal["PLAN", "MULTI_PLAN", "FRACTION", "BEAM"]
 SUMMATIONS: tuple[Summation, ...] = ("PLAN", "MULTI_PLAN", "FRACTION", "BEAM")
 
@@ -117,8 +120,9 @@ def read_dose(path: Path, *, summation: Summation = "PLAN", effective: bool = Fa
     path
         A file, or a folder that is searched with all its subfolders.
     summation
-        What the dose must be the sum of. ``PLAN`` is the dose of the whole plan. With
-        ``BEAM``, all beam doses of a folder are summed if they belong to one plan.
+        What the dose must be the sum of. ``PLAN`` is the dose of the whole plan, also of one
+        that is only described (PLAN_OVERVIEW). With ``BEAM``, all beam doses of a folder are
+        summed if they belong to one plan.
     effective
         Whether a dose weighted by biological effect (``EFFECTIVE``) is wanted; then a physical
         one is refused.
@@ -198,6 +202,8 @@ def _dose_file(path: Path, header: Any, summation: Summation | None, effective: 
     step = f"read {kind} dose of a {summed} from RTDOSE, {scaling:.3g} Gy a step"
     if backwards:
         step += ", its frames stored from the last to the first"
+    if text_of(header, "ManufacturerModelName") == SURROGATE_MODEL:
+        step += "; a surrogate dose exported by qa-suite"
     return DoseFile(
         path=path,
         volume=Volume(array=array, grid=grid, quantity="Gy", history=(step, *done)),
@@ -236,6 +242,9 @@ def _kind(path: Path, header: Any, effective: bool) -> str:
 
 def _summation(path: Path, header: Any, wanted: Summation | None) -> str:
     found = text_of(header, "DoseSummationType").upper()
+    if found == "PLAN_OVERVIEW":  # described instead of referenced
+        described = len(header.get("PlanOverviewSequence") or ())
+        found = "PLAN" if described == 1 else "MULTI_PLAN"
     if found not in SUMMATIONS:
         raise ReadProblem(
             path,
