@@ -12,8 +12,9 @@ that open (PS3.3, C.8.8.14.5), and linacs are driven so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Segment:
     weight
         Share of the beam's monitor units, 0 to 1.
     fluence
-        Open share of each pixel over the segment's own monitor units, 0 to 1; shape
+        Open share of each pixel over the segment's own monitor units, 0 to 1; float32, shape
         (inline, crossline).
     """
 
@@ -46,7 +47,7 @@ class Segment:
     collimator_deg: float
     couch_deg: float
     weight: float
-    fluence: NDArray[np.float32] = field(repr=False)
+    fluence: NDArray[Any] = field(repr=False)
 
 
 def aperture_fluence(
@@ -81,7 +82,7 @@ def aperture_fluence(
             f"Beam {beam.name} turns during delivery; it has {len(segments)} fluences, one for "
             f"each step between control points, and not one."
         )
-    return segments[0].fluence
+    return np.asarray(segments[0].fluence, dtype=np.float32)
 
 
 def segment_fluences(
@@ -100,27 +101,45 @@ def segment_fluences(
     """
     edges = tuple(_pixel_edges(size, pixel_mm) for size in shape)
     _require_room(beam, shape, pixel_mm)
-    parts: list[tuple[tuple[float, float, float], float, FloatArray]] = []
+    parts: list[Segment] = []
     for first, second in pairwise(beam.control_points):
         weight = second.weight - first.weight
         if weight <= 0:
             continue
-        fluence = weight * mean_opening(beam.limiters, first, second, edges[1], edges[0])
-        angles = _middle_angles(first, second)
-        if parts and not _turns(first, second) and parts[-1][0] == angles:
-            _, before, held = parts.pop()
-            weight, fluence = before + weight, held + fluence
-        parts.append((angles, weight, fluence))
-    return tuple(
-        Segment(
-            gantry_deg=angles[0],
-            collimator_deg=angles[1],
-            couch_deg=angles[2],
+        fluence = mean_opening(beam.limiters, first, second, edges[1], edges[0])
+        gantry, collimator, couch = _middle_angles(first, second)
+        part = Segment(
+            gantry_deg=gantry,
+            collimator_deg=collimator,
+            couch_deg=couch,
             weight=weight,
-            fluence=(fluence / weight).astype(np.float32),
+            fluence=fluence,
         )
-        for angles, weight, fluence in parts
+        if parts and not _turns(first, second) and _same_angles(parts[-1], part):
+            part = _joined(parts.pop(), part)
+        elif parts:
+            parts[-1] = _rounded(parts[-1])
+        parts.append(part)
+    return (*parts[:-1], *map(_rounded, parts[-1:]))
+
+
+def _same_angles(first: Segment, second: Segment) -> bool:
+    return (first.gantry_deg, first.collimator_deg, first.couch_deg) == (
+        second.gantry_deg,
+        second.collimator_deg,
+        second.couch_deg,
     )
+
+
+def _joined(first: Segment, second: Segment) -> Segment:
+    weight = first.weight + second.weight
+    share = second.weight / weight
+    fluence = (1 - share) * first.fluence + share * second.fluence
+    return replace(first, weight=weight, fluence=fluence)
+
+
+def _rounded(part: Segment) -> Segment:
+    return replace(part, fluence=part.fluence.astype(np.float32))
 
 
 def _pixel_edges(size: int, pixel_mm: float) -> FloatArray:
