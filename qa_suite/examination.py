@@ -50,6 +50,9 @@ class EvaluationSettings(BaseModel):
     preflight: PreflightSettings = PreflightSettings()
     measures: MeasureSettings = MeasureSettings()
     keep_volumes: Literal["worst", "all", "none"] = "worst"
+    dose_cases: Literal["all", "one_per_site"] = Field(
+        default="all", description="whose dose is computed; one is the first case of each site"
+    )
     allow_leakage: bool = False
     inverse: str | None = Field(
         default=None, description="translator of the way back, and the hash of its weights"
@@ -196,7 +199,7 @@ def examine_case(
         measured = measure_pair(
             pair,
             families=examination.settings.families,
-            settings=examination.settings.measures,
+            settings=_measures_of(examination, case),
             case=case.case,
             patient=case.patient,
             site=case.site,
@@ -205,12 +208,27 @@ def examine_case(
     except Exception as error:  # becomes a measurement with its reason
         log.debug("case %s", case.case, exc_info=True)
         return _failed(record, started, _reason(examination, error))
-    kept = {}
+    kept: dict[str, str] = {}
     if examination.settings.keep_volumes != "none":
         kept["synthetic"] = volumes.keep(prediction.mean, out)
+        kept |= {role: volumes.keep(v, out) for role, v in measured.volumes.items()}
     history = (*case.history, *prediction.mean.history)
     record = record.model_copy(update={"volumes": kept, "history": history})
     return _entry(record, started, status="evaluated", measured=measured, features=features)
+
+
+def _measures_of(examination: Examination, case: Case) -> MeasureSettings:
+    """Return the settings of a case's measures: without plans where its dose is not asked for."""
+    settings = examination.settings
+    if settings.dose_cases == "all" or not settings.measures.dose.plans:
+        return settings.measures
+    first: dict[str, str] = {}
+    for other in examination.cohort.in_split(settings.split):
+        first.setdefault(other.site, other.case)
+    if case.case == first[case.site]:
+        return settings.measures
+    without = settings.measures.dose.model_copy(update={"plans": ()})
+    return settings.measures.model_copy(update={"dose": without})
 
 
 def _preflight(examination: Examination, loaded: LoadedCase) -> PreflightResult:

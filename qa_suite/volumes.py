@@ -39,13 +39,14 @@ def settle(
     *,
     policy: Literal["worst", "all", "none"],
 ) -> list[CaseRecord]:
-    """Keep source, reference, synthetic image and mask of the chosen cases; drop the rest.
+    """Keep source, reference, mask and what was measured of the chosen cases; drop the rest.
 
     Parameters
     ----------
     policy
-        ``worst`` keeps the best, the median and the worst case and the worst one of each
-        site; ``all`` and ``none`` what they say.
+        ``worst`` keeps the best, the median and the worst case, the worst one of each site, and
+        of each site the one with the lowest gamma pass rate where dose was computed; ``all`` and
+        ``none`` what they say.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def settle(
         kept: dict[str, str] = {}
         if record.case in chosen and "synthetic" in record.volumes:
             loaded = load_case(cohort, cases[record.case], folder)
-            kept = {"synthetic": record.volumes["synthetic"], "source": keep(loaded.source, out)}
+            kept = {**record.volumes, "source": keep(loaded.source, out)}
             if loaded.reference is not None:
                 kept["reference"] = keep(loaded.reference, out)
             if loaded.mask is not None:
@@ -95,4 +96,14 @@ def _chosen(
         chosen |= {ranked[0], ranked[len(ranked) // 2], ranked[-1]}
         site = {record.case: record.site for record in records}
         chosen |= set({site[case]: case for case in ranked}.values())
-    return chosen
+    return chosen | _lowest_gamma(measurements)
+
+
+def _lowest_gamma(measurements: Sequence[Measurement]) -> set[str]:
+    """Return the case of each site whose dose differs most: its lowest gamma pass rate."""
+    lowest: dict[str, tuple[float, str]] = {}
+    for m in measurements:
+        if m.metric == "gamma_pass_rate" and m.region == "body" and m.value is not None:
+            this = (m.value, m.case)
+            lowest[m.site] = min(lowest.get(m.site, this), this)
+    return {case for _, case in lowest.values()}

@@ -42,11 +42,13 @@ def _assemble() -> None:
         checkup,
         data,
         demo,
+        dose,
         exam,
         examine,
         instruments,
         listing,
         models,
+        rtdose,
         utility,
     )
 
@@ -58,8 +60,10 @@ def _assemble() -> None:
         examine,
         checkup,
         exam,
+        dose,
         instruments,
         utility,
+        rtdose,
         listing,
     ):
         module.add_to(app)

@@ -52,6 +52,18 @@ def evaluate(
     extractor: Annotated[
         str | None, typer.Option(help="Registered feature extractor, for distances between sets.")
     ] = None,
+    plan: Annotated[
+        list[str] | None,
+        typer.Option(help="Plan template to compute dose with; may be repeated, needs --hlut."),
+    ] = None,
+    hlut: Annotated[
+        list[str] | None,
+        typer.Option(help="HU to density, a shipped table or a file; the first that fits a plan."),
+    ] = None,
+    dose_grid_mm: Annotated[
+        float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
+    ] = None,
+    dose_cases: Annotated[str, typer.Option(help="all or one_per_site.")] = "all",
     track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements.")] = False,
 ) -> int:
@@ -61,6 +73,7 @@ def evaluate(
 
     Example: `qa-suite evaluate cohorts/virtual models:/pelvis-mr-to-ct/1 --profile demo-pelvis`
     """
+    from qa_suite.cli.dose import dose_settings
     from qa_suite.cli.flows import judge_and_report, run_evaluation
     from qa_suite.criteria import load_profile
 
@@ -79,6 +92,8 @@ def evaluate(
         inverse=inverse,
         segmenters=segmenter or (),
         extractor=extractor,
+        dose=dose_settings(plan or (), hlut or (), grid_mm=dose_grid_mm),
+        dose_cases=dose_cases,
     )
     counts = ", ".join(
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()

@@ -14,6 +14,7 @@ from qa_suite.errors import InputError
 if TYPE_CHECKING:
     from qa_suite.io.cases import Translate
     from qa_suite.measures.base import Pair
+    from qa_suite.measures.dose_settings import DoseSettings
     from qa_suite.preflight import PreflightResult
     from qa_suite.records import Evaluation, Measurement, ModelFacts, Profile, Verdict
 
@@ -35,6 +36,8 @@ def run_evaluation(
     inverse: str | None = None,
     segmenters: Sequence[str] = (),
     extractor: str | None = None,
+    dose: DoseSettings | None = None,
+    dose_cases: str = "all",
     preflights: dict[str, PreflightResult] | None = None,
 ) -> tuple[Path, Evaluation]:
     """Evaluate a model, an oracle or a folder of images; return the folder and the record.
@@ -48,6 +51,7 @@ def run_evaluation(
     from qa_suite.cohort import describe_validation, load_cohort, manifest_path
     from qa_suite.errors import Problems
     from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+    from qa_suite.measures.settings import MeasureSettings
     from qa_suite.preflight import PreflightSettings
 
     if (model is None) == (images is None):
@@ -58,6 +62,8 @@ def run_evaluation(
             keep_volumes=keep_volumes,
             allow_leakage=allow_leakage,
             preflight=PreflightSettings(max_misalignment_mm=max_misalignment_mm),
+            measures=MeasureSettings() if dose is None else MeasureSettings(dose=dose),
+            dose_cases=dose_cases,
         )
     except ValidationError as error:
         raise Problems("The settings", describe_validation(error)) from None

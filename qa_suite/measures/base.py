@@ -183,6 +183,22 @@ class Curve:
     variant: str = "default"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A volume that a family made and that the record may keep, such as a dose.
+
+    Parameters
+    ----------
+    role
+        Its name among the volumes of its case.
+    volume
+        On a grid of its own.
+    """
+
+    role: str
+    volume: Volume
+
+
 def ok(metric: str, region: str, value: float, **more: Any) -> Value:
     """Return a value; one that is not finite is a bug and raises."""
     if not np.isfinite(value):

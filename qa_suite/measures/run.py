@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qa_suite.errors import QAError
+from qa_suite.measures import dose as _dose
 from qa_suite.measures import geometry as _geometry
 from qa_suite.measures import hallucination as _hallucination
 from qa_suite.measures import image as _image
@@ -18,12 +19,13 @@ from qa_suite.measures import reference_free as _reference_free
 from qa_suite.measures import segmentation as _segmentation
 from qa_suite.measures import set_measurements as _set_measurements
 from qa_suite.measures import uncertainty as _uncertainty
-from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Pair, Value
+from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Kept, Pair, Value
 from qa_suite.measures.learned import learned_variants
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.measures.structure_values import tolerance_variant
 from qa_suite.measures.synthrad import describe as describe_mode
 from qa_suite.records import CurvePoint, Measurement
+from qa_suite.volume import Volume
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ _FAMILY_MODULES = (
     _image,
     _segmentation,
     _geometry,
+    _dose,
     _hallucination,
     _reference_free,
     _uncertainty,
@@ -45,10 +48,11 @@ _FAMILY_MODULES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Everything that one pair gave, in a fixed order."""
+    """Everything that one pair gave, in a fixed order; volumes by their role."""
 
     rows: list[Measurement] = field(default_factory=list)
     curves: list[CurvePoint] = field(default_factory=list)
+    volumes: dict[str, Volume] = field(default_factory=dict)
 
 
 def measure_pair(
@@ -91,17 +95,22 @@ def measure_pair(
         found = _measure_family(entry.function, pair, getattr(settings, entry.name, None), who)
         measured.rows.extend(found.rows)
         measured.curves.extend(found.curves)
+        measured.volumes.update(found.volumes)
     return measured
 
 
 def _measure_family(
-    function: Callable[..., list[Value | Curve]], pair: Pair, settings: Any, who: dict[str, str]
+    function: Callable[..., list[Value | Curve | Kept]],
+    pair: Pair,
+    settings: Any,
+    who: dict[str, str],
 ) -> Measured:
     try:
         found = function(pair, settings)
         return Measured(
             rows=[_row(value, pair, who) for value in found if isinstance(value, Value)],
             curves=[p for curve in found if isinstance(curve, Curve) for p in _points(curve, who)],
+            volumes={kept.role: kept.volume for kept in found if isinstance(kept, Kept)},
         )
     except Exception as error:  # one broken family must not end the run
         if not isinstance(error, QAError):
@@ -152,6 +161,7 @@ def variants_of(
     for mode in settings.image.synthrad_modes:
         variants[mode] = describe_mode(mode)
     variants.update(_geometry.geometry_variants(settings.geometry))
+    variants.update(_dose.dose_variants(settings.dose))
     if instruments is not None and instruments.extractor is not None:
         seed = settings.set_distances.floor_seed
         variants[_set_measurements.FLOOR] = {"real_images_halved_by_seed": seed}

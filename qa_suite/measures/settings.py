@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.measures.geometry_settings import GeometrySettings
 from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.measures.image_settings import ImageSettings
@@ -24,6 +25,7 @@ class MeasureSettings(BaseModel):
     image: ImageSettings = ImageSettings()
     segmentation: SegmentationSettings = SegmentationSettings()
     geometry: GeometrySettings = GeometrySettings()
+    dose: DoseSettings = DoseSettings()
     hallucination: HallucinationSettings = HallucinationSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()
     reference_free: ReferenceFreeSettings = ReferenceFreeSettings()

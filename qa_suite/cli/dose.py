@@ -1,0 +1,168 @@
+"""The verb ``dose``, and what the other verbs say about plans and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_suite.cli import console
+from qa_suite.errors import InputError, Problems
+
+if TYPE_CHECKING:
+    from qa_suite.measures.base import Kept, Pair
+    from qa_suite.measures.dose_settings import DoseSettings
+    from qa_suite.records import Measurement
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this file to the command."""
+    app.command("dose")(dose)
+
+
+def dose(
+    image: Annotated[Path, typer.Argument(help="The reference CT in HU: NIfTI or MHA.")],
+    structures: Annotated[
+        list[str], typer.Option("--structure", help="Mask as NAME=FILE; may be repeated.")
+    ],
+    plan: Annotated[list[str], typer.Option(help="Plan template; may be repeated.")],
+    hlut: Annotated[list[str], typer.Option(help="HU to density; the first that fits a plan.")],
+    synthetic: Annotated[
+        Path | None, typer.Option(help="The synthetic CT to compute the same plan on.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option(help="The image that was translated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for doses and gamma as NIfTI.")] = None,
+    dose_grid_mm: Annotated[
+        float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Plan on a CT and compute the plan there and, frozen, on its synthetic twin.
+
+    A surrogate for the clinic's planning system: it shows differences between two images, never
+    what a patient receives. No plan is exported.
+
+    Example: `qa-suite dose ct.nii.gz --synthetic synthetic-ct.nii.gz
+    --structure Prostate=prostate.nii.gz --plan photon-pelvis --hlut thomas-1999`
+    """
+    from qa_suite.io.images import write_image
+
+    settings = dose_settings(plan, hlut, grid_mm=dose_grid_mm)
+    pair = _pair(image, synthetic or image, source, structures)
+    rows, kept = _measured(pair, settings, synthetic or image)
+    if out is not None:
+        for one in kept:
+            write_image(one.volume, out / f"{one.role.replace('@', '-')}.nii.gz")
+        console.say(f"Doses: {out}")
+    if as_json:
+        console.show_json([row.model_dump(mode="json") for row in rows])
+    else:
+        console.show_measurements(rows)
+    return 0
+
+
+def dose_settings(
+    plans: Sequence[str], hluts: Sequence[str], *, grid_mm: float | None = None
+) -> DoseSettings | None:
+    """Match plans with their tables; None without a plan.
+
+    Each plan takes the first table of a quantity that its engine takes; further tables of that
+    quantity show what the table decides.
+
+    Raises
+    ------
+    InputError
+        If a plan finds no table, or a table fits no plan.
+    """
+    from pydantic import ValidationError
+
+    from qa_suite.cohort import describe_validation
+    from qa_suite.dose.engines import ENGINES, load_engines
+    from qa_suite.dose.hlut import load_hlut
+    from qa_suite.dose.template import load_template
+    from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
+
+    if not plans:
+        if hluts:
+            raise InputError("--hlut needs a --plan that it is for.")
+        return None
+    tables = [load_hlut(name) for name in hluts]
+    used: set[str] = set()
+    choices = []
+    for name in plans:
+        template = load_template(name)
+        load_engines(template.engine)
+        takes = ENGINES[template.engine].facts.hlut
+        fitting = [table for table in tables if table.quantity in takes]
+        if not fitting:
+            raise InputError(
+                f"The plan {template.name} needs an HLUT that gives {' or '.join(takes)}: "
+                f"--hlut with one of {', '.join(_tables_for(takes))}, or your own file."
+            )
+        used |= {table.name for table in fitting}
+        choices.append(
+            PlanChoice(template=template, hlut=fitting[0], other_hluts=tuple(fitting[1:]))
+        )
+    idle = [table.name for table in tables if table.name not in used]
+    if idle:
+        raise InputError(f"No plan takes the HLUT {', '.join(idle)}.")
+    try:
+        return DoseSettings(plans=tuple(choices), grid_mm=grid_mm)
+    except ValidationError as error:
+        raise Problems("The dose settings", describe_validation(error)) from None
+
+
+def _tables_for(quantities: Sequence[str]) -> list[str]:
+    from qa_suite.dose.hlut import load_hlut, shipped_hluts
+
+    return [name for name in shipped_hluts() if load_hlut(name).quantity in quantities]
+
+
+def _pair(
+    reference_path: Path, synthetic_path: Path, source_path: Path | None, structures: Sequence[str]
+) -> Pair:
+    import numpy as np
+
+    from qa_suite.io.images import read_image
+    from qa_suite.measures.base import Pair
+    from qa_suite.segment.threshold import body
+    from qa_suite.volume import require_same_grid
+
+    reference = read_image(reference_path, "HU")
+    synthetic = read_image(synthetic_path, "HU")
+    volumes = {str(reference_path): reference, str(synthetic_path): synthetic}
+    masks = {}
+    for text in structures:
+        name, _, file = text.rpartition("=")
+        if not name:
+            raise InputError(f"--structure reads NAME=FILE, not {text!r}.")
+        volumes[file] = read_image(Path(file), "label")
+        masks[name] = np.asarray(volumes[file].array > 0)
+    source = None
+    if source_path is not None:
+        source = volumes[str(source_path)] = read_image(source_path, "arbitrary")
+    require_same_grid(volumes)
+    return Pair(
+        reference=reference, synthetic=synthetic, source=source, mask=body(reference),
+        structures=masks,
+    )  # fmt: skip
+
+
+def _measured(
+    pair: Pair, settings: DoseSettings | None, path: Path
+) -> tuple[list[Measurement], list[Kept]]:
+    from qa_suite.measures.base import Kept
+    from qa_suite.measures.run import measure_pair
+    from qa_suite.measures.settings import MeasureSettings
+
+    assert settings is not None
+    measured = measure_pair(
+        pair, families=["dose"], settings=MeasureSettings(dose=settings),
+        case=path.name, patient="unknown", site="unknown",
+    )  # fmt: skip
+    broken = [row.why for row in measured.rows if row.status == "error"]
+    if broken:  # one pair was asked for: what stands in its way is the answer
+        raise InputError(broken[0])
+    return measured.rows, [Kept(role=r, volume=v) for r, v in measured.volumes.items()]

@@ -1,0 +1,141 @@
+"""The family: every plan of the settings, computed on both images and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from qa_suite.errors import QAError
+from qa_suite.measures.base import FAMILIES, Curve, FamilyFacts, Kept, Pair, Value, failed
+from qa_suite.measures.dose.computed import TARGET, ComputedPlan, compute_plan
+from qa_suite.measures.dose.facts import DVH_METRICS
+from qa_suite.measures.dose.paths import beam_region, path_rows
+from qa_suite.measures.dose.rows import (
+    band_rows,
+    bulk_rows,
+    cause_rows,
+    difference_rows,
+    dvh_rows,
+    gamma_results,
+    gamma_rows,
+    goal_rows,
+    hlut_rows,
+    synthrad_row,
+)
+from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
+from qa_suite.volume import Volume
+
+__all__ = ["dose", "dose_variants"]
+
+Found = Value | Curve | Kept
+DOSE_MAP_ROLES = ("dose_reference", "dose_synthetic", "gamma", "target")
+"""Roles of the volumes that are kept of a plan, each followed by ``@`` and the plan."""
+
+
+@FAMILIES.add(
+    "dose",
+    FamilyFacts(
+        title="The same plan computed on both images: DVH, goals, gamma, range",
+        needs=("reference in HU", "a plan and its HLUT in the settings", "a target structure"),
+    ),
+)
+def dose(pair: Pair, settings: DoseSettings) -> list[Found]:
+    """Compute every plan of the settings on the reference and on the synthetic image.
+
+    The plan is made and optimised on the reference, then frozen; neither dose is normalised
+    afterwards. All differences are synthetic - reference.
+
+    Parameters
+    ----------
+    pair
+        Reference and synthetic image in HU; the target among the structures.
+    settings
+        Plans with their tables. Without a plan nothing is measured.
+
+    Returns
+    -------
+    list
+        Values of ``target``, ``structure:...``, ``body``, ``beam:...`` and ``cause:...``, the
+        DVHs as curves, and the doses as volumes. A plan that cannot be computed leaves its main
+        metrics with the status error and the reason.
+    """
+    found: list[Found] = []
+    for choice in settings.plans:
+        try:
+            found += _one_plan(compute_plan(pair, choice, settings), pair, settings)
+        except QAError as error:
+            found += _not_computed(choice, settings, " ".join(str(error).split()))
+    return found
+
+
+def _one_plan(done: ComputedPlan, pair: Pair, settings: DoseSettings) -> Iterator[Found]:
+    reference, synthetic = done.dvhs(done.reference), done.dvhs(done.synthetic)
+    results = gamma_results(done, done.synthetic, settings)
+    yield from dvh_rows(done, reference, synthetic)
+    yield from goal_rows(done, reference, synthetic)
+    yield from difference_rows(done, settings)
+    yield synthrad_row(done, reference, synthetic)
+    yield from gamma_rows(done, results)
+    yield from path_rows(done)
+    if done.choice.template.modality == "protons":
+        from qa_suite.measures.dose.ranges import range_rows, scenario_rows
+
+        yield from range_rows(done)
+        if settings.scenarios:
+            yield from scenario_rows(done, synthetic)
+    if settings.causes:
+        yield from cause_rows(done, reference)
+    if settings.bulk:
+        yield from bulk_rows(done, reference, settings)
+    yield from hlut_rows(done, reference)
+    yield from band_rows(done, pair, reference, settings.most_samples)
+    strictest = min(results, key=lambda r: (r.criterion.dose_pct, r.criterion.distance_mm))
+    named = next((r for r in results if r.criterion.key == "2pct2mm"), strictest)
+    yield from _kept(done, named.volume())
+
+
+def _kept(done: ComputedPlan, gamma_map: Volume) -> Iterator[Kept]:
+    target = Volume(
+        array=done.scene.target_on_grid.astype(np.uint8), grid=done.scene.grid, quantity="label"
+    )
+    volumes = (done.reference, done.synthetic, gamma_map, target)
+    for role, volume in zip(DOSE_MAP_ROLES, volumes, strict=True):
+        yield Kept(role=f"{role}@{done.choice.key}", volume=volume)
+
+
+def _not_computed(choice: PlanChoice, settings: DoseSettings, why: str) -> Iterator[Value]:
+    """Yield the main metrics as errors, so that a verdict finds its plan was not computed."""
+    key = choice.key
+    for metric in DVH_METRICS:
+        yield failed(f"{metric}_difference_pct", TARGET, why, variant=key)
+    for metric in ("goals_lost", "goals_gained", "synthrad_dose_mae", "synthrad_dvh_error"):
+        yield failed(metric, "all", why, variant=key)
+    for criterion in settings.gamma:
+        for region in ("body", TARGET):
+            yield failed("gamma_pass_rate", region, why, variant=f"{key}:{criterion.key}")
+    if choice.template.modality == "protons":
+        for beam in choice.template.beams:
+            yield failed("wepl_difference_mean", beam_region(beam), why, variant=key)
+
+
+def dose_variants(settings: DoseSettings) -> dict[str, dict[str, Any]]:
+    """Describe every variant key that the family writes with these settings."""
+    variants: dict[str, dict[str, Any]] = {}
+    for choice in settings.plans:
+        facts = {
+            "plan": choice.template.name, "engine": choice.template.engine,
+            "machine": choice.template.machine, "hlut": choice.hlut.name,
+            "hlut_sha256": choice.hlut.digest,
+        }  # fmt: skip
+        variants[choice.key] = facts
+        for criterion in settings.gamma:
+            more = {"gamma": criterion.title, **settings.gamma_settings.model_dump(mode="json")}
+            variants[f"{choice.key}:{criterion.key}"] = facts | more
+        for hlut in choice.other_hluts:
+            variants[f"{choice.key}:{hlut.name}"] = facts | {"other_hlut": hlut.name}
+        for goal in choice.template.goals:
+            if not goal.parsed.is_dose and goal.parsed.unit == "%":
+                variants[f"{choice.key}:{goal.parsed.name}"] = facts | {"volume": goal.parsed.name}
+    return variants

@@ -1,0 +1,259 @@
+"""Rows of the two doses of a plan: DVH, goals, differences, gamma, and what stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from qa_suite.dose.conformity import paddick_index, rtog_index
+from qa_suite.dose.dvh import Dvh, UndefinedDvh
+from qa_suite.dose.dvh_metrics import read_metric
+from qa_suite.dose.gamma import GammaResult, gamma
+from qa_suite.dose.goals import constraint_flips, evaluate_goals
+from qa_suite.dose.variants import CAUSES, bulk_image, with_cause
+from qa_suite.measures.base import Curve, Pair, Value, ok, undefined
+from qa_suite.measures.dose.computed import TARGET, ComputedPlan
+from qa_suite.measures.dose.facts import DVH_METRICS
+from qa_suite.measures.dose_settings import DoseSettings
+from qa_suite.volume import Volume
+
+_CURVE_STEP_GY = 0.5
+_THREADS = 2
+Dvhs = Mapping[str, Dvh]
+
+
+def region_of(name: str) -> str:
+    """Return the region of a structure's rows."""
+    return TARGET if name == TARGET else f"structure:{name}"
+
+
+def dvh_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value | Curve]:
+    """Yield DVH metrics of both doses, their differences, the target's indices and the curves."""
+    key, dose_gy = done.choice.key, done.prescription_gy
+    for name in reference:
+        region = region_of(name)
+        for metric, dvh_name in DVH_METRICS.items():
+            one = read_metric(reference[name], dvh_name, prescription_gy=dose_gy)
+            two = read_metric(synthetic[name], dvh_name, prescription_gy=dose_gy)
+            yield from _both(metric, region, key, one.value, two.value, one.why or two.why)
+            change, why = f"{metric}_difference_pct", one.why or two.why
+            if one.value is None or two.value is None:
+                yield undefined(change, region, why, variant=key)
+            else:
+                share = 100 * (two.value - one.value) / dose_gy
+                yield ok(change, region, share, variant=key)
+        for side, dvh in (("reference", reference[name]), ("synthetic", synthetic[name])):
+            if dvh.why_undefined:
+                continue
+            x, y = dvh.curve(_CURVE_STEP_GY)
+            yield Curve(
+                curve=f"dvh_{side}", region=region, x=x, y=y, x_unit="Gy", y_unit="%", variant=key
+            )
+    yield from _index_rows(done, reference, synthetic)
+
+
+def _both(
+    metric: str, region: str, key: str, one: float | None, two: float | None, why: str
+) -> Iterator[Value]:
+    """Yield a number of both images and its difference."""
+    for side, value in (("reference", one), ("synthetic", two)):
+        name = f"{metric}_{side}"
+        yield (
+            undefined(name, region, why, variant=key)
+            if value is None
+            else ok(name, region, value, variant=key)
+        )
+    name = f"{metric}_difference"
+    if one is None or two is None:
+        yield undefined(name, region, why, variant=key)
+    else:
+        yield ok(name, region, two - one, variant=key)
+
+
+def _index_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
+    target = done.samples[TARGET]
+    level = done.prescription_gy * done.choice.template.prescription.coverage_dose_pct / 100
+    readings = {
+        "homogeneity": lambda dose, dvh: dvh.homogeneity_index,
+        "conformity_paddick": lambda dose, dvh: paddick_index(dose, target, level),
+        "conformity_rtog": lambda dose, dvh: rtog_index(dose, target, level),
+    }
+    for metric, read in readings.items():
+        values: list[float | None] = []
+        why = ""
+        for dose, dvhs in ((done.reference, reference), (done.synthetic, synthetic)):
+            try:
+                values.append(read(dose, dvhs[TARGET]))
+            except UndefinedDvh as error:
+                values.append(None)
+                why = str(error)
+        yield from _both(metric, TARGET, done.choice.key, values[0], values[1], why)
+
+
+def goal_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
+    """Yield the goals that flip, and the difference of every goal about a volume."""
+    key, goals = done.choice.key, done.choice.template.goals
+    one = evaluate_goals(reference, goals, prescription_gy=done.prescription_gy)
+    two = evaluate_goals(synthetic, goals, prescription_gy=done.prescription_gy)
+    flips = constraint_flips(one, two)
+    open_ones = [r for r, s in zip(one, two, strict=True) if r.met is None or s.met is None]
+    yield ok("goals_lost", "all", sum(f.kind == "lost" for f in flips), variant=key)
+    yield ok("goals_gained", "all", sum(f.kind == "gained" for f in flips), variant=key)
+    yield ok("goals_undecided", "all", len(open_ones), variant=key)
+    for first, second in zip(one, two, strict=True):
+        metric = first.goal.parsed
+        if metric.is_dose or metric.unit != "%":
+            continue
+        region = region_of(first.goal.structure)
+        variant = f"{key}:{metric.name}"
+        if first.value is None or second.value is None:
+            why = first.why or second.why
+            yield undefined("goal_volume_difference", region, why, variant=variant)
+        else:
+            change = second.value - first.value
+            yield ok("goal_volume_difference", region, change, variant=variant)
+
+
+def difference_rows(done: ComputedPlan, settings: DoseSettings) -> Iterator[Value]:
+    """Yield dose differences above the cut-off, by region, and SynthRAD's dose error."""
+    key, dose_gy = done.choice.key, done.prescription_gy
+    one = done.reference.array.astype(np.float64)
+    change = 100 * (done.synthetic.array - one) / dose_gy
+    cutoff = (settings.gamma_settings.cutoff_pct or 10.0) / 100 * dose_gy
+    high = done.body & (one >= cutoff)
+    regions = {"body": high, **{region_of(n): m & high for n, m in done.masks.items()}}
+    for region, where in regions.items():
+        if not where.any():
+            why = f"no voxel of the region gets {cutoff:.3g} Gy"
+            yield undefined("dose_difference_mean", region, why, variant=key)
+            yield undefined("dose_difference_95", region, why, variant=key)
+            continue
+        values = change[where]
+        yield ok("dose_difference_mean", region, values.mean(), variant=key)
+        yield ok("dose_difference_95", region, np.percentile(np.abs(values), 95), variant=key)
+    near = one > 0.9 * dose_gy
+    if near.any():
+        yield ok("synthrad_dose_mae", "all", np.abs(change[near]).mean() / 100, variant=key)
+    else:
+        why = "no voxel exceeds 90 % of the prescription"
+        yield undefined("synthrad_dose_mae", "all", why, variant=key)
+
+
+def synthrad_row(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Value:
+    """Add up relative differences of the target's D98 and V95%, the organs' D2 and Dmean."""
+    key, dose_gy = done.choice.key, done.prescription_gy
+
+    def relative(name: str, metric: str) -> float | None:
+        one = read_metric(reference[name], metric, prescription_gy=dose_gy).value
+        two = read_metric(synthetic[name], metric, prescription_gy=dose_gy).value
+        return None if not one or two is None else abs(two - one) / one
+
+    parts = [relative(TARGET, "D98"), relative(TARGET, "V95%")]
+    if any(part is None for part in parts):
+        why = "the target's D98 or V95% is undefined or 0 on the reference"
+        return undefined("synthrad_dvh_error", "all", why, variant=key)
+    organs = sorted({goal.structure for goal in done.choice.template.goals} & set(reference))
+    found = [relative(organ, metric) for organ in organs for metric in ("D2", "Dmean")]
+    known = [value for value in found if value is not None]
+    total = sum(part for part in parts if part is not None)
+    if known:
+        total += 2 * float(np.mean(known))  # D2 and Dmean, each the mean over the organs
+    coverage = len(known) / len(found) if found else 1.0
+    return ok("synthrad_dvh_error", "all", total, variant=key, coverage=coverage)
+
+
+def gamma_results(
+    done: ComputedPlan, evaluated: Volume, settings: DoseSettings
+) -> list[GammaResult]:
+    """Return gamma of a dose against the reference's, all criteria at once."""
+    return gamma(
+        done.reference, evaluated, settings.gamma, settings.gamma_settings,
+        prescription_gy=done.prescription_gy, threads=_THREADS,
+    )  # fmt: skip
+
+
+def gamma_rows(done: ComputedPlan, results: list[GammaResult]) -> Iterator[Value]:
+    """Yield pass rate and mean gamma, in the body, the target and every structure."""
+    regions = {"body": done.body, **{region_of(n): m for n, m in done.masks.items()}}
+    for result in results:
+        variant = f"{done.choice.key}:{result.criterion.key}"
+        for region, mask in regions.items():
+            said = result.region(region, mask)
+            if said.pass_pct is None or said.mean is None:
+                yield undefined("gamma_pass_rate", region, said.why, variant=variant)
+                yield undefined("gamma_mean", region, said.why, variant=variant)
+                continue
+            more = {"variant": variant, "coverage": said.coverage}
+            yield ok("gamma_pass_rate", region, said.pass_pct, **more)
+            yield ok("gamma_mean", region, said.mean, **more)
+
+
+def cause_rows(done: ComputedPlan, reference: Dvhs) -> Iterator[Value]:
+    """Yield what each kind of tissue does to the target's mean dose, one at a time."""
+    for cause in CAUSES:
+        dose = done.dose_on(with_cause(done.scene, cause))
+        region = f"cause:{cause}"
+        yield _dmean_change(done, reference, dose, "cause_dmean", region, done.choice.key)
+
+
+def bulk_rows(done: ComputedPlan, reference: Dvhs, settings: DoseSettings) -> Iterator[Value]:
+    """Yield how far the bulk-density image lies from the reference, as a third dose."""
+    dose = done.dose_on(bulk_image(done.scene.reference))
+    yield _dmean_change(done, reference, dose, "bulk_dmean", TARGET, done.choice.key)
+    for result in gamma_results(done, dose, settings):
+        variant = f"{done.choice.key}:{result.criterion.key}"
+        said = result.region("body", done.body)
+        yield (
+            undefined("bulk_gamma_pass_rate", "body", said.why, variant=variant)
+            if said.pass_pct is None
+            else ok("bulk_gamma_pass_rate", "body", said.pass_pct, variant=variant)
+        )
+
+
+def hlut_rows(done: ComputedPlan, reference: Dvhs) -> Iterator[Value]:
+    """Yield what another table does to the reference's dose."""
+    for hlut in done.choice.other_hluts:
+        dose = done.dose_on(done.scene.reference, hlut)
+        variant = f"{done.choice.key}:{hlut.name}"
+        yield _dmean_change(done, reference, dose, "hlut_dmean", TARGET, variant)
+
+
+def band_rows(done: ComputedPlan, pair: Pair, reference: Dvhs, most: int) -> Iterator[Value]:
+    """Yield the band of the target's D95 over the prediction's samples, as dose scenarios."""
+    samples = () if pair.prediction is None else pair.prediction.samples[:most]
+    names, key = ("band_d95", "band_misses_d95"), done.choice.key
+    if len(samples) < 2:
+        for name in names:
+            yield undefined(name, TARGET, "fewer than two samples", variant=key)
+        return
+    from qa_suite.dose.scene import DoseImage
+    from qa_suite.preflight.bodies import ct_body
+
+    found: list[float] = []
+    for sample in samples:
+        hu = np.where(done.scene.seen, sample.array, done.scene.reference.hu).astype(np.float32)
+        dose = done.dose_on(DoseImage(hu=hu, body=ct_body(hu, sample.grid)))
+        value = read_metric(done.dvhs(dose)[TARGET], "D95").value
+        if value is not None:
+            found.append(value)
+    truth = read_metric(reference[TARGET], "D95")
+    if truth.value is None or len(found) < len(samples):
+        for name in names:
+            yield undefined(name, TARGET, truth.why or "D95 of a sample is undefined", variant=key)
+        return
+    low, high = min(found), max(found)
+    away = max(low - truth.value, truth.value - high, 0.0)
+    for name, value in zip(names, (high - low, away), strict=True):
+        yield ok(name, TARGET, 100 * value / done.prescription_gy, variant=key)
+
+
+def _dmean_change(
+    done: ComputedPlan, reference: Dvhs, dose: Volume, metric: str, region: str, variant: str
+) -> Value:
+    one = read_metric(reference[TARGET], "Dmean")
+    two = read_metric(done.dvhs(dose)[TARGET], "Dmean")
+    if one.value is None or two.value is None:
+        return undefined(metric, region, one.why or two.why, variant=variant)
+    change = 100 * (two.value - one.value) / done.prescription_gy
+    return ok(metric, region, change, variant=variant)

@@ -1,0 +1,84 @@
+"""Settings of the family ``dose``: which plans, with which tables, judged by which gamma."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from qa_suite.dose.gamma import GammaCriterion, GammaSettings
+from qa_suite.dose.hlut import Hlut
+from qa_suite.dose.template import PlanTemplate
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PlanChoice(BaseModel):
+    """One plan and the table that turns HU into what its engine needs; neither has a default.
+
+    Parameters
+    ----------
+    template
+        The whole template, so that the record says what was planned.
+    hlut
+        The table that both images are read with.
+    other_hluts
+        Tables that the reference's dose is computed with too, to show what the table decides.
+    """
+
+    model_config = _STRICT
+
+    template: PlanTemplate
+    hlut: Hlut
+    other_hluts: tuple[Hlut, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Short name of the variant: that of its template."""
+        return self.template.name
+
+
+class DoseSettings(BaseModel):
+    """Settings of the family ``dose``.
+
+    Parameters
+    ----------
+    plans
+        Plans to compute; none by default, for the HLUT is an input and is never guessed.
+    grid_mm
+        Voxels of the dose grid instead of the templates'.
+    gamma, gamma_settings
+        Criteria and search of the gamma index.
+    support_hu
+        Structure (couch, immobilisation) to the HU that both images get there.
+    causes
+        Whether to tell the outline's, air's, soft tissue's and bone's share of the difference.
+    bulk
+        Whether to compute the bulk-density dose as an independent check.
+    scenarios
+        Whether to compute set-up and range scenarios of proton plans.
+    most_samples
+        Samples of a prediction that are computed as dose scenarios; the first ones.
+    """
+
+    model_config = _STRICT
+
+    plans: tuple[PlanChoice, ...] = ()
+    grid_mm: float | None = Field(default=None, gt=0, le=10)
+    gamma: tuple[GammaCriterion, ...] = (
+        GammaCriterion(dose_pct=3, distance_mm=3),
+        GammaCriterion(dose_pct=2, distance_mm=2),
+        GammaCriterion(dose_pct=1, distance_mm=1),
+    )
+    gamma_settings: GammaSettings = GammaSettings(normalisation="prescription", max_gamma=5.0)
+    support_hu: dict[str, float] = Field(default_factory=dict)
+    causes: bool = True
+    bulk: bool = True
+    scenarios: bool = True
+    most_samples: int = Field(default=5, ge=0)
+
+    @model_validator(mode="after")
+    def _plans_differ(self) -> DoseSettings:
+        names = [choice.key for choice in self.plans]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the plan {twice[0]} is given twice; name each one once")
+        return self
