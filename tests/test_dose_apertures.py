@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydicom.sequence import Sequence as DicomSequence
 
 from qa_suite.dose.apertures import aperture_fluence, segment_fluences
 from qa_suite.dose.beam_view import beam_axes
-from qa_suite.dose.imported_beams import beam_template, supine_angles
+from qa_suite.dose.imported_beams import (
+    common_isocentre,
+    imported_fields,
+    imported_spots,
+    supine_angles,
+)
 from qa_suite.dose.template import BeamTemplate
 from qa_suite.errors import InputError
 from qa_suite.io.rtplan import read_plan
 from qa_suite.io.rtplan_types import BeamLimiter, ControlPoint, PhotonBeam
-from tests.plan_factory import LEAF_EDGES, mlc_beam, square_beam, write_plan
+from tests.plan_factory import (
+    ISOCENTRE,
+    LEAF_EDGES,
+    first_point,
+    ion_beam,
+    mlc_beam,
+    photon_beam,
+    square_beam,
+    write_ion_plan,
+    write_plan,
+)
+from tests.plan_factory import jaws as plan_jaws
+from tests.rt_factory import item
 
 JAWS = (
     BeamLimiter(kind="ASYMX", axis="x", pairs=1),
@@ -228,7 +246,7 @@ TO_FIXED = {  # rows: fixed x, y, z in L, P, S: what lies to the left, towards t
 
 
 @pytest.mark.parametrize("position", TO_FIXED)
-@pytest.mark.parametrize(("gantry", "couch"), [(0, 0), (90, 0), (35, 0), (130, 20), (300, 340)])
+@pytest.mark.parametrize(("gantry", "couch"), [(0, 0), (90, 0), (35, 0), (130, 20), (300, 180)])
 def test_another_patient_position_is_another_angle(position, gantry, couch):
     g, c = np.deg2rad([gantry, couch])
     in_fixed = np.array([[np.cos(g), 0, -np.sin(g)], [0, 1, 0], [np.sin(g), 0, np.cos(g)]])
@@ -237,10 +255,64 @@ def test_another_patient_position_is_another_angle(position, gantry, couch):
     assert np.linalg.det(TO_FIXED[position]) == pytest.approx(1)
     angles = supine_angles(position, gantry, couch)
     template = BeamTemplate(gantry_deg=angles[0], couch_deg=angles[1])
-    assert beam_axes(template) == pytest.approx(expected, abs=1e-12)
+    turn = np.deg2rad(angles[2])
+    turned = np.array(
+        [[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
+    )
+    assert turned @ beam_axes(template) == pytest.approx(expected, abs=1e-12)
+    assert angles[1] != 180  # engines without a turning couch take feet first too
 
 
-def test_an_imported_beam_becomes_a_template(tmp_path):
-    plan = read_plan(write_plan(tmp_path / "p.dcm"))
-    template = beam_template(plan.beams[1], "HFP")
-    assert (template.gantry_deg, template.couch_deg, template.label) == (270, 0, "field 2")
+def test_an_imported_plan_becomes_fields(tmp_path):
+    tags = {"PatientSetupSequence": DicomSequence([item(PatientPosition="HFP")])}
+    plan = read_plan(write_plan(tmp_path / "p.dcm", **tags))
+    assert common_isocentre(plan) == tuple(ISOCENTRE)
+    first, second = imported_fields(plan)
+    assert (second.geometry.gantry_deg, second.geometry.couch_deg) == (270, 0)
+    assert (first.geometry.label, second.geometry.label) == ("field 1", "field 2")
+    assert (first.monitor_units, second.monitor_units) == (100 * 30, 200 * 30)
+    assert first.aperture.sum() == 100 * 100
+
+
+def test_an_arc_becomes_a_field_a_step(tmp_path):
+    positions = [plan_jaws("ASYMX", -50, 50), plan_jaws("ASYMY", -50, 50)]
+    points = [
+        first_point(positions, 170.0),
+        item(CumulativeMetersetWeight=1, GantryAngle=180),
+        item(CumulativeMetersetWeight=4, GantryAngle=190),
+    ]
+    points[0].GantryRotationDirection = "CW"
+    beam = photon_beam(1, points, ("ASYMX", "ASYMY"))
+    fields = imported_fields(read_plan(write_plan(tmp_path / "p.dcm", [beam])))
+    assert [one.geometry.gantry_deg for one in fields] == [175, 185]
+    assert [one.monitor_units for one in fields] == [750, 2250]
+    assert [one.geometry.label for one in fields] == ["field 1 1/2", "field 1 2/2"]
+
+
+def test_an_imported_ion_plan_becomes_spots(tmp_path):
+    plan = read_plan(write_ion_plan(tmp_path / "p.dcm"))
+    with pytest.raises(InputError, match="depends on the machine"):
+        imported_spots(plan)
+    (beam,) = imported_spots(plan, protons_per_mu=5e6)
+    spots = beam.delivery
+    assert spots.energy_mev.tolist() == [150, 150, 120]
+    assert spots.x_mm.tolist() == [0, 5, 2] and spots.y_mm.tolist() == [0, -5, 7]
+    assert spots.weight == pytest.approx(np.array([60, 20, 80]) * 30 * 5)
+    counted = read_plan(
+        write_ion_plan(tmp_path / "n.dcm", [ion_beam(PrimaryDosimeterUnit="NP")], 8e8)
+    )
+    (beam,) = imported_spots(counted)
+    assert beam.delivery.weight.sum() == pytest.approx(800 * 30)
+    with pytest.raises(InputError, match="plan of protons"):
+        imported_fields(plan)
+    with pytest.raises(InputError, match="plan of photons"):
+        imported_spots(read_plan(write_plan(tmp_path / "x.dcm")))
+
+
+def test_two_isocentres_are_two_plans(tmp_path):
+    far = square_beam(2)
+    for point in far.ControlPointSequence:
+        point.IsocenterPosition = [12, -34, 86]
+    plan = read_plan(write_plan(tmp_path / "p.dcm", [square_beam(1), far]))
+    with pytest.raises(InputError, match=r"30\.0 mm apart"):
+        common_isocentre(plan)

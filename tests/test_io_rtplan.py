@@ -76,17 +76,20 @@ def test_an_ion_plan_is_read_whole(tmp_path):
     assert beam.lateral_spreading == ("MAGNET MagnetX",)
     (shifter,) = beam.range_shifters
     assert (shifter.identifier, shifter.kind, shifter.thickness_mm) == ("RS40", "BINARY", 40)
-    require_supported(plan)
+    with pytest.raises(Problems, match=r"range shifter RS40 \(40 mm of water\)"):
+        require_supported(plan)
 
 
 def test_a_range_shifter_that_is_out_is_not_in_the_beam(tmp_path):
     beam = ion_beam()
     beam.IonControlPointSequence[0].RangeShifterSettingsSequence[0].RangeShifterSetting = "OUT"
-    assert read_plan(write_ion_plan(tmp_path / "p.dcm", [beam])).beams[0].range_shifters == ()
+    plan = read_plan(write_ion_plan(tmp_path / "p.dcm", [beam]))
+    assert plan.beams[0].range_shifters == ()
+    require_supported(plan)
     beam = ion_beam()
     del beam.IonControlPointSequence[0].RangeShifterSettingsSequence
     (sentence,) = read_plan(write_ion_plan(tmp_path / "p.dcm", [beam])).unsupported
-    assert "RS40 of unknown water-equivalent thickness" in sentence
+    assert "RS40 (unknown thickness)" in sentence
 
 
 def test_set_up_beams_are_left_out_and_said_so(tmp_path):

@@ -3,65 +3,172 @@
 Turning the patient is turning the machine the other way. With the fixed system of IEC 61217
 (x, y, z) and the patient's axes in it, prone is supine turned by 180° about y, feet first is
 head first turned by 180° about z. A beam on such a patient is therefore the beam on a supine one
-with other gantry and couch angles; the collimator's angle stays, since it is counted in the
-gantry's own system.
+from another gantry and couch angle. A couch turned by 180° is written as the coplanar beam that
+it is: from the mirrored gantry angle, with the collimator turned by 180°.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.dose.apertures import PIXEL_MM, SHAPE, segment_fluences
+from qa_suite.dose.plan import PlannedBeam, ProtonSpots
 from qa_suite.dose.template import BeamTemplate
-from qa_suite.io.rtplan_types import IonBeam, PatientPosition, PhotonBeam
+from qa_suite.errors import InputError
+from qa_suite.io.rtplan_types import ImportedPlan, IonBeam, PatientPosition, PhotonBeam
+from qa_suite.volume import Triple
+
+_ONE_PLACE_MM = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedField:
+    """One photon field, or one step of an arc, ready for an engine's machine.
+
+    Parameters
+    ----------
+    geometry
+        Its angles for a patient head first, supine.
+    monitor_units
+        Of the whole course.
+    aperture
+        Open share of each pixel, shape (inline, crossline), in the axes of the collimator.
+    pixel_mm
+        In the isocentre plane.
+    """
+
+    geometry: BeamTemplate
+    monitor_units: float
+    aperture: NDArray[Any] = field(repr=False)
+    pixel_mm: float
 
 
 def supine_angles(
-    position: PatientPosition, gantry_deg: float, couch_deg: float
-) -> tuple[float, float]:
-    """Return gantry and couch angle of the same beam for a patient head first, supine.
+    position: PatientPosition, gantry_deg: float, couch_deg: float, collimator_deg: float = 0.0
+) -> tuple[float, float, float]:
+    """Return gantry, couch and collimator angle of the same beam on a supine patient.
 
     Parameters
     ----------
     position
         How the patient lies.
-    gantry_deg, couch_deg
+    gantry_deg, couch_deg, collimator_deg
         IEC 61217, in degrees.
     """
-    if position == "HFS":
-        gantry, couch = gantry_deg, couch_deg
-    elif position == "HFP":
-        gantry, couch = gantry_deg + 180, -couch_deg
-    elif position == "FFS":
-        gantry, couch = gantry_deg, couch_deg + 180
-    else:
-        gantry, couch = gantry_deg + 180, 180 - couch_deg
-    return gantry % 360.0, couch % 360.0
+    gantry, couch, collimator = gantry_deg, couch_deg, collimator_deg
+    if position in ("HFP", "FFP"):
+        gantry, couch = gantry + 180.0, -couch
+    if position in ("FFS", "FFP"):
+        couch = couch + 180.0
+    if couch % 360.0 == 180.0:
+        gantry, couch, collimator = -gantry, 0.0, collimator + 180.0
+    return gantry % 360.0, couch % 360.0, collimator % 360.0
 
 
-def beam_template(
-    beam: PhotonBeam | IonBeam,
-    position: PatientPosition,
-    *,
-    gantry_deg: float | None = None,
-    couch_deg: float | None = None,
-    collimator_deg: float | None = None,
-) -> BeamTemplate:
-    """Return the angles of an imported beam as the engines take them.
+def common_isocentre(plan: ImportedPlan) -> Triple:
+    """Return the one isocentre of a plan, LPS mm.
+
+    Raises
+    ------
+    InputError
+        If its beams have several.
+    """
+    places = [
+        beam.control_points[0].isocentre_mm if isinstance(beam, PhotonBeam) else beam.isocentre_mm
+        for beam in plan.beams
+    ]
+    apart = float(np.ptp(np.array(places), axis=0).max())
+    if apart > _ONE_PLACE_MM:
+        raise InputError(
+            f"The beams of {plan.path} have isocentres up to {apart:.1f} mm apart; export the "
+            f"beams of each isocentre as a plan of its own."
+        )
+    return places[0]
+
+
+def imported_fields(
+    plan: ImportedPlan, shape: tuple[int, int] = SHAPE, pixel_mm: float = PIXEL_MM
+) -> tuple[ImportedField, ...]:
+    """Return the photon fields of a plan, an arc as one field a step between control points.
+
+    Monitor units are those of all fractions.
+
+    Raises
+    ------
+    InputError
+        If it is a proton plan, or a field reaches beyond the map.
+    """
+    fields = []
+    for beam in plan.beams:
+        if not isinstance(beam, PhotonBeam):
+            raise InputError(f"{plan.path} is a plan of protons, and one of photons is needed.")
+        parts = segment_fluences(beam, shape, pixel_mm)
+        for number, part in enumerate(parts, start=1):
+            angles = (part.gantry_deg, part.couch_deg, part.collimator_deg)
+            name = beam.name if len(parts) == 1 else f"{beam.name} {number}/{len(parts)}"
+            fields.append(
+                ImportedField(
+                    geometry=_template(plan.patient_position, angles, name),
+                    monitor_units=part.weight * beam.meterset_mu * plan.fractions,
+                    aperture=part.fluence,
+                    pixel_mm=pixel_mm,
+                )
+            )
+    return tuple(fields)
+
+
+def imported_spots(
+    plan: ImportedPlan, *, protons_per_mu: float | None = None
+) -> tuple[PlannedBeam, ...]:
+    """Return the scanned proton beams of a plan with the protons of all fractions.
 
     Parameters
     ----------
-    beam
+    plan
         From :func:`qa_suite.io.rtplan.read_plan`.
-    position
-        The plan's patient position.
-    gantry_deg, couch_deg, collimator_deg
-        Of one segment of the beam; without them, those of its beginning.
+    protons_per_mu
+        Of the clinic's machine, for a plan in monitor units; a plan in numbers of particles
+        needs none.
+
+    Raises
+    ------
+    InputError
+        If it is a photon plan, or in monitor units of unknown size.
     """
-    start = beam.control_points[0] if isinstance(beam, PhotonBeam) else beam
-    gantry, couch = supine_angles(
-        position,
-        start.gantry_deg if gantry_deg is None else gantry_deg,
-        start.couch_deg if couch_deg is None else couch_deg,
-    )
-    collimator = start.collimator_deg if collimator_deg is None else collimator_deg
-    return BeamTemplate(
-        gantry_deg=gantry, couch_deg=couch, collimator_deg=collimator % 360.0, name=beam.name
-    )
+    beams = []
+    for beam in plan.beams:
+        if not isinstance(beam, IonBeam):
+            raise InputError(f"{plan.path} is a plan of photons, and one of protons is needed.")
+        if beam.meterset_unit == "MU" and protons_per_mu is None:
+            raise InputError(
+                f"Beam {beam.name} counts monitor units, and how many protons one of them is "
+                f"depends on the machine; say it (protons per MU)."
+            )
+        protons = 1.0 if beam.meterset_unit == "NP" else float(protons_per_mu or 0.0)
+        places = np.concatenate([layer.spots_mm for layer in beam.layers])
+        weights = np.concatenate([layer.spot_weights for layer in beam.layers])
+        counts = [len(layer.spot_weights) for layer in beam.layers]
+        energies = np.repeat([layer.energy_mev for layer in beam.layers], counts)
+        kept = weights > 0
+        spots = ProtonSpots(
+            energy_mev=energies[kept],
+            x_mm=places[kept, 0],
+            y_mm=places[kept, 1],
+            weight=weights[kept] * plan.fractions * protons / 1e6,
+        )
+        # spots lie in the gantry's axes, whatever the collimator is turned by
+        angles = (beam.gantry_deg, beam.couch_deg, 0.0)
+        geometry = _template(plan.patient_position, angles, beam.name)
+        beams.append(PlannedBeam(geometry=geometry, weight=1.0, delivery=spots))
+    return tuple(beams)
+
+
+def _template(
+    position: PatientPosition, angles: tuple[float, float, float], name: str
+) -> BeamTemplate:
+    gantry, couch, collimator = supine_angles(position, *angles)
+    return BeamTemplate(gantry_deg=gantry, couch_deg=couch, collimator_deg=collimator, name=name)

@@ -182,8 +182,8 @@ def _range_shifters(item: Any, points: Sequence[Any], about: Findings) -> tuple[
             None if setting is None else number_of(setting, "RangeShifterWaterEquivalentThickness")
         )
         identifier = text_of(device, "RangeShifterID")
-        if thickness is None:
-            about.cannot(f"range shifter {identifier or '?'} of unknown water-equivalent thickness")
+        size = "unknown thickness" if thickness is None else f"{thickness:g} mm of water"
+        about.cannot(f"range shifter {identifier or '?'} ({size})")
         result.append(
             RangeShifter(
                 identifier=identifier,
