@@ -19,6 +19,9 @@ PATIENTS = {"A": 20, "B": 20, "C": 8}
 SPACING_MM = (4.0, 4.0, 6.0)
 SPLIT = "train=0.5,validation=0.1,calibration=0,test=0.4"
 PROFILE = "demo-pelvis"
+PLANS = ("photon-pelvis", "proton-pelvis")
+HLUTS = ("thomas-1999", "dkfz-flash-b40f", "pyradplan-protons", "matrad-protons")
+DOSE_GRID_MM = 5.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,15 +37,20 @@ def demo(
     iterations: Annotated[
         int | None, typer.Option(help="Overrule the training budget (a quick look).")
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Compute dose for every case, not one of each site.")
+    ] = False,
 ) -> int:
     """Run the whole path on three virtual hospitals; the third was never seen in training.
 
     Makes the cohort, trains and registers two translators, evaluates them and the oracle on
-    held-out patients, judges, and writes the report. Exits with 0 whenever it completed.
+    held-out patients, computes photon and proton dose for one patient of each hospital, judges,
+    and writes the report. Exits with 0 whenever it completed.
 
     Example: `qa-suite demo --out demo-output`
     """
     from qa_suite import store
+    from qa_suite.cli.dose import dose_settings
     from qa_suite.cli.flows import judge_and_report, run_evaluation
     from qa_suite.criteria import load_profile
     from qa_suite.tracking import log_evaluation
@@ -53,9 +61,17 @@ def demo(
     baseline_uri = _train("intensity", "demo-intensity", cohort_folder, out, None)
     model_uri = _train("regression-demo", "demo-regression", cohort_folder, out, iterations)
     checked: dict[str, PreflightResult] = {}
-    floor, baseline, folder = (
+    floor, baseline = (
         run_evaluation(cohort_folder, uri, out=_folder(out, uri), preflights=checked)[0]
-        for uri in ("oracle:truth", baseline_uri, model_uri)
+        for uri in ("oracle:truth", baseline_uri)
+    )
+    folder, _ = run_evaluation(
+        cohort_folder,
+        model_uri,
+        out=_folder(out, model_uri),
+        preflights=checked,
+        dose=dose_settings(PLANS, HLUTS, grid_mm=DOSE_GRID_MM),
+        dose_cases="all" if full else "one_per_site",
     )
     verdict, page = judge_and_report(folder, load_profile(PROFILE), floor=floor, baseline=baseline)
     for done in (floor, baseline, folder):

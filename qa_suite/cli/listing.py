@@ -19,8 +19,8 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="metrics, families, segmenters, engines, translators, models, instruments,"
-            " criteria, hospitals or faults."
+            help="metrics, families, segmenters, engines, plans, hluts, translators, models,"
+            " instruments, criteria, hospitals or faults."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print every fact as JSON.")] = False,
@@ -74,7 +74,31 @@ def _segmenters() -> list[dict[str, Any]]:
 
 
 def _engines() -> list[dict[str, Any]]:
-    return []  # dose engines are not part of this release
+    from qa_suite.dose.engines import ENGINES, load_engines
+
+    load_engines()
+    return _facts(ENGINES)
+
+
+def _plans() -> list[dict[str, Any]]:
+    from qa_suite.dose.template import load_template, shipped_templates
+
+    found = [load_template(name) for name in shipped_templates()]
+    return [
+        template.model_dump(mode="json")
+        | {
+            "gantry_deg": [beam.gantry_deg for beam in template.beams],
+            "dose_gy": template.prescription.dose_gy,
+            "fractions": template.prescription.fractions,
+        }
+        for template in found
+    ]
+
+
+def _hluts() -> list[dict[str, Any]]:
+    from qa_suite.dose.hlut import load_hlut, shipped_hluts
+
+    return [load_hlut(name).model_dump(mode="json") for name in shipped_hluts()]
 
 
 def _translators() -> list[dict[str, Any]]:
@@ -120,6 +144,8 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "families": _families,
     "segmenters": _segmenters,
     "engines": _engines,
+    "plans": _plans,
+    "hluts": _hluts,
     "translators": _translators,
     "models": _models,
     "instruments": _instruments,
@@ -132,7 +158,9 @@ _COLUMNS = {
     "metrics": ("name", "family", "unit", "direction", "range", "title"),
     "families": ("name", "title", "needs"),
     "segmenters": ("name", "title"),
-    "engines": ("name",),
+    "engines": ("name", "modality", "hlut", "version", "believed_for"),
+    "plans": ("name", "engine", "technique", "gantry_deg", "dose_gy", "fractions"),
+    "hluts": ("name", "quantity", "source"),
     "translators": ("name", "family", "direction", "anatomy"),
     "instruments": ("uri", "kind", "structures", "training_sites", "aliases"),
     "models": ("uri", "direction", "anatomy", "training_sites", "aliases"),
