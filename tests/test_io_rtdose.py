@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 
 from qa_suite.errors import GeometryError, InputError, Problems
 from qa_suite.io.beam_doses import sum_beam_doses
@@ -278,3 +281,18 @@ def test_gy_against_cgy_is_refused_with_both_maxima():
             require_same_scale(dose, volume_of(other), ("a.nii", "b.nii"))
         with pytest.raises(InputError):
             require_same_scale(volume_of(other), dose)
+
+
+def test_a_dose_of_a_treatment_planning_system(tmp_path):
+    """One of pydicom's own test files: relative as it is, in Gy once it says so."""
+    path = Path(str(get_testdata_file("rtdose.dcm", download=False)))
+    with pytest.raises(InputError, match="DoseUnits RELATIVE"):
+        read_dose(path)
+    header = pydicom.dcmread(path)
+    header.DoseUnits = "GY"
+    header.save_as(tmp_path / "d.dcm")
+    dose = read_rtdose(tmp_path / "d.dcm", summation="BEAM")
+    assert dose.volume.grid.spacing_mm == pytest.approx((10, 10, 5))
+    assert dose.volume.array.max() == pytest.approx(1.254)
+    assert np.abs(dose.volume.array.T - header.pixel_array * 1e-6).max() < 1e-6
+    assert (dose.beam_numbers, dose.fraction_group) == ((1,), 1)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.sequence import Sequence as DicomSequence
 
+from qa_suite.dose.apertures import aperture_fluence
 from qa_suite.errors import InputError, Problems
 from qa_suite.io.rtplan import read_plan, require_supported
 from qa_suite.io.rtplan_types import IonBeam, PhotonBeam
@@ -254,3 +257,16 @@ def test_damage_is_one_kind_of_error_and_never_a_name(tmp_path):
         with contextlib.suppress(InputError, Problems):
             read_plan(tmp_path / "x.dcm")
     assert PATIENT_ID not in repr(read_plan(tmp_path / "p.dcm"))
+
+
+def test_a_plan_of_a_treatment_planning_system():
+    """One of pydicom's own test files."""
+    plan = read_plan(Path(str(get_testdata_file("rtplan.dcm", download=False))))
+    (beam,) = plan.beams
+    assert (plan.fractions, plan.prescription_gy) == (30, pytest.approx(30.826203))
+    assert (beam.name, beam.machine) == ("Field 1", "unit001")
+    assert beam.meterset_mu == pytest.approx(116.0036697)
+    assert aperture_fluence(beam).sum(dtype=float) == pytest.approx(200 * 200)
+    broken = Path(str(get_testdata_file("rtplan_truncated.dcm", download=False)))
+    with pytest.raises(Problems, match="2 problems"):
+        read_plan(broken)
