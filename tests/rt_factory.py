@@ -51,7 +51,7 @@ def write_dose(
     axes = np.array(orientation, dtype=float)
     normal = np.cross(axes[:3], axes[3:])
     places = np.arange(count) * spacing_mm[2]
-    frames = dose.transpose(2, 1, 0)
+    frames = dose.astype(float).transpose(2, 1, 0)
     if backwards:
         places, frames = places[::-1], frames[::-1]
     first = np.asarray(origin_mm, dtype=float) + places[0] * normal

@@ -13,6 +13,7 @@ import pydicom
 import pytest
 
 from qa_suite.cli import run
+from qa_suite.cli.rtdose import load_doses
 from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.dicom import scan_dicom
 from qa_suite.io.images import write_image
@@ -200,3 +201,24 @@ def test_the_verb_exports_and_tells(tmp_path, capsys):
     assert validate(tmp_path / "out" / "dose.dcm") == ""
     assert run(words[:-3]) == 2
     assert "--dose-unit cGy" in capsys.readouterr().err
+
+
+def test_doses_to_compare_are_read_by_one_rule(tmp_path):
+    dose = a_dose()
+    write_image(dose, tmp_path / "gy.nii.gz")
+    write_image(replace(dose, array=dose.array * 100), tmp_path / "cgy.mha")
+    write_image(replace(dose, array=dose.array / 100), tmp_path / "small.mha")
+    write_clinical_dose(tmp_path / "a.dcm", dose.array)
+    write_clinical_dose(tmp_path / "b.dcm", dose.array, PatientID="B-2")
+    dicom, silent = load_doses([tmp_path / "a.dcm", tmp_path / "cgy.mha"], unit="cGy")
+    assert dicom.array.max() == pytest.approx(silent.array.max(), rel=1e-5)
+    refused = [
+        (("a.dcm", "b.dcm"), "Gy", "another patient"),
+        (("a.dcm", "a.dcm"), "cGy", "say their own unit"),
+        (("gy.nii.gz", "small.mha"), "Gy", "factor of 100"),
+        (("gy.nii.gz", "cgy.mha"), "Gy", "no external beam dose"),
+        (("gy.nii.gz",), "mGy", "not in 'mGy'"),
+    ]
+    for names, unit, words in refused:
+        with pytest.raises(InputError, match=words):
+            load_doses([tmp_path / name for name in names], unit=unit)
