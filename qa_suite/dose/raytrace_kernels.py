@@ -30,11 +30,12 @@ def _first(position, step, size):  # type: ignore[no-untyped-def]  # pragma: no 
 
 
 @njit(nogil=True, cache=True)
-def trace(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Integrate a field from a to b (voxel indices); the whole segment has length 1.
+def walk(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Walk from a to b (voxel indices) through a field; the whole segment has length 1.
 
-    The parameter at every voxel boundary is computed anew from the boundary's position, so
-    no error piles up along a ray.
+    Returns the field's integral, and where the segment leaves the last voxel that is not 0
+    (−1 if there is none). The parameter at every voxel boundary is computed anew from the
+    boundary's position, so no error piles up along a ray.
     """
     nx, ny, nz = field.shape
     dx, dy, dz = bx - ax, by - ay, bz - az
@@ -42,7 +43,7 @@ def trace(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # pra
     low, high = _clip(ay, dy, ny, low, high)
     low, high = _clip(az, dz, nz, low, high)
     if low >= high:
-        return 0.0
+        return 0.0, -1.0
     i = _first(ax + low * dx, dx, nx)
     j = _first(ay + low * dy, dy, ny)
     k = _first(az + low * dz, dz, nz)
@@ -54,7 +55,7 @@ def trace(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # pra
     tx = (i + hi - ax) * ix if dx != 0 else np.inf
     ty = (j + hj - ay) * iy if dy != 0 else np.inf
     tz = (k + hk - az) * iz if dz != 0 else np.inf
-    total, at = 0.0, low
+    total, at, left = 0.0, low, -1.0
     while True:
         if tx <= ty and tx <= tz:
             until, axis = tx, 0
@@ -63,26 +64,35 @@ def trace(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # pra
         else:
             until, axis = tz, 2
         value = field[i, j, k]
-        if until >= high:
-            return total + value * (high - at)
+        until = min(until, high)
         if until > at:
             total += value * (until - at)
             at = until
+            if value != 0.0:
+                left = until
+        if at >= high:
+            return total, left
         if axis == 0:
             i += si
             if i < 0 or i >= nx:
-                return total
+                return total, left
             tx = (i + hi - ax) * ix
         elif axis == 1:
             j += sj
             if j < 0 or j >= ny:
-                return total
+                return total, left
             ty = (j + hj - ay) * iy
         else:
             k += sk
             if k < 0 or k >= nz:
-                return total
+                return total, left
             tz = (k + hk - az) * iz
+
+
+@njit(nogil=True, cache=True)
+def trace(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Integrate a field from a to b (voxel indices); the whole segment has length 1."""
+    return walk(field, ax, ay, az, bx, by, bz)[0]
 
 
 @njit(nogil=True, cache=True)
@@ -114,3 +124,15 @@ def trace_voxels(  # type: ignore[no-untyped-def]
         lx, ly, lz = (i - ax) * spacing[0], (j - ay) * spacing[1], (k - az) * spacing[2]
         length = np.sqrt(lx * lx + ly * ly + lz * lz)
         out[n] = length * trace(field, ax, ay, az, float(i), float(j), float(k))
+
+
+@njit(nogil=True, cache=True)
+def last_exit(mask, starts, ends, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill ``out[first:last]`` with where each ray leaves a mask for the last time.
+
+    ``starts`` and ``ends`` (rays, 3) are positions in voxel indices; the result is a share of
+    the ray, exact at voxel boundaries, and −1 where it misses the mask.
+    """
+    for n in range(first, last):
+        a, b = starts[n], ends[n]
+        out[n] = walk(mask, a[0], a[1], a[2], b[0], b[1], b[2])[1]

@@ -152,7 +152,7 @@ def plane_doses(fan: Fan, tables: BeamTables, protons: FloatArray) -> FloatArray
     sub = SUB_SHARE * fan.spacing_mm
     widest = np.hypot(sub, _WIDEST * float(tables.ends_mm.max()))
     bins = max(2, int(np.ceil(np.log(widest / sub) / np.log(_BIN_RATIO))) + 1)
-    sigma = sub * _BIN_RATIO ** np.arange(bins)
+    sigma: FloatArray = sub * _BIN_RATIO ** np.arange(bins, dtype=float)
     shape = (fan.z_mm.size, fan.y_mm.size, fan.x_mm.size)
     sources = np.zeros((bins, shape[0], shape[1] * shape[2]), dtype=np.float32)
     in_threads(

@@ -72,7 +72,7 @@ class Fan:
 def lattice(low_mm: float, high_mm: float, spacing_mm: float) -> FloatArray:
     """Return multiples of the spacing that cover low .. high."""
     first, last = math.floor(low_mm / spacing_mm), math.ceil(high_mm / spacing_mm)
-    return spacing_mm * np.arange(first, max(last, first + 1) + 1)
+    return np.asarray(spacing_mm * np.arange(first, max(last, first + 1) + 1), dtype=float)
 
 
 def make_fan(
@@ -105,7 +105,8 @@ def make_fan(
     from qa_suite.dose.protons.kernels import plane_depths
 
     top, bottom = _extent(density, grid, frame)
-    z = top + plane_mm - plane_mm * np.arange(int(np.ceil((top - bottom) / plane_mm)) + 3)
+    count = int(np.ceil((top - bottom) / plane_mm)) + 3
+    z = np.asarray(top + plane_mm - plane_mm * np.arange(count), dtype=float)
     plane = np.stack(np.meshgrid(x_mm, y_mm), axis=-1).reshape(-1, 2)
     start = frame.unproject(plane, 0.0)
     slope = frame.unproject(plane, 1.0) - start

@@ -28,7 +28,8 @@ FloatArray = NDArray[np.float64]
 _LEAST = 2e-3  # of a spot's highest dose: less is left out of the matrix
 _MOST_TARGET, _MOST_RIM, _MOST_ORGAN = 5000, 2000, 800
 _RIM_MM = (6.0, 20.0)  # from the target: nearer, dose cannot fall; farther, it has fallen
-_CUT = 4.0
+_CUT = 4.0  # σ at which a spot's lattice weights end
+_REACH = 3.4  # σ at which a sub-pencil's Gaussian ends
 _SEED = 0  # of the choice of voxels
 
 
@@ -130,8 +131,9 @@ def influence_matrix(
         parts = list(
             pool.map(lambda n: _one_layer(fan, tables, layout, n, points), range(len(tables.doses)))
         )
-    rows = np.concatenate([hit[part[0]] for part in parts])
-    columns, values = (np.concatenate([part[n] for part in parts]) for n in (1, 2))
+    rows = np.concatenate([hit[part_rows] for part_rows, _, _ in parts])
+    columns = np.concatenate([part_columns for _, part_columns, _ in parts])
+    values = np.concatenate([part_values for _, _, part_values in parts])
     return coo_matrix((values, (rows, columns)), shape=(len(voxels), layout.count)).tocsr()
 
 
@@ -143,7 +145,7 @@ def _one_layer(
     variance = np.zeros(fan.flat_wed.shape, dtype=np.float32)
     spread_along(
         fan.flat_wed, tables.angles[layer], STEP_MM, fan.z_mm, fan.scales,
-        0, variance.shape[1], variance,
+        0, fan.x_mm.size * fan.y_mm.size, variance,
     )  # fmt: skip
     ray, sigma = fan.spacing_mm, float(tables.sigma_mm[layer])
     wide = split_sigma_mm(sigma, ray)
@@ -156,13 +158,15 @@ def _one_layer(
     )
     top = 100.0 * tables.doses[layer].max() / (2 * np.pi * sigma**2)
     columns = layout.columns[layer]
-    near = int(2 * (3.4 * 10.0 + _CUT * sigma) / (ray * stride)) + 3  # spots within reach, a side
+    sub2 = (SUB_SHARE * ray) ** 2
+    reach = _REACH * float(np.sqrt(sub2 + 1.2 * variance.max())) + _CUT * wide + 2 * ray
+    near = int(2 * reach / (ray * stride)) + 2  # spots that a voxel can meet, a side
     room = points.shape[0] * min(near * near, int((columns >= 0).sum()))
     rows, cols = np.empty(room, dtype=np.intp), np.empty(room, dtype=np.int64)
     values = np.empty(room)
     count = spot_rows(
         points, fan.wed_mm, variance.reshape(fan.wed_mm.shape), fan.scales, tables.doses[layer],
-        float(tables.ends_mm[layer]), STEP_MM, (SUB_SHARE * ray) ** 2, ray, shares, stride,
-        columns, offset, _LEAST * top, rows, cols, values,
+        float(tables.ends_mm[layer]), STEP_MM, sub2, ray, shares, stride,
+        columns, offset, _REACH, _LEAST * top, rows, cols, values,
     )  # fmt: skip
     return rows[:count].copy(), cols[:count].copy(), values[:count].copy()

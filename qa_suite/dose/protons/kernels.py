@@ -197,6 +197,7 @@ def spot_rows(  # type: ignore[no-untyped-def]
     stride,
     columns,
     offset,
+    reach,
     least,
     rows,
     cols,
@@ -215,6 +216,8 @@ def spot_rows(  # type: ignore[no-untyped-def]
     stride, columns, offset
         Spots stand at every ``stride``-th lattice point from ``offset`` (y, x); ``columns``
         (spots y, spots x) holds their number, or −1.
+    reach
+        Of a Gaussian, in its σ.
     least
         Smaller values are left out.
     rows, cols, values
@@ -234,7 +237,7 @@ def spot_rows(  # type: ignore[no-untyped-def]
         cy, cx = int(np.rint(at[p, 1])), int(np.rint(at[p, 2]))
         scale = scales[k] + up * (scales[k + 1] - scales[k])
         centre = variance[k, cy, cx] + up * (variance[k + 1, cy, cx] - variance[k, cy, cx])
-        radius = int(np.ceil(3.4 * np.sqrt(sub2 + 1.2 * centre) / ray_mm))
+        radius = int(np.ceil(reach * np.sqrt(sub2 + 1.2 * centre) / ray_mm))
         y0, y1 = max(0, cy - radius), min(ny - 1, cy + radius)
         x0, x1 = max(0, cx - radius), min(nx - 1, cx + radius)
         some = False

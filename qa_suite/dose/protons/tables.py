@@ -61,6 +61,7 @@ def _end(machine: ProtonMachine, energy: float) -> float:
 
 @lru_cache(maxsize=512)
 def _curves(machine: ProtonMachine, energy: float) -> tuple[FloatArray, FloatArray]:
-    depth = STEP_MM * np.arange(int(np.ceil(_end(machine, energy) / STEP_MM)) + 2)
+    count = int(np.ceil(_end(machine, energy) / STEP_MM)) + 2
+    depth = np.asarray(STEP_MM * np.arange(count), dtype=float)
     dose = depth_dose(depth, energy, spread_pct=machine.spread_pct(energy), tail=machine.tail)
     return dose, angle_variance(depth, energy)
