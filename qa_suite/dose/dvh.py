@@ -7,6 +7,7 @@ gathered in fine bins that keep their own mean dose, so that plateaus stay exact
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -332,10 +333,8 @@ def _dvh(
 
 def _range_around(array: NDArray[np.float32], cells: Grid, grid: Grid) -> tuple[float, float]:
     """Return lowest and highest finite dose of the voxels around a structure's box."""
-    last = np.array(cells.shape) - 1
-    ends = np.stack([np.full(3, -0.5), last + 0.5])
-    corners = np.array([[ends[a, 0], ends[b, 1], ends[c, 2]] for a, b, c in np.ndindex(2, 2, 2)])
-    index = grid.to_index(cells.to_world(corners))
+    ends = [(-0.5, n - 0.5) for n in cells.shape]
+    index = grid.to_index(cells.to_world(list(itertools.product(*ends))))
     low = np.clip(np.floor(index.min(axis=0)).astype(int), 0, np.array(array.shape) - 1)
     high = np.clip(np.ceil(index.max(axis=0)).astype(int), 0, np.array(array.shape) - 1)
     box = array[low[0] : high[0] + 1, low[1] : high[1] + 1, low[2] : high[2] + 1]

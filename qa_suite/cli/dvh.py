@@ -1,0 +1,211 @@
+"""The verb ``dvh``: dose-volume histograms of a dose and structures, from files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qa_suite.cli import console
+from qa_suite.errors import InputError
+
+if TYPE_CHECKING:
+    from qa_suite.dose.dvh import Dvh
+    from qa_suite.dose.goals import GoalResult
+    from qa_suite.dose.structures import AnyStructure
+    from qa_suite.volume import Grid
+
+_METRICS = "D98,D95,D50,D2,Dmean,Dmax,D0.03cc"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this file to the command."""
+    app.command("dvh")(dvh)
+
+
+def dvh(
+    dose: Annotated[Path, typer.Argument(help="The dose: NIfTI, MHA, or RTDOSE (file or folder).")],
+    structures: Annotated[
+        list[str],
+        typer.Argument(help="Masks or label images (FILE or NAME=FILE), or an RTSTRUCT."),
+    ],
+    prescription_gy: Annotated[
+        float | None, typer.Option(help="Prescribed dose; for V95% and goals in % of it.")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="Metrics, such as D95,D0.03cc,V20Gy.")] = _METRICS,
+    structure: Annotated[
+        list[str] | None, typer.Option(help="Only this structure; may be repeated.")
+    ] = None,
+    goals: Annotated[Path | None, typer.Option(help="YAML list of clinical goals.")] = None,
+    curves: Annotated[Path | None, typer.Option(help="CSV file for the curves.")] = None,
+    step_gy: Annotated[float, typer.Option(help="Distance of the points of a curve.")] = 0.1,
+    dose_unit: Annotated[str, typer.Option(help="Gy or cGy, of NIfTI and MHA.")] = "Gy",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Dose-volume metrics of structures, with fractional voxel weights, and clinical goals.
+
+    Exit status 1 where a goal is missed, 3 where one cannot be judged.
+
+    Example: `qa-suite dvh dose.nii.gz ptv.nii.gz Rectum=rectum.nii.gz --prescription-gy 60
+    --metrics D95,D2,V20Gy`
+    """
+    from qa_suite.dose.dvh import dvhs_of
+    from qa_suite.dose.dvh_metrics import parse_metric, read_metric
+    from qa_suite.dose.goals import evaluate_goals, load_goals
+
+    wanted = [parse_metric(name) for name in metrics.split(",") if name.strip()]
+    asked = load_goals(goals) if goals else ()
+    volume = _dose_of(dose, dose_unit)
+    drawn = _chosen(_structures_of(structures, dose, volume.grid), structure or ())
+    found = dvhs_of(volume, drawn, prescription_gy=prescription_gy, threads=2)
+    rows = [
+        read_metric(one, metric, prescription_gy=prescription_gy)
+        for one in found.values()
+        for metric in wanted
+    ]
+    results = evaluate_goals(found, asked, prescription_gy=prescription_gy)
+    if curves is not None:
+        _write_curves(found, curves, step_gy)
+    if as_json:
+        console.show_json({
+            "dose": str(dose), "prescription_gy": prescription_gy,
+            "structures": [_facts(one) for one in found.values()],
+            "metrics": [dataclasses.asdict(row) for row in rows],
+            "goals": [_goal_facts(result) for result in results],
+        })  # fmt: skip
+    else:
+        _show(found, rows, results)
+    if any(result.met is False for result in results):
+        return console.EXIT_STATUS["fail"]
+    undecided = any(result.met is None for result in results)
+    return console.EXIT_STATUS["inconclusive" if undecided else "pass"]
+
+
+def _dose_of(path: Path, unit: str) -> Any:
+    from qa_suite.io.rtdose import read_dose_file
+
+    if unit not in ("Gy", "cGy"):
+        raise InputError(f"Doses are given in Gy or cGy, not in {unit!r}.")
+    return read_dose_file(path, "Gy" if unit == "Gy" else "cGy")
+
+
+def _structures_of(arguments: Sequence[str], dose: Path, grid: Grid) -> list[AnyStructure]:
+    from qa_suite.io.images import is_image_file
+
+    found: list[AnyStructure] = []
+    for argument in arguments:
+        name, _, rest = argument.rpartition("=")
+        path = Path(rest)
+        if is_image_file(path):
+            found += _of_image(path, name, grid)
+        else:
+            found += _of_structure_set(path, dose)
+    return found
+
+
+def _of_image(path: Path, name: str, grid: Grid) -> list[AnyStructure]:
+    """Read a mask as one structure, an image of several labels as many (``NAME 3``)."""
+    import numpy as np
+
+    from qa_suite.dose.structures import sample_labels
+    from qa_suite.io.images import IMAGE_SUFFIXES, read_image
+
+    labels = read_image(path, "label")
+    if not name:
+        suffixes = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
+        ending = next(s for s in suffixes if path.name.lower().endswith(s))
+        name = path.name[: -len(ending)]
+    low = int(labels.array.min())
+    if low < 0:
+        raise InputError(f"{path} holds the label {low}; labels are 0 (outside) and above.")
+    values = [int(v) for v in np.flatnonzero(np.bincount(labels.array.ravel())) if v > 0]
+    names = {v: f"{name} {v}" for v in values} if len(values) > 1 else {(values or [1])[0]: name}
+    return list(sample_labels(labels, names, grid).values())
+
+
+def _of_structure_set(path: Path, dose: Path) -> list[AnyStructure]:
+    from qa_suite.io.images import is_image_file
+    from qa_suite.io.rtstruct import read_structure_set
+    from qa_suite.io.same_patient import check_same_patient
+
+    if not path.is_file():
+        raise InputError(f"There are no structures at {path}.")
+    found = read_structure_set(path)
+    if dose.is_file() and not is_image_file(dose):
+        check_same_patient([dose, found])
+    return list(found.structures.values())
+
+
+def _chosen(structures: list[AnyStructure], names: Sequence[str]) -> list[AnyStructure]:
+    from qa_suite.registry import unknown_name
+
+    known = [one.name for one in structures]
+    for name in names:
+        if name not in known:
+            raise InputError(unknown_name("structure", name, known))
+    return [one for one in structures if not names or one.name in names]
+
+
+def _facts(one: Dvh) -> dict[str, Any]:
+    return {
+        "structure": one.name, "volume_cc": one.volume_cc, "coverage": one.coverage,
+        "why": one.why_undefined, "notes": list(one.notes),
+    }  # fmt: skip
+
+
+def _goal_facts(result: GoalResult) -> dict[str, Any]:
+    return {
+        **result.goal.model_dump(), "goal": result.goal.text, "value": result.value,
+        "value_unit": result.unit, "met": result.met, "why": result.why,
+    }  # fmt: skip
+
+
+def _write_curves(dvhs: Mapping[str, Dvh], path: Path, step_gy: float) -> None:
+    import csv
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("structure", "dose_gy", "volume_pct"))
+        for name, one in dvhs.items():
+            if one.why_undefined:
+                console.say(f"  no curve: {one.why_undefined}")
+                continue
+            doses, volumes = one.curve(step_gy)
+            for x, y in zip(doses, volumes, strict=True):
+                writer.writerow((name, f"{x:.6g}", f"{y:.6g}"))
+    console.say(f"Curves: {path}")
+
+
+def _show(dvhs: Mapping[str, Dvh], rows: Sequence[Any], results: Sequence[GoalResult]) -> None:
+    names = list(dict.fromkeys((row.metric, row.unit) for row in rows))
+    by_place = {(row.structure, row.metric): row for row in rows}
+    lines = []
+    for name, one in dvhs.items():
+        cells = [by_place[name, metric].value for metric, _ in names]
+        shown = ["–" if value is None else f"{value:.2f}" for value in cells]
+        whys = dict.fromkeys(by_place[name, m].why for m, _ in names)
+        why = "; ".join([*(w for w in whys if w), *one.notes])
+        cover = f"{100 * one.coverage:.1f}"
+        lines.append((name, f"{one.volume_cc:.2f}", cover, *shown, why))
+    titles = [f"{metric}, {unit}" if unit != "1" else metric for metric, unit in names]
+    console.show_table(
+        f"{len(dvhs)} structures",
+        ("structure", "cc", "covered, %", *titles, "remarks"), lines,
+    )  # fmt: skip
+    if results:
+        met = sum(result.met is True for result in results)
+        console.show_table(
+            f"{met} of {len(results)} goals met",
+            ("structure", "goal", "value", "met", "remarks"),
+            [_goal_row(result) for result in results],
+        )
+
+
+def _goal_row(result: GoalResult) -> tuple[str, ...]:
+    words = {True: "yes", False: "no", None: "?"}
+    value = "–" if result.value is None else f"{result.value:.2f} {result.unit}"
+    return result.goal.structure, result.goal.text, value, words[result.met], result.why
