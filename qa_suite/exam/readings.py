@@ -13,6 +13,7 @@ from qa_suite.cohort import Case, Cohort
 from qa_suite.errors import InputError
 from qa_suite.exam.scenes import cohort_scene, virtual_scene
 from qa_suite.measures.base import Instruments, Pair
+from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.measures.run import METRICS, measure_pair
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.phantom.faults import Planted, Scene, plant
@@ -78,12 +79,15 @@ class Task:
         Whose measures are taken.
     alone
         Whether to look without a reference too.
+    dose
+        Plans that the profile judges.
     """
 
     someone: Someone
     faults: tuple[tuple[str, float], ...]
     profile: Profile
     alone: bool
+    dose: DoseSettings = field(default_factory=DoseSettings, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +154,7 @@ def _read(
     measured = measure_pair(
         pair,
         families=families_of(task.profile, alone=task.alone),
-        settings=settings_for(task.profile, alone=task.alone),
+        settings=settings_for(task.profile, alone=task.alone, dose=task.dose),
         case=who.case,
         patient=who.case,
         site=who.site,
@@ -169,7 +173,9 @@ def families_of(profile: Profile, *, alone: bool) -> list[str]:
     return sorted(found)
 
 
-def settings_for(profile: Profile, *, alone: bool) -> MeasureSettings:
+def settings_for(
+    profile: Profile, *, alone: bool, dose: DoseSettings | None = None
+) -> MeasureSettings:
     """Return the default settings without what the profile does not judge.
 
     What is measured has the default settings of an evaluation; the parts that are left out
@@ -197,7 +203,9 @@ def settings_for(profile: Profile, *, alone: bool) -> MeasureSettings:
             ),
         }
     )
-    return defaults.model_copy(update={"image": image, "geometry": geometry})
+    return defaults.model_copy(
+        update={"image": image, "geometry": geometry, "dose": dose or defaults.dose}
+    )
 
 
 def is_alone(row: Measurement) -> bool:

@@ -15,6 +15,7 @@ from qa_suite.cohort import Cohort
 from qa_suite.criteria import load_profile
 from qa_suite.errors import InputError
 from qa_suite.exam.alone import AloneFindings, limits_from, look_alone
+from qa_suite.exam.doses import dose_of
 from qa_suite.exam.readings import CLEAN, Reading, Someone, Task, examine
 from qa_suite.exam.result import Cell, CleanCohorts, ExamResult
 from qa_suite.exam.settings import ExamSettings
@@ -70,9 +71,10 @@ def run_exam(
         _people(settings, number, cohort, folder) for number in range(settings.clean_cohorts)
     ]
     plan = _plan(settings, cohorts[0])
+    dose = dose_of(profile, settings)
     tasks = [
         Task(someone=someone, faults=tuple(plan[someone.case]) if number == 0 else (),
-             profile=profile, alone=settings.alone and number <= 1)
+             profile=profile, alone=settings.alone and number <= 1, dose=dose)
         for number, people in enumerate(cohorts)
         for someone in people
     ]  # fmt: skip

@@ -37,6 +37,10 @@ class ExamSettings(BaseModel):
         Different patients that a fault of one patient is planted into, one at a time.
     alone
         Whether to look without a reference too.
+    hluts
+        Tables for the plans that a profile judges by dose; each takes the first that fits.
+    dose_grid_mm
+        Voxels of their dose grid.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -50,6 +54,8 @@ class ExamSettings(BaseModel):
     clinical_only: bool = False
     trials: int = Field(default=5, ge=1)
     alone: bool = True
+    hluts: tuple[str, ...] = ("thomas-1999", "pyradplan-protons")
+    dose_grid_mm: float = Field(default=6.0, gt=0, le=10)
 
     @model_validator(mode="after")
     def _faults_exist(self) -> ExamSettings:

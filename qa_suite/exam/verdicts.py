@@ -9,11 +9,13 @@ import pandas as pd
 
 from qa_suite.exam.readings import Reading
 from qa_suite.judge import judge_tables
+from qa_suite.measures.run import METRICS
 from qa_suite.phantom.faults import FaultFacts
 from qa_suite.records import (
     CaseRecord,
     CodeFacts,
     CohortFacts,
+    Criterion,
     Evaluation,
     Finding,
     Measurement,
@@ -80,10 +82,17 @@ def answering(judged: Judged, facts: FaultFacts, faulted: Sequence[Reading]) -> 
         dict.fromkeys(
             finding.criterion.name
             for finding in judged.failed
-            if (finding.criterion.metric, finding.criterion.region) in facts.answers
+            if _is_own(finding.criterion, facts)
             and (facts.hits == "all" or finding.scope_name in cases | sites)
         )
     )
+
+
+def _is_own(criterion: Criterion, facts: FaultFacts) -> bool:
+    """Whether a criterion names a fault: one of its answers, or of the dose that it changes."""
+    if (criterion.metric, criterion.region) in facts.answers:
+        return True
+    return facts.changes_dose and METRICS[criterion.metric].facts.family == "dose"
 
 
 def _evaluation(readings: Sequence[Reading], profile: Profile) -> Evaluation:

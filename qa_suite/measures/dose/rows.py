@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from qa_suite.dose.conformity import paddick_index, rtog_index
-from qa_suite.dose.dvh import Dvh, UndefinedDvh
+from qa_suite.dose.conformity import conformity_of
+from qa_suite.dose.dvh import Dvh
 from qa_suite.dose.dvh_metrics import read_metric
 from qa_suite.dose.gamma import GammaResult, gamma
 from qa_suite.dose.goals import constraint_flips, evaluate_goals
@@ -72,23 +72,20 @@ def _both(
 
 
 def _index_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
-    target = done.samples[TARGET]
+    """Yield homogeneity and conformity of the target, at the dose that its coverage speaks of."""
     level = done.prescription_gy * done.choice.template.prescription.coverage_dose_pct / 100
-    readings = {
-        "homogeneity": lambda dose, dvh: dvh.homogeneity_index,
-        "conformity_paddick": lambda dose, dvh: paddick_index(dose, target, level),
-        "conformity_rtog": lambda dose, dvh: rtog_index(dose, target, level),
+    fits = [
+        conformity_of(dose, done.samples[TARGET], level)
+        for dose in (done.reference, done.synthetic)
+    ]
+    homogeneity = [read_metric(dvhs[TARGET], "HI") for dvhs in (reference, synthetic)]
+    found = {
+        "homogeneity": [(reading.value, reading.why) for reading in homogeneity],
+        "conformity_paddick": [(fit.paddick, fit.why) for fit in fits],
+        "conformity_rtog": [(fit.rtog, fit.why) for fit in fits],
     }
-    for metric, read in readings.items():
-        values: list[float | None] = []
-        why = ""
-        for dose, dvhs in ((done.reference, reference), (done.synthetic, synthetic)):
-            try:
-                values.append(read(dose, dvhs[TARGET]))
-            except UndefinedDvh as error:
-                values.append(None)
-                why = str(error)
-        yield from _both(metric, TARGET, done.choice.key, values[0], values[1], why)
+    for metric, ((one, why_one), (two, why_two)) in found.items():
+        yield from _both(metric, TARGET, done.choice.key, one, two, why_one or why_two)
 
 
 def goal_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:

@@ -109,6 +109,9 @@ class FaultFacts(BaseModel):
     hits: Literal["all", "site", "patient"] = Field(
         description="every image, the images of one site, or one image of the cohort"
     )
+    changes_dose: bool = Field(
+        default=False, description="whether a finding of dose or range names this fault too"
+    )
     answers: tuple[tuple[str, str], ...] = Field(
         min_length=1, description="(metric, region) of the findings that name this fault"
     )

@@ -22,6 +22,7 @@ _NOT_HIM = (
         clinical=1,
         why_clinical="the dose is planned on another body",
         hits="patient",
+        changes_dose=True,
         answers=_NOT_HIM,
         answers_alone=(
             "source_mutual_information", "source_contour_distance", "source_body_dice",
@@ -42,6 +43,7 @@ def wrong_patient(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
         clinical=1,
         why_clinical="the numbers are no CT numbers; any dose is wrong",
         hits="patient",
+        changes_dose=True,
         answers=(("me", "body"), ("mae", "body"), ("ncc", "body"), ("dice", "seg:Body")),
         answers_alone=("air_error", "histogram_distance", "muscle_level", "fat_level"),
     ),
@@ -60,6 +62,7 @@ def other_modality(scene: Scene, severity: float, rng: np.random.Generator) -> V
         clinical=1,
         why_clinical="nothing in it is of this patient",
         hits="all",
+        changes_dose=True,
         answers=_NOT_HIM,
         answers_alone=("sharpness", "source_mutual_information", "source_contour_distance"),
     ),

@@ -175,6 +175,7 @@ def rotation(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
         clinical=2,
         why_clinical=f"the skin lies 2 to 4 mm off; {MM_RULE}; and 3.1 mm of water in the mean",
         hits="all",
+        changes_dose=True,
         answers=(("contour_bias", "seg:Body"), ("volume_difference", "seg:Body"), *_PLACE),
         answers_alone=("source_contour_distance", "source_contour_bias", "tissue_volume"),
     ),
@@ -194,6 +195,7 @@ def spacing(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
         clinical=3,
         why_clinical=f"{DOSE_RULE}; measured: 5.8 mm in a lateral beam",
         hits="patient",
+        changes_dose=True,
         answers=(
             ("contour_loss", "seg:Body"), ("contour_distance_95", "seg:Body"),
             ("contour_distance", "seg:Body"), ("dice", "seg:Body"), ("hd95", "seg:Body"),
