@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite import volumes
 from qa_suite.cohort import HELD_OUT, Case, Cohort, Split
+from qa_suite.dose.clinic import ClinicCase, read_clinic_case
 from qa_suite.errors import InputError, LeakageError, QAError
 from qa_suite.instruments.independence import (
     all_shared,
@@ -54,6 +55,10 @@ class EvaluationSettings(BaseModel):
         default="all", description="whose dose is computed; one is the first case of each site"
     )
     allow_leakage: bool = False
+    clinic_files: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="case to SHA-256 of the clinic's doses and plan, by their role",
+    )
     inverse: str | None = Field(
         default=None, description="translator of the way back, and the hash of its weights"
     )
@@ -64,7 +69,8 @@ class Examination:
     """One evaluation about to run: the material, the examined and the settings.
 
     ``preflights`` is what is known already of these cases under these settings, by a digest
-    of both; evaluations of several models on one cohort may share it.
+    of both; evaluations of several models on one cohort may share it. ``clinic`` is the folder
+    of the doses and plans of the clinic's planning system.
     """
 
     cohort: Cohort
@@ -74,6 +80,7 @@ class Examination:
     settings: EvaluationSettings
     preflights: dict[str, PreflightResult] = field(default_factory=dict)
     instruments: Instruments = field(default_factory=Instruments)
+    clinic: Path | None = None
 
     def __post_init__(self) -> None:
         # an instrument that shares its network with the model must not be applied by anybody
@@ -195,7 +202,10 @@ def examine_case(
     try:
         with translating:
             prediction = examination.translate(loaded)
-        pair = _pair(loaded, prediction, examination.instruments)
+        pair = replace(
+            _pair(loaded, prediction, examination.instruments),
+            clinic=_clinic_case(examination, case),
+        )
         measured = measure_pair(
             pair,
             families=examination.settings.families,
@@ -215,6 +225,13 @@ def examine_case(
     history = (*case.history, *prediction.mean.history)
     record = record.model_copy(update={"volumes": kept, "history": history})
     return _entry(record, started, status="evaluated", measured=measured, features=features)
+
+
+def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:
+    """Read the clinic's doses and plan of a case; None where it has none."""
+    if examination.clinic is None or case.case not in examination.settings.clinic_files:
+        return None
+    return read_clinic_case(examination.clinic, case.case)
 
 
 def _measures_of(examination: Examination, case: Case) -> MeasureSettings:

@@ -33,6 +33,9 @@ def dose(
         Path | None, typer.Option(help="The synthetic CT to compute the same plan on.")
     ] = None,
     source: Annotated[Path | None, typer.Option(help="The image that was translated.")] = None,
+    rtplan: Annotated[
+        Path | None, typer.Option(help="RTPLAN whose beams and monitor units drive --plan.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for doses and gamma as NIfTI.")] = None,
     dose_grid_mm: Annotated[
         float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
@@ -51,6 +54,8 @@ def dose(
 
     settings = dose_settings(plan, hlut, grid_mm=dose_grid_mm)
     pair = _pair(image, synthetic or image, source, structures)
+    if rtplan is not None:
+        pair, settings = _driven_by(rtplan, pair, settings)
     rows, kept = _measured(pair, settings, synthetic or image)
     if out is not None:
         for one in kept:
@@ -64,9 +69,15 @@ def dose(
 
 
 def dose_settings(
-    plans: Sequence[str], hluts: Sequence[str], *, grid_mm: float | None = None
+    plans: Sequence[str],
+    hluts: Sequence[str],
+    *,
+    grid_mm: float | None = None,
+    clinic: Path | None = None,
+    clinic_goals: str | None = None,
+    rtplans: bool = False,
 ) -> DoseSettings | None:
-    """Match plans with their tables; None without a plan.
+    """Match plans with their tables; None without a plan and without doses of the clinic.
 
     Each plan takes the first table of a quantity that its engine takes; further tables of that
     quantity show what the table decides.
@@ -74,7 +85,7 @@ def dose_settings(
     Raises
     ------
     InputError
-        If a plan finds no table, or a table fits no plan.
+        If a plan finds no table, a table fits no plan, or an option lacks its other half.
     """
     from pydantic import ValidationError
 
@@ -84,9 +95,16 @@ def dose_settings(
     from qa_suite.dose.template import load_template
     from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 
-    if not plans:
-        if hluts:
-            raise InputError("--hlut needs a --plan that it is for.")
+    if hluts and not plans:
+        raise InputError("--hlut needs a --plan that it is for.")
+    if clinic is None and (clinic_goals or rtplans):
+        raise InputError("--clinic-goals and --rtplans need the folder --clinic.")
+    if clinic is not None and clinic_goals is None and not (rtplans and plans):
+        raise InputError(
+            "--clinic needs --clinic-goals, the template that judges its doses, or --rtplans "
+            "with a --plan to drive."
+        )
+    if not plans and clinic_goals is None:
         return None
     tables = [load_hlut(name) for name in hluts]
     used: set[str] = set()
@@ -109,9 +127,27 @@ def dose_settings(
     if idle:
         raise InputError(f"No plan takes the HLUT {', '.join(idle)}.")
     try:
-        return DoseSettings(plans=tuple(choices), grid_mm=grid_mm)
+        return DoseSettings(
+            plans=tuple(choices), grid_mm=grid_mm, rtplans=rtplans,
+            clinic=None if clinic_goals is None else load_template(clinic_goals),
+        )  # fmt: skip
     except ValidationError as error:
         raise Problems("The dose settings", describe_validation(error)) from None
+
+
+def _driven_by(
+    path: Path, pair: Pair, settings: DoseSettings | None
+) -> tuple[Pair, DoseSettings | None]:
+    """Let a plan of the clinic drive the surrogate."""
+    from dataclasses import replace
+
+    from qa_suite.dose.clinic import ClinicCase
+    from qa_suite.io.rtplan import read_plan, require_supported
+
+    plan = read_plan(path)
+    require_supported(plan)
+    driven = None if settings is None else settings.model_copy(update={"rtplans": True})
+    return replace(pair, clinic=ClinicCase(plan=plan)), driven
 
 
 def _tables_for(quantities: Sequence[str]) -> list[str]:

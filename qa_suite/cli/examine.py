@@ -64,6 +64,17 @@ def evaluate(
         float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
     ] = None,
     dose_cases: Annotated[str, typer.Option(help="all or one_per_site.")] = "all",
+    clinic: Annotated[
+        Path | None,
+        typer.Option(help="Folder CASE/ of your planning system's doses and plan.dcm."),
+    ] = None,
+    clinic_goals: Annotated[
+        str | None,
+        typer.Option(help="Template whose target and goals judge the doses of --clinic."),
+    ] = None,
+    rtplans: Annotated[
+        bool, typer.Option("--rtplans", help="Drive --plan by the plan.dcm of each case.")
+    ] = False,
     track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements.")] = False,
 ) -> int:
@@ -92,7 +103,15 @@ def evaluate(
         inverse=inverse,
         segmenters=segmenter or (),
         extractor=extractor,
-        dose=dose_settings(plan or (), hlut or (), grid_mm=dose_grid_mm),
+        dose=dose_settings(
+            plan or (),
+            hlut or (),
+            grid_mm=dose_grid_mm,
+            clinic=clinic,
+            clinic_goals=clinic_goals,
+            rtplans=rtplans,
+        ),
+        clinic=clinic,
         dose_cases=dose_cases,
     )
     counts = ", ".join(

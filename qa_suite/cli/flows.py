@@ -12,6 +12,7 @@ from qa_suite.cli import console
 from qa_suite.errors import InputError
 
 if TYPE_CHECKING:
+    from qa_suite.cohort import Cohort
     from qa_suite.io.cases import Translate
     from qa_suite.measures.base import Pair
     from qa_suite.measures.dose_settings import DoseSettings
@@ -38,6 +39,7 @@ def run_evaluation(
     extractor: str | None = None,
     dose: DoseSettings | None = None,
     dose_cases: str = "all",
+    clinic: Path | None = None,
     preflights: dict[str, PreflightResult] | None = None,
 ) -> tuple[Path, Evaluation]:
     """Evaluate a model, an oracle or a folder of images; return the folder and the record.
@@ -76,6 +78,8 @@ def run_evaluation(
             f"{facts.uri} translates {facts.direction} and the cohort {cohort.name} is "
             f"{cohort.direction}."
         )
+    if clinic is not None:
+        settings = settings.model_copy(update={"clinic_files": _clinic_hashes(cohort, clinic)})
     finders, encoder = load_instruments(segmenters, extractor)
     place = manifest_path(cohort_path).parent
     back = None
@@ -92,6 +96,7 @@ def run_evaluation(
                 translate=translate,
                 settings=settings,
                 preflights={} if preflights is None else preflights,
+                clinic=clinic,
                 instruments=replace(
                     brought_along(cohort, place, back), segmenters=finders, extractor=encoder
                 ),
@@ -101,6 +106,22 @@ def run_evaluation(
             progress=progress,
         )
     return folder, record
+
+
+def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of the clinic's files of every case that has any."""
+    from qa_suite.cohort import sha256_of
+    from qa_suite.dose.clinic import clinic_files
+
+    found = {case.case: clinic_files(folder, case.case) for case in cohort.cases}
+    hashes = {
+        case: {role: sha256_of(path) for role, path in files.items()}
+        for case, files in found.items()
+        if files
+    }
+    if not hashes:
+        raise InputError(f"{folder} holds no doses or plan of a case of {cohort.name}.")
+    return hashes
 
 
 def examined(model: str | None, images: Path | None, name: str) -> tuple[ModelFacts, Translate]:

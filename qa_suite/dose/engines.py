@@ -13,6 +13,7 @@ from qa_suite.dose.hlut import Hlut, HlutQuantity
 from qa_suite.dose.plan import Mask, Plan
 from qa_suite.dose.template import Modality, PlanTemplate
 from qa_suite.errors import InputError
+from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.registry import Registry
 from qa_suite.volume import Grid, Triple, Volume
 
@@ -51,6 +52,19 @@ class DoseEngine(Protocol):
         target_name: str,
     ) -> Plan:
         """Make and optimise a plan on the reference; ``avoid`` are the organs with goals."""
+        ...
+
+    def imported(
+        self,
+        plan: ImportedPlan,
+        grid: Grid,
+        *,
+        target: Mask,
+        target_name: str,
+        template: PlanTemplate,
+        hlut: Hlut,
+    ) -> Plan:
+        """Take a plan of the clinic as it stands; nothing in it is optimised."""
         ...
 
     def recalculate(self, density: NDArray[np.float32], plan: Plan) -> Volume:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.errors import InputError
-from qa_suite.volume import Grid, Triple, Volume, resample
+from qa_suite.errors import GeometryError, InputError
+from qa_suite.volume import Grid, Triple, Volume, covered_by, resample
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -102,6 +102,22 @@ def centre_of(mask: Mask, grid: Grid) -> Triple:
     """Return the LPS position of a mask's centre of mass, in mm."""
     x, y, z = grid.to_world(np.argwhere(mask).mean(axis=0))
     return (float(x), float(y), float(z))
+
+
+def require_overlap(one: Grid, other: Grid, name: str, other_name: str) -> None:
+    """Refuse two grids that have no part of the patient in common.
+
+    Raises
+    ------
+    GeometryError
+        If their frames of reference differ, or no voxel of one lies in the other.
+    """
+    if not one.same_frame_as(other):
+        raise GeometryError(f"{name} and {other_name} have different frames of reference.")
+    if not (covered_by(one, other).any() or covered_by(other, one).any()):
+        raise GeometryError(
+            f"{name} ({one.describe()}) and {other_name} ({other.describe()}) do not overlap."
+        )
 
 
 def _extent_mm(mask: Mask, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -96,6 +96,7 @@ def dose_scene(
     seen: Mask | None = None,
     support_hu: Mapping[str, float] | None = None,
     grid_mm: float | None = None,
+    grid: Grid | None = None,
 ) -> DoseScene:
     """Set up the dose calculation of one case.
 
@@ -113,6 +114,8 @@ def dose_scene(
         Name of a structure (couch, immobilisation) to the HU that it gets on both images.
     grid_mm
         Voxels of the dose grid instead of the template's.
+    grid
+        The dose grid itself, where doses exist already.
 
     Raises
     ------
@@ -122,27 +125,28 @@ def dose_scene(
     GeometryError
         If the images lie on different grids.
     """
-    grid = require_same_grid({"the reference": reference, "the synthetic image": synthetic})
+    image_grid = require_same_grid({"the reference": reference, "the synthetic image": synthetic})
     for name, volume in (("reference", reference), ("synthetic image", synthetic)):
         if volume.quantity != "HU":
             raise InputError(f"Dose needs HU; the {name} holds {volume.quantity}.")
         if not np.isfinite(volume.array).all():
             count = int((~np.isfinite(volume.array)).sum())
             raise InputError(f"The {name} holds {count} voxels that are no number.")
-    everywhere = np.ones(grid.shape, dtype=bool)
+    everywhere = np.ones(image_grid.shape, dtype=bool)
     seen = everywhere if seen is None else seen
-    own = _image("reference", np.asarray(reference.array, dtype=np.float32), grid)
+    own = _image("reference", np.asarray(reference.array, dtype=np.float32), image_grid)
     mixed = np.where(seen, synthetic.array, reference.array).astype(np.float32)
-    other = _image("synthetic image", mixed, grid)
+    other = _image("synthetic image", mixed, image_grid)
     supports = _supports(structures, support_hu or {})
-    name, target = find_target(template, structures, own.body, grid)
+    name, target = find_target(template, structures, own.body, image_grid)
     if not (target & seen).any():
         raise InputError(f"The source image does not see the target {name}.")
     return DoseScene(
-        image_grid=grid, reference=own, synthetic=other, seen=seen,
+        image_grid=image_grid, reference=own, synthetic=other, seen=seen,
         structures={n: m for n, m in structures.items() if n not in (support_hu or {})},
         target_name=name, target=target, supports=supports,
-        grid=dose_grid(own.body | other.body, target, grid, grid_mm or template.grid_mm),
+        grid=grid
+        or dose_grid(own.body | other.body, target, image_grid, grid_mm or template.grid_mm),
     )  # fmt: skip
 
 

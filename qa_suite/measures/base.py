@@ -21,6 +21,7 @@ from qa_suite.registry import Registry
 from qa_suite.volume import Grid, Prediction, Volume, require_same_grid
 
 if TYPE_CHECKING:
+    from qa_suite.dose.clinic import ClinicCase
     from qa_suite.measures.norms import Norms
 
 
@@ -101,6 +102,8 @@ class Pair:
         was resampled onto a larger grid is padded there, and padding is no anatomy.
     instruments
         The examiner's own networks and norms, where there are any.
+    clinic
+        Doses and plan of the clinic's own planning system, where it gave any.
 
     Raises
     ------
@@ -116,6 +119,7 @@ class Pair:
     prediction: Prediction | None = None
     coverage: NDArray[np.bool_] | None = None
     instruments: Instruments = field(default_factory=Instruments)
+    clinic: ClinicCase | None = None
 
     def __post_init__(self) -> None:
         volumes = {"the reference": self.reference, "the synthetic image": self.synthetic}

@@ -43,6 +43,12 @@ class DoseSettings(BaseModel):
     ----------
     plans
         Plans to compute; none by default, for the HLUT is an input and is never guessed.
+    rtplans
+        Whether the clinic's RTPLAN of each case gives beams, monitor units and prescription; the
+        templates then say target, goals and engine only.
+    clinic
+        Template whose target, prescription and goals the doses of the clinic's planning system
+        are judged by; None where there are none.
     grid_mm
         Voxels of the dose grid instead of the templates'.
     gamma, gamma_settings
@@ -62,6 +68,8 @@ class DoseSettings(BaseModel):
     model_config = _STRICT
 
     plans: tuple[PlanChoice, ...] = ()
+    rtplans: bool = False
+    clinic: PlanTemplate | None = None
     grid_mm: float | None = Field(default=None, gt=0, le=10)
     gamma: tuple[GammaCriterion, ...] = (
         GammaCriterion(dose_pct=3, distance_mm=3),

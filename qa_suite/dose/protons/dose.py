@@ -31,6 +31,7 @@ _BIN_RATIO = 1.15  # σ of neighbouring bins
 _MM2_IN_CM2 = 100.0
 _PLANES_A_TASK = 8
 _RAYS_A_TASK = 64
+_ROWS_A_TASK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,7 @@ def beam_dose(
     spots = beam.delivery
     if not isinstance(spots, ProtonSpots):
         raise InputError(f"The beam {beam.geometry.label} delivers no proton spots.")
+    density = np.ascontiguousarray(density, dtype=np.float32)
     out = np.zeros(grid.shape)
     if spots.weight.size == 0 or not spots.weight.any():
         return out
@@ -181,16 +183,21 @@ def _gaussians(sigma: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
 def read_planes(
     fan: Fan, planes: FloatArray, density: NDArray[np.float32], grid: Grid, out: FloatArray
 ) -> FloatArray:
-    """Read the dose of a fan's planes at the centres of all voxels in the body."""
-    from scipy import ndimage
+    """Add the dose of a fan's planes to ``out`` at the centres of all voxels in the body."""
+    from scipy.ndimage import spline_filter
 
-    inside = np.argwhere(density > 0)
-    at = fan.index(grid.to_world(inside))
-    last = np.asarray(planes.shape) - 1
-    hit = ((at >= 0) & (at <= last)).all(axis=1)
-    if not hit.any():
-        return out
-    smooth = ndimage.spline_filter(planes, order=3, mode="mirror")
-    values = ndimage.map_coordinates(smooth, at[hit].T, order=3, mode="mirror", prefilter=False)
-    out[tuple(inside[hit].T)] = np.maximum(values, 0.0)
+    from qa_suite.dose.protons.read_kernels import read_rows
+
+    smooth = spline_filter(planes, order=3, mode="mirror")
+    axes = fan.frame.axes.T
+    shift = axes @ (grid.affine[:3, 3] - np.asarray(fan.frame.isocentre_mm))
+    to_beam = np.column_stack([axes @ grid.affine[:3, :3], shift])
+    starts = np.array([fan.z_mm[0], fan.y_mm[0], fan.x_mm[0]])
+    steps = np.array([fan.z_mm[1] - fan.z_mm[0], fan.spacing_mm, fan.spacing_mm])
+    sad = fan.frame.sad_mm or 0.0
+    in_threads(
+        lambda a, b: read_rows(smooth, density, to_beam, sad, starts, steps, a, b, out),
+        grid.shape[0],
+        chunk=_ROWS_A_TASK,
+    )
     return out

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qa_suite.dose.engines import ENGINES, EngineFacts, require_quantity
 from qa_suite.dose.hlut import Hlut
+from qa_suite.dose.imported_beams import common_isocentre, imported_spots
 from qa_suite.dose.plan import Mask, Plan, PlannedBeam, ProtonSpots
 from qa_suite.dose.protons.dose import beam_dose
 from qa_suite.dose.protons.influence import influence_matrix, plan_voxels
@@ -19,6 +20,7 @@ from qa_suite.dose.raytrace import beam_frame
 from qa_suite.dose.template import PlanTemplate, Prescription
 from qa_suite.dose.weights import optimise_weights
 from qa_suite.errors import GeometryError, InputError
+from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.volume import Grid, Triple, Volume
 
 FloatArray = NDArray[np.float64]
@@ -113,6 +115,31 @@ class ProtonRangeEngine:
         factor = _coverage_factor(dose, template.prescription)
         beams = tuple(_scaled(beam, factor) for beam in beams)
         return replace(plan, beams=beams, facts=_facts(self.machine, beams))
+
+    def imported(
+        self,
+        plan: ImportedPlan,
+        grid: Grid,
+        *,
+        target: Mask,
+        target_name: str,
+        template: PlanTemplate,
+        hlut: Hlut,
+    ) -> Plan:
+        """Return a scanned plan of the clinic as it stands: energies, places, protons.
+
+        Raises
+        ------
+        InputError
+            If it is a plan of photons, has several isocentres, or counts monitor units, whose
+            protons only the clinic's machine knows.
+        """
+        require_quantity(NAME, hlut)
+        return Plan(
+            template=template, engine=f"{NAME} {VERSION}", isocentre_mm=common_isocentre(plan),
+            grid=grid, target=target_name, target_mask=target, beams=imported_spots(plan),
+            hlut=(hlut.name, hlut.digest), facts={"rtplan": plan.label},
+        )  # fmt: skip
 
     def recalculate(self, density: NDArray[np.float32], plan: Plan) -> Volume:
         """Compute the same spots on a density of the plan's grid.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def influence_matrix(
     at = fan.index(grid.to_world(voxels))
     hit = np.flatnonzero(((at >= 0) & (at < np.asarray(fan.wed_mm.shape) - 1)).all(axis=1))
     points = np.ascontiguousarray(at[hit])
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         parts = list(
             pool.map(lambda n: _one_layer(fan, tables, layout, n, points), range(len(tables.doses)))
         )

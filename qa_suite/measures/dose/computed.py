@@ -12,54 +12,53 @@ from numpy.typing import NDArray
 
 from qa_suite.dose.dvh import Dvh, dvhs_of
 from qa_suite.dose.engines import DoseEngine, engine_of, require_quantity
-from qa_suite.dose.gridding import mask_onto
+from qa_suite.dose.gridding import mask_onto, require_overlap
 from qa_suite.dose.plan import Plan
 from qa_suite.dose.scene import DoseImage, DoseScene, dose_scene
 from qa_suite.dose.structures import MaskStructure, StructureSamples, sample_structures
+from qa_suite.dose.template import PlanTemplate
+from qa_suite.errors import InputError
 from qa_suite.io.field_of_view import padding_in
+from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.measures.base import Pair
 from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
-from qa_suite.volume import Volume
+from qa_suite.volume import Volume, resample
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 TARGET = "target"
+CLINIC = "clinic"
+"""Variant of the rows of doses that the clinic's planning system computed."""
 OUTLINES = ("Body", "External", "BODY", "EXTERNAL")
 """Structures that are the patient himself, not an organ."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputedPlan:
-    """One plan, made on the reference and computed on both images.
+class DosePair:
+    """One plan's doses on both images of a case, wherever they were computed.
 
     Parameters
     ----------
-    choice
-        Template and tables.
+    key
+        Variant of its rows.
+    template
+        Says what the target is, what is prescribed, and which goals hold.
     scene
-        Images, target and dose grid.
-    engine, plan
-        What computed, and what was computed.
+        Images, target, and the grid that both doses lie on.
     reference, synthetic
         The two doses, in Gy of the whole course.
     """
 
-    choice: PlanChoice
+    key: str
+    template: PlanTemplate
     scene: DoseScene
-    engine: DoseEngine
-    plan: Plan
     reference: Volume
     synthetic: Volume
 
     @property
     def prescription_gy(self) -> float:
         """Prescribed dose of the course."""
-        return self.choice.template.prescription.dose_gy
-
-    def dose_on(self, image: DoseImage, hlut: Any = None) -> Volume:
-        """Compute the same plan on another image, or with another table."""
-        density = self.scene.density(image, hlut or self.choice.hlut)
-        return self.engine.recalculate(density, self.plan)
+        return self.template.prescription.dose_gy
 
     @cached_property
     def samples(self) -> Mapping[str, StructureSamples]:
@@ -92,6 +91,28 @@ class ComputedPlan:
         """The reference's body on the dose grid."""
         return mask_onto(self.scene.reference.body, self.scene.image_grid, self.scene.grid)
 
+
+@dataclass(frozen=True, kw_only=True)
+class ComputedPlan(DosePair):
+    """A plan of the surrogate, which can compute it on further images.
+
+    Parameters
+    ----------
+    choice
+        Template and tables.
+    engine, plan
+        What computed, and what was computed.
+    """
+
+    choice: PlanChoice
+    engine: DoseEngine
+    plan: Plan
+
+    def dose_on(self, image: DoseImage, hlut: Any = None) -> Volume:
+        """Compute the same plan on another image, or with another table."""
+        density = self.scene.density(image, hlut or self.choice.hlut)
+        return self.engine.recalculate(density, self.plan)
+
     @cached_property
     def reference_density(self) -> Array:
         """Of the reference on the dose grid."""
@@ -104,7 +125,7 @@ class ComputedPlan:
 
 
 def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> ComputedPlan:
-    """Plan on the reference and compute the plan on both images.
+    """Plan on the reference, or take the clinic's plan, and compute it on both images.
 
     Raises
     ------
@@ -113,24 +134,88 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
     """
     template = choice.template
     require_quantity(template.engine, choice.hlut)
+    imported = _clinic_plan(pair, template) if settings.rtplans else None
+    if imported is not None:
+        template = _prescribed(template, imported)
     scene = dose_scene(
         pair.reference, pair.synthetic, template=template, structures=pair.structures,
         seen=seen_by_source(pair), support_hu=settings.support_hu, grid_mm=settings.grid_mm,
     )  # fmt: skip
     engine: DoseEngine = engine_of(template)
     density = scene.density(scene.reference, choice.hlut)
-    organs = {goal.structure for goal in template.goals} & set(scene.structures)
-    plan = engine.plan(
-        density, scene.grid, target=scene.target_on_grid, isocentre_mm=scene.isocentre_mm,
-        avoid={n: mask_onto(scene.structures[n], scene.image_grid, scene.grid)
-               for n in sorted(organs)},
-        template=template, hlut=choice.hlut, target_name=scene.target_name,
-    )  # fmt: skip
+    if imported is not None:
+        plan = engine.imported(
+            imported, scene.grid, target=scene.target_on_grid, target_name=scene.target_name,
+            template=template, hlut=choice.hlut,
+        )  # fmt: skip
+    else:
+        plan = engine.plan(
+            density, scene.grid, target=scene.target_on_grid, isocentre_mm=scene.isocentre_mm,
+            avoid=_organs(scene, template), template=template, hlut=choice.hlut,
+            target_name=scene.target_name,
+        )  # fmt: skip
     return ComputedPlan(
-        choice=choice, scene=scene, engine=engine, plan=plan,
+        key=choice.key, template=template, choice=choice, scene=scene, engine=engine, plan=plan,
         reference=engine.recalculate(density, plan),
         synthetic=engine.recalculate(scene.density(scene.synthetic, choice.hlut), plan),
     )  # fmt: skip
+
+
+def clinic_doses(pair: Pair, template: PlanTemplate, settings: DoseSettings) -> DosePair:
+    """Take the two doses of the clinic's planning system.
+
+    The synthetic image's dose is brought onto the grid of the reference's where they differ.
+
+    Raises
+    ------
+    QAError
+        If the case has none, or they do not lie over the images.
+    """
+    doses = pair.clinic
+    if doses is None or doses.reference is None or doses.synthetic is None:
+        raise InputError("The case has no doses of the clinic's planning system.")
+    if pair.clinic is not None and pair.clinic.plan is not None:
+        template = _prescribed(template, pair.clinic.plan)
+    reference, synthetic = doses.reference, doses.synthetic
+    require_overlap(reference.grid, pair.grid, "The clinic's dose on the reference", "the images")
+    if not synthetic.grid.same_as(reference.grid):
+        require_overlap(synthetic.grid, reference.grid, "The clinic's dose on the synthetic image",
+                        "that on the reference")  # fmt: skip
+        synthetic = resample(synthetic, reference.grid, interpolation="linear", outside=0.0)
+    scene = dose_scene(
+        pair.reference, pair.synthetic, template=template, structures=pair.structures,
+        seen=seen_by_source(pair), support_hu=settings.support_hu, grid=reference.grid,
+    )  # fmt: skip
+    return DosePair(
+        key=CLINIC, template=template, scene=scene, reference=reference, synthetic=synthetic
+    )
+
+
+def _clinic_plan(pair: Pair, template: PlanTemplate) -> ImportedPlan:
+    plan = None if pair.clinic is None else pair.clinic.plan
+    if plan is None:
+        raise InputError("The case has no RTPLAN to drive the surrogate; put it in as plan.dcm.")
+    if plan.modality != template.modality:
+        raise InputError(
+            f"{plan.path} is a plan of {plan.modality} and {template.name} one of "
+            f"{template.modality}."
+        )
+    return plan
+
+
+def _prescribed(template: PlanTemplate, plan: ImportedPlan) -> PlanTemplate:
+    """Return the template with the prescription of a clinic's plan, where it says one."""
+    if plan.prescription_gy is None:
+        return template
+    rx = template.prescription.model_copy(
+        update={"dose_gy": plan.prescription_gy, "fractions": plan.fractions}
+    )
+    return template.model_copy(update={"prescription": rx})
+
+
+def _organs(scene: DoseScene, template: PlanTemplate) -> dict[str, Mask]:
+    names = {goal.structure for goal in template.goals} & set(scene.structures)
+    return {n: mask_onto(scene.structures[n], scene.image_grid, scene.grid) for n in sorted(names)}
 
 
 def seen_by_source(pair: Pair) -> Mask:

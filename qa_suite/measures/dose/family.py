@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import QAError
 from qa_suite.measures.base import FAMILIES, Curve, FamilyFacts, Kept, Pair, Value, failed
-from qa_suite.measures.dose.computed import TARGET, ComputedPlan, compute_plan
+from qa_suite.measures.dose.computed import (
+    CLINIC,
+    TARGET,
+    ComputedPlan,
+    DosePair,
+    clinic_doses,
+    compute_plan,
+)
 from qa_suite.measures.dose.facts import DVH_METRICS
 from qa_suite.measures.dose.paths import beam_region, path_rows
+from qa_suite.measures.dose.ranges import range_rows, scenario_rows
 from qa_suite.measures.dose.rows import (
     band_rows,
     bulk_rows,
@@ -24,7 +33,7 @@ from qa_suite.measures.dose.rows import (
     hlut_rows,
     synthrad_row,
 )
-from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
+from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.volume import Volume
 
 __all__ = ["dose", "dose_variants"]
@@ -66,11 +75,22 @@ def dose(pair: Pair, settings: DoseSettings) -> list[Found]:
         try:
             found += _one_plan(compute_plan(pair, choice, settings), pair, settings)
         except QAError as error:
-            found += _not_computed(choice, settings, " ".join(str(error).split()))
+            found += _not_computed(choice.key, choice.template, settings, one_line(error))
+    if settings.clinic is not None:
+        try:
+            found += _compared(clinic_doses(pair, settings.clinic, settings), settings)
+        except QAError as error:
+            found += _not_computed(CLINIC, settings.clinic, settings, one_line(error))
     return found
 
 
-def _one_plan(done: ComputedPlan, pair: Pair, settings: DoseSettings) -> Iterator[Found]:
+def one_line(error: Exception) -> str:
+    """Write an error on one line."""
+    return " ".join(str(error).split())
+
+
+def _compared(done: DosePair, settings: DoseSettings) -> Iterator[Found]:
+    """Yield what two doses say, wherever they come from."""
     reference, synthetic = done.dvhs(done.reference), done.dvhs(done.synthetic)
     results = gamma_results(done, done.synthetic, settings)
     yield from dvh_rows(done, reference, synthetic)
@@ -78,36 +98,41 @@ def _one_plan(done: ComputedPlan, pair: Pair, settings: DoseSettings) -> Iterato
     yield from difference_rows(done, settings)
     yield synthrad_row(done, reference, synthetic)
     yield from gamma_rows(done, results)
-    yield from path_rows(done)
-    if done.choice.template.modality == "protons":
-        from qa_suite.measures.dose.ranges import range_rows, scenario_rows
+    strictest = min(results, key=lambda r: (r.criterion.dose_pct, r.criterion.distance_mm))
+    named = next((r for r in results if r.criterion.key == "2pct2mm"), strictest)
+    yield from _kept(done, named.volume())
 
+
+def _one_plan(done: ComputedPlan, pair: Pair, settings: DoseSettings) -> Iterator[Found]:
+    """Yield what a plan of the surrogate says: its doses, and those of further images."""
+    yield from _compared(done, settings)
+    reference = done.dvhs(done.reference)
+    yield from path_rows(done)
+    if done.template.modality == "protons":
         yield from range_rows(done)
         if settings.scenarios:
-            yield from scenario_rows(done, synthetic)
+            yield from scenario_rows(done, done.dvhs(done.synthetic))
     if settings.causes:
         yield from cause_rows(done, reference)
     if settings.bulk:
         yield from bulk_rows(done, reference, settings)
     yield from hlut_rows(done, reference)
     yield from band_rows(done, pair, reference, settings.most_samples)
-    strictest = min(results, key=lambda r: (r.criterion.dose_pct, r.criterion.distance_mm))
-    named = next((r for r in results if r.criterion.key == "2pct2mm"), strictest)
-    yield from _kept(done, named.volume())
 
 
-def _kept(done: ComputedPlan, gamma_map: Volume) -> Iterator[Kept]:
+def _kept(done: DosePair, gamma_map: Volume) -> Iterator[Kept]:
     target = Volume(
         array=done.scene.target_on_grid.astype(np.uint8), grid=done.scene.grid, quantity="label"
     )
     volumes = (done.reference, done.synthetic, gamma_map, target)
     for role, volume in zip(DOSE_MAP_ROLES, volumes, strict=True):
-        yield Kept(role=f"{role}@{done.choice.key}", volume=volume)
+        yield Kept(role=f"{role}@{done.key}", volume=volume)
 
 
-def _not_computed(choice: PlanChoice, settings: DoseSettings, why: str) -> Iterator[Value]:
+def _not_computed(
+    key: str, template: PlanTemplate, settings: DoseSettings, why: str
+) -> Iterator[Value]:
     """Yield the main metrics as errors, so that a verdict finds its plan was not computed."""
-    key = choice.key
     for metric in DVH_METRICS:
         yield failed(f"{metric}_difference_pct", TARGET, why, variant=key)
     for metric in ("goals_lost", "goals_gained", "synthrad_dose_mae", "synthrad_dvh_error"):
@@ -115,8 +140,8 @@ def _not_computed(choice: PlanChoice, settings: DoseSettings, why: str) -> Itera
     for criterion in settings.gamma:
         for region in ("body", TARGET):
             yield failed("gamma_pass_rate", region, why, variant=f"{key}:{criterion.key}")
-    if choice.template.modality == "protons":
-        for beam in choice.template.beams:
+    if template.modality == "protons" and key != CLINIC:
+        for beam in template.beams:
             yield failed("wepl_difference_mean", beam_region(beam), why, variant=key)
 
 
@@ -124,18 +149,30 @@ def dose_variants(settings: DoseSettings) -> dict[str, dict[str, Any]]:
     """Describe every variant key that the family writes with these settings."""
     variants: dict[str, dict[str, Any]] = {}
     for choice in settings.plans:
+        template = choice.template
         facts = {
-            "plan": choice.template.name, "engine": choice.template.engine,
-            "machine": choice.template.machine, "hlut": choice.hlut.name,
-            "hlut_sha256": choice.hlut.digest,
+            "plan": template.name, "engine": template.engine, "machine": template.machine,
+            "hlut": choice.hlut.name, "hlut_sha256": choice.hlut.digest,
+            "beams": "RTPLAN of the case" if settings.rtplans else "template",
         }  # fmt: skip
-        variants[choice.key] = facts
-        for criterion in settings.gamma:
-            more = {"gamma": criterion.title, **settings.gamma_settings.model_dump(mode="json")}
-            variants[f"{choice.key}:{criterion.key}"] = facts | more
+        variants |= _variants_of(choice.key, template, facts, settings)
         for hlut in choice.other_hluts:
             variants[f"{choice.key}:{hlut.name}"] = facts | {"other_hlut": hlut.name}
-        for goal in choice.template.goals:
-            if not goal.parsed.is_dose and goal.parsed.unit == "%":
-                variants[f"{choice.key}:{goal.parsed.name}"] = facts | {"volume": goal.parsed.name}
+    if settings.clinic is not None:
+        facts = {"plan": settings.clinic.name, "engine": "the clinic's planning system"}
+        variants |= _variants_of(CLINIC, settings.clinic, facts, settings)
+    return variants
+
+
+def _variants_of(
+    key: str, template: PlanTemplate, facts: dict[str, Any], settings: DoseSettings
+) -> dict[str, dict[str, Any]]:
+    """Describe the keys of one plan: its own, those of gamma, those of goals about a volume."""
+    variants = {key: facts}
+    for criterion in settings.gamma:
+        more = {"gamma": criterion.title, **settings.gamma_settings.model_dump(mode="json")}
+        variants[f"{key}:{criterion.key}"] = facts | more
+    for goal in template.goals:
+        if not goal.parsed.is_dose and goal.parsed.unit == "%":
+            variants[f"{key}:{goal.parsed.name}"] = facts | {"volume": goal.parsed.name}
     return variants

@@ -28,13 +28,13 @@ def beam_region(beam: BeamTemplate) -> str:
 
 def path_rows(done: ComputedPlan) -> Iterator[Value]:
     """Yield the unseen share of each beam's path, and what enters through the image's edge."""
-    scene, key = done.scene, done.choice.key
+    scene, key = done.scene, done.key
     unseen = averaged_onto(~scene.seen, scene.image_grid, scene.grid)
     density = done.reference_density
     ends = _target_points(done)
-    for beam in done.choice.template.beams:
-        region = beam_region(beam)
-        frame = beam_frame(beam, done.plan.isocentre_mm, sad_mm=SAD_MM)
+    for beam in done.plan.beams:
+        region = beam_region(beam.geometry)
+        frame = beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=SAD_MM)
         starts = np.broadcast_to(np.asarray(frame.source_mm), ends.shape)
         whole = path_integral(density, scene.grid, starts, ends)
         hidden = path_integral(density * unseen, scene.grid, starts, ends)

@@ -30,14 +30,14 @@ RANGE_METRICS = (
 
 def range_rows(done: ComputedPlan) -> Iterator[Value | Kept]:
     """Yield the range errors of every beam, and their maps in the beam's eye view."""
-    key = done.choice.key
-    for beam in done.choice.template.beams:
-        region = beam_region(beam)
+    key = done.key
+    for beam in done.plan.beams:
+        region = beam_region(beam.geometry)
         try:
             found = compare_ranges(
                 done.reference_density, done.synthetic_density, done.scene.grid,
-                target=done.scene.target_on_grid, label=beam.label,
-                frame=beam_frame(beam, done.plan.isocentre_mm, sad_mm=SAD_MM),
+                target=done.scene.target_on_grid, label=beam.geometry.label,
+                frame=beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=SAD_MM),
             )  # fmt: skip
         except QAError as error:
             for metric in RANGE_METRICS:
@@ -49,12 +49,12 @@ def range_rows(done: ComputedPlan) -> Iterator[Value | Kept]:
         )  # fmt: skip
         for metric, value in zip(RANGE_METRICS, values, strict=True):
             yield ok(metric, region, value, variant=key)
-        yield Kept(role=f"range_error:{beam.label}@{key}", volume=_map_of(found))
+        yield Kept(role=f"range_error:{beam.geometry.label}@{key}", volume=_map_of(found))
 
 
 def scenario_rows(done: ComputedPlan, synthetic: Mapping[str, Dvh]) -> Iterator[Value]:
     """Yield how far the synthetic D95 falls below the worst scenario on the reference."""
-    name, key = "scenario_excess_d95", done.choice.key
+    name, key = "scenario_excess_d95", done.key
     doses = recalculate_scenarios(done.engine, done.reference_density, done.plan)
     found = [read_metric(done.dvhs(dose)[TARGET], "D95") for dose in doses.values()]
     mine = read_metric(synthetic[TARGET], "D95")

@@ -13,7 +13,7 @@ from qa_suite.dose.gamma import GammaResult, gamma
 from qa_suite.dose.goals import constraint_flips, evaluate_goals
 from qa_suite.dose.variants import CAUSES, bulk_image, with_cause
 from qa_suite.measures.base import Curve, Pair, Value, ok, undefined
-from qa_suite.measures.dose.computed import TARGET, ComputedPlan
+from qa_suite.measures.dose.computed import TARGET, ComputedPlan, DosePair
 from qa_suite.measures.dose.facts import DVH_METRICS
 from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.volume import Volume
@@ -28,9 +28,9 @@ def region_of(name: str) -> str:
     return TARGET if name == TARGET else f"structure:{name}"
 
 
-def dvh_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value | Curve]:
+def dvh_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value | Curve]:
     """Yield DVH metrics of both doses, their differences, the target's indices and the curves."""
-    key, dose_gy = done.choice.key, done.prescription_gy
+    key, dose_gy = done.key, done.prescription_gy
     for name in reference:
         region = region_of(name)
         for metric, dvh_name in DVH_METRICS.items():
@@ -71,9 +71,9 @@ def _both(
         yield ok(name, region, two - one, variant=key)
 
 
-def _index_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
+def _index_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
     """Yield homogeneity and conformity of the target, at the dose that its coverage speaks of."""
-    level = done.prescription_gy * done.choice.template.prescription.coverage_dose_pct / 100
+    level = done.prescription_gy * done.template.prescription.coverage_dose_pct / 100
     fits = [
         conformity_of(dose, done.samples[TARGET], level)
         for dose in (done.reference, done.synthetic)
@@ -85,12 +85,12 @@ def _index_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterato
         "conformity_rtog": [(fit.rtog, fit.why) for fit in fits],
     }
     for metric, ((one, why_one), (two, why_two)) in found.items():
-        yield from _both(metric, TARGET, done.choice.key, one, two, why_one or why_two)
+        yield from _both(metric, TARGET, done.key, one, two, why_one or why_two)
 
 
-def goal_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
+def goal_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
     """Yield the goals that flip, and the difference of every goal about a volume."""
-    key, goals = done.choice.key, done.choice.template.goals
+    key, goals = done.key, done.template.goals
     one = evaluate_goals(reference, goals, prescription_gy=done.prescription_gy)
     two = evaluate_goals(synthetic, goals, prescription_gy=done.prescription_gy)
     flips = constraint_flips(one, two)
@@ -112,9 +112,9 @@ def goal_rows(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Iterator[
             yield ok("goal_volume_difference", region, change, variant=variant)
 
 
-def difference_rows(done: ComputedPlan, settings: DoseSettings) -> Iterator[Value]:
+def difference_rows(done: DosePair, settings: DoseSettings) -> Iterator[Value]:
     """Yield dose differences above the cut-off, by region, and SynthRAD's dose error."""
-    key, dose_gy = done.choice.key, done.prescription_gy
+    key, dose_gy = done.key, done.prescription_gy
     one = done.reference.array.astype(np.float64)
     change = 100 * (done.synthetic.array - one) / dose_gy
     cutoff = (settings.gamma_settings.cutoff_pct or 10.0) / 100 * dose_gy
@@ -137,9 +137,9 @@ def difference_rows(done: ComputedPlan, settings: DoseSettings) -> Iterator[Valu
         yield undefined("synthrad_dose_mae", "all", why, variant=key)
 
 
-def synthrad_row(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Value:
+def synthrad_row(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Value:
     """Add up relative differences of the target's D98 and V95%, the organs' D2 and Dmean."""
-    key, dose_gy = done.choice.key, done.prescription_gy
+    key, dose_gy = done.key, done.prescription_gy
 
     def relative(name: str, metric: str) -> float | None:
         one = read_metric(reference[name], metric, prescription_gy=dose_gy).value
@@ -150,7 +150,7 @@ def synthrad_row(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Value:
     if any(part is None for part in parts):
         why = "the target's D98 or V95% is undefined or 0 on the reference"
         return undefined("synthrad_dvh_error", "all", why, variant=key)
-    organs = sorted({goal.structure for goal in done.choice.template.goals} & set(reference))
+    organs = sorted({goal.structure for goal in done.template.goals} & set(reference))
     found = [relative(organ, metric) for organ in organs for metric in ("D2", "Dmean")]
     known = [value for value in found if value is not None]
     total = sum(part for part in parts if part is not None)
@@ -160,9 +160,7 @@ def synthrad_row(done: ComputedPlan, reference: Dvhs, synthetic: Dvhs) -> Value:
     return ok("synthrad_dvh_error", "all", total, variant=key, coverage=coverage)
 
 
-def gamma_results(
-    done: ComputedPlan, evaluated: Volume, settings: DoseSettings
-) -> list[GammaResult]:
+def gamma_results(done: DosePair, evaluated: Volume, settings: DoseSettings) -> list[GammaResult]:
     """Return gamma of a dose against the reference's, all criteria at once."""
     return gamma(
         done.reference, evaluated, settings.gamma, settings.gamma_settings,
@@ -170,11 +168,11 @@ def gamma_results(
     )  # fmt: skip
 
 
-def gamma_rows(done: ComputedPlan, results: list[GammaResult]) -> Iterator[Value]:
+def gamma_rows(done: DosePair, results: list[GammaResult]) -> Iterator[Value]:
     """Yield pass rate and mean gamma, in the body, the target and every structure."""
     regions = {"body": done.body, **{region_of(n): m for n, m in done.masks.items()}}
     for result in results:
-        variant = f"{done.choice.key}:{result.criterion.key}"
+        variant = f"{done.key}:{result.criterion.key}"
         for region, mask in regions.items():
             said = result.region(region, mask)
             if said.pass_pct is None or said.mean is None:
@@ -191,15 +189,15 @@ def cause_rows(done: ComputedPlan, reference: Dvhs) -> Iterator[Value]:
     for cause in CAUSES:
         dose = done.dose_on(with_cause(done.scene, cause))
         region = f"cause:{cause}"
-        yield _dmean_change(done, reference, dose, "cause_dmean", region, done.choice.key)
+        yield _dmean_change(done, reference, dose, "cause_dmean", region, done.key)
 
 
 def bulk_rows(done: ComputedPlan, reference: Dvhs, settings: DoseSettings) -> Iterator[Value]:
     """Yield how far the bulk-density image lies from the reference, as a third dose."""
     dose = done.dose_on(bulk_image(done.scene.reference))
-    yield _dmean_change(done, reference, dose, "bulk_dmean", TARGET, done.choice.key)
+    yield _dmean_change(done, reference, dose, "bulk_dmean", TARGET, done.key)
     for result in gamma_results(done, dose, settings):
-        variant = f"{done.choice.key}:{result.criterion.key}"
+        variant = f"{done.key}:{result.criterion.key}"
         said = result.region("body", done.body)
         yield (
             undefined("bulk_gamma_pass_rate", "body", said.why, variant=variant)
@@ -212,14 +210,14 @@ def hlut_rows(done: ComputedPlan, reference: Dvhs) -> Iterator[Value]:
     """Yield what another table does to the reference's dose."""
     for hlut in done.choice.other_hluts:
         dose = done.dose_on(done.scene.reference, hlut)
-        variant = f"{done.choice.key}:{hlut.name}"
+        variant = f"{done.key}:{hlut.name}"
         yield _dmean_change(done, reference, dose, "hlut_dmean", TARGET, variant)
 
 
 def band_rows(done: ComputedPlan, pair: Pair, reference: Dvhs, most: int) -> Iterator[Value]:
     """Yield the band of the target's D95 over the prediction's samples, as dose scenarios."""
     samples = () if pair.prediction is None else pair.prediction.samples[:most]
-    names, key = ("band_d95", "band_misses_d95"), done.choice.key
+    names, key = ("band_d95", "band_misses_d95"), done.key
     if len(samples) < 2:
         for name in names:
             yield undefined(name, TARGET, "fewer than two samples", variant=key)

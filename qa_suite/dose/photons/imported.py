@@ -1,0 +1,54 @@
+"""The clinic's photon plan, delivered by the surrogate: its angles, apertures and monitor units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qa_suite.dose.hlut import Hlut
+from qa_suite.dose.imported_beams import common_isocentre, imported_fields
+from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence, turned
+from qa_suite.dose.plan import Mask, PhotonField, Plan, PlannedBeam
+from qa_suite.dose.template import PlanTemplate
+from qa_suite.errors import InputError
+from qa_suite.io.rtplan_types import ImportedPlan
+from qa_suite.volume import Grid
+
+
+def photon_plan(
+    imported: ImportedPlan,
+    *,
+    machine: Any,
+    machine_name: str,
+    engine: str,
+    grid: Grid,
+    target: Mask,
+    target_name: str,
+    template: PlanTemplate,
+    hlut: Hlut,
+) -> Plan:
+    """Return the plan of the clinic for the surrogate; nothing in it is optimised.
+
+    Raises
+    ------
+    InputError
+        If it is a plan of protons, has several isocentres or a turned couch.
+    """
+    beams = []
+    for number, field in enumerate(imported_fields(imported, (PIXELS, PIXELS), PIXEL_MM), 1):
+        if field.geometry.couch_deg:
+            raise InputError(
+                f"{imported.path}: beam {field.geometry.label} turns the couch by "
+                f"{field.geometry.couch_deg:g}°, which the photon surrogate cannot."
+            )
+        aperture = turned(field.aperture, field.geometry.collimator_deg)
+        geometry = field.geometry.model_copy(
+            update={"name": f"{number:03d} {field.geometry.label}", "collimator_deg": 0.0}
+        )
+        delivery = PhotonField(fluence=machine_fluence(aperture, machine), pixel_mm=PIXEL_MM)
+        beams.append(PlannedBeam(geometry=geometry, weight=field.monitor_units, delivery=delivery))
+    return Plan(
+        template=template, engine=engine, isocentre_mm=common_isocentre(imported), grid=grid,
+        target=target_name, target_mask=target, beams=tuple(beams),
+        hlut=(hlut.name, hlut.digest),
+        facts={"machine": machine_name, "rtplan": imported.label},
+    )  # fmt: skip

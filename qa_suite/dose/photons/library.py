@@ -1,0 +1,168 @@
+"""PyDoseRT itself: its axes, its machines, and its calibration to Gy per monitor unit.
+
+PyDoseRT works on axes (head, depth, width) with the gantry turning in the last two; a density
+``[x, y, z]`` of an axial LPS grid becomes that by a transpose. It turns each slice about the
+isocentre, so the slices are padded until nothing of the patient leaves them, and cropped again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, SAD_MM, machine_fluence
+from qa_suite.dose.template import BeamTemplate
+from qa_suite.errors import GeometryError, InputError, UnknownName
+from qa_suite.registry import unknown_name
+from qa_suite.volume import Grid, Triple
+
+Array = NDArray[np.float32]
+CALIBRATION_DEPTH_MM = 100.0
+CALIBRATION_FIELD_MM = 100.0
+CALIBRATION_GY_PER_MU = 0.01
+_KERNEL_MM = 75.0  # half width; PyDoseRT's kernel holds nothing of note beyond
+
+
+class LibraryFrame:
+    """The padded axes (head, depth, width) around an isocentre."""
+
+    def __init__(
+        self, shape: tuple[int, int, int], before: tuple[int, int], kept: tuple[int, int, int],
+        isocentre: tuple[float, float, float],
+    ) -> None:  # fmt: skip
+        self.shape, self.before, self.kept, self.isocentre = shape, before, kept, isocentre
+
+    @classmethod
+    def around(cls, density: Array, grid: Grid, isocentre_mm: Triple) -> LibraryFrame:
+        """Lay the frame around a patient; refuse grids that are oblique or miss the isocentre."""
+        if not np.allclose(grid.axes, np.eye(3), atol=1e-6):
+            raise GeometryError("A photon dose grid must be axial: its axes those of LPS.")
+        place = grid.to_index(isocentre_mm)
+        if (place < 0).any() or (place > np.asarray(grid.shape) - 1).any():
+            raise InputError(
+                f"The isocentre {tuple(round(float(v), 1) for v in isocentre_mm)} mm lies outside "
+                f"the dose grid ({grid.describe()})."
+            )
+        nx, ny, nz = grid.shape
+        sx, sy, sz = grid.spacing_mm
+        filled = np.argwhere((density > 0).any(axis=2))
+        reach = np.hypot((filled[:, 0] - place[0]) * sx, (filled[:, 1] - place[1]) * sy)
+        radius = float(reach.max(initial=0.0)) + 2 * max(sx, sy)
+        before_x, after_x = _padding(place[0], nx, radius / sx)
+        before_y, after_y = _padding(place[1], ny, radius / sy)
+        return cls(
+            shape=(nz, ny + before_y + after_y, nx + before_x + after_x),
+            before=(before_y, before_x),
+            kept=(nz, ny, nx),
+            isocentre=(place[2] * sz, (place[1] + before_y) * sy, (place[0] + before_x) * sx),
+        )
+
+    def padded(self, density: Array) -> Array:
+        """Return a density ``[x, y, z]`` on the padded axes."""
+        out = np.zeros(self.shape, dtype=np.float32)
+        out[self._box] = density.transpose(2, 1, 0)
+        return out
+
+    def cropped(self, dose: Any) -> Any:
+        """Return a dose of the padded axes as ``[x, y, z]``."""
+        return dose[self._box].permute(2, 1, 0)
+
+    @property
+    def _box(self) -> tuple[slice, slice, slice]:
+        y, x = self.before
+        return slice(None), slice(y, y + self.kept[1]), slice(x, x + self.kept[2])
+
+
+def _padding(place: float, size: int, radius: float) -> tuple[int, int]:
+    """Voxels to add before and after so that a circle around ``place`` stays inside."""
+    return max(0, int(np.ceil(radius - place))), max(0, int(np.ceil(radius - (size - 1 - place))))
+
+
+def machine_of(name: str) -> Any:
+    """Return one of PyDoseRT's photon machines by its name."""
+    from pydosert.data import MachineConfig
+    from pydosert.data.machine_config import list_machine_presets
+
+    known = [preset for preset in list_machine_presets() if preset.endswith("MV")]
+    if name not in known:
+        raise UnknownName(unknown_name("photon machine", name, known))
+    return MachineConfig(preset=name)
+
+
+def beam_sequence(
+    beams: Sequence[BeamTemplate], isocentre: tuple[float, float, float], machine: Any, device: str
+) -> Any:
+    """Return beams of one monitor unit each, their fluence given elsewhere."""
+    import torch
+    from pydosert.data import BeamSequence
+
+    count = len(beams)
+    angles = torch.tensor([np.deg2rad(b.gantry_deg) for b in beams], dtype=torch.float32)
+    return BeamSequence(
+        mus=torch.ones(count, device=device),
+        leaf_positions=torch.zeros(count, machine.number_of_leaf_pairs, 2, device=device),
+        jaw_positions=torch.zeros(count, 2, device=device),
+        field_size=(PIXELS, PIXELS),
+        iso_center=isocentre,
+        sid=SAD_MM,
+        gantry_angles=angles.to(device),
+        collimator_angles=torch.zeros(count, device=device),
+    )
+
+
+def library_engine(
+    machine: Any, spacing_mm: Triple, shape: tuple[int, int, int], device: str
+) -> Any:
+    """Return PyDoseRT's engine for axes of a size."""
+    import torch
+    from pydosert import PencilDepthEngine
+
+    sx, sy, sz = spacing_mm
+    return PencilDepthEngine(
+        machine,
+        2 * round(_KERNEL_MM / min(spacing_mm)) + 1,
+        (sz, sy, sx),
+        shape,
+        device=device,
+        dtype=torch.float32,
+    )
+
+
+@lru_cache(maxsize=16)
+def gy_per_unit(machine: str, spacing_mm: Triple, device: str) -> float:
+    """Return the factor from PyDoseRT's units to Gy per monitor unit, on voxels of this size.
+
+    A water box is irradiated by the reference field; its surface is the face of the first
+    voxel, and the dose is read off at the isocentre, which lies at the calibration depth.
+    """
+    import torch
+    from scipy.ndimage import map_coordinates
+
+    config = machine_of(machine)
+    sx, sy, sz = spacing_mm
+    half = CALIBRATION_FIELD_MM / 2 + _KERNEL_MM
+    shape = (2 * int(half / sz) + 1, int((CALIBRATION_DEPTH_MM + _KERNEL_MM) / sy),
+             2 * int(half / sx) + 1)  # fmt: skip
+    depth = CALIBRATION_DEPTH_MM - sy / 2  # from the first voxel's centre
+    isocentre = (shape[0] // 2 * sz, depth, shape[2] // 2 * sx)
+    edge = int(CALIBRATION_FIELD_MM / 2 / PIXEL_MM)
+    middle = PIXELS // 2
+    aperture = np.zeros((PIXELS, PIXELS))
+    aperture[middle - edge : middle + edge, middle - edge : middle + edge] = 1.0
+    fluence = torch.from_numpy(machine_fluence(aperture, config)).to(device)
+    beam = BeamTemplate(gantry_deg=0.0)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the box reaches the grid's edge on purpose
+        dose = library_engine(config, spacing_mm, shape, device).compute_dose(
+            beam_sequence([beam], isocentre, config, device),
+            density_image=torch.ones(1, *shape, device=device),
+            fluence_maps=fluence[None, None],
+        )[0]
+    place = np.array([[shape[0] // 2], [depth / sy], [shape[2] // 2]])
+    at_depth = map_coordinates(dose.cpu().numpy(), place, order=1)[0]
+    return CALIBRATION_GY_PER_MU / float(at_depth)
