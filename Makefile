@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint dashboard bench exam reference-env commission clean
+.PHONY: help setup demo test lint dashboard bench exam exam-dose reference-env commission clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ reference-env:   ## Make .venv-reference with the reference dose engines (1.6 GB
 
 commission: $(READY)  ## Hold the dose engines against the reference engines (about 20 minutes)
 	$(BIN)/python -m benchmarks.commission --write docs/dose/commissioning.md
+
+exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (see docs/dose/exam.md)
+	$(BIN)/python benchmarks/exam_dose.py --write docs/dose/exam.md
 
 clean:           ## Remove the environment and what the demo made
 	rm -rf $(VENV) .venv-reference demo-output .mypy_cache .ruff_cache .pytest_cache
