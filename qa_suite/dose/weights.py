@@ -102,7 +102,7 @@ def optimise_weights(
         options={"maxiter": _ITERATIONS, "ftol": 1e-9},
     )  # fmt: skip
     weights = found.x * start
-    return weights * _scale(np.asarray(inside @ weights).ravel(), prescription)
+    return weights * coverage_factor(np.asarray(inside @ weights).ravel(), prescription)
 
 
 def _limits(
@@ -117,8 +117,19 @@ def _limits(
     return found
 
 
-def _scale(dose: FloatArray, prescription: Prescription) -> float:
-    """Return the factor that gives the prescribed share of the target its dose."""
+def coverage_factor(dose: NDArray[Any], prescription: Prescription) -> float:
+    """Return the factor that gives the prescribed share of the target its dose.
+
+    Parameters
+    ----------
+    dose
+        Of the target's voxels, in Gy, shape (voxels,).
+
+    Raises
+    ------
+    InputError
+        If less than that share gets any dose.
+    """
     reached = float(np.quantile(dose, 1 - prescription.coverage_pct / 100))
     if reached <= 0:
         raise InputError(

@@ -28,7 +28,7 @@ from qa_suite.dose.photons.library import (
 from qa_suite.dose.plan import Mask, PhotonField, Plan, PlannedBeam
 from qa_suite.dose.sampling import planning_voxels
 from qa_suite.dose.template import BeamTemplate, PlanTemplate
-from qa_suite.dose.weights import optimise_weights
+from qa_suite.dose.weights import coverage_factor, optimise_weights
 from qa_suite.errors import InputError
 from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.volume import Grid, Triple, Volume
@@ -122,7 +122,9 @@ class PhotonEngine:
             target=voxels.target, organs=organs, goals=template.goals,
             prescription=template.prescription,
         )  # fmt: skip
-        return with_weights(plan, weights)
+        # weights are found on a sample of the target, its coverage is that of all of it
+        covered = np.tensordot(weights, doses[:, target], axes=1)
+        return with_weights(plan, weights * coverage_factor(covered, template.prescription))
 
     def imported(
         self,

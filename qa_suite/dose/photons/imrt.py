@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qa_suite.dose.photons.fluence import PIXEL_MM
 from qa_suite.dose.plan import Mask, PhotonField, Plan
 from qa_suite.dose.sampling import planning_voxels
+from qa_suite.dose.weights import coverage_factor
 
 if TYPE_CHECKING:
     from qa_suite.dose.photons.engine import PhotonEngine
@@ -81,9 +82,7 @@ def with_modulated_fields(
     )
     modulated = with_weights(replace(plan, beams=beams), [scale] * len(beams))
     dose_gy = engine.recalculate(density, modulated).array[plan.target_mask]
-    rx = template.prescription
-    reached = float(np.quantile(dose_gy, 1 - rx.coverage_pct / 100))
-    factor = rx.dose_gy * rx.coverage_dose_pct / 100 / reached
+    factor = coverage_factor(dose_gy, template.prescription)
     return with_weights(modulated, [scale * factor] * len(beams))
 
 
