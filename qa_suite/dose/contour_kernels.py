@@ -53,7 +53,7 @@ def nearest_segments(segments, nearest, squared):  # type: ignore[no-untyped-def
                     if found < squared[i, j]:
                         squared[i, j] = found
                         nearest[i, j] = n
-    for sweep in range(4):
+    for sweep in range(2):
         forward = sweep % 2 == 0
         step = 1 if forward else -1
         for p in range(width):

@@ -52,8 +52,7 @@ def planes_of(structure: Structure) -> tuple[tuple[ContourPlane, ...], Points]:
     InputError
         If the contours are not flat or not parallel.
     """
-    axes = _axes(max(structure.contours, key=lambda c: float(np.linalg.norm(_area(c)))))
-    turned = [contour @ axes for contour in structure.contours]
+    turned, axes = _turned(structure)
     thickness = max(float(np.ptp(points[:, 2])) for points in turned)
     if thickness > _NOT_FLAT_MM:
         raise InputError(
@@ -70,6 +69,23 @@ def planes_of(structure: Structure) -> tuple[tuple[ContourPlane, ...], Points]:
         groups[-1].append(points[:, :2])
     planes = (_plane(*pair) for pair in zip(places, groups, strict=True))
     return tuple(plane for plane in planes if plane.loops), axes
+
+
+def places_mm_of(structure: Structure) -> list[float]:
+    """Return where the planes of a structure lie along their normal, ascending, in mm."""
+    if not structure.contours:
+        return []
+    turned, _ = _turned(structure)
+    places: list[float] = []
+    for place in sorted(float(points[:, 2].mean()) for points in turned):
+        if not places or place - places[-1] > SAME_PLANE_MM:
+            places.append(place)
+    return places
+
+
+def _turned(structure: Structure) -> tuple[list[Points], Points]:
+    axes = _axes(max(structure.contours, key=lambda c: float(np.linalg.norm(_area(c)))))
+    return [contour @ axes for contour in structure.contours], axes
 
 
 def _plane(place: float, polygons: list[Points]) -> ContourPlane:
@@ -103,10 +119,17 @@ def cut_keyholes(polygon: Points) -> list[Points]:
     list of ndarray
         Loops of three points or more; the polygon itself where it has no such edge.
     """
-    keys = [tuple(key) for key in np.round(polygon / _SAME_POINT_MM).astype(np.int64)]
-    count = len(keys)
+    count = len(polygon)
+    rounded = np.round(polygon / _SAME_POINT_MM).astype(np.int64)
+    _, numbers = np.unique(rounded[:, 0] * (1 << 31) + rounded[:, 1], return_inverse=True)
+    following = np.roll(numbers, -1)
+    moves = numbers != following
+    there, back = numbers * count + following, following * count + numbers
+    if not np.isin(there[moves], back[moves]).any():
+        return [polygon] if np.count_nonzero(moves) >= 3 else []
+    keys = numbers.tolist()
     edges = [(n, (n + 1) % count) for n in range(count) if keys[n] != keys[(n + 1) % count]]
-    unmatched: dict[tuple[object, object], list[int]] = {}
+    unmatched: dict[tuple[int, int], list[int]] = {}
     kept = set(range(len(edges)))
     for number, (a, b) in enumerate(edges):
         twins = unmatched.get((keys[b], keys[a]))
@@ -114,9 +137,7 @@ def cut_keyholes(polygon: Points) -> list[Points]:
             kept -= {number, twins.pop()}
         else:
             unmatched.setdefault((keys[a], keys[b]), []).append(number)
-    if len(kept) == len(edges):
-        return [polygon] if len(edges) >= 3 else []
-    leaving: dict[object, list[int]] = {}
+    leaving: dict[int, list[int]] = {}
     for number in sorted(kept, reverse=True):
         leaving.setdefault(keys[edges[number][0]], []).append(number)
     loops = []

@@ -66,17 +66,16 @@ class Stack:
         self.step_mm = step_mm
         self.largest_gap_mm = largest_gap_mm
         self._fields: dict[tuple[int, Chosen], _Field] = {}
-        self._links: list[set[tuple[int, int]]] = []
+        self._links: dict[int, set[tuple[int, int]]] = {}
 
     def fill(self, layers_mm: NDArray[np.float64], thickness_mm: float) -> NDArray[np.float32]:
         """Return the share of every pixel inside, shape (layers, *shape)."""
         found = np.zeros((len(layers_mm), *self.shape), dtype=np.float32)
         count = len(self.places_mm)
-        self._links = [self._overlaps(n) for n in range(count - 1)]
         for n in range(count):
             every = frozenset(range(len(self.loops[n])))
-            upwards = frozenset(low for low, _ in self._links[n]) if n + 1 < count else Chosen()
-            downwards = frozenset(high for _, high in self._links[n - 1]) if n else Chosen()
+            upwards = frozenset(low for low, _ in self._overlaps(n))
+            downwards = frozenset(high for _, high in self._overlaps(n - 1))
             if upwards:
                 self._join(n, upwards, layers_mm, found)
             self._close(n, every - upwards, 1, layers_mm, thickness_mm, found)
@@ -97,14 +96,18 @@ class Stack:
 
     def _overlaps(self, n: int) -> set[tuple[int, int]]:
         """Pairs of loops of planes n and n + 1 that lie over each other."""
-        if not self.loops[n] or not self.loops[n + 1]:
+        if n not in self._links:
+            self._links[n] = self._find_overlaps(n)
+        return self._links[n]
+
+    def _find_overlaps(self, n: int) -> set[tuple[int, int]]:
+        if not 0 <= n < len(self.loops) - 1 or not self.loops[n] or not self.loops[n + 1]:
             return set()
         if self.places_mm[n + 1] - self.places_mm[n] > self.largest_gap_mm:
             return set()
         fields = [self._field(m, frozenset(range(len(self.loops[m])))) for m in (n, n + 1)]
         lower, upper = (field.owner.astype(np.int64) for field in fields)
         both = (lower >= 0) & (upper >= 0)
-        self._forget(n - 1)
         pairs = np.unique(lower[both] * 32768 + upper[both])
         return {(int(pair) // 32768, int(pair) % 32768) for pair in pairs}
 
@@ -114,8 +117,8 @@ class Stack:
         if not 0 <= m < len(self.places_mm):
             return Chosen()
         if direction > 0:
-            return frozenset(high for low, high in self._links[n] if low in chosen)
-        return frozenset(low for low, high in self._links[m] if high in chosen)
+            return frozenset(high for low, high in self._overlaps(n) if low in chosen)
+        return frozenset(low for low, high in self._overlaps(m) if high in chosen)
 
     def _join(
         self, n: int, lower: Chosen, layers_mm: NDArray[np.float64], found: NDArray[np.float32]
@@ -123,7 +126,7 @@ class Stack:
         """Fill the layers between planes n and n + 1 where loops go on."""
         from qa_suite.dose.contour_kernels import between, cover
 
-        upper = frozenset(high for _, high in self._links[n])
+        upper = frozenset(high for _, high in self._overlaps(n))
         before, after = self._linked(n, lower, -1), self._linked(n + 1, upper, 1)
         low, high = self._field(n, lower).level, self._field(n + 1, upper).level
         outer = (

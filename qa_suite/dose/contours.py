@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.contour_loops import ContourPlane, Points, planes_of
+from qa_suite.dose.contour_loops import ContourPlane, Points, places_mm_of, planes_of
 from qa_suite.dose.contour_stack import Stack
-from qa_suite.dose.structures import StructureSamples, empty_samples, pitch_mm
+from qa_suite.dose.structures import CELLS, StructureSamples, empty_samples, pitch_mm
 from qa_suite.errors import InputError
 from qa_suite.io.problems import count_of
 from qa_suite.io.rtstruct import Structure
@@ -33,9 +33,7 @@ def slice_distance_mm(structures: Sequence[Structure]) -> float | None:
     """Return the median distance of neighbouring planes over all structures; None without any."""
     steps: list[float] = []
     for structure in structures:
-        if structure.contours:
-            planes, _ = planes_of(structure)
-            steps += list(np.diff([plane.place_mm for plane in planes]))
+        steps += list(np.diff(places_mm_of(structure)))
     return float(np.median(steps)) if steps else None
 
 
@@ -118,8 +116,8 @@ class _Layers:
         low, high = points.min(axis=0), points.max(axis=0)
         first, last = planes[0].place_mm, planes[-1].place_mm
         volume = sum(_area(plane) for plane in planes) * step_mm
-        self.pixel_mm = min(pitch_mm(volume), widest_mm)
-        thin = int(np.ceil(step_mm / self.pixel_mm - 1e-6))
+        self.pixel_mm = min(pitch_mm(volume, CELLS), widest_mm)
+        thin = int(step_mm / self.pixel_mm + 0.25)  # layers a step
         self.thickness_mm = step_mm / max(thin, 1)
         size = np.ceil((high - low) / self.pixel_mm) + 1 + 2 * _MARGIN
         count = np.ceil((last - first + 2 * step_mm) / self.thickness_mm - 1e-6)

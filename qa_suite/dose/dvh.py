@@ -1,7 +1,8 @@
 """Dose-volume histograms with fractional voxel weights.
 
-The dose is interpolated trilinearly at the sub-voxels of a structure, and their weights are
-gathered in fine bins that keep their own mean dose, so that plateaus stay exact. See
+The dose is interpolated trilinearly at the sub-voxels of a structure, each spread over the range
+of doses within it, and gathered in fine bins that keep their own mean dose, so that plateaus stay
+exact. See
 ``docs/dose/dvh.md`` for every definition.
 """
 
@@ -302,11 +303,11 @@ def _dvh(
     matrix = np.linalg.inv(dose.grid.affine) @ structure.grid.affine
     low, high = _range_around(array, structure.grid, dose.grid)
     per_gy = BINS / (high - low) if high > low else 0.0
-    held, summed, facts = np.zeros(BINS), np.zeros(BINS), np.zeros(5)
+    held, summed, rates, facts = (np.zeros(n) for n in (BINS, BINS, BINS + 2, 5))
     histogram(
         structure.weights, np.array(structure.parts, dtype=np.int64),
         np.ascontiguousarray(matrix[:3, :3]), np.ascontiguousarray(matrix[:3, 3]),
-        array, low, per_gy, held, summed, facts,
+        array, low, per_gy, held, summed, rates, facts,
     )  # fmt: skip
     inside, outside, broken, least, most = (float(fact) for fact in facts)
     if broken > 0:
@@ -315,7 +316,11 @@ def _dvh(
             f"The dose is not finite in {share:.2g} % of {structure.name}; calculate it there, or "
             f"leave the structure out."
         )
-    found = held > 0
+    if per_gy > 0:
+        spread = np.maximum(np.cumsum(rates)[:BINS], 0.0)
+        held += spread
+        summed += spread * (low + (np.arange(BINS) + 0.5) / per_gy)
+    found = held > 1e-12 * inside  # less is rounding
     cc = structure.grid.voxel_volume_cc
     whole = inside + outside
     return Dvh(

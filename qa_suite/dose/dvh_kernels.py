@@ -79,11 +79,43 @@ def _place(x, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     return low, x - low
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _at_voxel(dose, i, j, k):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the dose of a voxel and its central differences, per voxel."""
+    ni, nj, nk = dose.shape
+    gx = (dose[min(i + 1, ni - 1), j, k] - dose[max(i - 1, 0), j, k]) / 2
+    gy = (dose[i, min(j + 1, nj - 1), k] - dose[i, max(j - 1, 0), k]) / 2
+    gz = (dose[i, j, min(k + 1, nk - 1)] - dose[i, j, max(k - 1, 0)]) / 2
+    return np.float64(dose[i, j, k]), gx, gy, gz
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _between_voxels(dose, i, j, k, f, g, h):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the trilinear dose between voxels and its slopes, per voxel."""
+    ni, nj, nk = dose.shape
+    i1, j1, k1 = min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1)
+    d000, d001 = np.float64(dose[i, j, k]), np.float64(dose[i, j, k1])
+    d010, d011 = np.float64(dose[i, j1, k]), np.float64(dose[i, j1, k1])
+    d100, d101 = np.float64(dose[i1, j, k]), np.float64(dose[i1, j, k1])
+    d110, d111 = np.float64(dose[i1, j1, k]), np.float64(dose[i1, j1, k1])
+    e00, e01 = d000 + h * (d001 - d000), d010 + h * (d011 - d010)
+    e10, e11 = d100 + h * (d101 - d100), d110 + h * (d111 - d110)
+    s0 = (1 - g) * (d001 - d000) + g * (d011 - d010)
+    s1 = (1 - g) * (d101 - d100) + g * (d111 - d110)
+    low, high = e00 + g * (e01 - e00), e10 + g * (e11 - e10)
+    gy = (1 - f) * (e01 - e00) + f * (e11 - e10)
+    return low + f * (high - low), high - low, gy, (1 - f) * s0 + f * s1
+
+
 @njit(nogil=True, cache=True)
 def histogram(  # type: ignore[no-untyped-def]
-    weights, counts, matrix, offset, dose, low, per_gy, held, summed, facts
+    weights, counts, matrix, offset, dose, low, per_gy, held, summed, rates, facts
 ):  # pragma: no cover
     """Add every sub-voxel of a structure to the bins of its dose.
+
+    The dose is trilinear at the centre of the sub-voxel, and its weight is spread evenly over
+    centre ± half the root of the summed squares of the changes across it: the range of a linear
+    dose along an axis, and its variance along any direction.
 
     Parameters
     ----------
@@ -97,63 +129,77 @@ def histogram(  # type: ignore[no-untyped-def]
     low, per_gy
         Lower edge of the first bin, and bins per Gy (0 for a box of one dose).
     held, summed : float64, shape (bins,)
-        Gets the weight of each bin, and weight × dose, in cells.
+        Get the weight of sub-voxels that lie in one bin, and weight × dose, in cells.
+    rates : float64, shape (bins + 2,)
+        Gets the others: weight a bin, as changes from bin to bin.
     facts : float64, shape (5,)
         Gets the weight inside the dose grid, outside it, at voxels that are not finite, and
-        min and max behind them.
+        the lowest and highest dose of a centre.
     """
     ni, nj, nk = dose.shape
     bins = held.size
     sa, sb, sc = counts
     share = 1.0 / (sa * sb * sc)
+    edge = -0.5 - _EDGE
     inside = outside = broken = 0.0
     least, most = np.inf, -np.inf
+    m00, m01, m02 = matrix[0]
+    m10, m11, m12 = matrix[1]
+    m20, m21, m22 = matrix[2]
     for a in range(weights.shape[0]):
         for b in range(weights.shape[1]):
             for c in range(weights.shape[2]):
                 weight = np.float64(weights[a, b, c]) * share
                 if weight == 0.0:
                     continue
-                for u in range(sa):
-                    p = a + (u + 0.5) / sa - 0.5
-                    for v in range(sb):
-                        q = b + (v + 0.5) / sb - 0.5
-                        for w in range(sc):
-                            r = c + (w + 0.5) / sc - 0.5
-                            x = matrix[0, 0] * p + matrix[0, 1] * q + matrix[0, 2] * r + offset[0]
-                            y = matrix[1, 0] * p + matrix[1, 1] * q + matrix[1, 2] * r + offset[1]
-                            z = matrix[2, 0] * p + matrix[2, 1] * q + matrix[2, 2] * r + offset[2]
-                            edge = -0.5 - _EDGE
-                            if (
-                                x < edge or y < edge or z < edge
-                                or x > ni - 1 - edge or y > nj - 1 - edge or z > nk - 1 - edge
-                            ):  # fmt: skip
-                                outside += weight
-                                continue
-                            i, f = _place(x, ni)
-                            j, g = _place(y, nj)
-                            k, h = _place(z, nk)
-                            i1 = min(i + 1, ni - 1)
-                            j1 = min(j + 1, nj - 1)
-                            k1 = min(k + 1, nk - 1)
-                            d00 = dose[i, j, k]
-                            if f + g + h > 1e-9:
-                                value = (1 - f) * (
-                                    (1 - g) * ((1 - h) * d00 + h * dose[i, j, k1])
-                                    + g * ((1 - h) * dose[i, j1, k] + h * dose[i, j1, k1])
-                                ) + f * (
-                                    (1 - g) * ((1 - h) * dose[i1, j, k] + h * dose[i1, j, k1])
-                                    + g * ((1 - h) * dose[i1, j1, k] + h * dose[i1, j1, k1])
-                                )
-                            else:
-                                value = np.float64(d00)
-                            if not np.isfinite(value):
-                                broken += weight
-                                continue
-                            inside += weight
-                            least = min(least, value)
-                            most = max(most, value)
-                            n = min(max(int((value - low) * per_gy), 0), bins - 1)
-                            held[n] += weight
-                            summed[n] += weight * value
+                for part in range(sa * sb * sc):
+                    p = a + (part // (sb * sc) + 0.5) / sa - 0.5
+                    q = b + (part // sc % sb + 0.5) / sb - 0.5
+                    r = c + (part % sc + 0.5) / sc - 0.5
+                    x = m00 * p + m01 * q + m02 * r + offset[0]
+                    y = m10 * p + m11 * q + m12 * r + offset[1]
+                    z = m20 * p + m21 * q + m22 * r + offset[2]
+                    if (
+                        x < edge or y < edge or z < edge
+                        or x > ni - 1 - edge or y > nj - 1 - edge or z > nk - 1 - edge
+                    ):  # fmt: skip
+                        outside += weight
+                        continue
+                    i, f = _place(x, ni)
+                    j, g = _place(y, nj)
+                    k, h = _place(z, nk)
+                    if f + g + h < 1e-9:
+                        value, gx, gy, gz = _at_voxel(dose, i, j, k)
+                    else:
+                        value, gx, gy, gz = _between_voxels(dose, i, j, k, f, g, h)
+                    if not np.isfinite(value):
+                        broken += weight
+                        continue
+                    inside += weight
+                    least = min(least, value)
+                    most = max(most, value)
+                    u = (gx * m00 + gy * m10 + gz * m20) / sa
+                    v = (gx * m01 + gy * m11 + gz * m21) / sb
+                    w = (gx * m02 + gy * m12 + gz * m22) / sc
+                    place = (value - low) * per_gy
+                    half = 0.5 * np.sqrt(u * u + v * v + w * w) * per_gy
+                    if not half > 0.5:
+                        n = min(max(int(place), 0), bins - 1)
+                        held[n] += weight
+                        summed[n] += weight * value
+                        continue
+                    rate = weight / (2 * half)
+                    start, end = place - half, place + half
+                    if start < 0.0 or end > bins:  # what would leave the bins stays at the edge
+                        cut = max(0.0, -start) + max(0.0, end - bins)
+                        n = 0 if start < 0.0 else bins - 1
+                        held[n] += rate * cut
+                        summed[n] += rate * cut * (low + (n / (bins - 1)) * bins / per_gy)
+                        start, end = max(start, 0.0), min(end, np.float64(bins))
+                    n = int(start)
+                    rates[n] += rate * (1 - (start - n))
+                    rates[n + 1] += rate * (start - n)
+                    n = int(end)
+                    rates[n] -= rate * (1 - (end - n))
+                    rates[n + 1] -= rate * (end - n)
     facts[0], facts[1], facts[2], facts[3], facts[4] = inside, outside, broken, least, most

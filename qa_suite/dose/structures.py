@@ -19,8 +19,11 @@ from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.rtstruct import Structure
 from qa_suite.volume import Grid, Triple, Volume
 
-SAMPLES = 60_000
-"""Sub-voxels that a structure gets at least, unless they would be finer than ``FINEST_MM``."""
+SAMPLES = 10_000
+"""Sub-voxels that a mask gets at least, unless they would be finer than ``FINEST_MM``."""
+
+CELLS = 60_000
+"""Cells of partial weight that contours and shapes get at least."""
 
 FINEST_MM = 0.1
 _MOST_PARTS = 15  # sub-voxels of one cell along one axis
@@ -112,7 +115,7 @@ def sample_structure(
     """Lay a structure out for doses on ``dose_grid``, or any other of about its resolution.
 
     The sub-voxels are no wider than the dose's voxels along any axis, and so small that there
-    are :data:`SAMPLES` of them at least (down to 0.1 mm).
+    are :data:`SAMPLES` of a mask and :data:`CELLS` of contours and shapes at least, down to 0.1 mm.
 
     Parameters
     ----------
@@ -267,7 +270,7 @@ def parts_for(grid: Grid, cells: float, dose_grid: Grid) -> tuple[int, int, int]
     Odd numbers, so that the centre of a cell is a sub-voxel: on the dose's own grid the highest
     sub-voxel is then the highest voxel.
     """
-    width_mm = pitch_mm(cells * float(np.prod(grid.spacing_mm)))
+    width_mm = pitch_mm(cells * float(np.prod(grid.spacing_mm)), SAMPLES)
     steps = np.linalg.inv(dose_grid.affine[:3, :3]) @ grid.affine[:3, :3]
     widest = np.abs(steps).max(axis=0)  # of one cell, in voxels of the dose
     parts = []
@@ -278,9 +281,9 @@ def parts_for(grid: Grid, cells: float, dose_grid: Grid) -> tuple[int, int, int]
     return parts[0], parts[1], parts[2]
 
 
-def pitch_mm(volume_mm3: float) -> float:
-    """Return the width of sub-voxels that gives a volume :data:`SAMPLES` of them."""
-    return max((volume_mm3 / SAMPLES) ** (1 / 3), FINEST_MM)
+def pitch_mm(volume_mm3: float, count: int) -> float:
+    """Return the width of cubes that gives a volume ``count`` of them, 0.1 mm or more."""
+    return max((volume_mm3 / count) ** (1 / 3), FINEST_MM)
 
 
 def _of_shape(structure: ShapeStructure, dose_grid: Grid) -> StructureSamples:
@@ -288,7 +291,7 @@ def _of_shape(structure: ShapeStructure, dose_grid: Grid) -> StructureSamples:
     if not (high > low).all():
         raise InputError(f"The box of {structure.name} is empty: {tuple(low)} to {tuple(high)} mm.")
     finest = min(dose_grid.spacing_mm)
-    width = min(pitch_mm(float(np.prod(high - low))), finest)
+    width = min(pitch_mm(float(np.prod(high - low)), CELLS), finest)
     shape = np.maximum(np.ceil((high - low) / width).astype(int), 1)
     spacing = (high - low) / shape
     grid = Grid(
