@@ -1,0 +1,379 @@
+"""The search: for every reference voxel the nearest point of the evaluated dose, cell by cell.
+
+Cells touching the voxel come first, then their neighbours, then blocks of cells outwards. What
+cannot hold a better point is left out: a cell or block is no nearer than its distance and its
+range of dose. The result is the minimum over the whole evaluated dose, not over a set of samples.
+Importing this module loads numba.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from qa_suite.dose.gamma.cells import (
+    cell_coefficients,
+    cell_value,
+    is_curved,
+    minimum_in_box,
+    minimum_in_parts,
+)
+from qa_suite.dose.gamma.simplex import minimum_in_tetrahedra
+
+BLOCK = 4
+"""Cells along an axis of a block."""
+
+_ON_VOXEL = 1e-5  # of a voxel: a reference voxel this near to an evaluated one lies on it
+_LOW, _HIGH = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+
+@njit(nogil=True, cache=True)
+def ranges_of_cells(dose):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Lowest and highest dose of every cell and of every block of cells."""
+    ni, nj, nk = dose.shape[0] - 1, dose.shape[1] - 1, dose.shape[2] - 1
+    cells = np.empty((ni, nj, nk, 2), np.float32)
+    blocks = np.empty((-(-ni // BLOCK), -(-nj // BLOCK), -(-nk // BLOCK), 2), np.float32)
+    blocks[..., 0], blocks[..., 1] = np.inf, -np.inf
+    for i in range(ni):
+        for j in range(nj):
+            low = min(dose[i, j, 0], dose[i + 1, j, 0], dose[i, j + 1, 0], dose[i + 1, j + 1, 0])
+            high = max(dose[i, j, 0], dose[i + 1, j, 0], dose[i, j + 1, 0], dose[i + 1, j + 1, 0])
+            for k in range(nk):
+                a, b = dose[i, j, k + 1], dose[i + 1, j, k + 1]
+                c, d = dose[i, j + 1, k + 1], dose[i + 1, j + 1, k + 1]
+                next_low, next_high = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
+                least, most = min(low, next_low), max(high, next_high)
+                cells[i, j, k, 0], cells[i, j, k, 1] = least, most
+                low, high = next_low, next_high
+                block = blocks[i // BLOCK, j // BLOCK, k // BLOCK]
+                block[0], block[1] = min(block[0], least), max(block[1], most)
+    return cells, blocks
+
+
+@njit(nogil=True, cache=True)
+def _is_voxel(p):  # type: ignore[no-untyped-def]  # pragma: no cover
+    return abs(p - np.floor(p + 0.5)) <= _ON_VOXEL
+
+
+@njit(nogil=True, cache=True)
+def _touching(p, size):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """First and last cell along an axis that touches position ``p``."""
+    if _is_voxel(p):
+        nearest = np.int64(np.floor(p + 0.5))
+        return max(nearest - 1, 0), min(nearest, size - 2)
+    first = min(max(np.int64(np.floor(p)), 0), size - 2)
+    return first, first
+
+
+@njit(nogil=True, cache=True)
+def _outside(p, first, last, step):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Squared distance, in mm², of position ``p`` from the cells ``first`` to ``last``."""
+    off = max(0.0, first - p, p - (last + 1)) * step
+    return off * off
+
+
+@njit(nogil=True, cache=True)
+def _visit(  # type: ignore[no-untyped-def]
+    dose, cells, i, j, k, p, w, r, step, rho, d, dta, simplex, best, x
+):  # pragma: no cover
+    """Look for a better point in one cell; returns squared distance and point, better or not."""
+    near = (
+        _outside(p[0], i, i, step[0])
+        + _outside(p[1], j, j, step[1])
+        + _outside(p[2], k, k, step[2])
+    )
+    if near >= best:
+        return best, x
+    gap = max(0.0, cells[i, j, k, 0] - d, d - cells[i, j, k, 1])
+    if near + rho * gap * gap >= best:
+        return best, x
+    q = (p[0] - i, p[1] - j, p[2] - k)
+    if simplex:
+        value, u, v, t = minimum_in_tetrahedra(dose, i, j, k, q, w, rho, d, best)
+        if value < best:
+            return value, (u + i, v + j, t + k)
+        return best, x
+    c = cell_coefficients(dose, i, j, k)
+    value, u, v, t = minimum_in_box(
+        c, _LOW, _HIGH, q, w, r, rho, d, x[0] - i, x[1] - j, x[2] - k, dta, best
+    )
+    if value < best:
+        best, x = value, (u + i, v + j, t + k)
+    if is_curved(c, r, rho, best, u, v, t):
+        bound = best
+        best, u, v, t = minimum_in_parts(c, q, w, r, rho, d, best, u, v, t, dta)
+        if best < bound:
+            x = (u + i, v + j, t + k)
+    return best, x
+
+
+@njit(nogil=True, cache=True)
+def _downhill_side(dose, i, j, k, axis, first, last, e):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Which of the two cells beside a voxel along an axis the dose difference falls towards."""
+    if first == last:
+        return 0
+    if axis == 0:
+        slope = dose[last + 1, j, k] - dose[first, j, k]
+    elif axis == 1:
+        slope = dose[i, last + 1, k] - dose[i, first, k]
+    else:
+        slope = dose[i, j, last + 1] - dose[i, j, first]
+    return 1 if e * slope < 0 else 0
+
+
+@njit(nogil=True, cache=True)
+def _leads_away(dose, i, j, k, axis, di, dj, dk, e):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether the four edges of a cell along an axis all lead away from the sought dose.
+
+    The cell lies on the sides ``di, dj, dk`` (-1 or 1) of voxel ``i, j, k``. Where they do, no
+    point of the cell is better than the best of its face through the voxel: the foot of a point
+    on that face is nearer and, unless the dose difference has changed its sign by then (so that
+    it is zero on the way there, nearer still), has the smaller difference.
+    """
+    for one in range(2):
+        for two in range(2):
+            if axis == 0:
+                b, c = j + one * dj, k + two * dk
+                rise = dose[i + di, b, c] - dose[i, b, c]
+            elif axis == 1:
+                a, c = i + one * di, k + two * dk
+                rise = dose[a, j + dj, c] - dose[a, j, c]
+            else:
+                a, b = i + one * di, j + two * dj
+                rise = dose[a, b, k + dk] - dose[a, b, k]
+            if e * rise < 0:
+                return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _cells_to_visit(dose, i, j, k, first, last, e):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Cell beside the voxel that comes first (bits: upper side an axis), and a bit for each to do.
+
+    Bit ``t`` stands for the cell on the other side of the axes in ``t``.
+    """
+    choice = (
+        _downhill_side(dose, i, j, k, 0, first[0], last[0], e)
+        + 2 * _downhill_side(dose, i, j, k, 1, first[1], last[1], e)
+        + 4 * _downhill_side(dose, i, j, k, 2, first[2], last[2], e)
+    )
+    todo = 1
+    for turn in range(1, 8):
+        if (
+            (turn & 1 and first[0] == last[0])
+            or (turn & 2 and first[1] == last[1])
+            or (turn & 4 and first[2] == last[2])
+        ):
+            continue
+        o = choice ^ turn
+        di = 1 if (o & 1 if first[0] < last[0] else i == first[0]) else -1
+        dj = 1 if (o & 2 if first[1] < last[1] else j == first[1]) else -1
+        dk = 1 if (o & 4 if first[2] < last[2] else k == first[2]) else -1
+        if not (
+            (turn & 1 and _leads_away(dose, i, j, k, 0, di, dj, dk, e))
+            or (turn & 2 and _leads_away(dose, i, j, k, 1, di, dj, dk, e))
+            or (turn & 4 and _leads_away(dose, i, j, k, 2, di, dj, dk, e))
+        ):
+            todo |= 1 << turn
+    return choice, todo
+
+
+@njit(nogil=True, cache=True)
+def _widen(first, last, size, p, reach, step):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Cells along an axis within ``reach`` mm of ``p``, at most one beyond the given ones."""
+    a = max(first - 1, 0, np.int64(np.floor(p - reach / step)))
+    b = min(last + 1, size - 2, np.int64(np.floor(p + reach / step)))
+    return min(a, first), max(b, last)
+
+
+@njit(nogil=True, cache=True)
+def _far(  # type: ignore[no-untyped-def]
+    dose, cells, blocks, inner, p, w, r, step, rho, d, dta, simplex, floor, best, x
+):  # pragma: no cover
+    """Search block by block, in rings around the voxel's own, until none can be better."""
+    home = (
+        min(np.int64(p[0]), dose.shape[0] - 2) // BLOCK,
+        min(np.int64(p[1]), dose.shape[1] - 2) // BLOCK,
+        min(np.int64(p[2]), dose.shape[2] - 2) // BLOCK,
+    )
+    rings = max(
+        max(home[0], blocks.shape[0] - 1 - home[0]),
+        max(home[1], blocks.shape[1] - 1 - home[1]),
+        max(home[2], blocks.shape[2] - 1 - home[2]),
+    )
+    for ring in range(rings + 1):
+        # The reach shrinks as better points are found; blocks beyond it are not even looked at.
+        reach = np.sqrt(max(best - floor, 0.0))
+        a0, a1 = _blocks_within(home[0], ring, p[0], reach / step[0], blocks.shape[0])
+        b0, b1 = _blocks_within(home[1], ring, p[1], reach / step[1], blocks.shape[1])
+        c0, c1 = _blocks_within(home[2], ring, p[2], reach / step[2], blocks.shape[2])
+        touched = False
+        for a in range(a0, a1 + 1):
+            for b in range(b0, b1 + 1):
+                side = abs(a - home[0]) == ring or abs(b - home[1]) == ring
+                for c in range(c0, c1 + 1):
+                    if not side and abs(c - home[2]) != ring:
+                        continue
+                    touched = True
+                    near = (
+                        _outside(p[0], a * BLOCK, a * BLOCK + BLOCK - 1, step[0])
+                        + _outside(p[1], b * BLOCK, b * BLOCK + BLOCK - 1, step[1])
+                        + _outside(p[2], c * BLOCK, c * BLOCK + BLOCK - 1, step[2])
+                    )
+                    gap = max(0.0, blocks[a, b, c, 0] - d, d - blocks[a, b, c, 1])
+                    if near + rho * gap * gap >= best:
+                        continue
+                    best, x = _through_block(
+                        dose, cells, a, b, c, inner, p, w, r, step, rho, d, dta, simplex, best, x
+                    )
+        if not touched:
+            break
+    return best, x
+
+
+@njit(nogil=True, cache=True)
+def _blocks_within(home, ring, p, reach, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+    first = max(home - ring, 0, np.int64(np.floor((p - reach) / BLOCK)))
+    last = min(home + ring, count - 1, np.int64(np.floor((p + reach) / BLOCK)))
+    return first, last
+
+
+@njit(nogil=True, cache=True)
+def _through_block(  # type: ignore[no-untyped-def]
+    dose, cells, a, b, c, inner, p, w, r, step, rho, d, dta, simplex, best, x
+):  # pragma: no cover
+    for i in range(a * BLOCK, min(a * BLOCK + BLOCK, cells.shape[0])):
+        for j in range(b * BLOCK, min(b * BLOCK + BLOCK, cells.shape[1])):
+            known = inner[0] <= i <= inner[1] and inner[2] <= j <= inner[3]
+            for k in range(c * BLOCK, min(c * BLOCK + BLOCK, cells.shape[2])):
+                if known and inner[4] <= k <= inner[5]:
+                    continue
+                best, x = _visit(
+                    dose, cells, i, j, k, p, w, r, step, rho, d, dta, simplex, best, x
+                )  # fmt: skip
+    return best, x
+
+
+@njit(nogil=True, cache=True)
+def _nearest(  # type: ignore[no-untyped-def]
+    dose,
+    cells,
+    blocks,
+    extremes,
+    p,
+    first,
+    last,
+    choice,
+    todo,
+    e,
+    w,
+    r,
+    step,
+    rho,
+    d,
+    dta,
+    cap,
+    simplex,
+):  # pragma: no cover
+    """Squared distance, in mm², of one voxel to the evaluated dose; at most ``cap`` squared."""
+    best = min(rho * e * e, cap * cap)
+    x = p
+    if best <= 1e-12 * dta * dta:
+        return best
+    for turn in range(8):
+        if not todo >> turn & 1:
+            continue
+        o = choice ^ turn
+        best, x = _visit(
+            dose, cells, last[0] if o & 1 else first[0], last[1] if o & 2 else first[1],
+            last[2] if o & 4 else first[2], p, w, r, step, rho, d, dta, simplex, best, x,
+        )  # fmt: skip
+    gap = max(0.0, extremes[0] - d, d - extremes[1])
+    floor = rho * gap * gap
+    reach = np.sqrt(max(best - floor, 0.0))
+    a0, a1 = _widen(first[0], last[0], dose.shape[0], p[0], reach, step[0])
+    b0, b1 = _widen(first[1], last[1], dose.shape[1], p[1], reach, step[1])
+    c0, c1 = _widen(first[2], last[2], dose.shape[2], p[2], reach, step[2])
+    for i in range(a0, a1 + 1):
+        for j in range(b0, b1 + 1):
+            known = first[0] <= i <= last[0] and first[1] <= j <= last[1]
+            for k in range(c0, c1 + 1):
+                if known and first[2] <= k <= last[2]:
+                    continue
+                best, x = _visit(
+                    dose, cells, i, j, k, p, w, r, step, rho, d, dta, simplex, best, x
+                )  # fmt: skip
+    reach = np.sqrt(max(best - floor, 0.0))
+    if (
+        _reaches(p[0], reach / step[0], a0, a1, dose.shape[0])
+        or _reaches(p[1], reach / step[1], b0, b1, dose.shape[1])
+        or _reaches(p[2], reach / step[2], c0, c1, dose.shape[2])
+    ):
+        inner = (a0, a1, b0, b1, c0, c1)
+        best, x = _far(
+            dose, cells, blocks, inner, p, w, r, step, rho, d, dta, simplex, floor, best, x
+        )
+    return best
+
+
+@njit(nogil=True, cache=True)
+def _reaches(p, reach, first, last, size):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether a better point could lie beyond the cells ``first`` to ``last`` of an axis."""
+    return (first > 0 and p - reach < first) or (last < size - 2 and p + reach > last + 1)
+
+
+@njit(nogil=True, cache=True)
+def search(  # type: ignore[no-untyped-def]
+    where, reference, matrix, dose, cells, blocks, extremes, step, rho, local, dta, cap, simplex,
+    out,
+):  # pragma: no cover  # fmt: skip
+    """Distances in mm of reference voxels to the evaluated dose, one row of ``out`` a search.
+
+    ``where`` are flat indices of voxels that lie within the evaluated grid; ``matrix`` (3×4)
+    takes their indices to those of the evaluated grid. ``rho`` is the squared ratio of distance
+    to dose criterion, in (mm/Gy)², or in mm² of a relative dose difference where ``local``.
+    ``out`` (searches × voxels) divided by the distance criterion ``dta`` is gamma.
+    """
+    nj, nk = reference.shape[1], reference.shape[2]
+    w = (step[0] * step[0], step[1] * step[1], step[2] * step[2])
+    r = (1.0 / w[0], 1.0 / w[1], 1.0 / w[2])
+    steps = (step[0], step[1], step[2])
+    limits = (extremes[0], extremes[1])
+    for n in range(where.size):
+        i = where[n] // (nj * nk)
+        j = where[n] // nk - i * nj
+        k = where[n] - (i * nj + j) * nk
+        d = np.float64(reference[i, j, k])
+        p = (
+            _within(matrix, 0, i, j, k, dose.shape[0]),
+            _within(matrix, 1, i, j, k, dose.shape[1]),
+            _within(matrix, 2, i, j, k, dose.shape[2]),
+        )
+        a0, a1 = _touching(p[0], dose.shape[0])
+        b0, b1 = _touching(p[1], dose.shape[1])
+        c0, c1 = _touching(p[2], dose.shape[2])
+        f = cell_value(cell_coefficients(dose, a1, b1, c1), p[0] - a1, p[1] - b1, p[2] - c1)
+        first, last = (a0, b0, c0), (a1, b1, c1)
+        choice, todo = 0, 255
+        # Off the voxels the dose at p is another one over tetrahedra, and nothing is known.
+        if not simplex or (_is_voxel(p[0]) and _is_voxel(p[1]) and _is_voxel(p[2])):
+            nearest = (np.int64(p[0] + 0.5), np.int64(p[1] + 0.5), np.int64(p[2] + 0.5))
+            choice, todo = _cells_to_visit(
+                dose, nearest[0], nearest[1], nearest[2], first, last, f - d
+            )
+        e = np.inf if simplex else f - d
+        for s in range(rho.size):
+            ratio = rho[s] / (d * d) if local[s] else rho[s]
+            out[s, n] = np.sqrt(
+                _nearest(
+                    dose, cells, blocks, limits, p, first, last, choice, todo, e, w, r, steps,
+                    ratio, d, dta[s], cap[s], simplex,
+                )
+            )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def _within(matrix, axis, i, j, k, size):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Position along an axis of the evaluated grid, moved onto it where rounding put it off."""
+    p = matrix[axis, 0] * i + matrix[axis, 1] * j + matrix[axis, 2] * k + matrix[axis, 3]
+    return min(max(p, 0.0), size - 1.0)
