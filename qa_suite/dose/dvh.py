@@ -149,7 +149,7 @@ class Dvh:
         """Highest dose of any sub-voxel, in Gy.
 
         It is interpolated, so it may lie above the highest voxel whose centre is inside (a
-        structure reaches half a voxel beyond) and never above the highest voxel around. It
+        structure reaches half a voxel beyond it), and never above the highest voxel around. It
         depends on the grid; ``dose_at_volume_cc(0.03)`` or D2 says more.
         """
         self._require()
@@ -192,7 +192,7 @@ class Dvh:
         levels = doses - _ROUNDING * np.maximum(1.0, doses)
         above = np.append(np.cumsum(self.volumes_cc[::-1])[::-1], 0.0)
         found = above[np.searchsorted(self.doses_gy, levels)]
-        return np.asarray(doses, dtype=float), np.asarray(100 * found / self.covered_cc)
+        return np.asarray(doses, dtype=float), np.asarray(100 * found / above[0])
 
     def _require(self) -> None:
         why = self.why_undefined
@@ -325,10 +325,10 @@ def _dvh(
     whole = inside + outside
     return Dvh(
         name=structure.name,
-        doses_gy=np.clip(summed[found] / held[found], least, most),
+        doses_gy=np.clip(summed[found] / held[found], max(least, low), min(most, high)),
         volumes_cc=held[found] * cc,
-        lowest_gy=least if inside > 0 else None,
-        highest_gy=most if inside > 0 else None,
+        lowest_gy=max(least, low) if inside > 0 else None,
+        highest_gy=min(most, high) if inside > 0 else None,
         volume_cc=whole * cc,
         coverage=min(inside / whole, 1.0) if whole > 0 else 0.0,
         least_coverage=least_coverage,

@@ -134,7 +134,8 @@ def histogram(  # type: ignore[no-untyped-def]
         Gets the others: weight a bin, as changes from bin to bin.
     facts : float64, shape (5,)
         Gets the weight inside the dose grid, outside it, at voxels that are not finite, and
-        the lowest and highest dose of a centre.
+        the lowest and highest dose: across sub-voxels of cells that are half full or more, at
+        the centres of others.
     """
     ni, nj, nk = dose.shape
     bins = held.size
@@ -152,6 +153,7 @@ def histogram(  # type: ignore[no-untyped-def]
                 weight = np.float64(weights[a, b, c]) * share
                 if weight == 0.0:
                     continue
+                full = weights[a, b, c] >= 0.5
                 for part in range(sa * sb * sc):
                     p = a + (part // (sb * sc) + 0.5) / sa - 0.5
                     q = b + (part // sc % sb + 0.5) / sb - 0.5
@@ -176,13 +178,15 @@ def histogram(  # type: ignore[no-untyped-def]
                         broken += weight
                         continue
                     inside += weight
-                    least = min(least, value)
-                    most = max(most, value)
                     u = (gx * m00 + gy * m10 + gz * m20) / sa
                     v = (gx * m01 + gy * m11 + gz * m21) / sb
                     w = (gx * m02 + gy * m12 + gz * m22) / sc
+                    change = 0.5 * np.sqrt(u * u + v * v + w * w)
+                    reach = change if full else 0.0
+                    least = min(least, value - reach)
+                    most = max(most, value + reach)
                     place = (value - low) * per_gy
-                    half = 0.5 * np.sqrt(u * u + v * v + w * w) * per_gy
+                    half = change * per_gy
                     if not half > 0.5:
                         n = min(max(int(place), 0), bins - 1)
                         held[n] += weight
