@@ -1,0 +1,1 @@
+"""Commissioning of the dose surrogates against reference engines; see docs/dose/commissioning.md."""

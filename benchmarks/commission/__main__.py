@@ -1,0 +1,92 @@
+"""Commission the dose surrogates and write the tables and figures of the page.
+
+python -m benchmarks.commission --write docs/dose/commissioning.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.commission import figures, photons, protons, twins
+from benchmarks.commission.engines import Bench, threads
+from benchmarks.commission.tables import table, write_between
+from qa_suite.dose.reference import reference_python
+
+IMAGES = Path("docs/images/dose")
+PARTS: dict[str, Callable[[Bench], Any]] = {
+    "twins_protons": twins.run_protons,
+    "twins_photons": twins.run_photons,
+    "photons": photons.run,
+    "protons": protons.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="page whose marked tables are replaced")
+    parser.add_argument("--cache", type=Path, default=Path("commission-cache"))
+    parser.add_argument("--histories", type=float, default=1.0, help="factor, for a quick look")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    reference_python()  # say at once what is missing
+    bench = Bench(cache=options.cache, histories=options.histories)
+    started = time.perf_counter()
+    with ProcessPoolExecutor(options.processes, initializer=threads) as pool:
+        waiting = {name: pool.submit(_part, name, bench) for name in PARTS}
+        found = {name: future.result() for name, future in waiting.items()}
+    texts = tables(found)
+    for name, text in texts.items():
+        print(f"\n{name}\n\n{text}")
+    print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
+    if options.write is None:
+        return
+    for name, text in texts.items():
+        write_between(options.write, name, text)
+    results = {name: part for name, (part, _) in found.items()}
+    figures.photon_figure(results["photons"].curves, IMAGES / "commission-photons.png")
+    figures.proton_figure(results["protons"].curves, IMAGES / "commission-protons.png")
+    figures.twin_figure(
+        {**results["twins_photons"].pairs, **results["twins_protons"].pairs},
+        {**results["twins_photons"].shown, **results["twins_protons"].shown},
+        IMAGES / "commission-twins.png",
+    )
+
+
+def _part(name: str, bench: Bench) -> tuple[Any, dict[str, float]]:
+    found = PARTS[name](bench)
+    print(f"{name} done", flush=True)
+    return found, bench.seconds
+
+
+def tables(found: dict[str, Any]) -> dict[str, str]:
+    """Every table of the page, by the name of its markers."""
+    texts = {}
+    for part, (results, _) in found.items():
+        room = "twins" if part.startswith("twins") else part
+        texts |= {f"{room} {name}": text for name, text in results.tables.items()}
+    pairs = [
+        pair for part in ("twins_photons", "twins_protons") for pair in found[part][0].pairs.items()
+    ]
+    rows = []
+    for name, values in pairs:
+        rms, largest, array = twins.agreement(values)
+        rows.append([name, len(values), f"{abs(array[:, 1]).max():.2f}", f"{rms:.2f}",
+                     f"{largest:.2f}"])  # fmt: skip
+    head = ["differences of DVH metrics (% of the prescription)", "number",
+            "largest reference difference", "rms of surrogate − reference", "largest"]  # fmt: skip
+    texts["twins agreement"] = table(head, rows)
+    seconds = {label: s for _, told in found.values() for label, s in told.items()}
+    texts["seconds"] = table(
+        ["reference engine, when it was computed", "s"],
+        [[label, f"{s:.0f}"] for label, s in sorted(seconds.items())],
+    )
+    return texts
+
+
+if __name__ == "__main__":
+    main()
