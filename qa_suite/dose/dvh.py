@@ -8,7 +8,6 @@ exact. See
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,19 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.dose.dvh_histogram import dose_histogram
 from qa_suite.dose.structures import (
     AnyStructure,
     StructureSamples,
     sample_structure,
     sample_structures,
 )
-from qa_suite.errors import GeometryError, InputError, QAError
-from qa_suite.volume import Grid, Volume
+from qa_suite.errors import InputError, QAError
+from qa_suite.volume import Volume
 
 FloatArray = NDArray[np.float64]
-
-BINS = 32_768
-"""Bins between the lowest and the highest dose around a structure: 2 mGy wide at 70 Gy."""
 
 LEAST_COVERAGE = 0.99
 """Metrics are undefined where less than this share of a structure lies in the dose grid."""
@@ -293,60 +290,17 @@ def _array_of(dose: Volume) -> NDArray[np.float32]:
 def _dvh(
     dose: Volume, array: NDArray[np.float32], structure: StructureSamples, least_coverage: float
 ) -> Dvh:
-    from qa_suite.dose.dvh_kernels import histogram
-
-    if not structure.grid.same_frame_as(dose.grid):
-        raise GeometryError(
-            f"{structure.name} lies in another frame of reference than the dose; register the "
-            f"images first."
-        )
-    matrix = np.linalg.inv(dose.grid.affine) @ structure.grid.affine
-    low, high = _range_around(array, structure.grid, dose.grid)
-    per_gy = BINS / (high - low) if high > low else 0.0
-    held, summed, rates, facts = (np.zeros(n) for n in (BINS, BINS, BINS + 2, 5))
-    histogram(
-        structure.weights, np.array(structure.parts, dtype=np.int64),
-        np.ascontiguousarray(matrix[:3, :3]), np.ascontiguousarray(matrix[:3, 3]),
-        array, low, per_gy, held, summed, rates, facts,
-    )  # fmt: skip
-    inside, outside, broken, least, most = (float(fact) for fact in facts)
-    if broken > 0:
-        share = 100 * broken / (inside + outside + broken)
-        raise InputError(
-            f"The dose is not finite in {share:.2g} % of {structure.name}; calculate it there, or "
-            f"leave the structure out."
-        )
-    if per_gy > 0:
-        spread = np.maximum(np.cumsum(rates)[:BINS], 0.0)
-        held += spread
-        summed += spread * (low + (np.arange(BINS) + 0.5) / per_gy)
-    found = held > 1e-12 * inside  # less is rounding
+    found = dose_histogram(array, dose.grid, structure)
     cc = structure.grid.voxel_volume_cc
-    whole = inside + outside
+    whole = found.inside + found.outside
     return Dvh(
         name=structure.name,
-        doses_gy=np.clip(summed[found] / held[found], max(least, low), min(most, high)),
-        volumes_cc=held[found] * cc,
-        lowest_gy=max(least, low) if inside > 0 else None,
-        highest_gy=min(most, high) if inside > 0 else None,
+        doses_gy=found.doses_gy,
+        volumes_cc=found.cells * cc,
+        lowest_gy=found.lowest_gy,
+        highest_gy=found.highest_gy,
         volume_cc=whole * cc,
-        coverage=min(inside / whole, 1.0) if whole > 0 else 0.0,
+        coverage=min(found.inside / whole, 1.0) if whole > 0 else 0.0,
         least_coverage=least_coverage,
         notes=structure.notes,
     )
-
-
-def _range_around(array: NDArray[np.float32], cells: Grid, grid: Grid) -> tuple[float, float]:
-    """Return lowest and highest finite dose of the voxels around a structure's box."""
-    ends = [(-0.5, n - 0.5) for n in cells.shape]
-    index = grid.to_index(cells.to_world(list(itertools.product(*ends))))
-    low = np.clip(np.floor(index.min(axis=0)).astype(int), 0, np.array(array.shape) - 1)
-    high = np.clip(np.ceil(index.max(axis=0)).astype(int), 0, np.array(array.shape) - 1)
-    box = array[low[0] : high[0] + 1, low[1] : high[1] + 1, low[2] : high[2] + 1]
-    least, most = float(box.min()), float(box.max())
-    if not np.isfinite([least, most]).all():
-        finite = box[np.isfinite(box)]
-        if finite.size == 0:
-            return 0.0, 0.0
-        least, most = float(finite.min()), float(finite.max())
-    return least, most
