@@ -280,7 +280,7 @@ def test_a_single_field_covers_a_box(planned: tuple[ProtonRangeEngine, Plan]) ->
     inside = dose.array[TARGET]
     assert np.quantile(inside, 0.05) == pytest.approx(57.0, abs=0.05)  # D95 = 95 % of 60 Gy
     core = dose.array[(np.abs(_P) < 14).all(axis=-1)]
-    assert core.std() / core.mean() < 0.025  # the plateau is flat
+    assert core.std() / core.mean() < 0.02  # the plateau is flat
     behind = dose.array[(np.abs(_P - [0, 40, 0]) < 8).all(axis=-1)]
     assert behind.max() < 0.02 * core.mean()  # protons stop
     assert dose.array[ORGAN].mean() < core.mean()

@@ -163,14 +163,15 @@ class ProtonRangeEngine:
         return out
 
     def _optimise(self, density, grid, frames, layouts, chosen, template) -> FloatArray:  # type: ignore[no-untyped-def]
-        from scipy.sparse import hstack
+        from scipy.sparse import diags, hstack
 
         parts = [
             influence_matrix(density, grid, frame, layout, self.machine, chosen.voxels)
             for frame, layout in zip(frames, layouts, strict=True)
         ]
-        return optimise_weights(
-            hstack(parts, format="csr"), target=chosen.target, organs=chosen.organs,
+        guess = np.concatenate([layout.first_guess for layout in layouts])
+        return guess * optimise_weights(
+            hstack(parts, format="csr") @ diags(guess), target=chosen.target, organs=chosen.organs,
             goals=template.goals, prescription=template.prescription,
         )  # fmt: skip
 

@@ -27,7 +27,7 @@ from qa_suite.volume import Grid
 
 FloatArray = NDArray[np.float64]
 _LEAST = 2e-3  # of a spot's highest dose: less is left out of the matrix
-_MOST_TARGET, _MOST_RIM, _MOST_ORGAN = 5000, 2000, 800
+_MOST_TARGET, _MOST_RIM, _MOST_ORGAN = 4000, 1500, 600
 _RIM_MM = (6.0, 20.0)  # from the target: nearer, dose cannot fall; farther, it has fallen
 _CUT = 4.0  # σ at which a spot's lattice weights end
 _REACH = 3.4  # σ at which a sub-pencil's Gaussian ends

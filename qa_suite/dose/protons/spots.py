@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.dose.plan import Mask
-from qa_suite.dose.protons.bragg import straggling_mm
+from qa_suite.dose.protons.bragg import P, straggling_mm
 from qa_suite.dose.protons.fan import lattice
 from qa_suite.dose.protons.machine import ProtonMachine
 from qa_suite.dose.protons.pstar import energy_mev
@@ -17,6 +17,7 @@ from qa_suite.errors import InputError
 from qa_suite.volume import Grid
 
 FloatArray = NDArray[np.float64]
+_LEAST_START = 0.1  # of a mean spot: where the first guess would be nothing
 _ROUND_MEV = 4  # decimals, so that a plan reads the same on every machine
 
 
@@ -32,12 +33,15 @@ class SpotLayout:
         Lattice of the spots in the isocentre plane.
     columns
         Number of each spot, or −1 where there is none; shape (layers, y, x).
+    first_guess
+        Relative weight of every spot that would give a flat depth dose, shape (spots,).
     """
 
     energies_mev: FloatArray
     x_mm: FloatArray
     y_mm: FloatArray
     columns: NDArray[np.int64]
+    first_guess: FloatArray
 
     @property
     def count(self) -> int:
@@ -111,11 +115,26 @@ def place_spots(
     high = np.where(hit, far, 0) * (1 + machine.range_margin_pct / 100) + machine.range_margin_mm
     half = 0.5 * np.array([_step(r, machine) for r in ranges])[:, None, None]
     csda = ranges[:, None, None]
+    guess = _flat(csda, half, np.where(hit, far, 0))
     chosen = hit & (csda >= low - half) & (csda <= high + half)
     used = chosen.any(axis=(1, 2))
     columns[chosen] = np.arange(int(chosen.sum()))
     energies = np.round(energy_mev(ranges[used]), _ROUND_MEV)
-    return SpotLayout(energies_mev=energies, x_mm=x, y_mm=y, columns=columns[used])
+    return SpotLayout(
+        energies_mev=energies, x_mm=x, y_mm=y, columns=columns[used],
+        first_guess=np.maximum(guess[chosen], _LEAST_START * guess[chosen].mean()),
+    )  # fmt: skip
+
+
+def _flat(csda: FloatArray, half: FloatArray, end: FloatArray) -> FloatArray:
+    """Share out the range spectrum of a flat depth dose, (end − R)^(−1/p), among layers.
+
+    Bortfeld T, Schlegel W (1996) An analytical approximation of depth-dose distributions for
+    therapeutic proton beams, Phys Med Biol 41:1331-1339.
+    """
+    power = 1 - 1 / P
+    far, near = np.maximum(end - csda + half, 0), np.maximum(end - csda - half, 0)
+    return np.asarray(far**power - near**power)
 
 
 def _layers(near: float, far: float, machine: ProtonMachine) -> FloatArray:
