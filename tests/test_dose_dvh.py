@@ -240,8 +240,12 @@ def test_contours_oblique_to_the_patient_are_filled_in_their_own_planes():
 
 def test_contours_that_are_not_flat_are_refused():
     bent = circle(8.0, 0.0) + np.array([0, 0, 1]) * np.linspace(0, 9, 96)[:, None]
+    structure = Structure(name="s", kind="", contours=(bent,))
     with pytest.raises(InputError, match="not flat"):
-        sample_structure(Structure(name="s", kind="", contours=(bent,)), GRID)
+        sample_structure(structure, GRID)
+    found = dvhs_of(linear(), [structure, ball(9.0)])  # and stop no other
+    assert "not flat" in read_metric(found["s"], "volume").why
+    assert found["ball"].mean_gy > 0
 
 
 # properties

@@ -62,6 +62,8 @@ class Dvh:
         metrics speak of the covered part and are undefined below ``least_coverage``.
     notes
         What a user should know of the structure.
+    problem
+        Why the structure could not be laid out.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Dvh:
     coverage: float
     least_coverage: float = LEAST_COVERAGE
     notes: tuple[str, ...] = ()
+    problem: str = ""
 
     @property
     def covered_cc(self) -> float:
@@ -82,6 +85,8 @@ class Dvh:
     @property
     def why_undefined(self) -> str:
         """Why it has no metrics; empty where it has."""
+        if self.problem:
+            return self.problem
         if self.volume_cc <= 0:
             return f"{self.name} is empty"
         if self.coverage < self.least_coverage:
@@ -171,7 +176,7 @@ class Dvh:
     def require_volume_cc(self) -> float:
         """Return the volume of the whole structure, in cm³; undefined where it is empty."""
         if self.volume_cc <= 0:
-            raise UndefinedDvh(f"{self.name} is empty")
+            raise UndefinedDvh(self.why_undefined)
         return self.volume_cc
 
     def curve(self, step_gy: float) -> tuple[FloatArray, FloatArray]:
@@ -303,4 +308,5 @@ def _dvh(
         coverage=min(found.inside / whole, 1.0) if whole > 0 else 0.0,
         least_coverage=least_coverage,
         notes=structure.notes,
+        problem=structure.problem,
     )

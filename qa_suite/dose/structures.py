@@ -48,6 +48,8 @@ class StructureSamples:
         Into how many sub-voxels each cell is cut along its axes; odd, so that its centre is one.
     notes
         What a user should know of it.
+    problem
+        Why it could not be laid out; such a structure has no volume and no metric.
     """
 
     name: str
@@ -55,6 +57,7 @@ class StructureSamples:
     weights: WeightArray
     parts: tuple[int, int, int] = (1, 1, 1)
     notes: tuple[str, ...] = ()
+    problem: str = ""
 
     def __post_init__(self) -> None:
         if self.weights.shape != self.grid.shape:
@@ -151,12 +154,15 @@ def sample_structures(
 ) -> dict[str, StructureSamples]:
     """Lay several structures out, by name; see :func:`sample_structure`.
 
-    Contours on a single plane get the commonest distance of planes in the whole set.
+    Contours on a single plane get the median distance of planes in the whole set. One that
+    cannot be laid out comes back with its ``problem``, so that it stops no other.
 
     Raises
     ------
     InputError
-        If two structures have one name, or contours cannot be laid out.
+        If two structures have one name.
+    GeometryError
+        If a mask's shape is not its grid's.
     """
     wanted = list(structures)
     slice_mm = _slice_mm([s for s in wanted if isinstance(s, Structure)])
@@ -164,7 +170,11 @@ def sample_structures(
     for structure in wanted:
         if structure.name in made:
             raise InputError(f"Two structures are called {structure.name}.")
-        made[structure.name] = sample_structure(structure, dose_grid, slice_mm=slice_mm)
+        try:
+            made[structure.name] = sample_structure(structure, dose_grid, slice_mm=slice_mm)
+        except InputError as error:
+            nothing = empty_samples(structure.name, dose_grid)
+            made[structure.name] = replace(nothing, problem=str(error).rstrip("."))
     return made
 
 
