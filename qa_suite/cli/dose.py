@@ -90,7 +90,7 @@ def dose_settings(
     from pydantic import ValidationError
 
     from qa_suite.cohort import describe_validation
-    from qa_suite.dose.engines import ENGINES, load_engines
+    from qa_suite.dose.engines import ENGINES, require_modality
     from qa_suite.dose.hlut import load_hlut
     from qa_suite.dose.template import load_template
     from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
@@ -106,12 +106,16 @@ def dose_settings(
         )
     if not plans and clinic_goals is None:
         return None
+    for option, given in (("--plan", plans), ("--hlut", hluts)):
+        twice = sorted({name for name in given if list(given).count(name) > 1})
+        if twice:
+            raise InputError(f"{option} names {', '.join(twice)} twice; once is enough.")
     tables = [load_hlut(name) for name in hluts]
     used: set[str] = set()
     choices = []
     for name in plans:
         template = load_template(name)
-        load_engines(template.engine)
+        require_modality(template)
         takes = ENGINES[template.engine].facts.hlut
         fitting = [table for table in tables if table.quantity in takes]
         if not fitting:
@@ -120,15 +124,17 @@ def dose_settings(
                 f"--hlut with one of {', '.join(_tables_for(takes))}, or your own file."
             )
         used |= {table.name for table in fitting}
-        choices.append(
-            PlanChoice(template=template, hlut=fitting[0], other_hluts=tuple(fitting[1:]))
-        )
+        choices.append((template, fitting))
     idle = [table.name for table in tables if table.name not in used]
     if idle:
         raise InputError(f"No plan takes the HLUT {', '.join(idle)}.")
     try:
         return DoseSettings(
-            plans=tuple(choices), grid_mm=grid_mm, rtplans=rtplans,
+            plans=tuple(
+                PlanChoice(template=template, hlut=first, other_hluts=tuple(others))
+                for template, (first, *others) in choices
+            ),
+            grid_mm=grid_mm, rtplans=rtplans,
             clinic=None if clinic_goals is None else load_template(clinic_goals),
         )  # fmt: skip
     except ValidationError as error:

@@ -81,7 +81,7 @@ _ROOMS = {"photons-pydosert": "photons", "protons-range": "protons"}
 
 def engine_of(template: PlanTemplate) -> Any:
     """Return the engine that a template names, with its machine."""
-    load_engines(template.engine)
+    require_modality(template)
     return ENGINES[template.engine].function(template.machine)
 
 
@@ -89,9 +89,21 @@ def load_engines(*names: str) -> None:
     """Register the named engines, or all; each brings its library only when it computes."""
     import importlib
 
-    for name in names or _ROOMS:
-        if name in _ROOMS:
-            importlib.import_module(f"qa_suite.dose.{_ROOMS[name]}")
+    # of an unknown name all are loaded, so that the close matches can be named
+    known = names and all(name in _ROOMS for name in names)
+    for name in names if known else _ROOMS:
+        importlib.import_module(f"qa_suite.dose.{_ROOMS[name]}")
+
+
+def require_modality(template: PlanTemplate) -> None:
+    """Refuse a template whose engine is unknown or computes the other kind of beam."""
+    load_engines(template.engine)
+    does = ENGINES[template.engine].facts.modality
+    if does != template.modality:
+        raise InputError(
+            f"The engine {template.engine} computes {does}; the plan {template.name} is one of "
+            f"{template.modality}."
+        )
 
 
 def require_quantity(engine: str, hlut: Hlut) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ BEYOND_TARGET_MM = 80.0
 """The grid reaches this far beyond the target along the patient: scatter from further away is
 below what any measure resolves."""
 _AIR_MM = 9.0  # air around the patient, so that a larger outline of the other image fits
-_FINER = 2  # samples of a voxel along each axis, where the axes are oblique to each other
+_FINER = 2  # least samples of a voxel along each axis, where the axes are oblique to each other
 
 
 def dose_grid(body: Mask, target: Mask, grid: Grid, spacing_mm: float) -> Grid:
@@ -62,9 +64,10 @@ def dose_grid(body: Mask, target: Mask, grid: Grid, spacing_mm: float) -> Grid:
 def averaged_onto(array: NDArray[Any], grid: Grid, target: Grid) -> Array:
     """Bring values that are constant within a voxel onto another grid, each voxel its mean.
 
-    Where the axes of the two grids are parallel the mean is exact: shares of overlapping boxes.
-    Elsewhere it is the mean of 2×2×2 interpolated samples. What the first grid does not cover
-    counts as 0.
+    Where the axes of the two grids are parallel, in whatever order and sense, the mean is exact:
+    shares of overlapping boxes. Elsewhere it is the mean of interpolated samples, two along each
+    axis and no further apart than the first grid's voxels. What that grid does not cover counts
+    as 0.
 
     Parameters
     ----------
@@ -75,8 +78,9 @@ def averaged_onto(array: NDArray[Any], grid: Grid, target: Grid) -> Array:
     -------
     ndarray of float32, of ``target``'s shape
     """
+    out = np.asarray(array, dtype=np.float32)
+    out, grid = _reordered(out, grid, target)
     if np.allclose(grid.axes, target.axes, atol=1e-6):
-        out = np.asarray(array, dtype=np.float32)
         start = target.axes.T @ (np.asarray(target.origin_mm) - np.asarray(grid.origin_mm))
         for axis in range(3):
             shares = _shares(
@@ -85,11 +89,11 @@ def averaged_onto(array: NDArray[Any], grid: Grid, target: Grid) -> Array:
             )  # fmt: skip
             out = np.moveaxis(np.tensordot(shares, out, axes=(1, axis)), 0, axis)
         return np.ascontiguousarray(out, dtype=np.float32)
-    fine = _refined(target)
-    volume = Volume(array=np.asarray(array, dtype=np.float32), grid=grid, quantity="arbitrary")
-    samples = resample(volume, fine, interpolation="linear", outside=0.0).array
-    nx, ny, nz = target.shape
-    blocks = samples.reshape(nx, _FINER, ny, _FINER, nz, _FINER)
+    finer = [max(_FINER, int(np.ceil(s / min(grid.spacing_mm) - 1e-6))) for s in target.spacing_mm]
+    volume = Volume(array=np.pad(out, 1), grid=_wider(grid), quantity="arbitrary")
+    samples = resample(volume, _refined(target, finer), interpolation="linear", outside=0.0).array
+    (nx, ny, nz), (fx, fy, fz) = target.shape, finer
+    blocks = samples.reshape(nx, fx, ny, fy, nz, fz)
     return np.asarray(blocks.mean(axis=(1, 3, 5)), dtype=np.float32)
 
 
@@ -142,11 +146,41 @@ def _shares(
     return (np.maximum(upper - lower, 0.0) / new_spacing).astype(np.float32)
 
 
-def _refined(grid: Grid) -> Grid:
-    spacing = np.asarray(grid.spacing_mm) / _FINER
+def _reordered(array: Array, grid: Grid, target: Grid) -> tuple[Array, Grid]:
+    """Bring axes that are parallel to another grid's into its order and sense; leave oblique ones.
+
+    A NIfTI file in RAS, or a coronal scan, is such a case.
+    """
+    turn = np.rint(grid.axes.T @ target.axes)
+    if not np.allclose(grid.axes @ turn, target.axes, atol=1e-6):
+        return array, grid
+    order = [int(axis) for axis in np.abs(turn).argmax(axis=0)]
+    backwards = [turn[axis, n] < 0 for n, axis in enumerate(order)]
+    first = np.zeros(3)
+    for axis, flip in zip(order, backwards, strict=True):
+        first[axis] = grid.shape[axis] - 1 if flip else 0
+    flips = tuple(slice(None, None, -1 if flip else 1) for flip in backwards)
+    x, y, z = grid.to_world(first)
+    nx, ny, nz = (grid.shape[axis] for axis in order)
+    sx, sy, sz = (grid.spacing_mm[axis] for axis in order)
+    return array.transpose(order)[flips], Grid(
+        shape=(nx, ny, nz), spacing_mm=(sx, sy, sz), origin_mm=(x, y, z),
+        direction=target.direction, frame_of_reference=grid.frame_of_reference,
+    )  # fmt: skip
+
+
+def _wider(grid: Grid) -> Grid:
+    """Return the grid with one more voxel on every side."""
+    nx, ny, nz = (n + 2 for n in grid.shape)
+    x, y, z = grid.to_world([-1, -1, -1])
+    return replace(grid, shape=(nx, ny, nz), origin_mm=(float(x), float(y), float(z)))
+
+
+def _refined(grid: Grid, finer: Sequence[int]) -> Grid:
+    spacing = np.asarray(grid.spacing_mm) / finer
     shift = grid.axes @ ((spacing - np.asarray(grid.spacing_mm)) / 2)
     x, y, z = np.asarray(grid.origin_mm) + shift
-    nx, ny, nz = (n * _FINER for n in grid.shape)
+    nx, ny, nz = (n * f for n, f in zip(grid.shape, finer, strict=True))
     return Grid(
         shape=(nx, ny, nz), spacing_mm=tuple(spacing), origin_mm=(x, y, z),
         direction=grid.direction, frame_of_reference=grid.frame_of_reference,

@@ -125,7 +125,7 @@ def load_hlut(name: str | Path, *, quantity: HlutQuantity | None = None) -> Hlut
     elif path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"There is no HLUT at {path}.")
-        data = yaml.safe_load(path.read_text())
+        data = _yaml(path)
     elif str(name) in shipped_hluts():
         file = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml")
         data = yaml.safe_load(file.read_text())
@@ -141,6 +141,14 @@ def load_hlut(name: str | Path, *, quantity: HlutQuantity | None = None) -> Hlut
             f"shipped with it: {', '.join(_shipped_with(quantity))}."
         )
     return hlut
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
 
 
 def _two_columns(path: Path, quantity: HlutQuantity | None) -> dict[str, Any]:

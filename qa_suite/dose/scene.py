@@ -52,7 +52,8 @@ class DoseScene:
     target_name, target
         What the plan aims at.
     supports
-        Couch and immobilisation: mask and the HU that both images get there.
+        Couch and immobilisation: mask and the HU that both images get there, whatever they
+        show.
     grid
         The dose grid.
     """
@@ -71,8 +72,7 @@ class DoseScene:
         """Bring an image's density onto the dose grid; 0 outside its body and the supports."""
         hu, inside = image.hu, image.body
         for mask, value in self.supports:
-            where = mask & ~image.body
-            hu, inside = np.where(where, np.float32(value), hu), inside | where
+            hu, inside = np.where(mask, np.float32(value), hu), inside | mask
         density = np.where(inside, np.maximum(hlut.convert(hu), AIR_DENSITY), 0.0)
         return averaged_onto(density, self.image_grid, self.grid)
 
@@ -121,7 +121,7 @@ def dose_scene(
     ------
     InputError
         If an image is not in HU or holds no body, or there is no target, or the target was not
-        seen by the source image at all.
+        seen by the source image at all, or it fills no voxel of the dose grid.
     GeometryError
         If the images lie on different grids.
     """
@@ -141,13 +141,19 @@ def dose_scene(
     name, target = find_target(template, structures, own.body, image_grid)
     if not (target & seen).any():
         raise InputError(f"The source image does not see the target {name}.")
-    return DoseScene(
+    scene = DoseScene(
         image_grid=image_grid, reference=own, synthetic=other, seen=seen,
         structures={n: m for n, m in structures.items() if n not in (support_hu or {})},
         target_name=name, target=target, supports=supports,
         grid=grid
         or dose_grid(own.body | other.body, target, image_grid, grid_mm or template.grid_mm),
     )  # fmt: skip
+    if not scene.target_on_grid.any():
+        raise InputError(
+            f"The target {name} fills no voxel of the dose grid ({scene.grid.describe()}); it "
+            f"lies outside, or a finer grid is needed."
+        )
+    return scene
 
 
 def _image(name: str, hu: Array, grid: Grid) -> DoseImage:

@@ -11,6 +11,10 @@ from qa_suite.dose.template import PlanTemplate, TargetRule
 from qa_suite.errors import InputError
 from qa_suite.volume import Grid
 
+_SURFACE_VOXEL = 0.3
+"""A surface lies this many voxels beyond the centres of the outermost voxels, on average: spheres
+of 15 and 30 mm with margins of 5 to 15 mm come out right within 0.2 mm on 1 and 2 mm voxels."""
+
 
 def find_target(
     template: PlanTemplate, structures: Mapping[str, Mask], body: Mask, grid: Grid
@@ -58,6 +62,11 @@ def find_target(
 
 
 def _grown(mask: Mask, grid: Grid, rule: TargetRule) -> Mask:
+    """Add the voxels whose centre lies within the margin of the mask's surface.
+
+    The surface lies beyond the centres of the outermost voxels; measured from those, a margin
+    would come out too small.
+    """
     if rule.margin_mm == 0:
         return mask
     from scipy import ndimage
@@ -68,8 +77,16 @@ def _grown(mask: Mask, grid: Grid, rule: TargetRule) -> Mask:
     box = bounding_box(mask, margin=margin)
     assert box is not None
     out = np.zeros_like(mask)
-    distance = ndimage.distance_transform_edt(~mask[box], sampling=grid.spacing_mm)
-    out[box] = distance <= rule.margin_mm
+    nearest = ndimage.distance_transform_edt(
+        ~mask[box], sampling=grid.spacing_mm, return_distances=False, return_indices=True
+    )
+    voxels, distance = np.zeros(mask[box].shape), np.zeros(mask[box].shape)
+    here = np.ogrid[tuple(map(slice, distance.shape))]
+    for away, place, spacing in zip(nearest, here, grid.spacing_mm, strict=True):
+        voxels += (away - place) ** 2.0
+        distance += ((away - place) * spacing) ** 2.0
+    beyond = 1 - _SURFACE_VOXEL / np.sqrt(np.maximum(voxels, 1.0))
+    out[box] = np.sqrt(distance) * beyond <= rule.margin_mm
     return out
 
 

@@ -30,6 +30,14 @@ class PlanChoice(BaseModel):
     hlut: Hlut
     other_hluts: tuple[Hlut, ...] = ()
 
+    @model_validator(mode="after")
+    def _tables_differ(self) -> PlanChoice:
+        names = [hlut.name for hlut in (self.hlut, *self.other_hluts)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the HLUT {twice[0]} is given twice; name each one once")
+        return self
+
     @property
     def key(self) -> str:
         """Short name of the variant: that of its template."""
@@ -89,4 +97,7 @@ class DoseSettings(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"the plan {twice[0]} is given twice; name each one once")
+        taken = {"default"} | ({"clinic"} if self.clinic is not None else set())
+        if taken & set(names):
+            raise ValueError(f"a plan cannot be called {min(taken & set(names))}; rename it")
         return self

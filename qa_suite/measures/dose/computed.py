@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.dose.dvh import Dvh, dvhs_of
-from qa_suite.dose.engines import DoseEngine, engine_of, require_quantity
+from qa_suite.dose.engines import DoseEngine, engine_of, require_modality, require_quantity
 from qa_suite.dose.gridding import mask_onto, require_overlap
 from qa_suite.dose.plan import Plan
 from qa_suite.dose.scene import DoseImage, DoseScene, dose_scene
@@ -27,6 +27,9 @@ from qa_suite.volume import Volume, resample
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 TARGET = "target"
+"""Region of the rows of what a plan aims at."""
+AIM = "the plan's target"
+"""What a plan aims at, among the structures; a structure may itself be called 'target'."""
 CLINIC = "clinic"
 """Variant of the rows of doses that the clinic's planning system computed."""
 OUTLINES = ("Body", "External", "BODY", "EXTERNAL")
@@ -65,7 +68,7 @@ class DosePair:
         """The structures and the target, sampled for DVHs."""
         grid = self.scene.image_grid
         others = {n: m for n, m in self.scene.structures.items() if n not in OUTLINES}
-        masks = {TARGET: self.scene.target, **others}
+        masks = {AIM: self.scene.target, **others}
         return sample_structures(
             [MaskStructure(name=n, mask=m, grid=grid) for n, m in masks.items()], self.scene.grid
         )
@@ -76,15 +79,13 @@ class DosePair:
 
     @cached_property
     def masks(self) -> dict[str, Mask]:
-        """The target and the structures on the dose grid, those that have a voxel there."""
+        """The target and the structures on the dose grid."""
         grid, images = self.scene.grid, self.scene.image_grid
-        found = {TARGET: self.scene.target_on_grid}
-        found |= {
+        return {AIM: self.scene.target_on_grid} | {
             name: mask_onto(mask, images, grid)
             for name, mask in self.scene.structures.items()
             if name not in OUTLINES
         }
-        return {name: mask for name, mask in found.items() if mask.any()}
 
     @cached_property
     def body(self) -> Mask:
@@ -133,6 +134,7 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
         If the images, the target, the table or the beams do not allow it.
     """
     template = choice.template
+    require_modality(template)
     require_quantity(template.engine, choice.hlut)
     imported = _clinic_plan(pair, template) if settings.rtplans else None
     if imported is not None:

@@ -73,12 +73,13 @@ def dose(pair: Pair, settings: DoseSettings) -> list[Found]:
     found: list[Found] = []
     for choice in settings.plans:
         try:
-            found += _one_plan(compute_plan(pair, choice, settings), pair, settings)
+            # a list first: a plan that fails halfway must not leave both values and errors
+            found += list(_one_plan(compute_plan(pair, choice, settings), pair, settings))
         except QAError as error:
             found += _not_computed(choice.key, choice.template, settings, one_line(error))
     if settings.clinic is not None:
         try:
-            found += _compared(clinic_doses(pair, settings.clinic, settings), settings)
+            found += list(_compared(clinic_doses(pair, settings.clinic, settings), settings))
         except QAError as error:
             found += _not_computed(CLINIC, settings.clinic, settings, one_line(error))
     return found

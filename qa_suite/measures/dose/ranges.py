@@ -13,7 +13,7 @@ from qa_suite.dose.raytrace import beam_frame
 from qa_suite.dose.scenarios import recalculate_scenarios
 from qa_suite.errors import QAError
 from qa_suite.measures.base import Kept, Value, failed, ok, undefined
-from qa_suite.measures.dose.computed import TARGET, ComputedPlan
+from qa_suite.measures.dose.computed import AIM, TARGET, ComputedPlan
 from qa_suite.measures.dose.paths import SAD_MM, beam_region
 from qa_suite.volume import Grid, Volume
 
@@ -56,8 +56,8 @@ def scenario_rows(done: ComputedPlan, synthetic: Mapping[str, Dvh]) -> Iterator[
     """Yield how far the synthetic D95 falls below the worst scenario on the reference."""
     name, key = "scenario_excess_d95", done.key
     doses = recalculate_scenarios(done.engine, done.reference_density, done.plan)
-    found = [read_metric(done.dvhs(dose)[TARGET], "D95") for dose in doses.values()]
-    mine = read_metric(synthetic[TARGET], "D95")
+    found = [read_metric(done.dvhs(dose)[AIM], "D95") for dose in doses.values()]
+    mine = read_metric(synthetic[AIM], "D95")
     known = [reading.value for reading in found if reading.value is not None]
     if mine.value is None or len(known) < len(found):
         why = mine.why or next(r.why for r in found if r.value is None)

@@ -8,24 +8,26 @@ import numpy as np
 
 from qa_suite.dose.conformity import conformity_of
 from qa_suite.dose.dvh import Dvh
-from qa_suite.dose.dvh_metrics import read_metric
+from qa_suite.dose.dvh_metrics import Reading, read_metric
 from qa_suite.dose.gamma import GammaResult, gamma
 from qa_suite.dose.goals import constraint_flips, evaluate_goals
 from qa_suite.dose.variants import CAUSES, bulk_image, with_cause
-from qa_suite.measures.base import Curve, Pair, Value, ok, undefined
-from qa_suite.measures.dose.computed import TARGET, ComputedPlan, DosePair
+from qa_suite.errors import GeometryError, QAError
+from qa_suite.measures.base import Curve, Pair, Value, failed, ok, undefined
+from qa_suite.measures.dose.computed import AIM, TARGET, ComputedPlan, DosePair
 from qa_suite.measures.dose.facts import DVH_METRICS
 from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.volume import Volume
 
 _CURVE_STEP_GY = 0.5
+_CUTOFF_PCT = 10.0  # of the prescription, where the settings of gamma name none
 _THREADS = 2
 Dvhs = Mapping[str, Dvh]
 
 
 def region_of(name: str) -> str:
     """Return the region of a structure's rows."""
-    return TARGET if name == TARGET else f"structure:{name}"
+    return TARGET if name == AIM else f"structure:{name}"
 
 
 def dvh_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value | Curve]:
@@ -75,10 +77,9 @@ def _index_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Va
     """Yield homogeneity and conformity of the target, at the dose that its coverage speaks of."""
     level = done.prescription_gy * done.template.prescription.coverage_dose_pct / 100
     fits = [
-        conformity_of(dose, done.samples[TARGET], level)
-        for dose in (done.reference, done.synthetic)
+        conformity_of(dose, done.samples[AIM], level) for dose in (done.reference, done.synthetic)
     ]
-    homogeneity = [read_metric(dvhs[TARGET], "HI") for dvhs in (reference, synthetic)]
+    homogeneity = [read_metric(dvhs[AIM], "HI") for dvhs in (reference, synthetic)]
     found = {
         "homogeneity": [(reading.value, reading.why) for reading in homogeneity],
         "conformity_paddick": [(fit.paddick, fit.why) for fit in fits],
@@ -98,10 +99,12 @@ def goal_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Valu
     yield ok("goals_lost", "all", sum(f.kind == "lost" for f in flips), variant=key)
     yield ok("goals_gained", "all", sum(f.kind == "gained" for f in flips), variant=key)
     yield ok("goals_undecided", "all", len(open_ones), variant=key)
+    told = set()
     for first, second in zip(one, two, strict=True):
         metric = first.goal.parsed
-        if metric.is_dose or metric.unit != "%":
-            continue
+        if metric.is_dose or metric.unit != "%" or (first.goal.structure, metric) in told:
+            continue  # two goals may bound one volume
+        told.add((first.goal.structure, metric))
         region = region_of(first.goal.structure)
         variant = f"{key}:{metric.name}"
         if first.value is None or second.value is None:
@@ -117,7 +120,8 @@ def difference_rows(done: DosePair, settings: DoseSettings) -> Iterator[Value]:
     key, dose_gy = done.key, done.prescription_gy
     one = done.reference.array.astype(np.float64)
     change = 100 * (done.synthetic.array - one) / dose_gy
-    cutoff = (settings.gamma_settings.cutoff_pct or 10.0) / 100 * dose_gy
+    share = settings.gamma_settings.cutoff_pct
+    cutoff = (_CUTOFF_PCT if share is None else share) / 100 * dose_gy
     high = done.body & (one >= cutoff)
     regions = {"body": high, **{region_of(n): m & high for n, m in done.masks.items()}}
     for region, where in regions.items():
@@ -146,7 +150,7 @@ def synthrad_row(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Value:
         two = read_metric(synthetic[name], metric, prescription_gy=dose_gy).value
         return None if not one or two is None else abs(two - one) / one
 
-    parts = [relative(TARGET, "D98"), relative(TARGET, "V95%")]
+    parts = [relative(AIM, "D98"), relative(AIM, "V95%")]
     if any(part is None for part in parts):
         why = "the target's D98 or V95% is undefined or 0 on the reference"
         return undefined("synthrad_dvh_error", "all", why, variant=key)
@@ -222,20 +226,19 @@ def band_rows(done: ComputedPlan, pair: Pair, reference: Dvhs, most: int) -> Ite
         for name in names:
             yield undefined(name, TARGET, "fewer than two samples", variant=key)
         return
-    from qa_suite.dose.scene import DoseImage
-    from qa_suite.preflight.bodies import ct_body
-
-    found: list[float] = []
-    for sample in samples:
-        hu = np.where(done.scene.seen, sample.array, done.scene.reference.hu).astype(np.float32)
-        dose = done.dose_on(DoseImage(hu=hu, body=ct_body(hu, sample.grid)))
-        value = read_metric(done.dvhs(dose)[TARGET], "D95").value
-        if value is not None:
-            found.append(value)
-    truth = read_metric(reference[TARGET], "D95")
-    if truth.value is None or len(found) < len(samples):
+    try:
+        readings = [_d95_of(done, sample) for sample in samples]
+    except QAError as error:
         for name in names:
-            yield undefined(name, TARGET, truth.why or "D95 of a sample is undefined", variant=key)
+            why = f"a sample: {' '.join(str(error).split())}"
+            yield failed(name, TARGET, why, variant=key)
+        return
+    truth = read_metric(reference[AIM], "D95")
+    found = [reading.value for reading in readings if reading.value is not None]
+    if truth.value is None or len(found) < len(readings):
+        why = truth.why or next(r.why for r in readings if r.value is None)
+        for name in names:
+            yield undefined(name, TARGET, why, variant=key)
         return
     low, high = min(found), max(found)
     away = max(low - truth.value, truth.value - high, 0.0)
@@ -243,11 +246,23 @@ def band_rows(done: ComputedPlan, pair: Pair, reference: Dvhs, most: int) -> Ite
         yield ok(name, TARGET, 100 * value / done.prescription_gy, variant=key)
 
 
+def _d95_of(done: ComputedPlan, sample: Volume) -> Reading:
+    """Read the target's D95 of the plan on a sample, which carries the reference where unseen."""
+    from qa_suite.dose.scene import DoseImage
+    from qa_suite.preflight.bodies import ct_body
+
+    if not sample.grid.same_as(done.scene.image_grid):
+        raise GeometryError(f"its grid ({sample.grid.describe()}) is not that of the images.")
+    hu = np.where(done.scene.seen, sample.array, done.scene.reference.hu).astype(np.float32)
+    dose = done.dose_on(DoseImage(hu=hu, body=ct_body(hu, sample.grid)))
+    return read_metric(done.dvhs(dose)[AIM], "D95")
+
+
 def _dmean_change(
     done: ComputedPlan, reference: Dvhs, dose: Volume, metric: str, region: str, variant: str
 ) -> Value:
-    one = read_metric(reference[TARGET], "Dmean")
-    two = read_metric(done.dvhs(dose)[TARGET], "Dmean")
+    one = read_metric(reference[AIM], "Dmean")
+    two = read_metric(done.dvhs(dose)[AIM], "Dmean")
     if one.value is None or two.value is None:
         return undefined(metric, region, one.why or two.why, variant=variant)
     change = 100 * (two.value - one.value) / done.prescription_gy

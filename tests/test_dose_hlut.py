@@ -1,0 +1,190 @@
+"""HU to density: the shipped tables, tables of one's own, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from qa_suite.dose.hlut import Hlut, load_hlut, shipped_hluts
+from qa_suite.errors import InputError, Problems, QAError, UnknownName
+
+GOOD = {
+    "name": "mine", "quantity": "relative_electron_density",
+    "points": [[-1000, 0.0], [0, 1.0], [1000, 1.5]], "source": "Our phantom, 2024.",
+}  # fmt: skip
+
+
+def written(path: Path, **changed: object) -> Path:
+    import yaml
+
+    path.write_text(yaml.safe_dump({**GOOD, **changed}))
+    return path
+
+
+@pytest.mark.parametrize("name", shipped_hluts())
+def test_shipped_tables_are_sound(name):
+    hlut = load_hlut(name)
+    hu, value = np.array(hlut.points).T
+    assert hlut.name == name
+    assert (np.diff(hu) > 0).all() and (np.diff(value) >= 0).all() and value[0] >= 0
+    assert hlut.at(0) == pytest.approx(1.0, abs=0.03)  # water
+    assert hlut.at(-1000) < 0.03  # air
+    assert 1.5 < hlut.at(1500) < 2.1  # bone
+    assert any(c.isdigit() for c in hlut.source) and len(hlut.source) > 20
+
+
+def test_tables_of_every_quantity_are_shipped_and_differ_for_bone():
+    tables = [load_hlut(name) for name in shipped_hluts()]
+    assert {t.quantity for t in tables} == {
+        "relative_electron_density", "relative_stopping_power", "mass_density_g_cm3",
+    }  # fmt: skip
+    protons = [t.at(2000) for t in tables if t.quantity == "relative_stopping_power"]
+    assert max(protons) / min(protons) == pytest.approx(1.24, abs=0.01)
+
+
+def test_values_lie_on_straight_lines_and_are_clamped_at_the_ends():
+    hlut = Hlut.model_validate(GOOD)
+    hu = np.array([[-3000.0, -1000.0, -500.0], [0.0, 500.0, 4000.0]], dtype=np.float32)
+    density = hlut.convert(hu)
+    assert density.dtype == np.float32 and density.shape == hu.shape
+    np.testing.assert_allclose(density, [[0, 0, 0.5], [1, 1.25, 1.5]], atol=1e-6)
+    assert [hlut.at(h) for h in (-5000, 250, 9999)] == [0.0, 1.125, 1.5]
+
+
+def test_integers_and_an_empty_image_are_converted_too():
+    hlut = Hlut.model_validate(GOOD)
+    assert hlut.convert(np.array([-1000, 0], dtype=np.int16)).tolist() == [0.0, 1.0]
+    assert hlut.convert(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_the_digest_is_that_of_what_the_table_says():
+    one = Hlut.model_validate(GOOD)
+    renamed = Hlut.model_validate({**GOOD, "name": "ours", "source": "elsewhere"})
+    moved = Hlut.model_validate({**GOOD, "points": [[-1000, 0.0], [0, 1.0], [1000, 1.51]]})
+    other = Hlut.model_validate({**GOOD, "quantity": "mass_density_g_cm3"})
+    assert one.digest == renamed.digest
+    assert len({one.digest, moved.digest, other.digest}) == 3
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_image_with_holes_is_refused(bad):
+    hu = np.zeros((3, 3, 3))
+    hu[0, 0, :2] = bad
+    with pytest.raises(InputError, match=r"holds 2 voxels that are no number; mend it first\.$"):
+        Hlut.model_validate(GOOD).convert(hu)
+
+
+# --- tables of one's own -----------------------------------------------------------------------
+
+
+def test_a_yaml_file(tmp_path):
+    hlut = load_hlut(written(tmp_path / "ours.yaml"), quantity="relative_electron_density")
+    assert hlut == Hlut.model_validate(GOOD)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".hlut"])
+@pytest.mark.parametrize("between", [" ", ",", ";", "\t"])
+def test_two_columns(tmp_path, suffix, between):
+    path = tmp_path / f"scanner{suffix}"
+    lines = ["# HU, density", "", f"-1000{between}0.001", f"0{between}1  # water", "1e3 , 1.5"]
+    path.write_text("\n".join(lines))
+    hlut = load_hlut(path, quantity="mass_density_g_cm3")
+    assert hlut.points == ((-1000.0, 0.001), (0.0, 1.0), (1000.0, 1.5))
+    assert (hlut.name, hlut.quantity) == ("scanner", "mass_density_g_cm3")
+
+
+WRONG = {
+    "falls": ({"points": [[-1000, 0], [0, 1.0], [100, 0.9]]},
+              "it is not monotone: 1 at 0 HU falls to 0.9 at 100 HU"),
+    "HU backwards": ({"points": [[0, 1.0], [-1000, 0], [100, 1.1]]},
+                     "its HU must rise from point to point, not 0, -1000"),
+    "HU twice": ({"points": [[-1000, 0], [0, 1.0], [0, 1.1]]}, "its HU must rise"),
+    "no water": ({"points": [[-1000, 0], [0, 1.5], [100, 1.6]]},
+                 "water (0 HU) must come out near 1, got 1.5"),
+    "in percent": ({"points": [[-1000, 0], [0, 100], [1000, 150]]}, "near 1, got 100"),
+    "negative": ({"points": [[-1000, -0.1], [0, 1.0]]}, "a density is not negative, got -0.1"),
+    "one point": ({"points": [[0, 1.0]]}, "points: tuple should have at least 2 items"),
+    "not finite": ({"points": [[-1000, 0], [0, float("nan")]]}, "finite number"),
+    "quantity": ({"quantity": "HU"}, "quantity: input should be 'relative_electron_density'"),
+    "no source": ({"source": ""}, "source:"),
+    "unknown key": ({"kvp": 120}, "kvp: unknown key"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_bad_file_is_one_sentence(tmp_path, what):
+    changed, sentence = WRONG[what]
+    with pytest.raises(Problems) as error:
+        load_hlut(written(tmp_path / "bad.yaml", **changed))
+    assert sentence in str(error.value) and "bad.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValidationError):
+        Hlut.model_validate({**GOOD, **changed})
+
+
+def test_all_problems_of_a_file_are_told_at_once(tmp_path):
+    path = written(tmp_path / "bad.yaml", quantity="HU", source="", kvp=120)
+    with pytest.raises(Problems, match="3 problems"):
+        load_hlut(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("-1000 0\n0 1 2\n", r"line 2: '0 1 2' is not HU and value"),
+        ("HU;density\n-1000;0\n", r"line 1: 'HU;density' is not HU and value"),
+        ("-1000 0\n0 one\n", r"line 2: '0 one'"),
+        ("", "at least 2 items"),
+        ("-1000 0\n0 nan\n", "finite number"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, text, sentence):
+    path = tmp_path / "scanner.txt"
+    path.write_text(text)
+    with pytest.raises(QAError, match=sentence):
+        load_hlut(path, quantity="mass_density_g_cm3")
+
+
+def test_a_text_file_must_be_told_its_quantity(tmp_path):
+    path = tmp_path / "scanner.txt"
+    path.write_text("-1000 0\n0 1\n")
+    with pytest.raises(InputError, match="does not say what its second column is"):
+        load_hlut(path)
+
+
+def test_another_quantity_than_needed_is_refused_with_those_that_fit():
+    with pytest.raises(InputError) as error:
+        load_hlut("thomas-1999", quantity="relative_stopping_power")
+    text = str(error.value)
+    assert "gives relative electron density and relative stopping power is needed" in text
+    assert "matrad-protons" in text and "pyradplan-protons" in text and "schneider" not in text
+
+
+@pytest.mark.parametrize("name", ["none.yaml", "none.txt"])
+def test_a_missing_file(tmp_path, name):
+    with pytest.raises(InputError, match=f"There is no HLUT at .*{name}"):
+        load_hlut(tmp_path / name, quantity="mass_density_g_cm3")
+
+
+@pytest.mark.parametrize("text", ["points: [[1, 2", "\tname: x", "a: b: c"])
+def test_a_file_that_is_no_yaml(tmp_path, text):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"broken.yaml is not a readable YAML file"):
+        load_hlut(path)
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n- 2\n", "just words"])
+def test_a_yaml_file_that_holds_no_table(tmp_path, text):
+    path = tmp_path / "empty.yaml"
+    path.write_text(text)
+    with pytest.raises(QAError):
+        load_hlut(path)
+
+
+def test_an_unknown_name_suggests():
+    with pytest.raises(UnknownName, match="did you mean thomas-1999"):
+        load_hlut("thomas-1998")
