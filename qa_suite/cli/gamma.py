@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qa_suite.dose.gamma import GammaCriterion, GammaResult, GammaSettings, GammaSummary
+    from qa_suite.dose.gamma import GammaResult, GammaSettings, GammaSummary
     from qa_suite.volume import Grid
 
 _COLUMNS = (
@@ -80,11 +80,10 @@ def gamma(
 
     Example: `qa-suite gamma dose_ct.nii.gz dose_synthetic.nii.gz --criteria 3/3,2/2`
     """
-    from qa_suite.dose.gamma import gamma as compare
+    from qa_suite.dose.gamma import gamma as gamma_of
     from qa_suite.dose.gamma import parse_criteria
     from qa_suite.io.rtdose import read_dose_file
 
-    wanted: Sequence[GammaCriterion]
     wanted = parse_criteria(criteria or f"{dose_pct!r}/{distance_mm!r}", local=local)
     settings = _settings(
         mode=mode,
@@ -98,7 +97,9 @@ def gamma(
     )
     doses = [read_dose_file(path, dose_unit) for path in (reference, evaluated)]  # type: ignore[arg-type]
     masks, notes = _masks(structures or [], doses[0].grid)
-    results = compare(*doses, wanted, settings, prescription_gy=prescription_gy, threads=threads)
+    results = gamma_of(
+        doses[0], doses[1], wanted, settings, prescription_gy=prescription_gy, threads=threads
+    )
     summaries = [result.summary(masks) for result in results]
     maps = [] if out is None else _write(results, out)
     if as_json:

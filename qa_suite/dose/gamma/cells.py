@@ -68,7 +68,7 @@ def _downhill(slope, x, low, high):  # type: ignore[no-untyped-def]  # pragma: n
 
 @njit(nogil=True, cache=True)
 def _nearest_on_tangent(  # type: ignore[no-untyped-def]
-    e, gx, gy, gz, u, v, t, low, high, q, w, r, rho, multiplier
+    e, gx, gy, gz, u, v, t, low, high, q, w, r, rho
 ):  # pragma: no cover
     """Minimum over the box of G with f replaced by its tangent at (u, v, t).
 
@@ -78,7 +78,8 @@ def _nearest_on_tangent(  # type: ignore[no-untyped-def]
     qx, qy, qz = q
     ax, ay, az = gx * r[0], gy * r[1], gz * r[2]
     below, above = -np.inf, np.inf
-    m = multiplier
+    m = rho * (e + gx * (qx - u) + gy * (qy - v) + gz * (qz - t))
+    m /= 1.0 + rho * (gx * ax + gy * ay + gz * az)  # the answer where no side is in the way
     yx, yy, yz = u, v, t
     for _ in range(30):
         fx, fy, fz = qx - m * ax, qy - m * ay, qz - m * az
@@ -86,6 +87,8 @@ def _nearest_on_tangent(  # type: ignore[no-untyped-def]
         yy = _clamp(fy, low[1], high[1])
         yz = _clamp(fz, low[2], high[2])
         off = m - rho * (e + gx * (yx - u) + gy * (yy - v) + gz * (yz - t))
+        if abs(off) <= 1e-9 * abs(m) + 1e-300:
+            break
         slope = 0.0
         if yx == fx:
             slope += gx * ax
@@ -93,14 +96,11 @@ def _nearest_on_tangent(  # type: ignore[no-untyped-def]
             slope += gy * ay
         if yz == fz:
             slope += gz * az
-        step = off / (1.0 + rho * slope)
-        if abs(step) <= 1e-9 * abs(m) + 1e-300:
-            break
         if off > 0.0:
             above = m
         else:
             below = m
-        m -= step
+        m -= off / (1.0 + rho * slope)
         if m <= below or m >= above:
             if np.isinf(above) or np.isinf(below):
                 break
@@ -136,7 +136,7 @@ def minimum_in_box(  # type: ignore[no-untyped-def]
         more = px * px * r[0] + py * py * r[1] + pz * pz * r[2]
         if more * more <= tiny * value:
             break
-        nu, nv, nt = _nearest_on_tangent(e, gx, gy, gz, u, v, t, low, high, q, w, r, rho, m)
+        nu, nv, nt = _nearest_on_tangent(e, gx, gy, gz, u, v, t, low, high, q, w, r, rho)
         du, dv, dt = nu - u, nv - v, nt - t
         if step == 0:
             linear = e + gx * du + gy * dv + gz * dt

@@ -127,9 +127,11 @@ def _between(
         if part == 0:
             continue
         taps = (-1, 0, 1, 2) if interpolation == "cubic" else (0, 1)
-        weights = [_keys(tap - part) if interpolation == "cubic" else 1 - abs(tap - part)
-                   for tap in taps]  # fmt: skip
-        dose = sum(w * np.roll(dose, -tap, axis=axis) for w, tap in zip(weights, taps, strict=True))
+        moved = np.zeros_like(dose)
+        for tap in taps:
+            weight = _keys(tap - part) if interpolation == "cubic" else 1 - abs(tap - part)
+            moved += weight * np.roll(dose, -tap, axis=axis)
+        dose = moved
     return np.ascontiguousarray(dose)
 
 

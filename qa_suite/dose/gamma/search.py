@@ -256,30 +256,18 @@ def _through_block(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _nearest(  # type: ignore[no-untyped-def]
-    dose,
-    cells,
-    blocks,
-    extremes,
-    p,
-    first,
-    last,
-    choice,
-    todo,
-    e,
-    w,
-    r,
-    step,
-    rho,
-    d,
-    dta,
-    cap,
-    simplex,
-):  # pragma: no cover
-    """Squared distance, in mm², of one voxel to the evaluated dose; at most ``cap`` squared."""
-    best = min(rho * e * e, cap * cap)
-    x = p
+    dose, cells, blocks, extremes, p, first, last, choice, todo, e, x, given, w, r, step, rho, d,
+    dta, cap, simplex,
+):  # pragma: no cover  # fmt: skip
+    """Squared distance, in mm², of one voxel to the evaluated dose; and where that is reached.
+
+    At most ``cap`` squared; ``given`` is what point ``x`` gives, found for another criterion.
+    """
+    best = min(rho * e * e, cap * cap, given)
+    if best < given:
+        x = p
     if best <= 1e-12 * dta * dta:
-        return best
+        return best, x
     for turn in range(8):
         if not todo >> turn & 1:
             continue
@@ -313,7 +301,7 @@ def _nearest(  # type: ignore[no-untyped-def]
         best, x = _far(
             dose, cells, blocks, inner, p, w, r, step, rho, d, dta, simplex, floor, best, x
         )
-    return best
+    return best, x
 
 
 @njit(nogil=True, cache=True)
@@ -362,14 +350,22 @@ def search(  # type: ignore[no-untyped-def]
                 dose, nearest[0], nearest[1], nearest[2], first, last, f - d
             )
         e = np.inf if simplex else f - d
+        x, gap_mm, off = p, 0.0, np.inf  # the last search's point: squared distance, difference
         for s in range(rho.size):
             ratio = rho[s] / (d * d) if local[s] else rho[s]
-            out[s, n] = np.sqrt(
-                _nearest(
-                    dose, cells, blocks, limits, p, first, last, choice, todo, e, w, r, steps,
-                    ratio, d, dta[s], cap[s], simplex,
-                )
+            found, x = _nearest(
+                dose, cells, blocks, limits, p, first, last, choice, todo, e, x,
+                gap_mm + ratio * off, w, r, steps, ratio, d, dta[s], cap[s], simplex,
             )  # fmt: skip
+            out[s, n] = np.sqrt(found)
+            off = np.inf
+            if found < cap[s] * cap[s]:
+                gap_mm = (
+                    w[0] * (x[0] - p[0]) ** 2
+                    + w[1] * (x[1] - p[1]) ** 2
+                    + w[2] * (x[2] - p[2]) ** 2
+                )
+                off = max(found - gap_mm, 0.0) / ratio
 
 
 @njit(nogil=True, cache=True)
