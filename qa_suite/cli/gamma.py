@@ -218,11 +218,10 @@ def _show(summaries: Sequence[GammaSummary], notes: Sequence[str], maps: Sequenc
 
 def _rules(summary: GammaSummary) -> str:
     """Say what the percentages are percentages of."""
-    if summary.criterion.local:
-        dose = "the reference dose of each voxel"
-    else:
-        dose = f"{summary.normalisation_gy:.4g} Gy ({summary.normalisation_rule})"
+    base = f"the {summary.normalisation_rule}"
+    if summary.normalisation_gy is not None:
+        base = f"{summary.normalisation_gy:.4g} Gy ({summary.normalisation_rule})"
     return (
-        f"Dose criterion in % of {dose}; cut-off {summary.cutoff_gy:.4g} Gy "
+        f"Dose criterion in % of {base}; cut-off {summary.cutoff_gy:.4g} Gy "
         f"({summary.cutoff_pct:g} % of the {summary.cutoff_rule})."
     )

@@ -17,6 +17,8 @@ from qa_suite.volume import Grid, Volume
 NOT_JUDGED = -1.0
 """Value of voxels without gamma in a written map; no gamma is negative."""
 
+LOCAL_RULE = "reference dose of each voxel"
+
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -62,7 +64,7 @@ class GammaSummary(BaseModel):
     criterion: GammaCriterion
     key: str
     settings: GammaSettings
-    normalisation_gy: float
+    normalisation_gy: float | None
     normalisation_rule: str
     cutoff_gy: float
     cutoff_pct: float
@@ -94,7 +96,7 @@ class GammaResult:
     grid, evaluated_grid
         Of the reference and of the evaluated dose.
     normalisation_gy, normalisation_rule
-        What a global percentage is a percentage of.
+        What the dose criterion is a percentage of; no single dose (None) where it is local.
     cutoff_gy, cutoff_pct, cutoff_rule
         The cut-off, as dose and as percentage, and of what.
     pass_rule
@@ -109,7 +111,7 @@ class GammaResult:
     above_cutoff: NDArray[np.bool_]
     grid: Grid
     evaluated_grid: Grid
-    normalisation_gy: float
+    normalisation_gy: float | None
     normalisation_rule: str
     cutoff_gy: float
     cutoff_pct: float
@@ -237,8 +239,8 @@ def assemble(
         above_cutoff=above_cutoff,
         grid=grid,
         evaluated_grid=evaluated_grid,
-        normalisation_gy=bases.normalisation_gy,
-        normalisation_rule=bases.normalisation_rule,
+        normalisation_gy=None if criterion.local else bases.normalisation_gy,
+        normalisation_rule=LOCAL_RULE if criterion.local else bases.normalisation_rule,
         cutoff_gy=cutoff_gy_of(criterion, settings, bases),
         cutoff_pct=settings.cutoff_pct_for(criterion),
         cutoff_rule=bases.cutoff_rule,
