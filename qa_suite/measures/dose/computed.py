@@ -77,6 +77,11 @@ class DosePair:
         """Return the DVH of every structure and of the target."""
         return dvhs_of(dose, self.samples.values(), prescription_gy=self.prescription_gy)
 
+    def target_dvh(self, dose: Volume) -> Dvh:
+        """Return the DVH of the target alone."""
+        samples = [self.samples[AIM]]
+        return dvhs_of(dose, samples, prescription_gy=self.prescription_gy)[AIM]
+
     @cached_property
     def masks(self) -> dict[str, Mask]:
         """The target and the structures on the dose grid."""

@@ -107,12 +107,12 @@ def _compared(done: DosePair, settings: DoseSettings) -> Iterator[Found]:
 def _one_plan(done: ComputedPlan, pair: Pair, settings: DoseSettings) -> Iterator[Found]:
     """Yield what a plan of the surrogate says: its doses, and those of further images."""
     yield from _compared(done, settings)
-    reference = done.dvhs(done.reference)
+    reference = done.target_dvh(done.reference)
     yield from path_rows(done)
     if done.template.modality == "protons":
         yield from range_rows(done)
         if settings.scenarios:
-            yield from scenario_rows(done, done.dvhs(done.synthetic))
+            yield from scenario_rows(done, done.target_dvh(done.synthetic))
     if settings.causes:
         yield from cause_rows(done, reference)
     if settings.bulk:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from qa_suite.dose.raytrace import beam_frame
 from qa_suite.dose.scenarios import recalculate_scenarios
 from qa_suite.errors import QAError
 from qa_suite.measures.base import Kept, Value, failed, ok, undefined
-from qa_suite.measures.dose.computed import AIM, TARGET, ComputedPlan
-from qa_suite.measures.dose.paths import SAD_MM, beam_region
+from qa_suite.measures.dose.computed import TARGET, ComputedPlan
+from qa_suite.measures.dose.paths import beam_region, sad_mm
 from qa_suite.volume import Grid, Volume
 
 NO_RAY = -9999.0
@@ -37,7 +37,7 @@ def range_rows(done: ComputedPlan) -> Iterator[Value | Kept]:
             found = compare_ranges(
                 done.reference_density, done.synthetic_density, done.scene.grid,
                 target=done.scene.target_on_grid, label=beam.geometry.label,
-                frame=beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=SAD_MM),
+                frame=beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=sad_mm(done)),
             )  # fmt: skip
         except QAError as error:
             for metric in RANGE_METRICS:
@@ -52,12 +52,12 @@ def range_rows(done: ComputedPlan) -> Iterator[Value | Kept]:
         yield Kept(role=f"range_error:{beam.geometry.label}@{key}", volume=_map_of(found))
 
 
-def scenario_rows(done: ComputedPlan, synthetic: Mapping[str, Dvh]) -> Iterator[Value]:
+def scenario_rows(done: ComputedPlan, synthetic: Dvh) -> Iterator[Value]:
     """Yield how far the synthetic D95 falls below the worst scenario on the reference."""
     name, key = "scenario_excess_d95", done.key
     doses = recalculate_scenarios(done.engine, done.reference_density, done.plan)
-    found = [read_metric(done.dvhs(dose)[AIM], "D95") for dose in doses.values()]
-    mine = read_metric(synthetic[AIM], "D95")
+    found = [read_metric(done.target_dvh(dose), "D95") for dose in doses.values()]
+    mine = read_metric(synthetic, "D95")
     known = [reading.value for reading in found if reading.value is not None]
     if mine.value is None or len(known) < len(found):
         why = mine.why or next(r.why for r in found if r.value is None)

@@ -188,7 +188,7 @@ def gamma_rows(done: DosePair, results: list[GammaResult]) -> Iterator[Value]:
             yield ok("gamma_mean", region, said.mean, **more)
 
 
-def cause_rows(done: ComputedPlan, reference: Dvhs) -> Iterator[Value]:
+def cause_rows(done: ComputedPlan, reference: Dvh) -> Iterator[Value]:
     """Yield what each kind of tissue does to the target's mean dose, one at a time."""
     for cause in CAUSES:
         dose = done.dose_on(with_cause(done.scene, cause))
@@ -196,7 +196,7 @@ def cause_rows(done: ComputedPlan, reference: Dvhs) -> Iterator[Value]:
         yield _dmean_change(done, reference, dose, "cause_dmean", region, done.key)
 
 
-def bulk_rows(done: ComputedPlan, reference: Dvhs, settings: DoseSettings) -> Iterator[Value]:
+def bulk_rows(done: ComputedPlan, reference: Dvh, settings: DoseSettings) -> Iterator[Value]:
     """Yield how far the bulk-density image lies from the reference, as a third dose."""
     dose = done.dose_on(bulk_image(done.scene.reference))
     yield _dmean_change(done, reference, dose, "bulk_dmean", TARGET, done.key)
@@ -210,7 +210,7 @@ def bulk_rows(done: ComputedPlan, reference: Dvhs, settings: DoseSettings) -> It
         )
 
 
-def hlut_rows(done: ComputedPlan, reference: Dvhs) -> Iterator[Value]:
+def hlut_rows(done: ComputedPlan, reference: Dvh) -> Iterator[Value]:
     """Yield what another table does to the reference's dose."""
     for hlut in done.choice.other_hluts:
         dose = done.dose_on(done.scene.reference, hlut)
@@ -218,7 +218,7 @@ def hlut_rows(done: ComputedPlan, reference: Dvhs) -> Iterator[Value]:
         yield _dmean_change(done, reference, dose, "hlut_dmean", TARGET, variant)
 
 
-def band_rows(done: ComputedPlan, pair: Pair, reference: Dvhs, most: int) -> Iterator[Value]:
+def band_rows(done: ComputedPlan, pair: Pair, reference: Dvh, most: int) -> Iterator[Value]:
     """Yield the band of the target's D95 over the prediction's samples, as dose scenarios."""
     samples = () if pair.prediction is None else pair.prediction.samples[:most]
     names, key = ("band_d95", "band_misses_d95"), done.key
@@ -233,7 +233,7 @@ def band_rows(done: ComputedPlan, pair: Pair, reference: Dvhs, most: int) -> Ite
             why = f"a sample: {' '.join(str(error).split())}"
             yield failed(name, TARGET, why, variant=key)
         return
-    truth = read_metric(reference[AIM], "D95")
+    truth = read_metric(reference, "D95")
     found = [reading.value for reading in readings if reading.value is not None]
     if truth.value is None or len(found) < len(readings):
         why = truth.why or next(r.why for r in readings if r.value is None)
@@ -255,14 +255,14 @@ def _d95_of(done: ComputedPlan, sample: Volume) -> Reading:
         raise GeometryError(f"its grid ({sample.grid.describe()}) is not that of the images.")
     hu = np.where(done.scene.seen, sample.array, done.scene.reference.hu).astype(np.float32)
     dose = done.dose_on(DoseImage(hu=hu, body=ct_body(hu, sample.grid)))
-    return read_metric(done.dvhs(dose)[AIM], "D95")
+    return read_metric(done.target_dvh(dose), "D95")
 
 
 def _dmean_change(
-    done: ComputedPlan, reference: Dvhs, dose: Volume, metric: str, region: str, variant: str
+    done: ComputedPlan, reference: Dvh, dose: Volume, metric: str, region: str, variant: str
 ) -> Value:
-    one = read_metric(reference[AIM], "Dmean")
-    two = read_metric(done.dvhs(dose)[AIM], "Dmean")
+    one = read_metric(reference, "Dmean")
+    two = read_metric(done.target_dvh(dose), "Dmean")
     if one.value is None or two.value is None:
         return undefined(metric, region, one.why or two.why, variant=variant)
     change = 100 * (two.value - one.value) / done.prescription_gy
