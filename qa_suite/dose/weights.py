@@ -99,7 +99,7 @@ def optimise_weights(
     found = minimize(
         objective, np.ones(matrix.shape[1]), jac=True, method="L-BFGS-B",
         bounds=[(0.0, None)] * matrix.shape[1],
-        options={"maxiter": _ITERATIONS, "ftol": 1e-9},
+        options={"maxiter": _ITERATIONS, "ftol": 1e-6, "gtol": 1e-9},
     )  # fmt: skip
     weights = found.x * start
     return weights * coverage_factor(np.asarray(inside @ weights).ravel(), prescription)
