@@ -16,6 +16,7 @@ from qa_suite.errors import QAError
 from qa_suite.records import Finding, SiteGap, Verdict
 from qa_suite.wording import count, some
 from reports import curve_plots, figures, panels, slices, strips, wording
+from reports.dose_views import plan_views
 from reports.pictures import PictureCase
 from reports.readiness import Readiness, gather, preflight_counts
 
@@ -138,6 +139,7 @@ def render(readiness: Readiness) -> str:
             (figure, Markup(curve_plots.curve_plot(figure)), curve_plots.curve_caption(figure))
             for figure in readiness.curves
         ],
+        doses=plan_views(readiness.dose),
         pictures=[picture_view(picture) for picture in readiness.pictures],
         picture_titles=_picture_titles(readiness),
         preflight_counts=preflight_counts(readiness.cases),
@@ -199,7 +201,7 @@ def picture_view(picture: PictureCase) -> PictureView:
     rows = []
     for plane in planes:
         index = slices.worst_slice(images, plane)
-        label = slice_label(images, plane, index)
+        label = slices.slice_label(images, plane, index)
         drawn = tuple(
             Markup(
                 panels.case_panel(
@@ -215,17 +217,6 @@ def picture_view(picture: PictureCase) -> PictureView:
         captions=panels.captions(images, windows),
         colour_bar=Markup(panels.colour_bar(windows, f"bar-{picture.case}")),
     )
-
-
-def slice_label(images: slices.CaseImages, plane: slices.Plane, index: int) -> str:
-    """Say where a slice lies in the patient."""
-    axis = slices.AXIS_OF[plane]
-    position = images.origin_mm[axis] + index * images.spacing_mm[axis]
-    letter = "xyz"[axis]
-    where = f"{plane}, {letter} = {position:.0f} mm (LPS)".replace("-", "−")
-    if images.oblique_deg > slices.OBLIQUE_DEG:
-        where += f", oblique by {images.oblique_deg:.0f}°"
-    return where
 
 
 def _picture_titles(readiness: Readiness) -> tuple[str, ...]:

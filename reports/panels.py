@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,22 +90,24 @@ def case_panel(
     section = cut(volume, images, plane, index)
     inside = cut(images.mask, images, plane, index).values
     if role == "difference":
-        pixels = _diverging(section.values, windows.difference, inside)
+        pixels = diverging(section.values, windows.difference, inside)
     else:
         window = windows.source if role == "source" else windows.value
-        pixels = _grey(section.values, window or windows.value)
+        pixels = grey(section.values, window or windows.value)
     return _svg(
         section, pixels, inside if images.masked else None, title, dark=role != "difference"
     )
 
 
-def _grey(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
+def grey(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return grey pixels from black to white over a window."""
     low, high = window
     share = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
     return np.asarray(np.round(255 * share), dtype=np.uint8)
 
 
-def _diverging(values: NDArray[Any], limit: float, inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def diverging(values: NDArray[Any], limit: float, inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return colours from blue (−limit) over white to red (+limit), faded outside a mask."""
     from matplotlib import colormaps
 
     share = np.clip((np.nan_to_num(values) + limit) / (2 * limit), 0, 1)
@@ -130,43 +133,90 @@ def _svg(
     *,
     dark: bool,
 ) -> str:
-    width, height = section.size_mm
-    data = base64.b64encode(png_bytes(pixels)).decode()
-    ink = "#ffffff" if dark else "#16212b"
-    parts = [
-        f'<svg class="panel" xmlns="http://www.w3.org/2000/svg" role="img" '
-        f'viewBox="0 0 {width:.2f} {height:.2f}" aria-label="{escape(title)}">',
-        f"<title>{escape(title)}</title>",
-        f'<image width="{width:.2f}" height="{height:.2f}" preserveAspectRatio="none" '
-        f'href="data:image/png;base64,{data}"/>',
-    ]
+    over = []
     if inside is not None:
-        parts.append(
-            f'<path d="{_outline(inside, section)}" fill="none" stroke="{OUTLINE}" '
-            f'stroke-width="{width / 260:.2f}" stroke-opacity="0.9"/>'
+        path = outline(inside, row_mm=section.row_mm, column_mm=section.column_mm)
+        over.append(
+            f'<path d="{path}" fill="none" stroke="{OUTLINE}" '
+            f'stroke-width="{section.size_mm[0] / 260:.2f}" stroke-opacity="0.9"/>'
         )
-    parts += _letters(section, ink, halo="#000000" if dark else "#ffffff")
-    parts += _scale_bar(section, ink, halo="#000000" if dark else "#ffffff")
-    return "".join([*parts, "</svg>"])
+    return panel(section.size_mm, section.letters, pixels, over, title=title, dark=dark)
 
 
-def _outline(inside: NDArray[np.bool_], section: Cut) -> str:
-    """Return the path of the mask's edge, in mm."""
+def panel(
+    size_mm: tuple[float, float],
+    letters: tuple[str, str, str, str],
+    pixels: NDArray[np.uint8],
+    over: Sequence[str] = (),
+    *,
+    title: str,
+    dark: bool,
+) -> str:
+    """Draw a picture in mm with letters at its edges and a scale bar.
+
+    Parameters
+    ----------
+    size_mm
+        Width and height.
+    letters
+        At the left, right, top and bottom edge.
+    pixels
+        Grey (h, w) or colour (h, w, 3), stretched to the size.
+    over
+        SVG elements in mm from the top left corner, drawn over the picture.
+    title
+        Said by screen readers and shown under the mouse.
+    dark
+        Whether the picture is dark, so that what is written on it must be light.
+    """
+    width, height = size_mm
+    data = base64.b64encode(png_bytes(pixels)).decode()
+    ink, halo = ("#ffffff", "#000000") if dark else ("#16212b", "#ffffff")
+    return "".join(
+        [
+            f'<svg class="panel" xmlns="http://www.w3.org/2000/svg" role="img" '
+            f'viewBox="0 0 {width:.2f} {height:.2f}" aria-label="{escape(title)}">',
+            f"<title>{escape(title)}</title>",
+            f'<image width="{width:.2f}" height="{height:.2f}" preserveAspectRatio="none" '
+            f'href="data:image/png;base64,{data}"/>',
+            *over,
+            *_letters(size_mm, letters, ink, halo),
+            *_scale_bar(size_mm, ink, halo),
+            "</svg>",
+        ]
+    )
+
+
+def outline(
+    inside: NDArray[np.bool_] | NDArray[np.float64],
+    *,
+    row_mm: float,
+    column_mm: float,
+    level: float = 0.5,
+) -> str:
+    """Return the path of a mask's edge, or of a level of a field, in mm.
+
+    A mask is closed where it meets the edge of the picture; the lines of a field end there,
+    and where it is NaN.
+    """
     from skimage.measure import approximate_polygon, find_contours
 
-    padded = np.pad(inside.astype(float), 1)
+    mask = inside.dtype == np.bool_
+    field = np.pad(inside.astype(float), 1) if mask else inside
     paths = []
-    for line in find_contours(padded, 0.5):
-        points = approximate_polygon(line - 1, tolerance=0.2) + 0.5  # pixel centre at half
-        points = points * (section.row_mm, section.column_mm)
+    for line in find_contours(field, level):
+        points = approximate_polygon(line - mask, tolerance=0.2 if mask else 0.1) + 0.5
+        points = points * (row_mm, column_mm)  # a pixel's centre is at half
         paths.append("M" + "L".join(f"{x:.1f} {y:.1f}" for y, x in points))
     return "".join(paths)
 
 
-def _letters(section: Cut, ink: str, halo: str) -> list[str]:
-    width, height = section.size_mm
+def _letters(
+    size_mm: tuple[float, float], letters: tuple[str, str, str, str], ink: str, halo: str
+) -> list[str]:
+    width, height = size_mm
     size = 0.048 * width
-    left, right, top, bottom = section.letters
+    left, right, top, bottom = letters
     places = [
         (left, 0.6 * size, height / 2, "middle"),
         (right, width - 0.6 * size, height / 2, "middle"),
@@ -178,8 +228,8 @@ def _letters(section: Cut, ink: str, halo: str) -> list[str]:
     ]
 
 
-def _scale_bar(section: Cut, ink: str, halo: str) -> list[str]:
-    width, height = section.size_mm
+def _scale_bar(size_mm: tuple[float, float], ink: str, halo: str) -> list[str]:
+    width, height = size_mm
     length = next((n for n in (100, 50, 20, 10, 5, 2, 1) if n <= 0.4 * width), 1)
     size = 0.045 * width
     x, y = width - 0.035 * width - length, height - 0.045 * width
@@ -204,6 +254,12 @@ def _text(
 
 def colour_bar(windows: Windows, key: str) -> str:
     """Draw the colour bar of the difference picture as an SVG; ``key`` is unique on its page."""
+    digits = 0 if windows.difference >= 10 else 2
+    return diverging_bar(f"{windows.difference:.{digits}f}", windows.unit, key)
+
+
+def diverging_bar(limit: str, unit: str, key: str) -> str:
+    """Draw a colour bar from −limit to +limit; ``key`` is unique on its page."""
     from matplotlib import colormaps, colors
 
     colour = colormaps[DIVERGING_MAP]
@@ -211,8 +267,7 @@ def colour_bar(windows: Windows, key: str) -> str:
         f'<stop offset="{share:.3f}" stop-color="{colors.to_hex(colour(share))}"/>'
         for share in np.linspace(0, 1, 17)
     )
-    digits = 0 if windows.difference >= 10 else 2
-    limit, unit = f"{windows.difference:.{digits}f}", escape(windows.unit)
+    limit, unit = escape(limit), escape(unit)
     title = f"Colour bar: blue below, white equal, red above the reference; ±{limit} {unit}"
     return (
         f'<svg class="colourbar" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 34" '

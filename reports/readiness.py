@@ -12,6 +12,7 @@ from qa_suite.records import CaseRecord, Evaluation, Verdict
 from reports.comparison import ComparisonRow, compare
 from reports.curves import CurveFigure, curve_figures
 from reports.distributions import Distribution, distributions
+from reports.dose import DoseReport, dose_report, without_dose
 from reports.measures import FamilyTable, family_tables
 from reports.pictures import PictureCase, choose_pictures
 
@@ -70,6 +71,7 @@ class Readiness:
     distributions: tuple[Distribution, ...]
     families: tuple[FamilyTable, ...]
     curves: tuple[CurveFigure, ...]
+    dose: DoseReport | None
     pictures: tuple[PictureCase, ...]
     comparison: tuple[ComparisonRow, ...]
     companions: tuple[tuple[str, Evaluation], ...]
@@ -109,6 +111,8 @@ def gather(
         for role, path in (("floor", floor), ("baseline", baseline))
         if path is not None
     )
+    judged_curves = curves[~curves["case"].isin(set(verdict.excluded))]
+    criteria = verdict.profile.criteria
     return Readiness(
         evaluation=evaluation,
         verdict=verdict,
@@ -118,8 +122,9 @@ def gather(
         left_out=_left_out(cases, verdict),
         notices=tuple(dict.fromkeys((*evaluation.notices, *verdict.notices))),
         distributions=distributions(judged, evaluation, verdict),
-        families=family_tables(judged, evaluation, verdict.profile.criteria),
-        curves=curve_figures(curves[~curves["case"].isin(set(verdict.excluded))], evaluation),
+        families=family_tables(without_dose(judged), evaluation, criteria),
+        curves=curve_figures(without_dose(judged_curves), evaluation),
+        dose=dose_report(folder, judged, judged_curves, evaluation, cases, criteria),
         pictures=choose_pictures(folder, table, cases),
         comparison=compare(
             judged,

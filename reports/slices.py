@@ -27,6 +27,7 @@ EDGE_LETTERS: Final[dict[str, tuple[str, str, str, str]]] = {  # left, right, to
     "sagittal": ("A", "P", "H", "F"),
 }
 CROP_MARGIN_MM: Final = 20.0
+ALONG_LPS: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 OBLIQUE_DEG: Final = 3.0
 """From this angle to the patient's axes on, the caption says that a slice is oblique."""
 
@@ -49,6 +50,8 @@ class CaseImages:
         Largest angle between a grid axis and the patient's axis it is shown along.
     unit
         Of reference and synthetic.
+    direction
+        Of the turned grid, as in :class:`qa_suite.volume.Grid`.
     """
 
     reference: NDArray[Any]
@@ -60,6 +63,17 @@ class CaseImages:
     origin_mm: tuple[float, float, float]
     oblique_deg: float
     unit: str
+    direction: tuple[float, ...] = ALONG_LPS
+
+    @property
+    def grid(self) -> Grid:
+        """Where the voxels lie."""
+        return Grid(
+            shape=self.mask.shape,
+            spacing_mm=self.spacing_mm,
+            origin_mm=self.origin_mm,
+            direction=self.direction,
+        )
 
     @property
     def difference(self) -> NDArray[Any]:
@@ -127,6 +141,7 @@ def load_images(files: Mapping[str, Path], *, unit: str) -> CaseImages:
         origin_mm=grid.origin_mm,
         oblique_deg=_obliqueness_deg(grid),
         unit=unit,
+        direction=grid.direction,
     )
 
 
@@ -188,27 +203,37 @@ def worst_slice(images: CaseImages, plane: Plane) -> int:
 
 def crop_to_mask(images: CaseImages) -> CaseImages:
     """Cut away what lies more than a margin outside the mask, so that pictures fill the page."""
-    if not images.mask.any():
+    return crop_to(images, images.mask)
+
+
+def crop_to(images: CaseImages, wanted: NDArray[np.bool_]) -> CaseImages:
+    """Cut away what lies more than a margin outside some voxels; all is kept where there are none.
+
+    Parameters
+    ----------
+    images
+        The case.
+    wanted
+        Voxels that must stay, of the shape of its mask.
+    """
+    if not wanted.any():
         return images
     window = []
     for axis, spacing in enumerate(images.spacing_mm):
         others = tuple(a for a in range(3) if a != axis)
-        inside = np.flatnonzero(images.mask.any(axis=others))
+        inside = np.flatnonzero(wanted.any(axis=others))
         margin = round(CROP_MARGIN_MM / spacing)
-        last = images.mask.shape[axis] - 1
+        last = wanted.shape[axis] - 1
         window.append(slice(max(inside[0] - margin, 0), min(inside[-1] + margin, last) + 1))
     box = tuple(window)
-    x, y, z = (
-        origin + spacing * part.start
-        for origin, spacing, part in zip(images.origin_mm, images.spacing_mm, window, strict=True)
-    )
+    x, y, z = images.grid.to_world([part.start for part in window])
     return replace(
         images,
         reference=images.reference[box],
         synthetic=images.synthetic[box],
         source=None if images.source is None else images.source[box],
         mask=images.mask[box],
-        origin_mm=(x, y, z),
+        origin_mm=(float(x), float(y), float(z)),
     )
 
 
@@ -228,3 +253,14 @@ def cut(volume: NDArray[Any], images: CaseImages, plane: Plane, index: int) -> C
         flat = flat[::-1]  # the head on top
     column, row = [images.spacing_mm[a] for a in range(3) if a != axis]
     return Cut(values=flat, row_mm=row, column_mm=column, letters=EDGE_LETTERS[plane])
+
+
+def slice_label(images: CaseImages, plane: Plane, index: int) -> str:
+    """Say where a slice lies in the patient."""
+    axis = AXIS_OF[plane]
+    position = images.origin_mm[axis] + index * images.spacing_mm[axis]
+    letter = "xyz"[axis]
+    where = f"{plane}, {letter} = {position:.0f} mm (LPS)".replace("-", "−")
+    if images.oblique_deg > OBLIQUE_DEG:
+        where += f", oblique by {images.oblique_deg:.0f}°"
+    return where

@@ -17,6 +17,7 @@ FAMILY_TITLES: Final[dict[str, str]] = {
     "segmentation": "Segmentation",
     "geometry": "Geometry",
     "hallucination": "Hallucination and omission",
+    "dose": "Dose",
     "uncertainty": "Uncertainty",
     "reference_free": "Without a reference",
 }
@@ -33,6 +34,7 @@ STATISTIC_WORDS: Final[dict[str, str]] = {
     "min": "worst patient",
     "fraction_within": "share of patients",
 }
+_HUNDREDTHS: Final = ("Gy", "%", "mm")
 OUTCOME_SYMBOLS: Final[dict[str, str]] = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
 OUTCOME_WORDS: Final[dict[str, str]] = {
     "pass": "Pass",
@@ -99,6 +101,26 @@ def signed(value: float, unit: str = "") -> str:
     """Write a difference with its sign and unit."""
     text = quantity(value, unit)
     return text if value <= 0 else f"+{text}"
+
+
+def dose_quantity(value: float | None, unit: str, why: str = "", *, sign: bool = False) -> str:
+    """Write a number of a dose table: Gy, % and mm to a hundredth, so that columns line up.
+
+    A difference has its sign, unless it rounds to nothing.
+    """
+    if value is None or unit not in _HUNDREDTHS:
+        return signed(value, unit) if sign and value is not None else quantity(value, unit, why)
+    text = "100" if value == 100 and not sign else f"{abs(value):.2f}"
+    nothing = float(text) == 0
+    before = "" if nothing else "−" if value < 0 else "+" if sign else ""
+    return f"{before}{text}{suffix(unit)}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def dose_range(low: float, high: float, unit: str, *, sign: bool = False) -> str:
+    """Write a range of a dose table as ``71.20 to 73.40 Gy``."""
+    first = dose_quantity(low, unit, sign=sign)
+    end = suffix(unit).replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{first.removesuffix(end) if end else first} to {dose_quantity(high, unit, sign=sign)}"
 
 
 def share(value: float) -> str:

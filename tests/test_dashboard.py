@@ -18,6 +18,7 @@ from qa_suite.errors import InputError
 from qa_suite.tracking import log_evaluation
 from reports.dashboard import APP, command, store
 from reports.html import write_report
+from tests.dose_record_factory import KEPT, MARKUP, make_dose_record
 from tests.record_factory import make_record
 
 
@@ -64,6 +65,18 @@ def in_empty(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def in_store(logged: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_in(logged))
     return logged
+
+
+@pytest.fixture(scope="module")
+def dosed(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store that holds one evaluation with doses."""
+    home = tmp_path_factory.mktemp("dosed")
+    shutil.copytree(empty, home, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store_in(home))
+        make_dose_record(home / "evaluation", patients_by_site={"A": 3, "B": 1, "C": 1})
+        log_evaluation(home / "evaluation")
+    return home
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +185,38 @@ def test_measures_are_filtered_by_family_and_metric(in_store: Path) -> None:
     assert "standard threshold" in everything(app)
     sets = [frame.value for frame in app.dataframe if "distance" in frame.value]
     assert "undefined: 6 patients are fewer" in sets[0]["value ± standard error"].tolist()[2]
+
+
+def test_without_a_dose_the_page_says_how_to_ask_for_one(in_store: Path) -> None:
+    assert any("--plan photon-pelvis" in info.value for info in run_app().info)
+
+
+def test_doses_are_shown_by_plan_and_case(dosed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_in(dosed))
+    app = run_app()
+    assert not app.exception
+    goals = next(f.value for f in app.dataframe if "lost" in f.value)
+    assert goals["lost"].tolist()[0] == "C01"
+    assert "no target: <b>" in " ".join(error.value for error in app.error)
+    families = app.selectbox(key="family")
+    assert "Dose" not in families.options  # the doses have a tab of their own
+    cases = app.selectbox(key="dose-case")
+    place = next(n for n, label in enumerate(cases.options) if label.startswith(KEPT))
+    before = pictures_of(app)
+    cases.set_value(place).run()
+    assert not app.exception
+    assert len(pictures_of(app)) == len(before) + 4
+    app.selectbox(key="dose-plan").set_value(1).run()
+    assert not app.exception
+    assert any("was not seen by the source image" in warning.value for warning in app.warning)
+    app.radio(key="dose-plane").set_value("sagittal").run()
+    assert not app.exception
+    assert MARKUP not in "".join(part.proto.body for part in app.get("html"))
+
+
+def pictures_of(app: object) -> list[str]:
+    found = (part.proto.body for part in app.get("html"))
+    return [body for body in found if 'class="panel"' in body]
 
 
 def test_a_filter_without_a_match_says_so(in_store: Path) -> None:

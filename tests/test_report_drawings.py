@@ -164,7 +164,7 @@ def test_png_carries_the_pixels() -> None:
 
 def test_differences_are_blue_below_white_at_none_and_red_above() -> None:
     values = np.array([[-900.0, -300.0, 0.0, 300.0, 900.0]])
-    colours = panels._diverging(values, 300.0, np.ones(values.shape, dtype=bool)).astype(int)[0]
+    colours = panels.diverging(values, 300.0, np.ones(values.shape, dtype=bool)).astype(int)[0]
     assert (colours[0] == colours[1]).all()
     assert (colours[3] == colours[4]).all()
     assert colours[0][2] > colours[0][0] + 50

@@ -12,12 +12,13 @@ from reports import curve_plots, wording
 from reports.curves import curve_figures
 from reports.dashboard.store import Record
 from reports.dashboard.widgets import drawing
+from reports.dose import without_dose
 from reports.measures import FamilyTable, MeasureRow, family_tables
 
 
 def show_measures(record: Record, verdict: Verdict | None) -> None:
     """List every measure over the patients, filtered by family and metric."""
-    table = read_measurements(record.folder)
+    table = without_dose(read_measurements(record.folder))
     criteria: Sequence[Criterion] = ()
     if verdict is not None:
         table = table[~table["case"].isin(set(verdict.excluded))]
@@ -97,7 +98,7 @@ def _show_sets(record: Record) -> None:
 
 def show_curves(record: Record, verdict: Verdict | None) -> None:
     """Draw every kind of curve, a line a patient."""
-    table = read_curves(record.folder)
+    table = without_dose(read_curves(record.folder))
     excluded: Sequence[str] = () if verdict is None else tuple(verdict.excluded)
     figures = curve_figures(table[~table["case"].isin(excluded)], record.evaluation)
     if not figures:

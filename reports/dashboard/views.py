@@ -14,7 +14,7 @@ from qa_suite.errors import QAError
 from qa_suite.record_files import read_measurements
 from qa_suite.records import Verdict
 from reports import html, panels, slices, strips, wording
-from reports.dashboard import store, tables
+from reports.dashboard import dose, store, tables
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record
 from reports.dashboard.widgets import drawing
 from reports.distributions import distributions
@@ -31,6 +31,7 @@ STYLE = """
 img.panel{width:100%;height:auto;border-radius:3px}
 img.strip{width:100%;max-width:620px;height:auto}
 img.colourbar{width:260px;max-width:100%}
+img.dvh{width:100%;max-width:860px;height:auto}img.legend{max-width:100%;height:auto}
 img.bar{width:200px;height:30px}
 table.plain{border-collapse:collapse;width:100%;font-size:.9rem}
 table.plain th,table.plain td{text-align:left;padding:5px 10px 5px 0;
@@ -147,8 +148,10 @@ def show_record(record: Record) -> None:
             "This evaluation was not judged yet. Judge it with "
             "`qa-suite judge FOLDER --profile mr-to-ct-pelvis`."
         )
-    names = ("Findings", "Sites", "Measures", "Curves", "Worst cases", "Report", "Provenance")
-    findings, sites, measures, curves, cases, report, provenance = st.tabs(names)
+    names = (
+        "Findings", "Sites", "Measures", "Curves", "Dose", "Worst cases", "Report", "Provenance",
+    )  # fmt: skip
+    findings, sites, measures, curves, doses, cases, report, provenance = st.tabs(names)
     with findings:
         _show_findings(verdict)
     with sites:
@@ -157,6 +160,8 @@ def show_record(record: Record) -> None:
         tables.show_measures(record, verdict)
     with curves:
         tables.show_curves(record, verdict)
+    with doses:
+        dose.show_dose(record, verdict)
     with cases:
         _show_pictures(store.pictures(record))
     with report:
@@ -265,7 +270,7 @@ def _load(files: tuple[tuple[str, Path], ...], unit: str) -> slices.CaseImages:
 def _draw(images: slices.CaseImages, picture: PictureCase, plane: slices.Plane, index: int) -> None:
     windows = panels.windows_of(images)
     roles = [r for r in html.PANEL_ROLES if r != "source" or images.source is not None]
-    where = html.slice_label(images, plane, index)
+    where = slices.slice_label(images, plane, index)
     captions = panels.captions(images, windows)
     for column, role, caption in zip(st.columns(len(roles)), roles, captions, strict=True):
         with column:

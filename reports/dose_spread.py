@@ -1,0 +1,138 @@
+"""Rows of the dose over the patients: their mean and range, and why some have no value."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from reports.measures import worst_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """One number over the patients, a patient's examinations averaged first.
+
+    ``mean``, ``low`` and ``high`` are None where no patient has a value; ``why`` is then the
+    commonest reason. ``worst`` names the cases of the worst patient, where one side is worse.
+    """
+
+    unit: str
+    patients: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    worst: str
+    missing: int
+    why: str
+
+
+def spread(rows: pd.DataFrame, direction: str = "none") -> Spread:
+    """Summarise the rows of one metric, region and variant over the patients."""
+    known, lost = rows[rows["status"] == "ok"], rows[rows["status"] != "ok"]
+    values = [
+        (float(mine["value"].mean()), ", ".join(sorted(mine["case"])))
+        for _, mine in known.groupby("patient", sort=True)
+    ]
+    numbers = [value for value, _ in values]
+    worst = worst_of(values, direction) if len(values) > 1 else None
+    return Spread(
+        unit=str(rows["unit"].iloc[0]) if len(rows) else "",
+        patients=len(values),
+        mean=fmean(numbers) if numbers else None,
+        low=min(numbers, default=None),
+        high=max(numbers, default=None),
+        worst=worst[1] if worst else "",
+        missing=len(lost),
+        why=commonest(lost["why"].tolist()) if len(lost) else "no such measurement was recorded",
+    )
+
+
+def commonest(reasons: Sequence[str]) -> str:
+    """Return the reason that is given most often, and how many others there are."""
+    counts = sorted(Counter(reasons).items(), key=lambda item: (-item[1], item[0]))
+    more = f" (and {len(counts) - 1} other reasons)" if len(counts) > 1 else ""
+    return f"{counts[0][0]}{more}"
+
+
+class Rows:
+    """The dose rows of a record, found by metric, region and variant."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        keys = ["metric", "region", "variant"]
+        self._by_key: dict[Any, pd.DataFrame] = dict(list(table.groupby(keys, sort=True)))
+        self._empty = table.iloc[:0]
+        self._values: dict[tuple[str, str, str, str], tuple[float | None, str]] = {}
+        columns = (table[name].tolist() for name in ("case", *keys, "value", "status", "why"))
+        for case, metric, region, variant, value, status, why in zip(*columns, strict=True):
+            found = float(value) if status == "ok" else None
+            self._values[case, metric, region, variant] = (found, str(why))
+
+    def of(self, metric: str, region: str, variant: str) -> pd.DataFrame:
+        """Return the rows of all cases; none where there is no such measurement."""
+        return self._by_key.get((metric, region, variant), self._empty)
+
+    def value(self, case: str, metric: str, region: str, variant: str) -> tuple[float | None, str]:
+        """Return a case's value, or None and the reason why there is none."""
+        missing = (None, "no such measurement was recorded")
+        return self._values.get((case, metric, region, variant), missing)
+
+    def prescription_gy(self, case: str, variant: str, otherwise: float) -> float:
+        """Return the prescription that a case's percentages are of, as its rows tell it.
+
+        Two doses that do not differ do not tell it; then it is ``otherwise``.
+        """
+        for metric in ("d2", "dmean", "d50", "dmax", "d95", "d98"):
+            change, _ = self.value(case, f"{metric}_difference", "target", variant)
+            share, _ = self.value(case, f"{metric}_difference_pct", "target", variant)
+            if change and share:
+                return 100 * change / share
+        return otherwise
+
+    def regions(self, start: str) -> list[str]:
+        """Return the names of all regions of a kind, without its prefix, sorted."""
+        found = {region for _, region, _ in self._by_key if region.startswith(start)}
+        return sorted(region.removeprefix(start) for region in found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Dose measures without a value, for one reason."""
+
+    status: str
+    why: str
+    measures: str
+    count: int
+    cases: tuple[str, ...]
+
+
+def problems(table: pd.DataFrame) -> tuple[Problem, ...]:
+    """Group what has no value by reason, errors first; metrics are named once."""
+    lost = table[table["status"] != "ok"]
+    groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for row in lost.itertuples(index=False):
+        groups[str(row.status), str(row.why)].append(row)
+    return tuple(
+        Problem(
+            status=status,
+            why=why,
+            measures=_measures(rows),
+            count=len(rows),
+            cases=tuple(sorted({str(row.case) for row in rows})),
+        )
+        for (status, why), rows in sorted(groups.items())
+    )
+
+
+def _measures(rows: Sequence[Any], most: int = 4) -> str:
+    metrics = list(dict.fromkeys(str(row.metric) for row in rows))
+    regions = list(dict.fromkeys(str(row.region).removeprefix("structure:") for row in rows))
+    shown = metrics[:most] + (
+        [f"{len(metrics) - most} more metrics"] if len(metrics) > most else []
+    )
+    places = regions[:most] + ([f"{len(regions) - most} more"] if len(regions) > most else [])
+    return f"{', '.join(shown)} in {', '.join(places)}"

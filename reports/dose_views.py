@@ -1,0 +1,179 @@
+"""The doses of a record with their drawings, ready for a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from markupsafe import Markup
+
+from qa_suite.errors import QAError
+from reports import dose_curves, dose_figures, panels, range_maps, slices
+from reports.dose import DosePlan, DoseReport
+from reports.dose_cases import DoseCase
+from reports.dose_facts import BeamFacts
+from reports.dose_volumes import DoseImages, centre_slice, load_dose_images, read_range_map
+
+PLANES: Final[tuple[slices.Plane, ...]] = ("axial", "coronal", "sagittal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeView:
+    """The range map of one beam and its histogram, or the reason why there are none."""
+
+    label: str
+    drawing: Markup
+    histogram: Markup
+    colour_bar: Markup
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoseCaseView:
+    """One case's pictures: rows of (where, four drawings), legends, DVHs and range maps."""
+
+    case: DoseCase
+    rows: tuple[tuple[str, tuple[Markup, ...]], ...]
+    captions: tuple[str, ...]
+    legends: tuple[Markup, ...]
+    problem: str
+    dvh: Markup
+    ranges: tuple[RangeView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DosePlanView:
+    """One plan, its bars of causes and its cases."""
+
+    plan: DosePlan
+    causes: Markup
+    cases: tuple[DoseCaseView, ...]
+
+
+def plan_views(report: DoseReport | None) -> tuple[DosePlanView, ...]:
+    """Draw every plan of a record and the cases that a report shows."""
+    if report is None:
+        return ()
+    return tuple(
+        DosePlanView(
+            plan=plan,
+            causes=Markup(dose_curves.cause_bars(plan.causes) if plan.causes else ""),
+            cases=tuple(case_view(plan, case) for case in plan.shown),
+        )
+        for plan in report.plans
+    )
+
+
+def case_view(plan: DosePlan, case: DoseCase) -> DoseCaseView:
+    """Draw one case: slices through the target's centre, legends, DVHs and range maps."""
+    rows: tuple[tuple[str, tuple[Markup, ...]], ...] = ()
+    legends: tuple[Markup, ...] = ()
+    told: tuple[str, ...] = ()
+    problem = ""
+    try:
+        dose = load_dose_images(case.volumes)
+    except QAError as error:
+        problem = str(error)
+    else:
+        rows = tuple(_row(plan, case, dose, plane) for plane in PLANES)
+        legends, told = legends_of(plan, case, dose), captions_of(plan, dose)
+    return DoseCaseView(
+        case=case,
+        rows=rows,
+        captions=told,
+        legends=legends,
+        problem=problem,
+        dvh=Markup(dose_curves.dvh_plot(case)),
+        ranges=range_views(plan, case),
+    )
+
+
+def _row(
+    plan: DosePlan, case: DoseCase, dose: DoseImages, plane: slices.Plane
+) -> tuple[str, tuple[Markup, ...]]:
+    index = centre_slice(dose, plane)
+    return slices.slice_label(dose.images, plane, index), draw_slice(plan, case, dose, plane, index)
+
+
+def draw_slice(
+    plan: DosePlan, case: DoseCase, dose: DoseImages, plane: slices.Plane, index: int
+) -> tuple[Markup, ...]:
+    """Draw one slice four times: isodoses on both images, dose difference, gamma."""
+    label = slices.slice_label(dose.images, plane, index)
+    return tuple(
+        Markup(
+            dose_figures.dose_panel(
+                dose,
+                role,
+                plane,
+                index,
+                prescription_gy=case.facts.prescription_gy,
+                limit_pct=case.limit_pct,
+                beams=plan.facts.beams,
+                title=f"{case.case}, {plan.facts.key}, {role}, {label}",
+            )
+        )
+        for role in dose_figures.ROLES
+    )
+
+
+def legends_of(plan: DosePlan, case: DoseCase, dose: DoseImages) -> tuple[Markup, ...]:
+    """Return isodose legend, nothing, colour bar of the difference, colours of gamma."""
+    key = f"{plan.facts.key}-{case.case}"
+    gy = case.facts.prescription_gy
+    highest = max(float(volume.array.max()) for volume in (dose.reference, dose.synthetic))
+    return (
+        Markup(dose_figures.isodose_legend(gy, highest)),
+        Markup(""),
+        Markup(dose_figures.difference_legend(case.limit_pct, gy, f"dose-{key}")),
+        Markup(dose_figures.gamma_legend(f"gamma-{key}")),
+    )
+
+
+def captions_of(plan: DosePlan, dose: DoseImages) -> tuple[str, ...]:
+    """Say how each of the four pictures is shown."""
+    low, high = panels.CT_WINDOW_HU
+    window = f"W {high - low:.0f} / L {(high + low) / 2:.0f} HU"
+    faded = "faded outside the mask, " if dose.images.masked else ""
+    gamma = plan.facts.mapped
+    kept = "undefined: no gamma map was kept" if dose.gamma is None else "grey: not judged"
+    return (
+        f"{window}, dose computed on this image",
+        f"{window}, dose computed on this image",
+        f"% of the prescription; {faded}grey outside the dose grid",
+        f"γ {gamma.title if gamma else ''}; {kept}",
+    )
+
+
+def range_views(plan: DosePlan, case: DoseCase) -> tuple[RangeView, ...]:
+    """Draw the range map of every beam that has one."""
+    if plan.facts.modality != "protons":
+        return ()
+    known = [v.high for beam in plan.ranges for v in beam.values[1:2] if v.high is not None]
+    limit = range_maps.map_limit(max(known, default=None))
+    known_beams = {beam.label: beam for beam in plan.facts.beams}
+    return tuple(
+        _range_view(path, label, known_beams.get(label), limit, f"{plan.facts.key}-{case.case}")
+        for label, path in case.ranges.items()
+    )
+
+
+def _range_view(
+    path: Path, label: str, beam: BeamFacts | None, limit: float, key: str
+) -> RangeView:
+    try:
+        volume = read_range_map(path)
+    except QAError as error:
+        empty = Markup("")
+        return RangeView(
+            label=label, drawing=empty, histogram=empty, colour_bar=empty, problem=str(error)
+        )
+    title = f"{key}, range error of beam {label}, beam's eye view"
+    return RangeView(
+        label=label,
+        drawing=Markup(range_maps.range_map(volume, beam, limit, title=title)),
+        histogram=Markup(range_maps.range_histogram(volume, limit, label)),
+        colour_bar=Markup(panels.diverging_bar(f"{limit:g}", "mm", f"range-{key}-{label}")),
+        problem="",
+    )
