@@ -15,12 +15,12 @@ from tests.tiny_cohort import make_tiny_cohort, pair
 
 VERBS = (
     "demo", "phantom", "import", "preflight", "train", "translate", "evaluate", "measure",
-    "judge", "report", "dashboard", "checkup", "exam", "instrument", "utility",
-    "list",
+    "judge", "report", "dashboard", "checkup", "dose", "dvh", "gamma", "export-dose",
+    "exam", "instrument", "utility", "list",
 )  # fmt: skip
 KINDS = (
-    "metrics", "families", "segmenters", "engines", "translators", "criteria", "hospitals",
-    "faults",
+    "metrics", "families", "segmenters", "engines", "plans", "hluts", "translators", "criteria",
+    "hospitals", "faults",
 )  # fmt: skip
 
 

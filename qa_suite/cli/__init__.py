@@ -61,13 +61,13 @@ def _assemble() -> None:
         models,
         examine,
         checkup,
-        exam,
         dose,
         dvh,
         gamma,
+        rtdose,
+        exam,
         instruments,
         utility,
-        rtdose,
         listing,
     ):
         module.add_to(app)
