@@ -17,6 +17,7 @@ from qa_suite.dose.reference import (
     reference_python,
 )
 from qa_suite.dose.reference.environment import VARIABLE
+from qa_suite.dose.reference.worker import fine_fluence
 from qa_suite.dose.template import BeamTemplate
 from qa_suite.errors import GeometryError, InputError
 from qa_suite.volume import Grid
@@ -159,11 +160,26 @@ def test_bad_jobs_are_refused() -> None:
         photon_job(grid=turned)
 
 
+@pytest.mark.parametrize("turn_deg", [0.0, 90.0, 180.0])
+def test_a_fine_fluence_keeps_its_photons_and_turns_with_the_collimator(turn_deg: float) -> None:
+    """IEC 61217: a positive angle turns the device's +x towards +y."""
+    coarse = np.zeros((8, 8))
+    coarse[3:5, 6] = 1.0  # on +x
+    grid = 0.5 * np.arange(-90, 91)
+    fine = fine_fluence(coarse, 10.0, grid, turn_deg)
+    assert fine.sum() * 0.25 == pytest.approx(coarse.sum() * 100, rel=1e-9)
+    y, x = np.meshgrid(grid, grid, indexing="ij")
+    centre = ((fine * x).sum() / fine.sum(), (fine * y).sum() / fine.sum())
+    turn = np.deg2rad(turn_deg)
+    assert centre == pytest.approx((25 * np.cos(turn), 25 * np.sin(turn)), abs=1e-6)
+
+
 reference = pytest.mark.skipif(
     not has_reference(), reason="there is no reference environment; 'make reference-env' makes it"
 )
 
 
+@pytest.mark.slow
 @reference
 def test_photons_come_from_where_the_plan_says() -> None:
     """Half a field is open towards +x and +y; the dose lies there, from gantry 0 and 90."""
@@ -182,6 +198,7 @@ def test_photons_come_from_where_the_plan_says() -> None:
     assert x > 20 and y > 0 and z > 0  # from the patient's left; the device's +x is posterior
 
 
+@pytest.mark.slow
 @reference
 def test_protons_stop_where_water_says() -> None:
     """110 MeV reach 91.4 mm of water (between PSTAR's ranges); density 1.5 shortens that."""

@@ -19,7 +19,6 @@ Array = NDArray[np.float32]
 MACHINE = "varian_10MV"
 TPR_6MV = 0.67
 SPECTRUM_10MV = "varian-10mv"
-RANGES_TOLD: list[str] = []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,8 +77,8 @@ def twin_figure(
         reach = 1.08 * float(np.abs(array).max())
         axis.axline((0, 0), slope=1, color="0.7", linewidth=0.8)
         axis.plot(array[:, 1], array[:, 0], "o", color="#1f5fa8", markersize=3)
-        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="reference Δ (% of prescription)",
-                 ylabel="surrogate Δ (%)", aspect="equal")  # fmt: skip
+        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal",
+                 xlabel="reference Δ (% of prescription)", ylabel="surrogate Δ (%)")  # fmt: skip
         axis.set_title(f"{name}\nrms {rms:.2f}, most {largest:.2f}", fontsize=8)
     axes = rows[1].subplots(len(shown), 2)
     for row, (modality, made) in zip(np.atleast_2d(axes), shown.items(), strict=True):
