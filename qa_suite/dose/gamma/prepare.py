@@ -139,6 +139,8 @@ def index_matrix(reference: Grid, evaluated: Grid) -> NDArray[np.float64]:
 
 def covered(matrix: NDArray[np.float64], shape: tuple[int, ...], size: tuple[int, ...]) -> Any:
     """Say which voxels of a reference of ``shape`` lie within an evaluated grid of ``size``."""
+    if shape == size and np.array_equal(matrix, np.eye(3, 4)):
+        return np.ones(shape, dtype=bool)
     grid = np.ogrid[tuple(slice(0, n) for n in shape)]
     inside = np.ones(shape, dtype=bool)
     for row, count in zip(matrix, size, strict=True):

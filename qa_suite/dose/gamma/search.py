@@ -93,7 +93,14 @@ def _visit(  # type: ignore[no-untyped-def]
         if value < best:
             return value, (u + i, v + j, t + k)
         return best, x
-    c = cell_coefficients(dose, i, j, k)
+    return _in_cell(cell_coefficients(dose, i, j, k), i, j, k, q, w, r, rho, d, dta, best, x)
+
+
+@njit(nogil=True, cache=True)
+def _in_cell(  # type: ignore[no-untyped-def]
+    c, i, j, k, q, w, r, rho, d, dta, best, x
+):  # pragma: no cover
+    """Look for a better point in the cell of coefficients ``c``, starting next to ``x``."""
     value, u, v, t = minimum_in_box(
         c, _LOW, _HIGH, q, w, r, rho, d, x[0] - i, x[1] - j, x[2] - k, dta, best
     )
@@ -255,19 +262,10 @@ def _through_block(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _nearest(  # type: ignore[no-untyped-def]
-    dose, cells, blocks, extremes, p, first, last, choice, todo, e, x, given, w, r, step, rho, d,
-    dta, cap, simplex,
-):  # pragma: no cover  # fmt: skip
-    """Squared distance, in mm², of one voxel to the evaluated dose; and where that is reached.
-
-    At most ``cap`` squared; ``given`` is what point ``x`` gives, found for another criterion.
-    """
-    best = min(rho * e * e, cap * cap, given)
-    if best < given:
-        x = p
-    if best <= 1e-12 * dta * dta:
-        return best, x
+def _nearby(  # type: ignore[no-untyped-def]
+    dose, cells, p, first, last, choice, todo, w, r, step, rho, d, dta, simplex, best, x
+):  # pragma: no cover
+    """Look for a better point in the cells that touch the voxel."""
     for turn in range(8):
         if not todo >> turn & 1:
             continue
@@ -276,8 +274,14 @@ def _nearest(  # type: ignore[no-untyped-def]
             dose, cells, last[0] if o & 1 else first[0], last[1] if o & 2 else first[1],
             last[2] if o & 4 else first[2], p, w, r, step, rho, d, dta, simplex, best, x,
         )  # fmt: skip
-    gap = max(0.0, extremes[0] - d, d - extremes[1])
-    floor = rho * gap * gap
+    return best, x
+
+
+@njit(nogil=True, cache=True)
+def _beyond(  # type: ignore[no-untyped-def]
+    dose, cells, blocks, p, first, last, w, r, step, rho, d, dta, simplex, floor, best, x
+):  # pragma: no cover
+    """Look for a better point behind the cells that touch the voxel, which are done."""
     reach = np.sqrt(max(best - floor, 0.0))
     a0, a1 = _widen(first[0], last[0], dose.shape[0], p[0], reach, step[0])
     b0, b1 = _widen(first[1], last[1], dose.shape[1], p[1], reach, step[1])
@@ -326,7 +330,6 @@ def search(  # type: ignore[no-untyped-def]
     w = (step[0] * step[0], step[1] * step[1], step[2] * step[2])
     r = (1.0 / w[0], 1.0 / w[1], 1.0 / w[2])
     steps = (step[0], step[1], step[2])
-    limits = (extremes[0], extremes[1])
     for n in range(where.size):
         i = where[n] // (nj * nk)
         j = where[n] // nk - i * nj
@@ -340,32 +343,67 @@ def search(  # type: ignore[no-untyped-def]
         a0, a1 = _touching(p[0], dose.shape[0])
         b0, b1 = _touching(p[1], dose.shape[1])
         c0, c1 = _touching(p[2], dose.shape[2])
-        f = cell_value(cell_coefficients(dose, a1, b1, c1), p[0] - a1, p[1] - b1, p[2] - c1)
         first, last = (a0, b0, c0), (a1, b1, c1)
+        room = min(
+            _room(p[0], a0, a1, dose.shape[0], steps[0]),
+            _room(p[1], b0, b1, dose.shape[1], steps[1]),
+            _room(p[2], c0, c1, dose.shape[2], steps[2]),
+        )
+        gap = max(0.0, extremes[0] - d, d - extremes[1])
+        a, b, c = np.int64(p[0] + 0.5), np.int64(p[1] + 0.5), np.int64(p[2] + 0.5)
+        e = np.float64(dose[a, b, c]) - d
+        on_voxel = _is_voxel(p[0]) and _is_voxel(p[1]) and _is_voxel(p[2])
+        if not on_voxel:
+            coefficients = cell_coefficients(dose, a1, b1, c1)
+            e = cell_value(coefficients, p[0] - a1, p[1] - b1, p[2] - c1) - d
         choice, todo = 0, 255
-        # Off the voxels the dose at p is another one over tetrahedra, and nothing is known.
-        if not simplex or (_is_voxel(p[0]) and _is_voxel(p[1]) and _is_voxel(p[2])):
-            nearest = (np.int64(p[0] + 0.5), np.int64(p[1] + 0.5), np.int64(p[2] + 0.5))
-            choice, todo = _cells_to_visit(
-                dose, nearest[0], nearest[1], nearest[2], first, last, f - d
-            )
-        e = np.inf if simplex else f - d
-        x, gap_mm, off = p, 0.0, np.inf  # the last search's point: squared distance, difference
+        if on_voxel or not simplex:
+            choice, todo = _cells_to_visit(dose, a, b, c, first, last, e)
+        else:  # between voxels the dose over tetrahedra is another one
+            e = np.inf
+        i, j, k = a1 if choice & 1 else a0, b1 if choice & 2 else b0, c1 if choice & 4 else c0
+        coefficients = cell_coefficients(dose, i, j, k)
+        q = (p[0] - i, p[1] - j, p[2] - k)
+        x, away, off = p, 0.0, np.inf  # the last search's point: squared distance and difference
         for s in range(rho.size):
             ratio = rho[s] / (d * d) if local[s] else rho[s]
-            found, x = _nearest(
-                dose, cells, blocks, limits, p, first, last, choice, todo, e, x,
-                gap_mm + ratio * off, w, r, steps, ratio, d, dta[s], cap[s], simplex,
-            )  # fmt: skip
-            out[s, n] = np.sqrt(found)
+            limit = cap[s] * cap[s]
+            best = min(ratio * e * e, limit, away + ratio * off)
+            if best < away + ratio * off:
+                x = p
+            if best > 1e-12 * dta[s] * dta[s]:
+                if todo == 1 and not simplex:
+                    best, x = _in_cell(coefficients, i, j, k, q, w, r, ratio, d, dta[s], best, x)
+                else:
+                    best, x = _nearby(
+                        dose, cells, p, first, last, choice, todo, w, r, steps, ratio, d, dta[s],
+                        simplex, best, x,
+                    )  # fmt: skip
+                floor = ratio * gap * gap
+                if best - floor > room:
+                    best, x = _beyond(
+                        dose, cells, blocks, p, first, last, w, r, steps, ratio, d, dta[s],
+                        simplex, floor, best, x,
+                    )  # fmt: skip
+            out[s, n] = np.sqrt(best)
             off = np.inf
-            if found < cap[s] * cap[s]:
-                gap_mm = (
-                    w[0] * (x[0] - p[0]) ** 2
-                    + w[1] * (x[1] - p[1]) ** 2
-                    + w[2] * (x[2] - p[2]) ** 2
-                )
-                off = max(found - gap_mm, 0.0) / ratio
+            if best < limit:
+                away = _squared(x, p, w)
+                off = max(best - away, 0.0) / ratio
+
+
+@njit(nogil=True, cache=True)
+def _squared(x, p, w):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Squared distance of two points, in mm²."""
+    return w[0] * (x[0] - p[0]) ** 2 + w[1] * (x[1] - p[1]) ** 2 + w[2] * (x[2] - p[2]) ** 2
+
+
+@njit(nogil=True, cache=True)
+def _room(p, first, last, size, step):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Squared distance, in mm², from ``p`` to where cells beyond ``first`` to ``last`` begin."""
+    below = (p - first) * step if first > 0 else np.inf
+    above = (last + 1 - p) * step if last < size - 2 else np.inf
+    return min(below, above) ** 2
 
 
 @njit(nogil=True, cache=True)
