@@ -180,6 +180,8 @@ def _pair(
         name, _, file = text.rpartition("=")
         if not name:
             raise InputError(f"--structure reads NAME=FILE, not {text!r}.")
+        if name in masks:
+            raise InputError(f"--structure names {name} twice; name each one once.")
         volumes[file] = read_image(Path(file), "label")
         masks[name] = np.asarray(volumes[file].array > 0)
     source = None

@@ -160,6 +160,8 @@ def _image(name: str, hu: Array, grid: Grid) -> DoseImage:
     body = ct_body(hu, grid)
     if not body.any():
         raise InputError(f"The {name} shows no body above -400 HU; is it a CT in HU?")
+    if body.all():
+        raise InputError(f"The {name} shows no air around the body; is it a CT in HU?")
     return DoseImage(hu=hu, body=body)
 
 

@@ -1,0 +1,298 @@
+"""Dose on the command line: the verb, the options of ``evaluate``, the lists, bad input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from qa_suite.cli import run
+from qa_suite.cohort import Cohort, load_cohort, save_cohort
+from qa_suite.dose.hlut import shipped_hluts
+from qa_suite.dose.template import load_template, shipped_templates
+from qa_suite.io.images import read_image, write_image
+from qa_suite.volume import Volume
+from tests.tiny_cohort import SHAPE, grid, make_tiny_cohort, pair
+
+
+def prostate() -> Volume:
+    place = np.stack(np.indices(SHAPE), axis=-1) - (np.array(SHAPE) - 1) / 2
+    ball = np.linalg.norm(place * 8.0, axis=-1) <= 22
+    return Volume(array=ball.astype(np.int32), grid=grid(), quantity="label")
+
+
+def tiny_plan(path: Path, shipped: str = "photon-pelvis", **more: object) -> Path:
+    """A shipped template with one beam, to be fast."""
+    data = load_template(shipped).model_dump(mode="json")
+    path.write_text(yaml.safe_dump(data | {"beams": [{"gantry_deg": 90}]} | more))
+    return path
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch) -> Path:
+    """A CT, its twin 30 HU higher, a target and two plans in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    _, ct, mask = pair(1)
+    write_image(ct, tmp_path / "ct.nii.gz")
+    write_image(ct.with_array(ct.array + 30 * (mask.array > 0)), tmp_path / "made.nii.gz")
+    write_image(prostate(), tmp_path / "prostate.nii.gz")
+    tiny_plan(tmp_path / "photons.yaml", name="photons")
+    tiny_plan(tmp_path / "protons.yaml", "proton-pelvis", name="protons")
+    return tmp_path
+
+
+ONE = ("dose", "ct.nii.gz", "--structure", "Prostate=prostate.nii.gz", "--dose-grid-mm", "10")
+
+
+def arguments(*more: str, plan: str = "photons.yaml", hlut: str = "thomas-1999") -> list[str]:
+    return [*ONE, "--plan", plan, "--hlut", hlut, *more]
+
+
+def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
+    error = capsys.readouterr().err.strip().splitlines()
+    assert not any("Traceback" in line for line in error)
+    assert error[-1].startswith("qa-suite: ")
+    return error[-1].removeprefix("qa-suite: ")
+
+
+# --- the verb ----------------------------------------------------------------------------------
+
+
+def test_two_plans_on_two_images(files, capsys):
+    more = ("--plan", "protons.yaml", "--hlut", "matrad-protons", "--hlut", "schneider-2000")
+    assert run(arguments("--synthetic", "made.nii.gz", "--json", "--out", "doses", *more)) == 0
+    rows = json.loads(capsys.readouterr().out)
+    found = {(r["metric"], r["region"], r["variant"]): r["value"] for r in rows}
+    assert found[("dmean_difference_pct", "target", "photons")] < -0.3
+    assert found[("wepl_difference_mean", "beam:G090", "protons")] > 2
+    assert found[("hlut_dmean", "target", "photons:schneider-2000")] is not None
+    assert {r["family"] for r in rows} == {"dose"}
+    names = {path.name for path in (files / "doses").iterdir()}
+    assert names == {
+        f"{role}-{plan}.nii.gz" for plan in ("photons", "protons")
+        for role in ("dose_reference", "dose_synthetic", "gamma", "target")
+    } | {"range_error:G090-protons.nii.gz"}  # fmt: skip
+    dose = read_image(files / "doses" / "dose_reference-photons.nii.gz", "Gy")
+    assert dose.grid.spacing_mm == (10.0, 10.0, 10.0)
+    assert 78 < dose.array.max() < 200  # one beam
+
+
+def test_a_plan_on_one_image_has_no_difference(files, capsys):
+    assert run(arguments("--json")) == 0
+    rows = json.loads(capsys.readouterr().out)
+    rates = [r["value"] for r in rows if r["metric"] == "gamma_pass_rate" and r["region"] == "body"]
+    assert rates == [100, 100, 100]
+    assert run(arguments()) == 0  # as a table
+    assert "gamma_pass_rate" in capsys.readouterr().out
+
+
+def test_what_the_source_did_not_see_is_told(files, capsys):
+    source = np.where(np.indices(SHAPE)[0] > 28, 0.0, 500.0).astype(np.float32)
+    write_image(Volume(array=source, grid=grid(), quantity="arbitrary"), files / "mr.nii.gz")
+    assert run(arguments("--synthetic", "made.nii.gz", "--source", "mr.nii.gz", "--json")) == 0
+    rows = json.loads(capsys.readouterr().out)
+    (unseen,) = [r["value"] for r in rows if r["metric"] == "path_unseen"]
+    assert unseen > 20
+
+
+BAD = {
+    "no table for the plan": (
+        arguments(plan="protons.yaml"),
+        "The plan protons needs an HLUT that gives relative_stopping_power: --hlut with one of "
+        "matrad-protons, pyradplan-protons, or your own file.",
+    ),
+    "a table for no plan": (
+        arguments("--hlut", "matrad-protons"), "No plan takes the HLUT matrad-protons."
+    ),
+    "unknown plan": (arguments(plan="photon-pelvic"), "did you mean photon-pelvis"),
+    "unknown table": (arguments(hlut="thomas-2000"), "did you mean thomas-1999"),
+    "no such plan file": (arguments(plan="none.yaml"), "There is no plan template at none.yaml"),
+    "no such table file": (arguments(hlut="none.yaml"), "There is no HLUT at none.yaml"),
+    "plan twice": (arguments("--plan", "photons.yaml"), "--plan names photons.yaml twice"),
+    "table twice": (arguments("--hlut", "thomas-1999"), "--hlut names thomas-1999 twice"),
+    "structure twice": (
+        arguments("--structure", "Prostate=prostate.nii.gz"), "--structure names Prostate twice"
+    ),
+    "no target": (
+        [*arguments(), "--plan", "other.yaml"], "it looks for PTV_1 and it has Prostate"
+    ),
+    "no structure file": (arguments("--structure", "GTV=none.nii.gz"), "no image at none.nii.gz"),
+    "structure without a name": (
+        arguments("--structure", "prostate.nii.gz"), "--structure reads NAME=FILE"
+    ),
+    "other grid": (arguments("--synthetic", "small.nii.gz"), "does not lie on the grid"),
+    "a dose for the CT": (
+        ["dose", "gy.nii.gz", *arguments()[2:]],
+        "The reference shows no air around the body; is it a CT in HU?",
+    ),
+    "a dose for the synthetic": (
+        arguments("--synthetic", "gy.nii.gz"),
+        "The synthetic image shows no air around the body; is it a CT in HU?",
+    ),
+    "air for the CT": (
+        arguments("--synthetic", "air.nii.gz"), "The synthetic image shows no body above -400 HU"
+    ),
+    "holes": (arguments("--synthetic", "holes.nii.gz"), "holds 1 voxels that are no number"),
+    "a plan of the other beam": (
+        arguments(plan="mixed.yaml"), "The engine protons-range computes protons; the plan mixed"
+    ),
+    "an unknown engine": (arguments(plan="unknown.yaml"), "did you mean photons-pydosert"),
+    "an unknown machine": (arguments(plan="machine.yaml"), "did you mean varian_10MV"),
+    "a table that falls": (
+        arguments(hlut="falls.yaml"), "it is not monotone: 1 at 0 HU falls to 0.9 at 100 HU"
+    ),
+    "a coarse grid": (arguments("--dose-grid-mm", "25"), "grid_mm"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_sentence(files, capsys, what):
+    tiny_plan(files / "other.yaml", name="other", targets=[{"structures": ["PTV_1"]}])
+    tiny_plan(files / "mixed.yaml", name="mixed", engine="protons-range")
+    tiny_plan(files / "unknown.yaml", name="unknown", engine="photons-pydosrt")
+    tiny_plan(files / "machine.yaml", name="machine", machine="varian_10mv")
+    table = {"name": "x", "quantity": "relative_electron_density", "source": "x",
+             "points": [[-1000, 0], [0, 1], [100, 0.9]]}  # fmt: skip
+    (files / "falls.yaml").write_text(yaml.safe_dump(table))
+    ct = read_image(files / "ct.nii.gz", "HU")
+    write_image(ct.with_array(np.full(SHAPE, 40.0, np.float32)), files / "gy.nii.gz")
+    write_image(ct.with_array(np.full(SHAPE, -1000.0, np.float32)), files / "air.nii.gz")
+    holes = ct.array.copy()
+    holes[5, 5, 5] = np.nan
+    write_image(ct.with_array(holes), files / "holes.nii.gz")
+    shorter = replace(grid(), shape=(SHAPE[0] - 1, *SHAPE[1:]))
+    write_image(Volume(array=ct.array[:-1], grid=shorter, quantity="HU"), files / "small.nii.gz")
+    given, sentence = BAD[what]
+    assert run(given) == 2
+    assert sentence in one_sentence(capsys)
+
+
+def test_no_plan_and_no_table_is_bad_usage(files):
+    assert run([*ONE, "--hlut", "thomas-1999"]) == 2
+    assert run([*ONE, "--plan", "photons.yaml"]) == 2
+
+
+# --- evaluate ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """The working folder; nothing is tracked."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return tmp_path
+
+
+NOISE_HU = {1: 20.0, 3: 65.0, 4: 68.0}  # by case; case 2 is 40 HU off on one side
+
+
+def make_cohort(folder: Path, splits: str) -> Cohort:
+    """Test cases of one kind, and a vendor's images of them."""
+    made = make_tiny_cohort(folder / "tiny", splits)
+    write_image(prostate(), folder / "tiny" / "volumes" / "prostate.nii.gz")
+    cases = tuple(
+        case.model_copy(update={"structures": {"Prostate": "volumes/prostate.nii.gz"}})
+        for case in made.cases
+    )
+    save_cohort(made.model_copy(update={"cases": cases}), folder / "tiny")
+    rng = np.random.default_rng(5)
+    for number, case in enumerate(cases, 1):
+        reference = read_image(folder / "tiny" / case.reference, "HU")
+        error = rng.normal(0, NOISE_HU[number], SHAPE) if number in NOISE_HU else 40.0
+        array = (reference.array + error * (reference.array > -400)).astype(np.float32)
+        write_image(reference.with_array(array), folder / "box" / f"{case.case}.nii.gz")
+    tiny_plan(folder / "photons.yaml", name="photons")
+    return load_cohort(folder / "tiny")
+
+
+EVALUATE = ("evaluate", "tiny", "--images", "box", "--name", "vendor", "--no-track", "--out", "out",
+            "--plan", "photons.yaml", "--hlut", "thomas-1999", "--dose-grid-mm", "10",
+            "--workers", "1")  # fmt: skip
+
+
+def test_evaluate_computes_dose_and_keeps_the_volumes_of_the_lowest_gamma(here):
+    cohort = make_cohort(here, "ssss")
+    assert run(list(EVALUATE)) == 0
+    out = here / "out"
+    rows = pd.read_parquet(out / "measurements.parquet")
+    mine = rows[rows.family == "dose"]
+    assert set(mine.case) == {case.case for case in cohort.cases}
+    assert not (mine.status == "error").any()
+    gamma = mine[(mine.metric == "gamma_pass_rate") & (mine.region == "body")]
+    for site, of_site in gamma.groupby("site"):
+        lowest = of_site.sort_values("value").iloc[0].case
+        record = _record(out, lowest)
+        assert {"dose_reference@photons", "dose_synthetic@photons", "gamma@photons",
+                "target@photons", "synthetic", "reference"} <= set(record), site  # fmt: skip
+        for name in record.values():
+            assert (out / "volumes" / name).is_file()
+    by_error = rows[(rows.metric == "mae") & (rows.region == "body")
+                    & (rows.variant == "default")].sort_values("value").case.tolist()  # fmt: skip
+    assert by_error == [f"case{n}" for n in (1, 2, 3, 4)]
+    # neither best, median nor worst, nor the worst of its site: kept for its dose alone
+    assert gamma.sort_values("value").iloc[0].case == "case2"
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    dose = evaluation["settings"]["measures"]["dose"]
+    assert dose["plans"][0]["hlut"]["points"] and dose["grid_mm"] == 10
+    assert set(mine.variant) <= set(evaluation["variants"])
+
+
+def _record(out: Path, case: str) -> dict[str, str]:
+    cases = pd.read_parquet(out / "cases.parquet").set_index("case")
+    volumes = cases.loc[case, "volumes"]
+    return json.loads(volumes) if isinstance(volumes, str) else dict(volumes)
+
+
+def test_one_case_of_each_site(here):
+    cohort = make_cohort(here, "sss")
+    assert run([*EVALUATE, "--dose-cases", "one_per_site"]) == 0
+    rows = pd.read_parquet(here / "out" / "measurements.parquet")
+    mine = rows[rows.family == "dose"]
+    first = {case.site: case.case for case in reversed(cohort.cases)}
+    assert set(mine.case) == set(first.values()) and len(first) == 2
+    assert set(rows.case) == {case.case for case in cohort.cases}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["--hlut", "matrad-protons"], "No plan takes the HLUT matrad-protons"),
+        (["--plan", "proton-pelvis"], "needs an HLUT that gives relative_stopping_power"),
+        (["--plan", "photon-pelvi"], "did you mean photon-pelvis"),
+        (["--dose-cases", "some"], "some"),
+        (["--dose-grid-mm", "0"], "grid_mm"),
+    ],
+)
+def test_evaluate_refuses_before_it_measures(here, capsys, change, sentence):
+    make_cohort(here, "s")
+    assert run([*EVALUATE, *change]) == 2
+    assert sentence in one_sentence(capsys)
+    assert not (here / "out").exists()
+
+
+def test_a_table_without_a_plan_is_one_sentence(here, capsys):
+    assert run(["evaluate", "tiny", "--images", "box", "--hlut", "thomas-1999"]) == 2
+    assert "--hlut needs a --plan" in one_sentence(capsys)
+
+
+# --- lists -------------------------------------------------------------------------------------
+
+
+def test_lists(capsys):
+    listed = {}
+    for kind in ("engines", "plans", "hluts"):
+        assert run(["list", kind, "--json"]) == 0
+        listed[kind] = json.loads(capsys.readouterr().out)
+        assert run(["list", kind]) == 0
+        assert listed[kind][0]["name"] in capsys.readouterr().out
+    assert [row["name"] for row in listed["engines"]] == ["photons-pydosert", "protons-range"]
+    assert [row["name"] for row in listed["plans"]] == list(shipped_templates())
+    assert [row["name"] for row in listed["hluts"]] == list(shipped_hluts())
+    assert all("lung" in row["believed_for"] for row in listed["engines"])
+    assert all(row["source"] and row["prescription"]["dose_gy"] for row in listed["plans"])
+    assert all(row["source"] and row["points"] for row in listed["hluts"])
