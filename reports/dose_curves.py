@@ -19,7 +19,7 @@ from reports.figures import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
 from reports.strips import nice_ticks, short
 
 COLOURS: Final = (
-    INK, "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f5539",
+    INK, "#d55e00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#7f5539",
 )  # fmt: skip
 """Of the structures, target first; told apart by people who see red and green alike."""
 _WIDTH: Final = 760.0

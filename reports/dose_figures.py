@@ -163,13 +163,20 @@ def isodose_lines(gy: FloatArray, points: SectionPoints, prescription_gy: float)
         if not path:
             continue
         thick = width * (1.5 if level == 95 else 1.0)
-        shape = f'<path d="{path}" fill="none" stroke-linejoin="round"'
+        shape = f'<path d="{path}" fill="none" stroke-linejoin="round"{_dash(level, thick)}'
         parts.append(
             f'{shape} stroke="#000000" stroke-opacity="0.55" stroke-width="{thick + width:.2f}"/>'
             f'{shape} stroke="{colour}" stroke-width="{thick:.2f}">'
             f"<title>{escape(level_text(level, prescription_gy))}</title></path>"
         )
     return parts
+
+
+def _dash(level: float, thick: float) -> str:
+    """Return the dashes of the lowest level, which without colours looks like the third."""
+    if level > ISODOSES[-1][0]:
+        return ""
+    return f' stroke-dasharray="{5 * thick:.1f} {2.5 * thick:.1f}"'
 
 
 def level_text(level_pct: float, prescription_gy: float) -> str:
@@ -266,7 +273,7 @@ def isodose_legend(prescription_gy: float, highest_gy: float) -> str:
         absent = level / 100 * prescription_gy > highest_gy
         said = level_text(level, prescription_gy) + (", not reached" if absent else "")
         parts.append(
-            f'<path d="M8 {y}h26" stroke="{colour}" stroke-width="{thick}"/>'
+            f'<path d="M8 {y}h26" stroke="{colour}" stroke-width="{thick}"{_dash(level, 1.4)}/>'
             f'<text x="42" y="{y + 4}" fill="#ffffff">{said}</text>'
         )
     y = row * (len(ISODOSES) + 0.5) + 2

@@ -200,7 +200,7 @@ def test_doses_are_shown_by_plan_and_case(dosed: Path, monkeypatch: pytest.Monke
     assert "no target: <b>" in " ".join(error.value for error in app.error)
     families = app.selectbox(key="family")
     assert "Dose" not in families.options  # the doses have a tab of their own
-    cases = app.selectbox(key="dose-case")
+    cases = app.selectbox(key="dose-case-photon-drawn")
     place = next(n for n, label in enumerate(cases.options) if label.startswith(KEPT))
     before = pictures_of(app)
     cases.set_value(place).run()

@@ -57,6 +57,7 @@ def show_dose(record: Record, verdict: Verdict | None) -> None:
     if plan.cases:
         _show_tables(plan)
         _show_case(plan)
+        _show_beside(plan)
 
 
 def _report(record: Record, verdict: Verdict | None) -> DoseReport | None:
@@ -118,49 +119,56 @@ def _show_tables(plan: DosePlan) -> None:
     if plan.goals:
         st.markdown(f"**Clinical goals** · {plan.lost} lost, {plan.gained} gained")
         st.dataframe(_goal_rows(plan), hide_index=True, width="stretch")
+    if plan.gammas:
+        st.markdown("**Gamma pass rate**")
+        gammas = [
+            {
+                "criterion": gamma.title + (" §" if gamma.judged else ""),
+                "body": _over(gamma.body),
+                "lowest in body": gamma.body.worst,
+                "target": _over(gamma.target),
+                "lowest in target": gamma.target.worst,
+                "bulk densities, body": _over(gamma.bulk),
+            }
+            for gamma in plan.gammas
+        ]
+        st.dataframe(gammas, hide_index=True, width="stretch")
+        st.caption(plan.facts.gamma_said)
+    if plan.ranges:
+        st.markdown("**Range**")
+        st.dataframe(_range_rows(plan), hide_index=True, width="stretch")
+
+
+def _show_beside(plan: DosePlan) -> None:
+    """Show what makes the difference, what stands beside it, and what has no value."""
     left, right = st.columns(2)
     with left:
-        if plan.gammas:
-            st.markdown("**Gamma pass rate**")
-            gammas = [
-                {
-                    "criterion": gamma.title + (" §" if gamma.judged else ""),
-                    "body": _over(gamma.body),
-                    "lowest": gamma.body.worst,
-                    "target": _over(gamma.target),
-                    "bulk densities, body": _over(gamma.bulk),
-                }
-                for gamma in plan.gammas
-            ]
-            st.dataframe(gammas, hide_index=True, width="stretch")
-            st.caption(plan.facts.gamma_said)
-        if plan.ranges:
-            st.markdown("**Range**")
-            st.dataframe(_range_rows(plan), hide_index=True, width="stretch")
-        if plan.asides:
-            st.markdown("**Beside it**")
-            asides = [
-                {"measure": f"{a.title} {a.region}", "mean": _over(a.spread)} for a in plan.asides
-            ]
-            st.dataframe(asides, hide_index=True, width="stretch")
-    with right:
         if plan.causes:
             st.markdown("**What makes the difference**")
             bars = dose_curves.cause_bars(plan.causes)
             st.html(drawing(bars, "strip", "Difference of the target's mean dose by cause"))
-        if plan.problems:
-            with st.expander("Without a value"):
-                rows = [
-                    {
-                        "status": p.status,
-                        "why": p.why,
-                        "measurements": p.count,
-                        "of": p.measures,
-                        "cases": ", ".join(p.cases),
-                    }
-                    for p in plan.problems
-                ]
-                st.dataframe(rows, hide_index=True, width="stretch")
+            st.caption("One kind of tissue at a time; the parts need not add up to the whole.")
+    with right:
+        if plan.asides:
+            st.markdown("**Beside it**")
+            asides = [
+                {"mean and range": _over(a.spread), "measure": f"{a.title} {a.region}".strip()}
+                for a in plan.asides
+            ]
+            st.dataframe(asides, hide_index=True, width="stretch")
+    if plan.problems:
+        with st.expander("Without a value"):
+            rows = [
+                {
+                    "status": p.status,
+                    "why": p.why,
+                    "measurements": p.count,
+                    "of": p.measures,
+                    "cases": ", ".join(p.cases),
+                }
+                for p in plan.problems
+            ]
+            st.dataframe(rows, hide_index=True, width="stretch")
 
 
 def _goal_rows(plan: DosePlan) -> list[dict[str, object]]:
@@ -178,7 +186,8 @@ def _goal_rows(plan: DosePlan) -> list[dict[str, object]]:
             )
         for state in ("met", "missed", "lost", "gained", "undecided"):
             names = goal.named(state)
-            row[state] = ", ".join(names) if state in ("lost", "gained") else len(names)
+            named = state in ("lost", "gained")
+            row[state] = (", ".join(names) or "none") if named else len(names)
         rows.append(row)
     return rows
 
@@ -199,7 +208,10 @@ def _show_case(plan: DosePlan) -> None:
     labels = [_case_label(case) for case in plan.case_views]
     left, right = st.columns((2, 1))
     place = left.selectbox(
-        "Case with doses", range(len(labels)), format_func=lambda i: labels[i], key="dose-case"
+        "Case with doses",
+        range(len(labels)),
+        format_func=lambda i: labels[i],
+        key=f"dose-case-{plan.facts.key}",  # the labels differ between plans
     )
     plane = right.radio("Plane", dose_views.PLANES, horizontal=True, key="dose-plane")
     case = plan.case_views[place]
