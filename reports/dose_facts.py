@@ -162,9 +162,10 @@ def _lines(
     imported: bool,
 ) -> tuple[tuple[str, str], ...]:
     prescription = _prescription(template["prescription"], template)
+    made = "the clinic's" if imported else "made and optimised on the reference CT, then frozen"
     beams = "beams, monitor units and isocentre of each case's RTPLAN"
     return (
-        ("Plan", _title(template)),
+        ("Plan", f"{_title(template)}; {made}"),
         ("Engine", _engine(template, said)),
         ("Prescription", f"of each case's RTPLAN, or {prescription}" if imported else prescription),
         ("Beams", beams if imported else _beams(template)),
@@ -180,6 +181,10 @@ def _clinic_lines(template: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return (
         ("Plan", f"the clinic's own, judged by the goals of {template['name']}"),
         ("Engine", "the clinic's planning system: both doses are its own, read from RTDOSE"),
+        (
+            "Same plan",
+            "for the clinic to see to: equal beams and monitor units, no renormalisation",
+        ),
         ("Prescription", f"of each case's RTPLAN, or {prescription}"),
         ("Target", _targets(template["targets"])),
         ("Where the goals come from", str(template["source"])),

@@ -175,7 +175,8 @@ def _plan_rows(case: CaseRecord, plan: str) -> Iterator[Measurement]:
         more = {"variant": f"{plan}:{dose:g}pct{distance:g}mm"}
         for region in ("body", "target"):
             yield row("gamma_pass_rate", region, 99.0 - 3 * abs(shift) + dose / 3, "%", **more)
-        yield row("bulk_gamma_pass_rate", "body", 95.0, "%", **more)
+        if plan != "clinic":
+            yield row("bulk_gamma_pass_rate", "body", 95.0, "%", **more)
     yield row("dose_difference_95", "body", 1.0 + abs(shift), "%")
     if plan == "clinic":
         return

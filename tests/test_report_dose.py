@@ -94,7 +94,7 @@ def test_the_section_says_what_was_planned(page: str) -> None:
         "Neither dose is renormalised",
         "synthetic − reference",
         "A surrogate, not the clinic's planning system",
-        "photon-drawn: photons, conformal, pelvis",
+        "photon-drawn: photons, conformal, pelvis; made and optimised on the reference CT",
         "60 Gy in 30 fractions; 95 % of the target is to get 95 % of it (57 Gy)",
         "3 beams, gantry 0°, 120° and 240°, couch and collimator 0° (IEC 61217)",
         "physical dose without RBE",
@@ -136,7 +136,9 @@ def test_dose_stands_in_its_own_section_only(made: Made, page: str) -> None:
 def test_a_plan_that_failed_is_named_with_its_reason(report: DoseReport, page: str) -> None:
     (failed,) = report.plans[0].failed
     assert failed == (factory.FAILED, "A", f"the case has no target: {factory.MARKUP}")
-    assert "A02 site A error: the case has no target" in words(page)
+    said = words(page)
+    assert said.count("For comparison: bulk densities, body") == 2  # the clinic's doses have none
+    assert "A02 site A error: the case has no target" in said
     assert "1 case could not be computed" in words(page)
 
 

@@ -128,8 +128,8 @@ def _show_tables(plan: DosePlan) -> None:
                 "lowest in body": gamma.body.worst,
                 "target": _over(gamma.target),
                 "lowest in target": gamma.target.worst,
-                "bulk densities, body": _over(gamma.bulk),
             }
+            | ({"bulk densities, body": _over(gamma.bulk)} if gamma.bulk.unit else {})
             for gamma in plan.gammas
         ]
         st.dataframe(gammas, hide_index=True, width="stretch")
