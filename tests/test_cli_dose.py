@@ -76,7 +76,7 @@ def test_two_plans_on_two_images(files, capsys):
     assert names == {
         f"{role}-{plan}.nii.gz" for plan in ("photons", "protons")
         for role in ("dose_reference", "dose_synthetic", "gamma", "target")
-    } | {"range_error:G090-protons.nii.gz"}  # fmt: skip
+    } | {"range_error-G090-protons.nii.gz"}  # fmt: skip
     dose = read_image(files / "doses" / "dose_reference-photons.nii.gz", "Gy")
     assert dose.grid.spacing_mm == (10.0, 10.0, 10.0)
     assert 78 < dose.array.max() < 200  # one beam

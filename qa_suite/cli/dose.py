@@ -50,6 +50,8 @@ def dose(
     Example: `qa-suite dose ct.nii.gz --synthetic synthetic-ct.nii.gz
     --structure Prostate=prostate.nii.gz --plan photon-pelvis --hlut thomas-1999`
     """
+    import re
+
     from qa_suite.io.images import write_image
 
     settings = dose_settings(plan, hlut, grid_mm=dose_grid_mm)
@@ -59,7 +61,8 @@ def dose(
     rows, kept = _measured(pair, settings, synthetic or image)
     if out is not None:
         for one in kept:
-            write_image(one.volume, out / f"{one.role.replace('@', '-')}.nii.gz")
+            name = re.sub(r"[^\w.+]+", "-", one.role)  # beams are called as the clinic likes
+            write_image(one.volume, out / f"{name}.nii.gz")
         console.say(f"Doses: {out}")
     if as_json:
         console.show_json([row.model_dump(mode="json") for row in rows])
