@@ -138,7 +138,7 @@ def minimum_in_box(  # type: ignore[no-untyped-def]
             break
         nu, nv, nt = _nearest_on_tangent(e, gx, gy, gz, u, v, t, low, high, q, w, r, rho)
         du, dv, dt = nu - u, nv - v, nt - t
-        if step == 0:
+        if step == 0 and value > 1.000001 * best:
             linear = e + gx * du + gy * dv + gz * dt
             least = (
                 rho * linear * linear

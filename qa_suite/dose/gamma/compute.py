@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.dose.gamma.fresh import forget_stale
 from qa_suite.dose.gamma.prepare import (
     Bases,
     bases_of,
@@ -23,6 +25,7 @@ from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings, require_
 from qa_suite.errors import InputError
 from qa_suite.volume import Volume
 
+_COMPILED_TOGETHER = ("search", "outwards", "visits", "cells", "simplex")
 _PART = 4096  # voxels that a thread takes at a time
 
 
@@ -153,7 +156,9 @@ def _distances_mm(
     threads: int,
 ) -> NDArray[np.float32]:
     """Generalised distance of every judged voxel, one row a criterion, in its mm."""
-    from qa_suite.dose.gamma.search import ranges_of_cells, search
+    forget_stale(Path(__file__).parent, _COMPILED_TOGETHER)
+    from qa_suite.dose.gamma.outwards import ranges_of_cells
+    from qa_suite.dose.gamma.search import search
 
     dose = _at_least_two(np.ascontiguousarray(evaluated.array, dtype=np.float32))
     given = np.ascontiguousarray(reference.array, dtype=np.float32)

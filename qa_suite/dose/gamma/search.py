@@ -11,43 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from qa_suite.dose.gamma.cells import (
-    cell_coefficients,
-    cell_value,
-    is_curved,
-    minimum_in_box,
-    minimum_in_parts,
-)
-from qa_suite.dose.gamma.simplex import minimum_in_tetrahedra
-
-BLOCK = 4
-"""Cells along an axis of a block."""
+from qa_suite.dose.gamma.cells import cell_coefficients, cell_value
+from qa_suite.dose.gamma.outwards import look_beyond
+from qa_suite.dose.gamma.visits import look_in_cell, visit
 
 _ON_VOXEL = 1e-5  # of a voxel: a reference voxel this near to an evaluated one lies on it
-_LOW, _HIGH = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-
-
-@njit(nogil=True, cache=True)
-def ranges_of_cells(dose):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Lowest and highest dose of every cell and of every block of cells."""
-    ni, nj, nk = dose.shape[0] - 1, dose.shape[1] - 1, dose.shape[2] - 1
-    cells = np.empty((ni, nj, nk, 2), np.float32)
-    blocks = np.empty((-(-ni // BLOCK), -(-nj // BLOCK), -(-nk // BLOCK), 2), np.float32)
-    blocks[..., 0], blocks[..., 1] = np.inf, -np.inf
-    for i in range(ni):
-        for j in range(nj):
-            low = min(dose[i, j, 0], dose[i + 1, j, 0], dose[i, j + 1, 0], dose[i + 1, j + 1, 0])
-            high = max(dose[i, j, 0], dose[i + 1, j, 0], dose[i, j + 1, 0], dose[i + 1, j + 1, 0])
-            for k in range(nk):
-                a, b = dose[i, j, k + 1], dose[i + 1, j, k + 1]
-                c, d = dose[i, j + 1, k + 1], dose[i + 1, j + 1, k + 1]
-                next_low, next_high = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
-                least, most = min(low, next_low), max(high, next_high)
-                cells[i, j, k, 0], cells[i, j, k, 1] = least, most
-                low, high = next_low, next_high
-                block = blocks[i // BLOCK, j // BLOCK, k // BLOCK]
-                block[0], block[1] = min(block[0], least), max(block[1], most)
-    return cells, blocks
 
 
 @njit(nogil=True, cache=True)
@@ -63,55 +31,6 @@ def _touching(p, size):  # type: ignore[no-untyped-def]  # pragma: no cover
         return max(nearest - 1, 0), min(nearest, size - 2)
     first = min(max(np.int64(np.floor(p)), 0), size - 2)
     return first, first
-
-
-@njit(nogil=True, cache=True)
-def _outside(p, first, last, step):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Squared distance, in mm², of position ``p`` from the cells ``first`` to ``last``."""
-    off = max(0.0, first - p, p - (last + 1)) * step
-    return off * off
-
-
-@njit(nogil=True, cache=True)
-def _visit(  # type: ignore[no-untyped-def]
-    dose, cells, i, j, k, p, w, r, step, rho, d, dta, simplex, best, x
-):  # pragma: no cover
-    """Look for a better point in one cell; returns squared distance and point, better or not."""
-    near = (
-        _outside(p[0], i, i, step[0])
-        + _outside(p[1], j, j, step[1])
-        + _outside(p[2], k, k, step[2])
-    )
-    if near >= best:
-        return best, x
-    gap = max(0.0, cells[i, j, k, 0] - d, d - cells[i, j, k, 1])
-    if near + rho * gap * gap >= best:
-        return best, x
-    q = (p[0] - i, p[1] - j, p[2] - k)
-    if simplex:
-        value, u, v, t = minimum_in_tetrahedra(dose, i, j, k, q, w, rho, d, best)
-        if value < best:
-            return value, (u + i, v + j, t + k)
-        return best, x
-    return _in_cell(cell_coefficients(dose, i, j, k), i, j, k, q, w, r, rho, d, dta, best, x)
-
-
-@njit(nogil=True, cache=True)
-def _in_cell(  # type: ignore[no-untyped-def]
-    c, i, j, k, q, w, r, rho, d, dta, best, x
-):  # pragma: no cover
-    """Look for a better point in the cell of coefficients ``c``, starting next to ``x``."""
-    value, u, v, t = minimum_in_box(
-        c, _LOW, _HIGH, q, w, r, rho, d, x[0] - i, x[1] - j, x[2] - k, dta, best
-    )
-    if value < best:
-        best, x = value, (u + i, v + j, t + k)
-    if is_curved(c, r, rho, best, u, v, t):
-        bound = best
-        best, u, v, t = minimum_in_parts(c, q, w, r, rho, d, best, u, v, t, dta)
-        if best < bound:
-            x = (u + i, v + j, t + k)
-    return best, x
 
 
 @njit(nogil=True, cache=True)
@@ -186,82 +105,6 @@ def _cells_to_visit(dose, i, j, k, first, last, e):  # type: ignore[no-untyped-d
 
 
 @njit(nogil=True, cache=True)
-def _widen(first, last, size, p, reach, step):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Cells along an axis within ``reach`` mm of ``p``, at most one beyond the given ones."""
-    a = max(first - 1, 0, np.int64(np.floor(p - reach / step)))
-    b = min(last + 1, size - 2, np.int64(np.floor(p + reach / step)))
-    return min(a, first), max(b, last)
-
-
-@njit(nogil=True, cache=True)
-def _far(  # type: ignore[no-untyped-def]
-    dose, cells, blocks, inner, p, w, r, step, rho, d, dta, simplex, floor, best, x
-):  # pragma: no cover
-    """Search block by block, in rings around the voxel's own, until none can be better."""
-    home = (
-        min(np.int64(p[0]), dose.shape[0] - 2) // BLOCK,
-        min(np.int64(p[1]), dose.shape[1] - 2) // BLOCK,
-        min(np.int64(p[2]), dose.shape[2] - 2) // BLOCK,
-    )
-    rings = max(
-        max(home[0], blocks.shape[0] - 1 - home[0]),
-        max(home[1], blocks.shape[1] - 1 - home[1]),
-        max(home[2], blocks.shape[2] - 1 - home[2]),
-    )
-    for ring in range(rings + 1):
-        # The reach shrinks as better points are found; blocks beyond it are not even looked at.
-        reach = np.sqrt(max(best - floor, 0.0))
-        a0, a1 = _blocks_within(home[0], ring, p[0], reach / step[0], blocks.shape[0])
-        b0, b1 = _blocks_within(home[1], ring, p[1], reach / step[1], blocks.shape[1])
-        c0, c1 = _blocks_within(home[2], ring, p[2], reach / step[2], blocks.shape[2])
-        touched = False
-        for a in range(a0, a1 + 1):
-            for b in range(b0, b1 + 1):
-                side = abs(a - home[0]) == ring or abs(b - home[1]) == ring
-                for c in range(c0, c1 + 1):
-                    if not side and abs(c - home[2]) != ring:
-                        continue
-                    touched = True
-                    near = (
-                        _outside(p[0], a * BLOCK, a * BLOCK + BLOCK - 1, step[0])
-                        + _outside(p[1], b * BLOCK, b * BLOCK + BLOCK - 1, step[1])
-                        + _outside(p[2], c * BLOCK, c * BLOCK + BLOCK - 1, step[2])
-                    )
-                    gap = max(0.0, blocks[a, b, c, 0] - d, d - blocks[a, b, c, 1])
-                    if near + rho * gap * gap >= best:
-                        continue
-                    best, x = _through_block(
-                        dose, cells, a, b, c, inner, p, w, r, step, rho, d, dta, simplex, best, x
-                    )
-        if not touched:
-            break
-    return best, x
-
-
-@njit(nogil=True, cache=True)
-def _blocks_within(home, ring, p, reach, count):  # type: ignore[no-untyped-def]  # pragma: no cover
-    first = max(home - ring, 0, np.int64(np.floor((p - reach) / BLOCK)))
-    last = min(home + ring, count - 1, np.int64(np.floor((p + reach) / BLOCK)))
-    return first, last
-
-
-@njit(nogil=True, cache=True)
-def _through_block(  # type: ignore[no-untyped-def]
-    dose, cells, a, b, c, inner, p, w, r, step, rho, d, dta, simplex, best, x
-):  # pragma: no cover
-    for i in range(a * BLOCK, min(a * BLOCK + BLOCK, cells.shape[0])):
-        for j in range(b * BLOCK, min(b * BLOCK + BLOCK, cells.shape[1])):
-            known = inner[0] <= i <= inner[1] and inner[2] <= j <= inner[3]
-            for k in range(c * BLOCK, min(c * BLOCK + BLOCK, cells.shape[2])):
-                if known and inner[4] <= k <= inner[5]:
-                    continue
-                best, x = _visit(
-                    dose, cells, i, j, k, p, w, r, step, rho, d, dta, simplex, best, x
-                )  # fmt: skip
-    return best, x
-
-
-@njit(nogil=True, cache=True)
 def _nearby(  # type: ignore[no-untyped-def]
     dose, cells, p, first, last, choice, todo, w, r, step, rho, d, dta, simplex, best, x
 ):  # pragma: no cover
@@ -270,48 +113,11 @@ def _nearby(  # type: ignore[no-untyped-def]
         if not todo >> turn & 1:
             continue
         o = choice ^ turn
-        best, x = _visit(
+        best, x = visit(
             dose, cells, last[0] if o & 1 else first[0], last[1] if o & 2 else first[1],
             last[2] if o & 4 else first[2], p, w, r, step, rho, d, dta, simplex, best, x,
         )  # fmt: skip
     return best, x
-
-
-@njit(nogil=True, cache=True)
-def _beyond(  # type: ignore[no-untyped-def]
-    dose, cells, blocks, p, first, last, w, r, step, rho, d, dta, simplex, floor, best, x
-):  # pragma: no cover
-    """Look for a better point behind the cells that touch the voxel, which are done."""
-    reach = np.sqrt(max(best - floor, 0.0))
-    a0, a1 = _widen(first[0], last[0], dose.shape[0], p[0], reach, step[0])
-    b0, b1 = _widen(first[1], last[1], dose.shape[1], p[1], reach, step[1])
-    c0, c1 = _widen(first[2], last[2], dose.shape[2], p[2], reach, step[2])
-    for i in range(a0, a1 + 1):
-        for j in range(b0, b1 + 1):
-            known = first[0] <= i <= last[0] and first[1] <= j <= last[1]
-            for k in range(c0, c1 + 1):
-                if known and first[2] <= k <= last[2]:
-                    continue
-                best, x = _visit(
-                    dose, cells, i, j, k, p, w, r, step, rho, d, dta, simplex, best, x
-                )  # fmt: skip
-    reach = np.sqrt(max(best - floor, 0.0))
-    if (
-        _reaches(p[0], reach / step[0], a0, a1, dose.shape[0])
-        or _reaches(p[1], reach / step[1], b0, b1, dose.shape[1])
-        or _reaches(p[2], reach / step[2], c0, c1, dose.shape[2])
-    ):
-        inner = (a0, a1, b0, b1, c0, c1)
-        best, x = _far(
-            dose, cells, blocks, inner, p, w, r, step, rho, d, dta, simplex, floor, best, x
-        )
-    return best, x
-
-
-@njit(nogil=True, cache=True)
-def _reaches(p, reach, first, last, size):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Whether a better point could lie beyond the cells ``first`` to ``last`` of an axis."""
-    return (first > 0 and p - reach < first) or (last < size - 2 and p + reach > last + 1)
 
 
 @njit(nogil=True, cache=True)
@@ -360,7 +166,7 @@ def search(  # type: ignore[no-untyped-def]
         if on_voxel or not simplex:
             choice, todo = _cells_to_visit(dose, a, b, c, first, last, e)
         else:  # between voxels the dose over tetrahedra is another one
-            e = np.inf
+            e = np.float64(np.inf)
         i, j, k = a1 if choice & 1 else a0, b1 if choice & 2 else b0, c1 if choice & 4 else c0
         coefficients = cell_coefficients(dose, i, j, k)
         q = (p[0] - i, p[1] - j, p[2] - k)
@@ -373,7 +179,9 @@ def search(  # type: ignore[no-untyped-def]
                 x = p
             if best > 1e-12 * dta[s] * dta[s]:
                 if todo == 1 and not simplex:
-                    best, x = _in_cell(coefficients, i, j, k, q, w, r, ratio, d, dta[s], best, x)
+                    best, x = look_in_cell(
+                        coefficients, i, j, k, q, w, r, ratio, d, dta[s], best, x
+                    )
                 else:
                     best, x = _nearby(
                         dose, cells, p, first, last, choice, todo, w, r, steps, ratio, d, dta[s],
@@ -381,7 +189,7 @@ def search(  # type: ignore[no-untyped-def]
                     )  # fmt: skip
                 floor = ratio * gap * gap
                 if best - floor > room:
-                    best, x = _beyond(
+                    best, x = look_beyond(
                         dose, cells, blocks, p, first, last, w, r, steps, ratio, d, dta[s],
                         simplex, floor, best, x,
                     )  # fmt: skip
