@@ -67,10 +67,14 @@ for _name, (_title, _source) in INDEX_METRICS.items():
             range="[0, inf)", formula=f"{_title} of the target", reference=_source,
         )  # fmt: skip
     _add(
-        f"{_name}_difference", title=f"Difference of the {_title[0].lower()}{_title[1:]}",
+        f"{_name}_difference", title=f"Difference: {_title}",
         unit="1", direction="zero", formula="synthetic - reference", reference=_source,
     )  # fmt: skip
 
+_add(
+    "prescribed_dose", title="Prescribed dose of the course", unit="Gy", direction="none",
+    range="(0, inf)", formula="of the template, or of the clinic's plan where that was used",
+)  # fmt: skip
 _add(
     "goal_volume_difference", title="Difference of a goal's volume", unit="%", direction="zero",
     formula="V_x of the goal on the synthetic image - on the reference, % of the structure",

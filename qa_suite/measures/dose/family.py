@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from qa_suite.dose.engines import ENGINES, load_engines
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import QAError
-from qa_suite.measures.base import FAMILIES, Curve, FamilyFacts, Kept, Pair, Value, failed
+from qa_suite.measures.base import FAMILIES, Curve, FamilyFacts, Kept, Pair, Value, failed, ok
 from qa_suite.measures.dose.computed import (
     CLINIC,
     TARGET,
@@ -94,6 +95,7 @@ def _compared(done: DosePair, settings: DoseSettings) -> Iterator[Found]:
     """Yield what two doses say, wherever they come from."""
     reference, synthetic = done.dvhs(done.reference), done.dvhs(done.synthetic)
     results = gamma_results(done, done.synthetic, settings)
+    yield ok("prescribed_dose", TARGET, done.prescription_gy, variant=done.key)
     yield from dvh_rows(done, reference, synthetic)
     yield from goal_rows(done, reference, synthetic)
     yield from difference_rows(done, settings)
@@ -151,8 +153,13 @@ def dose_variants(settings: DoseSettings) -> dict[str, dict[str, Any]]:
     variants: dict[str, dict[str, Any]] = {}
     for choice in settings.plans:
         template = choice.template
+        load_engines(template.engine)
+        engine = ENGINES[template.engine].facts
         facts = {
             "plan": template.name, "engine": template.engine, "machine": template.machine,
+            "engine_title": engine.title, "engine_version": engine.version,
+            "method": engine.method, "believed_for": engine.believed_for,
+            "engine_reference": engine.reference,
             "hlut": choice.hlut.name, "hlut_sha256": choice.hlut.digest,
             "beams": "RTPLAN of the case" if settings.rtplans else "template",
         }  # fmt: skip
