@@ -254,6 +254,31 @@ def test_the_open_side_of_a_field_lies_where_its_coordinates_say(gantry, crossli
     np.testing.assert_allclose([x, y], [crossline, head], atol=1e-12)
 
 
+@pytest.mark.parametrize("gantry", [37.0, 200.0])
+def test_the_dose_does_not_depend_on_how_much_air_the_grid_holds(gantry) -> None:
+    """An isocentre off the middle: slices are turned about it, and nothing may leave them."""
+    grid, density = cylinder()
+    isocentre = (60.0, -40.0, 0.0)
+    wide = Grid(
+        shape=(89, 81, 31), spacing_mm=grid.spacing_mm,
+        origin_mm=tuple(np.array(grid.origin_mm) - (80.0, 60.0, 0.0)),
+    )  # fmt: skip
+    inside = np.s_[20:69, 15:64]
+    much_air = np.zeros(wide.shape, np.float32)
+    much_air[inside] = density
+    tight = dose_of(density, grid, isocentre, square(50), gantry)
+    loose = dose_of(much_air, wide, isocentre, square(50), gantry)[inside]
+    np.testing.assert_allclose(tight, loose, atol=1e-4 * loose.max())
+
+
+def test_mirrored_beams_give_mirrored_doses() -> None:
+    grid, density = cylinder()
+    aperture = opening((-20, 40), (-30, 30))
+    one = dose_of(density, grid, CENTRE, aperture, 60.0)
+    two = dose_of(density, grid, CENTRE, aperture[:, ::-1].copy(), 300.0)
+    np.testing.assert_allclose(one, two[::-1], atol=1e-4 * one.max())
+
+
 def test_a_projection_is_magnified_from_the_source() -> None:
     beam = BeamTemplate(gantry_deg=0)
     # 100 mm nearer to the source (anterior), 90 mm to the left and 45 to the head
