@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.dose_real.images import RealCase, head_and_neck_case, trunk_case
-from benchmarks.dose_real.limbs import evaluate_limbs, limb_table
+from benchmarks.dose_real.limb_ranges import range_table
+from benchmarks.dose_real.limbs import COHORT, evaluate_limbs, limb_table
 from benchmarks.dose_real.pictures import draw_isodoses
 from benchmarks.dose_real.run import make_plan, measure_twin, share_cut, twin_images
 from benchmarks.dose_real.tables import clinical_table, fill, plan_line, twin_table
@@ -38,7 +39,8 @@ def main() -> int:
         for name in [n for n in CASES if n in options.only]:
             parts |= _case_parts(CASES[name](options.data), options.grid_mm, options.pictures)
         if LIMBS in options.only:
-            parts["limbs"] = _limb_part(options.data, options.work)
+            with tempfile.TemporaryDirectory() as folder:
+                parts |= _limb_parts(options.data, options.work or Path(folder))
         if options.write is not None:
             fill(options.write, parts)
     except QAError as error:
@@ -71,15 +73,12 @@ def _case_parts(case: RealCase, grid_mm: float | None, pictures: Path | None) ->
     return parts
 
 
-def _limb_part(data: Path, work: Path | None) -> str:
-    if work is not None:
-        work.mkdir(parents=True, exist_ok=True)
-        text = limb_table(evaluate_limbs(data, work))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            text = limb_table(evaluate_limbs(data, Path(folder)))
-    print(f"## Limbs\n\n{text}")
-    return text
+def _limb_parts(data: Path, work: Path) -> dict[str, str]:
+    work.mkdir(parents=True, exist_ok=True)
+    folder = evaluate_limbs(data, work)
+    parts = {"limbs": limb_table(folder), "limb-ranges": range_table(work / COHORT, folder)}
+    print("## Limbs", *parts.values(), sep="\n\n")
+    return parts
 
 
 def _options() -> argparse.Namespace:

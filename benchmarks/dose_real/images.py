@@ -59,7 +59,7 @@ class Ellipsoid(BaseModel):
 
     def on(self, grid: Grid) -> Mask:
         """Voxels whose centre lies inside."""
-        index = np.stack(np.indices(grid.shape), axis=-1)
+        index = np.moveaxis(np.indices(grid.shape), 0, -1)
         away = (grid.to_world(index) - np.asarray(self.centre_mm)) / np.asarray(self.radii_mm)
         return np.asarray((away**2).sum(axis=-1) <= 1)
 

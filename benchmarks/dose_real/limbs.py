@@ -25,6 +25,7 @@ COMMANDS = (
      "--keep-volumes", "all", "--workers", "1", "--out", "evaluations/sts"),
 )  # fmt: skip
 _EVALUATION = Path("evaluations/sts")
+COHORT = Path("cohorts/sts")
 
 
 def evaluate_limbs(data: Path, work: Path) -> Path:
@@ -63,52 +64,48 @@ def limb_table(folder: Path) -> str:
     rows = read_measurements(folder)
     dose = rows[rows["family"] == "dose"]
     head = [
-        "site", "plan", "beam", "`path_cut`, %", "`path_unseen`, %",
-        "range: mean / 95 % / largest, mm", "range, %", "ΔDmean, %", "γ 2/2 body, %",
+        "site", "plan", "`path_cut` by beam, %", "`path_unseen` by beam, %",
+        "range: mean / 95 % / largest, mm", "ΔDmean, %", "γ 2/2 body, %",
     ]  # fmt: skip
-    lines = [_line(head), _line(["---"] * 3 + ["--:"] * (len(head) - 3))]
+    lines = [_line(head), _line(["---"] * 2 + ["--:"] * (len(head) - 2))]
     for (site, _), case in dose.groupby(["site", "case"]):
-        for plan in PLANS:
-            lines += _plan_lines(str(site), plan, case)
+        lines += [_line([str(site), f"`{plan}`", *_cells(plan, case)]) for plan in PLANS]
     return "\n".join(lines) + "\n\n" + _refused(folder) + "\n"
 
 
-def _plan_lines(site: str, plan: str, case: pd.DataFrame) -> list[str]:
+def _cells(plan: str, case: pd.DataFrame) -> list[str]:
     mine = case[case["variant"] == plan]
-    beams = sorted({r for r in mine["region"] if str(r).startswith("beam:")})
+    beams = sorted({str(r) for r in mine["region"] if str(r).startswith("beam:")})
     if not beams:
-        why = next(iter(mine["why"].dropna()), "not computed")
-        return [_line([site, plan, "", *[""] * 5, str(why)])]
-    found = []
-    for number_of, beam in enumerate(beams):
-        at = {str(m): v for m, v in _values(mine, str(beam)).items()}
-        ranges = "–"
-        if "wepl_difference_mean" in at:
-            ranges = " / ".join(
-                (signed(at["wepl_difference_mean"], 1), number(at["wepl_difference_95"], 1),
-                 number(at["wepl_difference_max"], 1))
-            )  # fmt: skip
-        target = _values(mine, "target")
-        gamma = _values(case[case["variant"] == f"{plan}:2pct2mm"], "body")
-        first = number_of == 0
-        found.append(_line([
-            site if first else "", f"`{plan}`" if first else "", str(beam).removeprefix("beam:"),
-            number(at.get("path_cut"), 0), number(at.get("path_unseen"), 0), ranges,
-            signed(at.get("range_error_pct"), 1) if "range_error_pct" in at else "–",
-            signed(target.get("dmean_difference_pct"), 2) if first else "",
-            number(gamma.get("gamma_pass_rate"), 1) if first else "",
-        ]))  # fmt: skip
-    return found
+        return [f"not computed: {next(iter(mine['why'].dropna()), '')}", *[""] * 4]
+    found = [_values(mine, beam) for beam in beams]
+    shares = [
+        ", ".join(f"{beam.removeprefix('beam:')} {number(one.get(name), 0)}"
+                  for beam, one in zip(beams, found, strict=True))
+        for name in ("path_cut", "path_unseen")
+    ]  # fmt: skip
+    ranges = [
+        f"{signed(one['wepl_difference_mean'], 1)} / {number(one['wepl_difference_95'], 1)} / "
+        f"{number(one['wepl_difference_max'], 1)}"
+        for one in found
+        if "wepl_difference_mean" in one
+    ]
+    gamma = _values(case[case["variant"] == f"{plan}:2pct2mm"], "body")
+    return [
+        *shares, ", ".join(ranges) or "–",
+        signed(_values(mine, "target").get("dmean_difference_pct"), 2),
+        number(gamma.get("gamma_pass_rate"), 1),
+    ]  # fmt: skip
 
 
 def _values(rows: pd.DataFrame, region: str) -> Mapping[str, float | None]:
-    here = rows[rows["region"] == region]
-    return {str(r.metric): float(r.value) if r.status == "ok" else None for r in here.itertuples()}
+    here = rows[rows["region"] == region].to_dict(orient="records")
+    return {row["metric"]: row["value"] if row["status"] == "ok" else None for row in here}
 
 
 def _refused(folder: Path) -> str:
     out = [case for case in read_cases(folder) if case.status != "evaluated"]
-    words = [f"{case.site}, {case.reason}" for case in out]
+    words = [f"{case.site}, {case.reason.rstrip('.')}" for case in out]
     return f"Not evaluated: {'; '.join(words) or 'none'}."
 
 

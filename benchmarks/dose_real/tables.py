@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.dose_real.run import IDENTITY, TARGET, Planned, Row
+from benchmarks.dose_real.run import TARGET, Planned, Row
 from qa_suite.dose.dvh import Dvh, dvhs_of
 from qa_suite.dose.dvh_metrics import read_metric
 from qa_suite.dose.structures import MaskStructure, sample_structures
@@ -60,9 +60,9 @@ def twin_table(rows: Sequence[Row]) -> str:
         cells.append(f"{len(row.lost)} / {len(row.gained)}")
         cells += [signed(row.causes[cause], 2) for cause in causes]
         lines.append(_line(cells))
-    flips = [f"{r.twin}: {', '.join(words)}" for r in rows if (words := _flips(r))]
+    flips = [f"{row.twin}, {word}" for row in rows for word in _flips(row)]
     text = "\n".join(lines) + "\n"
-    return text + (f"\nGoals that flip. {'; '.join(flips)}.\n" if flips else "\n")
+    return text + (f"\nGoals that flip. {'; '.join(flips)}.\n" if flips else "")
 
 
 def clinical_table(plans: Sequence[Planned]) -> str:
@@ -125,9 +125,8 @@ def _below(value: float | None, bound: float) -> str:
 
 
 def _flips(row: Row) -> list[str]:
-    if row.twin == IDENTITY:
-        return []
-    return [f"loses {g}" for g in row.lost] + [f"gains {g}" for g in row.gained]
+    lost = [f"met on the CT only: {goal}" for goal in row.lost]
+    return lost + [f"met on the twin only: {goal}" for goal in row.gained]
 
 
 def _line(cells: Sequence[str]) -> str:

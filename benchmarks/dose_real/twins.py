@@ -43,7 +43,7 @@ def ground_of(case: RealCase) -> Ground:
     """Find body, open air and gas of a CT."""
     hu = case.ct.array.astype(np.float32)
     body = ct_body(hu, case.ct.grid)
-    z = case.ct.grid.to_world(np.stack(np.indices(hu.shape), axis=-1))[..., 2]
+    z = case.ct.grid.to_world(np.moveaxis(np.indices(hu.shape), 0, -1))[..., 2]
     deep = _distance_mm(body, case.ct.grid) > 6.0
     gas = deep & (hu < AIR_BELOW_HU) & (z < case.gas_below_z_mm)
     air = ~_closed(body, case.ct.grid)
