@@ -66,7 +66,7 @@ def _downhill(slope, x, low, high):  # type: ignore[no-untyped-def]  # pragma: n
     return slope
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _nearest_on_tangent(  # type: ignore[no-untyped-def]
     e, gx, gy, gz, u, v, t, low, high, q, w, r, rho
 ):  # pragma: no cover
@@ -169,7 +169,7 @@ def minimum_in_box(  # type: ignore[no-untyped-def]
     return value, u, v, t
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def is_curved(c, r, rho, best, u, v, t):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether the dose surface of a cell may hold more than one minimum below ``best``.
 

@@ -127,12 +127,15 @@ def _by_search(
 
 
 def _searches(criteria: Sequence[GammaCriterion]) -> list[list[int]]:
-    """Numbers of the criteria that share a search: same kind, same ratio of dose to distance."""
+    """Return the numbers of the criteria that share a search: one kind, one ratio.
+
+    Searches stand in the order of their ratios, since each starts where the one before ended.
+    """
     groups: dict[tuple[bool, float], list[int]] = {}
     for number, criterion in enumerate(criteria):
         ratio = round(criterion.dose_pct / criterion.distance_mm, 12)
         groups.setdefault((criterion.local, ratio), []).append(number)
-    return list(groups.values())
+    return [groups[key] for key in sorted(groups)]
 
 
 def _largest_cap(

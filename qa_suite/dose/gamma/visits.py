@@ -46,7 +46,7 @@ def visit(  # type: ignore[no-untyped-def]
     return look_in_cell(cell_coefficients(dose, i, j, k), i, j, k, q, w, r, rho, d, dta, best, x)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def look_in_cell(  # type: ignore[no-untyped-def]
     c, i, j, k, q, w, r, rho, d, dta, best, x
 ):  # pragma: no cover
