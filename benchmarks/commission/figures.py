@@ -56,8 +56,8 @@ def proton_figure(curves: Curves, path: Path) -> None:
             x, y, color=colour, linestyle=style, linewidth=1.1, label=name if first else None
         )
     axes[0].set(title="Water: 70, 100, 130, 160, 200 MeV", xlabel="depth (mm)",
-                ylabel="dose over the plane (Gy·mm² per 10⁹)")  # fmt: skip
-    axes[1].set(title="160 MeV: 3 cm of bone, water, 6 cm of lung", xlabel="depth (mm)",
+                ylabel="Gy·mm² per 10⁹ protons")  # fmt: skip
+    axes[1].set(title="160 MeV: bone, water, lung", xlabel="depth (mm)",
                 ylabel="dose on the axis (Gy)")  # fmt: skip
     axes[0].legend(fontsize=7, frameon=False)
     _save(figure, path)
@@ -78,7 +78,7 @@ def twin_figure(
         axis.axline((0, 0), slope=1, color="0.7", linewidth=0.8)
         axis.plot(array[:, 1], array[:, 0], "o", color="#1f5fa8", markersize=3)
         axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal",
-                 xlabel="reference Δ (% of prescription)", ylabel="surrogate Δ (%)")  # fmt: skip
+                 xlabel="reference Δ (%)", ylabel="surrogate Δ (%)")  # fmt: skip
         axis.set_title(f"{name}\nrms {rms:.2f}, most {largest:.2f}", fontsize=8)
     axes = rows[1].subplots(len(shown), 2)
     for row, (modality, made) in zip(np.atleast_2d(axes), shown.items(), strict=True):

@@ -252,12 +252,11 @@ def _slices(
 ) -> dict[str, Any]:
     """Dose differences of one twin in the target's slice, percent of the prescription."""
     k = int(case.plan.grid.to_index(case.plan.isocentre_mm)[2].round())
-    scale = 100 / case.prescription_gy
-    shown = {
-        name: scale
-        * (doses[twin].array - doses["reference"].array)[:, :, k - 1 : k + 2].mean(axis=2)
-        for name, doses in (("surrogate", ours), ("reference", theirs))
-    }
+    inside = case.inside[:, :, k]  # the reference gives doses to the air around, too
+    shown = {}
+    for name, doses in (("surrogate", ours), ("reference", theirs)):
+        change = (doses[twin].array - doses["reference"].array)[:, :, k - 1 : k + 2]
+        shown[name] = 100 / case.prescription_gy * change.mean(axis=2) * inside
     return {"twin": TITLES[twin], "density": case.densities["reference"][:, :, k],
             "target": case.scene.target_on_grid[:, :, k], **shown}  # fmt: skip
 
