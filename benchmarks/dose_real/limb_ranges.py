@@ -66,10 +66,11 @@ def _scene(loaded: LoadedCase, synthetic: Volume) -> DoseScene:
 def _ranges(scene: DoseScene, gantry_deg: float) -> RangeComparison:
     hlut = load_hlut(HLUT)
     beam = BeamTemplate(gantry_deg=gantry_deg)
+    away = source_mm(engine_of(load_template(PLAN)))
     one, two = (scene.density(image, hlut) for image in (scene.reference, scene.synthetic))
     return compare_ranges(
         one, two, scene.grid, target=scene.target_on_grid, label=beam.label,
-        frame=beam_frame(beam, scene.isocentre_mm, sad_mm=source_mm(engine_of(load_template(PLAN)))),
+        frame=beam_frame(beam, scene.isocentre_mm, sad_mm=away),
     )  # fmt: skip
 
 
