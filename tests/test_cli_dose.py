@@ -33,17 +33,38 @@ def tiny_plan(path: Path, shipped: str = "photon-pelvis", **more: object) -> Pat
     return path
 
 
-@pytest.fixture
-def files(tmp_path, monkeypatch) -> Path:
-    """A CT, its twin 30 HU higher, a target and two plans in the working folder."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Path:
+    """A CT, its twin 30 HU higher, a target, plans, and much that cannot be used."""
+    folder = tmp_path_factory.mktemp("dose")
     _, ct, mask = pair(1)
-    write_image(ct, tmp_path / "ct.nii.gz")
-    write_image(ct.with_array(ct.array + 30 * (mask.array > 0)), tmp_path / "made.nii.gz")
-    write_image(prostate(), tmp_path / "prostate.nii.gz")
-    tiny_plan(tmp_path / "photons.yaml", name="photons")
-    tiny_plan(tmp_path / "protons.yaml", "proton-pelvis", name="protons")
-    return tmp_path
+    write_image(ct, folder / "ct.nii.gz")
+    write_image(ct.with_array(ct.array + 30 * (mask.array > 0)), folder / "made.nii.gz")
+    write_image(prostate(), folder / "prostate.nii.gz")
+    tiny_plan(folder / "photons.yaml", name="photons")
+    tiny_plan(folder / "protons.yaml", "proton-pelvis", name="protons")
+    tiny_plan(folder / "other.yaml", name="other", targets=[{"structures": ["PTV_1"]}])
+    tiny_plan(folder / "mixed.yaml", name="mixed", engine="protons-range")
+    tiny_plan(folder / "unknown.yaml", name="unknown", engine="photons-pydosrt")
+    tiny_plan(folder / "machine.yaml", name="machine", machine="varian_10mv")
+    table = {"name": "x", "quantity": "relative_electron_density", "source": "x",
+             "points": [[-1000, 0], [0, 1], [100, 0.9]]}  # fmt: skip
+    (folder / "falls.yaml").write_text(yaml.safe_dump(table))
+    write_image(ct.with_array(np.full(SHAPE, 40.0, np.float32)), folder / "gy.nii.gz")
+    write_image(ct.with_array(np.full(SHAPE, -1000.0, np.float32)), folder / "air.nii.gz")
+    holes = ct.array.copy()
+    holes[5, 5, 5] = np.nan
+    write_image(ct.with_array(holes), folder / "holes.nii.gz")
+    shorter = replace(grid(), shape=(SHAPE[0] - 1, *SHAPE[1:]))
+    write_image(Volume(array=ct.array[:-1], grid=shorter, quantity="HU"), folder / "small.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def files(material, monkeypatch) -> Path:
+    """The working folder, with all of that."""
+    monkeypatch.chdir(material)
+    return material
 
 
 ONE = ("dose", "ct.nii.gz", "--structure", "Prostate=prostate.nii.gz", "--dose-grid-mm", "10")
@@ -152,21 +173,6 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_bad_input_is_one_sentence(files, capsys, what):
-    tiny_plan(files / "other.yaml", name="other", targets=[{"structures": ["PTV_1"]}])
-    tiny_plan(files / "mixed.yaml", name="mixed", engine="protons-range")
-    tiny_plan(files / "unknown.yaml", name="unknown", engine="photons-pydosrt")
-    tiny_plan(files / "machine.yaml", name="machine", machine="varian_10mv")
-    table = {"name": "x", "quantity": "relative_electron_density", "source": "x",
-             "points": [[-1000, 0], [0, 1], [100, 0.9]]}  # fmt: skip
-    (files / "falls.yaml").write_text(yaml.safe_dump(table))
-    ct = read_image(files / "ct.nii.gz", "HU")
-    write_image(ct.with_array(np.full(SHAPE, 40.0, np.float32)), files / "gy.nii.gz")
-    write_image(ct.with_array(np.full(SHAPE, -1000.0, np.float32)), files / "air.nii.gz")
-    holes = ct.array.copy()
-    holes[5, 5, 5] = np.nan
-    write_image(ct.with_array(holes), files / "holes.nii.gz")
-    shorter = replace(grid(), shape=(SHAPE[0] - 1, *SHAPE[1:]))
-    write_image(Volume(array=ct.array[:-1], grid=shorter, quantity="HU"), files / "small.nii.gz")
     given, sentence = BAD[what]
     assert run(given) == 2
     assert sentence in one_sentence(capsys)
