@@ -82,16 +82,9 @@ class Rows:
         return self._values.get((case, metric, region, variant), missing)
 
     def prescription_gy(self, case: str, variant: str, otherwise: float) -> float:
-        """Return the prescription that a case's percentages are of, as its rows tell it.
-
-        Two doses that do not differ do not tell it; then it is ``otherwise``.
-        """
-        for metric in ("d2", "dmean", "d50", "dmax", "d95", "d98"):
-            change, _ = self.value(case, f"{metric}_difference", "target", variant)
-            share, _ = self.value(case, f"{metric}_difference_pct", "target", variant)
-            if change and share:
-                return 100 * change / share
-        return otherwise
+        """Return the prescription that a case's percentages are of; ``otherwise`` without a row."""
+        recorded, _ = self.value(case, "prescribed_dose", "target", variant)
+        return otherwise if recorded is None else recorded
 
     def regions(self, start: str) -> list[str]:
         """Return the names of all regions of a kind, without its prefix, sorted."""
