@@ -21,6 +21,8 @@ from qa_suite.errors import InputError
 from qa_suite.preflight.bodies import ct_body
 from qa_suite.volume import Grid, Triple, Volume, require_same_grid
 
+_TOUCHED = 0.05  # of a voxel's volume; less is rounding
+
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 AIR_DENSITY = 0.0012
@@ -80,6 +82,12 @@ class DoseScene:
     def target_on_grid(self) -> Mask:
         """The target on the dose grid."""
         return mask_onto(self.target, self.image_grid, self.grid)
+
+    @property
+    def target_touched(self) -> Mask:
+        """The voxels of the dose grid that the target reaches into: those that a plan must cover."""
+        share = averaged_onto(self.target, self.image_grid, self.grid)
+        return np.asarray(share > _TOUCHED)
 
     @property
     def isocentre_mm(self) -> Triple:

@@ -25,6 +25,7 @@ def optimise_weights(
     organs: Mapping[str, NDArray[np.intp]],
     goals: Sequence[Goal],
     prescription: Prescription,
+    share: float = 1.0,
     smooth: Any | None = None,
 ) -> FloatArray:
     """Find non-negative weights that give the target its dose and spare the organs.
@@ -48,6 +49,9 @@ def optimise_weights(
         Clinical goals; those of the target are met by its prescription.
     prescription
         Dose and coverage of the target.
+    share
+        Part of the prescription that these weights give, 0 to 1; the goals' doses shrink alike.
+        One beam of several is optimised alone so.
     smooth
         Matrix whose product with the weights should be small, shape (rows, weights), or None.
 
@@ -68,9 +72,9 @@ def optimise_weights(
     reach = np.asarray(inside.sum(axis=1)).ravel()
     if reach.size == 0 or reach.max() <= 0:
         raise InputError("No beam reaches the target; check target, isocentre and beams.")
-    wanted = prescription.dose_gy
+    wanted = prescription.dose_gy * share
     start = np.full(matrix.shape[1], wanted / reach[reach > 0].mean())
-    limits = _limits(goals, organs, wanted)
+    limits = [(n, gy * share) for n, gy in _limits(goals, organs, prescription.dose_gy)]
     rest = np.setdiff1d(np.arange(matrix.shape[0]), target)
 
     def objective(scaled: FloatArray) -> tuple[float, FloatArray]:
@@ -82,9 +86,9 @@ def optimise_weights(
         for name, limit in limits:
             rows = organs[name]
             excess = np.maximum(dose[rows] - limit, 0.0) / wanted
-            share = _ORGAN_SHARE / (len(limits) * rows.size)
-            value += share * float(excess @ excess)
-            slope[rows] += 2 * share * excess / wanted
+            part = _ORGAN_SHARE / (len(limits) * rows.size)
+            value += part * float(excess @ excess)
+            slope[rows] += 2 * part * excess / wanted
         if rest.size:
             low = dose[rest] / wanted
             value += _TAIL_SHARE * float(low @ low) / rest.size
@@ -102,7 +106,7 @@ def optimise_weights(
         options={"maxiter": _ITERATIONS, "ftol": 1e-6, "gtol": 1e-9},
     )  # fmt: skip
     weights = found.x * start
-    return weights * coverage_factor(np.asarray(inside @ weights).ravel(), prescription)
+    return share * weights * coverage_factor(np.asarray(inside @ weights).ravel(), prescription)
 
 
 def _limits(

@@ -163,17 +163,22 @@ class ProtonRangeEngine:
         return out
 
     def _optimise(self, density, grid, frames, layouts, chosen, template) -> FloatArray:  # type: ignore[no-untyped-def]
-        from scipy.sparse import diags, hstack
+        """Give each beam its equal part of the dose, uniform by itself.
 
-        parts = [
-            influence_matrix(density, grid, frame, layout, self.machine, chosen.voxels)
-            for frame, layout in zip(frames, layouts, strict=True)
-        ]
-        guess = np.concatenate([layout.first_guess for layout in layouts])
-        return guess * optimise_weights(
-            hstack(parts, format="csr") @ diags(guess), target=chosen.target, organs=chosen.organs,
-            goals=template.goals, prescription=template.prescription,
-        )  # fmt: skip
+        Single-field uniform dose: an error of one beam's range is then diluted by the others,
+        and no beam makes up for another's holes (Lomax AJ 2008, Phys Med Biol 53:1027).
+        """
+        from scipy.sparse import diags
+
+        found = []
+        for frame, layout in zip(frames, layouts, strict=True):
+            part = influence_matrix(density, grid, frame, layout, self.machine, chosen.voxels)
+            weights = optimise_weights(
+                part @ diags(layout.first_guess), target=chosen.target, organs=chosen.organs,
+                goals=template.goals, prescription=template.prescription, share=1 / len(frames),
+            )  # fmt: skip
+            found.append(layout.first_guess * weights)
+        return np.concatenate(found)
 
 
 @ENGINES.add(

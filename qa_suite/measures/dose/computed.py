@@ -157,7 +157,8 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
         )  # fmt: skip
     else:
         plan = engine.plan(
-            density, scene.grid, target=scene.target_on_grid, isocentre_mm=scene.isocentre_mm,
+            density, scene.grid, target=scene.target_touched,
+            isocentre_mm=scene.isocentre_mm,
             avoid=_organs(scene, template), template=template, hlut=choice.hlut,
             target_name=scene.target_name,
         )  # fmt: skip
