@@ -146,7 +146,7 @@ class Case:
         )  # fmt: skip
         made = {"reference": scene.reference, **twins}
         densities = {name: scene.density(image, hlut) for name, image in made.items()}
-        target = scene.target_on_grid
+        target = scene.target_touched
         avoid = {
             name: mask_onto(structures[name], scene.image_grid, scene.grid) & ~target
             for name in ORGANS
