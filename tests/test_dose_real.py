@@ -116,8 +116,7 @@ def test_the_drawn_bladder_lies_in_water(trunk: RealCase) -> None:
     assert np.median(hu[trunk.structures["Femur_Head_R"]]) > 150
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["photons", "protons"])
-@pytest.mark.parametrize("name", ["trunk", "head_and_neck"])
+@pytest.mark.parametrize(("name", "number"), [("head_and_neck", 0), ("trunk", 1)])
 def test_a_coarse_run(request: pytest.FixtureRequest, name: str, number: int) -> None:
     case: RealCase = request.getfixturevalue(name)
     planned = make_plan(case, case.plans[number], COARSE_MM)
