@@ -136,6 +136,7 @@ def search(  # type: ignore[no-untyped-def]
     w = (step[0] * step[0], step[1] * step[1], step[2] * step[2])
     r = (1.0 / w[0], 1.0 / w[1], 1.0 / w[2])
     steps = (step[0], step[1], step[2])
+    latest = np.full((rho.size, 3), -1.0)  # nearest point of the last voxel that had it far away
     for n in range(where.size):
         i = where[n] // (nj * nk)
         j = where[n] // nk - i * nj
@@ -189,15 +190,34 @@ def search(  # type: ignore[no-untyped-def]
                     )  # fmt: skip
                 floor = ratio * gap * gap
                 if best - floor > room:
+                    if not simplex:
+                        best, x = _as_before(dose, latest[s], p, w, ratio, d, best, x)
                     best, x = look_beyond(
                         dose, cells, blocks, p, first, last, w, r, steps, ratio, d, dta[s],
                         simplex, floor, best, x,
                     )  # fmt: skip
+                    latest[s, 0], latest[s, 1], latest[s, 2] = x[0], x[1], x[2]
             out[s, n] = np.sqrt(best)
             off = np.inf
             if best < limit:
                 away = _squared(x, p, w)
                 off = max(best - away, 0.0) / ratio
+
+
+@njit(nogil=True, cache=True)
+def _as_before(dose, latest, p, w, rho, d, best, x):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Try the point that was nearest to another voxel: neighbours have neighbouring ones."""
+    if latest[0] < 0.0:
+        return best, x
+    i = min(np.int64(latest[0]), dose.shape[0] - 2)
+    j = min(np.int64(latest[1]), dose.shape[1] - 2)
+    k = min(np.int64(latest[2]), dose.shape[2] - 2)
+    tried = (latest[0], latest[1], latest[2])
+    f = cell_value(cell_coefficients(dose, i, j, k), tried[0] - i, tried[1] - j, tried[2] - k)
+    value = _squared(tried, p, w) + rho * (f - d) ** 2
+    if value < best:
+        return value, tried
+    return best, x
 
 
 @njit(nogil=True, cache=True)
