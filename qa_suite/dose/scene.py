@@ -85,7 +85,7 @@ class DoseScene:
 
     @property
     def target_touched(self) -> Mask:
-        """The voxels of the dose grid that the target reaches into: those that a plan must cover."""
+        """Voxels of the dose grid that the target reaches into: those that a plan must cover."""
         share = averaged_onto(self.target, self.image_grid, self.grid)
         return np.asarray(share > _TOUCHED)
 
