@@ -651,11 +651,17 @@ def test_changed_table_is_not_judged(tmp_path: Path) -> None:
 
 
 def test_shipped_profiles_agree_with_the_metrics() -> None:
+    from qa_suite.dose.hlut import load_hlut
+    from qa_suite.dose.template import load_template
+    from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
     from qa_suite.measures.run import METRICS, variants_of
     from qa_suite.measures.settings import MeasureSettings
 
     better = {"at_most": "lower", "at_least": "higher", "within": "zero"}
-    variants = variants_of(MeasureSettings())
+    plans = tuple(PlanChoice(template=load_template(plan), hlut=load_hlut(hlut))
+                  for plan, hlut in (("photon-pelvis", "thomas-1999"),
+                                     ("proton-pelvis", "pyradplan-protons")))  # fmt: skip
+    variants = variants_of(MeasureSettings(dose=DoseSettings(plans=plans)))
     names = [p.name for p in list_profiles()]
     assert names == sorted(names) and "mr-to-ct-pelvis" in names
     for shipped in list_profiles():

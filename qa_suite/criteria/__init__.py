@@ -22,7 +22,9 @@ _SUFFIXES = (".yaml", ".yml")
 
 def list_profiles() -> tuple[Profile, ...]:
     """Return the profiles that come with the suite, by name."""
-    return tuple(load_profile(path) for path in sorted(_FOLDER.glob("*.yaml")))
+    return tuple(
+        load_profile(path) for path in sorted(_FOLDER.glob("*.yaml"), key=lambda path: path.stem)
+    )
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
