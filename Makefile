@@ -35,7 +35,7 @@ lint: $(READY)   ## Check style, types and import contracts
 dashboard: $(READY)  ## Open the dashboard over the MLflow store
 	$(BIN)/qa-suite dashboard
 
-bench: $(READY)  ## Time the measures side by side with peers (about 6 minutes)
+bench: $(READY)  ## Time the measures side by side with peers (about 10 minutes)
 	$(BIN)/python benchmarks/bench.py --write docs/speed.md
 
 exam: $(READY)   ## Examine the examiner: the table of planted faults (about 22 minutes)
