@@ -24,21 +24,27 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="page whose marked table is replaced")
     options = parser.parse_args()
 
+    settings = ExamSettings(seed=options.seed, clean_cohorts=options.clean_cohorts)
+    run_and_write(settings, out=options.out, page=options.write)
+
+
+def run_and_write(settings: ExamSettings, *, out: Path | None, page: Path | None) -> None:
+    """Run an exam, print its table, keep it in a folder and on a page where they are given."""
+
     def told(done: int, total: int, what: str) -> None:
-        if done % 60 == 0:
+        if done % 20 == 0:
             print(f"{done}/{total} {what}", flush=True)
 
-    settings = ExamSettings(seed=options.seed, clean_cohorts=options.clean_cohorts)
     found = run_exam(settings, progress=told)
     text = markdown(found)
     print(text)
     print(f"{found.seconds / 60:.1f} minutes; {'passed' if found.passed else 'NOT PASSED'}")
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        write_model(options.out / "exam.json", found)
-    if options.write is not None:
-        head, rest = options.write.read_text().split(BEGIN)
-        options.write.write_text(f"{head}{BEGIN}\n{text}{END}{rest.split(END)[1]}")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_model(out / "exam.json", found)
+    if page is not None:
+        head, rest = page.read_text().split(BEGIN)
+        page.write_text(f"{head}{BEGIN}\n{text}{END}{rest.split(END)[1]}")
 
 
 if __name__ == "__main__":

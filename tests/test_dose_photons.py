@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qa_suite.dose.beam_view import beam_axes, project, source_mm, to_beam
+from qa_suite.dose.beam_view import beam_axes
 from qa_suite.dose.hlut import Hlut, load_hlut
 from qa_suite.dose.photons import PhotonEngine
+from qa_suite.dose.photons.adapter import machine_of
 from qa_suite.dose.photons.engine import with_weights
 from qa_suite.dose.photons.fluence import PIXELS, machine_fluence, target_aperture, turned
-from qa_suite.dose.photons.library import machine_of
 from qa_suite.dose.plan import PhotonField, Plan, PlannedBeam
+from qa_suite.dose.raytrace import beam_frame
 from qa_suite.dose.template import BeamTemplate, PlanTemplate
 from qa_suite.errors import GeometryError, InputError, UnknownName
 from qa_suite.volume import Grid, Triple
@@ -231,7 +232,8 @@ def test_beams_come_from_where_they_should(gantry, axis, sign) -> None:
     entered, left = read(dose, grid, point)
     assert entered > 1.4 * left
     beam = BeamTemplate(gantry_deg=gantry)
-    assert source_mm(beam, CENTRE, 1000.0)[axis] == pytest.approx(sign * 1000.0)
+    source = np.array(beam_frame(beam, CENTRE, sad_mm=1000.0).source_mm)
+    assert source[axis] == pytest.approx(sign * 1000.0)
 
 
 # crossline +x and inline +y of the IEC gantry system: left and head at gantry 0, and at 90,
@@ -282,9 +284,10 @@ def test_mirrored_beams_give_mirrored_doses() -> None:
 def test_a_projection_is_magnified_from_the_source() -> None:
     beam = BeamTemplate(gantry_deg=0)
     # 100 mm nearer to the source (anterior), 90 mm to the left and 45 to the head
-    x, y = project([90.0, -100.0, 45.0], CENTRE, beam, 1000.0)
+    frame = beam_frame(beam, CENTRE, sad_mm=1000.0)
+    x, y = frame.project([90.0, -100.0, 45.0])
     assert (x, y) == pytest.approx((100.0, 50.0))
-    np.testing.assert_allclose(to_beam([90.0, -100.0, 45.0], CENTRE, beam), [90.0, 45.0, 100.0])
+    np.testing.assert_allclose(frame.to_beam([90.0, -100.0, 45.0]), [90.0, 45.0, 100.0])
 
 
 @pytest.mark.parametrize("gantry", [0.0, 30.0, 90.0])

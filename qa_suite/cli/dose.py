@@ -93,7 +93,7 @@ def dose_settings(
     from pydantic import ValidationError
 
     from qa_suite.cohort import describe_validation
-    from qa_suite.dose.engines import ENGINES, require_modality
+    from qa_suite.dose.engines import ENGINES, fitting_hluts, require_modality
     from qa_suite.dose.hlut import load_hlut
     from qa_suite.dose.template import load_template
     from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
@@ -119,9 +119,9 @@ def dose_settings(
     for name in plans:
         template = load_template(name)
         require_modality(template)
-        takes = ENGINES[template.engine].facts.hlut
-        fitting = [table for table in tables if table.quantity in takes]
+        fitting = fitting_hluts(template, tables)
         if not fitting:
+            takes = ENGINES[template.engine].facts.hlut
             raise InputError(
                 f"The plan {template.name} needs an HLUT that gives {' or '.join(takes)}: "
                 f"--hlut with one of {', '.join(_tables_for(takes))}, or your own file."

@@ -106,6 +106,13 @@ def require_modality(template: PlanTemplate) -> None:
         )
 
 
+def fitting_hluts(template: PlanTemplate, hluts: Sequence[Hlut]) -> tuple[Hlut, ...]:
+    """Return the tables that a template's engine takes, in their order."""
+    load_engines(template.engine)
+    takes = ENGINES[template.engine].facts.hlut
+    return tuple(hlut for hlut in hluts if hlut.quantity in takes)
+
+
 def require_quantity(engine: str, hlut: Hlut) -> None:
     """Refuse a table of a quantity that the engine does not take."""
     load_engines(engine)

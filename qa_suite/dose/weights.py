@@ -13,8 +13,8 @@ from qa_suite.dose.template import Prescription
 from qa_suite.errors import InputError
 
 FloatArray = NDArray[np.float64]
-_ORGAN_SHARE = 0.3  # weight of all organs together against the target's 1
-_TAIL_SHARE = 0.05  # keeps dose low where no goal speaks, so that the answer is unique
+ORGAN_SHARE = 0.3  # weight of all organs together against the target's 1
+TAIL_SHARE = 0.05  # keeps dose low where no goal speaks, so that the answer is unique
 _ITERATIONS = 400
 
 
@@ -26,7 +26,6 @@ def optimise_weights(
     goals: Sequence[Goal],
     prescription: Prescription,
     share: float = 1.0,
-    smooth: Any | None = None,
 ) -> FloatArray:
     """Find non-negative weights that give the target its dose and spare the organs.
 
@@ -52,8 +51,6 @@ def optimise_weights(
     share
         Part of the prescription that these weights give, 0 to 1; the goals' doses shrink alike.
         One beam of several is optimised alone so.
-    smooth
-        Matrix whose product with the weights should be small, shape (rows, weights), or None.
 
     Returns
     -------
@@ -86,18 +83,14 @@ def optimise_weights(
         for name, limit in limits:
             rows = organs[name]
             excess = np.maximum(dose[rows] - limit, 0.0) / wanted
-            part = _ORGAN_SHARE / (len(limits) * rows.size)
+            part = ORGAN_SHARE / (len(limits) * rows.size)
             value += part * float(excess @ excess)
             slope[rows] += 2 * part * excess / wanted
         if rest.size:
             low = dose[rest] / wanted
-            value += _TAIL_SHARE * float(low @ low) / rest.size
-            slope[rest] += 2 * _TAIL_SHARE * low / (wanted * rest.size)
+            value += TAIL_SHARE * float(low @ low) / rest.size
+            slope[rest] += 2 * TAIL_SHARE * low / (wanted * rest.size)
         gradient = np.asarray(matrix.T @ slope).ravel() * start
-        if smooth is not None:
-            rough = np.asarray(smooth @ scaled).ravel()
-            value += float(rough @ rough) / max(rough.size, 1)
-            gradient += 2 * np.asarray(smooth.T @ rough).ravel() / max(rough.size, 1)
         return value, gradient
 
     found = minimize(

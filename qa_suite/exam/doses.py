@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qa_suite.dose.engines import ENGINES, load_engines
+from qa_suite.dose.engines import fitting_hluts
 from qa_suite.dose.gamma import parse_criteria
 from qa_suite.dose.hlut import load_hlut
 from qa_suite.dose.template import load_template
@@ -28,11 +28,9 @@ def dose_of(profile: Profile, settings: ExamSettings) -> DoseSettings:
     choices = []
     for name in plans:
         template = load_template(name)
-        load_engines(template.engine)
-        takes = ENGINES[template.engine].facts.hlut
-        fitting = [table for table in tables if table.quantity in takes]
+        fitting = fitting_hluts(template, tables)
         if not fitting:
-            raise InputError(f"No HLUT of the exam fits the plan {name}; it takes {takes[0]}.")
+            raise InputError(f"No HLUT of the exam fits the plan {name}; give one in its settings.")
         choices.append(PlanChoice(template=template, hlut=fitting[0]))
     defaults = DoseSettings()
     criteria = tuple(c for c in defaults.gamma if c.key in wanted) or parse_criteria("2/2")

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from qa_suite.dose.engines import ENGINES, EngineFacts, require_quantity
 from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.photons.fluence import (
-    PIXEL_MM,
-    PIXELS,
-    machine_fluence,
-    target_aperture,
-)
-from qa_suite.dose.photons.library import (
+from qa_suite.dose.photons.adapter import (
     CALIBRATION_GY_PER_MU,
     LibraryFrame,
     beam_sequence,
     gy_per_unit,
     library_engine,
     machine_of,
+)
+from qa_suite.dose.photons.fluence import (
+    PIXEL_MM,
+    PIXELS,
+    machine_fluence,
+    target_aperture,
 )
 from qa_suite.dose.plan import Mask, PhotonField, Plan, PlannedBeam
 from qa_suite.dose.sampling import planning_voxels

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.beam_view import project
 from qa_suite.dose.plan import Mask
+from qa_suite.dose.raytrace import beam_frame
 from qa_suite.dose.template import BeamTemplate
 from qa_suite.volume import Grid, Triple
 
@@ -39,7 +39,9 @@ def target_aperture(
     from scipy import ndimage
 
     points = grid.to_world(np.argwhere(target))
-    places = project(points, isocentre_mm, beam, SAD_MM) / PIXEL_MM + PIXELS / 2 - 0.5
+    straight = beam.model_copy(update={"collimator_deg": 0.0})
+    frame = beam_frame(straight, isocentre_mm, sad_mm=SAD_MM)
+    places = frame.project(points) / PIXEL_MM + PIXELS / 2 - 0.5
     column, row = np.rint(places).astype(int).T
     inside = (row >= 0) & (row < PIXELS) & (column >= 0) & (column < PIXELS)
     seen = np.zeros((PIXELS, PIXELS), dtype=bool)

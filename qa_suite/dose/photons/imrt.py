@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from qa_suite.dose.photons.fluence import PIXEL_MM
 from qa_suite.dose.plan import Mask, PhotonField, Plan
 from qa_suite.dose.sampling import planning_voxels
-from qa_suite.dose.weights import coverage_factor
+from qa_suite.dose.weights import ORGAN_SHARE, TAIL_SHARE, coverage_factor
 
 if TYPE_CHECKING:
     from qa_suite.dose.photons.engine import PhotonEngine
 
 _STEPS = 40
-_ORGAN_SHARE = 0.3
-_TAIL_SHARE = 0.05
 _SMOOTH_SHARE = 0.01
 _RATE = 0.15
+_FIRST_SHARE = 0.73  # of the open field: every beamlet starts at the logistic function of 1
 
 
 def with_modulated_fields(
@@ -64,7 +63,7 @@ def with_modulated_fields(
     aim = _Aim(template, voxels.target, organs, voxels.flat)
     with torch.no_grad():
         start = engine.dose_of(density, plan.grid, plan.isocentre_mm, geometry, open_fields)
-        scale = aim.wanted / float(start.reshape(-1)[aim.flat][aim.target].mean()) / 0.73
+        scale = aim.wanted / float(start.reshape(-1)[aim.flat][aim.target].mean()) / _FIRST_SHARE
     optimiser = torch.optim.Adam([raw], lr=_RATE)
     for _ in range(_STEPS):
         optimiser.zero_grad()
@@ -114,9 +113,9 @@ class _Aim:
         value = (relative[self.target] - 1).square().mean()
         for rows, limit in self.limits:
             excess = (relative[rows] - limit / self.wanted).clamp(min=0)
-            value = value + _ORGAN_SHARE / len(self.limits) * excess.square().mean()
+            value = value + ORGAN_SHARE / len(self.limits) * excess.square().mean()
         if self.rest.numel():
-            value = value + _TAIL_SHARE * relative[self.rest].square().mean()
+            value = value + TAIL_SHARE * relative[self.rest].square().mean()
         return value
 
 

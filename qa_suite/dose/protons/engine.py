@@ -17,8 +17,8 @@ from qa_suite.dose.protons.influence import influence_matrix, plan_voxels
 from qa_suite.dose.protons.machine import ProtonMachine, load_machine
 from qa_suite.dose.protons.spots import SpotLayout, place_spots
 from qa_suite.dose.raytrace import beam_frame
-from qa_suite.dose.template import PlanTemplate, Prescription
-from qa_suite.dose.weights import optimise_weights
+from qa_suite.dose.template import PlanTemplate
+from qa_suite.dose.weights import coverage_factor, optimise_weights
 from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.volume import Grid, Triple, Volume
@@ -112,7 +112,7 @@ class ProtonRangeEngine:
             target=target_name, target_mask=target, beams=beams, hlut=(hlut.name, hlut.digest),
         )  # fmt: skip
         dose = self._dose(density, plan)[target & (density > 0)]
-        factor = _coverage_factor(dose, template.prescription)
+        factor = coverage_factor(dose, template.prescription)
         beams = tuple(_scaled(beam, factor) for beam in beams)
         return replace(plan, beams=beams, facts=_facts(self.machine, beams))
 
@@ -231,17 +231,6 @@ def _scaled(beam: PlannedBeam, factor: float) -> PlannedBeam:
     assert isinstance(beam.delivery, ProtonSpots)
     spots = replace(beam.delivery, weight=beam.delivery.weight * factor)
     return replace(beam, delivery=spots)
-
-
-def _coverage_factor(dose: FloatArray, prescription: Prescription) -> float:
-    """Return the factor that gives the prescribed share of the target its dose."""
-    reached = float(np.quantile(dose, 1 - prescription.coverage_pct / 100))
-    if reached <= 0:
-        raise InputError(
-            f"Less than {prescription.coverage_pct:g} % of the target gets any dose; check "
-            "target, isocentre and beams."
-        )
-    return prescription.dose_gy * prescription.coverage_dose_pct / 100 / reached
 
 
 def _facts(machine: ProtonMachine, beams: tuple[PlannedBeam, ...]) -> dict[str, str | float | int]:
