@@ -8,7 +8,7 @@ was registered.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from qa_suite.io.series import QUANTITY_OF_MODALITY
 from qa_suite.judge import read_verdicts
 from qa_suite.record_files import read_evaluation, read_measurements, sha256_of
 from qa_suite.records import Evaluation, ModelFacts, Verdict
-from qa_suite.volume import Prediction, Quantity, Volume
+from qa_suite.volume import IntervalFacts, Prediction, Quantity, Volume
 
 EXPERIMENT = "evaluations"
 RECORD_PATH = "record"
@@ -86,21 +86,68 @@ def _predict(model: Any, source: Volume, quantity: Quantity) -> Prediction:
             "direction": np.asarray(source.grid.direction, dtype=np.float64),
         }
     )
+    return prediction_of(answer, source, quantity)
 
-    def volume(name: str) -> Volume | None:
-        if answer.get(name) is None:
-            return None
-        array = np.asarray(answer[name], dtype=np.float32)
+
+def prediction_of(answer: Mapping[str, Any], source: Volume, quantity: Quantity) -> Prediction:
+    """Read what a registered model answered.
+
+    Parameters
+    ----------
+    answer
+        ``mean`` and, where the model gives them, ``std``, ``half_width`` (shape (i, j, k)),
+        ``samples`` (shape (samples, i, j, k)), ``interval`` (``voxel_share``, ``level``,
+        ``patients``) and ``cost`` (by a name of :data:`qa_suite.volume.COST_UNITS`).
+    source
+        The image it was asked to translate.
+    quantity
+        Of its answer.
+
+    Raises
+    ------
+    InputError
+        If the mean is missing, an array is not of the source's shape, or a fact is unknown.
+    """
+
+    def volume(name: str, array: Any) -> Volume:
+        array = np.asarray(array, dtype=np.float32)
         if array.shape != source.grid.shape:
             raise InputError(
-                f"the model answered with shape {array.shape} to a source of {source.grid.shape}"
+                f"the model answered with {name!r} of shape {array.shape} to a source of "
+                f"{source.grid.shape}"
             )
         return Volume(array=array, grid=source.grid, quantity=quantity)
 
-    mean = volume("mean")
-    if mean is None:
+    def optional(name: str) -> Volume | None:
+        return None if answer.get(name) is None else volume(name, answer[name])
+
+    if answer.get("mean") is None:
         raise InputError("the model's answer has no 'mean'")
-    return Prediction(mean=mean, std=volume("std"))
+    samples = answer.get("samples")
+    return Prediction(
+        mean=volume("mean", answer["mean"]),
+        std=optional("std"),
+        samples=() if samples is None else tuple(volume("samples", one) for one in samples),
+        half_width=optional("half_width"),
+        interval=_interval(answer.get("interval")),
+        cost={name: float(value) for name, value in (answer.get("cost") or {}).items()},
+    )
+
+
+def _interval(facts: Any) -> IntervalFacts | None:
+    if facts is None:
+        return None
+    lacking = {"voxel_share", "level", "patients"} ^ set(facts)
+    if lacking:
+        raise InputError(
+            f"the model's interval must state voxel_share, level and patients; wrong or missing: "
+            f"{', '.join(sorted(lacking))}"
+        )
+    return IntervalFacts(
+        voxel_share=float(facts["voxel_share"]),
+        level=float(facts["level"]),
+        patients=int(facts["patients"]),
+    )
 
 
 def _facts(uri: str, folder: Path) -> ModelFacts:

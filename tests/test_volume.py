@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid, Volume, covered_by, require_same_grid, resample
+from qa_suite.volume import (
+    Grid,
+    IntervalFacts,
+    Prediction,
+    Volume,
+    covered_by,
+    require_same_grid,
+    resample,
+)
 
 
 def rotation(degrees: float) -> tuple[float, ...]:
@@ -121,3 +129,45 @@ def test_volumes_on_two_grids_are_named():
     two = Volume(array=np.zeros((6, 5, 4)), grid=make(origin=(5, 0, 0)), quantity="HU")
     with pytest.raises(GeometryError, match=r"the mask .* the CT"):
         require_same_grid({"the CT": one, "the mask": two})
+
+
+def hu(value=0.0, **more):
+    return Volume(array=np.full((6, 5, 4), value), grid=make(), quantity="HU", **more)
+
+
+def test_nineteen_patients_carry_95_percent_and_eighteen_do_not():
+    assert IntervalFacts(voxel_share=0.9, level=0.95, patients=19).patients == 19
+    with pytest.raises(InputError, match=r"0\.947 at most, not 0\.95; .* on 19 patients"):
+        IntervalFacts(voxel_share=0.9, level=0.95, patients=18)
+
+
+@pytest.mark.parametrize(
+    ("facts", "word"),
+    [
+        ({"voxel_share": 1.0}, "voxel_share must lie between 0 and 1, got 1.0"),
+        ({"level": 0.0}, "level must lie between 0 and 1, got 0.0"),
+        ({"level": float("nan")}, "level must lie between"),
+        ({"patients": 0}, "at least 1, got 0"),
+    ],
+)
+def test_an_interval_promises_what_can_be_promised(facts, word):
+    with pytest.raises(InputError, match=word):
+        IntervalFacts(**{"voxel_share": 0.9, "level": 0.8, "patients": 20, **facts})
+
+
+def test_a_half_width_and_its_promise_come_together():
+    facts = IntervalFacts(voxel_share=0.9, level=0.8, patients=20)
+    both = Prediction(mean=hu(), half_width=hu(50), interval=facts)
+    assert both.interval == facts
+    with pytest.raises(InputError, match="half_width alone"):
+        Prediction(mean=hu(), half_width=hu(50))
+    with pytest.raises(InputError, match="interval alone"):
+        Prediction(mean=hu(), interval=facts)
+
+
+def test_costs_have_known_names_and_are_numbers():
+    assert Prediction(mean=hu(), cost={"steps": 4}).cost["steps"] == 4
+    with pytest.raises(InputError, match="'second'; known: network_evaluations, steps"):
+        Prediction(mean=hu(), cost={"second": 4})
+    with pytest.raises(InputError, match=r"steps must be a number from 0, got -1"):
+        Prediction(mean=hu(), cost={"steps": -1})

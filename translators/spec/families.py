@@ -1,0 +1,178 @@
+"""The blocks that belong to single families: what makes each of them what it is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from translators.spec.strict import STRICT
+
+
+class HistogramSpec(BaseModel):
+    """Settings of the ``intensity`` family."""
+
+    model_config = STRICT
+
+    bins: int = Field(default=64, ge=4, le=4096)
+    smallest_count: int = Field(
+        default=50, ge=1, description="bins with fewer training voxels take their neighbours'"
+    )
+
+
+class FeaturesSpec(BaseModel):
+    """The anatomical feature loss: L1 between features of a frozen segmentation network.
+
+    The network is trained on target images of the ``train`` patients before the translator is,
+    and then frozen; its SHA-256 is stored with the model. It is never the examiner's own.
+    """
+
+    model_config = STRICT
+
+    weight: float = Field(
+        default=0.5, ge=0, le=1, description="of the loss; the image has the rest"
+    )
+    labels: Literal["structures", "tissues"] = Field(
+        default="structures",
+        description="what it segments: the cohort's structures, or bands of the target's value",
+    )
+    bands: tuple[float, ...] = Field(
+        default=(-300.0, -20.0, 150.0), description="tissues: bounds in the unit of the target"
+    )
+    channels: tuple[int, ...] = Field(default=(8, 16, 32), min_length=2)
+    iterations: int = Field(default=300, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    batch: int = Field(default=8, ge=1)
+
+
+class AdversarialSpec(BaseModel):
+    """A patch discriminator and how its opinion is weighed."""
+
+    model_config = STRICT
+
+    loss: Literal["bce", "lsgan"] = Field(default="bce", description="lsgan: least squares")
+    weight: float = Field(default=1.0, ge=0, description="of the adversarial loss")
+    l1_weight: float = Field(default=100.0, ge=0, description="of the paired L1 (pix2pix)")
+    channels: tuple[int, ...] = Field(
+        default=(64, 128, 256, 512), min_length=1, description="of the discriminator's levels"
+    )
+    norm: Literal["batch", "instance", "none"] = "batch"
+    rate: float = Field(default=1.0, gt=0, description="of the generator's learning rate")
+
+
+class CycleSpec(BaseModel):
+    """What ties the two directions of an unpaired translator together."""
+
+    model_config = STRICT
+
+    cycle_weight: float = Field(default=10.0, ge=0)
+    identity_weight: float = Field(
+        default=5.0, ge=0, description="an image of the target's kind should stay as it is"
+    )
+    pool: int = Field(default=50, ge=0, description="fakes remembered for the discriminators")
+    blocks: int = Field(default=6, ge=1, description="residual blocks of a generator")
+    channels: int = Field(default=32, ge=4, description="of a generator's first level")
+
+
+class DiffusionSpec(BaseModel):
+    """A denoising diffusion model: noise schedule, what is predicted, how it is sampled."""
+
+    model_config = STRICT
+
+    steps: int = Field(default=1000, ge=2, description="T of the forward process")
+    schedule: Literal["linear", "cosine"] = "cosine"
+    prediction: Literal["epsilon", "v", "x0"] = "v"
+    sampler: Literal["ddpm", "ddim"] = "ddim"
+    sampling_steps: int = Field(default=20, ge=1, description="unless prediction asks otherwise")
+    eta: float = Field(default=0.0, ge=0, le=1, description="DDIM: share of the DDPM's noise")
+    clip: bool = Field(default=True, description="x0 is held inside the window at every step")
+
+    @model_validator(mode="after")
+    def _possible(self) -> DiffusionSpec:
+        if self.sampling_steps > self.steps:
+            raise ValueError(f"sampling_steps cannot exceed the {self.steps} steps of the process")
+        return self
+
+
+class BridgeSpec(BaseModel):
+    """A flow from the source, or from a regression's answer, to the target in few steps."""
+
+    model_config = STRICT
+
+    kind: Literal["rectified_flow", "brownian"] = "rectified_flow"
+    start: Literal["source", "regression"] = Field(
+        default="regression", description="where the path begins; regression: as PMRF does"
+    )
+    start_noise: float = Field(default=0.1, ge=0, description="SD added to the start, unit scale")
+    bridge_noise: float = Field(default=0.1, ge=0, description="brownian: SD halfway, unit scale")
+    sampling_steps: int = Field(default=4, ge=1, description="unless prediction asks otherwise")
+    regression_share: float = Field(
+        default=0.5, ge=0, lt=1, description="of the iterations, spent on the regression first"
+    )
+
+
+class ContoursSpec(BaseModel):
+    """How contours are taken from an image, and how slices are made to agree."""
+
+    model_config = STRICT
+
+    source_window: tuple[float, float] = Field(description="fixed window of the source's values")
+    target_window: tuple[float, float] = Field(description="fixed window of the target's values")
+    sigma_mm: float = Field(default=2.0, gt=0, description="of Canny's Gaussian")
+    low: float = Field(default=0.05, ge=0, le=1, description="threshold, of the window")
+    high: float = Field(default=0.15, gt=0, le=1, description="threshold, of the window")
+    smallest_mm: float = Field(default=20.0, ge=0, description="shorter pieces are dropped")
+    candidates: int = Field(
+        default=1, ge=1, description="samples a slice; the one nearest to the contours is kept"
+    )
+    guidance: float = Field(
+        default=0.5, ge=0, le=1, description="pull of a slice towards its finished neighbour"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ContoursSpec:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        for name in ("source_window", "target_window"):
+            low, high = getattr(self, name)
+            if low >= high:
+                raise ValueError(f"{name} must rise, got {low:g} to {high:g}")
+        return self
+
+
+class PretrainingSpec(BaseModel):
+    """Pretraining on pseudo-targets made by style transfer from sources without a target."""
+
+    model_config = STRICT
+
+    share: float = Field(default=0.3, ge=0, lt=1, description="of the iterations")
+    style_iterations: int = Field(default=150, ge=1, description="of the style transfer")
+    style_weight: float = Field(default=10.0, ge=0)
+
+
+class PyramidSpec(BaseModel):
+    """A Laplacian-pyramid loss: L1 at every level, finer levels weighed by their size."""
+
+    model_config = STRICT
+
+    levels: int = Field(default=3, ge=1, le=6)
+    weight: float = Field(default=1.0, ge=0, description="beside the denoising loss")
+
+
+class ExternalSpec(BaseModel):
+    """A translator that was not trained here: a command, an ONNX file, finished volumes."""
+
+    model_config = STRICT
+
+    kind: Literal["command", "container", "onnx", "folder"]
+    command: tuple[str, ...] = Field(
+        default=(), description="program and arguments; {source} and {output} stand for files"
+    )
+    image: str | None = Field(default=None, description="container: name with its digest")
+    engine: Literal["docker", "podman", "apptainer"] = "docker"
+    path: str | None = Field(default=None, description="onnx: the file; folder: the volumes")
+    sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="of the program, the ONNX file"
+    )
+    timeout_s: float = Field(default=600.0, gt=0)
+    file_format: Literal["nifti", "mha"] = "nifti"

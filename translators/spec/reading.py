@@ -1,0 +1,56 @@
+"""Reading specifications: from YAML files, or by the name of a bundled one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from qa_suite.cohort import describe_validation
+from qa_suite.errors import InputError, Problems
+from qa_suite.registry import unknown_name
+from translators.spec.translator import TranslatorSpec
+
+CONFIG_FOLDER = Path(__file__).parent.parent / "configs"
+
+
+def config_names() -> tuple[str, ...]:
+    """Names of the specifications that come with the package, in alphabetical order."""
+    return tuple(sorted(path.stem for path in CONFIG_FOLDER.glob("*.yaml")))
+
+
+def load_spec(path_or_name: str | Path) -> TranslatorSpec:
+    """Read a specification from a YAML (or JSON) file, or by the name of a bundled one.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or name, or it is no YAML mapping.
+    Problems
+        With one sentence for every unknown key or impossible value.
+    """
+    path = Path(path_or_name)
+    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
+        path = CONFIG_FOLDER / f"{path_or_name}.yaml"
+        if not path.is_file():
+            sentence = unknown_name("specification", str(path_or_name), list(config_names()))
+            raise InputError(f"{sentence} A path to a .yaml file is taken too.")
+    if not path.is_file():
+        raise InputError(f"There is no specification at {path}.")
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no specification; start from one in translators/configs.")
+    return parse_spec(data, subject=str(path))
+
+
+def parse_spec(data: dict[str, Any], *, subject: str) -> TranslatorSpec:
+    """Validate plain data as a specification; ``subject`` names it in the error."""
+    try:
+        return TranslatorSpec.model_validate(data)
+    except ValidationError as error:
+        raise Problems(subject, describe_validation(error)) from None
