@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from qa_suite.dose.dvh import Dvh
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings
 from qa_suite.dose.hlut import load_hlut
 from qa_suite.dose.template import PlanTemplate, load_template
-from qa_suite.measures.base import METRICS, Pair
-from qa_suite.measures.dose.computed import compute_plan
-from qa_suite.measures.dose.rows import goal_rows
+from qa_suite.measures.base import METRICS, Curve, Pair, Value
+from qa_suite.measures.dose.bands import dvh_envelope
+from qa_suite.measures.dose.computed import ComputedPlan, compute_plan
+from qa_suite.measures.dose.rows import difference_histogram, difference_rows, goal_rows
 from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 from qa_suite.measures.run import Measured, measure_pair, variants_of
 from qa_suite.measures.settings import MeasureSettings
@@ -75,6 +77,15 @@ def value(done: Measured, metric: str, region: str, variant: str = "photon-pelvi
     (row,) = [r for r in done.rows if (r.metric, r.region, r.variant) == (metric, region, variant)]
     assert row.status == "ok" and row.value is not None, row
     return row.value
+
+
+def curve(
+    done: Measured, name: str, region: str, variant: str = "photon-pelvis"
+) -> tuple[np.ndarray, np.ndarray]:
+    points = [(p.x, p.y) for p in done.curves
+              if (p.curve, p.region, p.variant) == (name, region, variant)]  # fmt: skip
+    x, y = np.array(points).T
+    return x, y
 
 
 def causes(done: Measured, variant: str = "photon-pelvis") -> dict[str, float]:
@@ -145,10 +156,11 @@ def test_doses_and_maps_are_kept():
                     }) == 1  # fmt: skip
 
 
-def test_curves_are_dvhs_of_both_images():
+def test_curves_are_dvhs_their_bands_and_histograms():
     curves = {(p.curve, p.region) for p in biased().curves if p.variant == "photon-pelvis"}
     regions = {"target"} | {f"structure:{name}" for name in ORGANS}
-    assert curves == {(f"dvh_{s}", r) for s in ("reference", "synthetic") for r in regions}
+    dvhs = {(f"dvh_{s}", r) for s in ("reference", "synthetic", "low", "high") for r in regions}
+    assert curves == dvhs | {("dose_difference_histogram", r) for r in ("body", "target")}
     y = [p.y for p in biased().curves if (p.curve, p.region, p.variant)
          == ("dvh_reference", "target", "proton-pelvis")]  # fmt: skip
     assert y[0] == pytest.approx(100) and all(np.diff(y) <= 1e-9)
@@ -168,11 +180,9 @@ def test_identical_images_have_no_difference():
     done = measured(pair_of(CT.array), settings_of(plan, ONE_PROTON, causes=True, scenarios=True))
     for row in done.rows:
         if row.value is None:
-            assert (
-                row.metric in ("band_d95", "band_misses_d95")
-                or "cut-off" in row.why
-                or ("gets" in row.why)
-            ), row
+            assert row.metric.startswith("band_") or "cut-off" in row.why or ("gets" in row.why), (
+                row
+            )
         elif row.metric == "gamma_pass_rate":
             assert row.value == 100
         elif row.metric.startswith(("wepl", "range", "cause", "goals", "synthrad", "scenario")) or (
@@ -294,6 +304,75 @@ def test_the_cut_off_of_differences_is_that_of_gamma_even_where_it_is_nothing():
     body = mask_onto(ct_body(CT.array, CT.grid), CT.grid, one.grid)
     change = 100 * (two.array.astype(float) - one.array) / 78
     assert value(done, "dose_difference_mean", "body") == pytest.approx(change[body].mean())
+
+
+# --- histograms of the difference --------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def planned() -> ComputedPlan:
+    return compute_plan(pair_of(CT.array), choice(TWO_PHOTON), settings_of(TWO_PHOTON))
+
+
+def histograms(change_gy: np.ndarray | float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Of the plan's dose against itself with something added, by region."""
+    dose = planned().reference
+    other = replace(planned(), synthetic=dose.with_array(dose.array + np.float32(change_gy)))
+    found = list(difference_rows(other, settings_of(TWO_PHOTON)))
+    return {c.region: (c.x, c.y) for c in found if isinstance(c, Curve)}
+
+
+def test_a_uniform_difference_lies_in_one_bin():
+    for region, (x, y) in histograms(0.78).items():  # 1 % of 78 Gy
+        assert (y == 100).sum() == 1 and x[y == 100] == 1.0, region
+        assert y.sum() == 100
+        np.testing.assert_allclose(x, -x[::-1])
+        np.testing.assert_allclose(np.diff(x), 0.25)
+    none = histograms(0.0)
+    assert set(none) == {"body", "target"}
+    for x, y in none.values():
+        assert x.tolist() == [-0.25, 0, 0.25] and y.tolist() == [0, 100, 0]
+
+
+def test_a_histogram_counts_the_voxels_above_the_cut_off_and_loses_no_tail():
+    dose = planned().reference.array
+    high = planned().body & (dose >= 7.8)
+    hot, low = np.argwhere(high)[0], np.argwhere(planned().body & (dose < 7.8))[0]
+    change = np.zeros(dose.shape, dtype=np.float32)
+    change[tuple(hot)] = 0.4 * 78  # far beyond all others
+    change[tuple(low)] = 0.8 * 78  # gets too little dose to be looked at
+    x, y = histograms(change)["body"]
+    assert x[-1] == 40 and x[0] == -40
+    assert y[-1] == pytest.approx(100 / high.sum())
+    assert y[x == 0] == pytest.approx(100 - 100 / high.sum())
+
+
+def test_a_histogram_is_mirrored_with_its_difference_even_on_the_edges_of_bins():
+    edges = np.array([-0.125, 0.125, 0.375, 0.625, -0.875])
+    for change in (np.random.default_rng(5).normal(0.5, 2, 1000), edges):
+        one, two = (difference_histogram(sign * change, "body", "k") for sign in (1, -1))
+        np.testing.assert_array_equal(one.x, two.x)
+        np.testing.assert_array_equal(one.y, two.y[::-1])
+        assert one.y.sum() == pytest.approx(100)
+
+
+def test_a_histogram_has_the_mean_of_its_row_and_says_what_a_bin_is():
+    for region in ("body", "target"):
+        x, y = curve(biased(), "dose_difference_histogram", region)
+        mean = value(biased(), "dose_difference_mean", region)
+        assert (x * y).sum() / 100 == pytest.approx(mean, abs=0.125)
+        assert mean < -0.3
+    units = {(p.x_unit, p.y_unit) for p in biased().curves
+             if p.curve == "dose_difference_histogram"}  # fmt: skip
+    assert units == {("% of the prescription", "% of voxels per 0.25 %")}
+
+
+def test_where_no_voxel_reaches_the_cut_off_there_is_no_histogram():
+    nothing = planned().reference.with_array(np.zeros_like(planned().reference.array))
+    found = list(difference_rows(replace(planned(), reference=nothing), settings_of(TWO_PHOTON)))
+    assert not [c for c in found if isinstance(c, Curve)]
+    told = {(v.metric, v.region): v for v in found if isinstance(v, Value)}
+    assert "no voxel of the region gets" in told["dose_difference_mean", "body"].why
 
 
 # --- what was not seen -------------------------------------------------------------------------
@@ -433,16 +512,60 @@ def test_samples_give_a_band():
     assert value(beside, "band_misses_d95", "target") == pytest.approx(width / 2, rel=0.3)
     few = measured(with_samples(30, 60, 90), settings_of(TWO_PHOTON, most_samples=2))
     assert value(few, "band_d95", "target") == value(beside, "band_d95", "target")
+    assert [value(d, "band_samples", "target") for d in (around, few)] == [3, 2]
+    for name in ("dvh_low", "dvh_high"):
+        np.testing.assert_array_equal(*(curve(d, name, "target")[1] for d in (few, beside)))
+
+
+def dvh_of_doses(*doses: float) -> Dvh:
+    """The DVH of as many equal parts, each with a dose of its own."""
+    return Dvh(
+        name="S", doses_gy=np.array(sorted(doses)), volumes_cc=np.ones(len(doses)),
+        lowest_gy=min(doses), highest_gy=max(doses), volume_cc=len(doses), coverage=1.0,
+    )  # fmt: skip
+
+
+def test_the_envelope_of_two_known_dvhs():
+    dvhs = [dvh_of_doses(10.0), dvh_of_doses(5.0, 20.0)]
+    x, low, high = dvh_envelope(dvhs, 5.0)
+    assert x.tolist() == [0, 5, 10, 15, 20, 25]
+    assert low.tolist() == [100, 100, 50, 0, 0, 0]
+    assert high.tolist() == [100, 100, 100, 50, 50, 0]
+    x, low, high = dvh_envelope(dvhs[:1] * 2, 5.0)
+    assert low.tolist() == high.tolist() == dvhs[0].curve(5.0)[1].tolist()
+
+
+def test_a_dvh_band_is_the_envelope_of_the_samples_own_dvhs():
+    done = measured(with_samples(-30, 30), settings_of(TWO_PHOTON))
+    alone = [measured(pair_of(CT.array + s * BODY), settings_of(TWO_PHOTON)) for s in (-30, 30)]
+    for region in ("target", "structure:Rectum", "structure:Bladder"):
+        curves = [curve(d, "dvh_synthetic", region) for d in alone]
+        doses = max((x for x, _ in curves), key=len)
+        ys = np.array([np.pad(y, (0, len(doses) - len(y))) for _, y in curves])
+        for name, expected in (("dvh_low", ys.min(axis=0)), ("dvh_high", ys.max(axis=0))):
+            x, y = curve(done, name, region)
+            np.testing.assert_array_equal(x, doses)
+            np.testing.assert_allclose(y, expected, atol=1e-9)
+        assert (ys.max(axis=0) - ys.min(axis=0)).max() > 1
 
 
 def test_without_samples_there_is_no_band_and_with_bad_ones_an_error():
     alone = measured(with_samples(30), settings_of(TWO_PHOTON))
     rows = [r for r in alone.rows if r.metric.startswith("band")]
-    assert [(r.status, r.why) for r in rows] == [("undefined", "fewer than two samples")] * 2
+    assert [(r.status, r.why) for r in rows] == [("undefined", "fewer than two samples")] * 3
     done = measured(with_samples(0, np.nan), settings_of(TWO_PHOTON))
     rows = [r for r in done.rows if r.metric.startswith("band")]
     assert {r.status for r in rows} == {"error"} and "no number" in rows[0].why
     assert value(done, "dmean_difference_pct", "target") == 0  # the rest stands
+    wrong = replace(CT, quantity="arbitrary")
+    pair = pair_of(CT.array, prediction=Prediction(mean=CT, samples=(CT, wrong)))
+    other = measured(pair, settings_of(TWO_PHOTON))
+    rows = [r for r in other.rows if r.metric.startswith("band")]
+    assert {(r.status, r.why) for r in rows} == {
+        ("error", "a sample: dose needs HU, and it holds arbitrary.")
+    }
+    for case in (alone, done, other):
+        assert not {p.curve for p in case.curves} & {"dvh_low", "dvh_high"}
 
 
 # --- settings ----------------------------------------------------------------------------------

@@ -153,6 +153,11 @@ _add(
     reference="Low DA et al. (1998), Med Phys 25:656",
 )  # fmt: skip
 _add(
+    "band_samples", title="Samples computed as dose scenarios", unit="1", direction="none",
+    range="{2, 3, ...}",
+    formula="number of the prediction's samples behind the bands of D95 and of the DVHs",
+)  # fmt: skip
+_add(
     "band_d95", title="Width of D95 over the samples", unit="%", direction="none",
     range="[0, inf)",
     formula="100 × (largest - smallest D95 of the prediction's samples) / prescribed dose",

@@ -11,6 +11,7 @@ from qa_suite.dose.engines import ENGINES, load_engines
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import QAError
 from qa_suite.measures.base import FAMILIES, Curve, FamilyFacts, Kept, Pair, Value, failed, ok
+from qa_suite.measures.dose.bands import band_rows
 from qa_suite.measures.dose.computed import (
     CLINIC,
     TARGET,
@@ -23,7 +24,6 @@ from qa_suite.measures.dose.facts import DVH_METRICS
 from qa_suite.measures.dose.paths import beam_region, path_rows
 from qa_suite.measures.dose.ranges import range_rows, scenario_rows
 from qa_suite.measures.dose.rows import (
-    band_rows,
     bulk_rows,
     cause_rows,
     difference_rows,
@@ -68,8 +68,9 @@ def dose(pair: Pair, settings: DoseSettings) -> list[Found]:
     -------
     list
         Values of ``target``, ``structure:...``, ``body``, ``beam:...`` and ``cause:...``, the
-        DVHs as curves, and the doses as volumes. A plan that cannot be computed leaves its main
-        metrics with the status error and the reason.
+        DVHs, their bands over the samples and the histograms of the dose difference as curves,
+        and the doses as volumes. A plan that cannot be computed leaves its main metrics with
+        the status error and the reason.
     """
     found: list[Found] = []
     for choice in settings.plans:

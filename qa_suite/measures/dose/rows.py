@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa_suite.dose.conformity import conformity_of
 from qa_suite.dose.dvh import Dvh
-from qa_suite.dose.dvh_metrics import Reading, read_metric
+from qa_suite.dose.dvh_metrics import read_metric
 from qa_suite.dose.gamma import GammaResult, gamma
 from qa_suite.dose.goals import constraint_flips, evaluate_goals
 from qa_suite.dose.variants import CAUSES, bulk_image, with_cause
-from qa_suite.errors import GeometryError, QAError
-from qa_suite.measures.base import Curve, Pair, Value, failed, ok, undefined
+from qa_suite.measures.base import Curve, Value, ok, undefined
 from qa_suite.measures.dose.computed import AIM, TARGET, ComputedPlan, DosePair
 from qa_suite.measures.dose.facts import DVH_METRICS
 from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.volume import Volume
 
-_CURVE_STEP_GY = 0.5
+CURVE_STEP_GY = 0.5
+"""Distance of the points of every recorded DVH."""
+DIFFERENCE_BIN_PCT = 0.25
+"""Width of the bins of the histograms of the dose difference, % of the prescription."""
 _CUTOFF_PCT = 10.0  # of the prescription, where the settings of gamma name none
 _THREADS = 2
 Dvhs = Mapping[str, Dvh]
@@ -48,7 +51,7 @@ def dvh_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value
         for side, dvh in (("reference", reference[name]), ("synthetic", synthetic[name])):
             if dvh.why_undefined:
                 continue
-            x, y = dvh.curve(_CURVE_STEP_GY)
+            x, y = dvh.curve(CURVE_STEP_GY)
             yield Curve(
                 curve=f"dvh_{side}", region=region, x=x, y=y, x_unit="Gy", y_unit="%", variant=key
             )
@@ -115,8 +118,11 @@ def goal_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Valu
             yield ok("goal_volume_difference", region, change, variant=variant)
 
 
-def difference_rows(done: DosePair, settings: DoseSettings) -> Iterator[Value]:
-    """Yield dose differences above the cut-off, by region, and SynthRAD's dose error."""
+def difference_rows(done: DosePair, settings: DoseSettings) -> Iterator[Value | Curve]:
+    """Yield dose differences above the cut-off, by region, and SynthRAD's dose error.
+
+    Body and target have their histogram too, over the same voxels.
+    """
     key, dose_gy = done.key, done.prescription_gy
     one = done.reference.array.astype(np.float64)
     change = 100 * (done.synthetic.array - one) / dose_gy
@@ -133,12 +139,31 @@ def difference_rows(done: DosePair, settings: DoseSettings) -> Iterator[Value]:
         values = change[where]
         yield ok("dose_difference_mean", region, values.mean(), variant=key)
         yield ok("dose_difference_95", region, np.percentile(np.abs(values), 95), variant=key)
+        if region in ("body", TARGET):
+            yield difference_histogram(values, region, key)
     near = one > 0.9 * dose_gy
     if near.any():
         yield ok("synthrad_dose_mae", "all", np.abs(change[near]).mean() / 100, variant=key)
     else:
         why = "no voxel exceeds 90 % of the prescription"
         yield undefined("synthrad_dose_mae", "all", why, variant=key)
+
+
+def difference_histogram(change_pct: NDArray[np.float64], region: str, key: str) -> Curve:
+    """Return how many % of some voxels have which dose difference, in % of the prescription.
+
+    The bins are centred on the multiples of their width, 0 among them, and reach to both sides as
+    far as the farthest voxel, so that none is left out. A voxel on an edge falls to the even bin,
+    to either side alike.
+    """
+    place = np.rint(change_pct / DIFFERENCE_BIN_PCT).astype(np.int64)
+    last = max(int(np.abs(place).max()), 1)  # from three points on, the width is seen
+    counts = np.bincount(place + last, minlength=2 * last + 1)
+    return Curve(
+        curve="dose_difference_histogram", region=region, variant=key,
+        x=np.arange(-last, last + 1) * DIFFERENCE_BIN_PCT, x_unit="% of the prescription",
+        y=100 * counts / place.size, y_unit=f"% of voxels per {DIFFERENCE_BIN_PCT:g} %",
+    )  # fmt: skip
 
 
 def synthrad_row(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Value:
@@ -216,46 +241,6 @@ def hlut_rows(done: ComputedPlan, reference: Dvh) -> Iterator[Value]:
         dose = done.dose_on(done.scene.reference, hlut)
         variant = f"{done.key}:{hlut.name}"
         yield _dmean_change(done, reference, dose, "hlut_dmean", TARGET, variant)
-
-
-def band_rows(done: ComputedPlan, pair: Pair, reference: Dvh, most: int) -> Iterator[Value]:
-    """Yield the band of the target's D95 over the prediction's samples, as dose scenarios."""
-    samples = () if pair.prediction is None else pair.prediction.samples[:most]
-    names, key = ("band_d95", "band_misses_d95"), done.key
-    if len(samples) < 2:
-        for name in names:
-            yield undefined(name, TARGET, "fewer than two samples", variant=key)
-        return
-    try:
-        readings = [_d95_of(done, sample) for sample in samples]
-    except QAError as error:
-        for name in names:
-            why = f"a sample: {' '.join(str(error).split())}"
-            yield failed(name, TARGET, why, variant=key)
-        return
-    truth = read_metric(reference, "D95")
-    found = [reading.value for reading in readings if reading.value is not None]
-    if truth.value is None or len(found) < len(readings):
-        why = truth.why or next(r.why for r in readings if r.value is None)
-        for name in names:
-            yield undefined(name, TARGET, why, variant=key)
-        return
-    low, high = min(found), max(found)
-    away = max(low - truth.value, truth.value - high, 0.0)
-    for name, value in zip(names, (high - low, away), strict=True):
-        yield ok(name, TARGET, 100 * value / done.prescription_gy, variant=key)
-
-
-def _d95_of(done: ComputedPlan, sample: Volume) -> Reading:
-    """Read the target's D95 of the plan on a sample, which carries the reference where unseen."""
-    from qa_suite.dose.scene import DoseImage
-    from qa_suite.preflight.bodies import ct_body
-
-    if not sample.grid.same_as(done.scene.image_grid):
-        raise GeometryError(f"its grid ({sample.grid.describe()}) is not that of the images.")
-    hu = np.where(done.scene.seen, sample.array, done.scene.reference.hu).astype(np.float32)
-    dose = done.dose_on(DoseImage(hu=hu, body=ct_body(hu, sample.grid)))
-    return read_metric(done.target_dvh(dose), "D95")
 
 
 def _dmean_change(
