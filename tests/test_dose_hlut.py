@@ -101,7 +101,11 @@ WRONG = {
               "it is not monotone: 1 at 0 HU falls to 0.9 at 100 HU"),
     "HU backwards": ({"points": [[0, 1.0], [-1000, 0], [100, 1.1]]},
                      "its HU must rise from point to point, not 0, -1000"),
-    "HU twice": ({"points": [[-1000, 0], [0, 1.0], [0, 1.1]]}, "its HU must rise"),
+    "HU twice": ({"points": [[-1000, 0], [0, 1.0], [0, 1.1]]},
+                 "its HU must rise from point to point, and 0 HU is there twice (1 and 1.1)"),
+    "several": ({"points": [[-1000, 0], [0, 1.0], [0, 1.1], [100, 1.05]]},
+                "there twice (1 and 1.1); it is not monotone: 1.1 at 0 HU falls to 1.05 at 100"),
+    "very many": ({"points": [[-n, 1.0] for n in range(9)]}, "not -2, -3; and 5 more"),
     "no water": ({"points": [[-1000, 0], [0, 1.5], [100, 1.6]]},
                  "water (0 HU) must come out near 1, got 1.5"),
     "in percent": ({"points": [[-1000, 0], [0, 100], [1000, 150]]}, "near 1, got 100"),
@@ -135,24 +139,96 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path):
     ("text", "sentence"),
     [
         ("-1000 0\n0 1 2\n", r"line 2: '0 1 2' is not HU and value"),
-        ("HU;density\n-1000;0\n", r"line 1: 'HU;density' is not HU and value"),
+        ("-1000;0\nHU;density\n", r"line 2: 'HU;density' is not HU and value"),
+        ("HU;density\nair;water\n", r"line 2: 'air;water' is not HU and value"),
+        ("density;HU\n0;-1000\n", r"line 1: its titles are density, HU; HU must come first"),
         ("-1000 0\n0 one\n", r"line 2: '0 one'"),
+        ("-1000 0\n0,1,2\n", r"line 2: '0,1,2' is not HU and value"),
+        ("-1000;0\n0;1,0\n", r"line 2: '0;1,0' has a decimal comma; write decimal points"),
         ("", "at least 2 items"),
-        ("-1000 0\n0 nan\n", "finite number"),
+        ("HU,density\n", "at least 2 items"),
+        ("-1000 0\n0 nan\n", "line 2: '0 nan' holds no finite number"),
+        ("-1000 0\n-500 half\n0 1\n100 1,1\n7\n", "3 bad lines: line 2.*; line 4.*; line 5: '7'"),
+        (
+            "x 1\n" * 3 + "-1000 0\n" + "x 1\n" * 7,
+            "10 bad lines: line 1: .*; line 6: .*; and 5 more",
+        ),
+        ("-1000 0\n0 1\n0 1.1\n", r"0 HU is there twice \(1 and 1.1\)"),
+        ("-1000 0\n0 1\n50 0.9\n", "it is not monotone: 1 at 0 HU falls to 0.9 at 50 HU"),
+        ("0.001 -1000\n1 0\n1.5 1000\n", "a density is not negative, got -1000"),
+        ("-1000 0\0\n", "is no text file"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path, text, sentence):
+def test_bad_lines_are_named(tmp_path, text, sentence):
     path = tmp_path / "scanner.txt"
     path.write_text(text)
-    with pytest.raises(QAError, match=sentence):
+    with pytest.raises(QAError, match=sentence) as error:
         load_hlut(path, quantity="mass_density_g_cm3")
+    assert "\n" not in str(error.value)
 
 
-def test_a_text_file_must_be_told_its_quantity(tmp_path):
+def test_what_a_spreadsheet_writes_is_read(tmp_path):
+    path = tmp_path / "scanner.csv"
+    rows = '"HU","ρ (g/cm³)",,', "-1000,0.001,,", '"0","1.0",,', ",,,", "1500,1.9,,"
+    path.write_bytes(
+        "\ufeff".encode() + "\r\n".join(rows).encode() + "\r\n# kV²\r\n".encode("cp1252")
+    )
+    hlut = load_hlut(path, quantity="mass_density_g_cm3")
+    assert hlut.points == ((-1000.0, 0.001), (0.0, 1.0), (1500.0, 1.9))
+
+
+# --- what the values are -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "quantity"),
+    [("red", "relative_electron_density"), ("rsp", "relative_stopping_power"),
+     ("density", "mass_density_g_cm3"), ("RED", "relative_electron_density")],
+)  # fmt: skip
+def test_a_word_before_a_text_file_says_what_it_gives(tmp_path, word, quantity):
+    path = tmp_path / "scanner.csv"
+    path.write_text("-1000,0\n0,1\n")
+    hlut = load_hlut(f"{word}:{path}")
+    assert (hlut.quantity, hlut.name, hlut.source) == (quantity, "scanner", "scanner.csv")
+
+
+def test_a_text_file_alone_must_be_told_its_quantity(tmp_path):
     path = tmp_path / "scanner.txt"
     path.write_text("-1000 0\n0 1\n")
-    with pytest.raises(InputError, match="does not say what its second column is"):
+    with pytest.raises(InputError) as error:
         load_hlut(path)
+    assert str(error.value) == (
+        f"{path} does not say what its second column is; write red:{path} (relative electron "
+        f"density), rsp:{path} (relative stopping power) or density:{path} (mass density)."
+    )
+
+
+def test_an_unknown_word_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match=r"'electron' before x\.csv is no quantity .* red:x\.csv"):
+        load_hlut("electron:x.csv")
+
+
+def test_a_word_must_agree_with_what_a_table_says_itself(tmp_path):
+    ours = written(tmp_path / "ours.yaml")
+    assert load_hlut(f"red:{ours}") == load_hlut(ours)
+    assert load_hlut("red:thomas-1999") == load_hlut("thomas-1999")
+    with pytest.raises(InputError, match="gives relative electron density, not mass density as"):
+        load_hlut(f"density:{ours}")
+    with pytest.raises(InputError, match="relative stopping power is needed"):
+        load_hlut("red:thomas-1999", quantity="relative_stopping_power")
+
+
+def test_a_colon_in_the_name_of_a_file_is_no_word(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "red:ours.yaml", quantity="mass_density_g_cm3")
+    assert load_hlut("red:ours.yaml").quantity == "mass_density_g_cm3"
+
+
+def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path):
+    path = tmp_path / "scanner.xlsx"
+    path.write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"scanner.xlsx is no HLUT by its name; .*\.csv"):
+        load_hlut(f"red:{path}")
 
 
 def test_another_quantity_than_needed_is_refused_with_those_that_fit():

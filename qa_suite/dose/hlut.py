@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,20 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qa_suite.cohort import describe_validation
+from qa_suite.dose.hlut_text import TEXT_SUFFIXES, read_points
 from qa_suite.errors import InputError, Problems, UnknownName
 from qa_suite.registry import unknown_name
 
 HlutQuantity = Literal["relative_electron_density", "relative_stopping_power", "mass_density_g_cm3"]
+QUANTITY_WORDS: Mapping[str, HlutQuantity] = {
+    "red": "relative_electron_density",
+    "rsp": "relative_stopping_power",
+    "density": "mass_density_g_cm3",
+}
+"""Words before a colon that say what the values of a text file are: ``red:scanner.csv``."""
+
 _FOLDER = "hluts"
+_SHOWN = 3  # of many faults of one kind; the others are counted
 
 
 class Hlut(BaseModel):
@@ -52,14 +62,23 @@ class Hlut(BaseModel):
 
     @model_validator(mode="after")
     def _monotone(self) -> Hlut:
+        faults = []
         for (hu, value), (next_hu, next_value) in zip(self.points, self.points[1:], strict=False):
-            if next_hu <= hu:
-                raise ValueError(f"its HU must rise from point to point, not {hu:g}, {next_hu:g}")
-            if next_value < value:
-                raise ValueError(
+            if next_hu == hu:
+                faults.append(
+                    f"its HU must rise from point to point, and {hu:g} HU is there twice "
+                    f"({value:g} and {next_value:g})"
+                )
+            elif next_hu < hu:
+                faults.append(f"its HU must rise from point to point, not {hu:g}, {next_hu:g}")
+            elif next_value < value:
+                faults.append(
                     f"it is not monotone: {value:g} at {hu:g} HU falls to {next_value:g} at "
                     f"{next_hu:g} HU"
                 )
+        if faults:
+            more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+            raise ValueError("; ".join([*faults[:_SHOWN], *more]))
         if self.points[0][1] < 0:
             raise ValueError(f"a density is not negative, got {self.points[0][1]:g}")
         water = self.at(0.0)
@@ -108,39 +127,69 @@ def load_hlut(name: str | Path, *, quantity: HlutQuantity | None = None) -> Hlut
     ----------
     name
         Shipped name, or path of a file. YAML holds the fields of :class:`Hlut`; a text file
-        (``.txt``, ``.csv``, ``.hlut``) holds lines of HU and value and needs ``quantity``.
+        (:mod:`qa_suite.dose.hlut_text`) holds lines of HU and value and does not say what its
+        values are: a word of :data:`QUANTITY_WORDS` before it does (``red:scanner.csv``), or
+        ``quantity``.
     quantity
         What the caller needs; a table of another quantity is refused.
 
     Raises
     ------
     InputError
-        If there is no such table, or it is of another quantity.
+        If there is no such table, it is of another quantity, or nobody says of which.
     Problems
         With everything that is wrong in the file.
     """
-    path = Path(name)
-    if path.suffix.lower() in (".txt", ".csv", ".hlut"):
-        data = _two_columns(path, quantity)
+    said, place = _said(name)
+    path = Path(place)
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        data = _two_columns(path, said or quantity)
     elif path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"There is no HLUT at {path}.")
         data = _yaml(path)
-    elif str(name) in shipped_hluts():
-        file = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml")
+    elif place in shipped_hluts():
+        file = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{place}.yaml")
         data = yaml.safe_load(file.read_text())
+    elif path.is_file():
+        raise InputError(
+            f"{path} is no HLUT by its name; a table is YAML (.yaml), or two columns of text "
+            f"({', '.join(TEXT_SUFFIXES)})."
+        )
     else:
-        raise UnknownName(unknown_name("HLUT", str(name), list(shipped_hluts())))
+        raise UnknownName(unknown_name("HLUT", place, list(shipped_hluts())))
     try:
         hlut = Hlut.model_validate(data)
     except ValidationError as error:
-        raise Problems(f"The HLUT {name}", describe_validation(error)) from None
+        raise Problems(f"The HLUT {place}", describe_validation(error)) from None
+    if said is not None and hlut.quantity != said:
+        raise InputError(
+            f"The HLUT {hlut.name} gives {_words(hlut.quantity)}, not {_words(said)} as {name} "
+            f"says."
+        )
     if quantity is not None and hlut.quantity != quantity:
         raise InputError(
             f"The HLUT {hlut.name} gives {_words(hlut.quantity)} and {_words(quantity)} is needed; "
             f"shipped with it: {', '.join(_shipped_with(quantity))}."
         )
     return hlut
+
+
+def _said(name: str | Path) -> tuple[HlutQuantity | None, str]:
+    """Part ``red:scanner.csv`` into the quantity and the rest."""
+    word, colon, rest = str(name).partition(":")
+    if not colon or isinstance(name, Path) or len(word) < 2 or Path(name).exists():
+        return None, str(name)  # no word, or the letter of a drive
+    if word.lower() not in QUANTITY_WORDS:
+        raise InputError(
+            f"{word!r} before {rest} is no quantity of an HLUT; write {_choices(rest)}."
+        )
+    return QUANTITY_WORDS[word.lower()], rest
+
+
+def _choices(file: str) -> str:
+    said = [f"{word}:{file} ({_words(quantity)})" for word, quantity in QUANTITY_WORDS.items()]
+    return f"{', '.join(said[:-1])} or {said[-1]}"
 
 
 def _yaml(path: Path) -> Any:
@@ -152,22 +201,11 @@ def _yaml(path: Path) -> Any:
 
 
 def _two_columns(path: Path, quantity: HlutQuantity | None) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"There is no HLUT at {path}.")
+    points = read_points(path)
     if quantity is None:
-        raise InputError(f"{path} does not say what its second column is; write it as YAML.")
-    points = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        words = line.split("#")[0].replace(",", " ").replace(";", " ").split()
-        if not words:
-            continue
-        try:
-            hu, value = (float(word) for word in words)
-        except ValueError:
-            raise InputError(
-                f"{path}, line {number}: {line.strip()!r} is not HU and value."
-            ) from None
-        points.append((hu, value))
+        raise InputError(
+            f"{path} does not say what its second column is; write {_choices(str(path))}."
+        )
     return {"name": path.stem, "quantity": quantity, "points": points, "source": path.name}
 
 
