@@ -51,6 +51,7 @@ def _assemble() -> None:
         listing,
         models,
         rtdose,
+        translate,
         utility,
     )
 
@@ -59,6 +60,7 @@ def _assemble() -> None:
         data,
         checks,
         models,
+        translate,
         examine,
         checkup,
         dose,
