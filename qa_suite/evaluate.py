@@ -15,6 +15,7 @@ from pathlib import Path
 
 from qa_suite import volumes
 from qa_suite.cohort import Case, Cohort
+from qa_suite.dose_cases import cases_with_dose
 from qa_suite.errors import InputError
 from qa_suite.examination import (
     EvaluationSettings,
@@ -123,9 +124,10 @@ def _run_cases(
     entries = {case.case: entry for case in cases if (entry := journal.read(case.case))}
     todo = [case for case in cases if case.case not in entries]
     translating = threading.Lock()
+    dosed = cases_with_dose(examination, cases, entries) if todo else frozenset[str]()
 
     def work(case: Case) -> Entry:
-        entry = examine_case(examination, case, out, translating)
+        entry = examine_case(examination, case, out, translating, with_dose=case.case in dosed)
         journal.write(entry)
         return entry
 

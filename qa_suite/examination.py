@@ -52,7 +52,8 @@ class EvaluationSettings(BaseModel):
     measures: MeasureSettings = MeasureSettings()
     keep_volumes: Literal["worst", "all", "none"] = "worst"
     dose_cases: Literal["all", "one_per_site"] = Field(
-        default="all", description="whose dose is computed; one is the first case of each site"
+        default="all",
+        description="whose dose is computed; one is each site's first case that may be measured",
     )
     allow_leakage: bool = False
     clinic_files: dict[str, dict[str, str]] = Field(
@@ -176,21 +177,28 @@ def _looks_like(case: Case, known: Iterable[str]) -> bool:
 
 
 def examine_case(
-    examination: Examination, case: Case, out: Path, translating: threading.Lock
+    examination: Examination,
+    case: Case,
+    out: Path,
+    translating: threading.Lock,
+    *,
+    with_dose: bool = True,
 ) -> Entry:
-    """Take one case through preflight, translation and measuring; never raises for bad data."""
+    """Take one case through preflight, translation and measuring; never raises for bad data.
+
+    ``with_dose`` says whether the plans of the settings are computed for this case.
+    """
     started = time.perf_counter()
     record = blank_record(case)
     try:
-        knows_truth = examination.model.family == "oracle"
-        loaded = load_case(examination.cohort, case, examination.folder, truth=knows_truth)
+        loaded = load_examined(examination, case)
         record = record.model_copy(
             update={
                 "grid": loaded.source.grid.describe(),
                 "strata": case.strata.model_dump(mode="json", exclude_none=True),
             }
         )
-        checked = _preflight(examination, loaded)
+        checked = preflight_of(examination, loaded)
     except QAError as error:
         checked = unreadable(InputError(_reason(examination, error)))
     except Exception as error:  # our mistake, not the case's: it failed, it was not refused
@@ -209,7 +217,7 @@ def examine_case(
         measured = measure_pair(
             pair,
             families=examination.settings.families,
-            settings=_measures_of(examination, case),
+            settings=_measures(examination, with_dose=with_dose),
             case=case.case,
             patient=case.patient,
             site=case.site,
@@ -234,21 +242,23 @@ def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:
     return read_clinic_case(examination.clinic, case.case)
 
 
-def _measures_of(examination: Examination, case: Case) -> MeasureSettings:
+def _measures(examination: Examination, *, with_dose: bool) -> MeasureSettings:
     """Return the settings of a case's measures: without plans where its dose is not asked for."""
-    settings = examination.settings
-    if settings.dose_cases == "all" or not settings.measures.dose.plans:
-        return settings.measures
-    first: dict[str, str] = {}
-    for other in examination.cohort.in_split(settings.split):
-        first.setdefault(other.site, other.case)
-    if case.case == first[case.site]:
-        return settings.measures
-    without = settings.measures.dose.model_copy(update={"plans": ()})
-    return settings.measures.model_copy(update={"dose": without})
+    measures = examination.settings.measures
+    if with_dose or not measures.dose.plans:
+        return measures
+    without = measures.dose.model_copy(update={"plans": ()})
+    return measures.model_copy(update={"dose": without})
 
 
-def _preflight(examination: Examination, loaded: LoadedCase) -> PreflightResult:
+def load_examined(examination: Examination, case: Case) -> LoadedCase:
+    """Read a case; only an oracle gets to see the truth of a virtual patient."""
+    knows_truth = examination.model.family == "oracle"
+    return load_case(examination.cohort, case, examination.folder, truth=knows_truth)
+
+
+def preflight_of(examination: Examination, loaded: LoadedCase) -> PreflightResult:
+    """Check a case once; cases that have no hash of their files are checked each time."""
     settings = examination.settings.preflight
     files = loaded.case.file_sha256
     if not files:  # nothing to recognise the case by

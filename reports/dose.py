@@ -121,7 +121,7 @@ def dose_report(
         return None
     points = dvh_points(curves)
     families = family_tables(rows, evaluation, criteria)
-    chosen = {"one_per_site": "the first case of each site"}
+    chosen = {"one_per_site": "the first case of each site that may be measured"}
     return DoseReport(
         plans=tuple(
             _plan(folder, plan, rows, points.get(plan.key, {}), evaluation, cases, criteria)

@@ -12,10 +12,16 @@ import pytest
 import yaml
 
 from qa_suite.cli import run
+from qa_suite.cli.dose import dose_settings
 from qa_suite.cohort import Cohort, load_cohort, save_cohort
 from qa_suite.dose.hlut import shipped_hluts
 from qa_suite.dose.template import load_template, shipped_templates
+from qa_suite.dose_cases import cases_with_dose
+from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.examined import finished_images
 from qa_suite.io.images import read_image, write_image
+from qa_suite.measures.settings import MeasureSettings
+from qa_suite.preflight import PreflightSettings
 from qa_suite.volume import Volume
 from tests.tiny_cohort import SHAPE, grid, make_tiny_cohort, pair
 
@@ -262,6 +268,47 @@ def test_one_case_of_each_site(here):
     first = {case.site: case.case for case in reversed(cohort.cases)}
     assert set(mine.case) == set(first.values()) and len(first) == 2
     assert set(rows.case) == {case.case for case in cohort.cases}
+
+
+def quick_examination(here: Path, cohort: Cohort) -> Examination:
+    """Dose of one plan, and nothing else, for one case of each site."""
+    facts, translate = finished_images(here / "box", "vendor")
+    dose = dose_settings(["photons.yaml"], ["thomas-1999"], grid_mm=10)
+    quick = dose.model_copy(update={"causes": False, "bulk": False, "gamma": dose.gamma[:1]})
+    settings = EvaluationSettings(
+        families=("dose",), keep_volumes="none", dose_cases="one_per_site",
+        preflight=PreflightSettings(estimate_alignment=False),
+        measures=MeasureSettings(dose=quick),
+    )  # fmt: skip
+    return Examination(
+        cohort=cohort, folder=here / "tiny", model=facts, translate=translate, settings=settings
+    )
+
+
+def test_a_refused_case_is_not_the_one_of_its_site(here):
+    """Site B: case 1 lost its intercept, so case 3 is the first that may be measured."""
+    cohort = make_cohort(here, "sss")
+    path = here / "tiny" / cohort.cases[0].reference
+    image = read_image(path, "HU")
+    write_image(image.with_array(image.array + 1024), path)
+    examination, out = quick_examination(here, cohort), here / "out"
+    record = evaluate(examination, out)
+    assert record.case_counts["refused"] == 1 and record.case_counts["evaluated"] == 2
+    assert set(pd.read_parquet(out / "measurements.parquet").case) == {"case2", "case3"}
+    # killed after case 1, and carried on: the same cases, the same bytes
+    before = (out / "measurements.parquet").read_bytes()
+    (out / "evaluation.json").unlink()
+    for case in ("case2", "case3"):
+        (out / "journal" / f"case-{case}.json").unlink()
+    evaluate(examination, out)
+    assert (out / "measurements.parquet").read_bytes() == before
+
+
+def test_a_site_without_a_case_that_may_be_measured_has_no_dose(here):
+    cohort = make_cohort(here, "ss")
+    (here / "tiny" / cohort.cases[0].reference).unlink()
+    examination = quick_examination(here, cohort)
+    assert cases_with_dose(examination, cohort.cases, {}) == {"case2"}
 
 
 @pytest.mark.parametrize(
