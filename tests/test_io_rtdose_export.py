@@ -16,9 +16,10 @@ from qa_suite.cli import run
 from qa_suite.cli.rtdose import load_doses
 from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.dicom import scan_dicom
+from qa_suite.io.exporting import ExportIdentity
 from qa_suite.io.images import write_image
 from qa_suite.io.rtdose import read_dose, read_dose_file, read_rtdose
-from qa_suite.io.rtdose_export import ExportIdentity, write_dose
+from qa_suite.io.rtdose_export import write_dose
 from qa_suite.io.rtplan import read_plan
 from qa_suite.io.rtstruct import read_structure_set
 from qa_suite.io.same_patient import check_same_patient

@@ -10,49 +10,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import generate_uid
 
 import qa_suite
 from qa_suite.errors import GeometryError, InputError
-from qa_suite.io.dicom import Series, text_of
+from qa_suite.io.dicom import Series
 from qa_suite.io.dose_values import checked_dose
+from qa_suite.io.exporting import (
+    LONG_STRING,
+    ExportIdentity,
+    decimal,
+    identity_of,
+    new_file,
+    right_handed,
+    save,
+)
 from qa_suite.io.rtdose import RTDOSE_CLASS, SURROGATE_MODEL
 from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.io.same_patient import check_same_patient
-from qa_suite.io.series import frame_hash, stack_grid
-from qa_suite.volume import Grid, Volume, covered_by
+from qa_suite.volume import Grid, Volume
 
 COMMENT = "NOT FOR TREATMENT. Surrogate dose for QA of a synthetic CT."
 _PREFIX = "SURROGATE DOSE: "
-_LONG = 64  # characters of a long string (LO)
-_COPIED = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate",
-    "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName", "StudyDescription",
-    "FrameOfReferenceUID", "PositionReferenceIndicator", "PatientIdentityRemoved",
-    "DeidentificationMethod",
-)  # fmt: skip
-_MAY_BE_ABSENT = ("StudyDescription", "PatientIdentityRemoved", "DeidentificationMethod")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportIdentity:
-    """Whose dose it is, where there is no CT series to take it from.
-
-    The UIDs are required; what else is not known stays empty.
-    """
-
-    patient_id: str
-    study_uid: str
-    frame_of_reference: str
-    patient_name: str = ""
 
 
 def write_dose(
@@ -109,72 +96,23 @@ def write_dose(
     if volume.quantity != "Gy":
         raise InputError(f"Only a dose in Gy can be exported as RTDOSE, not {volume.quantity}.")
     title = f"{_PREFIX}{description}".rstrip(" :")
-    if len(title) > _LONG:
-        room = _LONG - len(_PREFIX)
+    if len(title) > LONG_STRING:
+        room = LONG_STRING - len(_PREFIX)
         raise InputError(f"The description has {len(description)} characters; {room} fit.")
     array, _ = checked_dose(volume.array, "The dose")
-    array, grid = _right_handed(array, volume.grid)
-    identity = _identity(template, grid)
+    if volume.grid.shape[2] < 2:
+        raise GeometryError("The dose is a single plane, and an RTDOSE volume needs two.")
+    turned = right_handed(replace(volume, array=array))
+    array, grid = turned.array, turned.grid
+    identity = identity_of(template, grid, "dose")
     if plan is not None and isinstance(template, Series):
         check_same_patient([template, plan])
     stored, scaling = _stored(array, bits)
     dataset = _new_file(identity, title, stored)
     _add_image(dataset, grid, stored, scaling, bits)
     _add_dose(dataset, plan, fractions, effective, heterogeneity)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    dataset.save_as(temporary, enforce_file_format=True)
-    temporary.replace(path)
+    save(dataset, path)
     return path
-
-
-def _right_handed(array: NDArray[Any], grid: Grid) -> tuple[NDArray[Any], Grid]:
-    """Return the same dose with k along the normal (row × column), as RTDOSE stores it."""
-    if grid.shape[2] < 2:
-        raise GeometryError("The dose is a single plane, and an RTDOSE volume needs two.")
-    axes = grid.axes
-    if np.linalg.det(axes) > 0:
-        return array, grid
-    last = grid.to_world((0, 0, grid.shape[2] - 1))
-    flipped = Grid(
-        shape=grid.shape,
-        spacing_mm=grid.spacing_mm,
-        origin_mm=(last[0], last[1], last[2]),
-        direction=tuple((axes * np.array([1.0, 1.0, -1.0])).ravel()),
-        frame_of_reference=grid.frame_of_reference,
-    )
-    return array[:, :, ::-1], flipped
-
-
-def _identity(template: Series | ExportIdentity, grid: Grid) -> dict[str, Any]:
-    """Return the header elements that say whose dose it is, and check that it lies there."""
-    if isinstance(template, ExportIdentity):
-        facts: dict[str, Any] = dict.fromkeys(_COPIED, "")
-        facts |= {
-            "PatientID": template.patient_id,
-            "PatientName": template.patient_name,
-            "StudyInstanceUID": template.study_uid,
-            "FrameOfReferenceUID": template.frame_of_reference,
-        }
-    else:
-        facts = {keyword: text_of(template.header, keyword) for keyword in _COPIED}
-    lacking = [k for k in ("StudyInstanceUID", "FrameOfReferenceUID") if not facts[k]]
-    if lacking:
-        raise InputError(f"The images to export like carry no {' and no '.join(lacking)}.")
-    frame = frame_hash(facts["FrameOfReferenceUID"])
-    if grid.frame_of_reference not in (None, frame):
-        raise GeometryError(
-            f"The dose lies in the frame of reference {grid.frame_of_reference} and the images in "
-            f"{frame}; export it like the images that it was computed on."
-        )
-    if isinstance(template, Series):
-        image, _ = stack_grid(template)
-        if not covered_by(image, grid).any():
-            raise GeometryError(
-                f"The dose ({grid.describe()}) does not overlap the images ({image.describe()}) "
-                f"that it should be exported like."
-            )
-    return facts
 
 
 def _stored(array: NDArray[Any], bits: int) -> tuple[NDArray[Any], str]:
@@ -189,17 +127,8 @@ def _new_file(identity: dict[str, Any], title: str, stored: NDArray[Any]) -> Fil
     """Start a file whose UIDs depend on what it holds."""
     digest = hashlib.sha256(stored.tobytes()).hexdigest()
     words = ["qa-suite dose", identity["StudyInstanceUID"], title, digest]
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = RTDOSE_CLASS
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[*words, "instance"])
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = RTDOSE_CLASS
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    for keyword, value in identity.items():
-        if value or keyword not in _MAY_BE_ABSENT:
-            setattr(dataset, keyword, value)
+    instance = generate_uid(entropy_srcs=[*words, "instance"])
+    dataset = new_file(RTDOSE_CLASS, instance, identity)
     dataset.Modality = "RTDOSE"
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[*words, "series"])
     dataset.SeriesNumber, dataset.InstanceNumber = 1, 1
@@ -213,17 +142,17 @@ def _new_file(identity: dict[str, Any], title: str, stored: NDArray[Any]) -> Fil
 def _add_image(dataset: Dataset, grid: Grid, stored: NDArray[Any], scaling: str, bits: int) -> None:
     axes = grid.axes
     dataset.ImageType = ["DERIVED", "SECONDARY"]
-    dataset.ImagePositionPatient = [_decimal(v) for v in grid.origin_mm]
-    dataset.ImageOrientationPatient = [_decimal(v) for v in (*axes[:, 0], *axes[:, 1])]
-    dataset.PixelSpacing = [_decimal(grid.spacing_mm[1]), _decimal(grid.spacing_mm[0])]
-    dataset.SliceThickness = _decimal(grid.spacing_mm[2])
+    dataset.ImagePositionPatient = [decimal(v) for v in grid.origin_mm]
+    dataset.ImageOrientationPatient = [decimal(v) for v in (*axes[:, 0], *axes[:, 1])]
+    dataset.PixelSpacing = [decimal(grid.spacing_mm[1]), decimal(grid.spacing_mm[0])]
+    dataset.SliceThickness = decimal(grid.spacing_mm[2])
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.NumberOfFrames, dataset.Rows, dataset.Columns = stored.shape
     dataset.BitsAllocated = dataset.BitsStored = bits
     dataset.HighBit, dataset.PixelRepresentation = bits - 1, 0
     dataset.FrameIncrementPointer = 0x3004000C
     offsets = np.arange(grid.shape[2]) * grid.spacing_mm[2]
-    dataset.GridFrameOffsetVector = [_decimal(v) for v in offsets]  # relative: the first is 0
+    dataset.GridFrameOffsetVector = [decimal(v) for v in offsets]  # relative: the first is 0
     dataset.DoseGridScaling = scaling
     dataset.PixelData = stored.tobytes()
 
@@ -256,11 +185,3 @@ def _add_dose(
     overview.PrescriptionOverviewSequence = DicomSequence()
     dataset.DoseSummationType = "PLAN_OVERVIEW"
     dataset.PlanOverviewSequence = DicomSequence([overview])
-
-
-def _decimal(value: float) -> str:
-    """Write a number as a decimal string of at most 16 characters, to about 1e-8 of itself."""
-    text = f"{float(value):.8f}".rstrip("0").rstrip(".")
-    if text in ("-0", "0"):
-        return "0"
-    return text if len(text) <= 16 else f"{float(value):.9g}"
