@@ -14,7 +14,7 @@ import pandas as pd
 
 from qa_suite.records import CaseRecord, Criterion, Evaluation
 from qa_suite.wording import number
-from reports.dose_cases import Curves, DoseCase, dose_cases, dvh_points
+from reports.dose_cases import Curves, DoseCase, curve_points, dose_cases
 from reports.dose_facts import PlanFacts, plans_of
 from reports.dose_goals import GoalSummary, goal_summaries
 from reports.dose_spread import Problem, Rows, problems, spread
@@ -119,7 +119,7 @@ def dose_report(
     plans = plans_of(evaluation)
     if rows.empty or not plans:
         return None
-    points = dvh_points(curves)
+    points = curve_points(curves)
     families = family_tables(rows, evaluation, criteria)
     chosen = {"one_per_site": "the first case of each site that may be measured"}
     return DoseReport(

@@ -1,4 +1,4 @@
-"""The cases whose doses are drawn: those kept, each site's lowest gamma first, and their DVHs."""
+"""The cases whose doses are drawn: those kept, each site's lowest gamma first, their curves."""
 
 from __future__ import annotations
 
@@ -14,26 +14,38 @@ from qa_suite.record_files import VOLUMES_FOLDER
 from qa_suite.records import CaseRecord
 from reports.dose_facts import PlanFacts
 from reports.dose_goals import GoalReading, GoalSummary, Points
+from reports.dose_histograms import LIMITS_PCT, DifferenceHistogram, histograms_of
 from reports.dose_spread import Rows
 
 MOST_SHOWN: Final = 6
 """Cases that a report draws, at most; the dashboard shows every one that was kept."""
 MOST_CURVES: Final = 8
-LIMITS_PCT: Final = (1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0)
 IMAGE_ROLES: Final = ("reference", "synthetic", "source", "mask")
 _RANGE: Final = "range_error:"
+_KINDS: Final = {
+    "dvh_reference": "reference",
+    "dvh_synthetic": "synthetic",
+    "dvh_low": "low",
+    "dvh_high": "high",
+    "dose_difference_histogram": "difference",
+}
 Curves = Mapping[tuple[str, str, str], Points]
-"""(case, region, ``reference`` or ``synthetic``) to the points of a DVH."""
+"""(case, region, kind) to points: ``reference``, ``synthetic``, ``low`` and ``high`` are DVHs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DvhPair:
-    """The DVHs of one structure on both images: % of volume by Gy; None where undefined."""
+    """The DVHs of one structure on both images: % of volume by Gy; None where undefined.
+
+    ``low`` and ``high`` are the envelope of the prediction's samples, where it gave any.
+    """
 
     region: str
     name: str
     reference: Points | None
     synthetic: Points | None
+    low: Points | None = None
+    high: Points | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +56,7 @@ class DoseCase:
     ``dose_reference``, ``dose_synthetic``, ``gamma`` and ``target``; ``ranges`` maps beams.
     ``shown`` says whether the report draws it, ``lowest`` whether its gamma is its site's
     lowest. ``facts`` is the plan with the case's own prescription; ``limit_pct`` is common to
-    all cases of a plan.
+    all cases of a plan. ``samples`` is the number of them behind the bands of the DVHs.
     """
 
     facts: PlanFacts
@@ -57,19 +69,20 @@ class DoseCase:
     volumes: dict[str, Path]
     ranges: dict[str, Path]
     dvhs: tuple[DvhPair, ...]
+    samples: int | None
+    histograms: tuple[DifferenceHistogram, ...]
     goals: tuple[GoalReading, ...]
     limit_pct: float
 
 
-def dvh_points(curves: pd.DataFrame) -> dict[str, dict[tuple[str, str, str], Points]]:
-    """Arrange the recorded DVHs by plan, and in it by case, region and image."""
+def curve_points(curves: pd.DataFrame) -> dict[str, dict[tuple[str, str, str], Points]]:
+    """Arrange the recorded curves of dose by plan, and in it by case, region and kind."""
     found: dict[str, dict[tuple[str, str, str], Points]] = defaultdict(dict)
-    rows = curves[curves["curve"].isin(("dvh_reference", "dvh_synthetic"))]
+    rows = curves[curves["curve"].isin(_KINDS)]
     keys = ["variant", "case", "region", "curve"]
     for (variant, case, region, curve), mine in rows.groupby(keys, sort=True):
         points = sorted(zip(mine["x"].tolist(), mine["y"].tolist(), strict=True))
-        side = str(curve).removeprefix("dvh_")
-        found[str(variant)][str(case), str(region), side] = tuple(points)
+        found[str(variant)][str(case), str(region), _KINDS[str(curve)]] = tuple(points)
     return dict(found)
 
 
@@ -104,6 +117,8 @@ def dose_cases(
                 volumes=volumes,
                 ranges=ranges,
                 dvhs=_dvhs(plan, points, case),
+                samples=_samples(plan, rows, case),
+                histograms=histograms_of(plan, rows, points, case),
                 goals=tuple(r for goal in goals for r in goal.readings if r.case == case),
                 limit_pct=limit,
             )
@@ -152,7 +167,8 @@ def _volumes(
 
 def _dvhs(plan: PlanFacts, points: Curves, case: str) -> tuple[DvhPair, ...]:
     """Return the target's DVHs, then those of organs with goals; of others where these lack."""
-    regions = sorted({region for name, region, _ in points if name == case})
+    images = ("reference", "synthetic")
+    regions = sorted({r for name, r, kind in points if name == case and kind in images})
     organs = list(dict.fromkeys(f"structure:{goal.structure}" for goal in plan.goals))
     wanted = [region for region in ("target", *organs) if region in regions]
     if len(wanted) < 2:
@@ -163,9 +179,16 @@ def _dvhs(plan: PlanFacts, points: Curves, case: str) -> tuple[DvhPair, ...]:
             name=region.removeprefix("structure:"),
             reference=points.get((case, region, "reference")),
             synthetic=points.get((case, region, "synthetic")),
+            low=points.get((case, region, "low")),
+            high=points.get((case, region, "high")),
         )
         for region in wanted[:MOST_CURVES]
     )
+
+
+def _samples(plan: PlanFacts, rows: Rows, case: str) -> int | None:
+    found, _ = rows.value(case, "band_samples", "target", plan.key)
+    return None if found is None else int(found)
 
 
 def difference_limit(rows: Rows, plan: PlanFacts) -> float:

@@ -1,11 +1,11 @@
-"""DVH pairs and the causes of a dose difference as SVG.
+"""DVH pairs as SVG.
 
-The reference is solid, the synthetic image dashed; below, their difference on the same doses.
+The reference is solid, the synthetic image dashed, the envelope of the prediction's samples
+shaded; below, the difference of the two images on the same doses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Final
 
 from markupsafe import escape
@@ -14,8 +14,7 @@ from qa_suite.wording import number
 from reports.dose_cases import DoseCase, DvhPair
 from reports.dose_facts import PlanFacts
 from reports.dose_goals import GoalReading, Points, at_dose, goal_mark
-from reports.dose_tables import CauseValues
-from reports.figures import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
+from reports.figures import BOUND, FAINT, INK, MUTED, Place, open_svg, scale
 from reports.strips import nice_ticks, short
 
 COLOURS: Final = (
@@ -33,8 +32,6 @@ _BOTTOM: Final = 44.0
 _LEAST_CHANGE_PCT: Final = 1.0
 _SMALL: Final = f'font-size="11.5" fill="{MUTED}"'
 
-Place = Callable[[float], float]
-
 
 def dvh_plot(case: DoseCase) -> str:
     """Draw the DVHs of one case on both images, its goals as arrows, and their difference."""
@@ -45,9 +42,11 @@ def dvh_plot(case: DoseCase) -> str:
         text = "undefined: the record holds no DVH of this case"
         return "".join([*parts, f'<text x="8" y="40">{text}</text></svg>'])
     colours = {pair.region: COLOURS[n % len(COLOURS)] for n, pair in enumerate(case.dvhs)}
-    x = _scale((0.0, _last_dose(case, plan)), (_LEFT, _WIDTH - _RIGHT))
-    y = _scale((0.0, 100.0), (_TOP + _TALL, _TOP))
+    x = scale((0.0, _last_dose(case, plan)), (_LEFT, _WIDTH - _RIGHT))
+    y = scale((0.0, 100.0), (_TOP + _TALL, _TOP))
     parts += _dvh_axes(case, plan, x, y)
+    for pair in reversed(case.dvhs):  # bands lie below every line
+        parts += _band(pair, colours[pair.region], case.samples, x, y)
     for pair in reversed(case.dvhs):  # the target is drawn last, on top
         parts += _pair(pair, colours[pair.region], x, y)
     parts += _goal_marks(case, plan, colours, x, y)
@@ -56,20 +55,34 @@ def dvh_plot(case: DoseCase) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _scale(span: Range, ends: Range) -> Place:
-    def at(value: float) -> float:
-        return ends[0] + (ends[1] - ends[0]) * (value - span[0]) / (span[1] - span[0])
-
-    return at
-
-
 def _last_dose(case: DoseCase, plan: PlanFacts) -> float:
-    ends = [p[-1][0] for pair in case.dvhs for p in (pair.reference, pair.synthetic) if p]
+    ends = [
+        points[-1][0]
+        for pair in case.dvhs
+        for points in (pair.reference, pair.synthetic, pair.high)
+        if points
+    ]
     return max([1.06 * plan.prescription_gy, *ends])
 
 
 def _path(points: Points, x: Place, y: Place) -> str:
     return "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points)
+
+
+def _band(pair: DvhPair, colour: str, samples: int | None, x: Place, y: Place) -> list[str]:
+    """Shade from the least to the largest volume over the samples."""
+    if not pair.low or not pair.high:
+        return []
+    around = (*pair.low, *reversed(pair.high))
+    said = f"{escape(pair.name)}, {_envelope(samples)}"
+    return [
+        f'<path class="band" d="{_path(around, x, y)}Z" fill="{colour}" fill-opacity="0.2" '
+        f'stroke="none"><title>{said}</title></path>'
+    ]
+
+
+def _envelope(samples: int | None) -> str:
+    return "envelope of the samples" if samples is None else f"envelope of {samples} samples"
 
 
 def _pair(pair: DvhPair, colour: str, x: Place, y: Place) -> list[str]:
@@ -192,7 +205,7 @@ def _changes(case: DoseCase, colours: dict[str, str], x: Place) -> list[str]:
     most = max((abs(v) for line in lines.values() for _, v in line), default=0.0)
     end = next(n for n in (_LEAST_CHANGE_PCT, 2, 5, 10, 20, 50, 100) if n >= most - 1e-9)
     top = _TOP + _TALL + _GAP
-    y = _scale((-end, end), (top + _STRIP, top))
+    y = scale((-end, end), (top + _STRIP, top))
     right = _WIDTH - _RIGHT
     parts = []
     for tick in (-end, 0.0, end):
@@ -235,58 +248,14 @@ def _dvh_legend(case: DoseCase, colours: dict[str, str]) -> list[str]:
             f'<text x="{left + 28}" y="{y + 4}" {_SMALL}>{text}</text>'
         )
         y += 17
+    if any(pair.low and pair.high for pair in case.dvhs):
+        parts.append(
+            f'<rect x="{left}" y="{y - 6}" width="22" height="12" fill="{MUTED}" '
+            f'fill-opacity="0.3"/><text x="{left + 28}" y="{y + 4}" {_SMALL}>'
+            f'{_envelope(case.samples)},</text><text x="{left + 28}" y="{y + 18}" {_SMALL}>'
+            f"no confidence interval</text>"
+        )
+        y += 32
     parts.append(_arrow(left + 11, y - 3, "down", MUTED, "goal", ring=False))
     parts.append(f'<text x="{left + 28}" y="{y + 4}" {_SMALL}>goal: pass on this side</text>')
-    return parts
-
-
-# -------------------------------------------------------------------------------- causes
-
-
-def cause_bars(causes: Sequence[CauseValues]) -> str:
-    """Draw what each kind of tissue does to the target's mean dose: a bar a mean, a dot a case."""
-    width, left, right, row, top = 520.0, 112.0, 16.0, 28.0, 8.0
-    bottom = top + row * len(causes)
-    title = "Difference of the target's mean dose by cause, in % of the prescription"
-    parts = [open_svg(width, bottom + 40, title, "strip")]
-    values = [value for cause in causes for _, _, value in cause.values]
-    x = _scale(padded([0.0, *values], 0.1), (left, width - right))
-    for tick in nice_ticks(padded([0.0, *values], 0.1), 6):
-        text = f"{tick:g}".replace("-", "−")
-        parts.append(
-            f'<path d="M{x(tick):.1f} {top}V{bottom + 4}" stroke="{FAINT}"/>'
-            f'<text x="{x(tick):.1f}" y="{bottom + 17}" text-anchor="middle" {_SMALL}>{text}</text>'
-        )
-    for place, cause in enumerate(causes):
-        parts += _cause_row(
-            cause, top + row * (place + 0.5), left, x, last=place + 1 == len(causes)
-        )
-    parts.append(
-        f'<path d="M{x(0):.1f} {top}V{bottom}" stroke="{MUTED}"/>'
-        f'<text x="{width - right}" y="{bottom + 34}" text-anchor="end" font-size="12" '
-        f'fill="{INK}">synthetic − reference, target Dmean (% of prescription)</text>'
-    )
-    return "".join([*parts, "</svg>"])
-
-
-def _cause_row(cause: CauseValues, y: float, left: float, x: Place, *, last: bool) -> list[str]:
-    weight, fill = (650, INK) if last else (400, "#56b4e9")
-    parts = [
-        f'<text x="{left - 10}" y="{y + 4}" text-anchor="end" font-size="12.5" '
-        f'font-weight="{weight}" fill="{INK}">{escape(cause.name)}</text>'
-    ]
-    if not cause.values:
-        text = f'<text x="{left + 6}" y="{y + 4}" {_SMALL}>undefined: {escape(cause.why)}</text>'
-        return [*parts, text]
-    mean = sum(value for _, _, value in cause.values) / len(cause.values)
-    start, end = sorted((x(0), x(mean)))
-    parts.append(
-        f'<rect x="{start:.1f}" y="{y - 8:.1f}" width="{max(end - start, 0.8):.1f}" height="16" '
-        f'fill="{fill}" fill-opacity="0.55"><title>mean {number(mean)} %</title></rect>'
-    )
-    parts += [
-        f'<circle cx="{x(value):.1f}" cy="{y:.1f}" r="3.4" fill="#ffffff" stroke="{INK}" '
-        f'stroke-width="1.3"><title>{escape(case)}: {number(value)} %</title></circle>'
-        for case, _, value in cause.values
-    ]
     return parts

@@ -20,6 +20,7 @@ QUANTITIES: Final[dict[str, str]] = {
 _OWN_CUTOFF: Final = {
     "trilinear": "10 %", "simplex": "10 %", "pymedphys": "20 %", "matrad": "the dose criterion",
 }  # fmt: skip
+_DIFFERENCE_CUTOFF_PCT: Final = 10.0
 _CLOSEST_TO: Final = (2.0, 2.0)
 """The criterion whose map is kept, where it was computed; otherwise the strictest one."""
 
@@ -68,7 +69,8 @@ class PlanFacts:
     """One plan as it was asked for; ``lines`` are names and texts for people, in order.
 
     ``from_clinic`` says that the clinic's planning system computed both doses, ``by_case`` that
-    each case may have a prescription of its own (that of its RTPLAN).
+    each case may have a prescription of its own (that of its RTPLAN). Dose differences are of
+    voxels that get at least ``difference_cutoff_pct`` of the prescription on the reference.
     """
 
     key: str
@@ -81,6 +83,7 @@ class PlanFacts:
     gammas: tuple[GammaFacts, ...]
     gamma_said: str
     max_gamma: float
+    difference_cutoff_pct: float
     other_hluts: tuple[str, ...]
     believed_for: str
     from_clinic: bool
@@ -143,6 +146,7 @@ def _plan(
         gammas=tuple(_gamma(key, criterion) for criterion in dose.get("gamma", ())),
         gamma_said=_gamma_said(settings),
         max_gamma=float(settings.get("max_gamma") or 5.0),
+        difference_cutoff_pct=_cutoff_pct(settings),
         other_hluts=tuple(str(other["name"]) for other in choice.get("other_hluts", ())),
         believed_for=str(said.get("believed_for", "")),
         from_clinic=clinic,
@@ -262,6 +266,12 @@ def _gamma(key: str, criterion: Mapping[str, Any]) -> GammaFacts:
         dose_pct=dose,
         distance_mm=distance,
     )
+
+
+def _cutoff_pct(settings: Mapping[str, Any]) -> float:
+    """Return the cut-off of dose differences: that of gamma, 10 % where none was set."""
+    cutoff = settings.get("cutoff_pct")
+    return _DIFFERENCE_CUTOFF_PCT if cutoff is None else float(cutoff)
 
 
 def _gamma_said(settings: Mapping[str, Any]) -> str:

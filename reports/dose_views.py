@@ -9,11 +9,20 @@ from typing import Final
 from markupsafe import Markup
 
 from qa_suite.errors import QAError
-from reports import dose_curves, dose_figures, panels, range_maps, slices
+from reports import (
+    dose_causes,
+    dose_curves,
+    dose_figures,
+    panels,
+    range_maps,
+    slices,
+)
 from reports.dose import DosePlan, DoseReport
 from reports.dose_cases import DoseCase
 from reports.dose_facts import BeamFacts
+from reports.dose_histograms import DifferenceHistogram, axis_end
 from reports.dose_volumes import DoseImages, centre_slice, load_dose_images, read_range_map
+from reports.histograms import histogram
 
 PLANES: Final[tuple[slices.Plane, ...]] = ("axial", "coronal", "sagittal")
 
@@ -30,8 +39,18 @@ class RangeView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HistogramView:
+    """The histogram of the dose difference in one region, or the reason why there is none."""
+
+    region: str
+    voxels: str
+    drawing: Markup
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DoseCaseView:
-    """One case's pictures: rows of (where, four drawings), legends, DVHs and range maps."""
+    """One case's pictures: rows of (where, four drawings), legends, curves and range maps."""
 
     case: DoseCase
     rows: tuple[tuple[str, tuple[Markup, ...]], ...]
@@ -39,6 +58,7 @@ class DoseCaseView:
     legends: tuple[Markup, ...]
     problem: str
     dvh: Markup
+    histograms: tuple[HistogramView, ...]
     ranges: tuple[RangeView, ...]
 
 
@@ -58,7 +78,7 @@ def plan_views(report: DoseReport | None) -> tuple[DosePlanView, ...]:
     return tuple(
         DosePlanView(
             plan=plan,
-            causes=Markup(dose_curves.cause_bars(plan.causes) if plan.causes else ""),
+            causes=Markup(dose_causes.cause_bars(plan.causes) if plan.causes else ""),
             cases=tuple(case_view(plan, case) for case in plan.shown),
         )
         for plan in report.plans
@@ -85,6 +105,7 @@ def case_view(plan: DosePlan, case: DoseCase) -> DoseCaseView:
         legends=legends,
         problem=problem,
         dvh=Markup(dose_curves.dvh_plot(case)),
+        histograms=histogram_views(plan, case),
         ranges=range_views(plan, case),
     )
 
@@ -143,6 +164,36 @@ def captions_of(plan: DosePlan, dose: DoseImages) -> tuple[str, ...]:
         f"{window}, dose computed on this image",
         f"% of the prescription; {faded}grey outside the dose grid",
         f"γ {gamma.title if gamma else ''}; {kept}",
+    )
+
+
+def histogram_views(plan: DosePlan, case: DoseCase) -> tuple[HistogramView, ...]:
+    """Draw how the dose difference is spread in the body and in the target, on one axis."""
+    end = axis_end(case.histograms, case.limit_pct)
+    voxels = f"voxels at {plan.facts.difference_cutoff_pct:g} % of the prescription or more"
+    return tuple(
+        HistogramView(
+            region=found.region,
+            voxels=voxels,
+            drawing=Markup(_histogram(plan, case, found, end) if found.bars else ""),
+            problem=found.why,
+        )
+        for found in case.histograms
+    )
+
+
+def _histogram(plan: DosePlan, case: DoseCase, found: DifferenceHistogram, end: float) -> str:
+    """Draw one histogram in the colours of the difference's map."""
+    return histogram(
+        found.bars,
+        step=found.step_pct,
+        end=end,
+        limit=case.limit_pct,
+        mean=found.mean_pct,
+        unit="%",
+        title=f"{case.case}, {plan.facts.key}, dose difference in the {found.region}",
+        x_name="dose, synthetic − reference (% of prescription)",
+        y_name=f"voxels (% per {found.step_pct:g} %)",
     )
 
 

@@ -6,7 +6,7 @@ Colour is never the only sign: a bound is a dashed line, and outcomes stand besi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from markupsafe import escape
@@ -24,6 +24,16 @@ OUTCOME_INK: Final = {"pass": "#00664f", "fail": "#a3290f", "inconclusive": "#7a
 FONT: Final = 'font-family="system-ui, -apple-system, Segoe UI, DejaVu Sans, sans-serif"'
 
 Range = tuple[float, float]
+Place = Callable[[float], float]
+
+
+def scale(span: Range, ends: Range) -> Place:
+    """Return the function from values of an axis to their places in a drawing."""
+
+    def at(value: float) -> float:
+        return ends[0] + (ends[1] - ends[0]) * (value - span[0]) / (span[1] - span[0])
+
+    return at
 
 
 def open_svg(width: float, height: float, title: str, css: str) -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from markupsafe import escape
 from numpy.typing import NDArray
 
 from qa_suite.volume import Volume
-from qa_suite.wording import number
 from reports import panels
 from reports.dose_facts import BeamFacts
 from reports.dose_figures import NOTHING
-from reports.figures import FAINT, INK, MUTED, open_svg
-from reports.strips import nice_ticks
+from reports.figures import INK
+from reports.histograms import histogram
 
 LIMITS_MM: Final = (1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 50.0)
 _LETTERS: Final = (("R", "L"), ("A", "P"), ("F", "H"))
@@ -98,57 +96,18 @@ def _blocks(pixels: NDArray[np.uint8], times: int = 6) -> NDArray[np.uint8]:
 
 def range_histogram(volume: Volume, limit_mm: float, label: str) -> str:
     """Draw how many of a beam's rays have which error; the colours are the map's."""
-    from matplotlib import colormaps, colors
-
-    width, height, left, right, top, bottom = 320.0, 210.0, 44.0, 12.0, 22.0, 40.0
     values = volume.array[np.isfinite(volume.array)]
     end = max(limit_mm, float(np.abs(values).max()))
     counts, edges = np.histogram(values, bins=_BINS, range=(-end, end))
-    share = 100 * counts / values.size
-    most = max(float(share.max()), 1.0)
-
-    def x(value: float) -> float:
-        return left + (width - left - right) * (value + end) / (2 * end)
-
-    def y(value: float) -> float:
-        return height - bottom - (height - top - bottom) * value / most
-
-    title = f"Range errors of beam {label}, {values.size} rays"
-    small = f'font-size="11" fill="{MUTED}"'
-    parts = [open_svg(width, height, title, "histogram")]
-    for tick in nice_ticks((0.0, most), 4):
-        parts.append(
-            f'<path d="M{left - 3} {y(tick):.1f}H{width - right}" stroke="{FAINT}"/>'
-            f'<text x="{left - 6}" y="{y(tick) + 4:.1f}" text-anchor="end" {small}>{tick:g}</text>'
-        )
-    colour = colormaps[panels.DIVERGING_MAP]
-    for n, value in enumerate(share):
-        if value:
-            middle = (edges[n] + edges[n + 1]) / 2
-            fill = colors.to_hex(colour(float(np.clip((middle / limit_mm + 1) / 2, 0, 1))))
-            parts.append(
-                f'<rect x="{x(edges[n]):.1f}" y="{y(value):.1f}" '
-                f'width="{x(edges[n + 1]) - x(edges[n]):.1f}" height="{y(0) - y(value):.1f}" '
-                f'fill="{fill}" stroke="{MUTED}" stroke-width="0.5"/>'
-            )
-    for tick in nice_ticks((-end, end), 6):
-        text = f"{tick:g}".replace("-", "−")
-        parts.append(
-            f'<path d="M{x(tick):.1f} {y(0):.1f}v4" stroke="{MUTED}"/>'
-            f'<text x="{x(tick):.1f}" y="{y(0) + 15:.1f}" text-anchor="middle" {small}>'
-            f"{text}</text>"
-        )
-    mean = float(values.mean())
-    middle = (top + height - bottom) / 2
-    parts.append(
-        f'<path d="M{left} {y(0):.1f}H{width - right}M{x(0):.1f} {top}V{y(0):.1f}" '
-        f'stroke="{MUTED}"/><path d="M{x(mean):.1f} {top - 4}V{y(0):.1f}" stroke="{INK}" '
-        f'stroke-width="1.6" stroke-dasharray="4 2"/>'
-        f'<text x="{x(mean):.1f}" y="{top - 8}" text-anchor="middle" font-size="11" fill="{INK}">'
-        f"mean {escape(number(mean))} mm</text>"
-        f'<text x="{width - right}" y="{height - 6}" text-anchor="end" font-size="11.5" '
-        f'fill="{INK}">WEPL, synthetic − reference (mm)</text>'
-        f'<text x="12" y="{middle}" transform="rotate(-90 12 {middle})" text-anchor="middle" '
-        f'font-size="11.5" fill="{INK}">rays (%)</text></svg>'
+    middles = (edges[:-1] + edges[1:]) / 2
+    return histogram(
+        tuple(zip(middles.tolist(), (100 * counts / values.size).tolist(), strict=True)),
+        step=float(edges[1] - edges[0]),
+        end=end,
+        limit=limit_mm,
+        mean=float(values.mean()),
+        unit="mm",
+        title=f"Range errors of beam {label}, {values.size} rays",
+        x_name="WEPL, synthetic − reference (mm)",
+        y_name="rays (%)",
     )
-    return "".join(parts)

@@ -38,6 +38,12 @@ DOSE_GRID = Grid(shape=(62, 40, 20), spacing_mm=(6.0, 6.0, 6.0), origin_mm=(-180
 CENTRE_MM = np.array([5.0, -10.0, 6.0])
 MARKUP = "<b>Rectum & co</b>"
 GAMMAS = ((3.0, 3.0), (2.0, 2.0))
+BANDED = ("A01", "photon-drawn")
+"""The one case and plan with samples."""
+SAMPLES = 4
+NO_HISTOGRAM = "B01"
+"""The case whose target has none."""
+NO_VOXEL = "no voxel of the region gets 6 Gy"
 RECTUM_V50 = {"A01": (30.0, 31.0), "B01": (45.0, 44.0), "C01": (49.0, 52.0), OUTSIDE: (None, None)}
 """% of the rectum at or above 50 Gy on reference and synthetic image; 50 % is the goal."""
 NO_RAY = -9999.0
@@ -178,6 +184,13 @@ def _plan_rows(case: CaseRecord, plan: str) -> Iterator[Measurement]:
         if plan != "clinic":
             yield row("bulk_gamma_pass_rate", "body", 95.0, "%", **more)
     yield row("dose_difference_95", "body", 1.0 + abs(shift), "%")
+    yield row("dose_difference_mean", "body", shift, "%")
+    if case.case == NO_HISTOGRAM:
+        yield row("dose_difference_mean", "target", None, "%", why=NO_VOXEL)
+    else:
+        yield row("dose_difference_mean", "target", shift, "%")
+    if plan == BANDED[1] and case.case == BANDED[0]:
+        yield row("band_samples", "target", SAMPLES, "1")
     if plan == "clinic":
         return
     for cause, part in (("outline", 0.5), ("air", 0.1), ("soft", 0.2), ("bone", 0.2)):
@@ -203,22 +216,42 @@ def _pair(row: Any, metric: str, region: str, one: float, two: float) -> Iterato
 
 
 def _curves(case: CaseRecord) -> Iterator[CurvePoint]:
-    """Draw straight DVHs: the target falls from 55 to 65 Gy, the rectum through its V50Gy."""
     if case.case == FAILED:
         return
-    x = np.arange(0, 131) * 0.5
     for plan in ("photon-drawn", "proton-drawn", "clinic"):
-        for n, side in enumerate(("reference", "synthetic")):
-            v50 = RECTUM_V50[case.case][n]
-            lines = {"target": np.interp(x, (55 + n, 65 + n), (100.0, 0.0))}
-            if v50 is not None:
-                lines["structure:Rectum"] = np.interp(x, (0, 50, 65), (100.0, v50, 0.0))
-            for region, y in lines.items():
-                for a, b in zip(x, y, strict=True):
-                    yield CurvePoint(
-                        **_who(case), curve=f"dvh_{side}", region=region, variant=plan,
-                        x=float(a), x_unit="Gy", y=float(b), y_unit="%",
-                    )  # fmt: skip
+        for curve, region, x, y in (*_dvhs(case.case, plan), *_histograms(case.case)):
+            units = ("Gy", "%") if curve.startswith("dvh") else ("% of the prescription", "%")
+            for a, b in zip(x, y, strict=True):
+                yield CurvePoint(
+                    **_who(case), curve=curve, region=region, variant=plan,
+                    x=float(a), x_unit=units[0], y=float(b), y_unit=units[1],
+                )  # fmt: skip
+
+
+def _dvhs(case: str, plan: str) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Draw straight DVHs: the target falls from 55 to 65 Gy, the rectum through its V50Gy."""
+    x = np.arange(0, 131) * 0.5
+    for n, side in enumerate(("reference", "synthetic")):
+        v50 = RECTUM_V50[case][n]
+        yield f"dvh_{side}", "target", x, np.interp(x, (55 + n, 65 + n), (100.0, 0.0))
+        if v50 is not None:
+            y = np.interp(x, (0, 50, 65), (100.0, v50, 0.0))
+            yield f"dvh_{side}", "structure:Rectum", x, y
+    if (case, plan) == BANDED:
+        for side, shift in (("low", -1), ("high", 3)):
+            y = np.interp(x, (55 + shift, 65 + shift), (100.0, 0.0))
+            yield f"dvh_{side}", "target", x, y
+
+
+def _histograms(case: str) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Draw two bars: three quarters of the voxels at 0 % and a quarter at 1 %; of C01 some far."""
+    far = {"C01": 0.5}.get(case, 0.0)
+    last = 160 if far else 4
+    x = 0.25 * np.arange(-last, last + 1)
+    y = np.where(x == 0, 75.0, np.where(x == 1, 25.0 - far, np.where(x == 40, far, 0.0)))
+    for region in ("body", "target"):
+        if (case, region) != (NO_HISTOGRAM, "target"):
+            yield "dose_difference_histogram", region, x, y
 
 
 def distance_mm() -> np.ndarray:

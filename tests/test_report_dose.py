@@ -12,10 +12,11 @@ import pytest
 from qa_suite.record_files import read_cases, read_curves, read_measurements
 from qa_suite.records import Criterion, Evaluation, Verdict
 from qa_suite.volume import Volume
-from reports import dose_curves, dose_figures, dose_views, range_maps
+from reports import dose_causes, dose_curves, dose_figures, dose_views, range_maps
 from reports.dose import DosePlan, DoseReport, dose_report
 from reports.dose_facts import BeamFacts, plans_of
 from reports.dose_goals import at_dose
+from reports.dose_histograms import axis_end
 from reports.dose_volumes import (
     DoseImages,
     centre_slice,
@@ -391,10 +392,93 @@ def test_a_dvh_has_axes_goals_and_both_images(report: DoseReport) -> None:
 
 def test_causes_are_bars_with_a_dot_a_case(report: DoseReport) -> None:
     plan = report.plans[0]
-    svg = dose_curves.cause_bars(plan.causes)
+    svg = dose_causes.cause_bars(plan.causes)
     assert svg.count("<circle") == 5 * 4
     assert "% of prescription" in svg
     assert report.plans[2].causes == ()  # nothing is computed from the clinic's doses
+
+
+def test_the_samples_envelope_is_shaded_and_their_number_said(report: DoseReport) -> None:
+    case = kept(report.plans[0])
+    svg = dose_curves.dvh_plot(case)
+    (band,) = re.findall(r'<path class="band" d="M([^"]+)Z"[^>]*><title>([^<]+)', svg)
+    assert band[1] == f"target, envelope of {factory.SAMPLES} samples"
+    assert f">envelope of {factory.SAMPLES} samples,</text>" in svg
+    assert ">no confidence interval</text>" in svg
+    corners = [tuple(map(float, pair.split(" "))) for pair in band[0].split("L")]
+    half = len(corners) // 2
+    there, back = np.array(corners[:half]), np.array(corners[half:])[::-1]
+    np.testing.assert_array_equal(there[:, 0], back[:, 0])
+    assert (there[:, 1] >= back[:, 1]).all()  # less volume lies lower on the page
+    wide = (there[:, 1] - back[:, 1]).max() / (there[:, 1].max() - back[:, 1].min())
+    assert wide == pytest.approx(0.4, abs=0.01)  # 4 Gy apart, falling by 10 % of volume a Gy
+    assert svg.index('class="band"') < svg.index("<title>Rectum, reference")
+
+
+def test_without_samples_no_band_is_drawn_or_named(report: DoseReport) -> None:
+    for case in (report.plans[0].case_views[0], kept(report.plans[1]), kept(report.plans[2])):
+        svg = dose_curves.dvh_plot(case)
+        assert "band" not in svg
+        assert "envelope" not in svg
+    nameless = dose_curves.dvh_plot(replace(kept(report.plans[0]), samples=None))
+    assert ">envelope of the samples,</text>" in nameless
+
+
+def test_the_difference_is_drawn_as_a_histogram_in_body_and_target(
+    report: DoseReport, page: str
+) -> None:
+    plan = report.plans[0]
+    views = dose_views.histogram_views(plan, kept(plan))
+    assert [view.region for view in views] == ["body", "target"]
+    assert views[0].voxels == "voxels at 10 % of the prescription or more"
+    for view in views:
+        assert view.problem == ""
+        bars = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="([\d.]+)"',
+                          view.drawing)  # fmt: skip
+        (x0, w0, h0), (x1, w1, h1) = (tuple(map(float, bar)) for bar in bars)
+        assert h1 / h0 == pytest.approx(25 / 75, abs=0.01)
+        assert (w0, w1) == (pytest.approx(264 * 0.25 / 10, abs=0.06),) * 2  # of −5 to +5 %
+        assert x1 - x0 == pytest.approx(264 / 10, abs=0.11)
+        assert "dose, synthetic − reference (% of prescription)" in view.drawing
+        assert "voxels (% per 0.25 %)" in view.drawing
+        assert "mean 0.6" in view.drawing
+        assert "&gt;" not in view.drawing  # nothing lies beyond
+    assert words(page).count("Dose difference in the body") == len(plan.shown) * 3
+
+
+def test_the_tail_beyond_the_axis_of_a_histogram_is_said(report: DoseReport) -> None:
+    plan = report.plans[0]
+    views = dose_views.histogram_views(plan, plan.case_views[0])  # C01: 0.5 % at +40 %
+    assert all("&gt; +5: 0.50 %" in view.drawing for view in views)
+    assert all("&lt; −5" not in view.drawing for view in views)
+
+
+def test_a_histogram_far_from_zero_gets_an_axis_that_holds_it(report: DoseReport) -> None:
+    (found, _) = kept(report.plans[0]).histograms
+    assert axis_end((found,), 5.0) == 5.0
+    assert axis_end((found, replace(found, bars=((-12.0, 99.0), (0.0, 1.0)))), 5.0) == 15.0
+    assert axis_end((replace(found, bars=((0.0, 50.0), (250.0, 50.0))),), 5.0) == 250.0
+    assert axis_end((), 2.0) == 2.0
+
+
+def test_a_region_without_a_histogram_says_why(report: DoseReport) -> None:
+    plan = report.plans[0]
+    case = next(c for c in plan.case_views if c.case == factory.NO_HISTOGRAM)
+    body, target = dose_views.histogram_views(plan, case)
+    assert (body.problem, target.problem) == ("", factory.NO_VOXEL)
+    assert target.drawing == ""
+
+
+def test_a_record_without_histograms_says_so(made: Made) -> None:
+    folder, evaluation, _ = made
+    curves = read_curves(folder)
+    curves = curves[curves["curve"] != "dose_difference_histogram"]
+    found = dose_report(
+        folder, read_measurements(folder), curves, evaluation, read_cases(folder), ()
+    )
+    assert found is not None
+    views = dose_views.histogram_views(found.plans[0], kept(found.plans[0]))
+    assert {v.problem for v in views} == {"the record holds no histogram of the dose difference"}
 
 
 @pytest.mark.parametrize(

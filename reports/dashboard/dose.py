@@ -9,7 +9,7 @@ import streamlit as st
 from qa_suite.errors import QAError
 from qa_suite.record_files import read_curves, read_measurements
 from qa_suite.records import Verdict
-from reports import dose_curves, dose_views, slices, wording
+from reports import dose_causes, dose_curves, dose_views, slices, wording
 from reports.dashboard.store import Record
 from reports.dashboard.widgets import drawing
 from reports.dose import DosePlan, DoseReport, dose_report
@@ -145,7 +145,7 @@ def _show_beside(plan: DosePlan) -> None:
     with left:
         if plan.causes:
             st.markdown("**What makes the difference**")
-            bars = dose_curves.cause_bars(plan.causes)
+            bars = dose_causes.cause_bars(plan.causes)
             st.html(drawing(bars, "strip", "Difference of the target's mean dose by cause"))
             st.caption("One kind of tissue at a time; the parts need not add up to the whole.")
     with right:
@@ -223,6 +223,16 @@ def _show_case(plan: DosePlan) -> None:
         _show_slice(plan, case, dose, plane)
     title = f"DVH of {case.case}, reference solid, synthetic dashed"
     st.html(drawing(dose_curves.dvh_plot(case), "dvh", title))
+    for column, histogram in zip(
+        st.columns(2), dose_views.histogram_views(plan, case), strict=True
+    ):
+        with column:
+            st.markdown(f"**Dose difference in the {histogram.region}** · {histogram.voxels}")
+            if histogram.problem:
+                st.info(f"undefined: {histogram.problem}")
+            else:
+                alt = f"Histogram of the dose difference in the {histogram.region}, {case.case}"
+                st.html(drawing(histogram.drawing, "strip", alt))
     for view in dose_views.range_views(plan, case):
         st.markdown(f"**Range error, beam {view.label}** · beam's eye view, isocentre plane")
         if view.problem:

@@ -161,7 +161,8 @@ def difference_histogram(change_pct: NDArray[np.float64], region: str, key: str)
     counts = np.bincount(place + last, minlength=2 * last + 1)
     return Curve(
         curve="dose_difference_histogram", region=region, variant=key,
-        x=np.arange(-last, last + 1) * DIFFERENCE_BIN_PCT, x_unit="% of the prescription",
+        x=DIFFERENCE_BIN_PCT * np.arange(-last, last + 1, dtype=np.float64),
+        x_unit="% of the prescription",
         y=100 * counts / place.size, y_unit=f"% of voxels per {DIFFERENCE_BIN_PCT:g} %",
     )  # fmt: skip
 
