@@ -159,7 +159,9 @@ def test_a_loss_that_is_not_finite_stops_with_a_word(
     from translators.regression import Regression
 
     monkeypatch.setattr(
-        Regression, "_loss", lambda self, network, batch: network(batch.source).sum() * np.nan
+        Regression,
+        "_loss",
+        lambda self, networks, batch, step: networks["network"](batch.source).sum() * np.nan,
     )
     with pytest.raises(QAError, match="loss became nan at iteration 1; lower"):
         _fit(tiny_spec(), folder, cohort, tmp_path)

@@ -22,6 +22,7 @@ from translators.sliding import slide
 from translators.spec import (
     CONFIG_FOLDER,
     AugmentationSpec,
+    HistogramSpec,
     InferenceSpec,
     NetworkSpec,
     TargetSpec,
@@ -246,16 +247,20 @@ def test_sliding_windows_of_an_identity_give_the_image(
         image,
         network,
         InferenceSpec(patch=patch, overlap=0.5, batch=3),
-        lambda windows: windows[:, middle : middle + 1],
+        lambda windows, noise: windows[:, middle : middle + 1],
     )
     np.testing.assert_allclose(found, image, atol=1e-6)
 
 
+def _seeded_network(spec: NetworkSpec, seed: int) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_network(spec, TargetSpec())
+
+
 def test_network_starts_at_the_centre_of_the_target() -> None:
     spec = NetworkSpec(channels=(8, 8, 16), norm="group", architecture="unet", residual_units=1)
-    network = build_network(spec, TargetSpec(), seed=3)
-    same = build_network(spec, TargetSpec(), seed=3)
-    other = build_network(spec, TargetSpec(), seed=4)
+    network, same, other = (_seeded_network(spec, seed) for seed in (3, 3, 4))
     image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(network(image), same(image))
@@ -283,7 +288,10 @@ def test_intensity_finds_each_tissue_and_answers_air_outside(
 
 
 def test_intensity_is_the_median_of_its_bin() -> None:
-    translator = create(tiny_spec(family="intensity", histogram={"bins": 4, "smallest_count": 1}))
+    spec = load_spec("intensity").model_copy(
+        update={"histogram": HistogramSpec(bins=4, smallest_count=1)}
+    )
+    translator = create(spec)
     translator.set_weights(
         {"edges": np.array([0, 1, 2, 3, 4], np.float32), "values": np.zeros(4, np.float32)}
     )

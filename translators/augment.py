@@ -20,14 +20,21 @@ _AXIS_NUMBER = {"x": 0, "y": 1, "z": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Patches on the unit scale: (batch, channels, x, y[, z]); the weight is of the loss."""
+    """Patches on the unit scale: (batch, channels, x, y[, z]); the weight is of the loss.
+
+    In a paired batch source and target show the same place of the same patient. In an unpaired
+    one they do not, and ``source_weight`` weighs the source as ``weight`` does the target.
+    """
 
     source: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor
+    source_weight: torch.Tensor | None = None
 
     def to(self, device: torch.device, *, channels_last: bool = False) -> Batch:
-        """Move to a device."""
+        """Move to a device; over pinned memory to a GPU, so that it need not wait."""
+        if device.type == "cuda" and not self.source.is_pinned() and not self.source.is_cuda:
+            return self.pinned().to(device, channels_last=channels_last)
         source = self.source.to(device, non_blocking=True)
         if channels_last:
             flat = source.ndim == 4
@@ -38,6 +45,18 @@ class Batch:
             source=source,
             target=self.target.to(device, non_blocking=True),
             weight=self.weight.to(device, non_blocking=True),
+            source_weight=None
+            if self.source_weight is None
+            else self.source_weight.to(device, non_blocking=True),
+        )
+
+    def pinned(self) -> Batch:
+        """Copy to page-locked memory."""
+        return Batch(
+            source=self.source.pin_memory(),
+            target=self.target.pin_memory(),
+            weight=self.weight.pin_memory(),
+            source_weight=None if self.source_weight is None else self.source_weight.pin_memory(),
         )
 
 
@@ -121,8 +140,9 @@ def _intensity(
         signal = signal * _bias_field(source.shape, spec.bias, rng).to(device)
     if spec.noise:
         sigma = each(rng.uniform(0, spec.noise, count))
-        noise = torch.from_numpy(rng.standard_normal(tuple(source.shape), dtype=np.float32))
-        signal = signal + sigma * noise.to(device)
+        generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+        noise = torch.randn(source.shape, generator=generator, device=device)
+        signal = signal + sigma * noise
     return signal * 2 - 1
 
 

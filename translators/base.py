@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,28 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError
+from qa_suite.errors import InputError, raise_problems
 from qa_suite.registry import Registry
 from qa_suite.volume import Prediction, Volume
+from translators.calibration import CALIBRATION_FILE, Calibration
 from translators.data import Bool, Float, Prepared, prepare
 from translators.spec import TranslatorSpec, parse_spec
 
 WEIGHTS_FILE = "weights.safetensors"
 SPEC_FILE = "spec.json"
 
+FAMILY_MODULES = ("intensity", "regression")
+
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (iteration, iterations, figures by name) as training goes on."""
 
 
 class FamilyFacts(BaseModel):
-    """The facts of one family, as ``qa-suite list translators`` shows them."""
+    """The facts of one family, as ``qa-suite list translators`` shows them.
+
+    ``needs`` and ``takes`` name the optional blocks of a specification that a family must
+    have and may have; any other is refused.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,6 +46,8 @@ class FamilyFacts(BaseModel):
     trained_by: str
     uncertainty: str = "none"
     reference: str
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
 
 
 FAMILIES: Registry[FamilyFacts] = Registry("family of translators")
@@ -56,12 +66,50 @@ class FitSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a caller chooses at prediction time; None leaves it to the specification.
+
+    Parameters
+    ----------
+    steps
+        Of the sampler.
+    sampler
+        ``ddpm`` or ``ddim``, where the family has both.
+    members
+        Samples or passes to draw; 1 gives a single answer without a standard deviation.
+    seed
+        Of all random numbers of the prediction.
+    """
+
+    steps: int | None = None
+    sampler: str | None = None
+    members: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} must be at least 1, got {value}"
+            for name, value in (("steps", self.steps), ("members", self.members))
+            if value is not None and value < 1
+        ]
+        if self.sampler not in (None, "ddpm", "ddim"):
+            problems.append(f"sampler must be ddpm or ddim, got {self.sampler!r}")
+        if self.seed < 0:
+            problems.append(f"seed must not be negative, got {self.seed}")
+        raise_problems("What is asked of the translator", problems)
+
+
+AS_SPECIFIED = Asked()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Inferred:
     """A family's answer in working voxels and in the unit of the target."""
 
     mean: Float
     std: Float | None = None
     samples: tuple[Float, ...] = ()
+    cost: dict[str, float] = field(default_factory=dict)
 
 
 class Translator(ABC):
@@ -78,6 +126,16 @@ class Translator(ABC):
 
     def __init__(self, spec: TranslatorSpec) -> None:
         self.spec = spec
+        self.calibration: Calibration | None = None
+        facts = FAMILIES[spec.family].facts
+        known = {*facts.needs, *facts.takes}
+        raise_problems(
+            f"Specification {spec.name}",
+            [
+                *(f"family {spec.family} needs '{b}'" for b in facts.needs if b not in spec.blocks),
+                *(f"family {spec.family} takes no '{b}'" for b in sorted(spec.blocks - known)),
+            ],
+        )
 
     @abstractmethod
     def fit(
@@ -110,7 +168,7 @@ class Translator(ABC):
         """
 
     @abstractmethod
-    def infer(self, prepared: Prepared) -> Inferred:
+    def infer(self, prepared: Prepared, asked: Asked = AS_SPECIFIED) -> Inferred:
         """Translate a prepared source image."""
 
     @abstractmethod
@@ -134,7 +192,9 @@ class Translator(ABC):
         """
         return frozenset()
 
-    def predict(self, source: Volume, mask: Bool | None = None) -> Prediction:
+    def predict(
+        self, source: Volume, mask: Bool | None = None, asked: Asked = AS_SPECIFIED
+    ) -> Prediction:
         """Translate one source image.
 
         Parameters
@@ -143,14 +203,17 @@ class Translator(ABC):
             On any grid; it is turned to the patient's axes and back.
         mask
             The body, only where a caller knows it better than the image itself tells.
+        asked
+            Steps, sampler, members and seed, where the caller chooses them.
 
         Returns
         -------
         Prediction
-            On the grid of ``source``, in the quantity of the target.
+            On the grid of ``source``, in the quantity of the target; with an interval where
+            the translator was calibrated and answers as it did then.
         """
         prepared = prepare(source, self.spec, mask=mask)
-        found = self.infer(prepared)
+        found = self.infer(prepared, asked)
 
         def volume(array: Float) -> Volume:
             return Volume(
@@ -160,14 +223,21 @@ class Translator(ABC):
                 history=(*source.history, f"translated {self.spec.direction} by {self.spec.name}"),
             )
 
+        calibration = self.calibration
+        # an interval was promised for the answers of the specification, not for other ones
+        as_calibrated = asked == Asked(seed=asked.seed)
+        width = calibration.half_width(found) if calibration and as_calibrated else None
         return Prediction(
             mean=volume(found.mean),
             std=None if found.std is None else volume(found.std),
             samples=tuple(volume(sample) for sample in found.samples),
+            half_width=None if width is None else volume(width),
+            interval=None if width is None or calibration is None else calibration.facts,
+            cost=found.cost,
         )
 
     def save(self, folder: Path) -> str:
-        """Write ``weights.safetensors`` and ``spec.json``; return the weights' SHA-256."""
+        """Write weights, specification and calibration; return the weights' SHA-256."""
         from safetensors.numpy import save_file
 
         folder = Path(folder)
@@ -176,12 +246,22 @@ class Translator(ABC):
         save_file(weights, folder / WEIGHTS_FILE)
         text = json.dumps(self.spec.model_dump(mode="json"), indent=2, sort_keys=True)
         (folder / SPEC_FILE).write_text(text + "\n")
+        if self.calibration is not None:
+            (folder / CALIBRATION_FILE).write_text(
+                self.calibration.model_dump_json(indent=2) + "\n"
+            )
         return weights_sha256(folder)
 
 
 def weights_sha256(folder: Path) -> str:
     """SHA-256 of the weights file in a saved translator's folder."""
     return hashlib.sha256((Path(folder) / WEIGHTS_FILE).read_bytes()).hexdigest()
+
+
+def require_families() -> None:
+    """Import every family of this package; each registers itself."""
+    for name in FAMILY_MODULES:
+        import_module(f"translators.{name}")
 
 
 def create(spec: TranslatorSpec) -> Translator:
@@ -194,8 +274,7 @@ def create(spec: TranslatorSpec) -> Translator:
     Problems
         If the specification lacks what the family needs.
     """
-    from translators import intensity, regression  # noqa: F401  (they register themselves)
-
+    require_families()
     translator: Translator = FAMILIES[spec.family].function(spec)
     return translator
 
@@ -222,4 +301,5 @@ def load(folder: Path) -> Translator:
         raise InputError(f"The translator in {folder} cannot be read: {error}.") from None
     translator = create(parse_spec(data, subject=str(folder / SPEC_FILE)))
     translator.set_weights(weights)
+    translator.calibration = Calibration.read(folder)
     return translator

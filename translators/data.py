@@ -291,12 +291,27 @@ def _load_pair(cohort: Cohort, case: Case, folder: Path, spec: TranslatorSpec) -
         mask = prepared.frame.to_working(loaded.mask) >= 0.5
     if not mask.any():
         raise InputError("its mask is empty, so there is nothing to learn from.")
+    target = prepared.frame.to_working(loaded.reference.array)
     return PreparedPair(
-        case=case,
-        prepared=prepared,
-        target=prepared.frame.to_working(loaded.reference.array),
-        mask=mask,
+        case=case, prepared=prepared, target=scaled_target(target, mask, spec.target), mask=mask
     )
+
+
+def scaled_target(image: Float, mask: Bool, target: TargetSpec) -> Float:
+    """Give a target image in arbitrary units the scale of the specification, where it has one.
+
+    Raises
+    ------
+    InputError
+        If the image has one value only inside the mask.
+    """
+    if target.scale == "absolute":
+        return image
+    low, high = np.percentile(image[mask], target.percentiles)
+    if not high > low:
+        raise InputError(f"its reference image has one value inside the mask ({low:g}).")
+    scaled = (image - low) * ((target.high - target.low) / (high - low)) + target.low
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def check_cohort(cohort: Cohort, spec: TranslatorSpec) -> None:

@@ -10,8 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems
-from translators.base import FAMILIES, FamilyFacts, FitSummary, Inferred, Progress, Translator
+from qa_suite.errors import InputError
+from translators.base import (
+    AS_SPECIFIED,
+    FAMILIES,
+    Asked,
+    FamilyFacts,
+    FitSummary,
+    Inferred,
+    Progress,
+    Translator,
+)
 from translators.data import Float, Prepared, PreparedPair, check_cohort, load_pairs
 from translators.spec import TranslatorSpec
 
@@ -23,6 +32,7 @@ from translators.spec import TranslatorSpec
         paired=True,
         trained_by="one pass over the train patients",
         reference="own definition: the best voxel-wise map under absolute error, by bins",
+        needs=("histogram",),
     ),
 )
 class Intensity(Translator):
@@ -34,8 +44,7 @@ class Intensity(Translator):
 
     def __init__(self, spec: TranslatorSpec) -> None:
         super().__init__(spec)
-        if spec.histogram is None:
-            raise Problems(f"Specification {spec.name}", ["family intensity needs 'histogram'"])
+        assert spec.histogram is not None, "the family needs it"
         self._settings = spec.histogram
         self._edges: NDArray[np.float32] | None = None
         self._values: NDArray[np.float32] | None = None
@@ -92,7 +101,7 @@ class Intensity(Translator):
         inner = self._edges[1:-1]
         return np.asarray(np.searchsorted(inner, image, side="right"), dtype=np.int64)
 
-    def infer(self, prepared: Prepared) -> Inferred:
+    def infer(self, prepared: Prepared, asked: Asked = AS_SPECIFIED) -> Inferred:
         """Look every voxel of the body up in the table; air elsewhere."""
         if self._values is None:
             raise InputError(f"Translator {self.spec.name} was not trained yet.")

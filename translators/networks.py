@@ -30,11 +30,9 @@ class UnitNetwork(nn.Module):
         return out.float() * self.gain + self.centre
 
 
-def build_network(spec: NetworkSpec, target: TargetSpec, *, seed: int) -> UnitNetwork:
-    """Build the network of a specification; the same seed gives the same first weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        body = _dynunet(spec) if spec.architecture == "dynunet" else _unet(spec)
+def build_network(spec: NetworkSpec, target: TargetSpec) -> UnitNetwork:
+    """Build the network of a specification; its first weights are of torch's generator."""
+    body = _dynunet(spec) if spec.architecture == "dynunet" else _unet(spec)
     centre = 2 * (target.centre - target.low) / (target.high - target.low) - 1
     return UnitNetwork(body, gain=spec.output_gain, centre=centre)
 

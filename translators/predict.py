@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 
 from qa_suite.errors import InputError, QAError, raise_problems
 from qa_suite.volume import Grid, Volume
-from translators.base import Translator
+from translators.base import Asked, Translator
 
 _SIZES = {"spacing_mm": 3, "direction": 9}
 
 
-def answer(translator: Translator, request: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+def answer(
+    translator: Translator, request: Mapping[str, Any], params: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Translate one volume given as tensors.
 
     Parameters
@@ -23,12 +26,16 @@ def answer(translator: Translator, request: Mapping[str, Any]) -> dict[str, NDAr
     request
         ``source``: signal, shape (i, j, k); ``spacing_mm``: shape (3,); ``direction``: shape
         (9,), row-major 3×3 with the unit vectors of i, j, k in LPS as columns.
+    params
+        ``steps``, ``sampler``, ``members`` and ``seed``, see :class:`translators.base.Asked`;
+        0 or an empty word leaves one to the specification.
 
     Returns
     -------
     dict
-        ``mean`` and, where the family gives one, ``std``; shape (i, j, k), in the unit of
-        the translator's target.
+        ``mean`` and, where the translator gives them, ``std`` and ``half_width``, shape (i, j,
+        k), and ``samples``, shape (samples, i, j, k), all in the unit of its target;
+        ``interval``: the promise of mean ± half_width; ``cost``.
 
     Raises
     ------
@@ -59,8 +66,26 @@ def answer(translator: Translator, request: Mapping[str, Any]) -> dict[str, NDAr
     except QAError as error:
         raise InputError(f"The request to the translator has no possible grid: {error}") from None
     volume = Volume(array=source, grid=grid, quantity=translator.spec.source.quantity)
-    prediction = translator.predict(volume)
-    found = {"mean": np.asarray(prediction.mean.array, dtype=np.float32)}
+    prediction = translator.predict(volume, asked=_asked(params or {}))
+    found: dict[str, Any] = {"mean": _array(prediction.mean), "cost": dict(prediction.cost)}
     if prediction.std is not None:
-        found["std"] = np.asarray(prediction.std.array, dtype=np.float32)
+        found["std"] = _array(prediction.std)
+    if prediction.samples:
+        found["samples"] = np.stack([_array(sample) for sample in prediction.samples])
+    if prediction.half_width is not None and prediction.interval is not None:
+        found["half_width"] = _array(prediction.half_width)
+        found["interval"] = asdict(prediction.interval)
     return found
+
+
+def _array(volume: Volume) -> NDArray[np.float32]:
+    return np.asarray(volume.array, dtype=np.float32)
+
+
+def _asked(params: Mapping[str, Any]) -> Asked:
+    return Asked(
+        steps=int(params.get("steps", 0)) or None,
+        sampler=str(params.get("sampler", "")) or None,
+        members=int(params.get("members", 0)) or None,
+        seed=int(params.get("seed", 0)),
+    )

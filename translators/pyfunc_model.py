@@ -40,7 +40,7 @@ class TranslatorModel(PythonModel):
     # no type hints: MLflow would try to make the signature of them
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Translate one volume; see :func:`translators.predict.answer`."""
-        return answer(self.translator, model_input)
+        return answer(self.translator, model_input, params)
 
 
 mlflow.models.set_model(TranslatorModel())

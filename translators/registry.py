@@ -72,7 +72,7 @@ def requirements() -> list[str]:
 def signature(translator: Translator) -> Any:
     """Return the tensor signature: source, spacing and direction in, mean out."""
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
     any_volume = (-1, -1, -1)
     return ModelSignature(
@@ -84,6 +84,14 @@ def signature(translator: Translator) -> Any:
             ]
         ),
         outputs=Schema([TensorSpec(np.dtype("float32"), any_volume, "mean")]),
+        params=ParamSchema(
+            [
+                ParamSpec("steps", "long", 0),
+                ParamSpec("sampler", "string", ""),
+                ParamSpec("members", "long", 0),
+                ParamSpec("seed", "long", 0),
+            ]
+        ),
     )
 
 

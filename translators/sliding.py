@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 from translators.data import Float
 from translators.spec import InferenceSpec, NetworkSpec
 
-Apply = Callable[[torch.Tensor], torch.Tensor]
+Apply = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def slide(image: Float, network: NetworkSpec, settings: InferenceSpec, apply: Apply) -> Float:
+def slide(
+    image: Float,
+    network: NetworkSpec,
+    settings: InferenceSpec,
+    apply: Apply,
+    *,
+    noise: Float | None = None,
+) -> Float:
     """Apply a network to windows of a volume and blend what they answer.
 
     Parameters
@@ -29,7 +36,10 @@ def slide(image: Float, network: NetworkSpec, settings: InferenceSpec, apply: Ap
         Window, overlap and how many windows go at once. A window larger than the image is
         cut to the smallest size that the network takes.
     apply
-        From (batch, channels, x, y[, z]) to (batch, 1, x, y[, z]).
+        From windows (batch, slices, x, y) or (batch, 1, x, y, z) and the noise in them (batch,
+        fields, x, y[, z]) to (batch, 1, x, y[, z]).
+    noise
+        Fields of the whole volume that are cut like the image, shape (fields, x, y, z).
 
     Returns
     -------
@@ -46,6 +56,9 @@ def slide(image: Float, network: NetworkSpec, settings: InferenceSpec, apply: Ap
     missing = [max(w - int(n), 0) for w, n in zip(window, shape, strict=False)]
     pad = [(m // 2, m - m // 2) for m in missing] + ([(half, half)] if axes == 2 else [])
     padded = np.pad(image, pad, mode="reflect")
+    fields = np.zeros((0, *image.shape), dtype=np.float32) if noise is None else noise
+    in_plane = [*pad[:2], (0, 0)] if axes == 2 else pad
+    fields = np.pad(fields, [(0, 0), *in_plane], mode="reflect")
     if axes == 2:
         window, counts = [*window, 1], (*padded.shape[:2], image.shape[2])
     else:
@@ -63,7 +76,8 @@ def slide(image: Float, network: NetworkSpec, settings: InferenceSpec, apply: Ap
             tuple(slice(a, a + w) for a, w in zip(place, window, strict=True)) for place in some
         ]
         answers = apply(
-            torch.from_numpy(np.stack([_window(padded, box, half, axes) for box in boxes]))
+            torch.from_numpy(np.stack([_window(padded, box, half, axes) for box in boxes])),
+            torch.from_numpy(np.stack([_fields(fields, box, axes) for box in boxes])),
         )
         found = answers.float().cpu().numpy()[:, 0].reshape(len(some), *window)
         for box, answer in zip(boxes, found, strict=True):
@@ -81,6 +95,11 @@ def _window(padded: Float, box: tuple[slice, ...], half: int, axes: int) -> Floa
         return padded[box][None]
     x, y, z = box
     return padded[x, y, z.start : z.start + 2 * half + 1].transpose(2, 0, 1)
+
+
+def _fields(fields: Float, box: tuple[slice, ...], axes: int) -> Float:
+    cut = fields[(slice(None), *box)]
+    return cut if axes == 3 else cut[..., 0]
 
 
 def _starts(length: int, window: int, overlap: float) -> list[int]:

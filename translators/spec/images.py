@@ -65,6 +65,12 @@ class TargetSpec(BaseModel):
     quantity: Quantity = "HU"
     low: float = -1024.0
     high: float = 3000.0
+    scale: Literal["absolute", "percentile"] = Field(
+        default="absolute",
+        description="percentile: an image in arbitrary units is scaled so that its percentiles "
+        "inside the mask go to low and high, and so is the answer",
+    )
+    percentiles: tuple[float, float] = Field(default=(1.0, 99.0), description="of scale percentile")
     outside: float = Field(default=-1000.0, description="value of the air around the patient")
     centre: float = Field(
         default=0.0, description="value that a network output of nought stands for"
@@ -74,6 +80,10 @@ class TargetSpec(BaseModel):
     def _inside_window(self) -> TargetSpec:
         if not self.low < self.high:
             raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        if self.scale == "percentile" and self.quantity != "arbitrary":
+            raise ValueError(f"{self.quantity} has a scale of its own; scale must be absolute")
+        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ValueError("percentiles must rise between 0 and 100")
         for name in ("outside", "centre"):
             if not self.low <= getattr(self, name) <= self.high:
                 raise ValueError(f"{name} must lie inside the window")
