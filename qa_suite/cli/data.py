@@ -25,6 +25,9 @@ def phantom(
     out: Annotated[Path, typer.Argument(help="Folder of the new cohort.")],
     patients: Annotated[int, typer.Option(help="Patients of each hospital.")] = 8,
     hospitals: Annotated[str, typer.Option(help="Which virtual hospitals.")] = "A,B,C",
+    direction: Annotated[
+        str, typer.Option(help="MR->CT, CT->MR, MR->PET, CBCT->CT or MR->MR.")
+    ] = "MR->CT",
     spacing_mm: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "4,4,6",
     seed: Annotated[int, typer.Option(help="The same seed makes the same patients.")] = 1,
     workers: Annotated[int, typer.Option(help="Patients made at a time.")] = 1,
@@ -33,9 +36,11 @@ def phantom(
         str, typer.Option(help="Sites that may be trained on; the others are test only.")
     ] = "",
 ) -> None:
-    """Make a cohort of virtual patients: pelvic MR and CT with known truth.
+    """Make a cohort of virtual patients: pairs of pelvic scans with known truth.
 
     Example: `qa-suite phantom cohorts/virtual --patients 10 --train-sites hospital-A,hospital-B`
+
+    PET and other directions: `qa-suite phantom cohorts/pet --direction "MR->PET"`
     """
     from qa_suite.phantom import make_phantom_cohort
 
@@ -47,6 +52,7 @@ def phantom(
             patients_per_hospital=patients,
             spacing_mm=_spacing(spacing_mm),
             seed=seed,
+            direction=direction,
             workers=workers,
             progress=progress,
         )

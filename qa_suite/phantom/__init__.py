@@ -1,13 +1,16 @@
 """Virtual hospitals: patients whose anatomy, physics and truth are known."""
 
 from qa_suite.phantom.anatomy import phantom_grid
+from qa_suite.phantom.directions import DIRECTIONS
+from qa_suite.phantom.further import scan_cbct, scan_pet
 from qa_suite.phantom.hospitals import HOSPITALS, Hospital
 from qa_suite.phantom.make import make_phantom_cohort
 from qa_suite.phantom.oracle import oracle_translate
 from qa_suite.phantom.parts import LABELS, STRUCTURES
-from qa_suite.phantom.scan import VirtualPatient, make_patient
+from qa_suite.phantom.scan import VirtualPatient, make_patient, scan_again
 
 __all__ = [
+    "DIRECTIONS",
     "HOSPITALS",
     "LABELS",
     "STRUCTURES",
@@ -17,4 +20,7 @@ __all__ = [
     "make_phantom_cohort",
     "oracle_translate",
     "phantom_grid",
+    "scan_again",
+    "scan_cbct",
+    "scan_pet",
 ]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa_suite.phantom.canvas import Canvas
 from qa_suite.phantom.painting import paint
@@ -137,3 +138,13 @@ def _deformed(anatomy: Anatomy, x: Array, y: Array, z: Array) -> tuple[Array, Ar
         )
         shift = [s + wave * np.float32(a) for s, a in zip(shift, amplitude, strict=True)]
     return x + shift[0], y + shift[1], z + shift[2]
+
+
+def in_the_world(anatomy: Anatomy, point_mm: NDArray[np.float64]) -> Triple:
+    """Return where a point of the undeformed anatomy lies in the patient, LPS mm."""
+    target = np.asarray(point_mm, dtype=np.float32)
+    world = target.copy()
+    for _ in range(30):  # the deformation is a contraction: its gradient stays below one
+        moved = _deformed(anatomy, *(world[n : n + 1] for n in range(3)))
+        world = world + target - np.concatenate(moved)
+    return (float(world[0]), float(world[1]), float(world[2]))

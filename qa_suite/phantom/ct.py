@@ -62,12 +62,32 @@ def noise(
     It grows by e for every 200 mm of body width, as the square root of the attenuation of
     an iterative reconstruction does roughly (estimated).
     """
+    grain = texture(grid, protocol.grain_mm, rng)
+    width, middle = depth(body, grid)
+    profile = 0.45 + 0.55 * middle
+    level = protocol.noise_hu * np.exp((width - 360.0) / 200.0)
+    return np.asarray(grain * (level * profile[:, :, None]), dtype=np.float32)
+
+
+def texture(grid: Grid, grain_mm: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return correlated noise of mean 0 and standard deviation 1 with grains of that FWHM."""
     from scipy import ndimage
 
-    sigma = np.array([protocol.grain_mm / 2.3548 / s for s in grid.spacing_mm])
+    sigma = np.array([grain_mm / 2.3548 / s for s in grid.spacing_mm])
     white = rng.standard_normal(grid.shape, dtype=np.float32)
     grain = ndimage.gaussian_filter(white, sigma, mode="wrap", truncate=3.0)
     grain /= _damping(sigma)
+    return np.asarray(grain, dtype=np.float32)
+
+
+def depth(body: NDArray[np.bool_], grid: Grid) -> tuple[float, NDArray[np.float64]]:
+    """Return the width of a body in mm, and how deep in it each point lies.
+
+    Returns
+    -------
+    width, depth
+        ``depth`` has shape (nx, ny): 1 in the middle of the body, falling towards its edge.
+    """
     columns = body.any(axis=(1, 2))
     width = float(columns.sum()) * grid.spacing_mm[0]
     rows = np.flatnonzero(body.any(axis=(0, 2)))
@@ -75,9 +95,7 @@ def noise(
     centre = np.flatnonzero(columns).mean() if columns.any() else grid.shape[0] / 2
     i = (np.arange(grid.shape[0]) - centre)[:, None] * grid.spacing_mm[0] / 190.0
     j = (np.arange(grid.shape[1]) - middle)[None, :] * grid.spacing_mm[1] / 130.0
-    profile = 0.45 + 0.55 * np.exp(-0.5 * (i**2 + j**2) / 0.6)
-    level = protocol.noise_hu * np.exp((width - 360.0) / 200.0)
-    return np.asarray(grain * (level * profile[:, :, None]), dtype=np.float32)
+    return width, np.exp(-0.5 * (i**2 + j**2) / 0.6)
 
 
 def _damping(sigma: NDArray[np.float64]) -> float:

@@ -9,10 +9,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa_suite.cohort import Case, Cohort, Strata, save_cohort, with_file_hashes
 from qa_suite.errors import InputError
 from qa_suite.io.images import write_image
+from qa_suite.phantom.directions import Direction, Pair
+from qa_suite.phantom.directions import direction as direction_of
 from qa_suite.phantom.hospitals import hospital
 from qa_suite.phantom.randomness import generator
 from qa_suite.phantom.scan import VirtualPatient, make_patient
@@ -28,6 +31,7 @@ def make_phantom_cohort(
     patients_per_hospital: int | Mapping[str, int],
     spacing_mm: Triple,
     seed: int,
+    direction: str = "MR->CT",
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Cohort:
@@ -48,6 +52,9 @@ def make_phantom_cohort(
         Voxel size of the pelvic field of view.
     seed
         Of everything.
+    direction
+        One of :data:`qa_suite.phantom.DIRECTIONS`; the patients of a seed are the same people
+        in every direction, with the same pseudonyms.
     workers
         Processes that make patients; the result does not depend on it.
     progress
@@ -63,23 +70,39 @@ def make_phantom_cohort(
     InputError
         If a hospital stands twice or has no number of patients.
     UnknownName
-        If there is no such hospital.
+        If there is no such hospital or direction.
     """
+    wanted_direction = direction_of(direction)
     counts = _counts(hospitals, patients_per_hospital)
     wanted = [(name, index) for name, count in counts.items() for index in range(1, count + 1)]
-    make = functools.partial(_make, folder=folder, seed=seed, spacing_mm=spacing_mm)
+    make = functools.partial(
+        _make, folder=folder, seed=seed, spacing_mm=spacing_mm, direction=wanted_direction.name
+    )
     cases = []
     for case in _each(make, wanted, workers):
         cases.append(case)
         if progress is not None:
             progress(len(cases), len(wanted), case.case)
-    sites = ", ".join(counts)
-    cohort = Cohort(
-        name=f"virtual-pelvis-{seed}",
-        source_modality="MR",
-        reference_modality="CT",
-        source_quantity="arbitrary",
-        reference_quantity="HU",
+    cohort = _cohort(wanted_direction, cases, ", ".join(counts), seed, spacing_mm)
+    cohort = with_file_hashes(cohort, folder)
+    save_cohort(cohort, folder)
+    return cohort
+
+
+def _cohort(
+    direction: Direction, cases: Sequence[Case], sites: str, seed: int, spacing_mm: Triple
+) -> Cohort:
+    from qa_suite.io.series import QUANTITY_OF_MODALITY
+
+    source, reference = direction.source_modality, direction.reference_modality
+    usual = direction.name == "MR->CT"
+    ending = "" if usual else f"-{source.lower()}-to-{reference.lower()}"
+    return Cohort(
+        name=f"virtual-pelvis-{seed}{ending}",
+        source_modality=source,
+        reference_modality=reference,
+        source_quantity=QUANTITY_OF_MODALITY[source],
+        reference_quantity=QUANTITY_OF_MODALITY[reference],
         anatomy="pelvis",
         description=f"Virtual male pelves of hospitals {sites}; anatomy, physics and truth known.",
         import_settings={
@@ -91,15 +114,14 @@ def make_phantom_cohort(
         },
         cases=tuple(cases),
     )
-    cohort = with_file_hashes(cohort, folder)
-    save_cohort(cohort, folder)
-    return cohort
 
 
-def _make(wanted: tuple[str, int], *, folder: Path, seed: int, spacing_mm: Triple) -> Case:
+def _make(
+    wanted: tuple[str, int], *, folder: Path, seed: int, spacing_mm: Triple, direction: str
+) -> Case:
     name, index = wanted
     patient = make_patient(name, index, seed=seed, spacing_mm=spacing_mm)
-    return _write(patient, folder, index, seed)
+    return _write(patient, direction_of(direction).scan(patient), folder)
 
 
 def _each(
@@ -130,29 +152,27 @@ def _counts(hospitals: Sequence[str], number: int | Mapping[str, int]) -> dict[s
     return counts
 
 
-def _write(patient: VirtualPatient, folder: Path, index: int, seed: int) -> Case:
+def _write(patient: VirtualPatient, pair: Pair, folder: Path) -> Case:
     from qa_suite.io.identity import fingerprint, voxel_hash
 
     base = Path("volumes") / patient.case
-    size = np.linalg.norm(patient.distortion_mm, axis=-1).astype(np.float32)
     volumes = {
-        "source": patient.mr,
-        "reference": patient.ct,
-        "mask": _mask(patient, "Body"),
-        "truth_noise_free_reference": patient.ct_noise_free,
-        "truth_distortion_mm": Volume(array=size, grid=patient.grid, quantity="arbitrary"),
-        "truth_labels": patient.labels,
+        "source": pair.source,
+        "reference": pair.reference,
+        "mask": _mask(patient, patient.body),
+        **{f"truth_{name}": volume for name, volume in _truth(patient, pair).items()},
     }
-    structures = {
-        name: _mask(patient, name) for name, mask in patient.structures.items() if mask.any()
-    }
+    if pair.coverage is not None:
+        volumes["coverage"] = _mask(patient, pair.coverage)
+    masks = {**patient.structures, **pair.structures}
+    structures = {name: _mask(patient, mask) for name, mask in masks.items() if mask.any()}
     files = {name: f"{base.as_posix()}/{name}.nii.gz" for name in volumes}
     structure_files = {name: f"{base.as_posix()}/structure_{name}.nii.gz" for name in structures}
     for name, volume in volumes.items():
         write_image(volume, folder / files[name])
     for name, volume in structures.items():
         write_image(volume, folder / structure_files[name])
-    both = {"source": patient.mr, "reference": patient.ct}
+    both = {"source": pair.source, "reference": pair.reference}
     return Case(
         case=patient.case,
         patient=patient.patient,
@@ -160,6 +180,7 @@ def _write(patient: VirtualPatient, folder: Path, index: int, seed: int) -> Case
         source=files["source"],
         reference=files["reference"],
         mask=files["mask"],
+        coverage=files.get("coverage"),
         structures=structure_files,
         truth={
             name.removeprefix("truth_"): file
@@ -168,36 +189,37 @@ def _write(patient: VirtualPatient, folder: Path, index: int, seed: int) -> Case
         },
         voxel_hashes={role: voxel_hash(volume) for role, volume in both.items()},
         fingerprints={role: fingerprint(volume) for role, volume in both.items()},
-        strata=_strata(patient, index, seed),
-        history=patient.mr.history,
+        strata=_strata(patient, pair),
+        history=_history(pair),
     )
 
 
-def _mask(patient: VirtualPatient, name: str) -> Volume:
-    array = patient.structures[name].astype(np.uint8)
-    return Volume(array=array, grid=patient.grid, quantity="label")
+def _truth(patient: VirtualPatient, pair: Pair) -> dict[str, Volume]:
+    truth = {"noise_free_reference": pair.noise_free}
+    if pair.distorted:
+        size = np.linalg.norm(patient.distortion_mm, axis=-1).astype(np.float32)
+        truth["distortion_mm"] = Volume(array=size, grid=patient.grid, quantity="arbitrary")
+    return truth | {"labels": patient.labels}
 
 
-def _strata(patient: VirtualPatient, index: int, seed: int) -> Strata:
-    site = patient.hospital
+def _history(pair: Pair) -> tuple[str, ...]:
+    steps = dict.fromkeys((*pair.source.history, *pair.reference.history))
+    return tuple(steps)
+
+
+def _mask(patient: VirtualPatient, mask: NDArray[np.bool_]) -> Volume:
+    return Volume(array=mask.astype(np.uint8), grid=patient.grid, quantity="label")
+
+
+def _strata(patient: VirtualPatient, pair: Pair) -> Strata:
     decade = int(patient.traits.age_years // 10) * 10
     columns = patient.body.any(axis=(1, 2))
-    gap = generator(seed, site.name, index, "interval").integers(0, 15)
+    rng = generator(patient.seed, patient.hospital.name, patient.index, "interval")
     return Strata(
-        source_manufacturer=site.mr_manufacturer,
-        source_model=site.mr_model,
-        field_strength_t=site.mr.field_t,
-        sequence=site.mr.sequence,
-        repetition_time_ms=site.mr.repetition_ms,
-        echo_time_ms=site.mr.echo_ms,
-        reference_manufacturer=site.ct_manufacturer,
-        reference_model=site.ct_model,
-        ct_kernel=site.ct.kernel,
-        tube_voltage_kv=site.ct.tube_voltage_kv,
-        slice_thickness_mm=site.ct.slice_mm,
+        **pair.facts,
         sex="M",
         age_band=f"{decade}-{decade + 9}",
         body_width_mm=round(float(columns.sum()) * patient.grid.spacing_mm[0], 1),
         implant="no",
-        scan_interval_days=int(gap),
+        scan_interval_days=int(rng.integers(0, 15)),
     )

@@ -197,6 +197,26 @@ def acquire(
     rng
         For the coil, the gain and the noise, in this order.
     """
+    return expose(signal, grid, protocol, rng)[0]
+
+
+def expose(
+    signal: NDArray[np.complex64],
+    grid: Grid,
+    protocol: MRProtocol,
+    rng: np.random.Generator,
+    coil: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the image of :func:`acquire`, and the same image without noise.
+
+    Parameters
+    ----------
+    signal, grid, protocol, rng
+        As for :func:`acquire`.
+    coil
+        Receive sensitivity where it is known (a second sequence with the same coil); it is
+        then not drawn from ``rng``.
+    """
     from scipy import ndimage
 
     unit = max(abs(tissue_signal(name, protocol)) for name in ("adipose", "muscle"))
@@ -206,9 +226,11 @@ def acquire(
         if np.abs(signal.imag).max() > 1e-6
         else 0
     )
-    ideal = ideal * (coil_sensitivity(rng, grid, protocol.bias) / np.float32(unit))
-    gain = protocol.gain * float(np.exp(rng.normal(0, 0.12)))
-    return rician(ideal, protocol.noise, rng) * np.float32(gain)
+    sensitivity = coil_sensitivity(rng, grid, protocol.bias) if coil is None else coil
+    ideal = ideal * (sensitivity / np.float32(unit))
+    gain = np.float32(protocol.gain * float(np.exp(rng.normal(0, 0.12))))
+    noisy = rician(ideal, protocol.noise, rng) * gain
+    return noisy, np.abs(ideal).astype(np.float32) * gain
 
 
 def rician(

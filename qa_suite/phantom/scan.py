@@ -34,14 +34,16 @@ class VirtualPatient:
     ----------
     case, patient
         Case name (``A-001``) and stable pseudonym.
+    seed, index
+        Of the cohort, and his number at the hospital: what every further scan is drawn from.
     hospital
         Where he was scanned.
     traits
         His anatomy in numbers.
     mr, ct
         The two scans (arbitrary units; HU).
-    ct_noise_free
-        The CT before noise, in HU.
+    ct_noise_free, mr_noise_free
+        The same before noise.
     labels
         Part with the largest share of each voxel, see :data:`qa_suite.phantom.LABELS`.
     structures
@@ -52,11 +54,14 @@ class VirtualPatient:
 
     case: str
     patient: str
+    seed: int
+    index: int
     hospital: Hospital
     traits: Traits
     mr: Volume
     ct: Volume
     ct_noise_free: Volume
+    mr_noise_free: Volume
     labels: Volume
     structures: Mapping[str, NDArray[np.bool_]]
     distortion_mm: NDArray[np.float32]
@@ -116,7 +121,9 @@ def make_patient(
     ideal, labels, structures = _truth(anatomy, where, hu_of)
     noise_free = ct.blurred(ideal, where, site.ct)
     noisy = ct.clip(noise_free + ct.noise(structures["Body"], where, site.ct, ct_rng))
-    image, distortion = _mr_image(anatomy, where, site, generator(seed, hospital_name, index, "mr"))
+    mr_rng = generator(seed, hospital_name, index, "mr")
+    signal = _mr_signal(anatomy, where, site.mr)
+    mr_noisy, mr_clean = mr.expose(signal, where, site.mr, mr_rng)
     step = f"virtual patient {hospital_name}-{index:03d} of seed {seed}"
 
     def volume(array: NDArray[np.float32], quantity: str) -> Volume:
@@ -125,14 +132,17 @@ def make_patient(
     return VirtualPatient(
         case=f"{hospital_name}-{index:03d}",
         patient=pseudonym(seed, hospital_name, index),
+        seed=seed,
+        index=index,
         hospital=site,
         traits=anatomy.traits,
-        mr=volume(image, "arbitrary"),
+        mr=volume(mr_noisy, "arbitrary"),
         ct=volume(noisy, "HU"),
         ct_noise_free=volume(noise_free, "HU"),
+        mr_noise_free=volume(mr_clean, "arbitrary"),
         labels=Volume(array=labels, grid=where, quantity="label", history=(step,)),
         structures=structures,
-        distortion_mm=distortion,
+        distortion_mm=_distortion(where, site.mr),
         anatomy=anatomy,
     )
 
@@ -181,20 +191,60 @@ def _weighted(patient: VirtualPatient, values: Mapping[str, float], step: str) -
     )
 
 
-def _mr_image(
-    anatomy: Anatomy, grid: Grid, site: Hospital, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def scan_again(patient: VirtualPatient, protocol: mr.MRProtocol) -> tuple[Volume, Volume]:
+    """Scan a patient with a second sequence of the same session.
+
+    He lies as before, under the same receive coil; the gain and the noise are other ones.
+
+    Parameters
+    ----------
+    patient
+        Who is scanned.
+    protocol
+        Of the same scanner: its field, gradients and coil.
+
+    Returns
+    -------
+    image, noise_free
+        In arbitrary units, on the patient's grid.
+
+    Raises
+    ------
+    InputError
+        If the protocol is of another scanner.
+    """
+    first = patient.hospital.mr
+    if (protocol.field_t, protocol.distortion_mm, protocol.bias) != (
+        first.field_t, first.distortion_mm, first.bias,
+    ):  # fmt: skip
+        raise InputError(
+            f"A second sequence at hospital {patient.hospital.name} needs the field, distortion "
+            f"and coil of its scanner ({first.field_t:g} T), got {protocol.field_t:g} T."
+        )
+    purpose = (patient.hospital.name, patient.index)
+    coil = mr.coil_sensitivity(generator(patient.seed, *purpose, "mr"), patient.grid, protocol.bias)
+    rng = generator(patient.seed, *purpose, "mr", protocol.sequence)
+    signal = _mr_signal(patient.anatomy, patient.grid, protocol)
+    image, clean = mr.expose(signal, patient.grid, protocol, rng, coil)
+    step = f"second sequence: {protocol.sequence}, {protocol.field_t:g} T"
+    history = (*patient.ct.history, step)
+    return (
+        Volume(array=image, grid=patient.grid, quantity="arbitrary", history=history),
+        Volume(array=clean, grid=patient.grid, quantity="arbitrary", history=history),
+    )
+
+
+def _mr_signal(anatomy: Anatomy, grid: Grid, protocol: mr.MRProtocol) -> NDArray[np.complex64]:
     signal_of = {
         part: sum(
-            w * mr.tissue_signal(t, site.mr)
+            w * mr.tissue_signal(t, protocol)
             for t, w in composition(part, anatomy.traits.bone_density).items()
         )
         for part in PARTS
     }
-    distortion = _distortion(grid, site)
 
     def displace(x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
-        dx, dy, dz = mr.gradient_displacement(x, y, z, site.mr.distortion_mm)
+        dx, dy, dz = mr.gradient_displacement(x, y, z, protocol.distortion_mm)
         return x + dx, y + dy, z + dz
 
     signal = np.empty(grid.shape, dtype=np.complex64)
@@ -203,14 +253,14 @@ def _mr_image(
     for slab in sample(anatomy, grid, displace=displace):
         signal.real[..., slab.slices] = _sum(slab.shares, real)
         signal.imag[..., slab.slices] = _sum(slab.shares, imaginary)
-    return mr.acquire(signal, grid, site.mr, rng), distortion
+    return signal
 
 
-def _distortion(grid: Grid, site: Hospital) -> NDArray[np.float32]:
+def _distortion(grid: Grid, protocol: mr.MRProtocol) -> NDArray[np.float32]:
     i, j, k = np.ix_(*(np.arange(n) for n in grid.shape))
     x, y, z = (
         (row[0] * i + row[1] * j + row[2] * k + row[3]).astype(np.float32)
         for row in grid.affine[:3]
     )
-    parts = mr.gradient_displacement(x, y, z, site.mr.distortion_mm)
+    parts = mr.gradient_displacement(x, y, z, protocol.distortion_mm)
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
