@@ -199,6 +199,7 @@ def _write_record(
             finished=_now(),
             seconds_by_case={e.record.case: round(e.seconds, 3) for e in entries},
             peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            dose_device_by_case={e.record.case: e.dose_device for e in entries if e.dose_device},
         ),
     )
     write_model(out / EVALUATION_FILE, evaluation)

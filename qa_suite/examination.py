@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite import volumes
 from qa_suite.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.dose.clinic import ClinicCase, read_clinic_case
+from qa_suite.dose.engines import where_computed
 from qa_suite.errors import InputError, LeakageError, QAError
 from qa_suite.instruments.independence import (
     all_shared,
@@ -207,6 +208,7 @@ def examine_case(
     record = record.model_copy(update={"preflight": checked.values})
     if checked.refused:
         return _entry(record, started, status="refused", reason=checked.reason)
+    settings = _measures(examination, with_dose=with_dose)
     try:
         with translating:
             prediction = examination.translate(loaded)
@@ -217,7 +219,7 @@ def examine_case(
         measured = measure_pair(
             pair,
             families=examination.settings.families,
-            settings=_measures(examination, with_dose=with_dose),
+            settings=settings,
             case=case.case,
             patient=case.patient,
             site=case.site,
@@ -232,7 +234,8 @@ def examine_case(
         kept |= {role: volumes.keep(v, out) for role, v in measured.volumes.items()}
     history = (*case.history, *prediction.mean.history)
     record = record.model_copy(update={"volumes": kept, "history": history})
-    return _entry(record, started, status="evaluated", measured=measured, features=features)
+    entry = _entry(record, started, status="evaluated", measured=measured, features=features)
+    return entry.model_copy(update={"dose_device": _dose_device(examination, settings)})
 
 
 def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:
@@ -249,6 +252,14 @@ def _measures(examination: Examination, *, with_dose: bool) -> MeasureSettings:
         return measures
     without = measures.dose.model_copy(update={"plans": ()})
     return measures.model_copy(update={"dose": without})
+
+
+def _dose_device(examination: Examination, settings: MeasureSettings) -> str:
+    """Say where the dose of a case was computed; empty where none was."""
+    families = examination.settings.families
+    if not settings.dose.plans or (families is not None and "dose" not in families):
+        return ""
+    return where_computed([choice.template for choice in settings.dose.plans], settings.dose.device)
 
 
 def load_examined(examination: Examination, case: Case) -> LoadedCase:

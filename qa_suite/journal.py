@@ -42,6 +42,7 @@ class Entry(BaseModel):
     curves: tuple[CurvePoint, ...] = ()
     features: CaseFeatures | None = None
     seconds: float
+    dose_device: str = ""
 
 
 class Journal:

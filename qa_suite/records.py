@@ -205,7 +205,7 @@ class CodeFacts(BaseModel):
 
 
 class When(BaseModel):
-    """Timestamps and timings: the only part that differs between two runs."""
+    """Timestamps, timings and the machine: the only part that differs between two runs."""
 
     model_config = _STRICT
 
@@ -213,6 +213,10 @@ class When(BaseModel):
     finished: str
     seconds_by_case: dict[str, float] = Field(default_factory=dict)
     peak_memory_mib: float | None = None
+    dose_device_by_case: dict[str, str] = Field(
+        default_factory=dict,
+        description="where each case's dose was computed: 'cpu', or 'cuda' and the card's name",
+    )
 
 
 class Evaluation(BaseModel):

@@ -184,6 +184,84 @@ def test_bad_input_is_one_sentence(files, capsys, what):
     assert sentence in one_sentence(capsys)
 
 
+# --- where it is computed ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_cards(monkeypatch) -> list[str]:
+    """A machine with two GPUs, as far as anybody asks; says where photons are computed."""
+    import torch
+
+    from qa_suite.dose.photons import engine
+
+    asked: list[str] = []
+
+    class Elsewhere(engine.PhotonEngine):
+        def __init__(self, machine: str, *, device: str = "cpu") -> None:
+            asked.append(device)
+            super().__init__(machine)
+
+    monkeypatch.setattr(engine, "PhotonEngine", Elsewhere)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
+    return asked
+
+
+@pytest.fixture
+def no_card(monkeypatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [("auto", "cuda (card of cuda)"), ("cuda:1", "cuda:1 (card of cuda:1)"), ("cpu", "cpu")],
+)
+def test_the_device_reaches_the_photon_engine(files, capsys, two_cards, device, told):
+    assert run(arguments("--json", "--device", device)) == 0
+    printed = capsys.readouterr()
+    assert two_cards == [told.split(" ")[0]]
+    assert f"Computed on: {told}\n" in printed.err
+    assert "card" not in printed.out
+
+
+def test_without_a_gpu_it_is_the_cpu(files, capsys, no_card):
+    assert run(arguments("--json", "--device", "auto")) == 0
+    assert "Computed on: cpu\n" in capsys.readouterr().err
+
+
+PROTONS = {"plan": "protons.yaml", "hlut": "matrad-protons"}
+NO_DEVICE = {
+    "absent": ({}, "cuda", "There is no CUDA device here; take --device cpu."),
+    "unknown": ({}, "gpu", "Unknown device 'gpu'; take auto, cpu or cuda."),
+    "no number": ({}, "cuda:x", "Unknown device 'cuda:x'"),
+    "third of two": ({}, "cuda:2", "There is no device cuda:2 here; there are cpu, cuda:0, cuda:1"),
+    "no use": (
+        PROTONS,
+        "cuda",
+        "--device cuda has no use: protons can be computed on the CPU only",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NO_DEVICE)
+def test_a_device_that_cannot_compute_is_one_sentence(files, capsys, request, what):
+    given, device, sentence = NO_DEVICE[what]
+    request.getfixturevalue("no_card" if what == "absent" else "two_cards")
+    assert run(arguments("--device", device, **given)) == 2
+    assert sentence in one_sentence(capsys)
+
+
+def test_protons_never_ask_for_a_gpu(files, two_cards):
+    settings = dose_settings(["protons.yaml"], ["matrad-protons"], device="auto")
+    assert settings.device == "cpu"
+    both = dose_settings(["protons.yaml", "photons.yaml"], ["matrad-protons", "thomas-1999"],
+                         device="auto")  # fmt: skip
+    assert both.device == "cuda"
+
+
 def test_no_plan_and_no_table_is_bad_usage(files):
     assert run([*ONE, "--hlut", "thomas-1999"]) == 2
     assert run([*ONE, "--plan", "photons.yaml"]) == 2
@@ -304,6 +382,33 @@ def test_a_refused_case_is_not_the_one_of_its_site(here):
     assert (out / "measurements.parquet").read_bytes() == before
 
 
+def test_the_device_is_recorded_beside_the_timings_and_changes_no_record(here, two_cards):
+    cohort = make_cohort(here, "s")
+    quick = quick_examination(here, cohort)
+    measures = quick.settings.measures
+    dose = measures.dose.model_copy(update={"device": "cuda"})
+    settings = quick.settings.model_copy(
+        update={"measures": measures.model_copy(update={"dose": dose})}
+    )
+    records = {
+        "cpu": evaluate(quick, here / "cpu"),
+        "cuda (card of cuda)": evaluate(replace(quick, settings=settings), here / "gpu"),
+    }
+    assert two_cards == ["cpu", "cuda"]
+    for device, record in records.items():
+        assert record.when.dose_device_by_case == {"case1": device}
+    one, other = (r.model_dump(mode="json", exclude={"when"}) for r in records.values())
+    assert one == other
+    assert '"device"' not in json.dumps(one)
+
+
+def test_where_no_dose_is_computed_no_device_is_recorded(here):
+    cohort = make_cohort(here, "s")
+    quick = quick_examination(here, cohort)
+    settings = quick.settings.model_copy(update={"families": ("segmentation",)})
+    assert evaluate(replace(quick, settings=settings), here / "out").when.dose_device_by_case == {}
+
+
 def test_a_site_without_a_case_that_may_be_measured_has_no_dose(here):
     cohort = make_cohort(here, "ss")
     (here / "tiny" / cohort.cases[0].reference).unlink()
@@ -319,6 +424,7 @@ def test_a_site_without_a_case_that_may_be_measured_has_no_dose(here):
         (["--plan", "photon-pelvi"], "did you mean photon-pelvis"),
         (["--dose-cases", "some"], "some"),
         (["--dose-grid-mm", "0"], "grid_mm"),
+        (["--device", "gpu"], "Unknown device 'gpu'"),
     ],
 )
 def test_evaluate_refuses_before_it_measures(here, capsys, change, sentence):
@@ -328,9 +434,45 @@ def test_evaluate_refuses_before_it_measures(here, capsys, change, sentence):
     assert not (here / "out").exists()
 
 
-def test_a_table_without_a_plan_is_one_sentence(here, capsys):
-    assert run(["evaluate", "tiny", "--images", "box", "--hlut", "thomas-1999"]) == 2
-    assert "--hlut needs a --plan" in one_sentence(capsys)
+@pytest.mark.parametrize("option", [("--hlut", "thomas-1999"), ("--device", "cuda")])
+def test_an_option_without_a_plan_is_one_sentence(here, capsys, option):
+    assert run(["evaluate", "tiny", "--images", "box", *option]) == 2
+    assert f"{option[0]} " in (sentence := one_sentence(capsys))
+    assert "needs a --plan" in sentence
+
+
+# --- two columns of text -----------------------------------------------------------------------
+
+
+def test_a_table_of_two_columns(files, capsys):
+    (files / "scanner.csv").write_text("HU,RED\n-1000,0\n0,1\n1500,1.8\n")
+    more = ("--json", "--hlut", "density:scanner2.csv")
+    (files / "scanner2.csv").write_text("-1000 0\n0 1\n1500 1.9\n")
+    assert run(arguments(*more, hlut="red:scanner.csv")) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert "photons:scanner2" in {row["variant"] for row in rows}  # what the other makes of it
+
+
+BAD_COLUMNS = {
+    "nobody says what": ("scanner.csv", "scanner.csv does not say what its second column is; "
+                         "write red:scanner.csv (relative electron density), rsp:"),
+    "not what photons take": ("rsp:scanner.csv", "needs an HLUT that gives"),
+    "an unknown word": ("ed:scanner.csv", "'ed' before scanner.csv is no quantity"),
+    "no such file": ("red:none.csv", "There is no HLUT at none.csv"),
+    "falls": ("red:falls.csv", "falls to 0.9 at 10 HU"),
+    "twice": ("red:twice.csv", "0 HU is there twice (1 and 1.1)"),
+    "unreadable": ("red:bad.csv", "bad.csv has 2 bad lines: line 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD_COLUMNS)
+def test_a_bad_table_of_two_columns_is_one_sentence(files, capsys, what):
+    hlut, sentence = BAD_COLUMNS[what]
+    for name, rest in {"scanner": "1500,1.8", "falls": "10,0.9", "twice": "0,1.1",
+                       "bad": "0;1,0\nwater 1"}.items():  # fmt: skip
+        (files / f"{name}.csv").write_text(f"-1000,0\n{'' if name == 'bad' else '0,1'}\n{rest}\n")
+    assert run(arguments(hlut=hlut)) == 2
+    assert sentence in one_sentence(capsys)
 
 
 # --- lists -------------------------------------------------------------------------------------

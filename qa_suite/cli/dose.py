@@ -12,9 +12,18 @@ from qa_suite.cli import console
 from qa_suite.errors import InputError, Problems
 
 if TYPE_CHECKING:
+    from qa_suite.dose.template import PlanTemplate
     from qa_suite.measures.base import Kept, Pair
     from qa_suite.measures.dose_settings import DoseSettings
     from qa_suite.records import Measurement
+
+HLUT_HELP = (
+    "HU to density: a shipped table, a YAML file, or two columns of HU and value as red:FILE "
+    "(electron density), rsp:FILE (stopping power) or density:FILE; the first that fits a plan."
+)
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where photon dose is computed: auto, cpu, cuda, cuda:1 ...")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,7 +37,7 @@ def dose(
         list[str], typer.Option("--structure", help="Mask as NAME=FILE; may be repeated.")
     ],
     plan: Annotated[list[str], typer.Option(help="Plan template; may be repeated.")],
-    hlut: Annotated[list[str], typer.Option(help="HU to density; the first that fits a plan.")],
+    hlut: Annotated[list[str], typer.Option(help=HLUT_HELP)],
     synthetic: Annotated[
         Path | None, typer.Option(help="The synthetic CT to compute the same plan on.")
     ] = None,
@@ -40,6 +49,7 @@ def dose(
     dose_grid_mm: Annotated[
         float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
     ] = None,
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Plan on a CT and compute the plan there and, frozen, on its synthetic twin.
@@ -54,11 +64,12 @@ def dose(
 
     from qa_suite.io.images import write_image
 
-    settings = dose_settings(plan, hlut, grid_mm=dose_grid_mm)
+    settings = dose_settings(plan, hlut, grid_mm=dose_grid_mm, device=device)
     pair = _pair(image, synthetic or image, source, structures)
     if rtplan is not None:
         pair, settings = _driven_by(rtplan, pair, settings)
     rows, kept = _measured(pair, settings, synthetic or image)
+    _say_where(settings)
     if out is not None:
         for one in kept:
             name = re.sub(r"[^\w.+]+", "-", one.role)  # beams are called as the clinic likes
@@ -79,6 +90,7 @@ def dose_settings(
     clinic: Path | None = None,
     clinic_goals: str | None = None,
     rtplans: bool = False,
+    device: str = "cpu",
 ) -> DoseSettings | None:
     """Match plans with their tables; None without a plan and without doses of the clinic.
 
@@ -100,6 +112,8 @@ def dose_settings(
 
     if hluts and not plans:
         raise InputError("--hlut needs a --plan that it is for.")
+    if device not in ("auto", "cpu") and not plans:
+        raise InputError(f"--device {device} needs a --plan to compute there.")
     if clinic is None and (clinic_goals or rtplans):
         raise InputError("--clinic-goals and --rtplans need the folder --clinic.")
     if clinic is not None and clinic_goals is None and not (rtplans and plans):
@@ -131,17 +145,46 @@ def dose_settings(
     idle = [table.name for table in tables if table.name not in used]
     if idle:
         raise InputError(f"No plan takes the HLUT {', '.join(idle)}.")
+    place = _device([template for template, _ in choices], device)
     try:
         return DoseSettings(
             plans=tuple(
                 PlanChoice(template=template, hlut=first, other_hluts=tuple(others))
                 for template, (first, *others) in choices
             ),
-            grid_mm=grid_mm, rtplans=rtplans,
+            grid_mm=grid_mm, rtplans=rtplans, device=place,
             clinic=None if clinic_goals is None else load_template(clinic_goals),
         )  # fmt: skip
     except ValidationError as error:
         raise Problems("The dose settings", describe_validation(error)) from None
+
+
+def _device(templates: Sequence[PlanTemplate], asked: str) -> str:
+    """Return the device to compute plans on; ``auto`` takes a GPU where there is one and a use.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown, absent, or no plan can be computed there.
+    """
+    from qa_suite.dose.engines import can_compute_on
+    from qa_suite.instruments.network import pick_device
+
+    if asked == "auto" and not any(can_compute_on(template, "cuda") for template in templates):
+        return "cpu"
+    found = str(pick_device(asked))
+    if not any(can_compute_on(template, found) for template in templates):
+        names = ", ".join(template.name for template in templates)
+        raise InputError(f"--device {asked} has no use: {names} can be computed on the CPU only.")
+    return found
+
+
+def _say_where(settings: DoseSettings | None) -> None:
+    from qa_suite.dose.engines import where_computed
+
+    assert settings is not None
+    templates = [choice.template for choice in settings.plans]
+    console.say(f"Computed on: {where_computed(templates, settings.device)}")
 
 
 def _driven_by(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.dose import HLUT_HELP, DeviceOption
 
 if TYPE_CHECKING:
     from qa_suite.records import Verdict
@@ -58,12 +59,13 @@ def evaluate(
     ] = None,
     hlut: Annotated[
         list[str] | None,
-        typer.Option(help="HU to density, a shipped table or a file; the first that fits a plan."),
+        typer.Option(help=HLUT_HELP),
     ] = None,
     dose_grid_mm: Annotated[
         float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
     ] = None,
     dose_cases: Annotated[str, typer.Option(help="all or one_per_site.")] = "all",
+    device: DeviceOption = "auto",
     clinic: Annotated[
         Path | None,
         typer.Option(help="Folder CASE/ of your planning system's doses and plan.dcm."),
@@ -110,6 +112,7 @@ def evaluate(
             clinic=clinic,
             clinic_goals=clinic_goals,
             rtplans=rtplans,
+            device=device,
         ),
         clinic=clinic,
         dose_cases=dose_cases,

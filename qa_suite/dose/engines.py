@@ -27,6 +27,7 @@ class EngineFacts(BaseModel):
     modality: Modality
     hlut: tuple[HlutQuantity, ...] = Field(min_length=1, description="tables that it takes")
     version: str
+    devices: tuple[str, ...] = Field(default=("cpu",), description="where it can compute")
     method: str = Field(min_length=1)
     believed_for: str = Field(min_length=1, description="where its differences may be believed")
     reference: str = Field(min_length=1)
@@ -73,16 +74,40 @@ class DoseEngine(Protocol):
 
 
 ENGINES: Registry[EngineFacts] = Registry("dose engine")
-"""Names to functions ``(machine: str) -> DoseEngine``."""
+"""Names to functions ``(machine: str) -> DoseEngine``; with ``device`` where it takes several."""
 
 
 _ROOMS = {"photons-pydosert": "photons", "protons-range": "protons"}
 
 
-def engine_of(template: PlanTemplate) -> Any:
-    """Return the engine that a template names, with its machine."""
+def engine_of(template: PlanTemplate, device: str = "cpu") -> Any:
+    """Return the engine that a template names, with its machine.
+
+    Parameters
+    ----------
+    device
+        ``cpu``, ``cuda`` or ``cuda:1``; an engine that cannot compute there takes the CPU.
+    """
     require_modality(template)
-    return ENGINES[template.engine].function(template.machine)
+    function = ENGINES[template.engine].function
+    if device == "cpu" or not can_compute_on(template, device):
+        return function(template.machine)
+    return function(template.machine, device=device)
+
+
+def can_compute_on(template: PlanTemplate, device: str) -> bool:
+    """Whether the engine of a template can compute on a device."""
+    load_engines(template.engine)
+    return device.split(":")[0] in ENGINES[template.engine].facts.devices
+
+
+def where_computed(templates: Sequence[PlanTemplate], device: str) -> str:
+    """Say where plans are computed, for the record: ``cpu``, or the device and its name."""
+    if device == "cpu" or not any(can_compute_on(template, device) for template in templates):
+        return "cpu"
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
 def load_engines(*names: str) -> None:

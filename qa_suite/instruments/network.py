@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,10 +64,15 @@ def pick_device(name: str) -> torch.device:
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name != "cpu" and not name.startswith("cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise InputError(f"Unknown device {name!r}; take auto, cpu or cuda.")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("There is no CUDA device here; take --device cpu.")
+    if name != "cpu":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not count:
+            raise InputError("There is no CUDA device here; take --device cpu.")
+        if int(name.partition(":")[2] or 0) >= count:
+            known = ", ".join(f"cuda:{n}" for n in range(count))
+            raise InputError(f"There is no device {name} here; there are cpu, {known}.")
     return torch.device(name)
 
 

@@ -71,6 +71,10 @@ class DoseSettings(BaseModel):
         Whether to compute set-up and range scenarios of proton plans.
     most_samples
         Samples of a prediction that are computed as dose scenarios; the first ones.
+    device
+        Where photon doses are computed: ``cpu``, ``cuda`` or ``cuda:1``. A fact of the machine,
+        not of what is measured: it is left out of what is written, so that records made on
+        different machines stay comparable.
     """
 
     model_config = _STRICT
@@ -90,6 +94,7 @@ class DoseSettings(BaseModel):
     bulk: bool = True
     scenarios: bool = True
     most_samples: int = Field(default=5, ge=0)
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", exclude=True)
 
     @model_validator(mode="after")
     def _plans_differ(self) -> DoseSettings:

@@ -45,6 +45,7 @@ VERSION = "1.5.0"
         modality="photons",
         hlut=("relative_electron_density", "mass_density_g_cm3"),
         version=VERSION,
+        devices=("cpu", "cuda"),
         method=(
             "Fluence of the isocentre plane convolved with a pencil kernel at each pencil's own "
             "radiological depth; 0.01 Gy per MU at 10 cm depth in water, 10×10 cm², SAD 1000 mm"
@@ -56,9 +57,9 @@ VERSION = "1.5.0"
         reference="PyDoseRT 1.5.0 (MIT), PencilDepthEngine; machine data of its 10 MV presets",
     ),
 )
-def photon_engine(machine: str) -> PhotonEngine:
+def photon_engine(machine: str, *, device: str = "cpu") -> PhotonEngine:
     """Return the engine for one of PyDoseRT's machines, such as ``varian_10MV``."""
-    return PhotonEngine(machine)
+    return PhotonEngine(machine, device=device)
 
 
 class PhotonEngine:
@@ -69,7 +70,7 @@ class PhotonEngine:
     machine
         Name of one of PyDoseRT's machine presets.
     device
-        ``cpu`` or ``cuda``.
+        ``cpu``, ``cuda`` or ``cuda:1``, where torch computes; doses come back as arrays.
     """
 
     def __init__(self, machine: str, *, device: str = "cpu") -> None:

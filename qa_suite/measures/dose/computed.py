@@ -148,7 +148,7 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
         pair.reference, pair.synthetic, template=template, structures=pair.structures,
         seen=seen_by_source(pair), support_hu=settings.support_hu, grid_mm=settings.grid_mm,
     )  # fmt: skip
-    engine: DoseEngine = engine_of(template)
+    engine: DoseEngine = engine_of(template, settings.device)
     density = scene.density(scene.reference, choice.hlut)
     if imported is not None:
         plan = engine.imported(
