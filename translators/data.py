@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from qa_suite.cohort import Case, Cohort, Split
 from qa_suite.errors import InputError, QAError, raise_problems
-from qa_suite.io.cases import load_case
+from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.volume import Grid, Volume
 from translators.spec import BodySpec, SourceSpec, TargetSpec, TranslatorSpec
 
@@ -279,22 +279,31 @@ def _load_pair(cohort: Cohort, case: Case, folder: Path, spec: TranslatorSpec) -
     if case.reference is None:
         raise InputError("it has no reference image, and a paired translator needs one.")
     loaded = load_case(cohort, case, folder)
+    prepared = prepare(loaded.source, spec)
+    target, mask = prepared_target(loaded, prepared.frame, spec.target)
+    return PreparedPair(case=case, prepared=prepared, target=target, mask=mask)
+
+
+def prepared_target(loaded: LoadedCase, frame: Frame, target: TargetSpec) -> tuple[Float, Bool]:
+    """Turn and scale the reference of a case; return it with the mask of its loss.
+
+    Raises
+    ------
+    InputError
+        If there is no reference, a voxel of it is not finite, or the mask is empty.
+    """
     if loaded.reference is None:
         raise InputError("its reference image could not be read.")
     bad = int(np.count_nonzero(~np.isfinite(loaded.reference.array)))
     if bad:
         raise InputError(f"its reference image has {bad} voxels that are NaN or inf.")
-    prepared = prepare(loaded.source, spec)
     if loaded.mask is None:
-        mask = np.ones(prepared.frame.shape, dtype=bool)
+        mask = np.ones(frame.shape, dtype=bool)
     else:
-        mask = prepared.frame.to_working(loaded.mask) >= 0.5
+        mask = frame.to_working(loaded.mask) >= 0.5
     if not mask.any():
         raise InputError("its mask is empty, so there is nothing to learn from.")
-    target = prepared.frame.to_working(loaded.reference.array)
-    return PreparedPair(
-        case=case, prepared=prepared, target=scaled_target(target, mask, spec.target), mask=mask
-    )
+    return scaled_target(frame.to_working(loaded.reference.array), mask, target), mask
 
 
 def scaled_target(image: Float, mask: Bool, target: TargetSpec) -> Float:
