@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRLittleEndian
@@ -185,6 +185,13 @@ def save(dataset: FileDataset, path: Path) -> None:
         warnings.simplefilter("ignore")
         dataset.save_as(temporary, enforce_file_format=True)
     temporary.replace(path)
+
+
+def coded(value: str, meaning: str, scheme: str = "DCM") -> DicomSequence:
+    """Return a code sequence of one code."""
+    item = Dataset()
+    item.CodeValue, item.CodeMeaning, item.CodingSchemeDesignator = value, meaning, scheme
+    return DicomSequence([item])
 
 
 def right_handed(volume: Volume) -> Volume:
