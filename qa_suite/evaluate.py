@@ -24,8 +24,11 @@ from qa_suite.examination import (
     examine_case,
     instrument_notices,
     leakage_notices,
+    quantity_of,
+    require_fit,
 )
 from qa_suite.journal import Entry, Journal, Plan
+from qa_suite.measures.meaning import left_out
 from qa_suite.measures.norms import NORMS_FILE
 from qa_suite.measures.run import METRICS, variants_of
 from qa_suite.measures.set_measurements import FeaturedCase, measure_sets
@@ -84,7 +87,8 @@ def evaluate(
     Raises
     ------
     InputError
-        If the cohort has no case in the examined split, or ``out`` holds another evaluation.
+        If the cohort has no case in the examined split, ``out`` holds another evaluation, or
+        something was asked for that has no meaning for the cohort's real images.
     LeakageError
         If the model was trained on an examined patient or scan, and the settings do not
         allow it.
@@ -99,6 +103,7 @@ def evaluate(
             f"The cohort {examination.cohort.name} has no case in the set "
             f"'{examination.settings.split}'; deal the patients with 'qa-suite import --split'."
         )
+    require_fit(examination)
     notices = leakage_notices(examination, cases) + instrument_notices(examination, cases)
     code = code_facts()
     plan = Plan(
@@ -191,6 +196,7 @@ def _write_record(
         },
         instruments=examination.instrument_facts,
         set_measurements=sets,
+        left_out=left_out(quantity_of(cohort), settings.families),
         case_counts=_counts(cohort, entries, len(broken)),
         notices=notices,
         tables_sha256=tables,

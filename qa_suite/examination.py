@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,13 +31,14 @@ from qa_suite.io.cases import LoadedCase, Translate, load_case
 from qa_suite.io.identity import SAME_SCAN_BITS, fingerprint_distance
 from qa_suite.journal import Entry
 from qa_suite.measures.base import Instruments, Pair
+from qa_suite.measures.meaning import require_meaning
 from qa_suite.measures.run import Measured, measure_pair
 from qa_suite.measures.set_features import CaseFeatures, features_of
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
 from qa_suite.record_files import digest_of
 from qa_suite.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts
-from qa_suite.volume import Prediction, require_same_grid
+from qa_suite.volume import Prediction, Quantity, require_same_grid
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,35 @@ class Examination:
         if self.instruments.norms is not None:
             what["norms"] = self.instruments.norms.model_dump(mode="json")
         return digest_of(what)[:16]
+
+
+def quantity_of(cohort: Cohort) -> Quantity:
+    """Return what the values of a cohort's real images are."""
+    return cast(Quantity, cohort.reference_quantity)
+
+
+def require_fit(examination: Examination) -> None:
+    """Refuse what was asked for and has no meaning for the cohort's real images.
+
+    Raises
+    ------
+    InputError
+        If a family of measures, a dose or one of the examiner's networks cannot be applied.
+    """
+    cohort, settings = examination.cohort, examination.settings
+    quantity = quantity_of(cohort)
+    require_meaning(quantity, settings.families)
+    if quantity == "HU":
+        return
+    asked = [f"{facts.kind} {facts.name}" for facts in examination.instrument_facts]
+    asked += [f"plan {choice.key}" for choice in settings.measures.dose.plans]
+    if settings.clinic_files:
+        asked.append("doses of the clinic")
+    if asked:
+        raise InputError(
+            f"The {', '.join(asked)} need real images in HU, and those of {cohort.name} are in "
+            f"{quantity}; leave them out."
+        )
 
 
 def independent_instruments(instruments: Instruments, model: ModelFacts) -> Instruments:

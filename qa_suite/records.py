@@ -177,6 +177,16 @@ class SetMeasurement(BaseModel):
         return self
 
 
+class LeftOutMeasures(BaseModel):
+    """Measures that have no meaning for what was examined, such as HU bands of a PET."""
+
+    model_config = _STRICT
+
+    family: str
+    metrics: tuple[str, ...] = Field(default=(), description="none: the whole family")
+    why: str
+
+
 class CohortFacts(BaseModel):
     """The material: which cohort, which patients of it."""
 
@@ -241,6 +251,9 @@ class Evaluation(BaseModel):
     )
     set_measurements: tuple[SetMeasurement, ...] = Field(
         default=(), description="distances between the sets of real and synthetic images"
+    )
+    left_out: tuple[LeftOutMeasures, ...] = Field(
+        default=(), description="measures without a meaning for the reference's quantity"
     )
     case_counts: dict[str, int] = Field(
         description="imported, import_failed, held_out, refused, failed, evaluated"

@@ -12,6 +12,8 @@ from qa_suite.measures.hallucination import find_components, hallucination
 from qa_suite.measures.hallucination_blobs import blobs, digital_balls
 from qa_suite.measures.hallucination_fields import block_mean
 from qa_suite.measures.hallucination_settings import HallucinationSettings
+from qa_suite.measures.run import measure_pair
+from qa_suite.measures.settings import MeasureSettings
 from qa_suite.phantom import make_patient, oracle_translate
 from qa_suite.volume import Grid, Volume
 
@@ -218,11 +220,6 @@ def test_every_metric_has_a_row_whatever_happens():
         "covers nothing": pair_of(
             COARSE, reference, reference, coverage=nothing, structures=structures
         ),
-        "in SUVbw": Pair(
-            reference=Volume(array=reference, grid=COARSE, quantity="SUVbw"),
-            synthetic=Volume(array=reference, grid=COARSE, quantity="SUVbw"),
-            mask=np.ones(COARSE.shape, dtype=bool), structures=structures,
-        ),
     }  # fmt: skip
     for why, pair in cases.items():
         rows = hallucination(pair, DEFAULTS)
@@ -277,3 +274,25 @@ def test_clean_twins_of_virtual_patients_are_silent_and_a_removed_lesion_is_not(
         Pair(reference=marked, synthetic=twin, mask=patient.body, **more), DEFAULTS
     )
     assert [(c.kind, c.false) for c in found if c.kind == "lesion"] == [("lesion", False)]
+
+
+def test_in_a_pet_only_the_contrast_of_delineated_lesions_has_a_meaning():
+    lesion = ball(COARSE, middle(COARSE), 18) >= 0.5
+    reference = np.where(lesion, 8.0, 2.0).astype(np.float32)
+    synthetic = np.where(lesion, 5.0, 2.5).astype(np.float32)
+    pair = Pair(
+        reference=Volume(array=reference, grid=COARSE, quantity="SUVbw"),
+        synthetic=Volume(array=synthetic, grid=COARSE, quantity="SUVbw"),
+        mask=np.ones(COARSE.shape, dtype=bool), structures={"GTV": lesion},
+    )  # fmt: skip
+    rows = measure_pair(
+        pair, families=["hallucination"], settings=MeasureSettings(), case="c", patient="p",
+        site="s",
+    ).rows  # fmt: skip
+    (row,) = rows
+    assert (row.metric, row.region, row.unit) == (
+        "lesion_contrast_change", "structure:GTV", "SUVbw",
+    )  # fmt: skip
+    assert row.value == pytest.approx((5 - 2.5) - (8 - 2))
+    components = [v for v in hallucination(pair, DEFAULTS) if v.region == "bone"]
+    assert all("known by their HU" in v.why for v in components)

@@ -10,6 +10,7 @@ import pytest
 import qa_suite.measures.run
 from qa_suite.measures.base import FAMILIES, METRICS, Pair
 from qa_suite.measures.image_settings import ImageSettings
+from qa_suite.measures.segmentation import segmentation
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.records import Measurement
 from qa_suite.segment.base import SEGMENTERS
@@ -30,6 +31,7 @@ IMAGE = (*IMAGE_BY_REGION, *IMAGE_OF_BODY)
 OVERLAP = ("dice", "volume_difference", "centroid_shift", "missed")
 SURFACE = ("hd", "hd95", "assd", "surface_dice")
 BONE_METRICS = ("threshold_shift", "dice_at_best_threshold")
+SCALE = {"reference_scale", "scale_ratio"}  # not in HU: tests/test_measures_scale.py
 LEARNED = {"noise_floor_gap"}  # needs a learned segmenter: tests/test_measures_segmenters.py
 
 # what a structure metric says: (reference has it, synthetic has it) -> value, or None: undefined
@@ -82,7 +84,7 @@ def one(rows, metric, region):
 def test_the_table_knows_every_metric():
     assert set(STRUCTURE_TABLE) == set(OVERLAP) | set(SURFACE) | set(BONE_METRICS)
     here = {e.name for e in METRICS if e.facts.family in ("image", "segmentation")}
-    assert here == set(STRUCTURE_TABLE) | LEARNED | set(IMAGE)
+    assert here == set(STRUCTURE_TABLE) | LEARNED | SCALE | set(IMAGE)
 
 
 @pytest.mark.parametrize("metric", STRUCTURE_TABLE)
@@ -229,7 +231,14 @@ def test_a_structure_without_a_surface_inside_the_image():
 
 def test_images_that_are_not_in_hu_have_no_threshold_structures():
     rows = rows_of(ct(bone=True), ct(bone=True), quantity="arbitrary")
-    found = [r for r in rows if r.family == "segmentation"]
+    assert not [r for r in rows if r.family == "segmentation"]
+    mask = np.ones(SHAPE, dtype=bool)
+    image, signal = (
+        Volume(array=ct(bone=True), grid=GRID, quantity=q) for q in ("HU", "arbitrary")
+    )
+    found = segmentation(
+        Pair(reference=image, synthetic=signal, mask=mask), MeasureSettings().segmentation
+    )
     assert {r.region for r in found} == {"seg:Body", "seg:Bone"}
     assert {r.status for r in found} == {"undefined"}
     assert all("needs HU" in r.why for r in found)
@@ -264,5 +273,8 @@ def test_every_entry_has_its_facts_and_stands_in_the_docs():
         for entry in registry:
             facts = entry.facts.model_dump()
             facts.pop("settings", None)
+            facts.pop("common_scale", None)
+            limits = facts.pop("quantities", ()), facts.pop("because", "")
+            assert bool(limits[0]) == bool(limits[1]), entry.name
             assert all(facts.values()), entry.name
             assert f"`{entry.name}`" in text, f"{entry.name} is missing in docs/measures"

@@ -8,7 +8,7 @@ expensive thing once and calls its metrics over the regions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,8 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite.errors import GeometryError
 from qa_suite.instruments.base import Extractor, Segmenter
+from qa_suite.measures.scale import (
+    RemovedScale,
+    ScaleSettings,
+    removed_scale,
+    scaled,
+    scaled_prediction,
+)
 from qa_suite.registry import Registry
-from qa_suite.volume import Grid, Prediction, Volume, require_same_grid
+from qa_suite.volume import Grid, Prediction, Quantity, Volume, require_same_grid
 
 if TYPE_CHECKING:
     from qa_suite.dose.clinic import ClinicCase
@@ -41,6 +48,10 @@ class MetricFacts(BaseModel):
     empty: str = Field(min_length=1)
     reference: str = Field(min_length=1)
     settings: dict[str, str | float | int | bool] = {}
+    quantities: tuple[Quantity, ...] = Field(
+        default=(), description="of the reference that it has a meaning for; none is any"
+    )
+    because: str = Field(default="", description="why it has none for others")
 
 
 class FamilyFacts(BaseModel):
@@ -50,6 +61,13 @@ class FamilyFacts(BaseModel):
 
     title: str
     needs: tuple[str, ...] = ()
+    common_scale: bool = Field(
+        default=False, description="whether it takes images of arbitrary scale without it"
+    )
+    quantities: tuple[Quantity, ...] = Field(
+        default=(), description="of the reference that it has a meaning for; none is any"
+    )
+    because: str = Field(default="", description="why it has none for others")
 
 
 METRICS: Registry[MetricFacts] = Registry("metric")
@@ -104,6 +122,8 @@ class Pair:
         The examiner's own networks and norms, where there are any.
     clinic
         Doses and plan of the clinic's own planning system, where it gave any.
+    scale
+        What was done to images of arbitrary scale, where it was removed.
 
     Raises
     ------
@@ -120,6 +140,7 @@ class Pair:
     coverage: NDArray[np.bool_] | None = None
     instruments: Instruments = field(default_factory=Instruments)
     clinic: ClinicCase | None = None
+    scale: RemovedScale | None = None
 
     def __post_init__(self) -> None:
         volumes = {"the reference": self.reference, "the synthetic image": self.synthetic}
@@ -140,6 +161,34 @@ class Pair:
     def grid(self) -> Grid:
         """The grid that all volumes share."""
         return self.reference.grid
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values of reference and synthetic image."""
+        return self.reference.quantity if self.scale is None else self.scale.unit
+
+
+def at_common_scale(pair: Pair, settings: ScaleSettings) -> Pair:
+    """Return a pair whose arbitrary scale is removed; any other pair as it is.
+
+    Raises
+    ------
+    InputError
+        If an image has no signal by which its scale could be removed.
+    """
+    inside = pair.mask if pair.coverage is None else pair.mask & pair.coverage
+    if pair.reference.quantity != "arbitrary" or not inside.any():
+        return pair
+    scale = removed_scale(pair.reference, pair.synthetic, inside, settings)
+    hundred = scale.synthetic if settings.of == "each" else scale.reference
+    said = pair.prediction
+    return replace(
+        pair,
+        reference=scaled(pair.reference, scale.reference),
+        synthetic=scaled(pair.synthetic, hundred),
+        prediction=None if said is None else scaled_prediction(said, hundred),
+        scale=scale,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,6 +187,9 @@ def compare(pair: Pair, settings: ImageSettings) -> Comparison:
     cut = tuple(slice(a, part.stop) for a, part in zip(begin, box, strict=True))
     quantity = pair.reference.quantity
     limits = settings.data_range.get(quantity)
+    why = f"no data range is set for {quantity} images"
+    if quantity == "arbitrary" and pair.scale is None:
+        limits, why = None, "the arbitrary scale of the images was not removed"
     return Comparison(
         reference=_cut(pair.reference.array, cut),
         synthetic=_cut(pair.synthetic.array, cut),
@@ -194,7 +197,7 @@ def compare(pair: Pair, settings: ImageSettings) -> Comparison:
         offset=(begin[0], begin[1], begin[2]),
         grid=pair.grid,
         quantity=quantity,
-        limits=limits or NoValue(why=f"no data range is set for {quantity} images"),
+        limits=limits or NoValue(why=why),
         settings=settings,
     )
 

@@ -45,6 +45,8 @@ def _facts(title: str, unit: str, formula: str) -> MetricFacts:
         formula=formula,
         empty=_EMPTY_CONTRAST if contrast else _EMPTY,
         reference=_OURS,
+        quantities=("HU",),
+        because="bone and gas are known by their HU, and limits of contrast are in HU",
     )
 
 
@@ -162,7 +164,8 @@ def _contrast_of_largest(components: Sequence[Component], *, false: bool) -> flo
     "hallucination",
     FamilyFacts(
         title="Bone, air and lesions that appear or vanish, component by component",
-        needs=("reference in HU", "mask"),
+        needs=("reference in HU", "mask", "delineated lesions for their contrast (any quantity)"),
+        common_scale=True,
     ),
 )
 def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
@@ -171,7 +174,7 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     Parameters
     ----------
     pair
-        Reference and synthetic image in HU.
+        Reference and synthetic image of one quantity; components are looked for in HU only.
     settings
         Contrasts, sizes and tolerances; see :class:`HallucinationSettings`.
 
@@ -181,7 +184,7 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
         Regions ``bone``, ``air`` and ``lesion``, and ``structure:NAME`` for every structure
         that the settings list.
     """
-    why = _why_not(pair)
+    why = _why_empty(pair)
     if why is not None:
         return [undefined(metric, region, why) for metric, region in _rows(pair, settings)]
     inside = pair.mask if pair.coverage is None else pair.mask & pair.coverage
@@ -192,23 +195,27 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     if wrong:
         why = f"{wrong} voxels inside the mask are not finite"
         return [failed(metric, region, why) for metric, region in _rows(pair, settings)]
-    components = find_components(pair, settings)
-    values = [
-        _value(metric, kind, function([c for c in components if c.kind == kind]))
-        for kind in KINDS
-        for metric, function in _METRICS.items()
-    ]
     changes = [
         _value("lesion_contrast_change", f"structure:{name}", contrast_change(pair, name, settings))
         for name in _listed(pair, settings)
     ]
-    return [*values, *changes]
+    return [*_components(pair, settings), *changes]
 
 
-def _why_not(pair: Pair) -> str | None:
+def _components(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     for what, volume in (("reference", pair.reference), ("synthetic image", pair.synthetic)):
         if volume.quantity != "HU":
-            return f"bone and gas are known by their HU, and the {what} is in {volume.quantity}"
+            why = f"bone and gas are known by their HU, and the {what} is in {volume.quantity}"
+            return [undefined(metric, kind, why) for kind in KINDS for metric in _METRICS]
+    components = find_components(pair, settings)
+    return [
+        _value(metric, kind, function([c for c in components if c.kind == kind]))
+        for kind in KINDS
+        for metric, function in _METRICS.items()
+    ]
+
+
+def _why_empty(pair: Pair) -> str | None:
     if not pair.mask.any():
         return "the mask is empty"
     if pair.coverage is not None and not (pair.mask & pair.coverage).any():

@@ -33,7 +33,10 @@ from qa_suite.measures.image_similarity import COVERED
 from qa_suite.measures.image_similarity import EMPTY as _EMPTY
 from qa_suite.measures.image_similarity import RANGE as _RANGE
 from qa_suite.measures.regions import Region, Sample, regions_of
+from qa_suite.measures.scale import RemovedScale, ScaleSettings
 from qa_suite.measures.synthrad import synthrad
+
+_SCALE = ScaleSettings()
 
 # ---------------------------------------------------------------------------------------
 # The metrics
@@ -153,6 +156,7 @@ def percentile_99_error(sample: Sample) -> float:
     FamilyFacts(
         title="Voxel-wise errors and similarity, by region and tissue",
         needs=("reference", "mask"),
+        common_scale=True,
     ),
 )
 def image(pair: Pair, settings: ImageSettings) -> list[Value]:
@@ -186,7 +190,8 @@ def image(pair: Pair, settings: ImageSettings) -> list[Value]:
     comparison = compare(pair, settings)
     entries = [entry for entry in METRICS if entry.facts.family == "image"]
     of_body = [e.name for e in entries if e.facts.settings.get("regions") == "body"]
-    of_regions = [e.name for e in entries if e.name not in of_body]
+    of_scale = [e.name for e in entries if e.facts.settings.get("regions") == "scale"]
+    of_regions = [e.name for e in entries if e.name not in (*of_body, *of_scale)]
     values: list[Value] = []
     for region in regions_of(pair, comparison, settings):
         names = of_regions + of_body if region.name == "body" else of_regions
@@ -194,7 +199,59 @@ def image(pair: Pair, settings: ImageSettings) -> list[Value]:
     if quantity == "HU":
         for mode in settings.synthrad_modes:
             values += synthrad(comparison, mode)
+    if pair.scale is not None:
+        values += scale_values(pair.scale)
     return values
+
+
+@METRICS.add(
+    "reference_scale",
+    MetricFacts(
+        family="image",
+        title="Value of the reference that became 100",
+        unit="a.u.",
+        direction="none",
+        range="(0, inf)",
+        formula="the percentile of the reference's voxels in the mask that its scale is told by",
+        empty="left out where the reference has a unit of its own",
+        reference="Definition of this suite",
+        settings={"percentile": _SCALE.percentile, "regions": "scale"},
+        quantities=("arbitrary",),
+        because="its scale is not arbitrary",
+    ),
+)
+def reference_scale(scale: RemovedScale) -> float:
+    """Return the percentile of the reference, in its own unit."""
+    return scale.reference
+
+
+@METRICS.add(
+    "scale_ratio",
+    MetricFacts(
+        family="image",
+        title="Scale of the synthetic image against the reference's",
+        unit="1",
+        direction="none",
+        range="(0, inf)",
+        formula="the same percentile of the synthetic image over that of the reference; 1: equal",
+        empty="left out where the reference has a unit of its own",
+        reference="Definition of this suite",
+        settings={"percentile": _SCALE.percentile, "of": _SCALE.of, "regions": "scale"},
+        quantities=("arbitrary",),
+        because="its scale is not arbitrary",
+    ),
+)
+def scale_ratio(scale: RemovedScale) -> float:
+    """Return the ratio of both images' percentiles; it is removed before errors are taken."""
+    return scale.synthetic / scale.reference
+
+
+def scale_values(scale: RemovedScale) -> list[Value]:
+    """Say by which values the images were scaled, so that nothing vanishes with it."""
+    first = ok("reference_scale", "body", reference_scale(scale))
+    if np.isfinite(scale.synthetic):
+        return [first, ok("scale_ratio", "body", scale_ratio(scale))]
+    return [first, failed("scale_ratio", "body", "the synthetic image has no finite voxel")]
 
 
 def _measure(names: list[str], region: Region, comparison: Comparison) -> Iterator[Value]:

@@ -17,6 +17,12 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 SYNTHRAD_RANGE_HU = (-1024.0, 3000.0)
 """Data range of the SynthRAD2023 challenge (Huijben et al. 2024, Med Image Anal 97:103276)."""
 
+SUV_RANGE = (0.0, 10.0)
+"""Data range of PET in SUVbw: a choice of this suite, above most uptake but urine and brain."""
+
+PERCENT_RANGE = (0.0, 100.0)
+"""Data range of images whose arbitrary scale was removed: 100 is the percentile in the mask."""
+
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, finest first (Wang, Simoncelli and Bovik 2003)."""
 
@@ -40,11 +46,11 @@ class Band(BaseModel):
 
 
 def _data_range() -> dict[Quantity, tuple[float, float]]:
-    return {"HU": SYNTHRAD_RANGE_HU}
+    return {"HU": SYNTHRAD_RANGE_HU, "SUVbw": SUV_RANGE, "arbitrary": PERCENT_RANGE}
 
 
 def _spectrum_window() -> dict[Quantity, tuple[float, float]]:
-    return {"HU": (-200.0, 250.0)}
+    return {"HU": (-200.0, 250.0), "SUVbw": SUV_RANGE, "arbitrary": PERCENT_RANGE}
 
 
 def _bands() -> dict[Quantity, tuple[Band, ...]]:
@@ -69,7 +75,7 @@ class ImageSettings(BaseModel):
     data_range
         Lowest and highest value of each quantity, for PSNR, SSIM, MS-SSIM and mutual
         information. A quantity that is not named has none, and they are undefined: a range
-        is never guessed.
+        is never guessed. That of ``arbitrary`` counts once the scale is removed.
     bands
         Tissue bands of each quantity, taken on the reference; none switches them off. The
         default six divide the HU axis; ``bone`` sums up dense bone beside them.

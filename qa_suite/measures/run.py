@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from qa_suite.errors import QAError
@@ -19,8 +20,18 @@ from qa_suite.measures import reference_free as _reference_free
 from qa_suite.measures import segmentation as _segmentation
 from qa_suite.measures import set_measurements as _set_measurements
 from qa_suite.measures import uncertainty as _uncertainty
-from qa_suite.measures.base import FAMILIES, METRICS, Curve, Instruments, Kept, Pair, Value
+from qa_suite.measures.base import (
+    FAMILIES,
+    METRICS,
+    Curve,
+    Instruments,
+    Kept,
+    Pair,
+    Value,
+    at_common_scale,
+)
 from qa_suite.measures.learned import learned_variants
+from qa_suite.measures.meaning import families_for, has_meaning
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.measures.structure_values import tolerance_variant
 from qa_suite.measures.synthrad import describe as describe_mode
@@ -71,7 +82,8 @@ def measure_pair(
     pair
         The volumes, on one grid.
     families
-        Names of the families to measure; None measures all of them.
+        Names of the families to measure; None measures all of them. What has no meaning for
+        the reference's quantity is left out (:mod:`qa_suite.measures.meaning`).
     settings
         Of all families; each reads the part of its name.
     case, patient, site
@@ -88,11 +100,16 @@ def measure_pair(
     UnknownName
         If a family is not registered.
     """
-    entries = list(FAMILIES) if families is None else [FAMILIES[name] for name in families]
+    quantity = pair.reference.quantity
+    views: dict[bool, Callable[[], Pair]] = {
+        False: lambda: pair,
+        True: cache(lambda: at_common_scale(pair, settings.scale)),
+    }
     measured = Measured()
-    for entry in entries:
+    for entry in (FAMILIES[name] for name in families_for(quantity, families)):
         who = {"case": case, "patient": patient, "site": site, "family": entry.name}
-        found = _measure_family(entry.function, pair, getattr(settings, entry.name, None), who)
+        view = views[entry.facts.common_scale]
+        found = _measure_family(entry.function, view, getattr(settings, entry.name, None), who)
         measured.rows.extend(found.rows)
         measured.curves.extend(found.curves)
         measured.volumes.update(found.volumes)
@@ -101,14 +118,19 @@ def measure_pair(
 
 def _measure_family(
     function: Callable[..., list[Value | Curve | Kept]],
-    pair: Pair,
+    view: Callable[[], Pair],
     settings: Any,
     who: dict[str, str],
 ) -> Measured:
     try:
+        pair = view()
         found = function(pair, settings)
         return Measured(
-            rows=[_row(value, pair, who) for value in found if isinstance(value, Value)],
+            rows=[
+                _row(value, pair, who)
+                for value in found
+                if isinstance(value, Value) and has_meaning(value.metric, pair.reference.quantity)
+            ],
             curves=[p for curve in found if isinstance(curve, Curve) for p in _points(curve, who)],
             volumes={kept.role: kept.volume for kept in found if isinstance(kept, Kept)},
         )
@@ -136,7 +158,7 @@ def _points(curve: Curve, who: dict[str, str]) -> list[CurvePoint]:
 def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:
     unit = METRICS[value.metric].facts.unit
     if unit == "HU" or unit.startswith("HU/"):  # these follow the reference: HU, Gy, SUV, ...
-        unit = pair.reference.quantity + unit.removeprefix("HU")
+        unit = pair.unit + unit.removeprefix("HU")
     return Measurement(
         **who,
         metric=value.metric,

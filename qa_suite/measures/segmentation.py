@@ -36,6 +36,8 @@ Mask = NDArray[np.bool_]
     FamilyFacts(
         title="Body and bone by HU threshold, and learned structures: overlap, volume, surfaces",
         needs=("reference in HU", "mask"),
+        quantities=("HU",),
+        because="body and bone are told by their HU, and the learned segmenters read CT",
     ),
 )
 def segmentation(pair: Pair, settings: SegmentationSettings) -> list[Value | Curve]:

@@ -36,6 +36,8 @@ _FAMILY = "set_distance"
     "fid",
     MetricFacts(
         family=_FAMILY,
+        quantities=("HU",),
+        because="the feature extractor reads CT",
         title="Fréchet distance of the features (FID)",
         unit="1",
         direction="lower",
@@ -117,6 +119,8 @@ class _Sums:
     "kid",
     MetricFacts(
         family=_FAMILY,
+        quantities=("HU",),
+        because="the feature extractor reads CT",
         title="Kernel distance of the features (KID)",
         unit="1",
         direction="lower",

@@ -34,6 +34,8 @@ def _facts(title: str, formula: str) -> MetricFacts:
             "of the same patient left out"
         ),
         settings={"neighbours": _DEFAULTS.neighbours},
+        quantities=("HU",),
+        because="the feature extractor reads CT",
     )
 
 

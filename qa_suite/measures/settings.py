@@ -12,16 +12,21 @@ from qa_suite.measures.geometry_settings import GeometrySettings
 from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.measures.image_settings import ImageSettings
 from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
+from qa_suite.measures.scale import ScaleSettings
 from qa_suite.measures.segmentation_settings import SegmentationSettings
 from qa_suite.measures.set_distances_settings import SetDistanceSettings
 from qa_suite.measures.uncertainty_settings import UncertaintySettings
 
 
 class MeasureSettings(BaseModel):
-    """Settings of all families of measures; each reads the field of its own name."""
+    """Settings of all families of measures; each reads the field of its own name.
+
+    ``scale`` belongs to no family: how images in arbitrary units are made comparable.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    scale: ScaleSettings = ScaleSettings()
     image: ImageSettings = ImageSettings()
     segmentation: SegmentationSettings = SegmentationSettings()
     geometry: GeometrySettings = GeometrySettings()

@@ -55,6 +55,7 @@ class _Voxels:
     FamilyFacts(
         title="Whether the predicted standard deviation means anything, by tissue",
         needs=("reference", "mask", "std or samples"),
+        common_scale=True,
     ),
 )
 def uncertainty(pair: Pair, settings: UncertaintySettings) -> list[Value | Curve]:

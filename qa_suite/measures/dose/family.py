@@ -49,6 +49,8 @@ DOSE_MAP_ROLES = ("dose_reference", "dose_synthetic", "gamma", "target")
     FamilyFacts(
         title="The same plan computed on both images: DVH, goals, gamma, range",
         needs=("reference in HU", "a plan and its HLUT in the settings", "a target structure"),
+        quantities=("HU",),
+        because="dose is computed from HU",
     ),
 )
 def dose(pair: Pair, settings: DoseSettings) -> list[Found]:

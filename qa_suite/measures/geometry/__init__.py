@@ -66,7 +66,7 @@ _STRUCTURES = ("seg:Body", "seg:Bone")
     "geometry",
     FamilyFacts(
         title="Contours, place, local shifts and the positioning test, in mm and degrees",
-        needs=("reference in HU", "mask", "source for the place"),
+        needs=("reference in HU", "mask", "source for the place (any quantity)"),
     ),
 )
 def geometry(pair: Pair, settings: GeometrySettings) -> list[Value]:

@@ -128,6 +128,8 @@ def _facts(title: str, formula: str, **more: str) -> MetricFacts:
         empty=_EMPTY,
         reference="Definition of this suite",
         settings={"contour_reach_mm": 10.0},
+        quantities=("HU",),
+        because="body and bone are told by their HU",
     )
 
 

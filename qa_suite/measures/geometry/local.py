@@ -135,6 +135,8 @@ def _facts(title: str, percent: float) -> MetricFacts:
         ),
         reference=("Definition of this suite; steps after Lucas and Kanade 1981, Proc IJCAI: 674"),
         settings={"local_block_mm": 36.0, "local_reach_mm": 12.0},
+        quantities=("HU",),
+        because="blocks are matched in a window of HU",
     )
 
 

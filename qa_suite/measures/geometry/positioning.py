@@ -183,6 +183,9 @@ _SOURCE = (
 )
 
 
+_BECAUSE = "a patient is set up on a planning CT"
+
+
 def _facts(title: str, unit: str, formula: str, *, signed: bool) -> MetricFacts:
     return MetricFacts(
         family="geometry",
@@ -193,6 +196,8 @@ def _facts(title: str, unit: str, formula: str, *, signed: bool) -> MetricFacts:
         formula=_SIGN + formula,
         empty=_EMPTY,
         reference=_SOURCE,
+        quantities=("HU",),
+        because=_BECAUSE,
     )
 
 
@@ -292,6 +297,8 @@ def positioning_rotation(found: Setup) -> float | NoValue:
         formula="rms displacement between the registration to the reference CT and the true offset",
         empty=_EMPTY,
         reference="Definition of this suite",
+        quantities=("HU",),
+        because=_BECAUSE,
     ),
 )
 def positioning_truth_error(found: Setup) -> float | NoValue:

@@ -16,24 +16,35 @@ from qa_suite.measures.base import (
     ok,
     undefined,
 )
+from qa_suite.measures.meaning import has_meaning
 from qa_suite.measures.reference_free.patient import Patient, Scene
 from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
+from qa_suite.volume import Quantity
 
 FAMILY = "reference_free"
 
-Need = Literal["finite", "hu", "body", "source", "bodies", "norms", "inverse", "spread"]
+Need = Literal["finite", "hu", "outlined", "body", "source", "bodies", "norms", "inverse", "spread"]
 Answer = float | NoValue
 Function = Callable[[Scene, str], Answer]
 
 _EMPTY: dict[Need, str] = {
     "finite": "a voxel of the synthetic image that is not finite is an error",
-    "hu": "undefined where the synthetic image is not in HU",
+    "hu": "left out where the synthetic image is not in HU",
+    "outlined": "left out where the synthetic image is neither in HU nor in arbitrary units",
     "body": "undefined where the synthetic image shows no body",
     "source": "undefined without a source; a voxel of it that is not finite is an error",
     "bodies": "undefined where an image shows no body",
     "norms": "undefined without norms of a training cohort",
     "inverse": "undefined without an inverse translator",
     "spread": "undefined where the translator gives neither a std nor two samples",
+}
+_QUANTITIES: dict[Need, tuple[Quantity, ...]] = {
+    "hu": ("HU",), "norms": ("HU",), "outlined": ("HU", "arbitrary"),
+}  # fmt: skip
+_BECAUSE: dict[Need, str] = {
+    "hu": "defined by HU",
+    "norms": "norms are learnt of real images in HU",
+    "outlined": "the body's outline is told in CT and MR alone",
 }
 SUITE = "Definition of this suite"
 
@@ -76,9 +87,12 @@ def check(
         When the function itself answers that there is no value.
     """
     rules = [_EMPTY[need] for need in needs] + ([empty] if empty else [])
+    narrow = next((need for need in ("hu", "norms", "outlined") if need in needs), None)
     facts = MetricFacts(
         family=FAMILY, title=title, unit=unit, direction=direction, range=value_range,
         formula=formula, empty="; ".join(rules) or "always has a value", reference=reference,
+        quantities=() if narrow is None else _QUANTITIES[narrow],
+        because="" if narrow is None else _BECAUSE[narrow],
     )  # fmt: skip
 
     def register(function: Function) -> Function:
@@ -105,11 +119,14 @@ def examine(
     Returns
     -------
     list of Value
-        One for each metric and region, whether it has a number or not.
+        One for each metric and region, whether it has a number or not; metrics without a
+        meaning for the synthetic image's quantity are left out.
     """
     scene = Scene(patient=patient, settings=settings)
     values = []
     for entry in CHECKS.values():
+        if not has_meaning(entry.metric, patient.synthetic.quantity):
+            continue
         if only is None or entry.metric in only:
             values += [_value(entry, scene, region) for region in entry.regions]
     return values
@@ -135,8 +152,6 @@ def _missing(need: Need, scene: Scene) -> tuple[str, str] | None:
     patient = scene.patient
     if need == "finite" and scene.nonfinite:
         return "error", f"{scene.nonfinite} voxels of the synthetic image are not finite"
-    if need == "hu" and patient.synthetic.quantity != "HU":
-        return "undefined", f"needs HU, and the synthetic image is in {patient.synthetic.quantity}"
     if need in ("body", "bodies") and not scene.body.any():
         return "undefined", "the synthetic image shows no body"
     if need == "source":

@@ -14,7 +14,7 @@ from qa_suite.measures.base import NoValue
 from qa_suite.measures.reference_free.checks import Answer, Need, check
 from qa_suite.measures.reference_free.patient import Mask, Scene
 
-_NEEDS: tuple[Need, ...] = ("finite", "hu", "body", "source", "bodies")
+_NEEDS: tuple[Need, ...] = ("finite", "outlined", "body", "source", "bodies")
 _NMI = "Studholme, Hill and Hawkes 1999, Pattern Recognit 32:71"
 _FEWEST = 200  # voxels for a joint histogram
 _MOST_VOXELS = 250_000  # of the grid; of a finer one every other voxel is looked at, and so on

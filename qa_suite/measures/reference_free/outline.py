@@ -14,7 +14,7 @@ from qa_suite.preflight.bodies import dice, thinned
 if TYPE_CHECKING:
     from qa_suite.measures.surfaces import SurfaceDistances
 
-_NEEDS: tuple[Need, ...] = ("finite", "hu", "body", "source", "bodies")
+_NEEDS: tuple[Need, ...] = ("finite", "outlined", "body", "source", "bodies")
 _NO_SURFACE = "undefined where a body has no surface inside the source's field"
 _OUTLINES = "outlines by HU (-400) and by signal (a quarter of Otsu's threshold), each on its own"
 
@@ -128,7 +128,7 @@ def cut_body(scene: Scene, region: str) -> Answer:
         "body, that are dark in the source (below a quarter of Otsu's threshold; in HU: -200) and "
         "between -200 and 150 HU in the synthetic image: gas filled, dark bone lost"
     ),
-    needs=_NEEDS,
+    needs=("finite", "hu", "body", "source", "bodies"),
     reference="Otsu 1979, IEEE Trans Syst Man Cybern 9:62 (the threshold)",
 )
 def void_filled(scene: Scene, region: str) -> Answer:

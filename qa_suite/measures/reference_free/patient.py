@@ -149,7 +149,7 @@ class Scene:
     @cached_property
     def body(self) -> Mask:
         """The body as the synthetic image shows it."""
-        return ct_body(self.hu, self.grid)
+        return body_of(self.synthetic)
 
     @cached_property
     def body_values(self) -> Array:

@@ -10,7 +10,7 @@ from qa_suite.measures.reference_free.checks import Answer, Need, check
 from qa_suite.measures.reference_free.orientation import normalised
 from qa_suite.measures.reference_free.patient import Mask, Scene
 
-_SOURCE: tuple[Need, ...] = ("finite", "hu", "body", "source", "bodies")
+_SOURCE: tuple[Need, ...] = ("finite", "outlined", "body", "source", "bodies")
 _FEWEST = 50  # voxels of a slice
 _FEW_SLICES = 5
 _LAG_FACTOR = 1.1  # thin neighbouring slices are alike: chance alone prefers one of them
