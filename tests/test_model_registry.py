@@ -75,7 +75,7 @@ def test_the_version_carries_its_tags(model: TrainedModel, cohort: Cohort) -> No
 def test_the_artifacts_are_tensors_and_text(model: TrainedModel, cohort: Cohort) -> None:
     folder = _artifacts(model) / "artifacts" / "translator"
     assert sorted(p.name for p in folder.iterdir()) == [
-        "spec.json", "training.json", "weights.safetensors",
+        "model_card.md", "spec.json", "training.json", "weights.safetensors",
     ]  # fmt: skip
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     facts = json.loads((folder / "training.json").read_text())

@@ -13,11 +13,13 @@ import numpy as np
 
 from qa_suite.cohort import Cohort
 from qa_suite.store import connect
-from translators.base import WEIGHTS_FILE, Translator
+from translators.base import WEIGHTS_FILE, FitSummary, Translator
+from translators.card import CARD_FILE, measure_cost, model_card
 from translators.data import SEEN_SPLITS
+from translators.parent import TRAINING_FILE, Parent, inherited
+from translators.tracked import shown_pairs
 
 ARTIFACT = "translator"
-TRAINING_FILE = "training.json"
 MODEL_NAME = "model"
 
 _PACKAGES = ("mlflow", "monai", "numpy", "pydantic", "pyyaml", "safetensors", "scipy", "simpleitk",
@@ -35,15 +37,22 @@ class TrainedModel:
     model_id: str
     weights_sha256: str
 
+    @staticmethod
+    def nowhere() -> TrainedModel:
+        """Return what a process that does not register has to give."""
+        return TrainedModel(uri="", name="", version="", run_id="", model_id="", weights_sha256="")
+
 
 def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) -> dict[str, Any]:
     """Say on whom a translator was trained, so that an examiner can refuse to examine on them.
 
     ``patients`` are the cohort's keyed hashes; ``voxel_hashes`` and ``fingerprints`` those of
-    the source and reference images. Validation patients count as seen: they chose the weights.
+    the source and reference images. Validation patients count as seen, for they chose the
+    weights, and so do calibration patients where the interval was calibrated on them.
     ``loss_networks`` are the hashes of frozen networks in the loss (empty for most families).
     """
-    seen = cohort.in_split(*SEEN_SPLITS)
+    calibrated = translator.calibration is not None
+    seen = cohort.in_split(*SEEN_SPLITS, *(("calibration",) if calibrated else ()))
     return {
         "schema_version": 1,
         "cohort_name": cohort.name,
@@ -110,7 +119,15 @@ def input_example(translator: Translator) -> dict[str, np.ndarray]:
 
 
 def register(
-    translator: Translator, *, name: str, cohort: Cohort, run_id: str, tags: dict[str, str]
+    translator: Translator,
+    *,
+    name: str,
+    cohort: Cohort,
+    folder: Path,
+    run_id: str,
+    tags: dict[str, str],
+    parent: Parent | None = None,
+    summary: FitSummary | None = None,
 ) -> TrainedModel:
     """Log a trained translator to the run in progress and register it.
 
@@ -120,25 +137,33 @@ def register(
         Fitted.
     name
         Of the registered model; a new version is made if it exists.
-    cohort
-        What it was trained on; its ``train`` and ``validation`` patients are recorded.
+    cohort, folder
+        What it was trained on; the patients that it has seen are recorded.
     run_id
         The active MLflow run.
     tags
         More tags of the model version, such as the git commit.
+    parent
+        The registered translator that its training began from.
+    summary
+        Of its training, for the model card.
     """
     mlflow = connect()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / ARTIFACT
-        digest = translator.save(folder)
+        saved = Path(temporary) / ARTIFACT
+        digest = translator.save(saved)
         facts = training_facts(translator, cohort, digest)
+        if parent is not None:
+            facts = inherited(facts, parent)
         text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
-        (folder / TRAINING_FILE).write_text(text + "\n")
-        assert (folder / WEIGHTS_FILE).is_file()
+        (saved / TRAINING_FILE).write_text(text + "\n")
+        card = _card(translator, cohort, folder, facts, summary)
+        (saved / CARD_FILE).write_text(card)
+        assert (saved / WEIGHTS_FILE).is_file()
         info = mlflow.pyfunc.log_model(
             name=MODEL_NAME,
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={ARTIFACT: str(folder)},
+            artifacts={ARTIFACT: str(saved)},
             signature=signature(translator),
             input_example=input_example(translator),
             pip_requirements=requirements(),
@@ -149,6 +174,7 @@ def register(
     client = mlflow.MlflowClient()
     for key, value in (version_tags(translator, facts) | tags).items():
         client.set_model_version_tag(name, version, key, value)
+    client.update_model_version(name, version, description=card)
     return TrainedModel(
         uri=f"models:/{name}/{version}",
         name=name,
@@ -157,6 +183,19 @@ def register(
         model_id=str(info.model_id),
         weights_sha256=digest,
     )
+
+
+def _card(
+    translator: Translator,
+    cohort: Cohort,
+    folder: Path,
+    facts: dict[str, Any],
+    summary: FitSummary | None,
+) -> str:
+    same_way = translator.spec.direction == cohort.direction
+    pairs = shown_pairs(translator, cohort, folder, 1) if same_way else ()
+    cost = measure_cost(translator, pairs[0]) if pairs else None
+    return model_card(translator, cohort, facts, summary=summary, cost=cost)
 
 
 def version_tags(translator: Translator, facts: dict[str, Any]) -> dict[str, str]:
@@ -173,4 +212,5 @@ def version_tags(translator: Translator, facts: dict[str, Any]) -> dict[str, str
         "training_patients": str(len(facts["patients"])),
         "data_digest": facts["data_digest"],
         "weights_sha256": facts["weights_sha256"],
+        **({"parent": facts["parent"]["uri"]} if "parent" in facts else {}),
     }

@@ -1,34 +1,53 @@
-"""Training as a tracked run: parameters, curves, data, code, pictures, and the registered model."""
+"""Training as a tracked run: one run, one registered model, and whom it has seen."""
 
 from __future__ import annotations
 
-import json
-import logging
-import platform
-import resource
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from qa_suite import __version__
 from qa_suite.cohort import Cohort, check_splits
-from qa_suite.store import connect, experiment
+from qa_suite.store import connect
 from translators.base import FitSummary, Progress, Translator, create
-from translators.data import SEEN_SPLITS, check_cohort, load_pairs
+from translators.calibration import calibrate_on
+from translators.data import check_cohort
+from translators.parallel import rank_of_environment
+from translators.parent import Parent
 from translators.registry import TrainedModel, register
 from translators.spec import TranslatorSpec
+from translators.tracked import (
+    RUN_FILE,
+    Curves,
+    code_tags,
+    log_facts,
+    log_outcome,
+    log_pictures,
+    training_run,
+)
 
-EXPERIMENT = "training"
-RUN_FILE = "run.json"
 
-_BATCH = 500  # metrics in one call to MLflow; one by one is a hundred times slower
-_SEND_EVERY_S = 30.0
-_PICTURES = 2
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How a training is run, beside what its specification says.
 
-_log = logging.getLogger(__name__)
+    Parameters
+    ----------
+    workdir
+        Where checkpoints are kept; the folder may be deleted afterwards.
+    resume
+        Carry on from the checkpoint in ``workdir``, in the same MLflow run.
+    iterations
+        Another budget than the specification's.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    progress
+        Called with (iteration, iterations, figures).
+    """
+
+    workdir: Path
+    resume: bool = False
+    iterations: int | None = None
+    device: str = "auto"
+    progress: Progress | None = None
 
 
 def train(
@@ -38,12 +57,17 @@ def train(
     *,
     workdir: Path,
     register_as: str | None = None,
+    parent: Parent | None = None,
     resume: bool = False,
     iterations: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> TrainedModel:
     """Train a translator on a cohort, log the run to MLflow and register the model.
+
+    Where ``calibration`` patients are in the cohort, the interval of its predictions is
+    calibrated on them. Of the processes that ``torchrun`` starts, the first tracks and
+    registers; in the others the returned model has no address.
 
     Parameters
     ----------
@@ -55,6 +79,8 @@ def train(
         Where checkpoints are kept; the folder may be deleted afterwards.
     register_as
         Name of the registered model; by default the specification's.
+    parent
+        A registered translator whose weights are the first ones.
     resume
         Carry on from the checkpoint in ``workdir``, in the same MLflow run.
     iterations
@@ -73,199 +99,106 @@ def train(
     """
     check_splits(cohort)
     check_cohort(cohort, spec)
-    translator = create(spec)
-    workdir = Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    commit, dirty = git_state()
-    tags = {
-        "git_commit": commit or "unknown",
-        "git_dirty": str(dirty),
-        "suite_version": __version__,
-    }
-    with _run(spec, workdir, resume) as run:
-        run_id = str(run.info.run_id)
-        _log_facts(spec, cohort, iterations, tags)
-        curves = Curves(run_id)
-        try:
-            summary = translator.fit(
-                cohort,
-                folder,
-                workdir=workdir,
-                resume=resume,
-                iterations=iterations,
-                device=device,
-                progress=curves.watching(progress),
-            )
-        finally:
-            curves.send()
-        if resume:
-            curves.complete(summary)
-        _log_outcome(run_id, summary)
-        _log_pictures(translator, cohort, folder, workdir)
-        model = register(
-            translator, name=register_as or spec.name, cohort=cohort, run_id=run_id, tags=tags
-        )
-        connect().set_tag("model_uri", model.uri)
-    (workdir / RUN_FILE).unlink(missing_ok=True)
+    budget = Budget(
+        workdir=Path(workdir), resume=resume, iterations=iterations, device=device,
+        progress=progress,
+    )  # fmt: skip
+    translator = _begin(spec, parent)
+    if rank_of_environment() > 0:
+        _fit(translator, cohort, folder, budget, None)
+        return TrainedModel.nowhere()
+    budget.workdir.mkdir(parents=True, exist_ok=True)
+    with training_run(spec, budget.workdir, resume=resume) as run:
+        summary = fit_in_run(translator, cohort, folder, budget, run.info.run_id, parent)
+        model = finish(
+            translator, cohort, folder, budget, run.info.run_id, summary, parent,
+            name=register_as or spec.name,
+        )  # fmt: skip
+    inverse = translator.inverse()
+    if inverse is not None:
+        _register_inverse(inverse, cohort, folder, budget, model)
+    (budget.workdir / RUN_FILE).unlink(missing_ok=True)
     return model
 
 
-class Curves:
-    """Collects the figures of a training and sends them to MLflow in batches."""
-
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
-        self._waiting: list[tuple[str, float, int, int]] = []
-        self._sent_at = time.monotonic()
-
-    def watching(self, progress: Progress | None) -> Progress:
-        """Return a callback that collects, and passes on to ``progress``."""
-
-        def note(done: int, total: int, figures: dict[str, float]) -> None:
-            now = int(time.time() * 1000)
-            self._waiting += [(name, value, now, done) for name, value in figures.items()]
-            if time.monotonic() - self._sent_at > _SEND_EVERY_S:
-                self.send()
-            if progress is not None:
-                progress(done, total, figures)
-
-        return note
-
-    def complete(self, summary: FitSummary) -> None:
-        """Send what a killed training had computed and not sent yet."""
-        client = connect().MlflowClient()
-        now = int(time.time() * 1000)
-        for name, points in summary.curves.items():
-            known = {point.step for point in client.get_metric_history(self._run_id, name)}
-            self._waiting += [
-                (name, value, now, step) for step, value in points if step not in known
-            ]
-        self.send()
-
-    def send(self) -> None:
-        """Send what was collected."""
-        from mlflow.entities import Metric
-
-        mlflow = connect()
-        client = mlflow.MlflowClient()
-        rows = [Metric(key=k, value=v, timestamp=t, step=s) for k, v, t, s in self._waiting]
-        for start in range(0, len(rows), _BATCH):
-            client.log_batch(self._run_id, metrics=rows[start : start + _BATCH])
-        self._waiting = []
-        self._sent_at = time.monotonic()
+def _begin(spec: TranslatorSpec, parent: Parent | None) -> Translator:
+    translator = create(spec)
+    if parent is not None:
+        translator.set_weights(parent.translator.weights())
+    return translator
 
 
-@contextmanager
-def _run(spec: TranslatorSpec, workdir: Path, resume: bool) -> Iterator[Any]:
-    """Start an MLflow run with system metrics, or carry on with that of a killed training."""
-    mlflow = connect()
-    path = workdir / RUN_FILE
-    experiment_id = experiment(EXPERIMENT)
-    known = None
-    if resume and path.is_file():
-        known = json.loads(path.read_text())["run_id"]
-        if known not in {
-            r.info.run_id
-            for r in mlflow.search_runs(
-                experiment_ids=[experiment_id], output_format="list", max_results=5000
-            )
-        }:
-            known = None  # another store than the one it was begun in
-    mlflow.set_system_metrics_sampling_interval(5)
-    with mlflow.start_run(
-        run_id=known,
-        experiment_id=experiment_id,
-        run_name=None if known else spec.name,
-        log_system_metrics=True,
-    ) as run:
-        path.write_text(json.dumps({"run_id": run.info.run_id}))
-        yield run
-
-
-def _log_facts(
-    spec: TranslatorSpec, cohort: Cohort, iterations: int | None, tags: dict[str, str]
-) -> None:
-    """Log what is known before the training: specification, data and code."""
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-
-    mlflow = connect()
-    flat = {key: str(value)[:500] for key, value in spec.flat().items()}
-    if iterations is not None:
-        flat["budget.iterations"] = str(iterations)
-    mlflow.log_params(flat)
-    digest = cohort.data_digest(*SEEN_SPLITS)
-    patients = {s: len({c.patient for c in cohort.in_split(s)}) for s in SEEN_SPLITS}
-    mlflow.set_tags(
-        tags
-        | {
-            "qa.kind": "training",
-            "qa.cohort": cohort.name,
-            "data_digest": digest,
-            "cohort_digest": cohort.digest,
-            "training_sites": ",".join(sorted({c.site for c in cohort.in_split(*SEEN_SPLITS)})),
-            "direction": spec.direction,
-            "anatomy": spec.anatomy,
-            "family": spec.family,
-            **{f"patients_{name}": str(count) for name, count in patients.items()},
-            "python": platform.python_version(),
-        }
-    )
-    source = CodeDatasetSource({"cohort": cohort.name, "data_digest": digest})
-    mlflow.log_input(MetaDataset(source, name=cohort.name, digest=digest[:36]), context="training")
-    mlflow.log_dict(spec.model_dump(mode="json"), "spec.json")
-
-
-def _log_outcome(run_id: str, summary: FitSummary) -> None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures = {
-        "training_seconds": summary.seconds,
-        "iterations_done": float(summary.iterations),
-        "best_iteration": float(summary.best_iteration),
-        "iterations_per_second": summary.iterations / max(summary.seconds, 1e-9),
-        "peak_memory_mb": peak / (1024 if platform.system() == "Linux" else 1024**2),
-    }
-    if summary.best_validation is not None:
-        figures["best_validation_mae"] = summary.best_validation
-    mlflow = connect()
-    mlflow.log_metrics(figures, run_id=run_id)
-    mlflow.set_tag("stopped_early", str(summary.stopped_early))
-
-
-def _log_pictures(translator: Translator, cohort: Cohort, folder: Path, workdir: Path) -> None:
-    """Log pictures of the first validation patients, or of train patients where none are."""
-    from translators.pictures import sample_picture
-
-    split = SEEN_SPLITS[1] if cohort.in_split(SEEN_SPLITS[1]) else SEEN_SPLITS[0]
-    shown = cohort.in_split(split)[:_PICTURES]
-    some = cohort.model_copy(update={"cases": shown})
-    mlflow = connect()
-    for pair in load_pairs(some, folder, translator.spec, split):
-        found = translator.infer(pair.prepared)
-        path = workdir / "samples" / f"{pair.case.case}.png"
-        sample_picture(
-            pair, found.mean, pair.prepared.frame.spacing_mm, translator.spec.target, path
-        )
-        mlflow.log_artifact(str(path), "samples")
-
-
-def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit of the code and whether it was changed; None where it is no checkout."""
-    top = Path(__file__).resolve().parent.parent
-    if not (top / ".git").exists():
-        return None, None
+def fit_in_run(
+    translator: Translator,
+    cohort: Cohort,
+    folder: Path,
+    budget: Budget,
+    run_id: str,
+    parent: Parent | None = None,
+) -> FitSummary:
+    """Fit a translator in an MLflow run that is open: facts, curves, outcome."""
+    tags = code_tags() | ({} if parent is None else {"parent": parent.uri})
+    log_facts(translator.spec, cohort, budget.iterations, tags)
+    curves = Curves(run_id)
     try:
-        commit, changes = (
-            subprocess.run(
-                ["git", "-C", str(top), *arguments],
-                capture_output=True, text=True, check=True, timeout=20,
-            ).stdout.strip()
-            for arguments in (
-                ("rev-parse", "HEAD"),
-                ("status", "--porcelain", "--untracked-files=no"),
-            )
+        summary = _fit(translator, cohort, folder, budget, curves)
+    finally:
+        curves.send()
+    if budget.resume:
+        curves.complete(summary)
+    log_outcome(run_id, summary)
+    return summary
+
+
+def _fit(
+    translator: Translator, cohort: Cohort, folder: Path, budget: Budget, curves: Curves | None
+) -> FitSummary:
+    return translator.fit(
+        cohort,
+        folder,
+        workdir=budget.workdir,
+        resume=budget.resume,
+        iterations=budget.iterations,
+        device=budget.device,
+        progress=None if curves is None else curves.watching(budget.progress),
+    )
+
+
+def finish(
+    translator: Translator,
+    cohort: Cohort,
+    folder: Path,
+    budget: Budget,
+    run_id: str,
+    summary: FitSummary,
+    parent: Parent | None,
+    *,
+    name: str,
+) -> TrainedModel:
+    """Calibrate, draw and register a fitted translator in the MLflow run that is open."""
+    mlflow = connect()
+    translator.calibration = calibrate_on(translator, cohort, folder)
+    if translator.calibration is not None:
+        facts = translator.calibration.model_dump(mode="json")
+        mlflow.log_dict(facts, "calibration.json")
+    log_pictures(translator, cohort, folder, budget.workdir)
+    model = register(
+        translator, name=name, cohort=cohort, folder=folder, run_id=run_id, tags=code_tags(),
+        parent=parent, summary=summary,
+    )  # fmt: skip
+    mlflow.set_tag("model_uri", model.uri)
+    return model
+
+
+def _register_inverse(
+    inverse: Translator, cohort: Cohort, folder: Path, budget: Budget, model: TrainedModel
+) -> None:
+    """Register the other direction of a cycle, in a run of its own beside the first."""
+    mlflow = connect()
+    with training_run(inverse.spec, budget.workdir / "inverse", resume=False) as run:
+        log_facts(inverse.spec, cohort, budget.iterations, code_tags() | {"inverse_of": model.uri})
+        found = register(
+            inverse, name=f"{model.name}-inverse", cohort=cohort, folder=folder,
+            run_id=run.info.run_id, tags=code_tags() | {"inverse_of": model.uri},
         )  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
-        _log.info("The git commit of the code is unknown: %s", error)
-        return None, None
-    return commit, bool(changes)
+        mlflow.set_tag("model_uri", found.uri)

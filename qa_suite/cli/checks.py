@@ -95,8 +95,8 @@ def check_cases(
 
 
 def without_refused(cohort: Cohort, folder: Path, *, max_misalignment_mm: float) -> Cohort:
-    """Take the training and validation cases that preflight refuses out of their sets."""
-    cases = cohort.in_split("train", "validation")
+    """Take the cases to learn from or calibrate on that preflight refuses out of their sets."""
+    cases = cohort.in_split("train", "validation", "calibration")
     results = check_cases(cohort, folder, cases, max_misalignment_mm=max_misalignment_mm)
     refused = {name: result.reason for name, result in results.items() if result.refused}
     for name, reason in sorted(refused.items()):

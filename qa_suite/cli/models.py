@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,16 +16,34 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    spec: Annotated[str, typer.Argument(help="A spec (YAML) or the name of a shipped one.")],
-    cohort: Annotated[Path, typer.Argument(help="The cohort: its folder or manifest.")],
+    spec: Annotated[
+        str | None, typer.Argument(help="A spec (YAML) or the name of a shipped one.")
+    ] = None,
+    cohort: Annotated[
+        Path | None, typer.Argument(help="The cohort: its folder or manifest.")
+    ] = None,
+    cohort_option: Annotated[
+        Path | None, typer.Option("--cohort", help="The cohort, where no spec is given.")
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option("--from", help="Go on from a registered version: fine-tuning at a site."),
+    ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Registered name; default: the spec's name.")
+        str | None, typer.Option(help="Registered name; default: the parent's or the spec's.")
     ] = None,
     work: Annotated[
         Path | None, typer.Option(help="Folder of the checkpoints; default: by name.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Carry on from a checkpoint.")] = False,
     iterations: Annotated[int | None, typer.Option(help="Overrule the spec's budget.")] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="With --from; default: a tenth of the parent's."),
+    ] = None,
+    search: Annotated[
+        int | None, typer.Option(help="Try so many values of the spec's search ranges.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     preflight: Annotated[
         bool, typer.Option(help="Leave out training cases that preflight refuses.")
@@ -37,27 +55,72 @@ def train(
     """Train a translator on a cohort's train patients and register it in MLflow.
 
     Example: `qa-suite train regression-demo cohorts/virtual --name pelvis-mr-to-ct`
+
+    Fine-tuning: `qa-suite train --from models:/pelvis-mr-to-ct@candidate --cohort cohorts/B`
     """
     from qa_suite.cli.checks import without_refused
     from qa_suite.cohort import load_cohort, manifest_path
+    from translators.parent import load_parent
+    from translators.search import search as run_search
     from translators.spec import load_spec
     from translators.train import train as run_training
 
-    loaded = load_spec(spec)
-    material = load_cohort(cohort)
+    where = _cohort_of(spec, cohort, cohort_option, parent, learning_rate, search)
+    begun = None if parent is None else load_parent(parent)
+    if spec is not None:
+        loaded = load_spec(spec)
+    else:
+        assert begun is not None
+        loaded = begun.fine_tuning_spec(learning_rate)
+    material = load_cohort(where)
     if preflight:
-        material = without_refused(material, cohort, max_misalignment_mm=max_misalignment_mm)
-    registered = name or loaded.name
+        material = without_refused(material, where, max_misalignment_mm=max_misalignment_mm)
+    registered = name or (loaded.name if begun is None else begun.name)
+    settings: dict[str, Any] = {
+        "workdir": work or Path("mlruns") / "work" / registered,
+        "register_as": registered,
+        "iterations": iterations,
+        "device": device,
+    }
+    folder = manifest_path(where).parent
     with console.progress_bar(f"Training {registered}") as bar:
-        model = run_training(
-            loaded,
-            material,
-            manifest_path(cohort).parent,
-            workdir=work or Path("mlruns") / "work" / registered,
-            resume=resume,
-            iterations=iterations,
-            device=device,
-            register_as=registered,
-            progress=lambda done, total, facts: bar(done, total, console.inline(facts)),
-        )
-    console.show(model.uri)
+
+        def note(done: int, total: int, facts: dict[str, float]) -> None:
+            bar(done, total, console.inline(facts))
+
+        if search is not None:
+            model = run_search(loaded, material, folder, tries=search, progress=note, **settings)
+        else:
+            model = run_training(
+                loaded, material, folder, parent=begun, resume=resume, progress=note, **settings
+            )
+    if model.uri:
+        console.show(model.uri)
+
+
+def _cohort_of(
+    spec: str | None,
+    cohort: Path | None,
+    option: Path | None,
+    parent: str | None,
+    learning_rate: float | None,
+    search: int | None,
+) -> Path:
+    """Return the cohort; refuse arguments that contradict each other, all at once."""
+    from qa_suite.errors import raise_problems
+
+    problems = []
+    if cohort is not None and option is not None:
+        problems.append("the cohort was given twice")
+    if cohort is None and option is None:
+        problems.append("no cohort was given; name its folder")
+    if spec is None and parent is None:
+        problems.append("neither a specification nor --from was given")
+    if learning_rate is not None and (parent is None or spec is not None):
+        problems.append("--learning-rate belongs to --from without a specification")
+    if search is not None and parent is not None:
+        problems.append("--search and --from cannot be had together")
+    raise_problems("The training", problems)
+    where = cohort or option
+    assert where is not None
+    return where
