@@ -80,7 +80,9 @@ def translate(
         raise InputError(f"--series chooses from a DICOM folder, and {source} is none.")
     if whose.given and not is_image:
         options = " and ".join(whose.given)
-        raise InputError(f"{options} say whose a NIfTI or MHA file is; {source} says it itself.")
+        raise InputError(
+            f"{options}: for a NIfTI or MHA file only; {source} says itself whose it is."
+        )
     if source.is_file() and not is_image and source.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(f"{source} is no manifest, NIfTI or MHA; of DICOM name the folder.")
     if is_folder:

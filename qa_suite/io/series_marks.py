@@ -85,8 +85,8 @@ def add_marks(
     ``source`` is the header of the source series, or None.
     """
     versions = [synthetic.software_version, synthetic.weights_sha256]
-    if len(synthetic.model_uri) <= LONG_STRING:
-        versions.insert(1, synthetic.model_uri)
+    if len(synthetic.model_uri) < LONG_STRING:
+        versions.append(synthetic.model_uri)
     made = (
         f"Computed by a translator of the family {synthetic.family}, model {synthetic.model_uri}, "
         f"weights SHA-256 {synthetic.weights_sha256}, {MANUFACTURER} {synthetic.software_version}."
