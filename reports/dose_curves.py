@@ -23,7 +23,7 @@ COLOURS: Final = (
 """Of the structures, target first; told apart by people who see red and green alike."""
 _WIDTH: Final = 760.0
 _LEFT: Final = 58.0
-_RIGHT: Final = 170.0
+_RIGHT: Final = 186.0
 _TOP: Final = 26.0
 _TALL: Final = 268.0
 _GAP: Final = 24.0

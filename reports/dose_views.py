@@ -26,6 +26,8 @@ from reports.histograms import histogram
 
 PLANES: Final[tuple[slices.Plane, ...]] = ("axial", "coronal", "sagittal")
 
+_HISTOGRAM_PX: Final = 480.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class RangeView:
@@ -187,13 +189,14 @@ def _histogram(plan: DosePlan, case: DoseCase, found: DifferenceHistogram, end: 
     return histogram(
         found.bars,
         step=found.step_pct,
-        end=end,
+        end=end + found.step_pct / 2,  # where the last bin ends
         limit=case.limit_pct,
         mean=found.mean_pct,
         unit="%",
         title=f"{case.case}, {plan.facts.key}, dose difference in the {found.region}",
         x_name="dose, synthetic − reference (% of prescription)",
         y_name=f"voxels (% per {found.step_pct:g} %)",
+        width=_HISTOGRAM_PX,
     )
 
 

@@ -246,8 +246,8 @@ def _dvhs(case: str, plan: str) -> Iterator[tuple[str, str, np.ndarray, np.ndarr
 def _histograms(case: str) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
     """Draw two bars: three quarters of the voxels at 0 % and a quarter at 1 %; of C01 some far."""
     far = {"C01": 0.5}.get(case, 0.0)
-    last = 160 if far else 4
-    x = 0.25 * np.arange(-last, last + 1)
+    last = 400 if far else 10
+    x = np.arange(-last, last + 1) / 10
     y = np.where(x == 0, 75.0, np.where(x == 1, 25.0 - far, np.where(x == 40, far, 0.0)))
     for region in ("body", "target"):
         if (case, region) != (NO_HISTOGRAM, "target"):

@@ -206,6 +206,9 @@ def test_doses_are_shown_by_plan_and_case(dosed: Path, monkeypatch: pytest.Monke
     cases.set_value(place).run()
     assert not app.exception
     assert len(pictures_of(app)) == len(before) + 4
+    assert "**Dose difference in the target** · voxels at 10 %" in everything(app)
+    drawn = [part.proto.body for part in app.get("html")]
+    assert sum("Histogram of the dose difference" in body for body in drawn) == 2
     app.selectbox(key="dose-plan").set_value(1).run()
     assert not app.exception
     assert any("was not seen by the source image" in warning.value for warning in app.warning)

@@ -437,20 +437,20 @@ def test_the_difference_is_drawn_as_a_histogram_in_body_and_target(
                           view.drawing)  # fmt: skip
         (x0, w0, h0), (x1, w1, h1) = (tuple(map(float, bar)) for bar in bars)
         assert h1 / h0 == pytest.approx(25 / 75, abs=0.01)
-        assert (w0, w1) == (pytest.approx(264 * 0.25 / 10, abs=0.06),) * 2  # of −5 to +5 %
-        assert x1 - x0 == pytest.approx(264 / 10, abs=0.11)
+        assert (w0, w1) == (pytest.approx(424 * 0.1 / 10.1, abs=0.06),) * 2  # of −5 to +5 %
+        assert x1 - x0 == pytest.approx(424 / 10.1, abs=0.11)
         assert "dose, synthetic − reference (% of prescription)" in view.drawing
-        assert "voxels (% per 0.25 %)" in view.drawing
-        assert "mean 0.6" in view.drawing
-        assert "&gt;" not in view.drawing  # nothing lies beyond
+        assert "voxels (% per 0.1 %)" in view.drawing
+        assert "mean +0.60" in view.drawing
+        assert "above" not in view.drawing  # nothing lies beyond
     assert words(page).count("Dose difference in the body") == len(plan.shown) * 3
 
 
 def test_the_tail_beyond_the_axis_of_a_histogram_is_said(report: DoseReport) -> None:
     plan = report.plans[0]
     views = dose_views.histogram_views(plan, plan.case_views[0])  # C01: 0.5 % at +40 %
-    assert all("&gt; +5: 0.50 %" in view.drawing for view in views)
-    assert all("&lt; −5" not in view.drawing for view in views)
+    assert all(">0.50 % above +5.05 %<" in view.drawing for view in views)
+    assert all("below" not in view.drawing for view in views)
 
 
 def test_a_histogram_far_from_zero_gets_an_axis_that_holds_it(report: DoseReport) -> None:

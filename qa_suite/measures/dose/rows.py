@@ -21,8 +21,7 @@ from qa_suite.volume import Volume
 
 CURVE_STEP_GY = 0.5
 """Distance of the points of every recorded DVH."""
-DIFFERENCE_BIN_PCT = 0.25
-"""Width of the bins of the histograms of the dose difference, % of the prescription."""
+_BINS_PER_PCT = 10  # of the prescription, in the histograms of the dose difference
 _CUTOFF_PCT = 10.0  # of the prescription, where the settings of gamma name none
 _THREADS = 2
 Dvhs = Mapping[str, Dvh]
@@ -156,14 +155,14 @@ def difference_histogram(change_pct: NDArray[np.float64], region: str, key: str)
     far as the farthest voxel, so that none is left out. A voxel on an edge falls to the even bin,
     to either side alike.
     """
-    place = np.rint(change_pct / DIFFERENCE_BIN_PCT).astype(np.int64)
+    place = np.rint(change_pct * _BINS_PER_PCT).astype(np.int64)
     last = max(int(np.abs(place).max()), 1)  # from three points on, the width is seen
     counts = np.bincount(place + last, minlength=2 * last + 1)
     return Curve(
         curve="dose_difference_histogram", region=region, variant=key,
-        x=DIFFERENCE_BIN_PCT * np.arange(-last, last + 1, dtype=np.float64),
+        x=np.arange(-last, last + 1, dtype=np.float64) / _BINS_PER_PCT,
         x_unit="% of the prescription",
-        y=100 * counts / place.size, y_unit=f"% of voxels per {DIFFERENCE_BIN_PCT:g} %",
+        y=100 * counts / place.size, y_unit=f"% of voxels per {1 / _BINS_PER_PCT:g} %",
     )  # fmt: skip
 
 
