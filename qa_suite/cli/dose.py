@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,9 @@ from qa_suite.cli import console
 from qa_suite.errors import InputError, Problems
 
 if TYPE_CHECKING:
+    from qa_suite.dose.plan import Mask
     from qa_suite.dose.template import PlanTemplate
+    from qa_suite.io.rtplan_types import ImportedPlan
     from qa_suite.measures.base import Kept, Pair
     from qa_suite.measures.dose_settings import DoseSettings
     from qa_suite.records import Measurement
@@ -32,9 +34,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 def dose(
-    image: Annotated[Path, typer.Argument(help="The reference CT in HU: NIfTI or MHA.")],
+    image: Annotated[
+        Path, typer.Argument(help="The reference CT: NIfTI or MHA in HU, or a DICOM folder.")
+    ],
     structures: Annotated[
-        list[str], typer.Option("--structure", help="Mask as NAME=FILE; may be repeated.")
+        list[str],
+        typer.Option(
+            "--structure",
+            help="Mask as NAME=FILE; RTSTRUCT as FILE (all of it), NAME=FILE or NAME=FILE:DRAWN "
+            "(its structure DRAWN, called NAME); may be repeated.",
+        ),
     ],
     plan: Annotated[list[str], typer.Option(help="Plan template; may be repeated.")],
     hlut: Annotated[list[str], typer.Option(help=HLUT_HELP)],
@@ -42,6 +51,10 @@ def dose(
         Path | None, typer.Option(help="The synthetic CT to compute the same plan on.")
     ] = None,
     source: Annotated[Path | None, typer.Option(help="The image that was translated.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Structure to aim at as drawn; default: by the rules of --plan."),
+    ] = None,
     rtplan: Annotated[
         Path | None, typer.Option(help="RTPLAN whose beams and monitor units drive --plan.")
     ] = None,
@@ -55,19 +68,24 @@ def dose(
     """Plan on a CT and compute the plan there and, frozen, on its synthetic twin.
 
     A surrogate for the clinic's planning system: it shows differences between two images, never
-    what a patient receives. No plan is exported.
+    what a patient receives. No plan is exported. DICOM files must be of one patient and in one
+    frame of reference.
 
     Example: `qa-suite dose ct.nii.gz --synthetic synthetic-ct.nii.gz
     --structure Prostate=prostate.nii.gz --plan photon-pelvis --hlut thomas-1999`
     """
     import re
 
+    from qa_suite.cli.dose_input import read_pair
     from qa_suite.io.images import write_image
 
     settings = dose_settings(plan, hlut, grid_mm=dose_grid_mm, device=device)
-    pair = _pair(image, synthetic or image, source, structures)
-    if rtplan is not None:
-        pair, settings = _driven_by(rtplan, pair, settings)
+    assert settings is not None  # --plan is required
+    beams = None if rtplan is None else _read_plan(rtplan)
+    pair = read_pair(image, synthetic or image, source, structures, plan=beams)
+    settings = _aimed(settings, target, pair.structures)
+    if beams is not None:
+        pair, settings = _driven_by(beams, pair, settings)
     rows, kept = _measured(pair, settings, synthetic or image)
     _say_where(settings)
     if out is not None:
@@ -179,26 +197,58 @@ def _device(templates: Sequence[PlanTemplate], asked: str) -> str:
     return found
 
 
-def _say_where(settings: DoseSettings | None) -> None:
+def _say_where(settings: DoseSettings) -> None:
     from qa_suite.dose.engines import where_computed
 
-    assert settings is not None
     templates = [choice.template for choice in settings.plans]
     console.say(f"Computed on: {where_computed(templates, settings.device)}")
 
 
-def _driven_by(
-    path: Path, pair: Pair, settings: DoseSettings | None
-) -> tuple[Pair, DoseSettings | None]:
-    """Let a plan of the clinic drive the surrogate."""
-    from dataclasses import replace
+def _aimed(
+    settings: DoseSettings, target: str | None, structures: Mapping[str, Mask]
+) -> DoseSettings:
+    """Aim the plans at the structure that was named, or say at what their rules aim.
 
-    from qa_suite.dose.clinic import ClinicCase
+    Raises
+    ------
+    InputError
+        If there is no such structure, or a plan's rules find none of theirs.
+    """
+    from qa_suite.dose.targets import called, choose_target
+    from qa_suite.dose.template import TargetRule
+    from qa_suite.registry import unknown_name
+
+    if target is not None:
+        if target not in structures:
+            raise InputError(f"--target: {unknown_name('structure', target, list(structures))}")
+        rules = (TargetRule(structures=(target,)),)
+        settings = settings.model_copy(
+            update={"plans": tuple(choice.with_targets(rules) for choice in settings.plans)}
+        )
+    for choice in settings.plans:
+        try:
+            rule, names = choose_target(choice.template, structures)
+        except InputError as error:
+            raise InputError(f"{str(error).rstrip('.')}; name yours with --target.") from None
+        console.say(f"Target of {choice.key}: {called(names, rule)}")
+    return settings
+
+
+def _read_plan(path: Path) -> ImportedPlan:
     from qa_suite.io.rtplan import read_plan, require_supported
 
     plan = read_plan(path)
     require_supported(plan)
-    driven = None if settings is None else settings.model_copy(update={"rtplans": True})
+    return plan
+
+
+def _driven_by(plan: ImportedPlan, pair: Pair, settings: DoseSettings) -> tuple[Pair, DoseSettings]:
+    """Let a plan of the clinic drive the surrogate."""
+    from dataclasses import replace
+
+    from qa_suite.dose.clinic import ClinicCase
+
+    driven = settings.model_copy(update={"rtplans": True})
     return replace(pair, clinic=ClinicCase(plan=plan)), driven
 
 
@@ -208,46 +258,13 @@ def _tables_for(quantities: Sequence[str]) -> list[str]:
     return [name for name in shipped_hluts() if load_hlut(name).quantity in quantities]
 
 
-def _pair(
-    reference_path: Path, synthetic_path: Path, source_path: Path | None, structures: Sequence[str]
-) -> Pair:
-    import numpy as np
-
-    from qa_suite.io.images import read_image
-    from qa_suite.measures.base import Pair
-    from qa_suite.segment.threshold import body
-    from qa_suite.volume import require_same_grid
-
-    reference = read_image(reference_path, "HU")
-    synthetic = read_image(synthetic_path, "HU")
-    volumes = {str(reference_path): reference, str(synthetic_path): synthetic}
-    masks = {}
-    for text in structures:
-        name, _, file = text.rpartition("=")
-        if not name:
-            raise InputError(f"--structure reads NAME=FILE, not {text!r}.")
-        if name in masks:
-            raise InputError(f"--structure names {name} twice; name each one once.")
-        volumes[file] = read_image(Path(file), "label")
-        masks[name] = np.asarray(volumes[file].array > 0)
-    source = None
-    if source_path is not None:
-        source = volumes[str(source_path)] = read_image(source_path, "arbitrary")
-    require_same_grid(volumes)
-    return Pair(
-        reference=reference, synthetic=synthetic, source=source, mask=body(reference),
-        structures=masks,
-    )  # fmt: skip
-
-
 def _measured(
-    pair: Pair, settings: DoseSettings | None, path: Path
+    pair: Pair, settings: DoseSettings, path: Path
 ) -> tuple[list[Measurement], list[Kept]]:
     from qa_suite.measures.base import Kept
     from qa_suite.measures.run import measure_pair
     from qa_suite.measures.settings import MeasureSettings
 
-    assert settings is not None
     measured = measure_pair(
         pair, families=["dose"], settings=MeasureSettings(dose=settings),
         case=path.name, patient="unknown", site="unknown",

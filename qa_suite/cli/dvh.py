@@ -127,15 +127,16 @@ def _of_image(path: Path, name: str, grid: Grid) -> list[AnyStructure]:
 
 
 def _of_structure_set(path: Path, dose: Path) -> list[AnyStructure]:
+    from qa_suite.cli.dose_input import structure_set
     from qa_suite.io.images import is_image_file
-    from qa_suite.io.rtstruct import read_structure_set
-    from qa_suite.io.same_patient import check_same_patient
+    from qa_suite.io.rtdose import rtdose_files
+    from qa_suite.io.same_patient import check_same_frame, check_same_patient
 
-    if not path.is_file():
-        raise InputError(f"There are no structures at {path}.")
-    found = read_structure_set(path)
-    if dose.is_file() and not is_image_file(dose):
-        check_same_patient([dose, found])
+    found = structure_set(path)
+    if dose.is_dir() or not is_image_file(dose):
+        files = rtdose_files(dose) if dose.is_dir() else [dose]
+        check_same_patient([*files, found])
+        check_same_frame([*files, found])
     return list(found.structures.values())
 
 

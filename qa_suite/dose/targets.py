@@ -40,19 +40,31 @@ def find_target(
     InputError
         If the case has none of the targets, or the target lies outside the body.
     """
+    rule, names = choose_target(template, structures)
+    mask = np.logical_or.reduce([structures[name] for name in names])
+    target = _grown(mask, grid, rule) & body
+    if not target.any():
+        raise InputError(f"The target {' + '.join(names)} lies outside the patient's body.")
+    return called(names, rule), target
+
+
+def choose_target(
+    template: PlanTemplate, structures: Mapping[str, Mask]
+) -> tuple[TargetRule, list[str]]:
+    """Find the first rule that the structures meet, and the structures that meet it.
+
+    Raises
+    ------
+    InputError
+        If they meet none.
+    """
     empty = []
     for rule in template.targets:
         present = [name for name in rule.structures if name in structures]
         filled = [name for name in present if structures[name].any()]
         empty += [name for name in present if name not in filled]
-        if not filled:
-            continue
-        names = filled if rule.unions else filled[:1]
-        mask = np.logical_or.reduce([structures[name] for name in names])
-        target = _grown(mask, grid, rule) & body
-        if not target.any():
-            raise InputError(f"The target {' + '.join(names)} lies outside the patient's body.")
-        return _called(names, rule), target
+        if filled:
+            return rule, filled if rule.unions else filled[:1]
     wanted = ", ".join(dict.fromkeys(n for rule in template.targets for n in rule.structures))
     has = f"it has {', '.join(sorted(structures))}" if structures else "it has no structure"
     hint = f" ({', '.join(empty)} is empty)" if empty else ""
@@ -90,6 +102,7 @@ def _grown(mask: Mask, grid: Grid, rule: TargetRule) -> Mask:
     return out
 
 
-def _called(names: list[str], rule: TargetRule) -> str:
+def called(names: list[str], rule: TargetRule) -> str:
+    """Write a target as people do: its structures and their margin."""
     text = " + ".join(names)
     return text if rule.margin_mm == 0 else f"{text} + {rule.margin_mm:g} mm"

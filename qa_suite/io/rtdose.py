@@ -140,7 +140,7 @@ def read_dose(path: Path, *, summation: Summation = "PLAN", effective: bool = Fa
     path = Path(path)
     if not path.is_dir():
         return read_rtdose(path, summation=summation, effective=effective).volume
-    files = _rtdose_files(path)
+    files = rtdose_files(path)
     if len(files) == 1:
         return read_rtdose(files[0], summation=summation, effective=effective).volume
     if summation != "BEAM":
@@ -154,7 +154,8 @@ def read_dose(path: Path, *, summation: Summation = "PLAN", effective: bool = Fa
     return sum_beam_doses(doses).volume
 
 
-def _rtdose_files(folder: Path) -> list[Path]:
+def rtdose_files(folder: Path) -> list[Path]:
+    """Find the RTDOSE files of a folder and all its subfolders; there is at least one."""
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
         if path.suffix.lower() not in (".dcm", ".dicom"):

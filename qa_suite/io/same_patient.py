@@ -1,4 +1,4 @@
-"""Whether files of one comparison belong to one patient: image, structures, plan and dose."""
+"""Whether files belong to one patient and one frame of reference: image, structures, plan, dose."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qa_suite.errors import InputError
+from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.dicom import Series, open_dicom, text_of
 from qa_suite.io.identity import patient_hash
 from qa_suite.io.rtdose import DoseFile
@@ -62,6 +62,31 @@ def check_same_patient(files: Sequence[Identified]) -> None:
                 f"{one.where} carries no patient identifier and shares no frame of reference "
                 f"with the {other.noun} {other.where}, so it may be {_a(one.noun)} of another "
                 f"patient; export it with its identifier."
+            )
+
+
+def check_same_frame(files: Sequence[Identified]) -> None:
+    """Refuse files whose positions mean different places.
+
+    A file that names no frame of reference is let through; a structure set may name several.
+
+    Parameters
+    ----------
+    files
+        Paths of DICOM files, or what was read from them.
+
+    Raises
+    ------
+    GeometryError
+        With the first two files in different frames of reference.
+    """
+    key = secrets.token_bytes(32)
+    framed = [one for one in (_subject(file, key) for file in files) if one.frames]
+    for one in framed[1:]:
+        if not one.frames & framed[0].frames:
+            raise GeometryError(
+                f"{one.where} is {_a(one.noun)} in another frame of reference than the "
+                f"{framed[0].noun} {framed[0].where}; register them first."
             )
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings
 from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.template import PlanTemplate
+from qa_suite.dose.template import PlanTemplate, TargetRule
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -37,6 +37,11 @@ class PlanChoice(BaseModel):
         if twice:
             raise ValueError(f"the HLUT {twice[0]} is given twice; name each one once")
         return self
+
+    def with_targets(self, rules: tuple[TargetRule, ...]) -> PlanChoice:
+        """Return the choice with other rules of what its plan aims at."""
+        template = self.template.model_copy(update={"targets": rules})
+        return self.model_copy(update={"template": template})
 
     @property
     def key(self) -> str:
