@@ -26,7 +26,7 @@ from translators.spec import TranslatorSpec, parse_spec
 WEIGHTS_FILE = "weights.safetensors"
 SPEC_FILE = "spec.json"
 
-FAMILY_MODULES = ("intensity", "regression")
+FAMILY_MODULES = ("intensity", "regression", "pix2pix")
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (iteration, iterations, figures by name) as training goes on."""
@@ -191,6 +191,10 @@ class Translator(ABC):
         An examiner refuses findings of a network that the examined was trained to please.
         """
         return frozenset()
+
+    def inverse(self) -> Translator | None:
+        """Return the fitted translator of the other direction, where training gave one too."""
+        return None
 
     def predict(
         self, source: Volume, mask: Bool | None = None, asked: Asked = AS_SPECIFIED

@@ -33,8 +33,7 @@ class UnitNetwork(nn.Module):
 def build_network(spec: NetworkSpec, target: TargetSpec) -> UnitNetwork:
     """Build the network of a specification; its first weights are of torch's generator."""
     body = _dynunet(spec) if spec.architecture == "dynunet" else _unet(spec)
-    centre = 2 * (target.centre - target.low) / (target.high - target.low) - 1
-    return UnitNetwork(body, gain=spec.output_gain, centre=centre)
+    return UnitNetwork(body, gain=spec.output_gain, centre=target.unit_centre)
 
 
 def is_deep(network: nn.Module) -> bool:

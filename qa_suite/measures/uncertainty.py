@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from qa_suite.measures.base import (
     ok,
     undefined,
 )
+from qa_suite.measures.uncertainty_interval import Region, interval_values
 from qa_suite.measures.uncertainty_metrics import Claim, claim_of, std_samples
 from qa_suite.measures.uncertainty_ranks import remaining_error
 from qa_suite.measures.uncertainty_settings import UncertaintySettings
@@ -41,25 +41,16 @@ _RANKED = ("error_std_rank", "sparsification_error")
 NO_STD = "the translator gives no std, and fewer than two samples to take it from"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Voxels:
-    """Reference, error and σ of the mask's voxels, shape (voxels,)."""
-
-    reference: FloatArray
-    error: FloatArray
-    std: FloatArray
-
-
 @FAMILIES.add(
     "uncertainty",
     FamilyFacts(
-        title="Whether the predicted standard deviation means anything, by tissue",
-        needs=("reference", "mask", "std or samples"),
+        title="Whether the predicted standard deviation and interval mean anything, by tissue",
+        needs=("reference", "mask", "std, samples or an interval"),
         common_scale=True,
     ),
 )
 def uncertainty(pair: Pair, settings: UncertaintySettings) -> list[Value | Curve]:
-    """Hold the predicted standard deviation against the errors.
+    """Hold the predicted standard deviation and interval against the errors.
 
     Parameters
     ----------
@@ -72,26 +63,33 @@ def uncertainty(pair: Pair, settings: UncertaintySettings) -> list[Value | Curve
     -------
     list
         Values of ``body`` (the mask) and the bands, undefined where the translator gives no
-        std; the curves ``calibration``, ``sparsification`` and ``sparsification_oracle``.
+        std, or no interval; the curves ``calibration``, ``sparsification`` and
+        ``sparsification_oracle``.
 
     Raises
     ------
     InputError
-        If the std, or a sample, holds another quantity than the reference.
+        If the std, a sample or the half width holds another quantity than the reference.
     GeometryError
         If it lies on another grid.
     """
+    reference = pair.reference.array[pair.mask].astype(np.float64)
+    error, regions = _error(pair), list(_regions(reference, pair, settings))
+    half_width = predicted_half_width(pair)
+    promise = None if pair.prediction is None else pair.prediction.interval
+    return [
+        *_std_values(pair, settings, error, regions),
+        *interval_values(error, half_width, promise, regions),
+    ]
+
+
+def _std_values(
+    pair: Pair, settings: UncertaintySettings, error: FloatArray, regions: Sequence[Region]
+) -> list[Value | Curve]:
     found, samples = predicted_std(pair)
-    quantity = pair.reference.quantity
-    names = ["body", *(band.name for band in settings.bands.get(quantity, ()))]
     if found is None:
-        rows = [undefined(m, name, NO_STD) for name in names for m in METRIC_NAMES]
+        rows = [undefined(m, name, NO_STD) for name, _ in regions for m in METRIC_NAMES]
         return [undefined("std_samples", "body", NO_STD), *rows]
-    voxels = _Voxels(
-        reference=pair.reference.array[pair.mask].astype(np.float64),
-        error=_error(pair),
-        std=found,
-    )
     behind = std_samples(samples)
     first = (
         undefined("std_samples", "body", behind.why)
@@ -99,9 +97,18 @@ def uncertainty(pair: Pair, settings: UncertaintySettings) -> list[Value | Curve
         else ok("std_samples", "body", behind)
     )
     values: list[Value | Curve] = [first]
-    for name, chosen in _regions(voxels.reference, pair, settings):
-        values += _measure(name, voxels.error[chosen], voxels.std[chosen], settings)
+    for name, chosen in regions:
+        values += _measure(name, error[chosen], found[chosen], settings)
     return values
+
+
+def predicted_half_width(pair: Pair) -> FloatArray | None:
+    """Return the half width of the translator's interval at the mask's voxels, or None."""
+    prediction = pair.prediction
+    if prediction is None or prediction.half_width is None:
+        return None
+    _require_alike(pair, {"the half width": prediction.half_width})
+    return prediction.half_width.array[pair.mask].astype(np.float64)
 
 
 def predicted_std(pair: Pair) -> tuple[FloatArray | None, int]:
@@ -142,9 +149,7 @@ def _error(pair: Pair) -> FloatArray:
         return np.abs(synthetic - pair.reference.array[pair.mask])
 
 
-def _regions(
-    reference: FloatArray, pair: Pair, settings: UncertaintySettings
-) -> Iterator[tuple[str, NDArray[np.bool_] | slice]]:
+def _regions(reference: FloatArray, pair: Pair, settings: UncertaintySettings) -> Iterator[Region]:
     yield "body", slice(None)
     for band in settings.bands.get(pair.reference.quantity, ()):
         low = -np.inf if band.low is None else band.low

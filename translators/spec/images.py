@@ -88,3 +88,8 @@ class TargetSpec(BaseModel):
             if not self.low <= getattr(self, name) <= self.high:
                 raise ValueError(f"{name} must lie inside the window")
         return self
+
+    @property
+    def unit_centre(self) -> float:
+        """Where ``centre`` lies on the unit scale, from -1 to 1."""
+        return 2 * (self.centre - self.low) / (self.high - self.low) - 1
