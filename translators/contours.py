@@ -1,0 +1,156 @@
+"""Contours of an image: what two modalities have in common, and how far two sets lie apart.
+
+Canny's detector (scikit-image) on axial slices. Everything that has a length is in mm and every
+threshold is a height of a step, so that the same numbers mean the same at any voxel size.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from qa_suite.errors import InputError
+from translators.data import Bool, Float
+from translators.spec import ContoursSpec
+
+_SQUARE = 0.01  # relative difference up to which in-plane voxels count as square
+_EIGHT = np.ones((3, 3), dtype=bool)
+
+
+def find_contours(
+    image: Float,
+    body: Bool,
+    spacing_mm: tuple[float, float, float],
+    settings: ContoursSpec,
+    window: tuple[float, float],
+) -> Bool:
+    """Find the contours in every axial slice of an image.
+
+    The values are held inside the window, what lies outside the body takes the window's lower
+    end (so the outline of the body is always among the contours, and nothing beyond it), then
+    Canny's detector is applied and pieces shorter than ``settings.smallest_mm`` are dropped.
+
+    Parameters
+    ----------
+    image
+        Shape (x, y, z), in the unit of ``window``.
+    body
+        Where there is a body, same shape.
+    spacing_mm
+        Voxel spacing; x and y must agree, for an edge has one width in all directions.
+    settings
+        Smoothing, thresholds and the shortest piece. A threshold is the height of a sharp step,
+        as a part of the window, that is just noticed.
+    window
+        Fixed lower and upper end of the values that count.
+
+    Returns
+    -------
+    ndarray of bool, shape (x, y, z)
+        Lines of one voxel.
+
+    Raises
+    ------
+    InputError
+        If the voxels are not square in the axial plane, or a value is not finite.
+    """
+    dx, dy, _ = spacing_mm
+    if abs(dx / dy - 1) > _SQUARE:
+        raise InputError(
+            f"Contours need square voxels in the axial plane, got {dx:g} by {dy:g} mm; set "
+            f"working_spacing_mm."
+        )
+    bad = int(np.count_nonzero(~np.isfinite(image)))
+    if bad:
+        raise InputError(f"Contours cannot be found: {bad} voxels are NaN or inf.")
+    low, high = window
+    part = (np.clip(image, low, high) - low) / (high - low)
+    part = np.where(body, part, 0.0)
+    found = np.zeros(image.shape, dtype=bool)
+    for k in range(image.shape[2]):
+        edges = _canny(part[:, :, k], settings.sigma_mm / dx, settings.low, settings.high)
+        found[:, :, k] = drop_short(edges, dx, settings.smallest_mm)
+    return found
+
+
+def _canny(part: NDArray[np.floating], sigma: float, low: float, high: float) -> Bool:
+    """Apply Canny's detector with thresholds as heights of a step; ``sigma`` in voxels."""
+    from skimage.feature import canny
+
+    # The Sobel operator answers 8 times the slope in voxels: at a unit step that a Gaussian
+    # has blurred, 4 times the difference between the two voxels beside it.
+    step = 4 * math.erf(1 / (math.sqrt(2) * sigma))
+    # a margin, because the detector never marks the border, and the body may be cut by it
+    padded = np.pad(part, 1, mode="edge")
+    edges = canny(
+        padded, sigma=sigma, low_threshold=low * step, high_threshold=high * step, mode="nearest"
+    )
+    return np.asarray(edges[1:-1, 1:-1], dtype=bool)
+
+
+def drop_short(edges: Bool, voxel_mm: float, smallest_mm: float) -> Bool:
+    """Drop connected pieces of a slice's lines that are shorter than ``smallest_mm``.
+
+    A piece of n voxels in a row is n voxels long; diagonal steps count √2.
+    """
+    labels, count = ndimage.label(edges, structure=_EIGHT)
+    if not count or smallest_mm <= 0:
+        return edges
+    length = np.ones(count + 1)
+    for weight, links in _links(edges):
+        length += weight * np.bincount(labels[links], minlength=count + 1)
+    keep = length * voxel_mm >= smallest_mm - 1e-9
+    keep[0] = False
+    return np.asarray(keep[labels])
+
+
+def _links(edges: Bool) -> list[tuple[float, Bool]]:
+    """Mark the steps from voxel to voxel where they begin, each kind with its length.
+
+    A diagonal step counts only where no way around the corner leads.
+    """
+    right, down = np.zeros_like(edges), np.zeros_like(edges)
+    falling, rising = np.zeros_like(edges), np.zeros_like(edges)
+    right[:-1] = edges[:-1] & edges[1:]
+    down[:, :-1] = edges[:, :-1] & edges[:, 1:]
+    a, b = edges[:-1, :-1], edges[1:, 1:]
+    c, d = edges[1:, :-1], edges[:-1, 1:]
+    falling[:-1, :-1] = a & b & ~c & ~d
+    rising[1:, :-1] = c & d & ~a & ~b
+    return [(1.0, right), (1.0, down), (math.sqrt(2), falling), (math.sqrt(2), rising)]
+
+
+def distance_to(contours: Bool, spacing_mm: tuple[float, float, float], limit_mm: float) -> Float:
+    """Distance of every voxel to the nearest contour of its slice, in mm, up to a limit.
+
+    Parameters
+    ----------
+    contours
+        Shape (x, y, z).
+    limit_mm
+        Larger distances, and slices without a contour, take this value.
+    """
+    distance = np.full(contours.shape, limit_mm, dtype=np.float32)
+    for k in range(contours.shape[2]):
+        if contours[:, :, k].any():
+            found = ndimage.distance_transform_edt(~contours[:, :, k], sampling=spacing_mm[:2])
+            distance[:, :, k] = np.minimum(found, limit_mm)
+    return distance
+
+
+def disagreement(found: Bool, wanted: Bool, voxel_mm: float, limit_mm: float) -> float:
+    """Mean distance between the contours of two slices, both ways, in mm.
+
+    The mean of (mean distance from ``found`` to the nearest of ``wanted``) and the reverse, each
+    distance up to ``limit_mm``; the limit where one of them has no contour, 0 where neither has.
+    """
+    if not found.any() or not wanted.any():
+        return 0.0 if not found.any() and not wanted.any() else limit_mm
+    ways = []
+    for a, b in ((found, wanted), (wanted, found)):
+        distance = ndimage.distance_transform_edt(~b) * voxel_mm
+        ways.append(float(np.minimum(distance[a], limit_mm).mean()))
+    return sum(ways) / 2
