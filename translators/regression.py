@@ -3,16 +3,22 @@
 After Han 2017 (Med Phys 44:1408, doi:10.1002/mp.12155) and Nie et al. 2017 (MICCAI,
 doi:10.1007/978-3-319-66179-7_48) in spirit. Under L1 the network answers the conditional
 median, so where MR and CT do not match to the voxel thin bone is lost against soft tissue;
-``loss.bone_weight`` counts that error, at the price of some soft-tissue error.
+``loss.bone_weight`` counts that error, at the price of some soft-tissue error. With a
+``features`` block half of the loss is a distance of anatomical features instead, see
+:mod:`translators.features`.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
+from qa_suite.cohort import Cohort
 from translators.augment import Batch
 from translators.base import FAMILIES, FamilyFacts
+from translators.features import FeatureLoss, train_features
 from translators.loop import Player, Step
 from translators.losses import weighted_error
 from translators.networked import NetworkTranslator, Window
@@ -34,6 +40,8 @@ from translators.networks import build_network
 class Regression(NetworkTranslator):
     """One U-Net (or an ensemble of them) from source to target."""
 
+    _features: FeatureLoss | None = None
+
     def build(self) -> dict[str, nn.Module]:
         """One network."""
         return {"network": build_network(self.network_spec, self.spec.target)}
@@ -42,8 +50,29 @@ class Regression(NetworkTranslator):
         """One player, who minimises the weighted error."""
         return (Player(name="regression", moves=("network",), loss=self._loss),)
 
+    def before_fit(
+        self, cohort: Cohort, folder: Path, *, workdir: Path, device: torch.device
+    ) -> None:
+        """Train the frozen network of the feature loss, where the specification has one."""
+        if self.spec.features is not None:
+            self._features = train_features(cohort, folder, self.spec, device)
+
+    def loss_networks(self) -> frozenset[str]:
+        """SHA-256 of the network of the feature loss, where it was trained with one."""
+        return frozenset() if self._features is None else frozenset({self._features.sha256})
+
     def _loss(self, networks: nn.ModuleDict, batch: Batch, step: Step) -> torch.Tensor:
-        return weighted_error(networks["network"](batch.source), batch, self.training.loss.kind)
+        found = networks["network"](batch.source)
+        image = weighted_error(found, batch, self.training.loss.kind)
+        if self._features is None or self.spec.features is None:
+            return image
+        anatomy = self._features(found, batch)
+        step.figures |= {
+            "image_loss": float(image.detach()),
+            "feature_loss": float(anatomy.detach()),
+        }
+        share = self.spec.features.weight
+        return (1 - share) * image + share * anatomy
 
     def answer(self, networks: nn.ModuleDict, window: Window) -> torch.Tensor:
         """Pass once through the network."""
