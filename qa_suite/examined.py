@@ -70,9 +70,9 @@ def finished_images(folder: Path, name: str) -> tuple[ModelFacts, Translate]:
 def oracle(uri: str) -> tuple[ModelFacts, Translate]:
     """Return one of the two translators that know the truth of a virtual patient.
 
-    ``oracle:truth`` gives the noise-free CT: the floor, below which only luck can go, since
-    the reference carries noise. ``oracle:twin`` gives it with fresh noise, slight blur and a
-    smooth ±10 HU field: the known-good model.
+    ``oracle:truth`` gives the reference without its noise: the floor, below which only luck
+    can go. ``oracle:twin`` gives it with fresh noise of its modality, slight blur and a smooth
+    field (±10 HU for a CT, ±3 % for others): the known-good model.
     """
     kinds: dict[str, Callable[[LoadedCase], Volume]] = {
         "oracle:truth": _truth,
@@ -95,7 +95,7 @@ def _truth(loaded: LoadedCase) -> Volume:
 
 
 def _twin(loaded: LoadedCase) -> Volume:
-    from qa_suite.phantom import oracle_translate
+    from qa_suite.phantom import oracle_twin
 
     seed = int(digest_of(loaded.case.case)[:8], 16)
-    return oracle_translate(_truth(loaded), seed=seed)
+    return oracle_twin(_truth(loaded), seed=seed)

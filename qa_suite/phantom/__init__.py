@@ -5,7 +5,7 @@ from qa_suite.phantom.directions import DIRECTIONS
 from qa_suite.phantom.further import scan_cbct, scan_pet
 from qa_suite.phantom.hospitals import HOSPITALS, Hospital
 from qa_suite.phantom.make import make_phantom_cohort
-from qa_suite.phantom.oracle import oracle_translate
+from qa_suite.phantom.oracle import oracle_translate, oracle_twin
 from qa_suite.phantom.parts import LABELS, STRUCTURES
 from qa_suite.phantom.scan import VirtualPatient, make_patient, scan_again
 
@@ -19,6 +19,7 @@ __all__ = [
     "make_patient",
     "make_phantom_cohort",
     "oracle_translate",
+    "oracle_twin",
     "phantom_grid",
     "scan_again",
     "scan_cbct",

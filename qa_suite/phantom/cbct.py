@@ -62,7 +62,7 @@ class CBCTProtocol:
     blur_mm: float = 1.8
     noise_hu: float = 30.0
     grain_mm: float = 2.4
-    gas_motion_mm: float = 4.0
+    gas_motion_mm: float = 6.0
 
 
 def field_of_view(grid: Grid, isocentre_mm: Triple, protocol: CBCTProtocol) -> Mask:
@@ -121,10 +121,7 @@ def truncated(hu: Array, body: Mask, seen: Mask, grid: Grid) -> Array:
 
 
 def streaks(gas: Array, grid: Grid, protocol: CBCTProtocol, rng: np.random.Generator) -> Array:
-    """Streaks of gas that moves while the gantry turns, in HU.
-
-    The projections see the gas now here, now there; what they contradict each other by is
-    reconstructed by filtered back-projection of that difference alone.
+    """Streaks of gas that moves to and fro while the gantry turns, in HU.
 
     Parameters
     ----------
@@ -137,29 +134,50 @@ def streaks(gas: Array, grid: Grid, protocol: CBCTProtocol, rng: np.random.Gener
     rng
         For the course of the motion.
     """
-    angles = np.pi * (np.arange(_STREAK_ANGLES) + 0.5) / _STREAK_ANGLES
     phases = rng.uniform(0, 2 * np.pi, size=2)
     cycles = rng.uniform(1.5, 4.0, size=2)
-    motion = protocol.gas_motion_mm / 2 * np.sin(np.outer(cycles, angles) + phases[:, None])
+    swing = np.sin(np.outer(cycles, _angles()) + phases[:, None])
+    return moving_gas(gas, grid, protocol.gas_motion_mm / 2 * swing)
+
+
+def moving_gas(gas: Array, grid: Grid, motion_mm: NDArray[np.float64]) -> Array:
+    """Return what the motion of gas during a rotation changes in the image, in HU.
+
+    The projections see the gas now here, now there; what they differ by from those of gas at
+    rest is reconstructed by filtered back-projection of parallel rays, slice by slice.
+
+    Parameters
+    ----------
+    gas
+        Share of each voxel that is gas.
+    grid
+        Its grid, with axial slices.
+    motion_mm
+        Displacement along x and y at each of the half turn's angles, shape (2, 90).
+    """
     x, y = (
         (np.arange(n) - (n - 1) / 2) * s
         for n, s in zip(grid.shape[:2], grid.spacing_mm[:2], strict=True)
     )
     step = float(min(grid.spacing_mm[:2]))
-    reach = int(np.ceil(np.hypot(x[-1], y[-1]) / step)) + 2
+    reach = int(np.ceil(np.hypot(x[-1], y[-1]) / step)) + 4
+    cell = grid.spacing_mm[0] * grid.spacing_mm[1] / step
     made = np.zeros(grid.shape, dtype=np.float32)
     for k in np.flatnonzero(gas.max(axis=(0, 1)) > 0.1):
         i, j = np.nonzero(gas[:, :, k] > 0.02)
-        weight = gas[i, j, k] * (grid.spacing_mm[0] * grid.spacing_mm[1])
-        for angle, (mx, my) in zip(angles, motion.T, strict=True):
+        weight = gas[i, j, k] * cell
+        for angle, (mx, my) in zip(_angles(), motion_mm.T, strict=True):
             c, s = np.cos(angle), np.sin(angle)
             at = (x[i] * c + y[j] * s) / step + reach
-            wrong = _line(at + (mx * c + my * s) / step, weight, 2 * reach + 1)
-            wrong -= _line(at, weight, 2 * reach + 1)
-            ramped = _ramp(wrong / step, step)
+            change = _line(at + (mx * c + my * s) / step, weight, 2 * reach + 1)
+            change -= _line(at, weight, 2 * reach + 1)
             position = (x[:, None] * c + y[None, :] * s) / step + reach
-            made[:, :, k] += np.interp(position, np.arange(2 * reach + 1), ramped)
+            made[:, :, k] += np.interp(position, np.arange(2 * reach + 1), _ramp(change, step))
     return np.asarray(made * np.float32(-1000 * np.pi / _STREAK_ANGLES), dtype=np.float32)
+
+
+def _angles() -> NDArray[np.float64]:
+    return np.pi * (np.arange(_STREAK_ANGLES) + 0.5) / _STREAK_ANGLES
 
 
 def _line(at: NDArray[np.float64], weight: Array, size: int) -> NDArray[np.float64]:
