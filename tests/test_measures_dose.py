@@ -17,6 +17,7 @@ from qa_suite.dose.template import PlanTemplate, load_template
 from qa_suite.measures.base import METRICS, Curve, Pair, Value
 from qa_suite.measures.dose.bands import dvh_envelope
 from qa_suite.measures.dose.computed import ComputedPlan, compute_plan
+from qa_suite.measures.dose.family import dose as measure_dose
 from qa_suite.measures.dose.rows import difference_histogram, difference_rows, goal_rows
 from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 from qa_suite.measures.run import Measured, measure_pair, variants_of
@@ -474,7 +475,6 @@ def test_a_plan_that_cannot_be_computed_says_so_and_gives_no_number():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"reference": replace(CT, quantity="SUVbw")}, "Dose needs HU; the reference holds SUVbw"),
         ({"synthetic": CT.with_array(np.where(BODY, np.nan, CT.array).astype(np.float32))},
          "voxels that are no number"),
         ({"synthetic": CT.with_array(np.full(CT.grid.shape, -1000, np.float32))},
@@ -487,6 +487,14 @@ def test_bad_input_is_one_sentence_and_never_a_number(change, sentence):
     done = measured(pair_of(CT.array, **change), settings_of(TWO_PHOTON))
     assert {r.status for r in done.rows} == {"error"} and len(done.rows) > 10
     assert all(sentence in r.why and "\n" not in r.why for r in done.rows)
+
+
+def test_an_image_that_is_not_in_hu_has_no_dose():
+    pair = pair_of(CT.array, reference=replace(CT, quantity="SUVbw"))
+    assert measured(pair, settings_of(TWO_PHOTON)).rows == []
+    rows = measure_dose(pair, settings_of(TWO_PHOTON))  # asked for all the same
+    assert {r.status for r in rows} == {"error"} and len(rows) > 10
+    assert all("Dose needs HU; the reference holds SUVbw" in r.why for r in rows)
 
 
 def test_a_table_that_does_not_fit_is_an_error_too():
