@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from qa_suite.cli import run
 from qa_suite.cohort import load_cohort
 from qa_suite.io.cases import LoadedCase
 from qa_suite.io.dicom import scan_dicom
+from qa_suite.io.dicom_cases import list_dicom
 from qa_suite.io.images import read_image, write_image
+from qa_suite.io.layouts import Query
 from qa_suite.io.series import read_series
 from qa_suite.records import ModelFacts
 from qa_suite.volume import Prediction, Volume
-from tests.dicom_factory import body_phantom, write_series
+from tests.dicom_factory import body_phantom, write_patient, write_series
 from tests.dicom_validator import SYNTHETIC_DATA, errors_of
 from tests.tiny_cohort import make_tiny_cohort, pair
 
@@ -202,6 +205,30 @@ def test_of_several_series_the_models_own_or_the_named_is_taken(tmp_path, model,
     assert run(words(study, tmp_path / "b", "--as", "dicom", "--series", "1.2.3.2")) == 0
     made = headers_in(tmp_path / "b")[0].SourceImageSequence[0].ReferencedSOPInstanceUID
     assert made in {header.SOPInstanceUID for header in headers_in(study / "t2")}
+
+
+def test_what_was_synthesized_is_no_source_and_no_reference_unless_it_is_named(
+    tmp_path, model, capsys
+):
+    """A synthetic CT in the patient's study must not be taken for the CT."""
+    study, told = tmp_path / "study", []
+    mr_to_ct = {"source_modality": "MR", "reference_modality": "CT"}
+    write_patient(study)
+    assert run(words(study, study / "sct", "--as", "dicom")) == 0
+    (case,) = list_dicom(study, Query(**mr_to_ct, report=told.append))
+    assert case.problem is None and not case.reference.synthetic
+    assert told == ["1 series marked as synthetic: left out."]
+    shutil.rmtree(study / "ct")
+    (case,) = list_dicom(study, Query(**mr_to_ct))
+    assert case.problem == "it has no CT series"
+    model |= {"direction": "CT->CT"}
+    capsys.readouterr()
+    assert run(words(study, tmp_path / "out", "--as", "dicom")) == 2
+    said = one_sentence(capsys)
+    assert "translates CT" in said and "'SYNTHETIC CT: pelvis-mr-to-ct/3'" in said
+    uid = headers_in(study / "sct")[0].SeriesInstanceUID
+    assert run(words(study, tmp_path / "out", "--as", "dicom", "--series", uid)) == 0
+    assert headers_in(tmp_path / "out")[0].SyntheticData == "YES"
 
 
 # ------------------------------------------------------------------------ refused

@@ -101,6 +101,8 @@ def chosen_series(
 ) -> Series:
     """Return the series of a folder that a model translates.
 
+    One that is marked as synthetic is taken only if it is named.
+
     Raises
     ------
     InputError
@@ -110,6 +112,8 @@ def chosen_series(
         raise InputError(f"{folder} holds neither a cohort's manifest nor a DICOM image series.")
     wanted, _ = modalities(facts)
     fitting = [one for one in found if one.modality == wanted]
+    if uid is None:
+        fitting = [one for one in fitting if not one.synthetic]
     named = [one for one in fitting if uid in (None, one.series_uid)]
     if len(named) == 1:
         return named[0]

@@ -102,6 +102,11 @@ class Series:
         """The series description, or an empty text."""
         return text_of(self.header, "SeriesDescription")
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether it says itself that it was made and not acquired (PS3.3, C.12.1)."""
+        return text_of(self.header, "SyntheticData") == "YES"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DicomFolder:

@@ -58,12 +58,21 @@ def list_dicom(source: Path, query: Query) -> list[Found]:
     sets = _structure_sets(folder, query)
     _report_orphans(folder, query)
     cases = []
-    for identifier, series in sorted(_by_patient(folder.series).items()):
+    for identifier, series in sorted(_by_patient(_acquired(folder, query)).items()):
         sources = _choose(series, *wanted["source"])
         references = [s for s in _choose(series, *wanted["reference"]) if s not in sources]
         mine = [one for one in sets if one.patient_id in ("", identifier)]
         cases += _pair(identifier, sources, references, mine, folder.series, query)
     return cases
+
+
+def _acquired(folder: DicomFolder, query: Query) -> list[Series]:
+    """Leave out what a model made: it is neither a reference nor anything to learn from."""
+    acquired = [one for one in folder.series if not one.synthetic]
+    left_out = len(folder.series) - len(acquired)
+    if left_out and query.report is not None:
+        query.report(f"{left_out} series marked as synthetic: left out.")
+    return acquired
 
 
 def _by_patient(series: Iterable[Series]) -> dict[str, list[Series]]:

@@ -37,7 +37,7 @@ _REQUIRED = (
 
 _OPTIONAL = (
     "StudyDescription", "PatientIdentityRemoved", "DeidentificationMethod",
-    "DeidentificationMethodCodeSequence",
+    "DeidentificationMethodCodeSequence", "SyntheticData",
 )  # fmt: skip
 
 
