@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from qa_suite.records import Verdict
 
 
+DOSE_CASES_HELP = "all, or one_per_site: the first of each site that preflight lets through."
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the verbs of this file to the command."""
     for verb in (evaluate, measure, judge, report, dashboard):
@@ -64,7 +67,7 @@ def evaluate(
     dose_grid_mm: Annotated[
         float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
     ] = None,
-    dose_cases: Annotated[str, typer.Option(help="all or one_per_site.")] = "all",
+    dose_cases: Annotated[str, typer.Option(help=DOSE_CASES_HELP)] = "all",
     device: DeviceOption = "auto",
     clinic: Annotated[
         Path | None,
