@@ -106,7 +106,7 @@ def model_card(
         "",
         "## Data",
         "",
-        *_data(cohort, facts),
+        *_data(translator, cohort, facts),
         "",
         "## Uncertainty",
         "",
@@ -146,7 +146,12 @@ def _parent(facts: dict[str, Any]) -> list[str]:
     return [] if parent is None else [f"- Fine-tuned from `{parent['uri']}`"]
 
 
-def _data(cohort: Cohort, facts: dict[str, Any]) -> list[str]:
+def _data(translator: Translator, cohort: Cohort, facts: dict[str, Any]) -> list[str]:
+    if not translator.learns:
+        return [
+            "Not trained here: on whom it was trained only its maker knows, so no examiner can "
+            "refuse patients that it has seen. Ask for the list."
+        ]
     lines = [f"Cohort `{cohort.name}` ({cohort.digest[:12]}), {cohort.direction}.", ""]
     lines += ["| set | patients | cases | sites |", "|---|--:|--:|---|"]
     for split in ("train", "validation", "calibration"):
@@ -215,7 +220,9 @@ def _limits(translator: Translator, cohort: Cohort) -> list[str]:
     spec = translator.spec
     sites = sorted({case.site for case in cohort.in_split("train")})
     limits = [
-        f"Has learnt the contrast of {', '.join(sites)}; any other site must be evaluated.",
+        f"Has learnt the contrast of {', '.join(sites)}; any other site must be evaluated."
+        if translator.learns
+        else "Every site must be evaluated.",
         "Finds the body in the source image as what is brighter than air.",
     ]
     if not FAMILIES[spec.family].facts.paired:

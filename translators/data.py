@@ -190,11 +190,12 @@ def from_unit(values: Float, target: TargetSpec) -> Float:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A source image as a translator sees it, in working voxels (x, y, z)."""
+    """A source image as a translator sees it, in working voxels (x, y, z); ``scan`` as it came."""
 
     image: Float
     body: Bool
     frame: Frame
+    scan: Volume | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +252,8 @@ def prepare(source: Volume, spec: TranslatorSpec, *, mask: Bool | None = None) -
         body = body_mask(image, frame.spacing_mm, spec.source.body)
     else:
         body = frame.to_working(mask) >= 0.5
-    return Prepared(image=normalise(image, body, spec.source), body=body, frame=frame)
+    normal = normalise(image, body, spec.source)
+    return Prepared(image=normal, body=body, frame=frame, scan=source)
 
 
 def load_pairs(

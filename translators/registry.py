@@ -52,7 +52,8 @@ def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) 
     ``loss_networks`` are the hashes of frozen networks in the loss (empty for most families).
     """
     calibrated = translator.calibration is not None
-    seen = cohort.in_split(*SEEN_SPLITS, *(("calibration",) if calibrated else ()))
+    learnt = SEEN_SPLITS if translator.learns else ()
+    seen = cohort.in_split(*learnt, *(("calibration",) if calibrated else ()))
     return {
         "schema_version": 1,
         "cohort_name": cohort.name,

@@ -1,0 +1,115 @@
+"""Running another's program on one image: files in a folder of its own, bounded in time."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from qa_suite.errors import InputError
+from qa_suite.io.images import read_image, write_image
+from qa_suite.volume import Quantity, Volume
+from translators.spec import ExternalSpec
+
+_ENDINGS = {"nifti": ".nii.gz", "mha": ".mha"}
+_TAIL = 300  # characters of its last words that an error repeats
+
+
+def container_arguments(settings: ExternalSpec) -> list[str]:
+    """Return the command that runs a container without a network, up to the volume's mount.
+
+    ``{folder}`` stands for the folder with the files, which the container sees as ``/data``.
+    """
+    image = str(settings.image)
+    if settings.engine == "apptainer":
+        return [
+            "apptainer", "exec", "--containall", "--net", "--network", "none", "--nv",
+            "--bind", "{folder}:/data", image, *settings.command,
+        ]  # fmt: skip
+    return [
+        settings.engine, "run", "--rm", "--network", "none", "--volume", "{folder}:/data",
+        image, *settings.command,
+    ]  # fmt: skip
+
+
+def run_program(
+    arguments: list[str],
+    settings: ExternalSpec,
+    source: Volume,
+    quantity: Quantity,
+    *,
+    inner: str | None = None,
+) -> Volume:
+    """Write the source image, run a program and read what it wrote.
+
+    Parameters
+    ----------
+    arguments
+        Program and arguments; ``{source}``, ``{output}`` and ``{folder}`` are filled in. No
+        shell is between.
+    source
+        The image to translate.
+    quantity
+        Of its answer.
+    inner
+        Where the program sees the folder, in a container.
+
+    Raises
+    ------
+    InputError
+        If it cannot be started, fails, takes too long, writes nothing, or answers on another
+        grid or with voxels that are not finite.
+    """
+    ending = _ENDINGS[settings.file_format]
+    with tempfile.TemporaryDirectory(prefix="external-") as temporary:
+        folder = Path(temporary)
+        write_image(source, folder / f"source{ending}")
+        seen = inner or str(folder)
+        places = {
+            "{source}": f"{seen}/source{ending}",
+            "{output}": f"{seen}/output{ending}",
+            "{folder}": str(folder),
+        }
+        filled = [_filled(argument, places) for argument in arguments]
+        _run(filled, settings.timeout_s)
+        output = folder / f"output{ending}"
+        if not output.is_file():
+            raise InputError(f"{filled[0]} ended well and wrote no {output.name}.")
+        answer = read_image(output, quantity)
+    _require_alike(answer, source, filled[0])
+    return answer
+
+
+def _filled(argument: str, places: dict[str, str]) -> str:
+    for place, value in places.items():
+        argument = argument.replace(place, value)
+    return argument
+
+
+def _run(arguments: list[str], timeout_s: float) -> None:
+    try:
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"{arguments[0]} did not end within {timeout_s:g} s (external.timeout_s)."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{arguments[0]} cannot be run: {error.strerror}.") from None
+    if done.returncode != 0:
+        words = " ".join((done.stderr or done.stdout).split())[-_TAIL:] or "no word"
+        raise InputError(f"{arguments[0]} failed with exit status {done.returncode}: {words}")
+
+
+def _require_alike(answer: Volume, source: Volume, program: str) -> None:
+    if not answer.grid.same_as(source.grid):
+        raise InputError(
+            f"{program} answered on another grid ({answer.grid.describe()}) than the source's "
+            f"({source.grid.describe()})."
+        )
+    bad = int(np.count_nonzero(~np.isfinite(answer.array)))
+    if bad:
+        raise InputError(f"{program} answered with {bad} voxels that are NaN or inf.")
