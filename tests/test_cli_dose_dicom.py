@@ -59,6 +59,7 @@ def material(tmp_path_factory) -> Path:
     write_image(Volume(array=hu, grid=grid(), quantity="HU"), folder / "ct.nii.gz")
     write_image(Volume(array=made, grid=grid(), quantity="HU"), folder / "made.nii.gz")
     write_image(prostate(), folder / "prostate.nii.gz")
+    write_image(prostate().with_array(0 * prostate().array), folder / "empty.nii.gz")
     x, y, _ = grid().centre_mm
     bladder = [rectangle((x - 12, x + 12), (y - 40, y - 24), z) for z in (40.0, 48.0)]
     drawn = {
@@ -152,6 +153,10 @@ BAD = {
         given("own", more=("--target", "CTVs")),
         "--target: Unknown structure 'CTVs'; did you mean CTV?",
     ),
+    "an empty target": (
+        given("Nothing=empty.nii.gz", more=("--target", "Nothing")),
+        "it looks for Nothing and it has Nothing (Nothing is empty).",
+    ),
     "an unknown structure": (
         given("Prostat=rs.dcm"), "rs.dcm: Unknown structure 'Prostat'; did you mean Prostate?",
     ),
@@ -213,6 +218,14 @@ def test_bad_input_is_one_sentence(files, capsys, what):
     arguments, sentence = BAD[what]
     assert run(arguments) == 2
     assert sentence in one_sentence(capsys)
+
+
+def test_one_folder_may_hold_the_ct_and_its_structures(files, capsys, tmp_path, monkeypatch):
+    for file in [*(files / "ct").iterdir(), files / "own" / "rs.dcm", files / "photons.yaml"]:
+        (tmp_path / file.name).symlink_to(file)
+    monkeypatch.chdir(tmp_path)
+    found, _ = rows_of(capsys, given(".", image=".", more=("--target", "CTV")))
+    assert ("dmean_reference", "structure:Bladder", "photons") in found
 
 
 @pytest.mark.parametrize("folder", [False, True])

@@ -229,6 +229,8 @@ def _aimed(
         try:
             rule, names = choose_target(choice.template, structures)
         except InputError as error:
+            if target is not None:
+                raise
             raise InputError(f"{str(error).rstrip('.')}; name yours with --target.") from None
         console.say(f"Target of {choice.key}: {called(names, rule)}")
     return settings
@@ -267,7 +269,7 @@ def _measured(
 
     measured = measure_pair(
         pair, families=["dose"], settings=MeasureSettings(dose=settings),
-        case=path.name, patient="unknown", site="unknown",
+        case=path.absolute().name, patient="unknown", site="unknown",
     )  # fmt: skip
     broken = [row.why for row in measured.rows if row.status == "error"]
     if broken:  # one pair was asked for: what stands in its way is the answer
