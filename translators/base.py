@@ -26,7 +26,7 @@ from translators.spec import TranslatorSpec, parse_spec
 WEIGHTS_FILE = "weights.safetensors"
 SPEC_FILE = "spec.json"
 
-FAMILY_MODULES = ("intensity", "regression", "pix2pix")
+FAMILY_MODULES = ("intensity", "regression", "pix2pix", "diffusion", "bridge", "external")
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (iteration, iterations, figures by name) as training goes on."""
@@ -123,6 +123,9 @@ class Translator(ABC):
     spec
         What it is; a family raises :class:`~qa_suite.errors.Problems` for a block it misses.
     """
+
+    learns: bool = True
+    """Whether :meth:`fit` learns from patients; else nobody here knows whom it has seen."""
 
     def __init__(self, spec: TranslatorSpec) -> None:
         self.spec = spec

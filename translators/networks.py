@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from translators.residual_unet import ResidualUNet
 from translators.spec import NetworkSpec, TargetSpec, TrainingSpec
 
 
@@ -30,10 +32,45 @@ class UnitNetwork(nn.Module):
         return out.float() * self.gain + self.centre
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """The scale of a network's output: nought is the target's ``centre``, one is ``gain``."""
+
+    gain: float
+    centre: float
+
+    @classmethod
+    def of(cls, spec: NetworkSpec, target: TargetSpec) -> Scale:
+        """Return the scale that a specification asks for."""
+        return cls(gain=spec.output_gain, centre=target.unit_centre)
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Where the ends of the target's window lie on the network's scale."""
+        return (-1 - self.centre) / self.gain, (1 - self.centre) / self.gain
+
+    def inward(self, unit: torch.Tensor) -> torch.Tensor:
+        """From the unit scale to the network's."""
+        return (unit - self.centre) / self.gain
+
+    def outward(self, found: torch.Tensor) -> torch.Tensor:
+        """From the network's scale to the unit scale, in full precision."""
+        return found.float() * self.gain + self.centre
+
+
 def build_network(spec: NetworkSpec, target: TargetSpec) -> UnitNetwork:
     """Build the network of a specification; its first weights are of torch's generator."""
-    body = _dynunet(spec) if spec.architecture == "dynunet" else _unet(spec)
-    return UnitNetwork(body, gain=spec.output_gain, centre=target.unit_centre)
+    scale = Scale.of(spec, target)
+    return UnitNetwork(_body(spec), gain=scale.gain, centre=scale.centre)
+
+
+def _body(spec: NetworkSpec) -> nn.Module:
+    match spec.architecture:
+        case "dynunet":
+            return _dynunet(spec)
+        case "residual":
+            return ResidualUNet(spec, spec.slices, timed=False)
+    return _unet(spec)
 
 
 def is_deep(network: nn.Module) -> bool:

@@ -8,9 +8,9 @@ a standard deviation of about one.
 
 Sources: Ho 2020 (arXiv:2006.11239: forward process, linear schedule, posterior), Nichol and
 Dhariwal 2021 (arXiv:2102.09672: cosine schedule), Song 2021 (arXiv:2010.02502: DDIM), Salimans and
-Ho 2022 (arXiv:2202.00512: v), Lin 2024 (arXiv:2305.08891: chosen steps that begin at T), Kingma 2021
-(arXiv:2107.00630: even times in a batch), Liu 2022 (arXiv:2209.03003: rectified flow), Li 2023
-(arXiv:2205.07680: Brownian bridge).
+Ho 2022 (arXiv:2202.00512: v), Lin 2024 (arXiv:2305.08891: chosen steps that begin at T), Kingma
+2021 (arXiv:2107.00630: even times in a batch), Liu 2022 (arXiv:2209.03003: rectified flow), Li
+2023 (arXiv:2205.07680: Brownian bridge).
 """
 
 from __future__ import annotations
@@ -65,8 +65,13 @@ def even_times(count: int, last: int, device: torch.device) -> torch.Tensor:
     Each is uniform by itself; together they share one random offset, which takes the chance of
     an unlucky batch out of the loss. Integers, shape (count,), from torch's global generator.
     """
-    place = (torch.arange(count, device=device) + torch.rand((), device=device)) / count
-    return (place * last).long().clamp_(max=last - 1) + 1
+    return (even_places(count, device) * last).long().clamp_(max=last - 1) + 1
+
+
+def even_places(count: int, device: torch.device) -> torch.Tensor:
+    """Draw places in [0, 1) as :func:`even_times` draws times, shape (count,)."""
+    offset = torch.rand((), device=device)
+    return ((torch.arange(count, device=device) + offset) / count).clamp_(max=1 - 1e-6)
 
 
 def each(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -77,9 +82,7 @@ def each(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 # --- what a network predicts --------------------------------------------------------------
 
 
-def wanted(
-    kind: Predicted, clean: torch.Tensor, noise: torch.Tensor, level: Level
-) -> torch.Tensor:
+def wanted(kind: Predicted, clean: torch.Tensor, noise: torch.Tensor, level: Level) -> torch.Tensor:
     """Return what the network should have answered: ε, x₀, or v = √ᾱ ε − √(1 − ᾱ) x₀."""
     if kind == "epsilon":
         return noise
@@ -124,8 +127,9 @@ def ddpm_step(
 ) -> torch.Tensor:
     """Draw from q(x_s | x_t, x₀), the posterior of the forward process, for any s < t.
 
-    With α = ᾱ_t / ᾱ_s and β = 1 − α its mean is √ᾱ_s β / (1 − ᾱ_t) x₀ + √α (1 − ᾱ_s) / (1 − ᾱ_t) x_t
-    and its variance (1 − ᾱ_s) / (1 − ᾱ_t) β (Ho 2020, equation 7, for a stride of any length).
+    With α = ᾱ_t / ᾱ_s and β = 1 − α its mean is √ᾱ_s β / (1 − ᾱ_t) x₀ + √α (1 − ᾱ_s) /
+    (1 − ᾱ_t) x_t and its variance (1 − ᾱ_s) / (1 − ᾱ_t) β (Ho 2020, equation 7, for a stride of any
+    length).
     """
     alpha = level / following
     beta = 1 - alpha
@@ -167,7 +171,7 @@ def sample(
     levels: Levels,
     count: int,
     *,
-    sampler: Literal["ddpm", "ddim"],
+    sampler: str,
     eta: float = 0.0,
     draw: Callable[[], torch.Tensor],
 ) -> torch.Tensor:
@@ -179,6 +183,8 @@ def sample(
         The network behind :func:`clean_from`.
     start
         Standard normal: the noisy image at time T.
+    sampler
+        ``ddpm`` or ``ddim``.
     draw
         Gives fresh standard normal noise of a shape that broadcasts to ``start``; not called
         where the sampler needs none.
@@ -210,7 +216,7 @@ def on_path(start: torch.Tensor, end: torch.Tensor, time: Level) -> torch.Tensor
 
 
 def bridge_sd(time: Level, halfway: float) -> Level:
-    """Standard deviation of a Brownian bridge at a time: ``halfway`` at ½, nought at both ends."""
+    """Return the SD of a Brownian bridge at a time: ``halfway`` at ½, nought at both ends."""
     return 2 * halfway * _root(time * (1 - time))
 
 

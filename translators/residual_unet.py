@@ -9,13 +9,14 @@ arXiv:1709.07871; Dhariwal and Nichol 2021, arXiv:2105.05233).
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from translators.spec import NetworkSpec
+from qa_suite.errors import raise_problems
+from translators.spec import NetworkSpec, TranslatorSpec
 
 _FREQUENCIES = 32
 _FASTEST = 1000.0  # radians over the whole range of times: what a DDPM of 1000 steps has
@@ -36,15 +37,13 @@ class ResidualUNet(nn.Module):
 
     def __init__(self, spec: NetworkSpec, inputs: int, *, timed: bool) -> None:
         super().__init__()
-        conv = nn.Conv2d if spec.axes == 2 else nn.Conv3d
-        turned = nn.ConvTranspose2d if spec.axes == 2 else nn.ConvTranspose3d
+        conv: Any = nn.Conv2d if spec.axes == 2 else nn.Conv3d
+        turned: Any = nn.ConvTranspose2d if spec.axes == 2 else nn.ConvTranspose3d
         channels = spec.channels
         width = 4 * channels[0] if timed else 0
         self.time = _time_network(width) if timed else None
         self.first = conv(inputs, channels[0], 3, padding=1)
-        self.down = nn.ModuleList(
-            [_Level(spec, here, here, width) for here in channels[:-1]]
-        )
+        self.down = nn.ModuleList([_Level(spec, here, here, width) for here in channels[:-1]])
         pairs = list(zip(channels, channels[1:], spec.strides, strict=False))
         self.coarser = nn.ModuleList(
             [conv(fine, coarse, 3, stride=step, padding=1) for fine, coarse, step in pairs]
@@ -54,8 +53,9 @@ class ResidualUNet(nn.Module):
             [turned(coarse, fine, step, stride=step) for fine, coarse, step in pairs]
         )
         self.up = nn.ModuleList([_Level(spec, 2 * here, here, width) for here in channels[:-1]])
-        self.last = nn.Sequential(_norm(spec, channels[0]), nn.SiLU(), conv(channels[0], 1, 1))
-        nn.init.zeros_(cast(nn.Conv2d, self.last[2]).weight)
+        out = conv(channels[0], 1, 1)
+        nn.init.zeros_(out.weight)  # begins at nought whatever goes in
+        self.last = nn.Sequential(_norm(spec, channels[0]), nn.SiLU(), out)
 
     def forward(self, image: torch.Tensor, time: torch.Tensor | None = None) -> torch.Tensor:
         """Map (batch, inputs, ...) and times in [0, 1], shape (batch,), to (batch, 1, ...)."""
@@ -131,3 +131,17 @@ def _waves(time: torch.Tensor) -> torch.Tensor:
     place = torch.linspace(0, 1, _FREQUENCIES, device=time.device)
     angle = time.float()[:, None] * torch.exp(place * math.log(_FASTEST))
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def require_residual(spec: TranslatorSpec) -> None:
+    """Refuse a specification whose network cannot be told a time."""
+    assert spec.network is not None
+    if spec.network.architecture != "residual":
+        found = spec.network.architecture
+        raise_problems(
+            f"Specification {spec.name}",
+            [
+                f"the network of family {spec.family} is told a time: network.architecture must "
+                f"be residual, got {found}"
+            ],
+        )

@@ -70,8 +70,6 @@ class CycleSpec(BaseModel):
         default=5.0, ge=0, description="an image of the target's kind should stay as it is"
     )
     pool: int = Field(default=50, ge=0, description="fakes remembered for the discriminators")
-    blocks: int = Field(default=6, ge=1, description="residual blocks of a generator")
-    channels: int = Field(default=32, ge=4, description="of a generator's first level")
 
 
 class DiffusionSpec(BaseModel):
@@ -86,6 +84,9 @@ class DiffusionSpec(BaseModel):
     sampling_steps: int = Field(default=20, ge=1, description="unless prediction asks otherwise")
     eta: float = Field(default=0.0, ge=0, le=1, description="DDIM: share of the DDPM's noise")
     clip: bool = Field(default=True, description="x0 is held inside the window at every step")
+    slice_noise: Literal["shared", "own"] = Field(
+        default="shared", description="2D: whether all slices start from one plane of noise"
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> DiffusionSpec:
@@ -103,25 +104,55 @@ class BridgeSpec(BaseModel):
     start: Literal["source", "regression"] = Field(
         default="regression", description="where the path begins; regression: as PMRF does"
     )
-    start_noise: float = Field(default=0.1, ge=0, description="SD added to the start, unit scale")
-    bridge_noise: float = Field(default=0.1, ge=0, description="brownian: SD halfway, unit scale")
+    noise: float = Field(
+        default=0.03,
+        ge=0,
+        description="SD on the unit scale: of the noise on a rectified flow's start, or of a "
+        "Brownian bridge halfway",
+    )
+    sees_source: bool = Field(
+        default=True, description="whether the flow is shown the source beside the path's image"
+    )
+    slice_noise: Literal["shared", "own"] = Field(
+        default="shared", description="2D: whether all slices share one plane of noise"
+    )
     sampling_steps: int = Field(default=4, ge=1, description="unless prediction asks otherwise")
     regression_share: float = Field(
-        default=0.5, ge=0, lt=1, description="of the iterations, spent on the regression first"
+        default=0.5, gt=0, lt=1, description="of the iterations, spent on the regression first"
     )
 
 
 class ContoursSpec(BaseModel):
-    """How contours are taken from an image, and how slices are made to agree."""
+    """How contours are taken from an image, and how slices are made to agree.
+
+    Lengths are in mm; ``low`` and ``high`` are heights of a sharp step, as parts of the window.
+    """
 
     model_config = STRICT
 
-    source_window: tuple[float, float] = Field(description="fixed window of the source's values")
-    target_window: tuple[float, float] = Field(description="fixed window of the target's values")
+    source_window: tuple[float, float] = Field(
+        description="of the normalised source, where low and high lie at -1 and 1"
+    )
+    target_window: tuple[float, float] = Field(description="in the unit of the target")
     sigma_mm: float = Field(default=2.0, gt=0, description="of Canny's Gaussian")
-    low: float = Field(default=0.05, ge=0, le=1, description="threshold, of the window")
-    high: float = Field(default=0.15, gt=0, le=1, description="threshold, of the window")
+    low: float = Field(default=0.05, ge=0, le=1, description="step that carries a contour on")
+    high: float = Field(default=0.15, gt=0, le=1, description="step that begins a contour")
     smallest_mm: float = Field(default=20.0, ge=0, description="shorter pieces are dropped")
+    condition: Literal["lines", "distance"] = Field(
+        default="distance",
+        description="lines: 1 on a contour, else 0; distance: to the nearest contour of the "
+        "slice, negative outside the body",
+    )
+    reach_mm: float = Field(default=20.0, gt=0, description="distance that is told as 1")
+    variants: int = Field(
+        default=1, ge=1, description="sets of contours a target; the first is the plain one"
+    )
+    jitter: float = Field(
+        default=0.0, ge=0, lt=3, description="largest |ln| by which a variant changes thresholds"
+    )
+    recoloured: bool = Field(
+        default=False, description="variants: values first mapped by a random curve"
+    )
     candidates: int = Field(
         default=1, ge=1, description="samples a slice; the one nearest to the contours is kept"
     )

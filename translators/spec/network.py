@@ -11,15 +11,17 @@ from translators.spec.strict import STRICT
 
 
 class NetworkSpec(BaseModel):
-    """A U-Net of MONAI.
+    """A U-Net.
 
-    ``unet`` has residual units and strided convolutions; ``dynunet`` is the encoder-decoder of
-    nnU-Net, with residual blocks where ``residual_units`` is not nought.
+    ``unet`` (MONAI) has residual units and strided convolutions; ``dynunet`` (MONAI) is the
+    encoder-decoder of nnU-Net, with residual blocks where ``residual_units`` is not nought;
+    ``residual`` is this suite's own, with at least one residual block a level, and the one that
+    can be told a time (diffusion, bridge).
     """
 
     model_config = STRICT
 
-    architecture: Literal["unet", "dynunet"] = "dynunet"
+    architecture: Literal["unet", "dynunet", "residual"] = "dynunet"
     dimensions: Literal["2D", "2.5D", "3D"] = "2D"
     slices: int = Field(default=1, ge=1, le=31, description="2.5D: axial slices seen at once")
     channels: tuple[int, ...] = Field(default=(16, 32, 64, 128), min_length=3)

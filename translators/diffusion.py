@@ -1,0 +1,128 @@
+"""A paired conditional diffusion model: noise becomes a target image beside its source.
+
+After Ho 2020 (DDPM, arXiv:2006.11239) with the source concatenated to the noisy target, as in
+Saharia 2022 (Palette, doi:10.1145/3528233.3530757). One answer is a sample of the targets that
+suit a source, grain and all; the mean of many approaches the conditional mean, and their
+standard deviation says what the source leaves open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from qa_suite.errors import InputError
+from translators.augment import Batch
+from translators.base import AS_SPECIFIED, FAMILIES, Asked, FamilyFacts, Inferred
+from translators.data import Float, Prepared
+from translators.loop import Player, Step
+from translators.losses import weighted_error
+from translators.networked import NetworkTranslator, Window
+from translators.networks import Scale
+from translators.noising import clean_from, each, even_times, noise_levels, noised, sample, wanted
+from translators.residual_unet import ResidualUNet, require_residual
+from translators.slice_noise import drawing, plane_along_z, shares
+from translators.spec import DiffusionSpec, TranslatorSpec
+
+
+@FAMILIES.add(
+    "diffusion",
+    FamilyFacts(
+        title="Conditional denoising diffusion (DDPM, DDIM)",
+        paired=True,
+        trained_by="AdamW on the masked denoising error, EMA, early stop on validation patients",
+        uncertainty="samples of several seeds",
+        reference=(
+            "Ho 2020, arXiv:2006.11239; Saharia 2022, doi:10.1145/3528233.3530757; Song 2021, "
+            "arXiv:2010.02502"
+        ),
+        needs=("network", "training", "inference", "diffusion"),
+    ),
+)
+class Diffusion(NetworkTranslator):
+    """One U-Net that is told the time and takes noise off the target, seeing the source."""
+
+    noise_channels = 1
+
+    def __init__(self, spec: TranslatorSpec) -> None:
+        assert spec.diffusion and spec.network, "the family needs them"
+        self.diffusion: DiffusionSpec = spec.diffusion
+        self.levels = noise_levels(spec.diffusion.schedule, spec.diffusion.steps)
+        self.scale = Scale.of(spec.network, spec.target)
+        self._shared = shares(spec.diffusion.slice_noise, spec.network)
+        super().__init__(spec)
+
+    def build(self) -> dict[str, nn.Module]:
+        """One network; the noisy target goes in before the source."""
+        require_residual(self.spec)
+        return {
+            "network": ResidualUNet(self.network_spec, 1 + self.network_spec.slices, timed=True)
+        }
+
+    # --- loss ---------------------------------------------------------------------------
+
+    def players(self) -> tuple[Player, ...]:
+        """One player, who minimises the error of what the network predicts."""
+        return (Player(name="denoising", moves=("network",), loss=self._loss),)
+
+    def _loss(self, networks: nn.ModuleDict, batch: Batch, step: Step) -> torch.Tensor:
+        clean = self.scale.inward(batch.target)
+        time = even_times(len(clean), self.diffusion.steps, clean.device)
+        level = each(torch.from_numpy(self.levels).to(clean.device)[time], clean)
+        noise = torch.randn_like(clean)
+        noisy = noised(clean, noise, level)
+        found = self._pass(networks, noisy, batch.source, time)
+        aim = wanted(self.diffusion.prediction, clean, noise, level)
+        return weighted_error(found, replace(batch, target=aim), self.training.loss.kind)
+
+    def _pass(
+        self, networks: nn.ModuleDict, noisy: torch.Tensor, source: torch.Tensor, time: torch.Tensor
+    ) -> torch.Tensor:
+        both = torch.cat([noisy, source], dim=1)
+        found: torch.Tensor = networks["network"](both, time / self.diffusion.steps)
+        return found
+
+    # --- sampler ------------------------------------------------------------------------
+
+    def sampling_steps(self, asked: Asked) -> int:
+        """Return the number of denoising steps."""
+        return asked.steps or self.diffusion.sampling_steps
+
+    def infer(self, prepared: Prepared, asked: Asked = AS_SPECIFIED) -> Inferred:
+        """Draw samples; see :meth:`NetworkTranslator.infer`."""
+        if self.sampling_steps(asked) > self.diffusion.steps:
+            raise InputError(
+                f"{self.spec.name} has {self.diffusion.steps} steps and cannot take {asked.steps}."
+            )
+        return super().infer(prepared, asked)
+
+    def noise(self, shape: tuple[int, ...], seed: int) -> Float:
+        """Start from one field of the volume; in 2D all slices may share one plane of it."""
+        if self._shared:
+            return plane_along_z(super().noise, shape, seed)
+        return super().noise(shape, seed)
+
+    def answer(self, networks: nn.ModuleDict, window: Window) -> torch.Tensor:
+        """Draw one sample for each window."""
+        source, settings = window.source, self.diffusion
+
+        def denoise(noisy: torch.Tensor, time: int) -> torch.Tensor:
+            self.passed(len(noisy))
+            told = torch.full((len(noisy),), time, device=noisy.device)
+            found = self._pass(networks, noisy, source, told)
+            clean = clean_from(settings.prediction, found, noisy, float(self.levels[time]))
+            return clean.clamp(*self.scale.window) if settings.clip else clean
+
+        return self.scale.outward(
+            sample(
+                denoise,
+                window.noise,
+                self.levels,
+                self.sampling_steps(window.asked),
+                sampler=window.asked.sampler or settings.sampler,
+                eta=settings.eta,
+                draw=drawing(window, shared=self._shared),
+            )
+        )
