@@ -23,8 +23,9 @@ from benchmarks.dose_real.run import (
     measure_twin,
     twin_images,
 )
-from benchmarks.dose_real.tables import fill, twin_table
+from benchmarks.dose_real.tables import twin_table
 from benchmarks.dose_real.twins import ground_of, outline_larger, outline_smaller, shifted
+from benchmarks.filling import fill
 from qa_suite.errors import InputError
 from qa_suite.volume import Grid, Volume
 

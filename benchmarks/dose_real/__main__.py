@@ -17,7 +17,8 @@ from benchmarks.dose_real.limb_ranges import range_table
 from benchmarks.dose_real.limbs import COHORT, evaluate_limbs, limb_table
 from benchmarks.dose_real.pictures import draw_isodoses
 from benchmarks.dose_real.run import make_plan, measure_twin, share_cut, twin_images
-from benchmarks.dose_real.tables import clinical_table, fill, plan_line, twin_table
+from benchmarks.dose_real.tables import clinical_table, plan_line, twin_table
+from benchmarks.filling import fill
 from qa_suite.errors import QAError
 
 CASES: Mapping[str, Callable[[Path], RealCase]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from benchmarks.dose_real.run import TARGET, Planned, Row
 from qa_suite.dose.dvh import Dvh, dvhs_of
@@ -83,24 +82,6 @@ def clinical_table(plans: Sequence[Planned]) -> str:
         values = [read_metric(dvhs[name], metric).value for dvhs in columns]
         lines.append(_line([f"{name} {metric}, Gy", *(number(v, 1) for v in values)]))
     return "\n".join(lines) + "\n"
-
-
-def fill(page: Path, parts: Mapping[str, str]) -> None:
-    """Put each text between its markers ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
-
-    Raises
-    ------
-    InputError
-        If the page lacks a marker.
-    """
-    text = page.read_text()
-    for name, part in parts.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        if begin not in text or end not in text:
-            raise InputError(f"{page} has no markers for {name}.")
-        head, rest = text.split(begin)
-        text = f"{head}{begin}\n{part.rstrip()}\n{end}{rest.split(end)[1]}"
-    page.write_text(text)
 
 
 def number(value: float | None, digits: int) -> str:

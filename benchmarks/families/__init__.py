@@ -1,0 +1,1 @@
+"""Every family of translator trained, registered and examined alike; see docs/families.md."""

@@ -1,0 +1,146 @@
+"""Train one specification, register it, examine it, and hold it against the controls."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+import pandas as pd
+
+from benchmarks.controls import Control, compare_with_controls, mean_image
+from qa_suite.cohort import Cohort
+from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.io.cases import LoadedCase, Translate
+from qa_suite.preflight import PreflightSettings
+from qa_suite.record_files import read_measurements
+from qa_suite.tracking import load_translator
+from qa_suite.volume import Prediction, Volume
+from translators.spec import TranslatorSpec
+from translators.train import train
+
+FAMILIES = ("image", "segmentation", "hallucination", "uncertainty", "pet", "cost")
+BONE_HU = 200.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What came of one specification.
+
+    Parameters
+    ----------
+    label, spec
+        Its name in the table and its specification.
+    training_s, training_cpu_s
+        Wall clock and processor time of the training, calibration and registration included.
+    iterations
+        That were trained.
+    measured
+        (metric, region) to the mean over the patients, and their number.
+    controls
+        Each measure against each control; empty where none was asked for.
+    """
+
+    label: str
+    spec: TranslatorSpec
+    uri: str
+    training_s: float
+    training_cpu_s: float
+    iterations: int
+    measured: dict[tuple[str, str], tuple[float, int]]
+    controls: tuple[Control, ...] = field(default=())
+
+
+def examine_family(
+    label: str,
+    spec: TranslatorSpec,
+    cohort: Cohort,
+    folder: Path,
+    work: Path,
+    *,
+    controlled: bool,
+    max_misalignment_mm: float = 10.0,
+    progress: Callable[[str], None] = print,
+) -> Result:
+    """Train on a cohort, register in the store of ``work``, examine on the held-out patients."""
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{work.absolute()}/mlruns/mlflow.db"
+    done: list[int] = []
+    started, cpu = time.monotonic(), time.process_time()
+    model = train(
+        spec, cohort, folder, workdir=work / "training" / spec.name,
+        progress=lambda iteration, total, figures: done.append(iteration),
+    )  # fmt: skip
+    took, busy = time.monotonic() - started, time.process_time() - cpu
+    progress(f"{label}: trained in {took:.0f} s ({busy:.0f} s of processor time)")
+    facts, translate = load_translator(model.uri)
+    out = work / "evaluations" / spec.name
+    evaluate(
+        Examination(
+            cohort=cohort, folder=folder, model=facts, translate=translate,
+            settings=EvaluationSettings(
+                families=FAMILIES,
+                keep_volumes="none",
+                preflight=PreflightSettings(max_misalignment_mm=max_misalignment_mm),
+            ),
+        ),
+        out,
+    )  # fmt: skip
+    return Result(
+        label=label,
+        spec=spec,
+        uri=model.uri,
+        training_s=took,
+        training_cpu_s=busy,
+        iterations=done[-1] if done else 0,
+        measured=patient_averages(read_measurements(out)),
+        controls=_controls(cohort, folder, translate, spec) if controlled else (),
+    )
+
+
+def patient_averages(table: pd.DataFrame) -> dict[tuple[str, str], tuple[float, int]]:
+    """Mean over patients of every metric and region, and how many patients it is of."""
+    known = table[(table["status"] == "ok") & table["value"].notna()]
+    if "variant" in known:
+        known = known[known["variant"].fillna("") == ""]
+    by_patient = known.groupby(["metric", "region", "patient"])["value"].mean()
+    return {
+        (str(metric), str(region)): (fmean(values), len(values))
+        for (metric, region), values in by_patient.groupby(level=[0, 1])
+    }
+
+
+def _controls(
+    cohort: Cohort, folder: Path, translate: Translate, spec: TranslatorSpec
+) -> tuple[Control, ...]:
+    case = cohort.in_split("test")[0]
+
+    def of_source(source: Volume) -> Prediction:
+        return translate(LoadedCase(case=case, source=source))
+
+    return compare_with_controls(
+        cohort,
+        folder,
+        of_source,
+        dice_at=BONE_HU if spec.target.quantity == "HU" else None,
+        reference_of=reference_in_scale(spec),
+        mean=mean_image(cohort, folder, reference_of=reference_in_scale(spec)),
+    )
+
+
+def reference_in_scale(spec: TranslatorSpec) -> Callable[[LoadedCase], object]:
+    """Return what takes a case's reference, in the scale that the translator answers in."""
+    import numpy as np
+
+    from translators.data import scaled_target
+
+    def take(loaded: LoadedCase) -> object:
+        assert loaded.reference is not None
+        mask = loaded.mask
+        if mask is None:
+            mask = np.ones(loaded.reference.grid.shape, dtype=bool)
+        return scaled_target(loaded.reference.array, mask, spec.target)
+
+    return take

@@ -1,0 +1,100 @@
+"""Tables of what was measured, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.controls import control_table
+from benchmarks.families.run import Result
+
+HU_COLUMNS = (
+    ("MAE body, HU", "mae", "body", 1),
+    ("MAE bone, HU", "mae", "bone", 0),
+    ("ME body, HU", "me", "body", 1),
+    ("Dice bone", "dice", "seg:Bone", 3),
+    ("MS-SSIM", "ms_ssim", "body", 3),
+    ("fine detail, dB", "high_frequency_ratio", "body", 1),
+    ("false bone pieces", "false_components", "bone", 1),
+    ("missed bone pieces", "missed_components", "bone", 1),
+)
+MR_COLUMNS = (
+    ("MAE body", "mae", "body", 1),
+    ("MS-SSIM", "ms_ssim", "body", 3),
+    ("NCC", "ncc", "body", 3),
+    ("fine detail, dB", "high_frequency_ratio", "body", 1),
+)
+PET_COLUMNS = (
+    ("MAE body, SUVbw", "mae", "body", 3),
+    ("ME body, SUVbw", "me", "body", 3),
+    ("lesion SUVmean difference, %", "suv_mean_difference_pct", "GTV", 1),
+    ("lesion SUVmax difference, %", "suv_max_difference_pct", "GTV", 1),
+    ("lesion SUVpeak difference, %", "suv_peak_difference_pct", "GTV", 1),
+    ("lesion TLG difference, %", "tlg_difference_pct", "GTV", 1),
+)
+UNCERTAINTY_COLUMNS = (
+    ("rank of σ and error", "error_std_rank", "body", 2),
+    ("in ±1.96 σ", "coverage_95", "body", 2),
+    ("interval, mean width", "interval_width", "body", 3),
+    ("voxels inside", "interval_coverage", "body", 3),
+    ("patients kept", "interval_kept", "body", 2),
+    ("promised to", "interval_level", "body", 2),
+)
+
+
+def quality_table(results: Sequence[Result]) -> str:
+    """Image quality, structures and invented pieces of each translator of one direction."""
+    quantity = results[0].spec.target.quantity
+    columns = {"HU": HU_COLUMNS, "SUVbw": PET_COLUMNS}.get(quantity, MR_COLUMNS)
+    return _table(results, columns)
+
+
+def uncertainty_table(results: Sequence[Result]) -> str:
+    """What each translator's uncertainty is worth."""
+    return _table(results, UNCERTAINTY_COLUMNS)
+
+
+def cost_table(results: Sequence[Result]) -> str:
+    """What training and translating cost."""
+    lines = [
+        "| translator | specification | iterations | training, s | processor time, s | a volume, "
+        "s | passes |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for r in results:
+        seconds = _value(r, "translation_seconds", "body", 2) or _any(r, "seconds", 2)
+        passes = _any(r, "network_evaluations", 0)
+        lines.append(
+            f"| {r.label} | `{r.spec.name}` | {r.iterations} | {r.training_s:.0f} | "
+            f"{r.training_cpu_s:.0f} | {seconds or '–'} | {passes or '–'} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def controls_section(results: Sequence[Result]) -> str:
+    """The control tables of all that were held against controls."""
+    parts = [f"**{r.label}**\n\n{control_table(r.controls)}" for r in results if r.controls]
+    return "\n".join(parts)
+
+
+def _table(results: Sequence[Result], columns: Sequence[tuple[str, str, str, int]]) -> str:
+    lines = [
+        "| translator | " + " | ".join(title for title, *_ in columns) + " |",
+        "|---|" + "--:|" * len(columns),
+    ]
+    for r in results:
+        cells = [_value(r, metric, region, digits) or "–" for _, metric, region, digits in columns]
+        lines.append(f"| {r.label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _value(result: Result, metric: str, region: str, digits: int) -> str | None:
+    found = result.measured.get((metric, region))
+    return None if found is None else f"{found[0]:.{digits}f}"
+
+
+def _any(result: Result, word: str, digits: int) -> str | None:
+    """A metric of cost, whose region is the whole image."""
+    for (metric, _), (value, _) in sorted(result.measured.items()):
+        if word in metric:
+            return f"{value:.{digits}f}"
+    return None
