@@ -266,6 +266,35 @@ def test_padding_of_the_reference_is_no_missing_body():
     assert one(told, "dice", "seg:Body").value == 1
 
 
+PET = sorted(e.name for e in METRICS if e.facts.family == "pet")
+NOTHING = np.zeros(SHAPE, dtype=bool)
+LESION = NOTHING.copy()
+LESION[BONE] = True
+
+
+@pytest.mark.parametrize(
+    ("structures", "mask", "wrong", "status", "why"),
+    [
+        ({}, LESION, None, "undefined", "no structure whose name begins with GTV"),
+        ({"GTV": NOTHING}, LESION, None, "undefined", "is empty"),
+        ({"GTV": LESION}, NOTHING, None, "undefined", "outside the mask"),
+        ({"GTV": LESION}, ~LESION, None, "undefined", "outside the mask"),
+        ({"GTV": LESION}, LESION, np.nan, "error", "not finite"),
+        ({"GTV": LESION}, LESION, np.inf, "error", "not finite"),
+    ],
+)
+def test_uptake_of_what_is_not_there(structures, mask, wrong, status, why):
+    reference = np.where(LESION, 5.0, 1.0).astype(np.float32)
+    synthetic = reference.copy()
+    if wrong is not None:
+        synthetic[10, 10, 5] = wrong
+    rows = rows_of(reference, synthetic, mask, "SUVbw", structures=structures)
+    rows = [r for r in rows if r.family == "pet"]
+    assert {r.metric for r in rows} == set(PET)
+    assert {(r.status, r.value) for r in rows} == {(status, None)}
+    assert all(why in r.why for r in rows)
+
+
 def test_every_entry_has_its_facts_and_stands_in_the_docs():
     pages = (DOCS / "measures.md", *sorted((DOCS / "measures").glob("*.md")))
     text = "\n".join(page.read_text() for page in pages)

@@ -16,6 +16,7 @@ from qa_suite.measures import dose as _dose
 from qa_suite.measures import geometry as _geometry
 from qa_suite.measures import hallucination as _hallucination
 from qa_suite.measures import image as _image
+from qa_suite.measures import pet as _pet
 from qa_suite.measures import reference_free as _reference_free
 from qa_suite.measures import segmentation as _segmentation
 from qa_suite.measures import set_measurements as _set_measurements
@@ -51,6 +52,7 @@ _FAMILY_MODULES = (
     _geometry,
     _dose,
     _hallucination,
+    _pet,
     _reference_free,
     _uncertainty,
     _set_measurements,  # of no pair, but its metrics are registered here too
@@ -184,6 +186,7 @@ def variants_of(
         variants[mode] = describe_mode(mode)
     variants.update(_geometry.geometry_variants(settings.geometry))
     variants.update(_dose.dose_variants(settings.dose))
+    variants.update(_pet.pet_variants(settings.pet))
     if instruments is not None and instruments.extractor is not None:
         seed = settings.set_distances.floor_seed
         variants[_set_measurements.FLOOR] = {"real_images_halved_by_seed": seed}

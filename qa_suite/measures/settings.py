@@ -11,6 +11,7 @@ from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.measures.geometry_settings import GeometrySettings
 from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.measures.image_settings import ImageSettings
+from qa_suite.measures.pet_settings import PetSettings
 from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
 from qa_suite.measures.scale import ScaleSettings
 from qa_suite.measures.segmentation_settings import SegmentationSettings
@@ -31,6 +32,7 @@ class MeasureSettings(BaseModel):
     segmentation: SegmentationSettings = SegmentationSettings()
     geometry: GeometrySettings = GeometrySettings()
     dose: DoseSettings = DoseSettings()
+    pet: PetSettings = PetSettings()
     hallucination: HallucinationSettings = HallucinationSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()
     reference_free: ReferenceFreeSettings = ReferenceFreeSettings()
