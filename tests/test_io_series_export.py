@@ -19,6 +19,7 @@ from qa_suite.errors import GeometryError, InputError, Problems
 from qa_suite.io.dicom import Series, scan_dicom
 from qa_suite.io.exporting import ExportIdentity
 from qa_suite.io.problems import ReadProblem
+from qa_suite.io.rtdose_export import write_dose
 from qa_suite.io.series import read_series
 from qa_suite.io.series_export import ExportedSeries, export_series, uid_of
 from qa_suite.io.series_marks import SyntheticFacts
@@ -307,6 +308,17 @@ def test_what_a_source_has_gone_through_goes_on(tmp_path):
     assert list(header.DeidentificationMethod) == ["basic", "dates"]
     makers = [item.Manufacturer for item in header.ContributingEquipmentSequence]
     assert makers == ["archive", "SIEMENS", "qa-suite"]
+
+
+def test_a_dose_exported_like_it_carries_the_mark_on(tmp_path, mr):
+    done = export(synthetic(mr), tmp_path / "out", mr)
+    (series,) = scan_dicom(done.folder).series
+    assert series.synthetic and not mr.synthetic
+    grid = Grid(shape=(4, 4, 3), spacing_mm=(2, 2, 2), origin_mm=(-5, -10, -20))
+    dose = Volume(array=np.ones((4, 4, 3)), grid=grid, quantity="Gy")
+    for template, expected in ((series, "YES"), (mr, None)):
+        header = pydicom.dcmread(write_dose(dose, tmp_path / "d.dcm", template=template))
+        assert header.get("SyntheticData") == expected
 
 
 # ------------------------------------------------------------------------ UIDs
