@@ -22,6 +22,7 @@ QUANTITY_OF_MODALITY: dict[str, Quantity] = {
     "CBCT": "HU",
     "MR": "arbitrary",
     "PT": "SUVbw",
+    "PET": "SUVbw",  # what people call the modality that DICOM calls PT
 }
 
 POSITION_TOLERANCE_MM = 0.1
