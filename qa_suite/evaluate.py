@@ -35,6 +35,7 @@ from qa_suite.measures.set_measurements import FeaturedCase, measure_sets
 from qa_suite.provenance import code_facts
 from qa_suite.record_files import (
     CASES_FILE,
+    COSTS_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
@@ -75,7 +76,7 @@ def evaluate(
         The evaluation's folder; made if needed. Work that lies there already is kept.
     workers
         Cases measured at the same time; translating is one at a time in any case. The
-        record does not depend on it.
+        record does not depend on it, but for the time and memory of the translations.
     progress
         Called with (cases done, cases in all, case).
 
@@ -131,19 +132,27 @@ def _run_cases(
     translating = threading.Lock()
     dosed = cases_with_dose(examination, cases, entries) if todo else frozenset[str]()
 
-    def work(case: Case) -> Entry:
-        entry = examine_case(examination, case, out, translating, with_dose=case.case in dosed)
+    def work(case: Case, alone: bool) -> Entry:
+        entry = examine_case(
+            examination, case, out, translating, with_dose=case.case in dosed, alone=alone
+        )
         journal.write(entry)
         return entry
 
+    def done(entry: Entry) -> None:
+        entries[entry.record.case] = entry
+        if progress is not None:
+            progress(len(entries), len(cases), entry.record.case)
+
+    # with several workers the first case goes alone, so that its memory can be told
+    first = 1 if workers > 1 else 0
+    for case in todo[:first]:
+        done(work(case, True))
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        futures = {pool.submit(work, case): case for case in todo}
+        futures = {pool.submit(work, case, workers <= 1): case for case in todo[first:]}
         try:
             for future in as_completed(futures):
-                entry = future.result()
-                entries[entry.record.case] = entry
-                if progress is not None:
-                    progress(len(entries), len(cases), entry.record.case)
+                done(future.result())
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -176,8 +185,10 @@ def _write_record(
             out / CURVES_FILE, [c for entry in entries for c in entry.curves], CurvePoint
         ),
     }
+    taken = [cost for entry in entries for cost in entry.costs]
+    costs = write_table(out / COSTS_FILE, taken, Measurement)
     sets = _set_measurements(entries, settings)
-    measured = {m.metric for m in measurements} | {s.metric for s in sets}
+    measured = {m.metric for m in (*measurements, *taken)} | {s.metric for s in sets}
     norms = examination.instruments.norms
     if norms is not None:
         write_model(out / NORMS_FILE, norms)
@@ -203,6 +214,7 @@ def _write_record(
         when=When(
             started=plan.started,
             finished=_now(),
+            costs_sha256=costs,
             seconds_by_case={e.record.case: round(e.seconds, 3) for e in entries},
             peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             dose_device_by_case={e.record.case: e.dose_device for e in entries if e.dose_device},

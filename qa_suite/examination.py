@@ -31,6 +31,7 @@ from qa_suite.io.cases import LoadedCase, Translate, load_case
 from qa_suite.io.identity import SAME_SCAN_BITS, fingerprint_distance
 from qa_suite.journal import Entry
 from qa_suite.measures.base import Instruments, Pair
+from qa_suite.measures.cost import measured_rows, stated_rows, watched
 from qa_suite.measures.meaning import require_meaning
 from qa_suite.measures.run import Measured, measure_pair
 from qa_suite.measures.set_features import CaseFeatures, features_of
@@ -214,10 +215,12 @@ def examine_case(
     translating: threading.Lock,
     *,
     with_dose: bool = True,
+    alone: bool = True,
 ) -> Entry:
     """Take one case through preflight, translation and measuring; never raises for bad data.
 
-    ``with_dose`` says whether the plans of the settings are computed for this case.
+    ``with_dose`` says whether the plans of the settings are computed for this case, ``alone``
+    whether no other case is measured at the same time, so that its memory can be told.
     """
     started = time.perf_counter()
     record = blank_record(case)
@@ -239,9 +242,10 @@ def examine_case(
     if checked.refused:
         return _entry(record, started, status="refused", reason=checked.reason)
     settings = _measures(examination, with_dose=with_dose)
+    who = {"case": case.case, "patient": case.patient, "site": case.site}
     try:
         with translating:
-            prediction = examination.translate(loaded)
+            prediction, cost = watched(lambda: examination.translate(loaded), alone=alone)
         pair = replace(
             _pair(loaded, prediction, examination.instruments),
             clinic=_clinic_case(examination, case),
@@ -250,10 +254,9 @@ def examine_case(
             pair,
             families=examination.settings.families,
             settings=settings,
-            case=case.case,
-            patient=case.patient,
-            site=case.site,
+            **who,
         )
+        measured.rows.extend(stated_rows(prediction, who))
         features = _features(examination, pair)
     except Exception as error:  # becomes a measurement with its reason
         log.debug("case %s", case.case, exc_info=True)
@@ -265,7 +268,9 @@ def examine_case(
     history = (*case.history, *prediction.mean.history)
     record = record.model_copy(update={"volumes": kept, "history": history})
     entry = _entry(record, started, status="evaluated", measured=measured, features=features)
-    return entry.model_copy(update={"dose_device": _dose_device(examination, settings)})
+    costs = tuple(measured_rows(cost, who))
+    device = _dose_device(examination, settings)
+    return entry.model_copy(update={"costs": costs, "dose_device": device})
 
 
 def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:

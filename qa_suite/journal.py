@@ -40,6 +40,7 @@ class Entry(BaseModel):
     record: CaseRecord
     measurements: tuple[Measurement, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
+    costs: tuple[Measurement, ...] = ()
     features: CaseFeatures | None = None
     seconds: float
     dose_device: str = ""

@@ -16,6 +16,7 @@ from qa_suite.records import CaseRecord, Evaluation
 
 EVALUATION_FILE = "evaluation.json"
 MEASUREMENTS_FILE = "measurements.parquet"
+COSTS_FILE = "costs.parquet"
 CASES_FILE = "cases.parquet"
 CURVES_FILE = "curves.parquet"
 VOLUMES_FOLDER = "volumes"
@@ -24,6 +25,7 @@ Row = TypeVar("Row", bound=BaseModel)
 
 _SORT_KEYS = {
     MEASUREMENTS_FILE: ["case", "family", "metric", "region", "variant"],
+    COSTS_FILE: ["case", "family", "metric", "region", "variant"],
     CASES_FILE: ["case"],
     CURVES_FILE: ["case", "family", "curve", "region", "variant", "x"],
 }
@@ -55,8 +57,15 @@ def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
 
 
 def read_measurements(folder: Path) -> pd.DataFrame:
-    """Read the measurements of an evaluation: the columns of :class:`Measurement`."""
-    return _read_table(folder, MEASUREMENTS_FILE)
+    """Read the measurements of an evaluation: the columns of :class:`Measurement`.
+
+    Time and memory of the translations, which have a file of their own, come after the others.
+    """
+    table = _read_table(folder, MEASUREMENTS_FILE)
+    if not (Path(folder) / COSTS_FILE).is_file():  # a record without costs
+        return table
+    costs = _read_table(folder, COSTS_FILE)
+    return pd.concat([table, costs], ignore_index=True) if len(costs) else table
 
 
 def read_curves(folder: Path) -> pd.DataFrame:
@@ -125,7 +134,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     """
     folder = Path(folder)
     evaluation = read_model(folder / EVALUATION_FILE, Evaluation)
-    for name, expected in evaluation.tables_sha256.items():
+    for name, expected in _tables(evaluation):
         if not (folder / name).is_file():
             raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
         if sha256_of(folder / name) != expected:
@@ -134,6 +143,12 @@ def read_evaluation(folder: Path) -> Evaluation:
                 f"record); evaluate again."
             )
     return evaluation
+
+
+def _tables(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return every table that a record must have, and its SHA-256."""
+    costs = evaluation.when.costs_sha256
+    return [*evaluation.tables_sha256.items(), *([(COSTS_FILE, costs)] if costs else [])]
 
 
 def digest_of(data: Any) -> str:

@@ -5,12 +5,13 @@ An evaluation is a folder::
     evaluation.json        who measured what, with what, when (Evaluation)
     measurements.parquet   one row a measurement (Measurement)
     cases.parquet          one row a case: status, reason, preflight values, strata (CaseRecord)
+    costs.parquet          time and memory of each translation, as measurements
     curves.parquet         one row a point of a curve (CurvePoint): DVH, profiles
     volumes/               content-addressed NIfTI files, as many as were kept
 
 Measuring is done once; the record is never edited. Judging reads it and writes a verdict of
 its own. Two runs of the same thing give the same bytes apart from ``evaluation.json``'s
-``when`` block.
+``when`` block and ``costs.parquet``.
 """
 
 from __future__ import annotations
@@ -223,6 +224,7 @@ class When(BaseModel):
     finished: str
     seconds_by_case: dict[str, float] = Field(default_factory=dict)
     peak_memory_mib: float | None = None
+    costs_sha256: str = Field(default="", description="of costs.parquet")
     dose_device_by_case: dict[str, str] = Field(
         default_factory=dict,
         description="where each case's dose was computed: 'cpu', or 'cuda' and the card's name",

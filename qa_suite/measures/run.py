@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from qa_suite.errors import QAError
+from qa_suite.measures import cost as _cost
 from qa_suite.measures import dose as _dose
 from qa_suite.measures import geometry as _geometry
 from qa_suite.measures import hallucination as _hallucination
@@ -55,7 +56,8 @@ _FAMILY_MODULES = (
     _pet,
     _reference_free,
     _uncertainty,
-    _set_measurements,  # of no pair, but its metrics are registered here too
+    _cost,  # of no pair, as the next one, but their metrics are registered here too
+    _set_measurements,
 )
 
 
@@ -187,6 +189,7 @@ def variants_of(
     variants.update(_geometry.geometry_variants(settings.geometry))
     variants.update(_dose.dose_variants(settings.dose))
     variants.update(_pet.pet_variants(settings.pet))
+    variants.update(_cost.VARIANTS)
     if instruments is not None and instruments.extractor is not None:
         seed = settings.set_distances.floor_seed
         variants[_set_measurements.FLOOR] = {"real_images_halved_by_seed": seed}
