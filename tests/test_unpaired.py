@@ -18,6 +18,7 @@ from translators.unpaired import (
     cache_targets,
     deal,
     draw_unpaired,
+    like_place,
     load_sources,
     load_targets,
 )
@@ -115,12 +116,27 @@ def test_draws_are_repeatable_independent_and_weighed_by_their_own_masks(folder:
 
     def draw(seed: int, some: tuple = targets) -> object:
         rng = np.random.default_rng(seed)
-        return draw_unpaired(sources, some, spec, rng, 4, torch.device("cpu"))
+        return draw_unpaired(sources, some, spec, rng, torch.device("cpu"))
 
     one, again = draw(1), draw(1)
     assert torch.equal(one.source, again.source) and torch.equal(one.target, again.target)
     assert torch.equal(one.source, draw(1, targets[::-1]).source), "targets do not matter to it"
+    assert not torch.equal(one.target, draw(1, targets[::-1]).target)
     assert set(one.weight.unique().tolist()) == {np.float32(0.3).item(), 1.0}
     assert one.source_weight is not None and not torch.equal(one.source_weight, one.weight)
     heavy = one.target > -0.9  # all but air lies inside the target's own mask
     assert (one.weight[heavy] == 1).float().mean() > 0.99
+
+
+def test_places_correspond_by_the_boxes_of_the_bodies(folder: Path) -> None:
+    cohort = load_cohort(folder)
+    spec = tiny_spec()
+    assert spec.training is not None
+    found = load_targets(cohort, cohort.cases[:2], folder, spec)
+    here, there = cache_targets(found, spec, spec.training.loss)
+    last = here.low + here.size - 1
+    assert np.array_equal(like_place(here.low, here, there), there.low)
+    assert np.abs(like_place(last, here, there) - (there.low + there.size - 1)).max() <= 1
+    inside = here.low + here.size // 3
+    back = like_place(like_place(inside, here, there), there, here)
+    assert np.abs(back - inside).max() <= 1

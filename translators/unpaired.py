@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from qa_suite.cohort import Case, Cohort, Split
 from qa_suite.errors import InputError, QAError, raise_problems
@@ -30,8 +31,10 @@ from translators.data import (
     prepared_target,
     to_unit,
 )
-from translators.sampling import CachedPair, draw_batch
+from translators.sampling import CachedPair, cut_patch, stack
 from translators.spec import LossSpec, TranslatorSpec
+
+Patch = tuple[Float, Float, Float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,58 +176,96 @@ def _each(
     return tuple(found)
 
 
-def cache_sources(sources: Iterable[PreparedSource], loss: LossSpec) -> tuple[CachedPair, ...]:
-    """Make sources ready for drawing: each stands beside itself, weighed by its own body."""
+@dataclass(frozen=True, kw_only=True)
+class CachedImage:
+    """One image of either list, ready for drawing, and the box around its body."""
+
+    pair: CachedPair
+    low: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+def cache_sources(sources: Iterable[PreparedSource], loss: LossSpec) -> tuple[CachedImage, ...]:
+    """Make sources ready for drawing, each weighed by its own body."""
     return tuple(
-        _beside_itself(
-            found.case.patient, found.prepared.image, found.prepared.body, loss.outside_weight
-        )
+        _cached(found.case.patient, found.prepared.image, found.prepared.body, loss)
         for found in sources
     )
 
 
 def cache_targets(
     targets: Iterable[PreparedTarget], spec: TranslatorSpec, loss: LossSpec
-) -> tuple[CachedPair, ...]:
-    """Make targets ready for drawing: on the unit scale, each beside itself, with its own mask."""
+) -> tuple[CachedImage, ...]:
+    """Make targets ready for drawing: on the unit scale, each weighed by its own mask."""
     return tuple(
-        _beside_itself(
-            found.case.patient, to_unit(found.target, spec.target), found.mask, loss.outside_weight
-        )
+        _cached(found.case.patient, to_unit(found.target, spec.target), found.mask, loss)
         for found in targets
     )
 
 
-def _beside_itself(patient: str, image: Float, mask: Bool, outside_weight: float) -> CachedPair:
-    return CachedPair(
+def _cached(patient: str, image: Float, mask: Bool, loss: LossSpec) -> CachedImage:
+    """Put an image beside itself, as the cutting and augmenting of pairs wants it."""
+    if not mask.any():
+        raise InputError(f"No body was found in an image of patient {patient}.")
+    inside = np.nonzero(mask)
+    low = np.array([axis.min() for axis in inside])
+    pair = CachedPair(
         patient=patient,
         source=image,
         target=image,
         mask=mask,
-        weight=np.where(mask, 1.0, outside_weight).astype(np.float32),
+        weight=np.where(mask, 1.0, loss.outside_weight).astype(np.float32),
         body_index=np.flatnonzero(mask),
         bone_index=np.zeros(0, dtype=np.int64),
     )
+    size = np.array([axis.max() for axis in inside]) + 1 - low
+    return CachedImage(pair=pair, low=low, size=size)
 
 
 def draw_unpaired(
-    sources: tuple[CachedPair, ...],
-    targets: tuple[CachedPair, ...],
+    sources: tuple[CachedImage, ...],
+    targets: tuple[CachedImage, ...],
     spec: TranslatorSpec,
     rng: np.random.Generator,
-    count: int,
     device: torch.device,
 ) -> Batch:
-    """Draw sources, then targets, independently, and augment each by itself, on the device."""
-    assert spec.training is not None
-    source, target = (
-        augment(draw_batch(some, spec, rng, count).to(device), spec.training.augmentation, rng)
-        for some in (sources, targets)
+    """Draw sources and targets of other patients, and augment each by itself, on the device.
+
+    Patients are drawn independently. The target's patch lies in its body's box where the
+    source's lies in its own, so that both lists show the same regions of the body equally often.
+    """
+    assert spec.training is not None and spec.network is not None
+    training, network = spec.training, spec.network
+    drawn: tuple[list[Patch], list[Patch]] = [], []
+    for _ in range(training.batch):
+        source = sources[int(rng.integers(len(sources)))]
+        target = targets[int(rng.integers(len(targets)))]
+        shape = source.pair.source.shape
+        index = source.pair.body_index
+        if rng.random() >= training.in_body:
+            index = np.arange(source.pair.source.size)
+        centre = np.array(np.unravel_index(int(index[rng.integers(index.size)]), shape))
+        jitter = rng.random(3)
+        for image, place, patches in zip(
+            (source, target), (centre, like_place(centre, source, target)), drawn, strict=True
+        ):
+            patches.append(cut_patch(image.pair, network, training.patch, place, jitter))
+    source_batch, target_batch = (
+        augment(stack(patches).to(device), training.augmentation, rng) for patches in drawn
     )
     # augmentation changes the signal of the source alone, so targets keep their values
     return Batch(
-        source=source.source,
-        target=target.target,
-        weight=target.weight,
-        source_weight=source.weight,
+        source=source_batch.source,
+        target=target_batch.target,
+        weight=target_batch.weight,
+        source_weight=source_batch.weight,
     )
+
+
+def like_place(
+    place: NDArray[np.int64], here: CachedImage, there: CachedImage
+) -> NDArray[np.int64]:
+    """Find the voxel that lies in another body's box as ``place`` does in this one's."""
+    share = (place - here.low + 0.5) / here.size
+    found = np.floor(there.low + share * there.size).astype(np.int64)
+    return np.clip(found, 0, np.array(there.pair.source.shape) - 1)
