@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -118,7 +119,7 @@ Denoise = Callable[[torch.Tensor, int], torch.Tensor]
 
 
 def chosen_times(last: int, count: int) -> list[int]:
-    """Choose ``count`` times, falling evenly from ``last``; the step after them is to time 0."""
+    """Choose ``count`` times from 1 up, falling evenly from ``last``; after them comes time 0."""
     return [round(last * (count - n) / count) for n in range(count)]
 
 
@@ -191,17 +192,18 @@ def sample(
     """
     times = chosen_times(len(levels) - 1, count)
     noisy = start
-    for time, after in zip(times, [*times[1:], 0], strict=True):
+    for time, after in pairwise(times):
         clean = denoise(noisy, time)
-        if after == 0:
-            return clean
         level, following = float(levels[time]), float(levels[after])
-        if sampler == "ddpm":
-            noisy = ddpm_step(clean, noisy, level, following, draw())
-        else:
-            noise = draw() if eta > 0 else None
-            noisy = ddim_step(clean, noisy, level, following, noise, eta=eta)
-    raise ValueError("a sampler needs at least one step")
+        match sampler:
+            case "ddpm":
+                noisy = ddpm_step(clean, noisy, level, following, draw())
+            case "ddim":
+                noise = draw() if eta > 0 else None
+                noisy = ddim_step(clean, noisy, level, following, noise, eta=eta)
+            case _:
+                raise ValueError(f"unknown sampler {sampler!r}; known: ddpm, ddim")
+    return denoise(noisy, times[-1])  # the step to time 0 leaves the clean image alone
 
 
 # --- paths from one image to another ------------------------------------------------------
