@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from qa_suite import volumes
+from qa_suite.admission import instrument_notices, leakage_notices, quantity_of, require_fit
 from qa_suite.cohort import Case, Cohort
 from qa_suite.dose_cases import cases_with_dose
 from qa_suite.errors import InputError
@@ -22,10 +23,6 @@ from qa_suite.examination import (
     Examination,
     blank_record,
     examine_case,
-    instrument_notices,
-    leakage_notices,
-    quantity_of,
-    require_fit,
 )
 from qa_suite.journal import Entry, Journal, Plan
 from qa_suite.measures.meaning import left_out

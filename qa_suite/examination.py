@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,26 +19,22 @@ from qa_suite import volumes
 from qa_suite.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.dose.clinic import ClinicCase, read_clinic_case
 from qa_suite.dose.engines import where_computed
-from qa_suite.errors import InputError, LeakageError, QAError
+from qa_suite.errors import InputError, QAError
 from qa_suite.instruments.independence import (
-    all_shared,
     independent_extractor,
     independent_segmenter,
-    trained_on,
 )
 from qa_suite.io.cases import LoadedCase, Translate, load_case
-from qa_suite.io.identity import SAME_SCAN_BITS, fingerprint_distance
 from qa_suite.journal import Entry
 from qa_suite.measures.base import Instruments, Pair
 from qa_suite.measures.cost import measured_rows, stated_rows, watched
-from qa_suite.measures.meaning import require_meaning
 from qa_suite.measures.run import Measured, measure_pair
 from qa_suite.measures.set_features import CaseFeatures, features_of
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
 from qa_suite.record_files import digest_of
 from qa_suite.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts
-from qa_suite.volume import Prediction, Quantity, require_same_grid
+from qa_suite.volume import Prediction, require_same_grid
 
 log = logging.getLogger(__name__)
 
@@ -117,35 +112,6 @@ class Examination:
         return digest_of(what)[:16]
 
 
-def quantity_of(cohort: Cohort) -> Quantity:
-    """Return what the values of a cohort's real images are."""
-    return cast(Quantity, cohort.reference_quantity)
-
-
-def require_fit(examination: Examination) -> None:
-    """Refuse what was asked for and has no meaning for the cohort's real images.
-
-    Raises
-    ------
-    InputError
-        If a family of measures, a dose or one of the examiner's networks cannot be applied.
-    """
-    cohort, settings = examination.cohort, examination.settings
-    quantity = quantity_of(cohort)
-    require_meaning(quantity, settings.families)
-    if quantity == "HU":
-        return
-    asked = [f"{facts.kind} {facts.name}" for facts in examination.instrument_facts]
-    asked += [f"plan {choice.key}" for choice in settings.measures.dose.plans]
-    if settings.clinic_files:
-        asked.append("doses of the clinic")
-    if asked:
-        raise InputError(
-            f"The {', '.join(asked)} need real images in HU, and those of {cohort.name} are in "
-            f"{quantity}; leave them out."
-        )
-
-
 def independent_instruments(instruments: Instruments, model: ModelFacts) -> Instruments:
     """Put a refusal in the place of every instrument that shares its network with the model."""
     extractor = instruments.extractor
@@ -153,54 +119,6 @@ def independent_instruments(instruments: Instruments, model: ModelFacts) -> Inst
         instruments,
         segmenters=tuple(independent_segmenter(s, model) for s in instruments.segmenters),
         extractor=None if extractor is None else independent_extractor(extractor, model),
-    )
-
-
-def instrument_notices(examination: Examination, cases: Sequence[Case]) -> tuple[str, ...]:
-    """Refuse an instrument trained on an examined patient; announce one that is not applied.
-
-    Raises
-    ------
-    LeakageError
-        If an instrument was trained on an examined patient or scan, and the settings do not
-        allow it.
-    """
-    facts = examination.instrument_facts
-    notices = [f"Not applied: {why}." for why in all_shared(facts, examination.model)]
-    seen = [text for one in facts if (text := trained_on(one, cases))]
-    if seen and not examination.settings.allow_leakage:
-        raise LeakageError(
-            f"The {'; the '.join(seen)}; train it on other patients, or pass --allow-leakage."
-        )
-    notices += [f"The {text}. What it finds there is no held-out result." for text in seen]
-    return tuple(notices)
-
-
-def leakage_notices(examination: Examination, cases: Sequence[Case]) -> tuple[str, ...]:
-    """Refuse, or with the override announce, a model examined on what it was trained on."""
-    model = examination.model
-    patients = set(model.training_patients)
-    voxels = set(model.training_voxel_hashes)
-    seen = [
-        case.case
-        for case in cases
-        if case.patient in patients
-        or voxels.intersection(case.voxel_hashes.values())
-        or _looks_like(case, model.training_fingerprints)
-    ]
-    if not seen:
-        return ()
-    text = f"{model.uri} was trained on {len(seen)} of the examined cases: {', '.join(seen)}"
-    if not examination.settings.allow_leakage:
-        raise LeakageError(f"{text}; examine it on other patients, or pass --allow-leakage.")
-    return (f"{text}. Nothing below is a held-out result.",)
-
-
-def _looks_like(case: Case, known: Iterable[str]) -> bool:
-    return any(
-        fingerprint_distance(mine, other) <= SAME_SCAN_BITS
-        for mine in case.fingerprints.values()
-        for other in known
     )
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from qa_suite.admission import leakage_notices
 from qa_suite.errors import InputError
-from qa_suite.examination import Examination, leakage_notices
+from qa_suite.examination import Examination
 from qa_suite.instruments.base import Segmenter
 from qa_suite.instruments.fit_segmenter import TrainingImage, fit_segmenter, learnable
 from qa_suite.provenance import code_facts
