@@ -6,7 +6,8 @@ may keep unseen. C scans at a field *and* with a sequence that none of the other
 contrast order of its images is another one (urine brightest, not fat).
 
 Each hospital has a PET, a cone-beam CT and a second MR sequence besides. C gives a diuretic
-before the PET, so that urine is nearly as dark as the rest of the body there.
+before the PET, so that urine is nearly as dark as the rest of the body there; the cone-beam CT
+of D is too narrow for most patients, and that of B for the stoutest.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ _ALL = (
         cbct_manufacturer="Virtual Zeta",
         cbct_model="Zeta linac",
         cbct=CBCTProtocol(
-            diameter_mm=410.0,
+            diameter_mm=360.0,
             length_mm=140.0,
             scatter=0.28,
             slope=0.98,

@@ -14,10 +14,11 @@ Sources
 [Ja08] Jadvar H et al. (2008), Ann Nucl Med 22:787; normal prostate, SUVmean 1.3, SD 0.4.
 [Ch17] Chetan MR et al. (2017), World J Radiol 9:350; FDG in malignant sectors of the prostate
     3.1, SD 0.6, in benign ones 2.9, SD 0.7; no correlation with what the MR shows.
-[Ob15] Visceral and subcutaneous adipose tissue FDG uptake (2015), Obesity 23:286; visceral fat
-    takes up more than subcutaneous fat.
-[JN15] J Nucl Med 56 (2015), suppl. 3:1434; bladder, SUVmean 13.8, SD 10.3, and after furosemide
-    2.0, SD 0.8 (n = 76).
+[mp17] Focal incidental FDG uptake in the prostate and multi-parametric MRI, PMC5612364; benign
+    lesions below SUVmax 6, malignant ones higher with their Gleason score.
+[Ol15] Oliveira AL et al. (2015), Obesity 23:286; visceral fat takes up more than subcutaneous fat.
+[JN15] Abstract 1434, J Nucl Med 56 (2015), suppl. 3; bladder, SUVmean 13.8, SD 10.3, and after
+    furosemide 2.0, SD 0.8 (n = 76).
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ UPTAKE: Mapping[str, Uptake] = MappingProxyType(
         "skin": Uptake(suv=0.55, spread=1.2),
         "fat": Uptake(
             suv=0.35, spread=1.2, uneven=_MUSCLE,
-            source="estimated, between subcutaneous and visceral fat (Ob15: visceral is higher)",
+            source="estimated, between subcutaneous and visceral fat (Ol15: visceral is higher)",
         ),
         "muscle": Uptake(suv=0.65, spread=1.15, uneven=_MUSCLE, source="estimated, at rest"),
         "bone_cortical": Uptake(suv=0.3, spread=1.2),
@@ -101,7 +102,7 @@ UPTAKE: Mapping[str, Uptake] = MappingProxyType(
         "prostate": Uptake(suv=1.3, spread=1.25, source="Ja08"),
         "lesion": Uptake(
             suv=5.0, spread=1.6,
-            source="estimated: from as good as invisible, as most are (Ch17), to avid",
+            source="estimated: from as good as invisible (Ch17) to avid ones of high grade (mp17)",
         ),
         "seminal_vesicles": Uptake(suv=1.1, spread=1.25),
         "rectum_wall": Uptake(suv=1.7, spread=1.3, uneven=_GUT),
