@@ -130,6 +130,10 @@ class ModelFacts(BaseModel):
     loss_networks: tuple[str, ...] = Field(
         default=(), description="SHA-256 of the frozen networks in the loss it was trained with"
     )
+    parent: str | None = Field(default=None, description="version that its training began from")
+    asked: dict[str, int | str] = Field(
+        default_factory=dict, description="what the caller chose of its prediction, such as steps"
+    )
     mlflow_run_id: str | None = None
 
 

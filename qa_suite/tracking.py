@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from qa_suite import store
-from qa_suite.errors import InputError
+from qa_suite.errors import InputError, raise_problems
 from qa_suite.instruments.registering import KIND_TAG, KINDS
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.series import QUANTITY_OF_MODALITY
@@ -31,13 +31,46 @@ TRAINING_FILE = "training.json"
 _BATCH = 500  # metrics in one call; one by one is a hundred times slower
 
 
-def load_translator(uri: str) -> tuple[ModelFacts, Translate]:
+ASKABLE = {"steps": int, "sampler": str, "members": int, "seed": int}
+"""What may be asked of a registered translator's prediction, and of which type."""
+
+
+def read_asked(pairs: Sequence[str]) -> dict[str, int | str]:
+    """Read what is asked of a prediction from words such as ``steps=4``.
+
+    Raises
+    ------
+    Problems
+        With one sentence for every word that is none.
+    """
+    asked: dict[str, int | str] = {}
+    problems = []
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign or name not in ASKABLE:
+            problems.append(f"{pair!r} is none of {', '.join(f'{n}=' for n in ASKABLE)}")
+        elif name in asked:
+            problems.append(f"{name} was asked twice")
+        elif ASKABLE[name] is int and not text.isdecimal():
+            problems.append(f"{name} must be a whole number, got {text!r}")
+        else:
+            asked[name] = int(text) if ASKABLE[name] is int else text
+    raise_problems("What is asked of the model", problems)
+    return asked
+
+
+def load_translator(
+    uri: str, asked: Mapping[str, int | str] | None = None
+) -> tuple[ModelFacts, Translate]:
     """Load a registered translator for examination.
 
     Parameters
     ----------
     uri
         ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``runs:/RUN/model``.
+    asked
+        Steps, sampler, members or seed of its predictions, see :data:`ASKABLE`; by default
+        those of its specification. They stand in its facts.
 
     Returns
     -------
@@ -68,23 +101,27 @@ def load_translator(uri: str) -> tuple[ModelFacts, Translate]:
             f"The model {uri} cannot be loaded from {store.tracking_uri()} ({reason}); "
             f"'qa-suite list models' shows what is registered."
         ) from None
-    facts = _facts(uri, folder)
+    chosen = dict(asked or {})
+    facts = _facts(uri, folder).model_copy(update={"asked": chosen})
     target = (facts.direction or "").partition("->")[2]
     quantity = QUANTITY_OF_MODALITY.get(target, "arbitrary")
 
     def translate(loaded: LoadedCase) -> Prediction:
-        return _predict(model, loaded.source, quantity)
+        return _predict(model, loaded.source, quantity, chosen)
 
     return facts, translate
 
 
-def _predict(model: Any, source: Volume, quantity: Quantity) -> Prediction:
+def _predict(
+    model: Any, source: Volume, quantity: Quantity, asked: Mapping[str, int | str]
+) -> Prediction:
     answer = model.predict(
         {
             "source": np.ascontiguousarray(source.array, dtype=np.float32),
             "spacing_mm": np.asarray(source.grid.spacing_mm, dtype=np.float64),
             "direction": np.asarray(source.grid.direction, dtype=np.float64),
-        }
+        },
+        params=dict(asked) or None,
     )
     return prediction_of(answer, source, quantity)
 
@@ -179,6 +216,7 @@ def _facts(uri: str, folder: Path) -> ModelFacts:
         training_voxel_hashes=tuple(training["voxel_hashes"]),
         training_fingerprints=tuple(training["fingerprints"]),
         loss_networks=tuple(training.get("loss_networks", ())),
+        parent=training.get("parent", {}).get("uri"),
         mlflow_run_id=None if version is None else version.run_id,
     )
 

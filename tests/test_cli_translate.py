@@ -39,7 +39,9 @@ def model(monkeypatch) -> dict:
         "weights_sha256": "0c" * 32, "direction": "MR->CT", "quantity": "HU", "seen": [],
     }  # fmt: skip
 
-    def load(uri: str):
+    def load(uri: str, asked: dict):
+        facts["asked"] = asked
+
         def translate(loaded: LoadedCase) -> Prediction:
             facts["seen"].append(loaded.source.quantity)
             array = (loaded.source.array - 1000) * (1 if facts["quantity"] == "HU" else 0.01)

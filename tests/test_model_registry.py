@@ -197,3 +197,141 @@ def test_a_killed_training_goes_on_in_its_run(store: Path, cohort: Cohort) -> No
     assert run.info.status == "FINISHED"
     steps = [m.step for m in _client().get_metric_history(run_id, "train_loss")]  # type: ignore[attr-defined]
     assert sorted(set(steps)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_is_asked_of_a_model_is_read_and_stands_in_its_facts(model: TrainedModel) -> None:
+    from qa_suite.errors import Problems
+    from qa_suite.tracking import load_translator, read_asked
+
+    assert read_asked(["steps=4", "sampler=ddim", "seed=0"]) == {
+        "steps": 4, "sampler": "ddim", "seed": 0,
+    }  # fmt: skip
+    with pytest.raises(Problems) as caught:
+        read_asked(["step=4", "members=two", "seed=1", "seed=2"])
+    for word in ("'step=4' is none of steps=", "members must be a whole number", "asked twice"):
+        assert word in str(caught.value)
+    facts, _ = load_translator(model.uri, {"seed": 3})
+    assert facts.asked == {"seed": 3} and facts.parent is None
+
+
+def test_the_card_tells_data_limits_and_cost(model: TrainedModel, cohort: Cohort) -> None:
+    card = (_artifacts(model) / "artifacts" / "translator" / "model_card.md").read_text()
+    for word in (
+        "## Intended use", "Not for patients unless", "| train | 2 | 2 | A, B |",
+        "| calibration | 0 | 0 | none |", "No calibration patients: no interval is promised",
+        "Has learnt the contrast of A, B", model.weights_sha256, "30 iterations in", "Translating",
+    ):  # fmt: skip
+        assert word in card, word
+    version = _client().get_model_version("tiny", "1")  # type: ignore[attr-defined]
+    assert version.description == card
+    assert not any(case.patient in card for case in cohort.cases), "no patient's hash is needed"
+
+
+def test_a_child_knows_its_parent_and_whom_both_have_seen(
+    model: TrainedModel, store: Path, cohort: Cohort
+) -> None:
+    from qa_suite.errors import InputError
+    from translators.parent import load_parent
+
+    parent = load_parent(model.uri)
+    spec = parent.fine_tuning_spec()
+    assert spec.training is not None and spec.training.learning_rate == pytest.approx(2e-4)
+    cases = tuple(
+        case.model_copy(update={"patient": f"new-{case.patient}", "site": "C"})
+        for case in cohort.cases
+    )
+    new_site = cohort.model_copy(update={"cases": cases, "name": "new site"})
+    child = train(
+        spec, new_site, store / "cohort", workdir=store / "child", register_as="tiny",
+        parent=parent, iterations=1, device="cpu",
+    )  # fmt: skip
+    assert child.name == "tiny" and int(child.version) > int(model.version)
+    facts = json.loads(
+        (_artifacts(child) / "artifacts" / "translator" / "training.json").read_text()
+    )
+    assert facts["parent"] == {"uri": model.uri, "weights_sha256": model.weights_sha256}
+    assert set(facts["patients"]) == {f"{new}patient{n}" for new in ("", "new-") for n in (1, 2, 3)}
+    assert facts["sites"] == ["A", "B", "C"]
+    tags = _client().get_model_version("tiny", child.version).tags  # type: ignore[attr-defined]
+    assert tags["parent"] == model.uri
+    assert child.weights_sha256 != model.weights_sha256
+    with pytest.raises(InputError, match=r"names no model|cannot be read"):
+        load_parent("models:/nobody/1")
+
+
+def test_a_child_begins_with_its_parents_weights(
+    model: TrainedModel, store: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    from translators.parent import load_parent
+
+    parent = load_parent(model.uri)
+    translator = create(parent.fine_tuning_spec(learning_rate=1e-12))
+    translator.set_weights(parent.translator.weights())
+    translator.fit(cohort, store / "cohort", workdir=tmp_path, iterations=1, device="cpu")
+    before, after = parent.translator.weights(), translator.weights()
+    for name in before:
+        if "running" not in name and "num_batches" not in name:
+            np.testing.assert_allclose(after[name], before[name], atol=1e-6, err_msg=name)
+
+
+def test_a_search_tries_children_and_registers_the_best(
+    store: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    from qa_suite.errors import InputError, QAError
+    from translators.search import search, with_values
+
+    spec = tiny_spec(
+        search={
+            "training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+            "training.loss.bone_weight": {"values": [1.0, 2.0]},
+        },
+    )
+    found = search(
+        spec, cohort, store / "cohort", tries=2, workdir=tmp_path, register_as="searched",
+        iterations=3, device="cpu",
+    )  # fmt: skip
+    client = _client()
+    run = client.get_run(found.run_id)  # type: ignore[attr-defined]
+    children = client.search_runs(  # type: ignore[attr-defined]
+        [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{found.run_id}'"
+    )
+    assert len(children) == 2
+    rates = {float(child.data.params["training.learning_rate"]) for child in children}
+    errors = {child.data.metrics["best_validation_mae"] for child in children}
+    best = float(run.data.params["best.training.learning_rate"])
+    assert len(rates) == 2 and all(1e-4 <= rate <= 1e-2 for rate in rates)
+    assert min(errors) == min(
+        value.value
+        for value in client.get_metric_history(found.run_id, "validation_of_try")  # type: ignore[attr-defined]
+    )
+    assert any(best == pytest.approx(rate) for rate in rates)
+    with pytest.raises(InputError, match="declares nothing to search"):
+        search(tiny_spec(), cohort, store / "cohort", tries=2, workdir=tmp_path)
+    with pytest.raises(QAError, match=r"no 'training.rate' to search"):
+        with_values(spec, {"training.rate": 1.0})
+
+
+def test_calibration_patients_give_an_interval_and_count_as_seen(
+    store: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    import mlflow
+
+    cases = tuple(
+        case.model_copy(update={"split": "calibration"}) if case.split == "test" else case
+        for case in cohort.cases
+    )
+    calibrated = cohort.model_copy(update={"cases": cases})
+    found = train(
+        tiny_spec(), calibrated, store / "cohort", workdir=tmp_path, register_as="calibrated",
+        iterations=2, device="cpu",
+    )  # fmt: skip
+    facts = json.loads(
+        (_artifacts(found) / "artifacts" / "translator" / "training.json").read_text()
+    )
+    kept = {case.patient for case in calibrated.in_split("calibration")}
+    assert kept and kept <= set(facts["patients"])
+    answer = mlflow.pyfunc.load_model(found.uri).predict(input_example(create(tiny_spec())))
+    assert answer["interval"] == {
+        "voxel_share": 0.95, "level": len(kept) / (len(kept) + 1), "patients": len(kept),
+    }  # fmt: skip
+    assert float(answer["half_width"].min()) > 0

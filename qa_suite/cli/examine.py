@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qa_suite.records import Verdict
 
 
+ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
 DOSE_CASES_HELP = "all, or one_per_site: the first of each site that preflight lets through."
 
 
@@ -56,6 +57,7 @@ def evaluate(
     extractor: Annotated[
         str | None, typer.Option(help="Registered feature extractor, for distances between sets.")
     ] = None,
+    ask: Annotated[list[str] | None, typer.Option(help=ASK_HELP)] = None,
     plan: Annotated[
         list[str] | None,
         typer.Option(help="Plan template to compute dose with; may be repeated, needs --hlut."),
@@ -108,6 +110,7 @@ def evaluate(
         inverse=inverse,
         segmenters=segmenter or (),
         extractor=extractor,
+        ask=ask or (),
         dose=dose_settings(
             plan or (),
             hlut or (),

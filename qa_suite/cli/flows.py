@@ -37,6 +37,7 @@ def run_evaluation(
     inverse: str | None = None,
     segmenters: Sequence[str] = (),
     extractor: str | None = None,
+    ask: Sequence[str] = (),
     dose: DoseSettings | None = None,
     dose_cases: str = "all",
     clinic: Path | None = None,
@@ -70,7 +71,7 @@ def run_evaluation(
     except ValidationError as error:
         raise Problems("The settings", describe_validation(error)) from None
     cohort = load_cohort(cohort_path)
-    facts, translate = examined(model, images, name)
+    facts, translate = examined(model, images, name, ask)
     if images is None:
         _share_cores(workers)
     if facts.direction is not None and facts.direction != cohort.direction:
@@ -124,18 +125,23 @@ def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:
     return hashes
 
 
-def examined(model: str | None, images: Path | None, name: str) -> tuple[ModelFacts, Translate]:
+def examined(
+    model: str | None, images: Path | None, name: str, ask: Sequence[str] = ()
+) -> tuple[ModelFacts, Translate]:
     """Find what is examined: a registered model, an oracle, or finished images."""
     from qa_suite.examined import finished_images, oracle
+    from qa_suite.tracking import load_translator, read_asked
 
     if images is not None:
-        return finished_images(images, name)
-    assert model is not None
-    if model.startswith("oracle:"):
-        return oracle(model)
-    from qa_suite.tracking import load_translator
-
-    return load_translator(model)
+        found = finished_images(images, name)
+    elif model is not None and model.startswith("oracle:"):
+        found = oracle(model)
+    else:
+        assert model is not None
+        return load_translator(model, read_asked(ask))
+    if ask:
+        raise InputError(f"--ask belongs to a registered model; {found[0].uri} answers as it is.")
+    return found
 
 
 def _share_cores(workers: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.examine import ASK_HELP
 
 if TYPE_CHECKING:
     from qa_suite.cli.synthetic_dicom import Whose
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from qa_suite.volume import Volume
 
 FORMATS = ("nifti", "dicom")
+
+Asked = dict[str, int | str]
 
 _BY_HAND = "DICOM of a NIfTI or MHA, without --like."
 
@@ -40,6 +43,7 @@ def translate(
     axial: Annotated[
         bool, typer.Option("--axial", help="DICOM: axial slices, whatever the source's are.")
     ] = False,
+    ask: Annotated[list[str] | None, typer.Option(help=ASK_HELP)] = None,
     when: Annotated[
         str | None, typer.Option(help="DICOM: local time as 2026-01-31T14:05; default: the clock.")
     ] = None,
@@ -62,7 +66,9 @@ def translate(
     from qa_suite.cohort import MANIFEST_FILE
     from qa_suite.errors import InputError
     from qa_suite.io.images import is_image_file
+    from qa_suite.tracking import read_asked
 
+    asked = read_asked(ask or ())
     whose = Whose(
         like=like,
         patient_id=patient_id,
@@ -86,11 +92,11 @@ def translate(
     if source.is_file() and not is_image and source.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(f"{source} is no manifest, NIfTI or MHA; of DICOM name the folder.")
     if is_folder:
-        _translate_series(model, source, out, moment, series, axial)
+        _translate_series(model, asked, source, out, moment, series, axial)
     elif is_image:
-        _translate_file(model, source, out, moment, series, whose)
+        _translate_file(model, asked, source, out, moment, series, whose)
     else:
-        _translate_cohort(model, source, out, moment, split)
+        _translate_cohort(model, asked, source, out, moment, split)
 
 
 def _moment_of_dicom(as_: str, when: str | None, asked: list[str]) -> datetime | None:
@@ -114,7 +120,13 @@ def _moment_of_dicom(as_: str, when: str | None, asked: list[str]) -> datetime |
 
 
 def _translate_series(
-    model: str, folder: Path, out: Path, when: datetime | None, uid: str | None, axial: bool
+    model: str,
+    asked: Asked,
+    folder: Path,
+    out: Path,
+    when: datetime | None,
+    uid: str | None,
+    axial: bool,
 ) -> None:
     from qa_suite.cli.synthetic_dicom import chosen_series, export_prediction
     from qa_suite.io.dicom import scan_dicom
@@ -125,7 +137,7 @@ def _translate_series(
     if when is not None:
         require_new_folder(out)
     found = scan_dicom(folder)
-    facts, run = load_translator(model)
+    facts, run = load_translator(model, asked)
     chosen = chosen_series(folder, found.series, facts, uid)
     volume = run(_as_case(read_series(chosen), folder.name)).mean
     if when is None:
@@ -135,7 +147,13 @@ def _translate_series(
 
 
 def _translate_file(
-    model: str, path: Path, out: Path, when: datetime | None, uid: str | None, whose: Whose
+    model: str,
+    asked: Asked,
+    path: Path,
+    out: Path,
+    when: datetime | None,
+    uid: str | None,
+    whose: Whose,
 ) -> None:
     from qa_suite.cli.synthetic_dicom import export_prediction, modalities, owner_of
     from qa_suite.io.images import read_image
@@ -146,7 +164,7 @@ def _translate_file(
     if when is not None:
         require_new_folder(out)
         whose.check(path)
-    facts, run = load_translator(model)
+    facts, run = load_translator(model, asked)
     owner = None if when is None else owner_of(whose, facts, uid)
     quantity = QUANTITY_OF_MODALITY.get(modalities(facts)[0], "arbitrary")
     volume = run(_as_case(read_image(path, quantity), path.name)).mean
@@ -156,7 +174,9 @@ def _translate_file(
         _tell(export_prediction(volume, facts, owner, out, when, axial=True))
 
 
-def _translate_cohort(model: str, path: Path, out: Path, when: datetime | None, split: str) -> None:
+def _translate_cohort(
+    model: str, asked: Asked, path: Path, out: Path, when: datetime | None, split: str
+) -> None:
     from qa_suite.cli.synthetic_dicom import export_prediction, pseudonym_of
     from qa_suite.cohort import SPLITS, load_cohort, manifest_path
     from qa_suite.errors import InputError
@@ -174,7 +194,7 @@ def _translate_cohort(model: str, path: Path, out: Path, when: datetime | None, 
     if when is not None:
         for case in cases:
             require_new_folder(out / case.case)
-    facts, run = load_translator(model)
+    facts, run = load_translator(model, asked)
     with console.progress_bar(f"Translating with {facts.name}") as progress:
         for done, case in enumerate(cases, 1):
             volume = run(load_case(cohort, case, manifest_path(path).parent)).mean
