@@ -277,8 +277,34 @@ def test_a_reference_in_another_quantity_skips_the_hu_checks(scans):
     suv = np.where(scans.body, 1.2, 0) + 0.05 * scans.mr.array / 900
     result = check(scans, ct=suv, quantity="SUVbw")
     assert not result.refused
-    for key in ("hu_air", "hu_soft_tissue", "hu_scale", "modalities_swapped"):
-        assert status(result)[key] == "undetermined"
+    assert not [key for key in result.values if key.startswith("hu_")]
+    assert status(result)["modalities_swapped"] == "undetermined"
+    assert result.values["suv_mean"].value == pytest.approx(suv[scans.body].mean())
+    assert status(result)["suv_mean"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"), [(1, "ok"), (0.05, "warning"), (8, "warning"), (5000, "refused")]
+)
+def test_a_pet_in_becquerels_is_no_pet_in_suv(scans, factor, expected):
+    """A patient of 70 kg with 350 MBq has 5 kBq/ml, which is 1 SUVbw."""
+    suv = np.where(scans.body, 1.2, 0) + 0.05 * scans.mr.array / 900
+    result = check(scans, ct=factor * suv, quantity="SUVbw")
+    assert status(result)["suv_mean"] == expected
+    assert result.refused == (expected == "refused")
+    if result.refused:
+        assert "no PET in SUVbw" in result.reason
+
+
+def test_from_ct_to_mr_the_two_are_told_apart_as_well(scans):
+    """The cohort takes its quantities from the volumes: here the source should be the CT."""
+    ct, mr = replace(scans.ct, quantity="HU"), replace(scans.mr, quantity="arbitrary")
+    sound = preflight(*loaded(ct, mr, scans.body), QUICK)
+    assert not sound.refused and status(sound)["modalities_swapped"] == "ok"
+    turned = preflight(
+        *loaded(replace(mr, quantity="HU"), replace(ct, quantity="arbitrary"), scans.body), QUICK
+    )
+    assert turned.refused and "swapped: the reference holds HU" in turned.reason
 
 
 def _with_spacing(scans, spacing_mm):

@@ -120,19 +120,15 @@ def check_content(loaded: LoadedCase) -> Values:
 
 
 def check_hounsfield(evidence: Evidence) -> Values:
-    """Compare air, soft tissue and their distance with Hounsfield's scale."""
+    """Compare air, soft tissue and their distance with Hounsfield's scale; nothing if not HU."""
+    if not evidence.is_hu:
+        return {}
     settings = evidence.settings
     bounds = {
         "hu_air": ("HU", settings.air_hu),
         "hu_soft_tissue": ("HU", settings.soft_tissue_hu),
         "hu_scale": ("1", settings.hu_slope),
     }
-    if not evidence.is_hu:
-        why = f"the reference is in {evidence.reference.quantity}, not HU"
-        return {
-            key: undetermined(why, unit=unit, bound=window_text(window))
-            for key, (unit, window) in bounds.items()
-        }
     facts = evidence.hounsfield
     found = {
         "hu_air": (facts.air, None),
@@ -181,24 +177,62 @@ def _saturation(evidence: Evidence) -> Values:
     }
 
 
+def check_uptake(evidence: Evidence) -> Values:
+    """Compare the mean uptake of the body with what SUVbw can be; nothing if not SUVbw.
+
+    By definition the mean SUVbw of a whole body is 1 as long as nothing is excreted, so counts,
+    becquerels and percent are far off.
+    """
+    if evidence.reference.quantity != "SUVbw":
+        return {}
+    settings = evidence.settings
+    bound = window_text(settings.mean_suv)
+    body = evidence.source_body if evidence.mask is None else evidence.mask
+    if evidence.loaded.coverage is not None:
+        body = body & evidence.loaded.coverage
+    inside = evidence.reference.array[body]
+    if inside.size == 0:
+        return {"suv_mean": undetermined("no body stands out", unit="SUVbw", bound=bound)}
+    mean = float(inside.mean(dtype=np.float64))
+    why = f"the mean of the body is {mean:.3g}"
+    refused = is_outside(mean, settings.impossible_mean_suv)
+    if refused:
+        why = f"the reference is no PET in SUVbw: {why}, and SUVbw is about 1 on average"
+    status: Status = "refused" if refused else "ok"
+    if not refused and is_outside(mean, settings.mean_suv):
+        status = "warning"
+    return {
+        "suv_mean": PreflightValue(
+            value=mean, unit="SUVbw", bound=bound, status=status, why="" if status == "ok" else why
+        )
+    }
+
+
 def check_swapped(evidence: Evidence, cohort: Cohort) -> Values:
-    """Refuse a case whose source looks like a CT while its CT does not."""
+    """Refuse a case whose images stand in each other's place, where one of them is in HU."""
     key = "modalities_swapped"
-    if not evidence.is_hu or evidence.source.quantity == "HU":
+    if evidence.is_hu == (evidence.source.quantity == "HU"):
         why = f"{cohort.source_modality} and {cohort.reference_modality} cannot be told apart"
         return {key: undetermined(why, bound="0")}
-    source = looks_like_ct(bodies.thinned(evidence.source.array[evidence.boxes[0]]))
-    reference = looks_like_ct(bodies.thinned(evidence.reference.array[evidence.boxes[1]]))
-    swapped = source and not reference
+    looks = {
+        role: looks_like_ct(bodies.thinned(volume.array[box]))
+        for role, volume, box in zip(
+            ("source", "reference"), (evidence.source, evidence.reference), evidence.boxes,
+            strict=True,
+        )
+    }  # fmt: skip
+    ct, other = ("reference", "source") if evidence.is_hu else ("source", "reference")
+    swapped = looks[other] and not looks[ct]
     why = ""
     if swapped:
         why = (
-            f"{cohort.source_modality} and {cohort.reference_modality} are swapped: the source "
-            "holds HU and the reference does not"
+            f"{cohort.source_modality} and {cohort.reference_modality} are swapped: the {other} "
+            f"holds HU and the {ct} does not"
         )
-    elif source:
-        why = f"the source looks like a CT and should be {cohort.source_modality}"
-    status: Status = "refused" if swapped else "warning" if source else "ok"
+    elif looks[other]:
+        modality = cohort.source_modality if evidence.is_hu else cohort.reference_modality
+        why = f"the {other} looks like a CT and should be {modality}"
+    status: Status = "refused" if swapped else "warning" if looks[other] else "ok"
     return {key: PreflightValue(value=float(swapped), bound="0", status=status, why=why)}
 
 
@@ -215,5 +249,6 @@ CHECKS: tuple[Callable[[Evidence], Values], ...] = (
     check_overlap,
     check_body_cut,
     check_hounsfield,
+    check_uptake,
     check_mask,
 )

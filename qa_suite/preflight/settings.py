@@ -69,6 +69,12 @@ class PreflightSettings(BaseModel):
     )
     impossible_soft_tissue_hu: Window = (-400.0, 400.0)
     impossible_hu_slope: Window = (0.7, 1.5)
+    mean_suv: Window = Field(
+        default=(0.1, 5.0), description="mean SUVbw of the body in a plausible PET"
+    )
+    impossible_mean_suv: Window = Field(
+        default=(0.01, 50.0), description="outside it the numbers are no SUVbw: refused"
+    )
     max_saturated_fraction: float = Field(
         default=0.01, ge=0, le=1, description="share of the body above saturation_hu"
     )
