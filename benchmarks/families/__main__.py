@@ -36,7 +36,7 @@ VIRTUAL = (
     ("contourdiff, CT→MR", "contourdiff-ct-mr-demo", True),
     ("mri2pet", "mri2pet-demo", True),
 )
-TITLES = {"MR->CT": "mr-to-ct", "CT->MR": "ct-to-mr", "MR->PET": "mr-to-pet"}
+TITLES = {"MR->CT": "mr-to-ct", "CT->MR": "ct-to-mr", "MR->PT": "mr-to-pet"}
 
 
 def main() -> int:
