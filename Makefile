@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint dashboard bench exam exam-dose reference-env commission clean
+.PHONY: help setup demo test lint dashboard bench families exam exam-dose reference-env commission clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ commission: $(READY)  ## Hold the dose engines against the reference engines (ab
 
 exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (see docs/dose/exam.md)
 	$(BIN)/python benchmarks/exam_dose.py --write docs/dose/exam.md
+
+families: $(READY)  ## Train, register and examine every family of translator alike (half an hour)
+	$(BIN)/python -m benchmarks.families --write docs/families.md
 
 clean:           ## Remove the environment and what the demo made
 	rm -rf $(VENV) .venv-reference demo-output .mypy_cache .ruff_cache .pytest_cache
