@@ -10,14 +10,14 @@ the flow gives back the grain and the edges that averaging took away.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
 
 from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError
+from qa_suite.errors import InputError, raise_problems
 from translators.augment import Batch
 from translators.base import (
     AS_SPECIFIED,
@@ -34,6 +34,7 @@ from translators.losses import weighted_error
 from translators.networked import NetworkTranslator, Window
 from translators.networks import Scale, build_network
 from translators.noising import bridge_sd, each, euler, even_places, on_path, walk_bridge
+from translators.phases import train_in_turn
 from translators.residual_unet import ResidualUNet, require_residual
 from translators.slice_noise import drawing, plane_along_z, shares
 from translators.spec import BridgeSpec, TranslatorSpec
@@ -55,17 +56,39 @@ from translators.spec import BridgeSpec, TranslatorSpec
 class Bridge(NetworkTranslator):
     """A regression network, where the path begins with its answer, and a flow network."""
 
+    kept: tuple[str, ...] = ("regression", "flow")
     noise_channels = 1
 
     def __init__(self, spec: TranslatorSpec) -> None:
-        assert spec.bridge and spec.network, "the family needs them"
-        self.bridge: BridgeSpec = spec.bridge
-        self.from_regression = spec.bridge.start == "regression"
-        self.kept = ("regression", "flow") if self.from_regression else ("flow",)
-        self.scale = Scale.of(spec.network, spec.target)
-        self._shared = shares(spec.bridge.slice_noise, spec.network)
-        self._phase: Literal["regression", "flow"] = "flow"
+        self._phase = "flow"
+        if spec.bridge and spec.bridge.start == "source":
+            self.kept = ("flow",)
         super().__init__(spec)
+        if spec.uncertainty.method == "samples" and not self.bridge.noise:
+            raise_problems(
+                f"Specification {spec.name}",
+                ["without bridge.noise all samples are one; take another uncertainty.method"],
+            )
+
+    @cached_property
+    def bridge(self) -> BridgeSpec:
+        """Return the block of this family."""
+        assert self.spec.bridge, "the family needs it"
+        return self.spec.bridge
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Return the scale on which the path runs."""
+        return Scale.of(self.network_spec, self.spec.target)
+
+    @cached_property
+    def _shared(self) -> bool:
+        return shares(self.bridge.slice_noise, self.network_spec)
+
+    @property
+    def from_regression(self) -> bool:
+        """Whether the path begins at a regression's answer."""
+        return self.bridge.start == "regression"
 
     def build(self) -> dict[str, nn.Module]:
         """Make the flow, which sees the path's image and what is set, and the regression."""
@@ -106,11 +129,7 @@ class Bridge(NetworkTranslator):
                 f"flow; bridge.regression_share is {self.bridge.regression_share:g}."
             )
 
-        def train(phase: Literal["regression", "flow"], count: int, before: int) -> FitSummary:
-            def told(done: int, total: int, figures: dict[str, float]) -> None:
-                assert progress is not None
-                progress(before + done, budget, _named(figures, phase))
-
+        def train(phase: str, count: int, told: Progress | None) -> FitSummary:
             self._phase = phase
             try:
                 return super(Bridge, self).fit(
@@ -120,15 +139,13 @@ class Bridge(NetworkTranslator):
                     resume=resume,
                     iterations=count,
                     device=device,
-                    progress=None if progress is None else told,
+                    progress=told,
                 )
             finally:
                 self._phase = "flow"
 
-        if not first:
-            return train("flow", budget, 0)
-        regression = train("regression", first, 0)
-        return _joined(regression, train("flow", budget - first, first), first)
+        phases = {"regression": first} if first else {}
+        return train_in_turn(phases | {"flow": budget - first}, train, progress)
 
     def players(self) -> tuple[Player, ...]:
         """One player a phase."""
@@ -225,24 +242,3 @@ class Bridge(NetworkTranslator):
             draw = drawing(window, shared=self._shared)
             found = walk_bridge(displacement, start, count, halfway=self._noise_sd, draw=draw)
         return self.scale.outward(found)
-
-
-def _named(figures: dict[str, float], phase: str) -> dict[str, float]:
-    """Tell the figures of the regression from those of the flow."""
-    if phase == "flow":
-        return figures
-    return {f"regression_{name}": value for name, value in figures.items()}
-
-
-def _joined(first: FitSummary, second: FitSummary, planned: int) -> FitSummary:
-    """Join the summaries of both phases; the validation that counts is the flow's."""
-    curves = {f"regression_{name}": points for name, points in first.curves.items()}
-    for name, points in second.curves.items():
-        curves[name] = [(planned + step, value) for step, value in points]
-    return replace(
-        second,
-        iterations=first.iterations + second.iterations,
-        seconds=first.seconds + second.seconds,
-        best_iteration=planned + second.best_iteration,
-        curves=curves,
-    )

@@ -8,7 +8,8 @@ standard deviation says what the source leaves open.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -21,10 +22,40 @@ from translators.loop import Player, Step
 from translators.losses import weighted_error
 from translators.networked import NetworkTranslator, Window
 from translators.networks import Scale
-from translators.noising import clean_from, each, even_times, noise_levels, noised, sample, wanted
+from translators.noising import (
+    Levels,
+    clean_from,
+    each,
+    even_times,
+    noise_levels,
+    noised,
+    sample,
+    wanted,
+)
 from translators.residual_unet import ResidualUNet, require_residual
 from translators.slice_noise import drawing, plane_along_z, shares
-from translators.spec import DiffusionSpec, TranslatorSpec
+from translators.spec import DiffusionSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try of the network at a batch, all on the network's scale, shape (batch, 1, ...).
+
+    Parameters
+    ----------
+    clean, noise, noisy
+        The target, the noise, and both together.
+    level
+        Share of the target in the variance, one a sample.
+    found
+        What the network predicted: noise, target or v.
+    """
+
+    clean: torch.Tensor
+    noise: torch.Tensor
+    noisy: torch.Tensor
+    level: torch.Tensor
+    found: torch.Tensor
 
 
 @FAMILIES.add(
@@ -46,13 +77,25 @@ class Diffusion(NetworkTranslator):
 
     noise_channels = 1
 
-    def __init__(self, spec: TranslatorSpec) -> None:
-        assert spec.diffusion and spec.network, "the family needs them"
-        self.diffusion: DiffusionSpec = spec.diffusion
-        self.levels = noise_levels(spec.diffusion.schedule, spec.diffusion.steps)
-        self.scale = Scale.of(spec.network, spec.target)
-        self._shared = shares(spec.diffusion.slice_noise, spec.network)
-        super().__init__(spec)
+    @cached_property
+    def diffusion(self) -> DiffusionSpec:
+        """Return the block of this family."""
+        assert self.spec.diffusion, "the family needs it"
+        return self.spec.diffusion
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Return ᾱ by time."""
+        return noise_levels(self.diffusion.schedule, self.diffusion.steps)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Return the scale on which noise is added."""
+        return Scale.of(self.network_spec, self.spec.target)
+
+    @cached_property
+    def _shared(self) -> bool:
+        return shares(self.diffusion.slice_noise, self.network_spec)
 
     def build(self) -> dict[str, nn.Module]:
         """One network; the noisy target goes in before the source."""
@@ -68,14 +111,22 @@ class Diffusion(NetworkTranslator):
         return (Player(name="denoising", moves=("network",), loss=self._loss),)
 
     def _loss(self, networks: nn.ModuleDict, batch: Batch, step: Step) -> torch.Tensor:
+        return self.denoising_error(self.attempt(networks, batch), batch)
+
+    def attempt(self, networks: nn.ModuleDict, batch: Batch) -> Attempt:
+        """Add noise to the targets of a batch and let the network take it off again."""
         clean = self.scale.inward(batch.target)
         time = even_times(len(clean), self.diffusion.steps, clean.device)
         level = each(torch.from_numpy(self.levels).to(clean.device)[time], clean)
         noise = torch.randn_like(clean)
         noisy = noised(clean, noise, level)
         found = self._pass(networks, noisy, batch.source, time)
-        aim = wanted(self.diffusion.prediction, clean, noise, level)
-        return weighted_error(found, replace(batch, target=aim), self.training.loss.kind)
+        return Attempt(clean=clean, noise=noise, noisy=noisy, level=level, found=found)
+
+    def denoising_error(self, attempt: Attempt, batch: Batch) -> torch.Tensor:
+        """Weighted error of what the network predicts."""
+        aim = wanted(self.diffusion.prediction, attempt.clean, attempt.noise, attempt.level)
+        return weighted_error(attempt.found, replace(batch, target=aim), self.training.loss.kind)
 
     def _pass(
         self, networks: nn.ModuleDict, noisy: torch.Tensor, source: torch.Tensor, time: torch.Tensor

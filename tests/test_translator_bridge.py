@@ -1,0 +1,217 @@
+"""The bridge: two phases, paths that end where they should. What it shares with the diffusion
+family is tested there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.errors import InputError, Problems
+from tests.tiny_cohort import make_tiny_cohort, pair
+from tests.tiny_sampled import Knowing, tiny_sampled
+from translators.augment import Batch
+from translators.base import Asked, FitSummary, create
+from translators.bridge import Bridge
+from translators.loop import Step
+from translators.networked import Window
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cohort")
+    make_tiny_cohort(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cohort(folder: Path) -> Cohort:
+    return load_cohort(folder)
+
+
+def _bridge(**changes: Any) -> Bridge:
+    translator = create(tiny_sampled("bridge-demo", **changes))
+    assert isinstance(translator, Bridge)
+    return translator
+
+
+def _fit(bridge: Bridge, folder: Path, cohort: Cohort, workdir: Path, **more: Any) -> FitSummary:
+    return bridge.fit(cohort, folder, workdir=workdir, device="cpu", **more)
+
+
+def _targets(count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(5)) * 1.6 - 0.8
+
+
+class Fixed(nn.Module):
+    """A regression that always gives one answer, on the unit scale."""
+
+    def __init__(self, found: torch.Tensor) -> None:
+        super().__init__()
+        self.found = found
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.found
+
+
+# ------------------------------------------------------------------ paths
+
+
+@pytest.mark.parametrize("kind", ["rectified_flow", "brownian"])
+@pytest.mark.parametrize("start", ["regression", "source"])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_flow_that_knows_the_way_arrives(kind: str, start: str, steps: int) -> None:
+    bridge = _bridge(bridge__kind=kind, bridge__start=start, bridge__noise=0.2)
+    target, mean = _targets(), _targets() * 0.5
+    source = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    noise = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+    begin = bridge.scale.inward(mean) if start == "regression" else source
+    if kind == "rectified_flow":
+        begin = begin + 0.2 / bridge.scale.gain * noise
+    way = bridge.scale.inward(target) - begin
+    networks = {"flow": Knowing(lambda image, time: way)}
+    if start == "regression":
+        networks["regression"] = Fixed(mean)  # type: ignore[assignment]
+    found = bridge.answer(
+        nn.ModuleDict(networks),
+        Window(
+            source=source, noise=noise, generator=torch.Generator().manual_seed(0),
+            asked=Asked(steps=steps),
+        ),
+    )  # fmt: skip
+    torch.testing.assert_close(found, target, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["rectified_flow", "brownian"])
+def test_the_loss_is_that_of_the_displacement_on_the_path(kind: str) -> None:
+    """At every time the image shown lies where the path of its noise says."""
+    bridge = _bridge(bridge__kind=kind, bridge__noise=0.1)
+    target, mean = _targets(64), _targets(64) * 0.5
+    seen: dict[str, torch.Tensor] = {}
+
+    def silent(image: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        seen.update(image=image[:, :1], time=time.view(-1, 1, 1, 1))
+        return torch.zeros_like(image[:, :1])
+
+    batch = Batch(source=torch.zeros(64, 1, 8, 8), target=target, weight=torch.ones_like(target))
+    torch.manual_seed(0)
+    loss = bridge._flow_loss(
+        nn.ModuleDict({"regression": Fixed(mean), "flow": Knowing(silent)}),
+        batch,
+        Step(iteration=1, iterations=2),
+    )
+    gain, t = bridge.scale.gain, seen["time"]
+    begin, end = bridge.scale.inward(mean), bridge.scale.inward(target)
+    left = (seen["image"] - (1 - t) * begin - t * end) / (0.1 / gain)
+    spread = 1 - t if kind == "rectified_flow" else 2 * (t * (1 - t)).sqrt()
+    noise = left / spread.clamp_min(1e-3)
+    assert float(noise.mean()) == pytest.approx(0, abs=0.05)
+    assert float(noise.std()) == pytest.approx(1, abs=0.05)
+    way = end - begin - (0.1 / gain * noise if kind == "rectified_flow" else 0)
+    assert float(loss) == pytest.approx(float(way.square().mean()), rel=1e-3)
+
+
+def test_samples_need_noise_and_a_bridge_has_no_samplers(
+    folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    with pytest.raises(Problems, match=r"without bridge\.noise all samples are one"):
+        _bridge(bridge__noise=0)
+    calm = _bridge(bridge__noise=0, uncertainty={"method": "none"})
+    _fit(calm, folder, cohort, tmp_path, iterations=2)
+    source, _, _ = pair(4)
+    one, two = (calm.predict(source, asked=Asked(seed=seed)).mean.array for seed in (0, 1))
+    np.testing.assert_array_equal(one, two)
+    with pytest.raises(InputError, match="the sampler 'ddim' belongs to diffusion"):
+        calm.predict(source, asked=Asked(sampler="ddim"))
+
+
+# ------------------------------------------------------------------ two phases
+
+
+def test_the_regression_stands_still_while_the_flow_learns(
+    folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    bridge = _bridge(training__checkpoint_minutes=0)
+    after: dict[int, dict[str, np.ndarray]] = {}
+    figures: dict[int, dict[str, float]] = {}
+
+    def watch(done: int, total: int, told: dict[str, float]) -> None:
+        figures[done] = told
+        if done == 5:  # the first phase is over and its best average is what is kept
+            after[done] = {n: v.copy() for n, v in bridge.weights().items()}
+
+    summary = _fit(bridge, folder, cohort, tmp_path, progress=watch)
+    final = bridge.weights()
+    for name, value in after[5].items():
+        same = bool((value == final[name]).all())
+        assert same if ".regression." in name else True, f"{name} moved"
+    assert any((after[5][n] != final[n]).any() for n in final if ".flow." in n)
+    assert all("regression_train_loss" in figures[n] for n in range(1, 5))
+    assert all("train_loss" in figures[n] for n in range(5, 9))
+    assert summary.iterations == 8 and summary.best_iteration > 4
+    assert [step for step, _ in summary.curves["train_loss"]] == [5, 6, 7, 8]
+    assert [step for step, _ in summary.curves["regression_train_loss"]] == [1, 2, 3, 4]
+    validated = [value for _, value in summary.curves["validation_mae"]]
+    assert summary.best_validation == min(validated)
+
+
+def test_the_first_phase_is_a_regression_like_any_other(
+    folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    """The same seed, budget and network by themselves give the same bits."""
+    bridge = _bridge()
+    _fit(bridge, folder, cohort, tmp_path / "bridge")
+    data = bridge.spec.model_dump(mode="json") | {
+        "family": "regression", "bridge": None, "uncertainty": {"method": "none"},
+    }  # fmt: skip
+    from translators.spec import parse_spec
+
+    alone = create(parse_spec(data, subject="alone"))
+    first = bridge.weights()
+    # the flow is built first and takes its share of the seed's numbers: start alike
+    start = {n: v for n, v in _first_weights(bridge).items() if n.startswith("0.regression.")}
+    alone.set_weights({n.replace("0.regression.", "0.network."): v for n, v in start.items()})
+    alone.fit(cohort, folder, workdir=tmp_path / "alone", device="cpu", iterations=4)
+    for name, value in alone.weights().items():
+        np.testing.assert_array_equal(value, first[name.replace("0.network.", "0.regression.")])
+
+
+def _first_weights(bridge: Bridge) -> dict[str, np.ndarray]:
+    fresh = create(bridge.spec)
+    assert isinstance(fresh, Bridge)
+    fresh._trained = True
+    return fresh.weights()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bridge__kind": "brownian"},
+        {"bridge__start": "source"},
+        {"bridge__sees_source": False, "bridge__slice_noise": "own"},
+        {"network__dimensions": "2.5D", "network__slices": 3, "bridge__kind": "brownian"},
+    ],
+    ids=["brownian", "from the source", "blind", "2.5D"],
+)
+def test_every_kind_learns_and_samples(
+    changes: dict[str, Any], folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    bridge = _bridge(**changes)
+    summary = _fit(bridge, folder, cohort, tmp_path, iterations=4)
+    assert summary.iterations == 4
+    found = bridge.predict(pair(4)[0])
+    assert np.isfinite(found.mean.array).all()
+    assert found.std is not None and float(found.std.array.max()) > 0
+
+
+def test_a_budget_too_small_for_two_phases_is_refused(
+    folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="1 iterations leaves none for the regression or none"):
+        _fit(_bridge(), folder, cohort, tmp_path, iterations=1)
+    _fit(_bridge(bridge__start="source"), folder, cohort, tmp_path, iterations=1)

@@ -1,0 +1,66 @@
+"""Trainings that follow each other in one budget, each with its own schedule and checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from translators.base import FitSummary, Progress
+
+TrainPhase = Callable[[str, int, Progress | None], FitSummary]
+"""Trains the named phase for so many iterations and tells of each."""
+
+
+def train_in_turn(
+    phases: Mapping[str, int], train: TrainPhase, progress: Progress | None
+) -> FitSummary:
+    """Train one phase after the other and join what they tell.
+
+    Iterations are counted through. The last phase is the one that counts: its figures keep
+    their names, those of a phase before it are called ``phase_...``.
+
+    Parameters
+    ----------
+    phases
+        Iterations of each phase by its name, in their order.
+    train
+        Trains one of them.
+    progress
+        Told of every iteration of all.
+    """
+    budget, last, before = sum(phases.values()), [*phases][-1], 0
+    joined: FitSummary | None = None
+    for phase, count in phases.items():
+        prefix = "" if phase == last else f"{phase}_"
+        told = None if progress is None else _counting(progress, prefix, before, budget)
+        joined = _after(joined, _named(train(phase, count, told), prefix), before)
+        before += count
+    assert joined is not None
+    return joined
+
+
+def _counting(progress: Progress, prefix: str, before: int, budget: int) -> Progress:
+    def told(done: int, total: int, figures: dict[str, float]) -> None:
+        progress(before + done, budget, {prefix + name: v for name, v in figures.items()})
+
+    return told
+
+
+def _named(summary: FitSummary, prefix: str) -> FitSummary:
+    return replace(summary, curves={prefix + name: v for name, v in summary.curves.items()})
+
+
+def _after(first: FitSummary | None, second: FitSummary, planned: int) -> FitSummary:
+    """Join two summaries; the second began after the iterations planned for the first."""
+    if first is None:
+        return second
+    curves = dict(first.curves)
+    for name, points in second.curves.items():
+        curves[name] = [(planned + step, value) for step, value in points]
+    return replace(
+        second,
+        iterations=first.iterations + second.iterations,
+        seconds=first.seconds + second.seconds,
+        best_iteration=planned + second.best_iteration,
+        curves=curves,
+    )
