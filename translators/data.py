@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from qa_suite.errors import InputError, QAError, raise_problems
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.volume import Grid, Volume
 from translators.spec import BodySpec, SourceSpec, TargetSpec, TranslatorSpec
+
+if TYPE_CHECKING:
+    import torch
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -176,16 +180,29 @@ def normalise(image: Float, body: Bool, settings: SourceSpec) -> Float:
 
 
 def to_unit(values: Float, target: TargetSpec) -> Float:
-    """Map the target's window to [-1, 1]; what lies outside it is clipped."""
+    """Map the target's window to [-1, 1] by its transform; what lies outside it is clipped."""
     clipped = np.clip(values, target.low, target.high)
+    if target.transform == "sqrt":
+        share = (clipped - target.low) / (target.high - target.low)
+        return np.asarray(2 * np.sqrt(share) - 1, np.float32)
     return np.asarray((clipped - target.low) * (2 / (target.high - target.low)) - 1, np.float32)
 
 
 def from_unit(values: Float, target: TargetSpec) -> Float:
     """Map [-1, 1] back to the target's unit, clipped to its window."""
-    half = (target.high - target.low) / 2
-    back = (np.asarray(values, dtype=np.float32) + 1) * half + target.low
+    back = valued(np.maximum(np.asarray(values, dtype=np.float32), -1), target)
     return np.asarray(np.clip(back, target.low, target.high), dtype=np.float32)
+
+
+Scaled = TypeVar("Scaled", Float, "torch.Tensor")
+
+
+def valued(unit: Scaled, target: TargetSpec) -> Scaled:
+    """Map values from -1 to 1 to the target's unit, arrays or tensors."""
+    half = (target.high - target.low) / 2
+    if target.transform == "sqrt":
+        return (unit + 1) ** 2 * (half / 2) + target.low
+    return (unit + 1) * half + target.low
 
 
 @dataclass(frozen=True, kw_only=True)

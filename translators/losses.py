@@ -21,4 +21,9 @@ def weighted_error(
     """
     difference = found - batch.target
     error = difference.abs() if kind == "l1" else difference.square()
-    return (batch.weight * error).sum() / batch.weight.sum().clamp_min(1.0)
+    return weighted_mean(error, batch.weight)
+
+
+def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Σ w·v / Σ w; nought where all weights are nought."""
+    return (weight * values).sum() / weight.sum().clamp_min(1.0)

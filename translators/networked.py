@@ -23,8 +23,9 @@ from qa_suite.errors import InputError
 from translators.augment import Batch, augment
 from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress, Translator
 from translators.checkpoints import identity_of
-from translators.data import Float, Prepared, check_cohort, from_unit, load_pairs
+from translators.data import Float, Prepared, check_cohort, from_unit, load_pairs, valued
 from translators.loop import Player, Validate, autocast, optimise
+from translators.losses import weighted_mean
 from translators.networks import is_deep, pick_device, to_channels_last
 from translators.parallel import joined
 from translators.sampling import CachedPair, cache_pairs, draw_batch, fixed_patches
@@ -147,7 +148,7 @@ class NetworkTranslator(Translator):
         """Return the function from networks to their error: masked MAE, patients alike."""
         pairs: tuple[CachedPair, ...] = material
         fixed = fixed_patches(pairs, self.spec, self.training.seed)
-        half = (self.spec.target.high - self.spec.target.low) / 2
+        target = self.spec.target
 
         @torch.no_grad()
         def validate(networks: nn.ModuleDict) -> float:
@@ -157,10 +158,9 @@ class NetworkTranslator(Translator):
                 moved = batch.to(device)
                 with autocast(self.training, device):
                     found = self.answer(networks, self._window(moved.source, number))
-                error = (moved.weight * (found.float().clamp(-1, 1) - moved.target).abs()).sum()
-                errors.setdefault(patient, []).append(
-                    float(error / moved.weight.sum().clamp_min(1)) * half
-                )
+                answer = valued(found.float().clamp(-1, 1), target)
+                error = weighted_mean((answer - valued(moved.target, target)).abs(), moved.weight)
+                errors.setdefault(patient, []).append(float(error))
             return float(np.mean([np.mean(values) for values in errors.values()]))
 
         return validate

@@ -57,7 +57,10 @@ class SourceSpec(BaseModel):
 
 
 class TargetSpec(BaseModel):
-    """What comes out: its unit and the fixed window that is mapped to [-1, 1]."""
+    """What comes out: its unit and the fixed window that is mapped to [-1, 1].
+
+    What lies outside the window is clipped, in training and in the answer.
+    """
 
     model_config = STRICT
 
@@ -65,6 +68,11 @@ class TargetSpec(BaseModel):
     quantity: Quantity = "HU"
     low: float = -1024.0
     high: float = 3000.0
+    transform: Literal["linear", "sqrt"] = Field(
+        default="linear",
+        description="sqrt: the root of the share of the window, where a few voxels are far above "
+        "the others and noise grows with the value, as in PET",
+    )
     scale: Literal["absolute", "percentile"] = Field(
         default="absolute",
         description="percentile: an image in arbitrary units is scaled so that its percentiles "
@@ -82,6 +90,8 @@ class TargetSpec(BaseModel):
             raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
         if self.scale == "percentile" and self.quantity != "arbitrary":
             raise ValueError(f"{self.quantity} has a scale of its own; scale must be absolute")
+        if self.transform != "linear" and self.scale == "percentile":
+            raise ValueError("transform belongs to scale absolute")
         if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             raise ValueError("percentiles must rise between 0 and 100")
         for name in ("outside", "centre"):
@@ -92,4 +102,5 @@ class TargetSpec(BaseModel):
     @property
     def unit_centre(self) -> float:
         """Where ``centre`` lies on the unit scale, from -1 to 1."""
-        return 2 * (self.centre - self.low) / (self.high - self.low) - 1
+        share = (self.centre - self.low) / (self.high - self.low)
+        return 2 * (share**0.5 if self.transform == "sqrt" else share) - 1
