@@ -92,6 +92,7 @@ def judge_tables(
     )
     findings: list[Finding] = []
     for criterion in profile.criteria:
+        _require_meaning(criterion, evaluation)
         sample = collect(rows, judged, _measure(criterion))
         _require_unit(criterion, sample.unit)
         findings += apply_criterion(criterion, sample, rules) if judged else []
@@ -146,10 +147,11 @@ def require_fit(profile: Profile, evaluation: Evaluation) -> None:
     """Refuse a profile that was not written for this direction and anatomy."""
     found = {evaluation.cohort.direction, evaluation.model.direction or profile.direction}
     wrong = sorted(found - {profile.direction})
-    if wrong:
+    if wrong and profile.direction != "any":
         raise InputError(
             f"The profile {profile.name} is for {profile.direction}, but the evaluation is of "
-            f"{' and '.join(wrong)}; choose a profile for that direction."
+            f"{' and '.join(wrong)}; choose a profile for that direction, or 'descriptive', which "
+            f"sets no bounds."
         )
     anatomy = evaluation.cohort.anatomy
     if profile.anatomy not in ("any", anatomy):
@@ -221,6 +223,16 @@ def _measure(criterion: Criterion) -> Measure:
     return Measure(metric=criterion.metric, region=criterion.region, variant=criterion.variant)
 
 
+def _require_meaning(criterion: Criterion, evaluation: Evaluation) -> None:
+    """Refuse a bound on what was left out because it has no meaning here."""
+    for one in evaluation.left_out:
+        if criterion.metric in one.metrics:
+            raise InputError(
+                f"The criterion '{criterion.name}' bounds {criterion.metric}, which was left out: "
+                f"{one.why}."
+            )
+
+
 def _require_unit(criterion: Criterion, unit: str | None) -> None:
     if unit is not None and unit != criterion.unit:
         raise InputError(
@@ -236,12 +248,24 @@ def _gaps(
     profile: Profile,
 ) -> tuple[SiteGap, ...]:
     measures = {_measure(c): _BETTER[c.direction] for c in profile.criteria}
+    for measure in _described(measurements, profile):
+        better = evaluation.definitions.get(measure.metric, {}).get("direction")
+        if better in ("lower", "higher", "zero"):
+            measures.setdefault(measure, better)
     return site_gaps(
         measurements,
         cases,
         [GapMeasure(measure=measure, better=better) for measure, better in measures.items()],
         training_sites=evaluation.model.training_sites,
     )
+
+
+def _described(measurements: pd.DataFrame, profile: Profile) -> list[Measure]:
+    """Return the measures that the profile describes and the record holds."""
+    keys = ("metric", "region", "variant")
+    held = set(zip(*(measurements[key] for key in keys), strict=True))
+    wanted = [(one.metric, one.region, one.variant) for one in profile.describe]
+    return [Measure(metric=m, region=r, variant=v) for m, r, v in wanted if (m, r, v) in held]
 
 
 # ---------------------------------------------------------------------------------------
@@ -268,6 +292,10 @@ def verdict_sentence(
     }
     tail = [f"{count(n, 'case')} {what}" for what, n in flow.items() if n]
     text = f"{outcome.capitalize()} under {profile.name} {profile.version}: {'; '.join(parts)}."
+    if not profile.criteria:
+        text = (
+            f"Described under {profile.name} {profile.version}, which sets no bounds: not judged."
+        )
     return f"{text} Not measured: {listing(tail)}." if tail else text
 
 

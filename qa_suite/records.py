@@ -188,7 +188,8 @@ class LeftOutMeasures(BaseModel):
     model_config = _STRICT
 
     family: str
-    metrics: tuple[str, ...] = Field(default=(), description="none: the whole family")
+    whole: bool = Field(description="whether the whole family is left out")
+    metrics: tuple[str, ...]
     why: str
 
 
@@ -337,15 +338,25 @@ class Criterion(BaseModel):
             raise ValueError(f"the missed_penalty {penalty:g} would meet the bound of {limit:g}")
 
 
+class Described(BaseModel):
+    """A measure that a profile wants shown, by site and patient, without a bound."""
+
+    model_config = _STRICT
+
+    metric: str
+    region: str
+    variant: str = "default"
+
+
 class Profile(BaseModel):
-    """A set of criteria for one kind of use."""
+    """A set of criteria for one kind of use, or of measures to describe without a bound."""
 
     model_config = _STRICT
 
     schema_version: Literal[1] = 1
     name: str
     version: str
-    direction: str
+    direction: str = Field(description="such as 'MR->CT', or 'any'")
     anatomy: str
     intended_use: str
     exclude: dict[str, float] = Field(
@@ -359,7 +370,16 @@ class Profile(BaseModel):
         description="share of a scope's patients that preflight may refuse before the scope is "
         "undecided",
     )
-    criteria: tuple[Criterion, ...] = Field(min_length=1)
+    describe: tuple[Described, ...] = Field(
+        default=(), description="shown without a bound, where the record holds them"
+    )
+    criteria: tuple[Criterion, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Profile:
+        if not self.criteria and not self.describe:
+            raise ValueError("a profile needs criteria, or measures to describe")
+        return self
 
 
 class Finding(BaseModel):

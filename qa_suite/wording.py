@@ -20,6 +20,22 @@ _NAMES = {
     "surface_dice": "Surface Dice",
     "missed": "Missed structure",
 }
+for _name, _title in {
+    "suv_mean": "SUVmean",
+    "suv_max": "SUVmax",
+    "suv_peak": "SUVpeak",
+    "mtv": "MTV",
+    "tlg": "TLG",
+    "lesion_to_background": "Lesion-to-background ratio",
+}.items():
+    _NAMES |= {
+        f"{_name}_reference": f"{_title} of the reference",
+        f"{_name}_synthetic": f"{_title} of the synthetic image",
+        f"{_name}_difference": f"{_title} difference",
+        f"{_name}_difference_pct": f"{_title} difference, relative",
+    }
+_NAMES |= {"suv_mae": "MAE of the SUV", "suv_mae_pct": "MAE of the SUV, relative"}
+_UNITS = {"arbitrary": "a.u."}
 _MOST_NAMED = 4
 
 
@@ -55,7 +71,7 @@ def stated(value: float, unit: str = "") -> str:
 
 def suffix(unit: str) -> str:
     """Return the unit as it follows a number."""
-    return "" if unit in ("", "1") else f" {unit}"
+    return "" if unit in ("", "1") else f" {_UNITS.get(unit, unit)}"
 
 
 def percent(share: float) -> str:
@@ -101,7 +117,8 @@ def named_cases(reasons: Mapping[str, str]) -> str:
 def _rounded(value: float, digits: int) -> str:
     if value == 0:
         return "0"
-    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    rounded = abs(float(f"{value:.{digits}g}"))  # 0.9999 is written as 1
+    whole = len(str(int(rounded))) if rounded >= 1 else 0
     if whole:
         places = max(0, digits - whole)
     else:

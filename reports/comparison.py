@@ -14,7 +14,7 @@ import pandas as pd
 from qa_suite.record_files import read_evaluation, read_measurements
 from reports.wording import measure_title, quantity, share
 
-COMPARED = (("mae", "body"), ("mae", "bone"))
+COMPARED = (("mae", "body"), ("mae", "bone"), ("suv_mae", "lesions"))
 ALL_SITES = "all sites"
 
 

@@ -37,18 +37,22 @@ class Distribution:
 def distributions(
     table: pd.DataFrame, evaluation: Evaluation, verdict: Verdict
 ) -> tuple[Distribution, ...]:
-    """Arrange the standard measures and those of the profile by site and patient.
+    """Arrange the standard measures, those bounded and those described by the profile.
 
     ``table`` holds the measurements to show, excluded cases left out.
     """
     judged = [(c.metric, c.region) for c in verdict.profile.criteria]
+    described = [(d.metric, d.region) for d in verdict.profile.describe]
     plots = []
-    for metric, region in dict.fromkeys((*STANDARD_PLOTS, *judged)):
+    for metric, region in dict.fromkeys((*STANDARD_PLOTS, *judged, *described)):
         criteria = tuple(
             c for c in verdict.profile.criteria if (c.metric, c.region) == (metric, region)
         )
         rows = table[(table["metric"] == metric) & (table["region"] == region)]
         variants = dict.fromkeys(c.variant for c in criteria)
+        variants |= dict.fromkeys(
+            d.variant for d in verdict.profile.describe if (d.metric, d.region) == (metric, region)
+        )
         for variant in variants or sorted(set(rows["variant"]))[:1]:
             chosen = rows[rows["variant"] == variant]
             if chosen.empty:

@@ -21,6 +21,7 @@ from reports.dose_volumes import (
 )
 from reports.figures import FONT, INK, MUTED
 from reports.slices import Plane, cut
+from reports.windows import CT_WINDOW_HU
 
 ISODOSES: Final[tuple[tuple[float, str], ...]] = (
     (105.0, "#ff6a13"), (95.0, "#f7e733"), (80.0, "#12c99b"), (50.0, "#4fb6ff"), (20.0, "#e18ad0"),
@@ -73,7 +74,7 @@ def dose_panel(
     points = section_points(dose.images, plane, index)
     over: list[str] = []
     if role in ("reference", "synthetic"):
-        pixels = panels.grey(section.values, panels.CT_WINDOW_HU)
+        pixels = panels.grey(section.values, CT_WINDOW_HU)
         gy = read_at(getattr(dose, role), points)
         over += isodose_lines(gy, points, prescription_gy)
         over += target_outline(dose, points, dark=True)

@@ -23,6 +23,7 @@ from reports.dose_facts import BeamFacts
 from reports.dose_histograms import DifferenceHistogram, axis_end
 from reports.dose_volumes import DoseImages, centre_slice, load_dose_images, read_range_map
 from reports.histograms import histogram
+from reports.windows import CT_WINDOW_HU
 
 PLANES: Final[tuple[slices.Plane, ...]] = ("axial", "coronal", "sagittal")
 
@@ -156,7 +157,7 @@ def legends_of(plan: DosePlan, case: DoseCase, dose: DoseImages) -> tuple[Markup
 
 def captions_of(plan: DosePlan, dose: DoseImages) -> tuple[str, ...]:
     """Say how each of the four pictures is shown."""
-    low, high = panels.CT_WINDOW_HU
+    low, high = CT_WINDOW_HU
     window = f"W {high - low:.0f} / L {(high + low) / 2:.0f} HU"
     faded = "faded outside the mask, " if dose.images.masked else ""
     gamma = plan.facts.mapped

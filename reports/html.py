@@ -19,6 +19,7 @@ from reports import curve_plots, figures, panels, slices, strips, wording
 from reports.dose_views import plan_views
 from reports.pictures import PictureCase
 from reports.readiness import Readiness, gather, preflight_counts
+from reports.windows import captions, windows_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -125,7 +126,7 @@ def render(readiness: Readiness) -> str:
         r=readiness,
         verdict=readiness.verdict,
         evaluation=readiness.evaluation,
-        meaning=OUTCOME_MEANING[readiness.verdict.outcome],
+        meaning=_meaning(readiness.verdict),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         findings=finding_rows(readiness.verdict.findings),
         gaps=gaps,
@@ -144,6 +145,12 @@ def render(readiness: Readiness) -> str:
         picture_titles=_picture_titles(readiness),
         preflight_counts=preflight_counts(readiness.cases),
     )
+
+
+def _meaning(verdict: Verdict) -> str:
+    if not verdict.profile.criteria:
+        return "The profile sets no bounds: what was measured is described, and nothing was judged."
+    return OUTCOME_MEANING[verdict.outcome]
 
 
 def finding_rows(findings: Sequence[Finding]) -> tuple[tuple[FindingRow, ...], ...]:
@@ -192,10 +199,10 @@ def _worse(
 def picture_view(picture: PictureCase) -> PictureView:
     """Draw a case's axial and coronal slices; a volume that cannot be read gives its reason."""
     try:
-        images = slices.crop_to_mask(slices.load_images(picture.volumes, unit=picture.unit))
+        images = picture.load()
     except QAError as error:
         return PictureView(picture=picture, problem=str(error))
-    windows = panels.windows_of(images)
+    windows = windows_of(images)
     roles = [r for r in PANEL_ROLES if r != "source" or images.source is not None]
     planes: tuple[slices.Plane, ...] = ("axial", "coronal")
     rows = []
@@ -214,13 +221,13 @@ def picture_view(picture: PictureCase) -> PictureView:
     return PictureView(
         picture=picture,
         rows=tuple(rows),
-        captions=panels.captions(images, windows),
+        captions=captions(images, windows),
         colour_bar=Markup(panels.colour_bar(windows, f"bar-{picture.case}")),
     )
 
 
 def _picture_titles(readiness: Readiness) -> tuple[str, ...]:
-    modalities = readiness.evaluation.cohort.direction.split("->")
+    modalities = wording.direction_text(readiness.evaluation.cohort.direction).split(" → ")
     source, reference = [*modalities, "", ""][:2]
     return (
         f"Source {source}".strip(),

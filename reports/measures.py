@@ -176,6 +176,8 @@ def region_group(region: str, variant: str, segmenters: Iterable[str]) -> tuple[
     by = sorted(set(variant.split(":")) & set(segmenters))
     if by:
         return 2, f"Structures found by the segmenter {by[0]}"
+    if region == "lesions":
+        return 1, "All lesions of a patient"
     if region in _WHOLE:
         return 0, "Whole body"
     if region.startswith("seg:"):

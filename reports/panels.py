@@ -8,66 +8,18 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from markupsafe import escape
 from numpy.typing import NDArray
 
-from qa_suite.wording import number
 from reports.slices import CaseImages, Cut, Plane, cut
+from reports.windows import Windows
 
-CT_WINDOW_HU: Final = (-400.0, 600.0)
-"""Shown from black to white for CT: W 1000, L 100; soft tissue and bone both visible."""
-
-DIFFERENCE_LIMIT_HU: Final = 300.0
 DIVERGING_MAP: Final = "RdBu_r"
-SOURCE_PERCENTILES: Final = (1.0, 99.5)
 OUTLINE: Final = "#ffb000"
 FADE_OUTSIDE: Final = 0.65
-
-
-@dataclass(frozen=True, kw_only=True)
-class Windows:
-    """From which to which value each picture of a case is shown."""
-
-    source: tuple[float, float] | None
-    value: tuple[float, float]
-    difference: float
-    unit: str
-
-
-def windows_of(images: CaseImages) -> Windows:
-    """Choose the display windows of a case: fixed for HU, percentiles in the mask otherwise."""
-    inside = images.mask if images.mask.any() else np.ones_like(images.mask)
-    source = None
-    if images.source is not None:
-        source = _percentiles(images.source[inside])
-    if images.unit == "HU":
-        return Windows(source=source, value=CT_WINDOW_HU, difference=DIFFERENCE_LIMIT_HU, unit="HU")
-    low, high = _percentiles(images.reference[inside])
-    return Windows(source=source, value=(low, high), difference=(high - low) / 2, unit=images.unit)
-
-
-def captions(images: CaseImages, windows: Windows) -> tuple[str, ...]:
-    """Say how each picture of a case is shown: source, reference, synthetic, difference."""
-    low, high = windows.value
-    shown = f"{low:.4g} to {high:.4g} {windows.unit}".replace("-", "−")
-    if windows.unit == "HU":
-        shown = f"W {high - low:.0f} / L {(high + low) / 2:.0f} HU"
-    told = []
-    if windows.source is not None:
-        a, b = (number(v) for v in windows.source)
-        share = f"{SOURCE_PERCENTILES[0]:g}st to {SOURCE_PERCENTILES[1]:g}th percentile"
-        told.append(f"{a} to {b}, {share} {'in the mask' if images.masked else 'of the image'}")
-    outside = "faded outside the mask" if images.masked else "no mask was kept"
-    return (*told, shown, shown, outside)
-
-
-def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
-    low, high = np.percentile(values, SOURCE_PERCENTILES)
-    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
 
 
 def case_panel(
@@ -82,21 +34,22 @@ def case_panel(
     role, plane, index
         What to draw, how it is cut, and which slice.
     windows
-        Display windows, from :func:`windows_of`.
+        Display windows, from :func:`reports.windows.windows_of`.
     title
         Said by screen readers and shown under the mouse.
     """
     volume = getattr(images, role)
     section = cut(volume, images, plane, index)
     inside = cut(images.mask, images, plane, index).values
+    light = role == "difference"
     if role == "difference":
         pixels = diverging(section.values, windows.difference, inside)
     else:
-        window = windows.source if role == "source" else windows.value
-        pixels = grey(section.values, window or windows.value)
-    return _svg(
-        section, pixels, inside if images.masked else None, title, dark=role != "difference"
-    )
+        window = windows.of(role)
+        light = window.inverted
+        pixels = grey(section.values, window.limits)
+        pixels = 255 - pixels if window.inverted else pixels
+    return _svg(section, pixels, inside if images.masked else None, title, dark=not light)
 
 
 def grey(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
@@ -254,8 +207,7 @@ def _text(
 
 def colour_bar(windows: Windows, key: str) -> str:
     """Draw the colour bar of the difference picture as an SVG; ``key`` is unique on its page."""
-    digits = 0 if windows.difference >= 10 else 2
-    return diverging_bar(f"{windows.difference:.{digits}f}", windows.unit, key)
+    return diverging_bar(f"{windows.difference:.3g}", windows.unit, key)
 
 
 def diverging_bar(limit: str, unit: str, key: str) -> str:

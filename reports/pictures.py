@@ -8,10 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from qa_suite.record_files import VOLUMES_FOLDER
-from qa_suite.records import CaseRecord
+from qa_suite.records import CaseRecord, Evaluation
+from reports.slices import CaseImages, crop_to_mask, load_images
+from reports.windows import ARBITRARY, PERCENT_OF
 
 RANKED_BY = ("mae", "body")
 """The measure that says which case is the best, the median and the worst."""
+
+SOURCE_UNITS = {"CT": "HU", "CBCT": "HU", "PT": "SUVbw"}
+"""Unit of a source image by its modality; every other one is in arbitrary units."""
+
+_SCALE = ("reference_scale", "scale_ratio")
 
 MOST_UNMEASURED = 3
 """Cases without a value that are shown as pictures, at most."""
@@ -29,16 +36,40 @@ class PictureCase:
     value: float | None
     unit: str
     why: str = ""
+    source_unit: str = ARBITRARY
+    hundred: tuple[float, float] | None = None
     volumes: dict[str, Path]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What its pictures depend on: files named by their content, units and scales."""
+        files = tuple(sorted(self.volumes.items()))
+        return (files, self.unit, self.source_unit, self.hundred)
+
+    def load(self) -> CaseImages:
+        """Read its volumes, cut to the surroundings of the mask, in the unit they are shown in.
+
+        Raises
+        ------
+        InputError, GeometryError
+            As :func:`reports.slices.load_images`.
+        """
+        return crop_to_mask(
+            load_images(
+                self.volumes, unit=self.unit, source_unit=self.source_unit, hundred=self.hundred
+            )
+        )
 
 
 def choose_pictures(
-    folder: Path, table: pd.DataFrame, cases: tuple[CaseRecord, ...]
+    folder: Path, table: pd.DataFrame, cases: tuple[CaseRecord, ...], evaluation: Evaluation
 ) -> tuple[PictureCase, ...]:
     """Choose the best, the median, the worst and each site's worst case among those kept.
 
     Evaluated cases without a value come last: what could not be measured wants to be seen.
     """
+    source_unit = SOURCE_UNITS.get(evaluation.cohort.direction.partition("->")[0], ARBITRARY)
+    scales = _scales(table, evaluation)
     metric, region = RANKED_BY
     rows = table[(table["metric"] == metric) & (table["region"] == region)]
     rows = rows[rows["variant"] == rows["variant"].min()]
@@ -57,6 +88,8 @@ def choose_pictures(
             ranked=len(ranked),
             value=float(value),
             unit=unit,
+            source_unit=source_unit,
+            hundred=scales.get(case),
             volumes=_volume_files(folder, kept[case]),
         )
         for rank, (case, site, value) in enumerate(ranked, start=1)
@@ -71,13 +104,28 @@ def choose_pictures(
             rank=None,
             ranked=len(ranked),
             value=None,
-            unit=unit,
+            unit=unit if record.case in scales or not unit.startswith(PERCENT_OF) else ARBITRARY,
+            source_unit=source_unit,
+            hundred=scales.get(record.case),
             why=unranked.get(record.case) or "no such measurement was recorded",
             volumes=_volume_files(folder, record.volumes),
         )
         for record in lost[:MOST_UNMEASURED]
     ]
     return tuple(chosen)
+
+
+def _scales(table: pd.DataFrame, evaluation: Evaluation) -> dict[str, tuple[float, float]]:
+    """Return by which values the images of each case were scaled, where they were."""
+    rows = table[(table["metric"].isin(_SCALE)) & (table["status"] == "ok")]
+    found = rows.pivot_table(index="case", columns="metric", values="value")
+    if not set(_SCALE) <= set(found.columns):
+        return {}
+    each = evaluation.settings.get("measures", {}).get("scale", {}).get("of") == "each"
+    return {
+        str(case): (scale, scale * ratio if each else scale)
+        for case, scale, ratio in found[list(_SCALE)].dropna().itertuples(name=None)
+    }
 
 
 def _volume_files(folder: Path, names: dict[str, str]) -> dict[str, Path]:

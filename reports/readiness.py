@@ -10,6 +10,7 @@ from qa_suite.errors import InputError
 from qa_suite.record_files import read_cases, read_curves, read_evaluation, read_measurements
 from qa_suite.records import CaseRecord, Evaluation, Verdict
 from reports.comparison import ComparisonRow, compare
+from reports.cost import cost_line
 from reports.curves import CurveFigure, curve_figures
 from reports.distributions import Distribution, distributions
 from reports.dose import DoseReport, dose_report, without_dose
@@ -73,6 +74,7 @@ class Readiness:
     curves: tuple[CurveFigure, ...]
     dose: DoseReport | None
     pictures: tuple[PictureCase, ...]
+    cost: str
     comparison: tuple[ComparisonRow, ...]
     companions: tuple[tuple[str, Evaluation], ...]
 
@@ -125,7 +127,8 @@ def gather(
         families=family_tables(without_dose(judged), evaluation, criteria),
         curves=curve_figures(without_dose(judged_curves), evaluation),
         dose=dose_report(folder, judged, judged_curves, evaluation, cases, criteria),
-        pictures=choose_pictures(folder, table, cases),
+        pictures=choose_pictures(folder, table, cases, evaluation),
+        cost=cost_line(table),
         comparison=compare(
             judged,
             evaluation.cohort.sites,

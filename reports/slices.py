@@ -48,8 +48,8 @@ class CaseImages:
         Of the turned grid.
     oblique_deg
         Largest angle between a grid axis and the patient's axis it is shown along.
-    unit
-        Of reference and synthetic.
+    unit, source_unit
+        Of reference and synthetic, and of the source.
     direction
         Of the turned grid, as in :class:`qa_suite.volume.Grid`.
     """
@@ -63,6 +63,7 @@ class CaseImages:
     origin_mm: tuple[float, float, float]
     oblique_deg: float
     unit: str
+    source_unit: str = "a.u."
     direction: tuple[float, ...] = ALONG_LPS
 
     @property
@@ -97,7 +98,13 @@ class Cut:
         return columns * self.column_mm, rows * self.row_mm
 
 
-def load_images(files: Mapping[str, Path], *, unit: str) -> CaseImages:
+def load_images(
+    files: Mapping[str, Path],
+    *,
+    unit: str,
+    source_unit: str = "a.u.",
+    hundred: tuple[float, float] | None = None,
+) -> CaseImages:
     """Read the kept volumes of a case and turn them to the patient's axes.
 
     Parameters
@@ -106,6 +113,11 @@ def load_images(files: Mapping[str, Path], *, unit: str) -> CaseImages:
         'reference' and 'synthetic', and where kept 'source' and 'mask'.
     unit
         Of the reference, as the measurements give it (``HU``, ``SUVbw`` ...).
+    source_unit
+        Of the source.
+    hundred
+        Values of reference and synthetic image that are shown as 100, where their arbitrary
+        scale was removed before they were measured.
 
     Raises
     ------
@@ -131,9 +143,10 @@ def load_images(files: Mapping[str, Path], *, unit: str) -> CaseImages:
     }
     grid = require_same_grid(volumes)
     mask = volumes["mask"].array > 0 if "mask" in volumes else np.ones(grid.shape, dtype=bool)
+    scales = (1.0, 1.0) if hundred is None else (100 / hundred[0], 100 / hundred[1])
     return CaseImages(
-        reference=volumes["reference"].array,
-        synthetic=volumes["synthetic"].array,
+        reference=volumes["reference"].array * scales[0],
+        synthetic=volumes["synthetic"].array * scales[1],
         source=volumes["source"].array if "source" in volumes else None,
         mask=mask,
         masked="mask" in volumes,
@@ -141,6 +154,7 @@ def load_images(files: Mapping[str, Path], *, unit: str) -> CaseImages:
         origin_mm=grid.origin_mm,
         oblique_deg=_obliqueness_deg(grid),
         unit=unit,
+        source_unit=source_unit,
         direction=grid.direction,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from qa_suite.records import Criterion, Finding
+from qa_suite.records import Criterion, Finding, Verdict
 from qa_suite.wording import measure_name, number, percent, some, stated, suffix
 
 FAMILY_TITLES: Final[dict[str, str]] = {
@@ -18,8 +18,10 @@ FAMILY_TITLES: Final[dict[str, str]] = {
     "geometry": "Geometry",
     "hallucination": "Hallucination and omission",
     "dose": "Dose",
+    "pet": "PET: uptake of organs and lesions",
     "uncertainty": "Uncertainty",
     "reference_free": "Without a reference",
+    "cost": "Cost of a translation",
 }
 DIRECTION_WORDS: Final[dict[str, str]] = {
     "lower": "↓ lower",
@@ -41,6 +43,23 @@ OUTCOME_WORDS: Final[dict[str, str]] = {
     "fail": "Fail",
     "inconclusive": "Inconclusive",
 }
+
+
+DESCRIBED: Final = ("≡", "Described, not judged")
+"""Symbol and word of a verdict under a profile that sets no bounds."""
+_MODALITIES: Final = {"PT": "PET"}
+
+
+def outcome_title(verdict: Verdict) -> tuple[str, str]:
+    """Return the symbol and the word of a verdict."""
+    if not verdict.profile.criteria:
+        return DESCRIBED
+    return OUTCOME_SYMBOLS[verdict.outcome], OUTCOME_WORDS[verdict.outcome]
+
+
+def direction_text(direction: str) -> str:
+    """Write a direction as people do: ``MR → PET``."""
+    return " → ".join(_MODALITIES.get(part, part) for part in direction.split("->"))
 
 
 def measure_title(metric: str, region: str, variant: str = "default") -> str:

@@ -160,7 +160,7 @@ def test_what_is_left_out_is_named_with_its_reason_and_leaves_no_row(quantity):
     pair = pair_of(signal(1), signal(2), quantity, structures=structures, source=source)
     rows = rows_of(pair, families=None)
     lost = left_out(quantity)
-    families = {one.family for one in lost if not one.metrics}
+    families = {one.family for one in lost if one.whole}
     metrics = {metric for one in lost for metric in one.metrics}
     assert families.isdisjoint({r.family for r in rows})
     assert metrics.isdisjoint({r.metric for r in rows})

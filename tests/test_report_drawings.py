@@ -19,6 +19,7 @@ from qa_suite.volume import Grid, Volume
 from reports import figures, panels, slices, strips, wording
 from reports.distributions import Distribution, SiteValues
 from reports.readiness import gather
+from reports.windows import windows_of
 from tests.record_factory import make_record
 
 Made = tuple[Path, Evaluation, Verdict]
@@ -113,7 +114,7 @@ def test_the_picture_is_as_wide_and_high_as_the_patient(made: Made) -> None:
     folder, _, verdict = made
     picture = gather(folder, verdict).pictures[0]
     images = slices.load_images(picture.volumes, unit="HU")
-    svg = panels.case_panel(images, "reference", "coronal", 3, panels.windows_of(images), title="t")
+    svg = panels.case_panel(images, "reference", "coronal", 3, windows_of(images), title="t")
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     assert box is not None
     assert tuple(map(float, box.groups())) == (76 * 5.0, 24 * 7.5)

@@ -85,7 +85,7 @@ def ncc(sample: Sample) -> float | NoValue:
     "slope_error",
     MetricFacts(
         family="image",
-        title="Error of the HU scale",
+        title="Error of the scale of values (slope)",
         unit="%",
         direction="zero",
         range="(-inf, inf)",

@@ -54,18 +54,17 @@ def left_out(
     by_family = _metrics_by_family()
     found = []
     for name in by_family if families is None else families:
-        if name in FAMILIES and not _fits(FAMILIES[name].facts.quantities, quantity):
-            found.append(LeftOutMeasures(family=name, why=_because(FAMILIES[name], quantity)))
-            continue
+        entries = by_family.get(name, [])
         lost: dict[str, list[str]] = {}
-        for entry in by_family.get(name, ()):
-            if not _fits(entry.facts.quantities, quantity):
-                lost.setdefault(_because(entry, quantity), []).append(entry.name)
+        if name in FAMILIES and not _fits(FAMILIES[name].facts.quantities, quantity):
+            lost[_because(FAMILIES[name], quantity)] = [entry.name for entry in entries]
+        else:
+            for entry in entries:
+                if not _fits(entry.facts.quantities, quantity):
+                    lost.setdefault(_because(entry, quantity), []).append(entry.name)
         for why, metrics in lost.items():
-            whole = len(metrics) == len(by_family[name])
-            found.append(
-                LeftOutMeasures(family=name, metrics=() if whole else tuple(metrics), why=why)
-            )
+            whole = len(metrics) == len(entries)
+            found.append(LeftOutMeasures(family=name, whole=whole, metrics=tuple(metrics), why=why))
     return tuple(found)
 
 
@@ -77,9 +76,9 @@ def require_meaning(quantity: Quantity, families: Sequence[str] | None) -> None:
     InputError
         With every such family and its reason.
     """
-    whole = [one for one in left_out(quantity, families) if not one.metrics]
-    if families is not None and whole:
-        said = "; ".join(f"{one.family}: {one.why}" for one in whole)
+    lost = [one for one in left_out(quantity, families) if one.whole]
+    if families is not None and lost:
+        said = "; ".join(f"{one.family}: {one.why}" for one in lost)
         raise InputError(f"These measures were asked for and have no meaning here: {said}.")
 
 

@@ -172,4 +172,5 @@ def open_record(run_id: str) -> Record:
 
 def pictures(record: Record) -> tuple[PictureCase, ...]:
     """Return the cases of a record that have pictures to show."""
-    return choose_pictures(record.folder, read_measurements(record.folder), record.cases)
+    table = read_measurements(record.folder)
+    return choose_pictures(record.folder, table, record.cases, record.evaluation)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import streamlit as st
 from markupsafe import escape
@@ -19,6 +18,7 @@ from reports.dashboard.store import EvaluationRun, ModelVersion, Record
 from reports.dashboard.widgets import drawing
 from reports.distributions import distributions
 from reports.pictures import PictureCase
+from reports.windows import captions, windows_of
 
 STYLE = """
 <style>
@@ -181,8 +181,7 @@ def _choose_verdict(record: Record) -> Verdict | None:
 
 
 def _verdict_box(verdict: Verdict) -> None:
-    symbol = wording.OUTCOME_SYMBOLS[verdict.outcome]
-    word = wording.OUTCOME_WORDS[verdict.outcome]
+    symbol, word = wording.outcome_title(verdict)
     st.html(
         f'<div class="verdict {verdict.outcome}"><b>{symbol} {word}</b>'
         f"<span>{escape(verdict.sentence)}<br>Intended use: "
@@ -245,7 +244,7 @@ def _show_pictures(pictures: Sequence[PictureCase]) -> None:
     plane = right.radio("Plane", planes, horizontal=True, key="plane")
     picture = pictures[place]
     try:
-        images = _load(tuple(sorted(picture.volumes.items())), picture.unit)
+        images = _load(picture.key, picture)
     except QAError as error:
         st.error(str(error))
         return
@@ -263,16 +262,16 @@ def _picture_label(picture: PictureCase) -> str:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading volumes ...")
-def _load(files: tuple[tuple[str, Path], ...], unit: str) -> slices.CaseImages:
-    return slices.crop_to_mask(slices.load_images(dict(files), unit=unit))
+def _load(key: tuple[object, ...], _picture: PictureCase) -> slices.CaseImages:
+    return _picture.load()
 
 
 def _draw(images: slices.CaseImages, picture: PictureCase, plane: slices.Plane, index: int) -> None:
-    windows = panels.windows_of(images)
+    windows = windows_of(images)
     roles = [r for r in html.PANEL_ROLES if r != "source" or images.source is not None]
     where = slices.slice_label(images, plane, index)
-    captions = panels.captions(images, windows)
-    for column, role, caption in zip(st.columns(len(roles)), roles, captions, strict=True):
+    told = captions(images, windows)
+    for column, role, caption in zip(st.columns(len(roles)), roles, told, strict=True):
         with column:
             st.markdown(f"**{role.capitalize()}**")
             title = f"{picture.case}, {role}, {where}"

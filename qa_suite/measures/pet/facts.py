@@ -46,9 +46,10 @@ def _add_quantity(
     """Register a number of each image, their difference and its share of the reference's."""
     rule = f"{_EMPTY}; {empty}" if empty else _EMPTY
     common = {"reference": reference, "empty": rule, "settings": more}
+    capital = title[0].upper() + title[1:]
     for side in ("reference", "synthetic"):
         _add(
-            f"{name}_{side}", title=f"{title}, {side} image", unit=unit, direction="none",
+            f"{name}_{side}", title=f"{capital}, {side} image", unit=unit, direction="none",
             range="(-inf, inf)" if unit == "SUVbw" else "[0, inf)", formula=formula, **common,
         )  # fmt: skip
     _add(
