@@ -19,7 +19,7 @@ from qa_suite import store
 from qa_suite.errors import InputError, raise_problems
 from qa_suite.instruments.registering import KIND_TAG, KINDS
 from qa_suite.io.cases import LoadedCase, Translate
-from qa_suite.io.series import QUANTITY_OF_MODALITY
+from qa_suite.io.series import quantity_of_modality
 from qa_suite.judge import read_verdicts
 from qa_suite.record_files import read_evaluation, read_measurements, sha256_of
 from qa_suite.records import Evaluation, ModelFacts, Verdict
@@ -104,7 +104,7 @@ def load_translator(
     chosen = dict(asked or {})
     facts = _facts(uri, folder).model_copy(update={"asked": chosen})
     target = (facts.direction or "").partition("->")[2]
-    quantity = QUANTITY_OF_MODALITY.get(target, "arbitrary")
+    quantity = quantity_of_modality(target)
 
     def translate(loaded: LoadedCase) -> Prediction:
         return _predict(model, loaded.source, quantity, chosen)

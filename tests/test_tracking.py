@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qa_suite.errors import InputError
+from qa_suite.io.series import quantity_of_modality
 from qa_suite.tracking import prediction_of
 from qa_suite.volume import Grid, Volume
 
@@ -57,3 +58,11 @@ def test_a_mean_is_enough():
 def test_what_cannot_be_read_is_named(answer, word):
     with pytest.raises(InputError, match=word):
         prediction_of(answer, SOURCE, "HU")
+
+
+def test_a_modality_that_nobody_knows_is_refused_and_not_taken_for_an_mr():
+    assert [quantity_of_modality(m) for m in ("CT", "CBCT", "MR", "PT")] == [
+        "HU", "HU", "arbitrary", "SUVbw",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"Unknown modality 'US'; known: CT, CBCT, MR, PT"):
+        quantity_of_modality("US")

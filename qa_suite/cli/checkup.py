@@ -95,14 +95,14 @@ def _patient(
     std: Path | None,
     inverse: str | None,
 ) -> Patient:
-    from qa_suite.io.series import QUANTITY_OF_MODALITY
+    from qa_suite.io.series import quantity_of_modality
     from qa_suite.measures.norms import NORMS_FILE, Norms
     from qa_suite.measures.reference_free import Patient
     from qa_suite.record_files import read_model
     from qa_suite.volume import Prediction, require_same_grid
 
     first, _, second = evaluation.cohort.direction.partition("->")
-    target = QUANTITY_OF_MODALITY.get(second, "arbitrary")
+    target = quantity_of_modality(second)
     image = _read(synthetic, target)
     prediction = None
     if std is not None:
@@ -113,7 +113,7 @@ def _patient(
     back = inverse_translator(inverse, evaluation.cohort.direction)[0] if inverse else None
     return Patient(
         synthetic=image,
-        source=_read(source, QUANTITY_OF_MODALITY.get(first, "arbitrary")),
+        source=_read(source, quantity_of_modality(first)),
         prediction=prediction,
         norms=read_model(norms, Norms) if norms.is_file() else None,
         inverse=back,

@@ -27,7 +27,7 @@ from qa_suite.io.layouts import (
     list_synthrad,
     list_table,
 )
-from qa_suite.io.series import QUANTITY_OF_MODALITY
+from qa_suite.io.series import quantity_of_modality
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def import_cohort(
         If nothing there has a known layout, or not one case can be read.
     """
     source, out = Path(source), Path(out)
-    quantities = [_quantity(source_modality), _quantity(reference_modality)]
+    quantities = [quantity_of_modality(source_modality), quantity_of_modality(reference_modality)]
     query = Query(
         source_modality=source_modality,
         reference_modality=reference_modality,
@@ -160,13 +160,6 @@ def import_cohort(
     save_cohort(cohort, out)
     _log.info("imported %d of %d cases", len(readable), len(imported))
     return cohort
-
-
-def _quantity(modality: str) -> str:
-    if modality not in QUANTITY_OF_MODALITY:
-        known = ", ".join(QUANTITY_OF_MODALITY)
-        raise InputError(f"Unknown modality {modality!r}; known: {known}.")
-    return QUANTITY_OF_MODALITY[modality]
 
 
 def _layout(source: Path, layout: str) -> Layout:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from qa_suite.errors import GeometryError
+from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.dicom import Series, Slice, number_of, open_dicom, text_of
 from qa_suite.io.problems import ReadProblem, count_of
 from qa_suite.io.suv import Timing, suv_factors, timing_of
@@ -24,6 +24,21 @@ QUANTITY_OF_MODALITY: dict[str, Quantity] = {
     "PT": "SUVbw",
     "PET": "SUVbw",  # what people call the modality that DICOM calls PT
 }
+
+
+def quantity_of_modality(modality: str) -> Quantity:
+    """Return what the values of a modality's images are.
+
+    Raises
+    ------
+    InputError
+        If the modality is not known: a scale is never guessed.
+    """
+    if modality not in QUANTITY_OF_MODALITY:
+        known = ", ".join(QUANTITY_OF_MODALITY)
+        raise InputError(f"Unknown modality {modality!r}; known: {known}.")
+    return QUANTITY_OF_MODALITY[modality]
+
 
 POSITION_TOLERANCE_MM = 0.1
 """How far a slice may lie off the regular stack: positions are often rounded to 0.1 mm."""
