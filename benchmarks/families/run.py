@@ -22,7 +22,8 @@ from qa_suite.volume import Prediction, Volume
 from translators.spec import TranslatorSpec
 from translators.train import train
 
-FAMILIES = ("image", "segmentation", "hallucination", "uncertainty", "pet", "cost")
+FAMILIES = ("image", "segmentation", "hallucination", "uncertainty", "cost")
+PET_FAMILIES = ("image", "uncertainty", "pet", "cost")
 BONE_HU = 200.0
 
 
@@ -81,7 +82,7 @@ def examine_family(
         Examination(
             cohort=cohort, folder=folder, model=facts, translate=translate,
             settings=EvaluationSettings(
-                families=FAMILIES,
+                families=PET_FAMILIES if spec.target.quantity == "SUVbw" else FAMILIES,
                 keep_volumes="none",
                 preflight=PreflightSettings(max_misalignment_mm=max_misalignment_mm),
             ),
