@@ -15,7 +15,10 @@ WINDOW = (-200.0, 300.0)
 
 
 def settings(**changes: object) -> ContoursSpec:
-    plain = {"source_window": (-1.0, 1.0), "target_window": WINDOW, "smallest_mm": 0.0}
+    plain: dict[str, object] = {
+        "source_window": (-1.0, 1.0), "target_window": WINDOW, "smallest_mm": 0.0,
+        "source_steps": (0.12, 0.3), "target_steps": (25.0, 75.0),
+    }  # fmt: skip
     return ContoursSpec.model_validate(plain | changes)
 
 
@@ -33,7 +36,7 @@ def disc(radius_mm: float, voxel_mm: float, *, inside: float, outside: float) ->
 def test_the_contour_of_a_disc_lies_on_its_edge(voxel_mm: float, radius_mm: float) -> None:
     image = disc(radius_mm, voxel_mm, inside=250.0, outside=-100.0)
     body = np.ones(image.shape, dtype=bool)
-    found = find_contours(image, body, (voxel_mm, voxel_mm, 3.0), settings(), WINDOW)
+    found = find_contours(image, body, (voxel_mm, voxel_mm, 3.0), settings(), "target")
     n = image.shape[0]
     where = (np.argwhere(found[:, :, 0]) + 0.5 - n / 2) * voxel_mm
     away = np.hypot(*where.T) - radius_mm
@@ -46,12 +49,11 @@ def test_the_contour_of_a_disc_lies_on_its_edge(voxel_mm: float, radius_mm: floa
 def test_a_threshold_is_the_height_of_a_step_at_any_voxel_size(voxel_mm: float) -> None:
     n = int(160 / voxel_mm)
     body = np.ones((n, n, 1), dtype=bool)
-    for height, noticed in ((0.12, False), (0.18, True)):
+    for height, noticed in ((65.0, False), (85.0, True)):
         image = np.zeros((n, n, 1), dtype=np.float32)
         image[n // 2 :] = height
-        # the smoothing is cut off at a few sigma and its sum at voxels is no integral
         found = find_contours(
-            image, body, (voxel_mm, voxel_mm, 3), settings(low=0.05, high=0.15), (0.0, 1.0)
+            image, body, (voxel_mm, voxel_mm, 3), settings(target_steps=(25.0, 75.0)), "target"
         )
         assert found.any() == noticed
 
@@ -75,9 +77,7 @@ def test_a_gain_of_the_source_changes_no_contour() -> None:
     found = []
     for gain in (1.0, 7.0):
         prepared = prepare(pair(3, gain=gain)[0], spec)
-        found.append(
-            find_contours(prepared.image, prepared.body, SPACING_MM, settings(), (-1.0, 1.0))
-        )
+        found.append(find_contours(prepared.image, prepared.body, SPACING_MM, settings(), "source"))
     assert found[0].any()
     np.testing.assert_array_equal(*found)
 
@@ -85,10 +85,10 @@ def test_a_gain_of_the_source_changes_no_contour() -> None:
 def test_values_outside_the_window_and_beyond_the_body_draw_no_contour() -> None:
     image = disc(40.0, 2.0, inside=2000.0, outside=400.0)  # both above the window
     whole = np.ones(image.shape, dtype=bool)
-    assert not find_contours(image, whole, (2, 2, 3), settings(), WINDOW).any()
+    assert not find_contours(image, whole, (2, 2, 3), settings(), "target").any()
     body = disc(60.0, 2.0, inside=1.0, outside=0.0) >= 0.5
     image[~body] = np.random.default_rng(0).choice([-1000.0, 3000.0], (~body).sum())
-    found = find_contours(image, body, (2, 2, 3), settings(), WINDOW)
+    found = find_contours(image, body, (2, 2, 3), settings(), "target")
     n = image.shape[0]
     radius = np.hypot(*((np.argwhere(found[:, :, 0]) + 0.5 - n / 2) * 2.0).T)
     assert found.any() and np.abs(radius - 60).max() <= 2, "only the outline is left"
@@ -99,8 +99,8 @@ def test_contours_do_not_tell_which_side_is_brighter() -> None:
     bright = disc(40.0, 2.0, inside=300.0, outside=-200.0)
     dark = disc(40.0, 2.0, inside=-200.0, outside=300.0)
     np.testing.assert_array_equal(
-        find_contours(bright, body, spacing, settings(), WINDOW),
-        find_contours(dark, body, spacing, settings(), WINDOW),
+        find_contours(bright, body, spacing, settings(), "target"),
+        find_contours(dark, body, spacing, settings(), "target"),
     )
 
 
@@ -121,7 +121,7 @@ def test_distances_and_disagreement_are_in_mm() -> None:
 def test_what_cannot_be_contoured_is_said() -> None:
     image, body = np.zeros((8, 8, 1), np.float32), np.ones((8, 8, 1), dtype=bool)
     with pytest.raises(InputError, match=r"square voxels in the axial plane, got 1 by 2 mm"):
-        find_contours(image, body, (1.0, 2.0, 3.0), settings(), WINDOW)
+        find_contours(image, body, (1.0, 2.0, 3.0), settings(), "target")
     image[0, 0, 0] = np.nan
     with pytest.raises(InputError, match="1 voxels are NaN or inf"):
-        find_contours(image, body, (1.0, 1.0, 3.0), settings(), WINDOW)
+        find_contours(image, body, (1.0, 1.0, 3.0), settings(), "target")

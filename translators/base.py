@@ -26,7 +26,15 @@ from translators.spec import TranslatorSpec, parse_spec
 WEIGHTS_FILE = "weights.safetensors"
 SPEC_FILE = "spec.json"
 
-FAMILY_MODULES = ("intensity", "regression", "pix2pix", "diffusion", "bridge", "external")
+FAMILY_MODULES = (
+    "intensity",
+    "regression",
+    "pix2pix",
+    "diffusion",
+    "bridge",
+    "contourdiff",
+    "external",
+)
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (iteration, iterations, figures by name) as training goes on."""

@@ -7,9 +7,9 @@ threshold is a height of a step, so that the same numbers mean the same at any v
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from qa_suite.errors import InputError
@@ -25,7 +25,7 @@ def find_contours(
     body: Bool,
     spacing_mm: tuple[float, float, float],
     settings: ContoursSpec,
-    window: tuple[float, float],
+    role: Literal["source", "target"],
 ) -> Bool:
     """Find the contours in every axial slice of an image.
 
@@ -36,16 +36,15 @@ def find_contours(
     Parameters
     ----------
     image
-        Shape (x, y, z), in the unit of ``window``.
+        Shape (x, y, z): a target in its unit, or a normalised source.
     body
         Where there is a body, same shape.
     spacing_mm
         Voxel spacing; x and y must agree, for an edge has one width in all directions.
     settings
-        Smoothing, thresholds and the shortest piece. A threshold is the height of a sharp step,
-        as a part of the window, that is just noticed.
-    window
-        Fixed lower and upper end of the values that count.
+        Windows, heights of steps, smoothing and the shortest piece.
+    role
+        Whose window and steps are meant.
 
     Returns
     -------
@@ -66,27 +65,33 @@ def find_contours(
     bad = int(np.count_nonzero(~np.isfinite(image)))
     if bad:
         raise InputError(f"Contours cannot be found: {bad} voxels are NaN or inf.")
-    low, high = window
-    part = (np.clip(image, low, high) - low) / (high - low)
-    part = np.where(body, part, 0.0)
+    if role == "source":
+        (low, high), steps = settings.source_window, settings.source_steps
+    else:
+        (low, high), steps = settings.target_window, settings.target_steps
+    held = np.where(body, np.clip(image, low, high), np.float32(low))
     found = np.zeros(image.shape, dtype=bool)
     for k in range(image.shape[2]):
-        edges = _canny(part[:, :, k], settings.sigma_mm / dx, settings.low, settings.high)
+        edges = _canny(held[:, :, k], settings.sigma_mm / dx, steps)
         found[:, :, k] = drop_short(edges, dx, settings.smallest_mm)
     return found
 
 
-def _canny(part: NDArray[np.floating], sigma: float, low: float, high: float) -> Bool:
+def _canny(values: Float, sigma: float, steps: tuple[float, float]) -> Bool:
     """Apply Canny's detector with thresholds as heights of a step; ``sigma`` in voxels."""
     from skimage.feature import canny
 
     # The Sobel operator answers 8 times the slope in voxels: at a unit step that a Gaussian
     # has blurred, 4 times the difference between the two voxels beside it.
-    step = 4 * math.erf(1 / (math.sqrt(2) * sigma))
+    unit = 4 * math.erf(1 / (math.sqrt(2) * sigma))
     # a margin, because the detector never marks the border, and the body may be cut by it
-    padded = np.pad(part, 1, mode="edge")
+    padded = np.pad(values.astype(np.float64), 1, mode="edge")
     edges = canny(
-        padded, sigma=sigma, low_threshold=low * step, high_threshold=high * step, mode="nearest"
+        padded,
+        sigma=sigma,
+        low_threshold=steps[0] * unit,
+        high_threshold=steps[1] * unit,
+        mode="nearest",
     )
     return np.asarray(edges[1:-1, 1:-1], dtype=bool)
 

@@ -125,18 +125,19 @@ class BridgeSpec(BaseModel):
 class ContoursSpec(BaseModel):
     """How contours are taken from an image, and how slices are made to agree.
 
-    Lengths are in mm; ``low`` and ``high`` are heights of a sharp step, as parts of the window.
+    A window and the heights of steps are in one unit: of the target, or of the normalised
+    source, where ``source.low`` and ``source.high`` lie at -1 and 1.
     """
 
     model_config = STRICT
 
-    source_window: tuple[float, float] = Field(
-        description="of the normalised source, where low and high lie at -1 and 1"
+    source_window: tuple[float, float] = Field(description="fixed; values are held inside it")
+    target_window: tuple[float, float] = Field(description="fixed; values are held inside it")
+    source_steps: tuple[float, float] = Field(
+        description="heights of a sharp step that carries a contour on, and that begins one"
     )
-    target_window: tuple[float, float] = Field(description="in the unit of the target")
+    target_steps: tuple[float, float] = Field(description="the same for the target")
     sigma_mm: float = Field(default=2.0, gt=0, description="of Canny's Gaussian")
-    low: float = Field(default=0.05, ge=0, le=1, description="step that carries a contour on")
-    high: float = Field(default=0.15, gt=0, le=1, description="step that begins a contour")
     smallest_mm: float = Field(default=20.0, ge=0, description="shorter pieces are dropped")
     condition: Literal["lines", "distance"] = Field(
         default="distance",
@@ -144,15 +145,6 @@ class ContoursSpec(BaseModel):
         "slice, negative outside the body",
     )
     reach_mm: float = Field(default=20.0, gt=0, description="distance that is told as 1")
-    variants: int = Field(
-        default=1, ge=1, description="sets of contours a target; the first is the plain one"
-    )
-    jitter: float = Field(
-        default=0.0, ge=0, lt=3, description="largest |ln| by which a variant changes thresholds"
-    )
-    recoloured: bool = Field(
-        default=False, description="variants: values first mapped by a random curve"
-    )
     candidates: int = Field(
         default=1, ge=1, description="samples a slice; the one nearest to the contours is kept"
     )
@@ -162,12 +154,16 @@ class ContoursSpec(BaseModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> ContoursSpec:
-        if self.low >= self.high:
-            raise ValueError("low must be below high")
-        for name in ("source_window", "target_window"):
-            low, high = getattr(self, name)
+        for role in ("source", "target"):
+            low, high = getattr(self, f"{role}_window")
             if low >= high:
-                raise ValueError(f"{name} must rise, got {low:g} to {high:g}")
+                raise ValueError(f"{role}_window must rise, got {low:g} to {high:g}")
+            small, large = getattr(self, f"{role}_steps")
+            if not 0 < small <= large < high - low:
+                raise ValueError(
+                    f"{role}_steps must rise from above 0 to below the window's "
+                    f"{high - low:g}, got {small:g} and {large:g}"
+                )
         return self
 
 
