@@ -3,12 +3,16 @@ family is tested there."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from torch import nn
 
 from qa_suite.cohort import Cohort, load_cohort
@@ -16,7 +20,7 @@ from qa_suite.errors import InputError, Problems
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_sampled import Knowing, tiny_sampled
 from translators.augment import Batch
-from translators.base import Asked, FitSummary, create
+from translators.base import WEIGHTS_FILE, Asked, FitSummary, create
 from translators.bridge import Bridge
 from translators.loop import Step
 from translators.networked import Window
@@ -215,3 +219,32 @@ def test_a_budget_too_small_for_two_phases_is_refused(
     with pytest.raises(InputError, match="1 iterations leaves none for the regression or none"):
         _fit(_bridge(), folder, cohort, tmp_path, iterations=1)
     _fit(_bridge(bridge__start="source"), folder, cohort, tmp_path, iterations=1)
+
+
+def test_two_processes_begin_the_flow_from_one_regression(
+    folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    """The leader alone validates: the others must be told which regression was the best."""
+    common: dict[str, Any] = {
+        "network__norm": "instance", "training__validate_every": 1, "training__learning_rate": 0.05,
+        "bridge__regression_share": 0.25,
+    }  # fmt: skip
+    alone = _bridge(**common, training__accumulate=2)
+    summary = _fit(alone, folder, cohort, tmp_path / "alone")
+    first = summary.curves["regression_validation_mae"]
+    assert min(first, key=lambda point: point[1]) != first[-1], "the best must not be the last"
+    alone.save(tmp_path / "alone" / "saved")
+    (tmp_path / "spec.json").write_text(_bridge(**common).spec.model_dump_json())
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+            "-m", "tests.train_worker", str(tmp_path / "spec.json"), str(folder),
+            str(tmp_path / "two"),
+        ],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (load_file(tmp_path / name / "saved" / WEIGHTS_FILE) for name in ("alone", "two"))
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=2e-3, atol=1e-4, err_msg=name)

@@ -27,7 +27,14 @@ from translators.base import FitSummary, Progress
 from translators.checkpoints import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from translators.feeding import Feeder
 from translators.networks import prefers_channels_last, to_channels_last
-from translators.parallel import ALONE, World, average_gradients, from_leader, mean_over
+from translators.parallel import (
+    ALONE,
+    World,
+    average_gradients,
+    from_leader,
+    mean_over,
+    weights_from_leader,
+)
 from translators.spec import TrainingSpec
 
 _BAD_GRADIENTS = 20  # in a row; the fp16 scaler needs a dozen to find its scale at the start
@@ -196,7 +203,7 @@ def optimise(
             if due and world.leads:
                 write_checkpoint(path, run.parts, vars(state), identity)
                 saved = now
-    best = state.best_weights or _cpu_weights(run.average)
+    best = weights_from_leader(state.best_weights or _cpu_weights(run.average), world, device)
     summary = FitSummary(
         iterations=state.iteration,
         seconds=state.seconds,

@@ -100,3 +100,17 @@ def from_leader(value: bool, world: World, device: torch.device) -> bool:
     tensor = torch.tensor(int(value), device=device)
     distributed.broadcast(tensor, src=0)
     return bool(tensor)
+
+
+def weights_from_leader(
+    weights: dict[str, torch.Tensor], world: World, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Return the leading process's weights; it alone validates and knows which were the best."""
+    if world.size == 1:
+        return weights
+    sent = {}
+    for name, value in weights.items():
+        moved = value.to(device).contiguous()
+        distributed.broadcast(moved, src=0)
+        sent[name] = moved.cpu()
+    return sent
