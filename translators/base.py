@@ -34,6 +34,7 @@ FAMILY_MODULES = (
     "bridge",
     "contourdiff",
     "external",
+    "mri2pet",
 )
 
 Progress = Callable[[int, int, dict[str, float]], None]

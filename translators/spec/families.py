@@ -172,17 +172,19 @@ class PretrainingSpec(BaseModel):
 
     model_config = STRICT
 
-    share: float = Field(default=0.3, ge=0, lt=1, description="of the iterations")
+    share: float = Field(default=0.3, ge=0, lt=1, description="of the iterations; 0: none")
     style_iterations: int = Field(default=150, ge=1, description="of the style transfer")
-    style_weight: float = Field(default=10.0, ge=0)
+    style_weight: float = Field(
+        default=10.0, ge=0, description="of the statistics; the edges of the source have 1"
+    )
 
 
 class PyramidSpec(BaseModel):
-    """A Laplacian-pyramid loss: L1 at every level, finer levels weighed by their size."""
+    """A Laplacian-pyramid loss: L1 of every band and of what remains, each alike."""
 
     model_config = STRICT
 
-    levels: int = Field(default=3, ge=1, le=6)
+    levels: int = Field(default=3, ge=1, le=6, description="bands above what remains")
     weight: float = Field(default=1.0, ge=0, description="beside the denoising loss")
 
 
