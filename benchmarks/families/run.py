@@ -22,9 +22,10 @@ from qa_suite.volume import Prediction, Volume
 from translators.spec import TranslatorSpec
 from translators.train import train
 
-FAMILIES = ("image", "segmentation", "hallucination", "uncertainty", "cost")
-PET_FAMILIES = ("image", "uncertainty", "pet", "cost")
+FAMILIES = ("image", "segmentation", "hallucination", "uncertainty")
+PET_FAMILIES = ("image", "uncertainty", "pet")
 BONE_HU = 200.0
+DEFAULT_VARIANT = "default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +104,7 @@ def examine_family(
 
 def patient_averages(table: pd.DataFrame) -> dict[tuple[str, str], tuple[float, int]]:
     """Mean over patients of every metric and region, and how many patients it is of."""
-    known = table[(table["status"] == "ok") & table["value"].notna()]
-    if "variant" in known:
-        known = known[known["variant"].fillna("") == ""]
+    known = table[(table["status"] == "ok") & (table["variant"] == DEFAULT_VARIANT)]
     by_patient = known.groupby(["metric", "region", "patient"])["value"].mean()
     return {
         (str(metric), str(region)): (fmean(values), len(values))

@@ -61,8 +61,8 @@ def cost_table(results: Sequence[Result]) -> str:
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for r in results:
-        seconds = _value(r, "translation_seconds", "body", 2) or _any(r, "seconds", 2)
-        passes = _any(r, "network_evaluations", 0)
+        seconds = _value(r, "translation_seconds", "all", 2)
+        passes = _value(r, "network_evaluations", "all", 0)
         lines.append(
             f"| {r.label} | `{r.spec.name}` | {r.iterations} | {r.training_s:.0f} | "
             f"{r.training_cpu_s:.0f} | {seconds or '–'} | {passes or '–'} |"
@@ -90,11 +90,3 @@ def _table(results: Sequence[Result], columns: Sequence[tuple[str, str, str, int
 def _value(result: Result, metric: str, region: str, digits: int) -> str | None:
     found = result.measured.get((metric, region))
     return None if found is None else f"{found[0]:.{digits}f}"
-
-
-def _any(result: Result, word: str, digits: int) -> str | None:
-    """A metric of cost, whose region is the whole image."""
-    for (metric, _), (value, _) in sorted(result.measured.items()):
-        if word in metric:
-            return f"{value:.{digits}f}"
-    return None
