@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.families.material import PATIENTS, real_cohort, virtual_cohort
 from benchmarks.families.run import Result, examine_family
+from benchmarks.families.store import read_result, write_result
 from benchmarks.families.table import (
     controls_section,
     cost_table,
@@ -57,7 +58,9 @@ def main() -> int:
         for label, name in REAL if options.real else VIRTUAL:
             if options.only and name not in options.only:
                 continue
-            results.append(_examined(label, name, work, options))
+            known = read_result(work / "results", name) if options.keep else None
+            results.append(known or _examined(label, name, work, options))
+            write_result(work / "results", results[-1])
         before = "real " if options.real else ""
         found = {f"{before}{name}": part for name, part in parts(results).items()}
         for name, part in found.items():
@@ -97,6 +100,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, help="the page whose tables are filled")
     parser.add_argument("--work", type=Path, help="keep cohorts, models and evaluations here")
+    parser.add_argument("--keep", action="store_true", help="take results that --work holds")
     parser.add_argument("--real", type=Path, help="train and examine on the sts patients there")
     parser.add_argument("--only", nargs="*", help="specifications")
     parser.add_argument("--patients", type=int, default=PATIENTS, help="virtual ones a hospital")

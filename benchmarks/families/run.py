@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 
@@ -77,7 +78,8 @@ def examine_family(
     )  # fmt: skip
     took, busy = time.monotonic() - started, time.process_time() - cpu
     progress(f"{label}: trained in {took:.0f} s ({busy:.0f} s of processor time)")
-    facts, translate = load_translator(model.uri)
+    facts, asked = load_translator(model.uri)
+    translate = remembered(asked)
     out = work / "evaluations" / spec.name
     evaluate(
         Examination(
@@ -100,6 +102,19 @@ def examine_family(
         measured=patient_averages(read_measurements(out)),
         controls=_controls(cohort, folder, translate, spec) if controlled else (),
     )
+
+
+def remembered(translate: Translate) -> Translate:
+    """Return a translator that answers a source image again without computing it anew."""
+    answers: dict[str, Prediction] = {}
+
+    def again(loaded: LoadedCase) -> Prediction:
+        key = sha256(loaded.source.array.tobytes()).hexdigest()
+        if key not in answers:
+            answers[key] = translate(loaded)
+        return answers[key]
+
+    return again
 
 
 def patient_averages(table: pd.DataFrame) -> dict[tuple[str, str], tuple[float, int]]:
