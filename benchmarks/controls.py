@@ -7,6 +7,8 @@ that know nothing of the patient in hand show whether the source is used:
 - **shuffled**: the translator's own answer for *another* patient's source, of the same site
   where there is a second one.
 
+Further controls may be given, such as the organ means of a PET (:mod:`benchmarks.organ_means`).
+
 Every patient is his own control; the difference is averaged over the patients and stands with
 its 95 % t interval. Any direction and any unit; Dice only where a threshold makes sense.
 """
@@ -32,7 +34,7 @@ ReferenceOf = Callable[[LoadedCase], Array]
 TranslateSource = Callable[[Volume], Prediction]
 
 BONE_HU = 200.0
-ANSWERS = ("translator", "mean", "shuffled")
+CONTROLS = ("mean", "shuffled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +44,10 @@ class Control:
     Parameters
     ----------
     measure, unit
-        ``MAE`` in the unit of the target, or ``Dice``.
+        ``MAE`` in the unit of the target, ``Dice``, or ``mean of NAME``: how far the mean of a
+        structure is off, in the unit of the target.
     control
-        ``mean`` or ``shuffled``.
+        ``mean``, ``shuffled``, or the name of one that was given.
     translator, other
         Means over the patients.
     difference
@@ -63,7 +66,7 @@ class Control:
         """Whether the whole interval lies on the better side of nought."""
         if self.difference.low is None or self.difference.high is None:
             return False
-        return self.difference.high < 0 if self.measure == "MAE" else self.difference.low > 0
+        return self.difference.low > 0 if self.measure == "Dice" else self.difference.high < 0
 
 
 def masked_mae(found: Array, reference: Array, mask: Mask) -> float:
@@ -159,8 +162,10 @@ def compare_with_controls(
     reference_of: ReferenceOf | None = None,
     unit: str | None = None,
     mean: Volume | None = None,
+    nulls: Mapping[str, ReferenceOf] | None = None,
+    structures: Sequence[str] = (),
 ) -> tuple[Control, ...]:
-    """Measure a translator and both controls on the same patients.
+    """Measure a translator and the controls on the same patients.
 
     Parameters
     ----------
@@ -179,6 +184,10 @@ def compare_with_controls(
         For the table; by default the cohort's.
     mean
         The mean image, where it was made before.
+    nulls
+        Further controls: from a case to an image, by name.
+    structures
+        Whose mean is compared too; patients without one are left out of its rows.
 
     Returns
     -------
@@ -187,7 +196,10 @@ def compare_with_controls(
     """
     take = reference_of or _reference
     average = mean or mean_image(cohort, folder, reference_of=take)
-    loaded = {case.case: load_case(cohort, case, folder) for case in cohort.in_split(split)}
+    loaded = {
+        case.case: load_case(cohort, case, folder, truth=bool(nulls))
+        for case in cohort.in_split(split)
+    }
     if not loaded:
         raise InputError(f"Cohort {cohort.name} has no {split} case to measure.")
     require_same_grid({"mean image": average, **{n: c.source for n, c in loaded.items()}})
@@ -197,12 +209,19 @@ def compare_with_controls(
     for name, case in loaded.items():
         reference = take(case)
         mask = np.ones(reference.shape, dtype=bool) if case.mask is None else case.mask
-        images = (answers[name], average.array, answers[other[name]])
-        for answer, image in zip(ANSWERS, images, strict=True):
-            for measure, value in _measure(image, reference, mask, dice_at).items():
+        images = {
+            "translator": answers[name],
+            "mean": average.array,
+            "shuffled": answers[other[name]],
+            **{null: make(case) for null, make in (nulls or {}).items()},
+        }
+        inside = {n: case.structures[n] & mask for n in structures if n in case.structures}
+        for answer, image in images.items():
+            found = _measure(image, reference, mask, dice_at) | _means(image, reference, inside)
+            for measure, value in found.items():
                 patients = values.setdefault((measure, answer), {})
                 patients.setdefault(case.case.patient, []).append(value)
-    return _compare(values, unit or cohort.reference_quantity)
+    return _compare(values, [*CONTROLS, *(nulls or {})], unit or cohort.reference_quantity)
 
 
 def control_table(controls: Sequence[Control]) -> str:
@@ -234,18 +253,30 @@ def _measure(image: Array, reference: Array, mask: Mask, dice_at: float | None) 
     return found
 
 
+def _means(image: Array, reference: Array, inside: Mapping[str, Mask]) -> dict[str, float]:
+    """How far the mean of each structure is off; one without a voxel in the mask has none."""
+    found = {}
+    for name, mask in inside.items():
+        if mask.any():
+            _check(image, reference, mask)
+            found[f"mean of {name}"] = abs(float(image[mask].mean() - reference[mask].mean()))
+    return found
+
+
 def _compare(
-    values: Mapping[tuple[str, str], Mapping[str, Sequence[float]]], unit: str
+    values: Mapping[tuple[str, str], Mapping[str, Sequence[float]]],
+    controls: Sequence[str],
+    unit: str,
 ) -> tuple[Control, ...]:
     compared = []
     for measure in dict.fromkeys(measure for measure, _ in values):
         mine = patient_means(values[measure, "translator"])
-        for control in ANSWERS[1:]:
+        for control in controls:
             theirs = patient_means(values[measure, control])
             compared.append(
                 Control(
                     measure=measure,
-                    unit=unit if measure == "MAE" else "1",
+                    unit="1" if measure == "Dice" else unit,
                     control=control,
                     translator=float(mine.mean()),
                     other=float(theirs.mean()),
