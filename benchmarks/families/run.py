@@ -13,6 +13,7 @@ from statistics import fmean
 import pandas as pd
 
 from benchmarks.controls import Control, compare_with_controls, mean_image
+from benchmarks.organ_means import organ_means
 from qa_suite.cohort import Cohort
 from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase, Translate
@@ -26,6 +27,7 @@ from translators.train import train
 FAMILIES = ("image", "segmentation", "hallucination", "uncertainty")
 PET_FAMILIES = ("image", "uncertainty", "pet")
 BONE_HU = 200.0
+LESIONS = ("GTV",)
 DEFAULT_VARIANT = "default"
 
 
@@ -135,10 +137,14 @@ def _controls(
     def of_source(source: Volume) -> Prediction:
         return translate(LoadedCase(case=case, source=source))
 
+    uptake = spec.target.quantity == "SUVbw"
+    nulls = {"organ means": organ_means(cohort, folder).image} if uptake else None
     return compare_with_controls(
         cohort,
         folder,
         of_source,
+        nulls=nulls,
+        structures=LESIONS if uptake else (),
         dice_at=BONE_HU if spec.target.quantity == "HU" else None,
         reference_of=reference_in_scale(spec),
         mean=mean_image(cohort, folder, reference_of=reference_in_scale(spec)),
