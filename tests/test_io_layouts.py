@@ -197,6 +197,24 @@ def test_a_table_of_pairs_with_all_it_may_say(tmp_path):
     assert import_cohort(data, tmp_path / "out").cases == cohort.cases, "found in its folder too"
 
 
+def test_a_table_may_say_that_a_patient_has_no_reference(tmp_path):
+    data = tmp_path / "data"
+    write(data / "mr.nii.gz", MR, "arbitrary")
+    write(data / "ct.nii.gz", HU)
+    (data / "pairs.csv").write_text(
+        "source,reference,patient\nmr.nii.gz,ct.nii.gz,1\nmr.nii.gz,,2\nmr.nii.gz,gone.nii.gz,3\n"
+    )
+    cohort = import_cohort(data / "pairs.csv", tmp_path / "out")
+    by_patient = {case.patient: case for case in cohort.cases}
+    pair, alone, broken = (by_patient[patient_hash(n, load_key())] for n in "123")
+    assert pair.reference is not None and pair.voxel_hashes.keys() == {"source", "reference"}
+    assert alone.reference is None and alone.import_problem is None
+    assert alone.voxel_hashes == {"source": pair.voxel_hashes["source"]}
+    assert broken.import_problem is not None, "a file that is missing is no statement"
+    loaded = load_case(cohort, alone, tmp_path / "out")
+    assert loaded.reference is None and loaded.mask is not None and loaded.mask.any()
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -93,20 +93,17 @@ def _import(task: Task, folder: Path) -> Case:
     if found.problem is not None:
         raise ReadProblem(_path_of(found.source) or "the patient", found.problem)
     source = _load(found.source, task.source_modality)
-    reference = _load(found.reference, task.reference_modality)
-    if not source.grid.same_frame_as(reference.grid):
-        raise ReadProblem(
-            str(_path_of(found.source)),
-            f"its {task.source_modality} and {task.reference_modality} are in different frames "
-            f"of reference; register them first",
-        )
     history = [*found.notes]
     history += [f"source: {step}" for step in source.history]
-    history += [f"reference: {step}" for step in reference.history]
-    covered, moved = _onto(reference, source.grid)
-    if moved is not reference:
-        history.append(f"reference: {moved.history[-1]}")
-        history.append(f"reference: covers {100 * covered.mean():.1f} % of the source's voxels")
+    covered: NDArray[np.bool_] = np.ones(source.grid.shape, dtype=bool)
+    reference = moved = None
+    if not found.without_reference:
+        reference = _reference(task, source)
+        history += [f"reference: {step}" for step in reference.history]
+        covered, moved = _onto(reference, source.grid)
+        if moved is not reference:
+            history.append(f"reference: {moved.history[-1]}")
+            history.append(f"reference: covers {100 * covered.mean():.1f} % of the source's voxels")
     writer = _Writer(folder=folder, case=task.case)
     mask, how, mask_path = _mask(found.mask, source, moved)
     if found.mask is None:
@@ -126,13 +123,16 @@ def _import(task: Task, folder: Path) -> Case:
             f"structure_{_file_word(label)}", _labels(voxels, source.grid), given
         )
     history.append(f"mask: {how}, where both images have values")
+    scans = {"source": source} | ({} if reference is None else {"reference": reference})
     return Case(
         case=task.case,
         patient=task.patient,
         site=_plain(found.site),
         examination=task.examination,
         source=writer.put("source", source, _file(found.source)),
-        reference=writer.put("reference", moved, _file(found.reference, moved is reference)),
+        reference=None
+        if moved is None
+        else writer.put("reference", moved, _file(found.reference, moved is reference)),
         mask=writer.put(
             "mask", _labels(inside, source.grid), mask_path if (inside == mask).all() else None
         ),
@@ -140,11 +140,23 @@ def _import(task: Task, folder: Path) -> Case:
         if covered.all()
         else writer.put("coverage", _labels(covered, source.grid), None),
         structures=structures,
-        voxel_hashes={"source": voxel_hash(source), "reference": voxel_hash(reference)},
-        fingerprints={"source": fingerprint(source), "reference": fingerprint(reference)},
+        voxel_hashes={role: voxel_hash(scan) for role, scan in scans.items()},
+        fingerprints={role: fingerprint(scan) for role, scan in scans.items()},
         strata=_strata(found, source, reference),
         history=tuple(history),
     )
+
+
+def _reference(task: Task, source: Volume) -> Volume:
+    """Read the reference; refuse one that lies in another frame of reference."""
+    reference = _load(task.found.reference, task.reference_modality)
+    if not source.grid.same_frame_as(reference.grid):
+        raise ReadProblem(
+            str(_path_of(task.found.source)),
+            f"its {task.source_modality} and {task.reference_modality} are in different frames "
+            f"of reference; register them first",
+        )
+    return reference
 
 
 def _load(image: Image | None, modality: str) -> Volume:
@@ -184,7 +196,7 @@ def _onto(volume: Volume, grid: Grid) -> tuple[NDArray[np.bool_], Volume]:
 
 
 def _mask(
-    given: Path | Drawing | None, source: Volume, reference: Volume
+    given: Path | Drawing | None, source: Volume, reference: Volume | None
 ) -> tuple[NDArray[np.bool_], str, Path | None]:
     """Return where the case may be measured, how that is known, and the file that says so."""
     if given is not None:
@@ -192,9 +204,9 @@ def _mask(
         what = "as supplied" if isinstance(given, Path) else "the structure of type EXTERNAL"
         file = given if isinstance(given, Path) and not notes else None
         return voxels, ", ".join([what, *notes]), file
-    image, role = (reference, "reference")
-    if reference.quantity != "HU":
-        image, role = (source, "source")
+    image, role = source, "source"
+    if reference is not None and reference.quantity == "HU":
+        image, role = reference, "reference"
     body, how = threshold_body(image)
     return body, f"body from the {role}: {how}", None
 
@@ -225,13 +237,12 @@ def _labels(voxels: NDArray[np.bool_], grid: Grid) -> Volume:
     return Volume(array=voxels.astype(np.uint8), grid=grid, quantity="label")
 
 
-def _strata(found: Found, source: Volume, reference: Volume) -> Strata:
+def _strata(found: Found, source: Volume, reference: Volume | None) -> Strata:
     facts: dict[str, Any] = dict(found.strata)
-    widest = reference if reference.quantity == "HU" else source
+    scans = [source] if reference is None else [reference, source]
+    widest = scans[0] if scans[0].quantity == "HU" else source
     facts.setdefault("body_width_mm", body_width_mm(widest))
-    if facts.get("implant", "unknown") == "unknown" and (
-        shows_implant(reference) or shows_implant(source)
-    ):
+    if facts.get("implant", "unknown") == "unknown" and any(map(shows_implant, scans)):
         facts["implant"] = "yes"
     if found.source_date and found.reference_date:
         interval = abs((found.reference_date - found.source_date).days)

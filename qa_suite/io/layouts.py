@@ -50,6 +50,7 @@ class Found:
     """One case as it lies on the disk, before anything of it is read.
 
     ``identifier`` and the dates stay on the machine; ``problem`` is a sentence without them.
+    ``without_reference`` is said by whoever described the case, never guessed from a missing file.
     """
 
     identifier: str
@@ -64,6 +65,7 @@ class Found:
     source_date: date | None = None
     reference_date: date | None = None
     notes: tuple[str, ...] = ()
+    without_reference: bool = False
     problem: str | None = None
 
 
@@ -237,7 +239,8 @@ def _has(folder: Path, stem: str, ending: str) -> bool:
 def list_table(source: Path, query: Query) -> list[Found]:
     """List the cases of a table: one row a pair, paths relative to the table.
 
-    Columns: ``source`` and ``reference`` (required); ``mask``; ``structures`` as
+    Columns: ``source`` and ``reference`` (required; an empty reference says that there is none);
+    ``mask``; ``structures`` as
     ``GTV=gtv.nii.gz;Bladder=bladder.nii.gz``; ``patient``, ``site``, ``examination`` (order
     of a patient's scans), ``anatomy``; and any field of :class:`qa_suite.cohort.Strata`.
 
@@ -279,6 +282,7 @@ def list_table(source: Path, query: Query) -> list[Found]:
                 strata={name: row[name] for name in fields & set(columns) if row[name]},
                 order=row.get("examination", ""),
                 notes=notes,
+                without_reference=not row["reference"],
             )
         )
     return cases
