@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from qa_suite.cli.checks import without_refused
 from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems
 from tests.direction_cohorts import make_direction_cohort, picture
 from tests.tiny_sampled import tiny_sampled
 from translators.augment import Batch
-from translators.base import Asked, Translator, create, load
+from translators.base import Asked, Translator, create, facts_of, load
+from translators.card import _limits
 from translators.data import Float, from_unit, load_pairs, to_unit, valued
 from translators.loop import Step
 from translators.mri2pet import MRI2PET
+from translators.pictures import sample_picture
 from translators.pyramid import halved, laplacian, pyramid_error, rebuilt
 from translators.sampling import CachedPair
 from translators.spec import LossSpec, TargetSpec, TranslatorSpec, parse_spec
@@ -361,6 +364,35 @@ def test_the_same_seed_gives_the_same_bits_and_half_precision_runs(
     other = _fit(half, folder, cohort, tmp_path / "half")
     assert not _same_weights(other, trained[0])
     assert np.isfinite(other.predict(picture("MR", 5)).mean.array).all()
+
+
+def test_the_card_says_what_is_clipped_and_what_mr_cannot_know(
+    trained: tuple[MRI2PET, list[dict[str, float]]], cohort: Cohort
+) -> None:
+    limits = " ".join(_limits(trained[0], cohort))
+    assert "from 0 to 60 SUVbw; what lies beyond was clipped" in limits
+    assert "Uptake that the MR does not show is not in the answer" in limits
+
+
+def test_preflight_leaves_mr_without_pet_to_the_family_that_learns_from_it(
+    folder: Path, cohort: Cohort
+) -> None:
+    settings = {"max_misalignment_mm": 50.0}
+    kept, fewer = (
+        without_refused(cohort, folder, sources_alone=alone, **settings).in_split("train")
+        for alone in (facts_of("mri2pet").sources_alone, facts_of("diffusion").sources_alone)
+    )
+    assert [case.case for case in kept] == ["case1", "case2", "case3"]
+    assert [case.case for case in fewer] == ["case1", "case2"]
+
+
+def test_a_picture_of_the_training_shows_pet_in_suv(
+    trained: tuple[MRI2PET, list[dict[str, float]]], folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    spec = trained[0].spec
+    (pair,) = load_pairs(cohort, folder, spec, "validation")
+    path = sample_picture(pair, pair.target, (8.0, 8.0, 8.0), spec.target, tmp_path / "a.png")
+    assert path.stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("name", ["mri2pet", "mri2pet-sts"])

@@ -45,7 +45,8 @@ class FamilyFacts(BaseModel):
     """The facts of one family, as ``qa-suite list translators`` shows them.
 
     ``needs`` and ``takes`` name the optional blocks of a specification that a family must
-    have and may have; any other is refused.
+    have and may have; any other is refused. ``sources_alone`` says that train cases without a
+    reference are learnt from too. ``limits`` are sentences for the card of every such model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +58,8 @@ class FamilyFacts(BaseModel):
     reference: str
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
+    sources_alone: bool = False
+    limits: tuple[str, ...] = ()
 
 
 FAMILIES: Registry[FamilyFacts] = Registry("family of translators")
@@ -278,6 +281,18 @@ def require_families() -> None:
     """Import every family of this package; each registers itself."""
     for name in FAMILY_MODULES:
         import_module(f"translators.{name}")
+
+
+def facts_of(family: str) -> FamilyFacts:
+    """Return the facts of a family.
+
+    Raises
+    ------
+    UnknownName
+        If no such family is registered.
+    """
+    require_families()
+    return FAMILIES[family].facts
 
 
 def create(spec: TranslatorSpec) -> Translator:

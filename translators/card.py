@@ -225,6 +225,13 @@ def _limits(translator: Translator, cohort: Cohort) -> list[str]:
         else "Every site must be evaluated.",
         "Finds the body in the source image as what is brighter than air.",
     ]
+    target = spec.target
+    if target.scale == "absolute":
+        limits.append(
+            f"Answers from {target.low:g} to {target.high:g} {target.quantity}; what lies beyond "
+            f"was clipped in training and cannot be answered."
+        )
+    limits += FAMILIES[spec.family].facts.limits
     if not FAMILIES[spec.family].facts.paired:
         limits.append("Was never shown a pair: nothing in its training forbids false anatomy.")
     if spec.uncertainty.method == "none":

@@ -54,6 +54,11 @@ _PRETRAINING, _FINE_TUNING = "pretraining", "fine-tuning"
             "doi:10.1109/CVPR.2016.265; Bojanowski 2018, arXiv:1707.05776"
         ),
         needs=("network", "training", "inference", "diffusion", "pretraining", "pyramid"),
+        sources_alone=True,
+        limits=(
+            "Uptake that the MR does not show is not in the answer: a lesion takes up what such "
+            "tissue took up on average, and one that the MR does not show is missing.",
+        ),
     ),
 )
 class MRI2PET(Diffusion):

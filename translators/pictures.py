@@ -9,8 +9,10 @@ import numpy as np
 from translators.data import Float, PreparedPair
 from translators.spec import TargetSpec
 
-HU_WINDOW = (-250.0, 450.0)
-DIFFERENCE_HU = 300.0
+WINDOWS = {"HU": (-250.0, 450.0), "SUVbw": (0.0, 7.0)}
+DIFFERENCES = {"HU": 300.0, "SUVbw": 3.0}
+BRIGHT = {"HU": 200.0, "SUVbw": 2.5}
+"""By quantity: what is shown, the largest difference, and what a slice is chosen for."""
 
 
 def sample_picture(
@@ -22,8 +24,9 @@ def sample_picture(
 ) -> Path:
     """Draw one axial slice and one coronal slice of a pair with its prediction.
 
-    The slices are those with most bone, or most body where there is no bone. Radiological
-    convention: the patient's right is at the left of the picture, the head at its top.
+    The slices are those with most bone (CT) or most hot tissue (PET), or most body where there is
+    none. PET is dark where it is hot. Radiological convention: the patient's right is at the left
+    of the picture, the head at its top.
 
     Parameters
     ----------
@@ -37,12 +40,13 @@ def sample_picture(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    bone = pair.mask & (pair.target > 200)
-    where = bone if bone.any() else pair.mask
+    bright = pair.mask & (pair.target > BRIGHT.get(target.quantity, np.inf))
+    where = bright if bright.any() else pair.mask
     z = int(where.sum(axis=(0, 1)).argmax())
     y = int(where.sum(axis=(0, 2)).argmax())
-    low, high = HU_WINDOW if target.quantity == "HU" else (target.low, target.high)
-    span = DIFFERENCE_HU if target.quantity == "HU" else 0.3 * (target.high - target.low)
+    low, high = WINDOWS.get(target.quantity, (target.low, target.high))
+    span = DIFFERENCES.get(target.quantity, 0.3 * (target.high - target.low))
+    colours = "gray_r" if target.quantity == "SUVbw" else "gray"
     difference = np.where(pair.mask, prediction - pair.target, 0)
     unit = {"HU": "HU", "arbitrary": "a.u."}.get(target.quantity, target.quantity)
     columns = (
@@ -53,8 +57,8 @@ def sample_picture(
             (-1.1, 1.5),
             "1st and 99th percentile of the body at −1 and 1",
         ),
-        ("prediction", prediction, "gray", (low, high), unit),
-        ("reference", pair.target, "gray", (low, high), unit),
+        ("prediction", prediction, colours, (low, high), unit),
+        ("reference", pair.target, colours, (low, high), unit),
         ("prediction − reference, in mask", difference, "RdBu_r", (-span, span), unit),
     )
     dx, dy, dz = spacing_mm
@@ -65,11 +69,11 @@ def sample_picture(
     figure = Figure(figsize=(4 * width + 1.2, sum(rows) + 1.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 4, gridspec_kw={"height_ratios": rows})
-    for column, (title, volume, colours, window, label) in enumerate(columns):
+    for column, (title, volume, colour_map, window, label) in enumerate(columns):
         views = ((volume[:, :, z].T, dy / dx, "upper"), (volume[:, y, :].T, dz / dx, "lower"))
         for row, (image, aspect, origin) in enumerate(views):
             drawn = axes[row, column].imshow(
-                image, cmap=colours, vmin=window[0], vmax=window[1], aspect=aspect, origin=origin
+                image, cmap=colour_map, vmin=window[0], vmax=window[1], aspect=aspect, origin=origin
             )
             axes[row, column].set_xticks([])
             axes[row, column].set_yticks([])
@@ -80,9 +84,10 @@ def sample_picture(
     axes[0, 0].set_ylabel(f"axial, slice {z}", fontsize=9)
     axes[1, 0].set_ylabel(f"coronal, row {y}", fontsize=9)
     mae = float(np.abs(difference[pair.mask]).mean())
+    digits = 2 if target.quantity == "SUVbw" else 1
     figure.suptitle(
         f"{pair.case.case} ({pair.case.site}, {pair.case.split}) — "
-        f"mean absolute error in the mask {mae:.1f} {unit}",
+        f"mean absolute error in the mask {mae:.{digits}f} {unit}",
         fontsize=11,
     )
     path.parent.mkdir(parents=True, exist_ok=True)

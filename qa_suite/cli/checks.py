@@ -94,9 +94,19 @@ def check_cases(
     return results
 
 
-def without_refused(cohort: Cohort, folder: Path, *, max_misalignment_mm: float) -> Cohort:
-    """Take the cases to learn from or calibrate on that preflight refuses out of their sets."""
-    cases = cohort.in_split("train", "validation", "calibration")
+def without_refused(
+    cohort: Cohort, folder: Path, *, max_misalignment_mm: float, sources_alone: bool = False
+) -> Cohort:
+    """Take the cases to learn from or calibrate on that preflight refuses out of their sets.
+
+    Train cases without a reference stay where ``sources_alone`` may be learnt from: there is
+    nothing to compare.
+    """
+    cases = [
+        case
+        for case in cohort.in_split("train", "validation", "calibration")
+        if not (sources_alone and case.split == "train" and case.reference is None)
+    ]
     results = check_cases(cohort, folder, cases, max_misalignment_mm=max_misalignment_mm)
     refused = {name: result.reason for name, result in results.items() if result.refused}
     for name, reason in sorted(refused.items()):

@@ -60,6 +60,7 @@ def train(
     """
     from qa_suite.cli.checks import without_refused
     from qa_suite.cohort import load_cohort, manifest_path
+    from translators.base import facts_of
     from translators.parent import load_parent
     from translators.search import search as run_search
     from translators.spec import load_spec
@@ -74,7 +75,12 @@ def train(
         loaded = begun.fine_tuning_spec(learning_rate)
     material = load_cohort(where)
     if preflight:
-        material = without_refused(material, where, max_misalignment_mm=max_misalignment_mm)
+        material = without_refused(
+            material,
+            where,
+            max_misalignment_mm=max_misalignment_mm,
+            sources_alone=facts_of(loaded.family).sources_alone,
+        )
     registered = name or (loaded.name if begun is None else begun.name)
     settings: dict[str, Any] = {
         "workdir": work or Path("mlruns") / "work" / registered,
