@@ -150,7 +150,7 @@ def test_every_quantity_has_its_families():
     for quantity in ("arbitrary", "SUVbw"):
         found = families_for(quantity)
         assert {"segmentation", "dose"}.isdisjoint(found)
-        assert {"image", "uncertainty", "geometry", "hallucination"} <= set(found)
+        assert {"image", "uncertainty", "hallucination"} <= set(found)
 
 
 @pytest.mark.parametrize("quantity", ["HU", "arbitrary", "SUVbw"])

@@ -296,6 +296,20 @@ def test_a_pet_in_becquerels_is_no_pet_in_suv(scans, factor, expected):
         assert "no PET in SUVbw" in result.reason
 
 
+def test_no_pet_is_refused_for_its_place(scans):
+    """The same shift refuses a CT; a PET and an MR share too little to be sure."""
+    moved = np.roll(scans.ct.array, 3, axis=0)  # 3 voxels, beyond 10 mm
+    settings = PreflightSettings(max_misalignment_mm=2.0)
+    suv = np.clip((moved + 1000) / 1000, 0, 4)
+    ct, pet = (
+        check(scans, ct=array, quantity=quantity, settings=settings)
+        for array, quantity in ((moved, "HU"), (suv, "SUVbw"))
+    )
+    assert status(ct)["alignment_shift"] == "refused"
+    assert status(pet)["alignment_shift"] == "warning" and not pet.refused
+    assert "share too little to be sure" in pet.values["alignment_shift"].why
+
+
 def test_from_ct_to_mr_the_two_are_told_apart_as_well(scans):
     """The cohort takes its quantities from the volumes: here the source should be the CT."""
     ct, mr = replace(scans.ct, quantity="HU"), replace(scans.mr, quantity="arbitrary")

@@ -66,7 +66,9 @@ _STRUCTURES = ("seg:Body", "seg:Bone")
     "geometry",
     FamilyFacts(
         title="Contours, place, local shifts and the positioning test, in mm and degrees",
-        needs=("reference in HU", "mask", "source for the place (any quantity)"),
+        needs=("reference in HU", "mask", "source for the place (CT and MR)"),
+        quantities=("HU", "arbitrary"),
+        because="contours and place are told in CT and MR, and a PET is too blurred for millimetres",
     ),
 )
 def geometry(pair: Pair, settings: GeometrySettings) -> list[Value]:
