@@ -68,7 +68,7 @@ _STRUCTURES = ("seg:Body", "seg:Bone")
         title="Contours, place, local shifts and the positioning test, in mm and degrees",
         needs=("reference in HU", "mask", "source for the place (CT and MR)"),
         quantities=("HU", "arbitrary"),
-        because="contours and place are told in CT and MR, and a PET is too blurred for millimetres",
+        because="contours and place are told in CT and MR; a PET is too blurred",
     ),
 )
 def geometry(pair: Pair, settings: GeometrySettings) -> list[Value]:
