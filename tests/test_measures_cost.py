@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,13 @@ from qa_suite.errors import InputError
 from qa_suite.evaluate import evaluate
 from qa_suite.io.cases import LoadedCase
 from qa_suite.measures.base import NoValue
-from qa_suite.measures.cost import MEMORY, SECONDS, resident_mib, watched
+from qa_suite.measures.cost import MEMORY, SECONDS, measured_rows, resident_mib, watched
 from qa_suite.record_files import COSTS_FILE, MEASUREMENTS_FILE, read_evaluation, read_measurements
 from qa_suite.volume import Prediction
 from tests.test_evaluate import examination, noisy
 from tests.tiny_cohort import make_tiny_cohort
 
+WHO = {"case": "c", "patient": "p", "site": "s"}
 linux = pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="only Linux tells the resident memory"
 )
@@ -110,6 +113,40 @@ def test_the_memory_of_a_translation_is_what_it_held_at_most():
     assert 60 < cost.cpu_mib < 100
     assert cost.seconds > 0
     assert cost.cuda_mib is None or cost.cuda_mib >= 0
+
+
+class FakeCuda:
+    """What torch tells of a GPU that holds 96 MiB of weights."""
+
+    def __init__(self) -> None:
+        self.allocated = self.peak = 96 * 2**20
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def device_count(self) -> int:
+        return 1
+
+    def reset_peak_memory_stats(self, device: int) -> None:
+        self.peak = self.allocated
+
+    def max_memory_allocated(self, device: int) -> int:
+        return self.peak
+
+
+def test_the_memory_of_a_gpu_is_its_peak_while_translating(monkeypatch):
+    cuda = FakeCuda()
+    cuda.peak = 10_000 * 2**20  # of an earlier case
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+
+    def held() -> None:
+        cuda.peak = max(cuda.peak, 256 * 2**20)
+
+    _, cost = watched(held, alone=False)
+    rows = {(r.metric, r.variant): r for r in measured_rows(cost, WHO)}
+    assert rows[MEMORY, "cuda"].value == 256
+    assert rows[MEMORY, "cpu"].status == "undefined"
+    assert [r.metric for r in measured_rows(watched(held, alone=False)[1], WHO)].count(MEMORY) == 2
 
 
 def test_beside_others_a_memory_is_nobodys():
