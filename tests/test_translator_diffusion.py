@@ -159,10 +159,8 @@ def test_wrong_specifications_are_refused(name: str) -> None:
     block = name.removesuffix("-demo")
     with pytest.raises(Problems, match=f"needs '{block}'"):
         create(tiny_sampled(name, **{block: None}))
-    with pytest.raises(Problems, match="takes no 'contours'"):
-        create(
-            tiny_sampled(name, contours={"source_window": [0.0, 1.0], "target_window": [0.0, 1.0]})
-        )
+    with pytest.raises(Problems, match="takes no 'cycle'"):
+        create(tiny_sampled(name, cycle={"pool": 4}))
     with pytest.raises(Problems, match=r"network\.architecture must be residual, got dynunet"):
         create(tiny_sampled(name, network__architecture="dynunet"))
 
