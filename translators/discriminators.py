@@ -73,8 +73,12 @@ def opinion_loss(
         error = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     else:
         error = (logits - wanted).square()
-    pool = functional.adaptive_avg_pool2d if logits.ndim == 4 else functional.adaptive_avg_pool3d
-    share = pool(weight.float().clamp(max=1), logits.shape[2:])
+    counts = weight.float().clamp(max=1)
+    x, y, *z = logits.shape[2:]
+    if z:
+        share = functional.adaptive_avg_pool3d(counts, (x, y, z[0]))
+    else:
+        share = functional.adaptive_avg_pool2d(counts, (x, y))
     return (share * error).sum() / share.sum().clamp_min(1e-6)
 
 
@@ -83,7 +87,7 @@ class ImagePool:
 
     Each new image is shown as it is or, half of the time once the pool is full, swapped for an
     old one (Shrivastava et al. 2017, doi:10.1109/CVPR.2017.241). Random numbers come from torch's
-    generator, which the training loop seeds by the iteration; the images are part of the checkpoint.
+    generator, which the training loop seeds by the iteration; the images are part of a checkpoint.
 
     Parameters
     ----------

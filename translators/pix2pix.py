@@ -52,7 +52,7 @@ class Pix2Pix(NetworkTranslator):
         return {"generator": generator, "discriminator": discriminator}
 
     def players(self) -> tuple[Player, ...]:
-        """The generator first; the discriminator judges what it has just made."""
+        """Let the generator move first; the discriminator judges what it has just made."""
         return (
             Player(name="generator", moves=("generator",), loss=self._generator_loss),
             Player(
