@@ -128,15 +128,16 @@ def test_draws_are_repeatable_independent_and_weighed_by_their_own_masks(folder:
     assert (one.weight[heavy] == 1).float().mean() > 0.99
 
 
-def test_places_correspond_by_the_boxes_of_the_bodies(folder: Path) -> None:
+def test_places_correspond_by_the_centres_of_the_bodies(folder: Path) -> None:
     cohort = load_cohort(folder)
     spec = tiny_spec()
     assert spec.training is not None
     found = load_targets(cohort, cohort.cases[:2], folder, spec)
     here, there = cache_targets(found, spec, spec.training.loss)
-    last = here.low + here.size - 1
-    assert np.array_equal(like_place(here.low, here, there), there.low)
-    assert np.abs(like_place(last, here, there) - (there.low + there.size - 1)).max() <= 1
-    inside = here.low + here.size // 3
+    centre = np.round(here.centre).astype(int)
+    assert np.abs(like_place(centre, here, there) - there.centre).max() <= 1
+    inside = centre + np.array([3, -2, 1])
     back = like_place(like_place(inside, here, there), there, here)
     assert np.abs(back - inside).max() <= 1
+    corner = like_place(np.zeros(3, dtype=int) - 5, here, there)
+    assert np.array_equal(corner, [0, 0, 0]), "places stay inside the image"

@@ -30,6 +30,7 @@ FAMILY_MODULES = (
     "intensity",
     "regression",
     "pix2pix",
+    "cyclegan",
     "diffusion",
     "bridge",
     "contourdiff",

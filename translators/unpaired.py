@@ -178,11 +178,10 @@ def _each(
 
 @dataclass(frozen=True, kw_only=True)
 class CachedImage:
-    """One image of either list, ready for drawing, and the box around its body."""
+    """One image of either list, ready for drawing, and the centre of mass of its body (voxels)."""
 
     pair: CachedPair
-    low: NDArray[np.int64]
-    size: NDArray[np.int64]
+    centre: NDArray[np.float64]
 
 
 def cache_sources(sources: Iterable[PreparedSource], loss: LossSpec) -> tuple[CachedImage, ...]:
@@ -207,8 +206,6 @@ def _cached(patient: str, image: Float, mask: Bool, loss: LossSpec) -> CachedIma
     """Put an image beside itself, as the cutting and augmenting of pairs wants it."""
     if not mask.any():
         raise InputError(f"No body was found in an image of patient {patient}.")
-    inside = np.nonzero(mask)
-    low = np.array([axis.min() for axis in inside])
     pair = CachedPair(
         patient=patient,
         source=image,
@@ -218,8 +215,7 @@ def _cached(patient: str, image: Float, mask: Bool, loss: LossSpec) -> CachedIma
         body_index=np.flatnonzero(mask),
         bone_index=np.zeros(0, dtype=np.int64),
     )
-    size = np.array([axis.max() for axis in inside]) + 1 - low
-    return CachedImage(pair=pair, low=low, size=size)
+    return CachedImage(pair=pair, centre=np.array([axis.mean() for axis in np.nonzero(mask)]))
 
 
 def draw_unpaired(
@@ -231,8 +227,8 @@ def draw_unpaired(
 ) -> Batch:
     """Draw sources and targets of other patients, and augment each by itself, on the device.
 
-    Patients are drawn independently. The target's patch lies in its body's box where the
-    source's lies in its own, so that both lists show the same regions of the body equally often.
+    Patients are drawn independently. The target's patch lies to the centre of its body as the
+    source's lies to its own, so that both lists show the same regions of the body equally often.
     """
     assert spec.training is not None and spec.network is not None
     training, network = spec.training, spec.network
@@ -265,7 +261,9 @@ def draw_unpaired(
 def like_place(
     place: NDArray[np.int64], here: CachedImage, there: CachedImage
 ) -> NDArray[np.int64]:
-    """Find the voxel that lies in another body's box as ``place`` does in this one's."""
-    share = (place - here.low + 0.5) / here.size
-    found = np.floor(there.low + share * there.size).astype(np.int64)
+    """Find the voxel that lies to another body's centre of mass as ``place`` does to this one's.
+
+    Sizes are left as they are: bodies differ in size by their fat rather than by their skeleton.
+    """
+    found = np.round(place + there.centre - here.centre).astype(np.int64)
     return np.clip(found, 0, np.array(there.pair.source.shape) - 1)

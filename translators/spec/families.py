@@ -70,6 +70,21 @@ class CycleSpec(BaseModel):
         default=5.0, ge=0, description="an image of the target's kind should stay as it is"
     )
     pool: int = Field(default=50, ge=0, description="fakes remembered for the discriminators")
+    warm_up: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the iterations before the cycle begins"
+    )
+    neighbour_weight: float = Field(
+        default=0.0, ge=0, description="of what lies at the same place in other patients"
+    )
+    values_weight: float = Field(
+        default=0.0, ge=0, description="of having as much of every value as real images have"
+    )
+
+    @model_validator(mode="after")
+    def _something_to_warm_up_with(self) -> CycleSpec:
+        if self.warm_up and not (self.neighbour_weight or self.values_weight):
+            raise ValueError("warm_up needs neighbour_weight or values_weight")
+        return self
 
 
 class DiffusionSpec(BaseModel):
