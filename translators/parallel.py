@@ -8,6 +8,7 @@ exchange of some ten million gradients takes a few milliseconds.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ def rank_of_environment() -> int:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
-    """Join the other processes that ``torchrun`` started, if it did; leave them at the end.
+    """Join the other processes that ``torchrun`` started, if it did.
 
     Parameters
     ----------
@@ -59,14 +60,11 @@ def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    own = not distributed.is_initialized()
-    if own:
+    if not distributed.is_initialized():
+        # left once, at the end: groups made anew in one run find the keys of those before them
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield World(rank=distributed.get_rank(), size=size), device
-    finally:
-        if own:
-            distributed.destroy_process_group()
+        atexit.register(distributed.destroy_process_group)
+    yield World(rank=distributed.get_rank(), size=size), device
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
