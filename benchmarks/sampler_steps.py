@@ -216,6 +216,8 @@ def draw(found: list[Found], path: Path) -> None:
     marks = {"DDIM": "o-", "DDPM": "s-", "bridge": "^-", "regression": "*"}
     for label, mark in marks.items():
         points = [f for f in found if f.way.label == label]
+        if not points:
+            continue
         passes = [f.passes for f in points]
         for axes, name in ((left, "mae"), (right, "detail")):
             axes.plot(passes, [f.one[name] for f in points], mark, label=label, ms=5)
