@@ -27,7 +27,7 @@ from translators.data import Float, Prepared, check_cohort, from_unit, load_pair
 from translators.loop import Player, Validate, autocast, optimise
 from translators.losses import weighted_mean
 from translators.networks import is_deep, pick_device, to_channels_last
-from translators.parallel import joined
+from translators.parallel import join
 from translators.sampling import CachedPair, cache_pairs, draw_batch, fixed_patches
 from translators.sliding import slide
 from translators.spec import InferenceSpec, NetworkSpec, TrainingSpec, TranslatorSpec
@@ -188,40 +188,40 @@ class NetworkTranslator(Translator):
         budget = self.training.iterations if iterations is None else iterations
         if budget < 1:
             raise InputError(f"The budget must be at least one iteration, got {budget}.")
-        with joined(pick_device(device)) as (world, where):
-            self.before_fit(cohort, folder, workdir=Path(workdir), device=where)
-            train, validation = self.materials(cohort, folder)
-            begun_from = self._weights_digest() if self._trained else ""
-            summaries = []
-            for number, member in enumerate(self._members):
-                networks = self._built(number)
-                if self._trained:
-                    networks.load_state_dict(member.state_dict(), strict=False)
-                alone = len(self._members) == 1
-                weights, summary = optimise(
-                    networks,
-                    self.players(),
-                    self._training_of(number),
-                    kept=self.kept,
-                    make_batch=lambda rng, on: self.draw(train, rng, on),
-                    validate=None if validation is None else self.validation(validation, where),
-                    identity=identity_of(
-                        self.spec.digest,
-                        str(budget),
-                        str(number),
-                        cohort.data_digest("train", "validation"),
-                        begun_from,
-                    ),
-                    workdir=Path(workdir) if alone else Path(workdir) / f"member-{number}",
-                    resume=resume,
-                    iterations=budget,
-                    device=where,
-                    world=world,
-                    extras=self.extras(),
-                    progress=_counting(progress, number, len(self._members)),
-                )
-                member.load_state_dict(weights)
-                summaries.append(summary)
+        world, where = join(pick_device(device))
+        self.before_fit(cohort, folder, workdir=Path(workdir), device=where)
+        train, validation = self.materials(cohort, folder)
+        begun_from = self._weights_digest() if self._trained else ""
+        summaries = []
+        for number, member in enumerate(self._members):
+            networks = self._built(number)
+            if self._trained:
+                networks.load_state_dict(member.state_dict(), strict=False)
+            alone = len(self._members) == 1
+            weights, summary = optimise(
+                networks,
+                self.players(),
+                self._training_of(number),
+                kept=self.kept,
+                make_batch=lambda rng, on: self.draw(train, rng, on),
+                validate=None if validation is None else self.validation(validation, where),
+                identity=identity_of(
+                    self.spec.digest,
+                    str(budget),
+                    str(number),
+                    cohort.data_digest("train", "validation"),
+                    begun_from,
+                ),
+                workdir=Path(workdir) if alone else Path(workdir) / f"member-{number}",
+                resume=resume,
+                iterations=budget,
+                device=where,
+                world=world,
+                extras=self.extras(),
+                progress=_counting(progress, number, len(self._members)),
+            )
+            member.load_state_dict(weights)
+            summaries.append(summary)
         self._trained = True
         return _joined_summary(summaries)
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -39,8 +38,7 @@ def rank_of_environment() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-@contextmanager
-def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
+def join(device: torch.device) -> tuple[World, torch.device]:
     """Join the other processes that ``torchrun`` started, if it did.
 
     Parameters
@@ -48,15 +46,14 @@ def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
     device
         Where this process would compute if it were alone; with CUDA each takes its own GPU.
 
-    Yields
-    ------
+    Returns
+    -------
     World, torch.device
         This process among the others, and where it computes.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield ALONE, device
-        return
+        return ALONE, device
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
@@ -64,7 +61,7 @@ def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
         # left once, at the end: groups made anew in one run find the keys of those before them
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(distributed.destroy_process_group)
-    yield World(rank=distributed.get_rank(), size=size), device
+    return World(rank=distributed.get_rank(), size=size), device
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:

@@ -10,9 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pandas as pd
 
-from benchmarks.controls import Control, compare_with_controls, mean_image
+from benchmarks.controls import BONE_HU, Control, compare_with_controls
 from benchmarks.organ_means import organ_means
 from qa_suite.cohort import Cohort
 from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
@@ -21,12 +22,13 @@ from qa_suite.preflight import PreflightSettings
 from qa_suite.record_files import read_measurements
 from qa_suite.tracking import load_translator
 from qa_suite.volume import Prediction, Volume
+from translators.data import scaled_target
 from translators.spec import TranslatorSpec
 from translators.train import train
 
 FAMILIES = ("image", "segmentation", "hallucination", "uncertainty")
 PET_FAMILIES = ("image", "uncertainty", "pet")
-BONE_HU = 200.0
+
 LESIONS = ("GTV",)
 DEFAULT_VARIANT = "default"
 
@@ -138,6 +140,7 @@ def _controls(
         return translate(LoadedCase(case=case, source=source))
 
     uptake = spec.target.quantity == "SUVbw"
+    take = reference_in_scale(spec)
     nulls = {"organ means": organ_means(cohort, folder).image} if uptake else None
     return compare_with_controls(
         cohort,
@@ -146,16 +149,12 @@ def _controls(
         nulls=nulls,
         structures=LESIONS if uptake else (),
         dice_at=BONE_HU if spec.target.quantity == "HU" else None,
-        reference_of=reference_in_scale(spec),
-        mean=mean_image(cohort, folder, reference_of=reference_in_scale(spec)),
+        reference_of=take,
     )
 
 
 def reference_in_scale(spec: TranslatorSpec) -> Callable[[LoadedCase], object]:
     """Return what takes a case's reference, in the scale that the translator answers in."""
-    import numpy as np
-
-    from translators.data import scaled_target
 
     def take(loaded: LoadedCase) -> object:
         assert loaded.reference is not None
