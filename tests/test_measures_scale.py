@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError
+from qa_suite.errors import InputError, UnknownName
 from qa_suite.measures.base import FAMILIES, Pair, at_common_scale
 from qa_suite.measures.meaning import families_for, left_out, require_meaning
 from qa_suite.measures.run import measure_pair
@@ -175,5 +175,7 @@ def test_what_is_left_out_is_named_with_its_reason_and_leaves_no_row(quantity):
 def test_measures_that_were_asked_for_are_refused_where_they_mean_nothing():
     require_meaning("SUVbw", None)
     require_meaning("HU", ["dose"])
+    with pytest.raises(UnknownName, match=r"'imagee'.*did you mean image"):
+        require_meaning("HU", ["imagee"])
     with pytest.raises(InputError, match=r"dose: dose is computed from HU, and the .* in SUVbw"):
         require_meaning("SUVbw", ["image", "dose"])

@@ -69,13 +69,16 @@ def left_out(
 
 
 def require_meaning(quantity: Quantity, families: Sequence[str] | None) -> None:
-    """Refuse families that were asked for by name and have no meaning for a quantity.
+    """Refuse families that were asked for by name and are unknown or mean nothing for a quantity.
 
     Raises
     ------
+    UnknownName
+        If a family is not registered.
     InputError
-        With every such family and its reason.
+        With every family that has no meaning and its reason.
     """
+    families_for(quantity, families)
     lost = [one for one in left_out(quantity, families) if one.whole]
     if families is not None and lost:
         said = "; ".join(f"{one.family}: {one.why}" for one in lost)
