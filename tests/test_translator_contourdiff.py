@@ -17,7 +17,7 @@ from qa_suite.volume import Volume
 from tests.tiny_cohort import SPACING_MM, make_tiny_cohort, pair
 from translators.base import Asked, Translator, create, load
 from translators.contourdiff import ContourDiff, condition, lines_of
-from translators.contours import find_contours
+from translators.contours import find_contours, recoloured
 from translators.data import prepare, to_unit
 from translators.spec import TranslatorSpec, load_spec, parse_spec
 
@@ -150,6 +150,40 @@ def test_training_contours_are_those_of_the_targets(folder: Path, cohort: Cohort
     expected = find_contours(ct.array, mask.array > 0, SPACING_MM, settings, "target")
     agree = (train[0].source == 1) & expected
     assert agree.sum() > 0.95 * expected.sum(), "but for the body, which is found in the target"
+
+
+def test_made_up_greys_lie_where_they_may_and_change_nothing_but_the_greys() -> None:
+    like = [[-1000, -1, -1], [0, -0.5, 0.5], [100, 0.5, 1.0]]
+    settings = tiny(contours__source_like=like, contours__recoloured=2).contours
+    assert settings is not None
+    image = np.array([[[-1000.0, 0.0, 50.0, 100.0, 900.0, 0.0]]], dtype=np.float32)
+    rng = np.random.default_rng(0)
+    drawn = np.stack([recoloured(image, settings, rng)[0, 0] for _ in range(400)])
+    assert (drawn[:, 0] == -1).all()
+    assert -0.5 <= drawn[:, 1].min() < -0.4 and 0.4 < drawn[:, 1].max() <= 0.5
+    assert drawn[:, 3].min() >= 0.5 and drawn[:, 3].max() <= 1
+    np.testing.assert_allclose(drawn[:, 2], (drawn[:, 1] + drawn[:, 3]) / 2, atol=1e-6)
+    np.testing.assert_array_equal(drawn[:, 3], drawn[:, 4])
+    np.testing.assert_array_equal(drawn[:, 1], drawn[:, 5])
+
+
+def test_contours_in_made_up_greys_stand_beside_the_targets_own(
+    folder: Path, cohort: Cohort
+) -> None:
+    like = [[-1024, -1, -1], [0, -1, 1], [100, -1, 1], [1500, -1, 1]]
+    changes = {"contours__source_like": like, "contours__recoloured": 3}
+    spec = tiny(contours__condition="lines", **changes)
+    both = [create(spec).materials(cohort, folder)[0] for _ in range(2)]  # type: ignore[attr-defined]
+    train, again = both
+    assert [p.patient for p in train] == ["patient1"] * 4 + ["patient2"] * 4
+    own, *others = (p.source for p in train[:4])
+    plain, _ = create(tiny(contours__condition="lines")).materials(cohort, folder)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(own, plain[0].source)
+    assert all((other != own).any() for other in others)
+    assert (others[0] != others[1]).any(), "every set has greys of its own"
+    for one, two in zip(train, again, strict=True):
+        np.testing.assert_array_equal(one.source, two.source)
+        assert one.target is not None and (one.target == two.target).all()
 
 
 # ------------------------------------------------------------------ selection and guidance
@@ -327,6 +361,9 @@ def test_the_full_size_specification_takes_a_step_when_reduced(
         ({"network__architecture": "dynunet"}, "must be residual"),
         ({"contours__guidance": 1.5}, "contours.guidance"),
         ({"contours__target_window": [300, -200]}, "target_window must rise"),
+        ({"contours__recoloured": 2, "contours__source_like": []}, "two values or more"),
+        ({"contours__source_like": [[0, 0, 1], [0, 0, 1]]}, "source_like must rise"),
+        ({"contours__source_like": [[0, 1, 0], [1, 0, 1]]}, "darkest grey above its brightest"),
         (
             {
                 "network__dimensions": "3D", "training__patch": [16, 16, 8],

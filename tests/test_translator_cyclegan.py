@@ -22,6 +22,7 @@ from translators.data import prepare, to_unit
 from translators.discriminators import ImagePool
 from translators.loop import Step
 from translators.losses import spread_distance
+from translators.sides import Sides, from_edges, places
 from translators.spec import TargetSpec, TranslatorSpec, load_spec, parse_spec
 from translators.spec.inverse import inverted
 
@@ -186,6 +187,54 @@ def test_values_are_compared_wherever_they_lie() -> None:
     brighter = spread_distance(image + 0.25, everywhere, moved, everywhere)
     assert float(brighter) == pytest.approx(0.25, abs=1e-5)
     assert float(spread_distance(image, ~everywhere, moved, everywhere)) == 0
+
+
+def test_places_count_from_the_middle_of_the_body() -> None:
+    weight = torch.full((2, 1, 20, 10), 0.3)
+    weight[0, :, 2:7, 4:9] = 1  # the middle is 4, 6
+    x, y = places(weight)[0]
+    assert torch.allclose(x[:, 0], (torch.arange(20) - 4) / 10)
+    assert torch.allclose(y[0], (torch.arange(10) - 6) / 5)
+    x, y = places(weight)[1]  # no body: the middle of the patch
+    assert float(x[:, 0].mean()) == pytest.approx(0, abs=1e-6) and float(x.max()) == pytest.approx(0.95)
+    assert float(y.mean()) == pytest.approx(0, abs=1e-6)
+    moved = places(weight.roll((3, 1), dims=(2, 3)))[0]
+    assert torch.allclose(moved[:, 3:, 1:], places(weight)[0, :, :-3, :-1])
+
+
+def test_discriminators_that_are_told_places_know_left_from_right() -> None:
+    translator = create(tiny(cycle__told_places=True))
+    assert isinstance(translator, CycleGAN)
+    networks = translator._built(0).eval()
+    flat = torch.zeros(1, 1, 32, 32)
+    sides = Sides(
+        source=flat, target=flat, source_weight=flat + 1, target_weight=flat + 1
+    )  # images that are the same everywhere
+    opinion = translator._opinion(networks, sides, real=True)
+    assert torch.isfinite(opinion)
+    logits = networks["target_critic"](torch.cat([flat, places(flat + 1)], dim=1))
+    assert not torch.allclose(logits, logits.flip(2), atol=1e-4)
+
+
+def test_edges_are_asked_where_the_original_has_them() -> None:
+    step = torch.zeros(1, 1, 32, 32)
+    step[:, :, 16:] = 1
+    flat, one = torch.zeros_like(step), torch.ones_like(step)
+
+    def cost(fake_target: torch.Tensor) -> float:
+        real = Sides(source=step, target=flat, source_weight=one, target_weight=one)
+        fake = Sides(source=flat, target=fake_target, source_weight=one, target_weight=one)
+        return float(from_edges(fake, real))
+
+    assert cost(-0.5 * step) == pytest.approx(cost(0.5 * step), rel=1e-5)
+    assert cost(0.5 * step) < 0.1 < 0.9 < cost(flat)
+    with pytest.raises(Problems, match="edges_weight"):
+        create(
+            tiny(
+                cycle__edges_weight=1.0, network__dimensions="3D", training__patch=[16, 16, 8],
+                inference__patch=[16, 16, 8],
+            )
+        )  # fmt: skip
 
 
 def test_the_pool_shows_old_fakes_and_survives_a_checkpoint() -> None:

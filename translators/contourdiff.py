@@ -8,8 +8,9 @@ slice, each drawn towards its finished neighbour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from torch import nn
 from qa_suite.cohort import Cohort
 from qa_suite.errors import raise_problems
 from translators.base import AS_SPECIFIED, FAMILIES, Asked, FamilyFacts, Inferred
-from translators.contours import disagreement, distance_to, find_contours
+from translators.contours import disagreement, distance_to, find_contours, recoloured
 from translators.data import (
     SEEN_SPLITS,
     Bool,
@@ -74,15 +75,26 @@ class ContourDiff(Diffusion):
         return train, validation or None
 
     def _cached(self, targets: Iterable[PreparedTarget]) -> tuple[CachedPair, ...]:
-        """Put each target beside its own contours, in the body that is found in itself."""
+        """Put each target beside its contours, in the body that is found in itself."""
         pairs = []
         for found in targets:
-            body = body_mask(found.target, found.frame.spacing_mm, self.spec.source.body)
-            told = self._told(found.target, body, found.frame, "target")
-            pairs.append(
-                PreparedPair(case=found.case, prepared=told, target=found.target, mask=found.mask)
-            )
+            for told in self._contours_of(found):
+                pairs.append(
+                    PreparedPair(
+                        case=found.case, prepared=told, target=found.target, mask=found.mask
+                    )
+                )
         return cache_pairs(tuple(pairs), self.spec, self.training.loss)
+
+    def _contours_of(self, found: PreparedTarget) -> Iterator[Prepared]:
+        """Yield what is told of one target: its own contours, then those in made-up greys."""
+        image, frame = found.target, found.frame
+        body = body_mask(image, frame.spacing_mm, self.spec.source.body)
+        yield self._told(image, body, frame, "target")
+        name = int.from_bytes(sha256(found.case.case.encode()).digest()[:8], "big")
+        rng = np.random.default_rng([self.training.seed, name])
+        for _ in range(self.contours.recoloured):
+            yield self._told(recoloured(image, self.contours, rng), body, frame, "source")
 
     def _told(
         self, image: Float, body: Bool, frame: Frame, role: Literal["source", "target"]

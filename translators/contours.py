@@ -77,6 +77,31 @@ def find_contours(
     return found
 
 
+def recoloured(image: Float, settings: ContoursSpec, rng: np.random.Generator) -> Float:
+    """Show a target in greys drawn at random, as a source of that patient might look.
+
+    Which edges an image has depends on what its modality makes of the tissues: bone's shell is
+    the brightest of a CT and the darkest of an MR. Contours of many made-up modalities teach what
+    to make of those that the source will have (the idea of domain randomisation: Billot et al.
+    2023, Med Image Anal 86:102789).
+
+    Parameters
+    ----------
+    image
+        A target in its unit.
+    settings
+        ``source_like``: the values that are given a grey, and between which.
+
+    Returns
+    -------
+    ndarray of float32, same shape
+        In the unit of the normalised source.
+    """
+    values, darkest, brightest = np.array(settings.source_like, dtype=float).T
+    greys = rng.uniform(darkest, brightest)
+    return np.interp(image, values, greys).astype(np.float32)
+
+
 def _canny(values: Float, sigma: float, steps: tuple[float, float]) -> Bool:
     """Apply Canny's detector with thresholds as heights of a step; ``sigma`` in voxels."""
     from skimage.feature import canny

@@ -26,7 +26,16 @@ from translators.discriminators import ImagePool, opinion_loss, patch_discrimina
 from translators.loop import Player, Step
 from translators.networked import Material, NetworkTranslator, Window
 from translators.networks import build_network
-from translators.sides import SOURCES, TARGETS, Sides, from_neighbour, from_values, scale_of
+from translators.sides import (
+    SOURCES,
+    TARGETS,
+    Sides,
+    from_edges,
+    from_neighbour,
+    from_values,
+    places,
+    scale_of,
+)
 from translators.spec import AdversarialSpec, CycleSpec, SourceSpec, TranslatorSpec
 from translators.spec.inverse import inverted
 from translators.unpaired import (
@@ -87,8 +96,10 @@ class CycleGAN(NetworkTranslator):
             "to_target": build_network(self.network_spec, self.spec.target),
             "to_source": build_network(self.network_spec, self._back.target),
         }
+        axes = self.network_spec.axes
+        inputs = 1 + axes if self.cycle.told_places else 1
         critics: dict[str, nn.Module] = {
-            name: patch_discriminator(self.adversarial, inputs=1, axes=self.network_spec.axes)
+            name: patch_discriminator(self.adversarial, inputs=inputs, axes=axes)
             for name in _CRITICS
         }
         return generators | critics
@@ -155,6 +166,8 @@ class CycleGAN(NetworkTranslator):
             terms["neighbour"] = cycle.neighbour_weight, from_neighbour(fake, real)
         if cycle.values_weight:
             terms["values"] = cycle.values_weight, from_values(fake, real)
+        if cycle.edges_weight:
+            terms["edges"] = cycle.edges_weight, from_edges(fake, real)
         if not self._warming(step):
             back = self._to_source(networks, fake.target), self._to_target(networks, fake.source)
             terms["fooling"] = self.adversarial.weight, self._opinion(networks, fake, real=True)
@@ -181,13 +194,14 @@ class CycleGAN(NetworkTranslator):
 
     def _opinion(self, networks: nn.ModuleDict, sides: Sides, *, real: bool) -> torch.Tensor:
         """How far both discriminators are from taking what they see for real, or for false."""
-        return opinion_loss(
-            networks["source_critic"](sides.source), sides.source_weight, real=real,
-            spec=self.adversarial,
-        ) + opinion_loss(
-            networks["target_critic"](sides.target), sides.target_weight, real=real,
-            spec=self.adversarial,
-        )  # fmt: skip
+        loss = []
+        for critic, image, weight in (
+            (networks["source_critic"], sides.source, sides.source_weight),
+            (networks["target_critic"], sides.target, sides.target_weight),
+        ):
+            seen = torch.cat([image, places(weight)], dim=1) if self.cycle.told_places else image
+            loss.append(opinion_loss(critic(seen), weight, real=real, spec=self.adversarial))
+        return loss[0] + loss[1]
 
     def _warming(self, step: Step) -> bool:
         return step.iteration <= self.cycle.warm_up * step.iterations
@@ -240,6 +254,8 @@ def _problems(spec: TranslatorSpec, again: SourceSpec) -> list[str]:
         problems.append(
             "network.dimensions must be 2D or 3D: several slices in, one out, is no way back"
         )
+    if spec.cycle and spec.cycle.edges_weight and spec.network and spec.network.axes == 3:
+        problems.append("cycle.edges_weight: edges are compared in slices; set it to 0 in 3D")
     if spec.training and spec.training.in_bone:
         problems.append(
             f"training.in_bone must be 0, got {spec.training.in_bone:g}: bone is known in targets "

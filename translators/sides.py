@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from translators.discriminators import ImagePool
+from translators.edges import edge_loss
 from translators.losses import spread_distance, weighted_mean
 from translators.spec import SourceSpec, TargetSpec
+
+_EDGE_STEP = 0.03  # of the window from -1 to 1: fat beside muscle in CT
 
 SOURCES, TARGETS = "pool of sources", "pool of targets"
 
@@ -70,6 +73,33 @@ class Sides:
         )
 
 
+def places(weight: torch.Tensor) -> torch.Tensor:
+    """Where each voxel lies from the middle of the body in its patch, one channel an axis.
+
+    Parameters
+    ----------
+    weight
+        Shape (batch, 1, x, y[, z]); the body is where it is 1 or more.
+
+    Returns
+    -------
+    Tensor, shape (batch, axes, x, y[, z])
+        1 is half the patch; the middle of the patch is taken where it holds no body.
+    """
+    body = (weight >= 1).to(weight.dtype)
+    total = body.flatten(1).sum(1)
+    channels = []
+    for axis, size in enumerate(weight.shape[2:]):
+        shape = [1] * weight.ndim
+        shape[axis + 2] = size
+        along = torch.arange(size, device=weight.device, dtype=weight.dtype).view(shape)
+        sum_of = (body * along).flatten(1).sum(1)
+        middle = torch.where(total > 0, sum_of / total.clamp(min=1), (size - 1) / 2)
+        far = (along - middle.view(-1, *[1] * (weight.ndim - 1))) / (size / 2)
+        channels.append(far.expand_as(weight))
+    return torch.cat(channels, dim=1)
+
+
 def from_neighbour(fake: Sides, real: Sides) -> torch.Tensor:
     """Mean squared difference from what another patient has at the same place, both kinds.
 
@@ -79,6 +109,17 @@ def from_neighbour(fake: Sides, real: Sides) -> torch.Tensor:
     together = real.source_weight.clamp(max=1) * real.target_weight.clamp(max=1)
     apart = (fake.source - real.source).square() + (fake.target - real.target).square()
     return weighted_mean(apart, together)
+
+
+def from_edges(fake: Sides, real: Sides) -> torch.Tensor:
+    """How far fakes are from having their edges where the images they were made of have theirs."""
+    return edge_loss(
+        fake.target, real.source, real.source_weight.clamp(max=1),
+        image_step=_EDGE_STEP, source_step=_EDGE_STEP,
+    ) + edge_loss(
+        fake.source, real.target, real.target_weight.clamp(max=1),
+        image_step=_EDGE_STEP, source_step=_EDGE_STEP,
+    )  # fmt: skip
 
 
 def from_values(fake: Sides, real: Sides) -> torch.Tensor:

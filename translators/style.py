@@ -4,9 +4,8 @@ A small network redraws axial slices of MR. *Style* (Gatys 2016, doi:10.1109/CVP
 network that is trained, as Johnson 2016, arXiv:1603.08155) is the mean and covariance of features
 over the body, to be those of the training PETs; the features are those of one layer of fixed
 random filters at several scales (Ustyuzhaninov 2016, arXiv:1606.00021), so nothing is downloaded.
-*Content* is where the MR has its edges, whatever their sign and height: normalised gradients
-(Haber and Modersitzki 2006, doi:10.1007/11866763_89). No MR is compared with the PET of its own
-patient.
+*Content* is where the MR has its edges (:mod:`translators.edges`). No MR is compared with the PET
+of its own patient.
 
 Such an image knows how PET looks and nothing of uptake: which organ is bright is the
 network's choice. It serves to pretrain, never as a target that is measured.
@@ -23,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from translators.data import Bool, Float, from_unit
-from translators.losses import weighted_mean
+from translators.edges import edge_loss
 from translators.networks import UnitNetwork, build_network
 from translators.sampling import CachedPair, draw_batch
 from translators.sliding import slide
@@ -149,24 +148,10 @@ class Style:
     def edge_loss(
         self, unit: torch.Tensor, source: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
-        """How far the edges of the source are from being edges of the image: 0 to 1.
-
-        1 − cos² of the angle between both gradients where the source has an edge, at two
-        scales; an edge may turn round or change its height, it may not vanish.
-        """
-        image, parts = (unit - self.mean) / self.sd, []
-        for scale in range(2):
-            if scale:
-                image, source, mask = (
-                    functional.avg_pool2d(i, 2, ceil_mode=True) for i in (image, source, mask)
-                )
-            mine, theirs = _gradient(image), _gradient(source)
-            strong = theirs.square().sum(dim=1, keepdim=True)
-            along = (mine * theirs).sum(dim=1, keepdim=True).square()
-            both = (mine.square().sum(dim=1, keepdim=True) + _EDGE_PET**2) * (strong + _EDGE_MR**2)
-            edge = mask * strong / (strong + _EDGE_MR**2)
-            parts.append(weighted_mean(1 - along / both, edge))
-        return torch.stack(parts).mean()
+        """How far the edges of the source are from being edges of the image: 0 to 1."""
+        return edge_loss(
+            (unit - self.mean) / self.sd, source, mask, image_step=_EDGE_PET, source_step=_EDGE_MR
+        )
 
 
 def _pooled(each: list[Moments], voxels: list[float]) -> Moments:
@@ -181,14 +166,6 @@ def _pooled(each: list[Moments], voxels: list[float]) -> Moments:
         spread = (share[:, None, None] * (within + apart[:, :, None] * apart[:, None])).sum(dim=0)
         pooled.append((mean.float(), spread.float()))
     return pooled
-
-
-def _gradient(image: torch.Tensor) -> torch.Tensor:
-    """Central differences along x and y, shape (batch, 2, x, y)."""
-    padded = functional.pad(image, (1, 1, 1, 1), mode="replicate")
-    x = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
-    y = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
-    return torch.cat([x, y], dim=1) / 2
 
 
 def flat_spec(spec: TranslatorSpec) -> TranslatorSpec:

@@ -1,7 +1,8 @@
 """Train, register and examine every family alike, and write the tables of ``docs/families.md``.
 
 python -m benchmarks.families --write docs/families.md
-python -m benchmarks.families --real DATA --write docs/families.md    # the sarcoma patients
+python -m benchmarks.families --study placed --write docs/families.md
+python -m benchmarks.families --study real --data DATA --write docs/families.md
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.families.material import PATIENTS, real_cohort, virtual_cohort
@@ -22,47 +24,83 @@ from benchmarks.families.table import (
     uncertainty_table,
 )
 from benchmarks.filling import fill
-from qa_suite.errors import QAError
+from qa_suite.errors import InputError, QAError
 from translators.spec import load_spec
 
-# label and specification
-VIRTUAL = (
-    ("intensity", "intensity"),
-    ("regression", "regression-demo"),
-    ("regression, features, ensemble", "regression-features-demo"),
-    ("pix2pix", "pix2pix-demo"),
-    ("cyclegan", "cyclegan-demo"),
-    ("diffusion", "diffusion-demo"),
-    ("bridge", "bridge-demo"),
-    ("contourdiff", "contourdiff-demo"),
-    ("contourdiff, CT→MR", "contourdiff-ct-mr-demo"),
-    ("mri2pet", "mri2pet-demo"),
-)
-REAL = (
-    ("intensity", "intensity"),
-    ("regression", "regression-sts"),
-    ("pix2pix", "pix2pix-sts"),
-    ("bridge", "bridge-sts"),
-    ("diffusion", "diffusion-sts"),
-    ("mri2pet", "mri2pet-sts"),
-)
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Some specifications, trained and examined on patients of one kind.
+
+    Parameters
+    ----------
+    entries
+        Label and specification.
+    prefix
+        Of the markers in the page.
+    """
+
+    prefix: str
+    entries: tuple[tuple[str, str], ...]
+
+
+STUDIES = {
+    "virtual": Study(
+        prefix="",
+        entries=(
+            ("intensity", "intensity"),
+            ("regression", "regression-demo"),
+            ("regression, features, ensemble", "regression-features-demo"),
+            ("pix2pix", "pix2pix-demo"),
+            ("cyclegan", "cyclegan-demo"),
+            ("diffusion", "diffusion-demo"),
+            ("bridge", "bridge-demo"),
+            ("contourdiff", "contourdiff-demo"),
+            ("contourdiff, CT→MR", "contourdiff-ct-mr-demo"),
+            ("mri2pet", "mri2pet-demo"),
+        ),
+    ),
+    # the same people, but shifted and turned as patients are: what the mean image makes of them
+    "placed": Study(
+        prefix="placed ",
+        entries=(
+            ("intensity", "intensity"),
+            ("regression", "regression-demo"),
+            ("cyclegan", "cyclegan-demo"),
+            ("contourdiff", "contourdiff-demo"),
+        ),
+    ),
+    "real": Study(
+        prefix="real ",
+        entries=(
+            ("intensity", "intensity"),
+            ("regression", "regression-sts"),
+            ("pix2pix", "pix2pix-sts"),
+            ("bridge", "bridge-sts"),
+            ("diffusion", "diffusion-sts"),
+            ("mri2pet", "mri2pet-sts"),
+        ),
+    ),
+}
 TITLES = {"MR->CT": "mr-to-ct", "CT->MR": "ct-to-mr", "MR->PT": "mr-to-pet"}
 
 
 def main() -> int:
     options = _options()
+    study = STUDIES[options.study]
     place = tempfile.TemporaryDirectory()
-    work = options.work or Path(place.name)
+    work = (options.work or Path(place.name)) / options.study
     results: list[Result] = []
     try:
-        for label, name in REAL if options.real else VIRTUAL:
+        if options.study == "real" and options.data is None:
+            raise InputError("The real patients need --data, the folder that holds sts/nifti.")
+        for label, name in study.entries:
             if options.only and name not in options.only:
                 continue
             known = read_result(work / "results", name) if options.keep else None
             results.append(known or _examined(label, name, work, options))
             write_result(work / "results", results[-1])
-        before = "real " if options.real else ""
-        found = {f"{before}{name}": part for name, part in parts(results).items()}
+        found = {f"{study.prefix}{name}": part for name, part in parts(results).items()}
         for name, part in found.items():
             print(f"## {name}\n\n{part}")
         if options.write is not None:
@@ -75,10 +113,12 @@ def main() -> int:
 
 def _examined(label: str, name: str, work: Path, options: argparse.Namespace) -> Result:
     spec = load_spec(name)
-    if options.real:  # cropped limbs lie on no common grid: no mean image, no controls
-        cohort, folder = real_cohort(work / "cohorts", options.real, spec.direction)
+    if options.study == "real":  # cropped limbs lie on no common grid: no mean image, no controls
+        cohort, folder = real_cohort(work / "cohorts", options.data, spec.direction)
         return examine_family(label, spec, cohort, folder, work, controlled=False)
-    cohort, folder = virtual_cohort(work / "cohorts", spec.direction, options.patients)
+    cohort, folder = virtual_cohort(
+        work / "cohorts", spec.direction, options.patients, as_placed=options.study == "placed"
+    )
     return examine_family(label, spec, cohort, folder, work, controlled=name != "intensity")
 
 
@@ -99,9 +139,10 @@ def parts(results: Sequence[Result]) -> dict[str, str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, help="the page whose tables are filled")
+    parser.add_argument("--study", choices=tuple(STUDIES), default="virtual")
+    parser.add_argument("--data", type=Path, help="real: the folder that holds sts/nifti")
     parser.add_argument("--work", type=Path, help="keep cohorts, models and evaluations here")
     parser.add_argument("--keep", action="store_true", help="take results that --work holds")
-    parser.add_argument("--real", type=Path, help="train and examine on the sts patients there")
     parser.add_argument("--only", nargs="*", help="specifications")
     parser.add_argument("--patients", type=int, default=PATIENTS, help="virtual ones a hospital")
     return parser.parse_args()

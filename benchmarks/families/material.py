@@ -8,7 +8,7 @@ from pathlib import Path
 from qa_suite.cli.checks import without_refused
 from qa_suite.cohort import Cohort, Split, assign_splits, load_cohort, save_cohort
 from qa_suite.io.importing import import_cohort
-from qa_suite.phantom import make_phantom_cohort
+from qa_suite.phantom import Setup, make_phantom_cohort
 
 HOSPITALS = ("A", "B", "C")
 PATIENTS = 14  # a hospital: 19 calibration patients would take more; the attained level is stated
@@ -55,13 +55,18 @@ def real_cohort(folder: Path, data: Path, direction: str) -> tuple[Cohort, Path]
     return without_refused(load_cohort(place), place, max_misalignment_mm=10.0), place
 
 
-def virtual_cohort(folder: Path, direction: str, patients: int = PATIENTS) -> tuple[Cohort, Path]:
-    """Return the cohort of a direction and its folder; it is made where it is not there yet."""
+def virtual_cohort(
+    folder: Path, direction: str, patients: int = PATIENTS, *, as_placed: bool = False
+) -> tuple[Cohort, Path]:
+    """Return the cohort of a direction and its folder; it is made where it is not there yet.
+
+    ``as_placed``: shifted and turned as patients are, instead of aligned on their femoral heads.
+    """
     place = folder / direction.replace("->", "-to-").lower()
     if not (place / "manifest.yaml").is_file():
         made = make_phantom_cohort(
             place, hospitals=HOSPITALS, patients_per_hospital=patients, spacing_mm=SPACING_MM,
-            seed=SEED, workers=2, direction=direction,
+            seed=SEED, workers=2, direction=direction, setup=Setup() if as_placed else None,
         )  # fmt: skip
         dealt = assign_splits(made, fractions=FRACTIONS, seed=SEED)
         save_cohort(dealt, place)

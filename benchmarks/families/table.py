@@ -31,14 +31,7 @@ PET_COLUMNS = (
     ("lesion SUVpeak difference, %", "suv_peak_difference_pct", "GTV", 1),
     ("lesion TLG difference, %", "tlg_difference_pct", "GTV", 1),
 )
-UNCERTAINTY_COLUMNS = (
-    ("rank of σ and error", "error_std_rank", "body", 2),
-    ("in ±1.96 σ", "coverage_95", "body", 2),
-    ("interval, mean width", "interval_width", "body", 3),
-    ("voxels inside", "interval_coverage", "body", 3),
-    ("patients kept", "interval_kept", "body", 2),
-    ("promised to", "interval_level", "body", 2),
-)
+WIDTH_DIGITS = {"HU": 0, "SUVbw": 2}
 
 
 def quality_table(results: Sequence[Result]) -> str:
@@ -50,7 +43,17 @@ def quality_table(results: Sequence[Result]) -> str:
 
 def uncertainty_table(results: Sequence[Result]) -> str:
     """What each translator's uncertainty is worth."""
-    return _table(results, UNCERTAINTY_COLUMNS)
+    quantity = results[0].spec.target.quantity
+    unit = f", {quantity}" if quantity in WIDTH_DIGITS else ""
+    columns = (
+        ("rank of σ and error", "error_std_rank", "body", 2),
+        ("in ±1.96 σ", "coverage_95", "body", 2),
+        (f"interval, mean width{unit}", "interval_width", "body", WIDTH_DIGITS.get(quantity, 0)),
+        ("voxels inside", "interval_coverage", "body", 3),
+        ("patients kept", "interval_kept", "body", 2),
+        ("promised to", "interval_level", "body", 2),
+    )
+    return _table(results, columns)
 
 
 def cost_table(results: Sequence[Result]) -> str:

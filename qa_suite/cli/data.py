@@ -30,6 +30,9 @@ def phantom(
     ] = "MR->CT",
     spacing_mm: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "4,4,6",
     seed: Annotated[int, typer.Option(help="The same seed makes the same patients.")] = 1,
+    as_placed: Annotated[
+        bool, typer.Option("--as-placed", help="Shifted and turned, not aligned on the hips.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Patients made at a time.")] = 1,
     split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
     train_sites: Annotated[
@@ -42,7 +45,7 @@ def phantom(
 
     PET and other directions: `qa-suite phantom cohorts/pet --direction "MR->PET"`
     """
-    from qa_suite.phantom import make_phantom_cohort
+    from qa_suite.phantom import Setup, make_phantom_cohort
 
     shares = read_split(split)
     with console.progress_bar("Virtual patients") as progress:
@@ -53,6 +56,7 @@ def phantom(
             spacing_mm=_spacing(spacing_mm),
             seed=seed,
             direction=direction,
+            setup=Setup() if as_placed else None,
             workers=workers,
             progress=progress,
         )

@@ -8,6 +8,7 @@ from qa_suite.phantom.make import make_phantom_cohort
 from qa_suite.phantom.oracle import oracle_translate, oracle_twin
 from qa_suite.phantom.parts import LABELS, STRUCTURES
 from qa_suite.phantom.scan import VirtualPatient, make_patient, scan_again
+from qa_suite.phantom.setup import Setup
 
 __all__ = [
     "DIRECTIONS",
@@ -15,6 +16,7 @@ __all__ = [
     "LABELS",
     "STRUCTURES",
     "Hospital",
+    "Setup",
     "VirtualPatient",
     "make_patient",
     "make_phantom_cohort",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from qa_suite.phantom.directions import direction as direction_of
 from qa_suite.phantom.hospitals import hospital
 from qa_suite.phantom.randomness import generator
 from qa_suite.phantom.scan import VirtualPatient, make_patient
+from qa_suite.phantom.setup import Setup
 from qa_suite.volume import Triple, Volume
 
 Progress = Callable[[int, int, str], None]
@@ -32,6 +34,7 @@ def make_phantom_cohort(
     spacing_mm: Triple,
     seed: int,
     direction: str = "MR->CT",
+    setup: Setup | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Cohort:
@@ -55,6 +58,8 @@ def make_phantom_cohort(
     direction
         One of :data:`qa_suite.phantom.DIRECTIONS`; the patients of a seed are the same people
         in every direction, with the same pseudonyms.
+    setup
+        How differently they lie; by default all are aligned on their femoral heads.
     workers
         Processes that make patients; the result does not depend on it.
     progress
@@ -76,21 +81,23 @@ def make_phantom_cohort(
     counts = _counts(hospitals, patients_per_hospital)
     wanted = [(name, index) for name, count in counts.items() for index in range(1, count + 1)]
     make = functools.partial(
-        _make, folder=folder, seed=seed, spacing_mm=spacing_mm, direction=wanted_direction.name
-    )
+        _make, folder=folder, seed=seed, spacing_mm=spacing_mm, direction=wanted_direction.name,
+        setup=setup,
+    )  # fmt: skip
     cases = []
     for case in _each(make, wanted, workers):
         cases.append(case)
         if progress is not None:
             progress(len(cases), len(wanted), case.case)
-    cohort = _cohort(wanted_direction, cases, ", ".join(counts), seed, spacing_mm)
+    settings = _settings(seed, spacing_mm, setup)
+    cohort = _cohort(wanted_direction, cases, ", ".join(counts), settings)
     cohort = with_file_hashes(cohort, folder)
     save_cohort(cohort, folder)
     return cohort
 
 
 def _cohort(
-    direction: Direction, cases: Sequence[Case], sites: str, seed: int, spacing_mm: Triple
+    direction: Direction, cases: Sequence[Case], sites: str, settings: dict[str, Any]
 ) -> Cohort:
     from qa_suite.io.series import QUANTITY_OF_MODALITY
 
@@ -98,29 +105,41 @@ def _cohort(
     usual = direction.name == "MR->CT"
     ending = "" if usual else f"-{source.lower()}-to-{reference.lower()}"
     return Cohort(
-        name=f"virtual-pelvis-{seed}{ending}",
+        name=f"virtual-pelvis-{settings['seed']}{ending}",
         source_modality=source,
         reference_modality=reference,
         source_quantity=QUANTITY_OF_MODALITY[source],
         reference_quantity=QUANTITY_OF_MODALITY[reference],
         anatomy="pelvis",
         description=f"Virtual male pelves of hospitals {sites}; anatomy, physics and truth known.",
-        import_settings={
-            "phantom": "male pelvis",
-            "seed": seed,
-            "spacing_x_mm": float(spacing_mm[0]),
-            "spacing_y_mm": float(spacing_mm[1]),
-            "spacing_z_mm": float(spacing_mm[2]),
-        },
+        import_settings=settings,
         cases=tuple(cases),
     )
 
 
+def _settings(seed: int, spacing_mm: Triple, setup: Setup | None) -> dict[str, Any]:
+    """Say what the cohort was made from."""
+    x, y, z = (float(s) for s in spacing_mm)
+    settings = {"phantom": "male pelvis", "seed": seed,
+                "spacing_x_mm": x, "spacing_y_mm": y, "spacing_z_mm": z}  # fmt: skip
+    if setup is not None:
+        x, y, z = (float(s) for s in setup.shift_mm)
+        settings |= {"setup_x_mm": x, "setup_y_mm": y, "setup_z_mm": z,
+                     "setup_turn_deg": float(setup.turn_deg)}  # fmt: skip
+    return settings
+
+
 def _make(
-    wanted: tuple[str, int], *, folder: Path, seed: int, spacing_mm: Triple, direction: str
+    wanted: tuple[str, int],
+    *,
+    folder: Path,
+    seed: int,
+    spacing_mm: Triple,
+    direction: str,
+    setup: Setup | None,
 ) -> Case:
     name, index = wanted
-    patient = make_patient(name, index, seed=seed, spacing_mm=spacing_mm)
+    patient = make_patient(name, index, seed=seed, spacing_mm=spacing_mm, setup=setup)
     return _write(patient, direction_of(direction).scan(patient), folder)
 
 

@@ -21,6 +21,7 @@ from qa_suite.phantom.materials import (
 from qa_suite.phantom.parts import PARTS, STRUCTURES, composition
 from qa_suite.phantom.patients import Anatomy, make_anatomy
 from qa_suite.phantom.randomness import generator, pseudonym
+from qa_suite.phantom.setup import Setup
 from qa_suite.phantom.shapes import Array
 from qa_suite.phantom.traits import Traits
 from qa_suite.volume import Grid, Triple, Volume
@@ -97,6 +98,7 @@ def make_patient(
     seed: int,
     grid: Grid | None = None,
     spacing_mm: Triple | None = None,
+    setup: Setup | None = None,
 ) -> VirtualPatient:
     """Make one patient and scan him.
 
@@ -110,12 +112,16 @@ def make_patient(
         Of the whole cohort.
     grid, spacing_mm
         Where to image: any grid, or the pelvic field of view at a voxel size. Just one.
+    setup
+        How he may lie; None is straight, aligned on his femoral heads.
     """
     if (grid is None) == (spacing_mm is None):
         raise InputError("A virtual patient needs either a grid or a spacing_mm, not both.")
     where = grid if grid is not None else phantom_grid(spacing_mm or (2.0, 2.0, 3.0))
     site = hospital(hospital_name)
-    anatomy = make_anatomy(generator(seed, hospital_name, index, "anatomy"), site.case_mix)
+    pose = setup.draw(generator(seed, hospital_name, index, "setup")) if setup else None
+    rng = generator(seed, hospital_name, index, "anatomy")
+    anatomy = make_anatomy(rng, site.case_mix, pose=pose)
     ct_rng = generator(seed, hospital_name, index, "ct")
     hu_of = _part_hu(anatomy.traits, site.ct.tube_voltage_kv, ct_rng)
     ideal, labels, structures = _truth(anatomy, where, hu_of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -70,6 +71,10 @@ class CycleSpec(BaseModel):
         default=5.0, ge=0, description="an image of the target's kind should stay as it is"
     )
     pool: int = Field(default=50, ge=0, description="fakes remembered for the discriminators")
+    told_places: bool = Field(
+        default=False,
+        description="whether the discriminators are told where in the body each voxel lies",
+    )
     warm_up: float = Field(
         default=0.0, ge=0, lt=1, description="share of the iterations before the cycle begins"
     )
@@ -78,6 +83,9 @@ class CycleSpec(BaseModel):
     )
     values_weight: float = Field(
         default=0.0, ge=0, description="of having as much of every value as real images have"
+    )
+    edges_weight: float = Field(
+        default=0.0, ge=0, description="2D: of having edges where the image it was made of has them"
     )
 
     @model_validator(mode="after")
@@ -154,6 +162,16 @@ class ContoursSpec(BaseModel):
     target_steps: tuple[float, float] = Field(description="the same for the target")
     sigma_mm: float = Field(default=2.0, gt=0, description="of Canny's Gaussian")
     smallest_mm: float = Field(default=20.0, ge=0, description="shorter pieces are dropped")
+    source_like: tuple[tuple[float, float, float], ...] = Field(
+        default=(),
+        description="how a source may show what has a value in the target: (value in the target's "
+        "unit, darkest, brightest in the source's unit); between the values it is interpolated",
+    )
+    recoloured: int = Field(
+        default=0,
+        ge=0,
+        description="sets of contours of each target in such made-up greys, beside its own",
+    )
     condition: Literal["lines", "distance"] = Field(
         default="distance",
         description="lines: 1 on a contour, else 0; distance: to the nearest contour of the "
@@ -179,6 +197,13 @@ class ContoursSpec(BaseModel):
                     f"{role}_steps must rise from above 0 to below the window's "
                     f"{high - low:g}, got {small:g} and {large:g}"
                 )
+        values = [value for value, _, _ in self.source_like]
+        if self.recoloured and len(values) < 2:
+            raise ValueError("recoloured needs two values or more in source_like")
+        if any(a >= b for a, b in pairwise(values)):
+            raise ValueError(f"the values of source_like must rise, got {values}")
+        if any(darkest > brightest for _, darkest, brightest in self.source_like):
+            raise ValueError("source_like has a darkest grey above its brightest")
         return self
 
 
