@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import load_case
+from qa_suite.record_files import read_measurements
+from qa_suite.tracking import load_translator
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort
 from translators.base import create
@@ -321,17 +324,35 @@ def test_calibration_patients_give_an_interval_and_count_as_seen(
         for case in cohort.cases
     )
     calibrated = cohort.model_copy(update={"cases": cases})
+    spec = tiny_spec(uncertainty={"method": "flips", "flip_axes": ["x"]})
     found = train(
-        tiny_spec(), calibrated, store / "cohort", workdir=tmp_path, register_as="calibrated",
+        spec, calibrated, store / "cohort", workdir=tmp_path, register_as="calibrated",
         iterations=2, device="cpu",
     )  # fmt: skip
-    facts = json.loads(
+    trained = json.loads(
         (_artifacts(found) / "artifacts" / "translator" / "training.json").read_text()
     )
     kept = {case.patient for case in calibrated.in_split("calibration")}
-    assert kept and kept <= set(facts["patients"])
-    answer = mlflow.pyfunc.load_model(found.uri).predict(input_example(create(tiny_spec())))
+    assert kept and kept <= set(trained["patients"])
+    answer = mlflow.pyfunc.load_model(found.uri).predict(input_example(create(spec)))
     assert answer["interval"] == {
         "voxel_share": 0.95, "level": len(kept) / (len(kept) + 1), "patients": len(kept),
     }  # fmt: skip
     assert float(answer["half_width"].min()) > 0
+
+    # the two ends meet: the examiner counts the voxels that the calibration counted
+    facts, translate = load_translator(found.uri)
+    evaluate(
+        Examination(
+            cohort=calibrated, folder=store / "cohort", model=facts, translate=translate,
+            settings=EvaluationSettings(
+                families=("uncertainty",), keep_volumes="none", split="calibration",
+                allow_leakage=True,
+            ),
+        ),
+        tmp_path / "evaluation",
+    )  # fmt: skip
+    table = read_measurements(tmp_path / "evaluation")
+    table = table[(table["region"] == "body") & (table["metric"] == "interval_coverage")]
+    assert len(table) == len(kept) and (table["value"] >= 0.95).all()
+    assert table["value"].min() == pytest.approx(0.95, abs=2e-3), "the hardest just holds it"

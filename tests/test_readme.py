@@ -12,7 +12,7 @@ import pytest
 from qa_suite.cli import run
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"```bash (?P<tag>run|long)(?:=(?P<status>[\d,]+))?\n(?P<text>.*?)```", re.S)
 
 

@@ -15,6 +15,7 @@ from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import read_image, write_image
 from qa_suite.volume import Volume
 from tests.tiny_cohort import SPACING_MM, make_tiny_cohort, pair
+from tests.tiny_specs import changed, same_weights
 from translators.base import Asked, Translator, create, load
 from translators.contourdiff import ContourDiff, condition, lines_of
 from translators.contours import find_contours, recoloured
@@ -32,13 +33,7 @@ def tiny(**changes: object) -> TranslatorSpec:
     data["diffusion"] |= {"steps": 50, "sampling_steps": 3}
     data["contours"] |= {"candidates": 1, "guidance": 0.5, "smallest_mm": 0.0, "sigma_mm": 6.0}
     data["uncertainty"] = {"method": "none"}
-    for path, value in changes.items():
-        block, _, key = path.partition("__")
-        if key:
-            data[block][key] = value
-        else:
-            data[block] = value
-    return parse_spec(data, subject="the tiny specification")
+    return changed(data, changes)
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +70,6 @@ def _with(translator: Translator, **changes: object) -> ContourDiff:
     return other
 
 
-def _same(a: Translator, b: Translator) -> bool:
-    mine, theirs = a.weights(), b.weights()
-    return mine.keys() == theirs.keys() and all(np.array_equal(mine[n], theirs[n]) for n in mine)
-
-
 # ------------------------------------------------------------------ the family's idea
 
 
@@ -99,7 +89,7 @@ def test_sources_replaced_by_zeros_give_the_same_weights(
         cases.append(case.model_copy(update={"voxel_hashes": hashes, "fingerprints": prints}))
     blind = cohort.model_copy(update={"cases": tuple(cases)})
     save_cohort(blind, tmp_path)
-    assert _same(trained, _fit(tiny(), tmp_path, blind, tmp_path / "work"))
+    assert same_weights(trained, _fit(tiny(), tmp_path, blind, tmp_path / "work"))
 
 
 def test_no_source_is_prepared_in_training(
@@ -255,7 +245,7 @@ def test_slices_without_guidance_do_not_wait_for_each_other(trained: ContourDiff
 def test_the_same_seed_gives_the_same_bits(
     trained: ContourDiff, folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    assert _same(trained, _fit(tiny(), folder, cohort, tmp_path))
+    assert same_weights(trained, _fit(tiny(), folder, cohort, tmp_path))
     several, source = _with(trained, contours__candidates=2), pair(4)[0]
     first, again = (several.predict(source, asked=Asked(seed=3)).mean.array for _ in range(2))
     np.testing.assert_array_equal(first, again)
@@ -275,7 +265,7 @@ def test_resume_after_a_kill_is_bit_equal(
     resumed = _fit(
         tiny(), folder, cohort, tmp_path, resume=True, progress=lambda d, t, f: seen.append(d)
     )
-    assert seen[0] == 7 and _same(trained, resumed)
+    assert seen[0] == 7 and same_weights(trained, resumed)
 
 
 def test_saved_and_loaded_it_answers_the_same(trained: ContourDiff, tmp_path: Path) -> None:

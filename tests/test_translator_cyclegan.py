@@ -15,6 +15,7 @@ from qa_suite.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from qa_suite.volume import Volume
 from tests.tiny_cohort import make_tiny_cohort, pair
+from tests.tiny_specs import changed, same_weights
 from translators.augment import Batch
 from translators.base import FitSummary, Translator, create, load
 from translators.cyclegan import UNPAIRED_FILE, CycleGAN
@@ -35,13 +36,7 @@ def tiny(name: str = "cyclegan-demo", **changes: object) -> TranslatorSpec:
     data["training"] |= {"batch": 2, "patch": [32, 32], "iterations": 20}
     data["inference"] |= {"patch": [64, 64], "air_beyond_mm": None}
     data["working_spacing_mm"] = None
-    for path, value in changes.items():
-        block, _, key = path.partition("__")
-        if key:
-            data[block][key] = value
-        else:
-            data[block] = value
-    return parse_spec(data, subject="the tiny specification")
+    return changed(data, changes)
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +56,6 @@ def _fit(
 ) -> tuple[Translator, FitSummary]:
     translator = create(spec)
     return translator, translator.fit(cohort, folder, workdir=workdir, device="cpu", **more)  # type: ignore[arg-type]
-
-
-def _same(a: Translator, b: Translator) -> bool:
-    mine, theirs = a.weights(), b.weights()
-    return mine.keys() == theirs.keys() and all(np.array_equal(mine[n], theirs[n]) for n in mine)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +92,7 @@ def test_no_target_of_a_source_patient_is_ever_opened(
         write_image(volume.with_array(np.zeros_like(volume.array)), file)
     one, _ = _fit(tiny(), folder, cohort, tmp_path / "a", iterations=2)
     two, _ = _fit(tiny(), tmp_path / "cohort", cohort, tmp_path / "b", iterations=2)
-    assert _same(one, two)
+    assert same_weights(one, two)
 
 
 def test_who_gave_what_is_written_beside_the_weights(
@@ -196,7 +186,8 @@ def test_places_count_from_the_middle_of_the_body() -> None:
     assert torch.allclose(x[:, 0], (torch.arange(20) - 4) / 10)
     assert torch.allclose(y[0], (torch.arange(10) - 6) / 5)
     x, y = places(weight)[1]  # no body: the middle of the patch
-    assert float(x[:, 0].mean()) == pytest.approx(0, abs=1e-6) and float(x.max()) == pytest.approx(0.95)
+    assert float(x[:, 0].mean()) == pytest.approx(0, abs=1e-6)
+    assert float(x.max()) == pytest.approx(0.95)
     assert float(y.mean()) == pytest.approx(0, abs=1e-6)
     moved = places(weight.roll((3, 1), dims=(2, 3)))[0]
     assert torch.allclose(moved[:, 3:, 1:], places(weight)[0, :, :-3, :-1])
@@ -276,7 +267,7 @@ def test_the_inverse_answers_in_the_sources_scale_and_knows_its_specification(
     lists = json.loads((tmp_path / UNPAIRED_FILE).read_text())
     assert lists["source_patients"] == translator.dealt["target_patients"]
     back = other.inverse()
-    assert back is not None and _same(back, translator)
+    assert back is not None and same_weights(back, translator)
     with pytest.raises(InputError, match="takes CT in HU"):
         other.predict(pair(4)[0])
 
@@ -371,7 +362,7 @@ def test_a_killed_training_carries_on_to_the_bit_with_its_pool(
     with pytest.raises(KeyboardInterrupt):
         _fit(spec, folder, cohort, tmp_path / "cut", iterations=10, progress=kill)
     resumed, after = _fit(spec, folder, cohort, tmp_path / "cut", iterations=10, resume=True)
-    assert _same(plain, resumed) and after.curves == summary.curves
+    assert same_weights(plain, resumed) and after.curves == summary.curves
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from qa_suite.io.images import read_image, write_image
 from qa_suite.volume import Volume
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_sampled import Knowing, tiny_sampled
+from tests.tiny_specs import changed, same_weights
 from translators.augment import Batch
 from translators.base import Asked, Translator, create, load
 from translators.diffusion import Diffusion
@@ -61,17 +62,9 @@ def _fit(
 def _again(translator: Translator, **changes: Any) -> Translator:
     """The same weights under a changed specification."""
     data = translator.spec.model_dump(mode="json")
-    for path, value in changes.items():
-        block, _, key = path.partition("__")
-        data[block][key] = value
-    other = create(parse_spec(data, subject="changed"))
+    other = create(changed(data, changes))
     other.set_weights(translator.weights())
     return other
-
-
-def _same_weights(a: Translator, b: Translator) -> bool:
-    mine, theirs = a.weights(), b.weights()
-    return mine.keys() == theirs.keys() and all((mine[n] == theirs[n]).all() for n in mine)
 
 
 # ------------------------------------------------------------------ both families: seeds, bits
@@ -132,7 +125,7 @@ def test_a_killed_training_carries_on_with_the_same_bits(
     )
     # the checkpoint is written after progress was told: the iteration that was killed is repeated
     assert seen[0] == killed_at and seen[-1] == 8
-    assert _same_weights(resumed, trained)
+    assert same_weights(resumed, trained)
 
 
 def test_half_precision_runs_and_is_used(
@@ -141,7 +134,7 @@ def test_half_precision_runs_and_is_used(
     data = trained.spec.model_dump(mode="json")
     data["training"] |= {"amp": "bf16", "amp_on_cpu": True}
     half = _fit(parse_spec(data, subject="bf16"), folder, cohort, tmp_path)
-    assert not _same_weights(half, trained)
+    assert not same_weights(half, trained)
     assert np.isfinite(half.predict(pair(4)[0]).mean.array).all()
 
 

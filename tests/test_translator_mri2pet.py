@@ -14,8 +14,9 @@ from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems
 from tests.direction_cohorts import make_direction_cohort, picture
 from tests.tiny_sampled import tiny_sampled
+from tests.tiny_specs import same_weights
 from translators.augment import Batch
-from translators.base import Asked, Translator, create, facts_of, load
+from translators.base import Asked, create, facts_of, load
 from translators.card import _limits
 from translators.data import Float, from_unit, load_pairs, to_unit, valued
 from translators.loop import Step
@@ -74,11 +75,6 @@ def _fit(spec: TranslatorSpec, folder: Path, cohort: Cohort, workdir: Path, **mo
     assert isinstance(translator, MRI2PET)
     translator.fit(cohort, folder, workdir=workdir, device="cpu", **more)
     return translator
-
-
-def _same_weights(a: Translator, b: Translator) -> bool:
-    mine, theirs = a.weights(), b.weights()
-    return mine.keys() == theirs.keys() and all((mine[n] == theirs[n]).all() for n in mine)
 
 
 # ------------------------------------------------------------------ the scale of SUV
@@ -302,7 +298,7 @@ def test_a_killed_training_carries_on_with_the_same_bits(
     )
     # the checkpoint is written after progress was told: the iteration that was killed is repeated
     assert seen[0] == killed_at and seen[-1] == 8
-    assert _same_weights(resumed, trained[0])
+    assert same_weights(resumed, trained[0])
 
 
 def test_a_translator_that_knows_pairs_already_does_not_go_back_to_pseudo_pet(
@@ -359,10 +355,10 @@ def test_answers_are_suv_and_samples_spread(
 def test_the_same_seed_gives_the_same_bits_and_half_precision_runs(
     trained: tuple[MRI2PET, list[dict[str, float]]], folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    assert _same_weights(_fit(tiny(), folder, cohort, tmp_path / "again"), trained[0])
+    assert same_weights(_fit(tiny(), folder, cohort, tmp_path / "again"), trained[0])
     half = tiny(training__amp="bf16", training__amp_on_cpu=True)
     other = _fit(half, folder, cohort, tmp_path / "half")
-    assert not _same_weights(other, trained[0])
+    assert not same_weights(other, trained[0])
     assert np.isfinite(other.predict(picture("MR", 5)).mean.array).all()
 
 

@@ -12,6 +12,7 @@ from qa_suite.cohort import Cohort, load_cohort
 from qa_suite.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from tests.tiny_cohort import make_tiny_cohort, pair
+from tests.tiny_specs import changed, same_weights
 from translators.augment import Batch
 from translators.base import Asked, FitSummary, Translator, create, load
 from translators.discriminators import opinion_loss, patch_discriminator
@@ -29,13 +30,7 @@ def tiny(name: str = "pix2pix-demo", **changes: object) -> TranslatorSpec:
     data["inference"] |= {"patch": [64, 64], "air_beyond_mm": None}
     data["uncertainty"] = {}
     data["working_spacing_mm"] = None
-    for path, value in changes.items():
-        block, _, key = path.partition("__")
-        if key:
-            data[block][key] = value
-        else:
-            data[block] = value
-    return parse_spec(data, subject="the tiny specification")
+    return changed(data, changes)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +50,6 @@ def _fit(
 ) -> tuple[Translator, FitSummary]:
     translator = create(spec)
     return translator, translator.fit(cohort, folder, workdir=workdir, device="cpu", **more)  # type: ignore[arg-type]
-
-
-def _same(a: Translator, b: Translator) -> bool:
-    mine, theirs = a.weights(), b.weights()
-    return mine.keys() == theirs.keys() and all(np.array_equal(mine[n], theirs[n]) for n in mine)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +80,7 @@ def test_the_seed_decides_and_a_killed_training_carries_on_to_the_bit(
     spec = tiny(network__dropout=0.2, training__checkpoint_minutes=0)
     plain, summary = _fit(spec, folder, cohort, tmp_path / "plain", iterations=8)
     again, _ = _fit(spec, folder, cohort, tmp_path / "again", iterations=8)
-    assert _same(plain, again)
+    assert same_weights(plain, again)
 
     def kill(done: int, total: int, figures: dict[str, float]) -> None:
         torch.rand(3)
@@ -100,7 +90,7 @@ def test_the_seed_decides_and_a_killed_training_carries_on_to_the_bit(
     with pytest.raises(KeyboardInterrupt):
         _fit(spec, folder, cohort, tmp_path / "cut", iterations=8, progress=kill)
     resumed, after = _fit(spec, folder, cohort, tmp_path / "cut", iterations=8, resume=True)
-    assert _same(plain, resumed) and after.curves == summary.curves
+    assert same_weights(plain, resumed) and after.curves == summary.curves
 
 
 def _batch(seed: int = 0) -> Batch:

@@ -13,6 +13,7 @@ from qa_suite.errors import InputError, Problems, QAError, UnknownName
 from qa_suite.io.cases import load_case
 from qa_suite.volume import Grid, Volume
 from tests.tiny_cohort import SPACING_MM, grid, make_tiny_cohort, pair, tissue_labels
+from tests.tiny_specs import changed
 from translators.augment import Batch, augment
 from translators.base import FAMILIES, Translator, create, load
 from translators.data import body_mask, frame_of, from_unit, prepare, to_unit
@@ -40,13 +41,7 @@ def tiny_spec(**changes: object) -> TranslatorSpec:
     data["training"] |= {"batch": 4, "patch": [32, 32], "iterations": 30, "validate_every": 10}
     data["training"] |= {"validation_patches": 3, "learning_rate": 2e-3}
     data["inference"] |= {"air_beyond_mm": None}
-    for path, value in changes.items():
-        block, _, key = path.partition("__")
-        if key:
-            data[block][key] = value
-        else:
-            data[block] = value
-    return parse_spec(data, subject="the tiny specification")
+    return changed(data, changes)
 
 
 @pytest.fixture(scope="module")

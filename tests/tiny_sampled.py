@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from translators.spec import TranslatorSpec, load_spec, parse_spec
+from tests.tiny_specs import changed
+from translators.spec import TranslatorSpec, load_spec
 
 
 def tiny_sampled(name: str, **changes: Any) -> TranslatorSpec:
@@ -25,13 +26,7 @@ def tiny_sampled(name: str, **changes: Any) -> TranslatorSpec:
     for block in ("diffusion", "bridge"):
         if data[block]:
             data[block]["sampling_steps"] = 2
-    for path, value in changes.items():
-        block, _, key = path.partition("__")
-        if key:
-            data[block][key] = value
-        else:
-            data[block] = value
-    return parse_spec(data, subject="the tiny specification")
+    return changed(data, changes)
 
 
 class Knowing(nn.Module):

@@ -1,9 +1,9 @@
 """An unpaired diffusion model that knows the source by its contours alone.
 
-After Chen et al. 2025 (ContourDiff, arXiv:2403.10786): a diffusion model learns to draw images of
-the *target* modality around their own Canny contours. No source takes part in the training. A
-source image is translated by drawing a target image around the *source's* contours, slice by
-slice, each drawn towards its finished neighbour.
+After Chen et al. 2025 (ContourDiff, MELBA 2025:031, arXiv:2403.10786): a diffusion model learns to
+draw images of the *target* modality around their own Canny contours. No source takes part in the
+training. A source image is translated by drawing a target image around the *source's* contours,
+slice by slice, each drawn towards its finished neighbour.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CANDIDATE = 1_000_003  # seeds of a slice's candidates lie this far apart
         paired=False,
         trained_by="AdamW on the denoising error of targets around their own contours, EMA",
         uncertainty="samples of several seeds",
-        reference="Chen et al. 2025, ContourDiff, arXiv:2403.10786",
+        reference="Chen et al. 2025, ContourDiff, MELBA 2025:031, arXiv:2403.10786",
         needs=("network", "training", "inference", "diffusion", "contours"),
     ),
 )
