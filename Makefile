@@ -53,8 +53,9 @@ commission: $(READY)  ## Hold the dose engines against the reference engines (ab
 exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (see docs/dose/exam.md)
 	$(BIN)/python benchmarks/exam_dose.py --write docs/dose/exam.md
 
-families: $(READY)  ## Train, register and examine every family of translator alike (half an hour)
+families: $(READY)  ## Train, register and examine every family of translator alike (an hour)
 	$(BIN)/python -m benchmarks.families --write docs/families.md
+	$(BIN)/python -m benchmarks.families --study placed --write docs/families.md
 
 clean:           ## Remove the environment and what the demo made
 	rm -rf $(VENV) .venv-reference demo-output .mypy_cache .ruff_cache .pytest_cache

@@ -32,6 +32,7 @@ def tiny(**changes: object) -> TranslatorSpec:
     data["inference"] |= {"patch": [40, 32], "air_beyond_mm": None}
     data["diffusion"] |= {"steps": 50, "sampling_steps": 3}
     data["contours"] |= {"candidates": 1, "guidance": 0.5, "smallest_mm": 0.0, "sigma_mm": 6.0}
+    data["contours"] |= {"recoloured": 0}
     data["uncertainty"] = {"method": "none"}
     return changed(data, changes)
 

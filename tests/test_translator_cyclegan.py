@@ -162,7 +162,7 @@ def test_the_warm_up_asks_of_the_generators_what_needs_no_adversary() -> None:
         for player in translator.players():
             loss = player.loss(networks, _batch(), step)
         figures.append((set(step.figures), float(loss.detach())))
-    assert figures[0] == ({"neighbour", "values"}, 0.0), "the discriminators wait"
+    assert figures[0] == ({"neighbour", "values", "edges"}, 0.0), "the discriminators wait"
     assert figures[1][0] >= {"neighbour", "values", "fooling", "cycle"} and figures[1][1] > 0
     with pytest.raises(Problems, match="warm_up needs neighbour_weight or values_weight"):
         tiny(cycle={"warm_up": 0.5})
@@ -371,7 +371,7 @@ def test_a_killed_training_carries_on_to_the_bit_with_its_pool(
         {"training__amp": "bf16", "training__amp_on_cpu": True},
         {
             "network__dimensions": "3D", "network__keep_z": 1, "training__patch": [16, 16, 8],
-            "inference__patch": [32, 32, 8],
+            "inference__patch": [32, 32, 8], "cycle__edges_weight": 0.0,
         },
         {"uncertainty": {"method": "ensemble", "members": 2}, "cycle__warm_up": 0.0},
     ],
