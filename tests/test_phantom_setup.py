@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from qa_suite.errors import InputError
-from qa_suite.phantom import Setup, make_patient, make_phantom_cohort, phantom_grid
+from qa_suite.phantom import (
+    Setup,
+    make_patient,
+    make_phantom_cohort,
+    phantom_grid,
+    scan_cbct,
+)
 from qa_suite.phantom.anatomy import in_the_world, sample
 from qa_suite.phantom.hospitals import hospital
 from qa_suite.phantom.patients import Anatomy, make_anatomy
@@ -56,6 +62,15 @@ def test_a_point_of_the_skeleton_moves_with_him(straight: Anatomy) -> None:
     assert np.allclose(there, POSE.matrix[:3, :3] @ here + POSE.matrix[:3, 3], atol=1e-3)
     again = np.array(POSE.to_patient(*(np.float32(v) for v in there)))
     assert np.allclose(again, here, atol=1e-3)
+
+
+def test_the_cone_beam_follows_the_prostate() -> None:
+    grid = (8.0, 8.0, 9.0)
+    patient = make_patient("A", 1, seed=5, spacing_mm=grid, setup=Setup(shift_mm=(20.0, 9.0, 15.0)))
+    prostate = np.argwhere(patient.structures["Prostate"]).mean(axis=0)
+    middle = patient.grid.to_world(prostate[None])[0]
+    assert np.linalg.norm(patient.anatomy.pose.shift_mm) > 10  # type: ignore[union-attr]
+    assert np.abs(middle - np.array(scan_cbct(patient).isocentre_mm)).max() < 6
 
 
 def test_without_a_spread_nobody_moves() -> None:

@@ -92,7 +92,8 @@ def scan_cbct(patient: VirtualPatient) -> CBCTScan:
         )
     rng = generator(patient.seed, patient.hospital.name, patient.index, "cbct")
     x, y, z = (float(c) for c in patient.anatomy.prostate.centre_mm)
-    isocentre = (x, y, z)
+    pose = patient.anatomy.pose
+    isocentre = (x, y, z) if pose is None else pose.to_scanner(np.array((x, y, z)))
     gas = np.concatenate(
         [slab.shares[LABELS["gas"]] for slab in sample(patient.anatomy, grid)], axis=2
     )
