@@ -164,13 +164,14 @@ def compare_with_controls(
     mean: Volume | None = None,
     nulls: Mapping[str, ReferenceOf] | None = None,
     structures: Sequence[str] = (),
+    on_one_grid: bool = True,
 ) -> tuple[Control, ...]:
     """Measure a translator and the controls on the same patients.
 
     Parameters
     ----------
     cohort, folder
-        The manifest and where it lies; all cases on one grid, as virtual patients are.
+        The manifest and where it lies.
     translate
         From a source image to the translator's answer, such as ``translator.predict``.
     split
@@ -188,6 +189,9 @@ def compare_with_controls(
         Further controls: from a case to an image, by name.
     structures
         Whose mean is compared too; patients without one are left out of its rows.
+    on_one_grid
+        Whether all cases lie on one, as virtual patients do. Where not, neither the mean image
+        nor another patient's answer means anything, and ``nulls`` alone are compared with.
 
     Returns
     -------
@@ -195,33 +199,33 @@ def compare_with_controls(
         Each measure against each control.
     """
     take = reference_of or _reference
-    average = mean or mean_image(cohort, folder, reference_of=take)
     loaded = {
         case.case: load_case(cohort, case, folder, truth=bool(nulls))
         for case in cohort.in_split(split)
     }
     if not loaded:
         raise InputError(f"Cohort {cohort.name} has no {split} case to measure.")
-    require_same_grid({"mean image": average, **{n: c.source for n, c in loaded.items()}})
     answers = {name: translate(case.source).mean.array for name, case in loaded.items()}
-    other = another_source([case.case for case in loaded.values()])
+    if on_one_grid:
+        average = mean or mean_image(cohort, folder, reference_of=take)
+        require_same_grid({"mean image": average, **{n: c.source for n, c in loaded.items()}})
+        other = another_source([case.case for case in loaded.values()])
     values: dict[tuple[str, str], dict[str, list[float]]] = {}
     for name, case in loaded.items():
         reference = take(case)
         mask = np.ones(reference.shape, dtype=bool) if case.mask is None else case.mask
-        images = {
-            "translator": answers[name],
-            "mean": average.array,
-            "shuffled": answers[other[name]],
-            **{null: make(case) for null, make in (nulls or {}).items()},
-        }
+        images = {"translator": answers[name]}
+        if on_one_grid:
+            images |= {"mean": average.array, "shuffled": answers[other[name]]}
+        images |= {null: make(case) for null, make in (nulls or {}).items()}
         inside = {n: case.structures[n] & mask for n in structures if n in case.structures}
         for answer, image in images.items():
             found = _measure(image, reference, mask, dice_at) | _means(image, reference, inside)
             for measure, value in found.items():
                 patients = values.setdefault((measure, answer), {})
                 patients.setdefault(case.case.patient, []).append(value)
-    return _compare(values, [*CONTROLS, *(nulls or {})], unit or cohort.reference_quantity)
+    controls = [*(CONTROLS if on_one_grid else ()), *(nulls or {})]
+    return _compare(values, controls, unit or cohort.reference_quantity)
 
 
 def control_table(controls: Sequence[Control]) -> str:

@@ -119,3 +119,17 @@ def test_what_cannot_be_measured_is_said(folder: Path, cohort: Cohort) -> None:
     elsewhere = Volume(array=np.zeros(small.shape, np.float32), grid=small, quantity="HU")
     with pytest.raises(GeometryError):
         compare_with_controls(cohort, folder, _knows(folder, cohort), mean=elsewhere)
+
+
+def test_where_patients_lie_on_no_common_grid_only_nulls_are_compared_with(
+    folder: Path, cohort: Cohort
+) -> None:
+    found = compare_with_controls(
+        cohort,
+        folder,
+        _knows(folder, cohort),
+        nulls={"air": lambda loaded: np.full(loaded.source.array.shape, -1000.0)},
+        on_one_grid=False,
+    )
+    assert [(c.measure, c.control) for c in found] == [("MAE", "air"), ("Dice", "air")]
+    assert all(c.beaten for c in found)

@@ -113,13 +113,14 @@ def main() -> int:
 
 def _examined(label: str, name: str, work: Path, options: argparse.Namespace) -> Result:
     spec = load_spec(name)
-    if options.study == "real":  # cropped limbs lie on no common grid: no mean image, no controls
+    if options.study == "real":
         cohort, folder = real_cohort(work / "cohorts", options.data, spec.direction)
-        return examine_family(label, spec, cohort, folder, work, controlled=False)
+        return examine_family(label, spec, cohort, folder, work, controls="no common grid")
     cohort, folder = virtual_cohort(
         work / "cohorts", spec.direction, options.patients, as_placed=options.study == "placed"
     )
-    return examine_family(label, spec, cohort, folder, work, controlled=name != "intensity")
+    controls = "none" if name == "intensity" else "all"
+    return examine_family(label, spec, cohort, folder, work, controls=controls)
 
 
 def parts(results: Sequence[Result]) -> dict[str, str]:

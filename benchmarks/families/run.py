@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.controls import BONE_HU, Control, compare_with_controls
-from benchmarks.organ_means import organ_means
+from benchmarks.organ_means import organ_means, structures_of, tissues_of
 from qa_suite.cohort import Cohort
 from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase, Translate
@@ -28,6 +29,8 @@ from translators.train import train
 
 FAMILIES = ("image", "segmentation", "hallucination", "uncertainty")
 PET_FAMILIES = ("image", "uncertainty", "pet")
+
+Controls = Literal["all", "no common grid", "none"]
 
 LESIONS = ("GTV",)
 DEFAULT_VARIANT = "default"
@@ -68,7 +71,7 @@ def examine_family(
     folder: Path,
     work: Path,
     *,
-    controlled: bool,
+    controls: Controls,
     max_misalignment_mm: float = 10.0,
     progress: Callable[[str], None] = print,
 ) -> Result:
@@ -104,7 +107,7 @@ def examine_family(
         training_cpu_s=busy,
         iterations=done[-1] if done else 0,
         measured=patient_averages(read_measurements(out)),
-        controls=_controls(cohort, folder, translate, spec) if controlled else (),
+        controls=held_against(controls, cohort, folder, translate, spec),
     )
 
 
@@ -122,26 +125,41 @@ def remembered(translate: Translate) -> Translate:
 
 
 def patient_averages(table: pd.DataFrame) -> dict[tuple[str, str], tuple[float, int]]:
-    """Mean over patients of every metric and region, and how many patients it is of."""
-    known = table[(table["status"] == "ok") & (table["variant"] == DEFAULT_VARIANT)]
-    by_patient = known.groupby(["metric", "region", "patient"])["value"].mean()
+    """Mean over patients of every metric and region, and how many patients it is of.
+
+    A variant other than the usual one stands behind the metric: ``tlg_difference_pct@41pct``.
+    """
+    known = table[table["status"] == "ok"]
+    usual = known["variant"] == DEFAULT_VARIANT
+    metric = known["metric"].where(usual, known["metric"] + "@" + known["variant"])
+    by_patient = known.groupby([metric, "region", "patient"])["value"].mean()
     return {
         (str(metric), str(region)): (fmean(values), len(values))
         for (metric, region), values in by_patient.groupby(level=[0, 1])
     }
 
 
-def _controls(
-    cohort: Cohort, folder: Path, translate: Translate, spec: TranslatorSpec
+def held_against(
+    controls: Controls, cohort: Cohort, folder: Path, translate: Translate, spec: TranslatorSpec
 ) -> tuple[Control, ...]:
+    """Compare a translator with what knows nothing, or nothing but the anatomy, of the patient.
+
+    Where patients lie on no common grid, only the uptake of a PET has such a null: the mean of
+    each tissue, told apart by the MR, and of the lesion.
+    """
+    uptake = spec.target.quantity == "SUVbw"
+    if controls == "none" or (controls == "no common grid" and not uptake):
+        return ()
     case = cohort.in_split("test")[0]
 
     def of_source(source: Volume) -> Prediction:
         return translate(LoadedCase(case=case, source=source))
 
-    uptake = spec.target.quantity == "SUVbw"
-    take = reference_in_scale(spec)
-    nulls = {"organ means": organ_means(cohort, folder).image} if uptake else None
+    together = controls == "all"
+    nulls = None
+    if uptake:
+        means = organ_means(cohort, folder, parts_of=structures_of if together else tissues_of)
+        nulls = {"organ means" if together else "tissue means": means.image}
     return compare_with_controls(
         cohort,
         folder,
@@ -149,7 +167,8 @@ def _controls(
         nulls=nulls,
         structures=LESIONS if uptake else (),
         dice_at=BONE_HU if spec.target.quantity == "HU" else None,
-        reference_of=take,
+        reference_of=reference_in_scale(spec),
+        on_one_grid=together,
     )
 
 

@@ -26,10 +26,12 @@ MR_COLUMNS = (
 PET_COLUMNS = (
     ("MAE body, SUVbw", "mae", "body", 3),
     ("ME body, SUVbw", "me", "body", 3),
-    ("lesion SUVmean difference, %", "suv_mean_difference_pct", "GTV", 1),
-    ("lesion SUVmax difference, %", "suv_max_difference_pct", "GTV", 1),
-    ("lesion SUVpeak difference, %", "suv_peak_difference_pct", "GTV", 1),
-    ("lesion TLG difference, %", "tlg_difference_pct", "GTV", 1),
+    ("lesion SUVmean, real", "suv_mean_reference", "lesions", 2),
+    ("synthetic", "suv_mean_synthetic", "lesions", 2),
+    ("lesion SUVmean difference, %", "suv_mean_difference_pct", "lesions", 0),
+    ("lesion SUVmax difference, %", "suv_max_difference_pct", "lesions", 0),
+    ("lesion SUVpeak difference, %", "suv_peak_difference_pct", "lesions", 0),
+    ("lesion TLG (41 %) difference, %", "tlg_difference_pct@41pct", "lesions", 0),
 )
 WIDTH_DIGITS = {"HU": 0, "SUVbw": 2}
 
