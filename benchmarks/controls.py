@@ -198,6 +198,8 @@ def compare_with_controls(
     tuple of Control
         Each measure against each control.
     """
+    if not on_one_grid and (mean is not None or not nulls):
+        raise InputError("Patients on no common grid need nulls, and can have no mean image.")
     take = reference_of or _reference
     loaded = {
         case.case: load_case(cohort, case, folder, truth=bool(nulls))

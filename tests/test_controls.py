@@ -133,3 +133,5 @@ def test_where_patients_lie_on_no_common_grid_only_nulls_are_compared_with(
     )
     assert [(c.measure, c.control) for c in found] == [("MAE", "air"), ("Dice", "air")]
     assert all(c.beaten for c in found)
+    with pytest.raises(InputError, match="no common grid need nulls"):
+        compare_with_controls(cohort, folder, _knows(folder, cohort), on_one_grid=False)

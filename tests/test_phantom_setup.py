@@ -95,9 +95,10 @@ def test_a_cohort_as_placed_says_so_and_holds_the_same_people(tmp_path: Path) ->
     settings = {"hospitals": ("A",), "patients_per_hospital": 1, "spacing_mm": (16.0, 16.0, 20.0)}
     aligned = make_phantom_cohort(tmp_path / "a", seed=2, **settings)  # type: ignore[arg-type]
     placed = make_phantom_cohort(tmp_path / "p", seed=2, setup=Setup(), **settings)  # type: ignore[arg-type]
-    assert placed.import_settings["setup_z_mm"] == 12
+    assert placed.import_settings["setup_z_mm"] == 8
     assert "setup_z_mm" not in aligned.import_settings
     assert placed.cases[0].patient == aligned.cases[0].patient
+    assert placed.cases[0].strata.age_band == aligned.cases[0].strata.age_band
     assert placed.cases[0].voxel_hashes != aligned.cases[0].voxel_hashes
 
 

@@ -115,7 +115,7 @@ def _examined(label: str, name: str, work: Path, options: argparse.Namespace) ->
     spec = load_spec(name)
     if options.study == "real":
         cohort, folder = real_cohort(work / "cohorts", options.data, spec.direction)
-        return examine_family(label, spec, cohort, folder, work, controls="no common grid")
+        return examine_family(label, spec, cohort, folder, work, controls="nulls")
     cohort, folder = virtual_cohort(
         work / "cohorts", spec.direction, options.patients, as_placed=options.study == "placed"
     )

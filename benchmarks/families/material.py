@@ -62,7 +62,8 @@ def virtual_cohort(
 
     ``as_placed``: shifted and turned as patients are, instead of aligned on their femoral heads.
     """
-    place = folder / direction.replace("->", "-to-").lower()
+    lie = "placed" if as_placed else "aligned"
+    place = folder / f"{direction.replace('->', '-to-').lower()}-{lie}-{patients}"
     if not (place / "manifest.yaml").is_file():
         made = make_phantom_cohort(
             place, hospitals=HOSPITALS, patients_per_hospital=patients, spacing_mm=SPACING_MM,

@@ -30,7 +30,7 @@ from translators.train import train
 FAMILIES = ("image", "segmentation", "hallucination", "uncertainty")
 PET_FAMILIES = ("image", "uncertainty", "pet")
 
-Controls = Literal["all", "no common grid", "none"]
+Controls = Literal["all", "nulls", "none"]
 
 LESIONS = ("GTV",)
 DEFAULT_VARIANT = "default"
@@ -44,8 +44,10 @@ class Result:
     ----------
     label, spec
         Its name in the table and its specification.
+    learning_s
+        Wall clock until the last iteration, data preparation included.
     training_s, training_cpu_s
-        Wall clock and processor time of the training, calibration and registration included.
+        Wall clock and processor time of the same, of the calibration and of the registration.
     iterations
         That were trained.
     measured
@@ -57,6 +59,7 @@ class Result:
     label: str
     spec: TranslatorSpec
     uri: str
+    learning_s: float
     training_s: float
     training_cpu_s: float
     iterations: int
@@ -77,11 +80,11 @@ def examine_family(
 ) -> Result:
     """Train on a cohort, register in the store of ``work``, examine on the held-out patients."""
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{work.absolute()}/mlruns/mlflow.db"
-    done: list[int] = []
+    done: list[tuple[int, float]] = []
     started, cpu = time.monotonic(), time.process_time()
     model = train(
         spec, cohort, folder, workdir=work / "training" / spec.name,
-        progress=lambda iteration, total, figures: done.append(iteration),
+        progress=lambda iteration, total, figures: done.append((iteration, time.monotonic())),
     )  # fmt: skip
     took, busy = time.monotonic() - started, time.process_time() - cpu
     progress(f"{label}: trained in {took:.0f} s ({busy:.0f} s of processor time)")
@@ -103,9 +106,10 @@ def examine_family(
         label=label,
         spec=spec,
         uri=model.uri,
+        learning_s=done[-1][1] - started if done else took,
         training_s=took,
         training_cpu_s=busy,
-        iterations=done[-1] if done else 0,
+        iterations=done[-1][0] if done else 0,
         measured=patient_averages(read_measurements(out)),
         controls=held_against(controls, cohort, folder, translate, spec),
     )
@@ -148,18 +152,18 @@ def held_against(
     each tissue, told apart by the MR, and of the lesion.
     """
     uptake = spec.target.quantity == "SUVbw"
-    if controls == "none" or (controls == "no common grid" and not uptake):
+    if controls == "none" or (controls == "nulls" and not uptake):
         return ()
     case = cohort.in_split("test")[0]
 
     def of_source(source: Volume) -> Prediction:
         return translate(LoadedCase(case=case, source=source))
 
-    together = controls == "all"
+    on_one_grid = controls == "all"
     nulls = None
     if uptake:
-        means = organ_means(cohort, folder, parts_of=structures_of if together else tissues_of)
-        nulls = {"organ means" if together else "tissue means": means.image}
+        means = organ_means(cohort, folder, parts_of=structures_of if on_one_grid else tissues_of)
+        nulls = {"organ means" if on_one_grid else "tissue means": means.image}
     return compare_with_controls(
         cohort,
         folder,
@@ -168,7 +172,7 @@ def held_against(
         structures=LESIONS if uptake else (),
         dice_at=BONE_HU if spec.target.quantity == "HU" else None,
         reference_of=reference_in_scale(spec),
-        on_one_grid=together,
+        on_one_grid=on_one_grid,
     )
 
 

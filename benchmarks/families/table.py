@@ -61,16 +61,16 @@ def uncertainty_table(results: Sequence[Result]) -> str:
 def cost_table(results: Sequence[Result]) -> str:
     """What training and translating cost."""
     lines = [
-        "| translator | specification | iterations | training, s | processor time, s | a volume, "
-        "s | passes |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        "| translator | specification | iterations | learning, s | with calibration, s | "
+        "processor time, s | a volume, s | passes |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for r in results:
         seconds = _value(r, "translation_seconds", "all", 2)
         passes = _value(r, "network_evaluations", "all", 0)
         lines.append(
-            f"| {r.label} | `{r.spec.name}` | {r.iterations} | {r.training_s:.0f} | "
-            f"{r.training_cpu_s:.0f} | {seconds or '–'} | {passes or '–'} |"
+            f"| {r.label} | `{r.spec.name}` | {r.iterations} | {r.learning_s:.0f} | "
+            f"{r.training_s:.0f} | {r.training_cpu_s:.0f} | {seconds or '–'} | {passes or '–'} |"
         )
     return "\n".join(lines) + "\n"
 

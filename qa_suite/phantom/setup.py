@@ -60,7 +60,8 @@ class Setup:
     Parameters
     ----------
     shift_mm
-        Left-right, front-back and head-foot; the last is where the field of view is laid.
+        Left-right, front-back and head-foot; the last is where the field of view is laid. The
+        anatomy ends 125 mm below and 135 mm above the femoral heads: what is seen beyond is made up.
     turn_deg
         About each axis.
 
@@ -70,7 +71,7 @@ class Setup:
         If a spread is negative or not finite.
     """
 
-    shift_mm: Triple = (5.0, 6.0, 12.0)
+    shift_mm: Triple = (5.0, 6.0, 8.0)
     turn_deg: float = 2.0
 
     def __post_init__(self) -> None:
