@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qa_suite.cli import run
+from qa_suite.cohort import load_cohort
 from qa_suite.errors import InputError
 from qa_suite.phantom import (
     Setup,
@@ -108,3 +110,9 @@ def test_a_cohort_as_placed_says_so_and_holds_the_same_people(tmp_path: Path) ->
 def test_a_spread_that_is_none_is_refused(wrong: dict) -> None:
     with pytest.raises(InputError, match="numbers from 0"):
         Setup(**wrong)
+
+
+def test_the_command_places_patients(tmp_path: Path) -> None:
+    arguments = ["phantom", str(tmp_path), "--patients", "1", "--hospitals", "A", "--as-placed"]
+    assert run([*arguments, "--spacing-mm", "16,16,20", "--split", "test=1"]) == 0
+    assert load_cohort(tmp_path).import_settings["setup_turn_deg"] == 2

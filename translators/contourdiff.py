@@ -49,7 +49,8 @@ _CANDIDATE = 1_000_003  # seeds of a slice's candidates lie this far apart
     FamilyFacts(
         title="Contour-guided diffusion, trained on targets alone",
         paired=False,
-        trained_by="AdamW on the denoising error of targets around their own contours, EMA",
+        trained_by="AdamW on the denoising error of targets around their own contours, in their "
+        "own and in made-up greys, EMA",
         uncertainty="samples of several seeds",
         reference="Chen et al. 2025, ContourDiff, MELBA 2025:031, arXiv:2403.10786",
         needs=("network", "training", "inference", "diffusion", "contours"),

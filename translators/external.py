@@ -46,7 +46,7 @@ _CONTAINER_IMAGE = re.compile(r"^\S+@sha256:[0-9a-f]{64}$|^\S+\.sif$")
         title="A program, a container, an ONNX file or finished volumes, as they are",
         paired=False,
         trained_by="its maker; not here",
-        reference="ONNX: onnx.ai; own interface for programs: docs/translators.md",
+        reference="ONNX: onnx.ai; own interface for programs: docs/families/external.md",
         needs=("external",),
         takes=("network", "inference"),
     ),

@@ -11,7 +11,7 @@ from translators.edges import edge_loss
 from translators.losses import spread_distance, weighted_mean
 from translators.spec import SourceSpec, TargetSpec
 
-_EDGE_STEP = 0.03  # of the window from -1 to 1: fat beside muscle in CT
+_EDGE_STEP = 0.03  # a pixel, of the window from -1 to 1: fat beside muscle in CT
 
 SOURCES, TARGETS = "pool of sources", "pool of targets"
 

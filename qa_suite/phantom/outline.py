@@ -36,6 +36,9 @@ class Outline:
     ----------
     width, front, back
         Polynomials in z/100 mm of the half width and the two depths, highest power first.
+    ends
+        Lowest and highest z/100 mm that the polynomials were fitted to; beyond, the outline goes
+        on as it ends.
     power_front, power_back
         Exponents of the superellipse: 2 is an ellipse, more is squarer.
     lobes
@@ -48,6 +51,7 @@ class Outline:
     width: NDArray[np.float64]
     front: NDArray[np.float64]
     back: NDArray[np.float64]
+    ends: tuple[float, float]
     power_front: float
     power_back: float
     lobes: NDArray[np.float64]
@@ -56,7 +60,7 @@ class Outline:
     def distance(self, points: Points, box: Box) -> Array:
         """Signed distance to the skin in mm, along the ray from the middle of the body."""
         x, y, z = points.x[box], points.y[box], points.z[box]
-        height = z * np.float32(0.01)
+        height = np.clip(z * np.float32(0.01), *np.float32(self.ends))
         behind = y > _MIDDLE_Y_MM
         depth = np.where(behind, _poly(self.back, height), _poly(self.front, height))
         depth += self._lobes(x, z, behind)
@@ -119,6 +123,7 @@ def make_outline(
         width=np.polyfit(height, width, _DEGREE),
         front=np.polyfit(height, front, _DEGREE),
         back=np.polyfit(height, back, _DEGREE),
+        ends=(float(height[0]), float(height[-1])),
         power_front=float(np.clip(rng.normal(2.45, 0.1), 2.2, 2.7)),
         power_back=float(np.clip(rng.normal(2.55, 0.1), 2.3, 2.8)),
         lobes=lobes,

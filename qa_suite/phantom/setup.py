@@ -61,7 +61,8 @@ class Setup:
     ----------
     shift_mm
         Left-right, front-back and head-foot; the last is where the field of view is laid. The
-        anatomy ends 125 mm below and 135 mm above the femoral heads: what is seen beyond is made up.
+        anatomy ends 125 mm below and 135 mm above the femoral heads; beyond, only its outline
+        goes on.
     turn_deg
         About each axis.
 

@@ -73,7 +73,8 @@ class CycleSpec(BaseModel):
     pool: int = Field(default=50, ge=0, description="fakes remembered for the discriminators")
     told_places: bool = Field(
         default=False,
-        description="whether the discriminators are told where in the body each voxel lies",
+        description="whether the discriminators are told how far each voxel lies from the middle "
+        "of the body in its patch",
     )
     warm_up: float = Field(
         default=0.0, ge=0, lt=1, description="share of the iterations before the cycle begins"
@@ -165,7 +166,7 @@ class ContoursSpec(BaseModel):
     source_like: tuple[tuple[float, float, float], ...] = Field(
         default=(),
         description="how a source may show what has a value in the target: (value in the target's "
-        "unit, darkest, brightest in the source's unit); between the values it is interpolated",
+        "unit, darkest, brightest as the normalised source); between the values it is interpolated",
     )
     recoloured: int = Field(
         default=0,
