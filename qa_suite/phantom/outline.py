@@ -60,7 +60,8 @@ class Outline:
     def distance(self, points: Points, box: Box) -> Array:
         """Signed distance to the skin in mm, along the ray from the middle of the body."""
         x, y, z = points.x[box], points.y[box], points.z[box]
-        height = np.clip(z * np.float32(0.01), *np.float32(self.ends))
+        low, high = (np.float32(end) for end in self.ends)
+        height = np.clip(z * np.float32(0.01), low, high)
         behind = y > _MIDDLE_Y_MM
         depth = np.where(behind, _poly(self.back, height), _poly(self.front, height))
         depth += self._lobes(x, z, behind)
