@@ -27,8 +27,11 @@ from translators.data import scaled_target
 from translators.spec import TranslatorSpec
 from translators.train import train
 
-FAMILIES = ("image", "segmentation", "hallucination", "uncertainty")
-PET_FAMILIES = ("image", "uncertainty", "pet")
+FAMILIES = {
+    "HU": ("image", "segmentation", "hallucination", "uncertainty"),
+    "SUVbw": ("image", "uncertainty", "pet"),
+}
+OTHERWISE = ("image", "uncertainty")  # bone and body of an MR are told by no threshold
 
 Controls = Literal["all", "nulls", "none"]
 
@@ -79,7 +82,7 @@ def examine_family(
     progress: Callable[[str], None] = print,
 ) -> Result:
     """Train on a cohort, register in the store of ``work``, examine on the held-out patients."""
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{work.absolute()}/mlruns/mlflow.db"
+    use_store(work)
     done: list[tuple[int, float]] = []
     started, cpu = time.monotonic(), time.process_time()
     model = train(
@@ -88,19 +91,9 @@ def examine_family(
     )  # fmt: skip
     took, busy = time.monotonic() - started, time.process_time() - cpu
     progress(f"{label}: trained in {took:.0f} s ({busy:.0f} s of processor time)")
-    facts, asked = load_translator(model.uri)
-    translate = remembered(asked)
-    out = work / "evaluations" / spec.name
-    evaluate(
-        Examination(
-            cohort=cohort, folder=folder, model=facts, translate=translate,
-            settings=EvaluationSettings(
-                families=PET_FAMILIES if spec.target.quantity == "SUVbw" else FAMILIES,
-                keep_volumes="none",
-                preflight=PreflightSettings(max_misalignment_mm=max_misalignment_mm),
-            ),
-        ),
-        out,
+    measured, held = examine(
+        spec, model.uri, cohort, folder, work,
+        controls=controls, max_misalignment_mm=max_misalignment_mm,
     )  # fmt: skip
     return Result(
         label=label,
@@ -110,8 +103,44 @@ def examine_family(
         training_s=took,
         training_cpu_s=busy,
         iterations=done[-1][0] if done else 0,
-        measured=patient_averages(read_measurements(out)),
-        controls=held_against(controls, cohort, folder, translate, spec),
+        measured=measured,
+        controls=held,
+    )
+
+
+def use_store(work: Path) -> None:
+    """Register and look for models in the store of ``work``."""
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{work.absolute()}/mlruns/mlflow.db"
+
+
+def examine(
+    spec: TranslatorSpec,
+    uri: str,
+    cohort: Cohort,
+    folder: Path,
+    work: Path,
+    *,
+    controls: Controls,
+    max_misalignment_mm: float,
+) -> tuple[dict[tuple[str, str], tuple[float, int]], tuple[Control, ...]]:
+    """Measure a registered translator on the held-out patients, and hold it against controls."""
+    facts, asked = load_translator(uri)
+    translate = remembered(asked)
+    out = work / "evaluations" / spec.name
+    evaluate(
+        Examination(
+            cohort=cohort, folder=folder, model=facts, translate=translate,
+            settings=EvaluationSettings(
+                families=FAMILIES.get(spec.target.quantity, OTHERWISE),
+                keep_volumes="none",
+                preflight=PreflightSettings(max_misalignment_mm=max_misalignment_mm),
+            ),
+        ),
+        out,
+    )  # fmt: skip
+    return (
+        patient_averages(read_measurements(out)),
+        held_against(controls, cohort, folder, translate, spec),
     )
 
 
