@@ -9,10 +9,17 @@ import pytest
 
 from benchmarks.controls import Control
 from benchmarks.families.__main__ import STUDIES, parts
-from benchmarks.families.run import Result, held_against, patient_averages
+from benchmarks.families.run import (
+    FAMILIES,
+    OTHERWISE,
+    Result,
+    held_against,
+    patient_averages,
+)
 from benchmarks.families.store import read_result, write_result
 from qa_suite.cohort import load_cohort
 from qa_suite.errors import InputError
+from qa_suite.measures.meaning import require_meaning
 from qa_suite.statistics import mean_interval
 from tests.tiny_cohort import make_tiny_cohort
 from translators.spec import load_spec
@@ -45,6 +52,13 @@ def test_the_page_has_a_place_for_every_part_of_every_study(study: str) -> None:
     assert {"cost", "controls"} <= set(found)
     for name in found:
         assert text.count(f"<!-- {STUDIES[study].prefix}{name}: begin -->") == 1, name
+
+
+@pytest.mark.parametrize("study", sorted(STUDIES))
+def test_nothing_is_asked_that_has_no_meaning(study: str) -> None:
+    for _, name in STUDIES[study].entries:
+        quantity = load_spec(name).target.quantity
+        require_meaning(quantity, FAMILIES.get(quantity, OTHERWISE))
 
 
 def test_tables_say_what_was_measured_and_dash_what_was_not() -> None:
