@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -67,6 +68,9 @@ def test_tables_say_what_was_measured_and_dash_what_was_not() -> None:
     assert "interval, mean width, HU" in found["uncertainty mr-to-ct"]
     assert "| 218 |" in found["uncertainty mr-to-ct"]
     assert "| `cyclegan-demo` | 900 | 100 | 151 | 201 | – | – |" in found["cost"]
+    some = replace(_result("cyclegan-demo"), measured={("mae", "body"): (51.26, 18),
+                   ("mae", "bone"): (200.0, 5)})  # fmt: skip
+    assert "| 51.3 | 200 (5) |" in parts([some])["quality mr-to-ct"]
     assert "-40.0 (" in found["controls"] and "| yes |" in found["controls"]
 
 

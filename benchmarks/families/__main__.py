@@ -64,8 +64,6 @@ STUDIES = {
     "placed": Study(
         prefix="placed ",
         entries=(
-            ("intensity", "intensity"),
-            ("regression", "regression-demo"),
             ("cyclegan", "cyclegan-demo"),
             ("contourdiff", "contourdiff-demo"),
         ),

@@ -93,5 +93,10 @@ def _table(results: Sequence[Result], columns: Sequence[tuple[str, str, str, int
 
 
 def _value(result: Result, metric: str, region: str, digits: int) -> str | None:
+    """Write one mean; behind it how many patients it is of, where others could not be measured."""
     found = result.measured.get((metric, region))
-    return None if found is None else f"{found[0]:.{digits}f}"
+    if found is None:
+        return None
+    value, patients = found
+    everyone = max(count for _, count in result.measured.values())
+    return f"{value:.{digits}f}" + (f" ({patients})" if patients < everyone else "")
