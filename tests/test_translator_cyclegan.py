@@ -15,9 +15,9 @@ from qa_suite.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from qa_suite.volume import Volume
 from tests.tiny_cohort import make_tiny_cohort, pair
-from tests.tiny_specs import changed, same_weights
+from tests.tiny_specs import changed, fitted, same_weights
 from translators.augment import Batch
-from translators.base import FitSummary, Translator, create, load
+from translators.base import FitSummary, create, load
 from translators.cyclegan import UNPAIRED_FILE, CycleGAN
 from translators.data import prepare, to_unit
 from translators.discriminators import ImagePool
@@ -51,18 +51,11 @@ def cohort(folder: Path) -> Cohort:
     return load_cohort(folder)
 
 
-def _fit(
-    spec: TranslatorSpec, folder: Path, cohort: Cohort, workdir: Path, **more: object
-) -> tuple[Translator, FitSummary]:
-    translator = create(spec)
-    return translator, translator.fit(cohort, folder, workdir=workdir, device="cpu", **more)  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
 def trained(
     folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[CycleGAN, FitSummary]:
-    translator, summary = _fit(tiny(), folder, cohort, tmp_path_factory.mktemp("work"))
+    translator, summary = fitted(tiny(), folder, cohort, tmp_path_factory.mktemp("work"))
     assert isinstance(translator, CycleGAN)
     return translator, summary
 
@@ -90,8 +83,8 @@ def test_no_target_of_a_source_patient_is_ever_opened(
         file = tmp_path / "cohort" / known[patient].source
         volume = read_image(file, "arbitrary")
         write_image(volume.with_array(np.zeros_like(volume.array)), file)
-    one, _ = _fit(tiny(), folder, cohort, tmp_path / "a", iterations=2)
-    two, _ = _fit(tiny(), tmp_path / "cohort", cohort, tmp_path / "b", iterations=2)
+    one, _ = fitted(tiny(), folder, cohort, tmp_path / "a", iterations=2)
+    two, _ = fitted(tiny(), tmp_path / "cohort", cohort, tmp_path / "b", iterations=2)
     assert same_weights(one, two)
 
 
@@ -352,7 +345,7 @@ def test_a_killed_training_carries_on_to_the_bit_with_its_pool(
     killed_at: int, folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     spec = tiny(training__checkpoint_minutes=0, cycle__warm_up=0.3)
-    plain, summary = _fit(spec, folder, cohort, tmp_path / "plain", iterations=10)
+    plain, summary = fitted(spec, folder, cohort, tmp_path / "plain", iterations=10)
 
     def kill(done: int, total: int, figures: dict[str, float]) -> None:
         torch.rand(3)
@@ -360,8 +353,8 @@ def test_a_killed_training_carries_on_to_the_bit_with_its_pool(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _fit(spec, folder, cohort, tmp_path / "cut", iterations=10, progress=kill)
-    resumed, after = _fit(spec, folder, cohort, tmp_path / "cut", iterations=10, resume=True)
+        fitted(spec, folder, cohort, tmp_path / "cut", iterations=10, progress=kill)
+    resumed, after = fitted(spec, folder, cohort, tmp_path / "cut", iterations=10, resume=True)
     assert same_weights(plain, resumed) and after.curves == summary.curves
 
 
@@ -380,7 +373,7 @@ def test_a_killed_training_carries_on_to_the_bit_with_its_pool(
 def test_every_kind_takes_a_step_and_translates(
     changes: dict, folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    translator, _ = _fit(tiny(**changes), folder, cohort, tmp_path, iterations=3)
+    translator, _ = fitted(tiny(**changes), folder, cohort, tmp_path, iterations=3)
     found = translator.predict(pair(6)[0])
     assert np.isfinite(found.mean.array).all()
     other = translator.inverse()
@@ -400,7 +393,7 @@ def test_the_full_size_specification_takes_a_step_when_reduced(
     data["adversarial"]["channels"] = [8] * len(data["adversarial"]["channels"])
     data["training"] |= {"patch": [64, 64], "batch": 1}
     data["inference"] |= {"patch": [64, 64]}
-    translator, _ = _fit(
+    translator, _ = fitted(
         parse_spec(data, subject="reduced"), folder, cohort, tmp_path, iterations=1
     )
     assert np.isfinite(translator.predict(pair(6)[0]).mean.array).all()
@@ -417,13 +410,13 @@ def test_bad_input_is_said_in_a_sentence(folder: Path, cohort: Cohort, tmp_path:
     assert "in_bone must be 0, got 0.1" in str(caught.value)
     lonely = cohort.model_copy(update={"cases": cohort.cases[3:]})
     with pytest.raises(Problems, match="1 patient and training needs two"):
-        _fit(tiny(), folder, lonely, tmp_path)
+        fitted(tiny(), folder, lonely, tmp_path)
     unpaired = tuple(c.model_copy(update={"reference": None}) for c in cohort.cases)
     with pytest.raises(InputError, match="4 patients as sources and 0 as targets"):
-        _fit(tiny(), folder, cohort.model_copy(update={"cases": unpaired}), tmp_path)
-    _fit(tiny(), folder, cohort, tmp_path, iterations=1)
+        fitted(tiny(), folder, cohort.model_copy(update={"cases": unpaired}), tmp_path)
+    fitted(tiny(), folder, cohort, tmp_path, iterations=1)
     with pytest.raises(InputError, match="another specification"):
-        _fit(tiny(cycle__pool=7), folder, cohort, tmp_path, iterations=1, resume=True)
+        fitted(tiny(cycle__pool=7), folder, cohort, tmp_path, iterations=1, resume=True)
 
 
 def test_targets_that_are_not_finite_are_named(tmp_path: Path) -> None:
@@ -436,4 +429,4 @@ def test_targets_that_are_not_finite_are_named(tmp_path: Path) -> None:
         write_image(volume.with_array(array), tmp_path / f"nan-{case.case}.mha")
         spoilt.append(case.model_copy(update={"reference": f"nan-{case.case}.mha"}))
     with pytest.raises(Problems, match="its reference image has 1 voxels that are NaN"):
-        _fit(tiny(), tmp_path, cohort.model_copy(update={"cases": tuple(spoilt)}), tmp_path / "w")
+        fitted(tiny(), tmp_path, cohort.model_copy(update={"cases": tuple(spoilt)}), tmp_path / "w")

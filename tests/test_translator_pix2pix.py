@@ -12,7 +12,7 @@ from qa_suite.cohort import Cohort, load_cohort
 from qa_suite.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from tests.tiny_cohort import make_tiny_cohort, pair
-from tests.tiny_specs import changed, same_weights
+from tests.tiny_specs import changed, fitted, same_weights
 from translators.augment import Batch
 from translators.base import Asked, FitSummary, Translator, create, load
 from translators.discriminators import opinion_loss, patch_discriminator
@@ -45,18 +45,11 @@ def cohort(folder: Path) -> Cohort:
     return load_cohort(folder)
 
 
-def _fit(
-    spec: TranslatorSpec, folder: Path, cohort: Cohort, workdir: Path, **more: object
-) -> tuple[Translator, FitSummary]:
-    translator = create(spec)
-    return translator, translator.fit(cohort, folder, workdir=workdir, device="cpu", **more)  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
 def trained(
     folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Translator, FitSummary]:
-    return _fit(tiny(network__dropout=0.2), folder, cohort, tmp_path_factory.mktemp("work"))
+    return fitted(tiny(network__dropout=0.2), folder, cohort, tmp_path_factory.mktemp("work"))
 
 
 def test_both_play_and_only_the_generator_is_kept(
@@ -78,8 +71,8 @@ def test_the_seed_decides_and_a_killed_training_carries_on_to_the_bit(
     trained: tuple[Translator, FitSummary], folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     spec = tiny(network__dropout=0.2, training__checkpoint_minutes=0)
-    plain, summary = _fit(spec, folder, cohort, tmp_path / "plain", iterations=8)
-    again, _ = _fit(spec, folder, cohort, tmp_path / "again", iterations=8)
+    plain, summary = fitted(spec, folder, cohort, tmp_path / "plain", iterations=8)
+    again, _ = fitted(spec, folder, cohort, tmp_path / "again", iterations=8)
     assert same_weights(plain, again)
 
     def kill(done: int, total: int, figures: dict[str, float]) -> None:
@@ -88,8 +81,8 @@ def test_the_seed_decides_and_a_killed_training_carries_on_to_the_bit(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _fit(spec, folder, cohort, tmp_path / "cut", iterations=8, progress=kill)
-    resumed, after = _fit(spec, folder, cohort, tmp_path / "cut", iterations=8, resume=True)
+        fitted(spec, folder, cohort, tmp_path / "cut", iterations=8, progress=kill)
+    resumed, after = fitted(spec, folder, cohort, tmp_path / "cut", iterations=8, resume=True)
     assert same_weights(plain, resumed) and after.curves == summary.curves
 
 
@@ -207,7 +200,7 @@ def test_dropout_gives_a_spread_and_one_pass_gives_none(
 def test_every_kind_takes_a_step_and_translates(
     changes: dict, folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    translator, _ = _fit(tiny(**changes), folder, cohort, tmp_path, iterations=2)
+    translator, _ = fitted(tiny(**changes), folder, cohort, tmp_path, iterations=2)
     found = translator.predict(pair(4)[0]).mean.array
     assert np.isfinite(found).all() and found.std() > 0
 
@@ -226,7 +219,7 @@ def test_the_full_size_specification_takes_a_step_when_reduced(
     data["training"] |= {"patch": [64, 64], "batch": 2}
     data["inference"] |= {"patch": [64, 64]}
     data["uncertainty"] |= {"members": 2}
-    translator, _ = _fit(
+    translator, _ = fitted(
         parse_spec(data, subject="reduced"), folder, cohort, tmp_path, iterations=1
     )
     assert np.isfinite(translator.predict(pair(4)[0]).mean.array).all()
@@ -239,13 +232,13 @@ def test_bad_input_is_said_in_a_sentence(folder: Path, cohort: Cohort, tmp_path:
         create(tiny(cycle={}))
     lonely = cohort.model_copy(update={"cases": cohort.cases[1:]})
     with pytest.raises(Problems, match="1 patient and training needs two"):
-        _fit(tiny(), folder, lonely, tmp_path)
+        fitted(tiny(), folder, lonely, tmp_path)
     unpaired = tuple(c.model_copy(update={"reference": None}) for c in cohort.cases)
     with pytest.raises(Problems, match="a paired translator needs one"):
-        _fit(tiny(), folder, cohort.model_copy(update={"cases": unpaired}), tmp_path)
-    _fit(tiny(), folder, cohort, tmp_path, iterations=1)
+        fitted(tiny(), folder, cohort.model_copy(update={"cases": unpaired}), tmp_path)
+    fitted(tiny(), folder, cohort, tmp_path, iterations=1)
     with pytest.raises(InputError, match="another specification"):
-        _fit(tiny(adversarial__loss="lsgan", adversarial__weight=2.0), folder, cohort, tmp_path,
+        fitted(tiny(adversarial__loss="lsgan", adversarial__weight=2.0), folder, cohort, tmp_path,
              iterations=1, resume=True)  # fmt: skip
 
 
@@ -258,4 +251,4 @@ def test_targets_that_are_not_finite_are_named(tmp_path: Path) -> None:
     bad = cohort.cases[1].model_copy(update={"reference": "nan.mha"})
     spoilt = cohort.model_copy(update={"cases": (cohort.cases[0], bad)})
     with pytest.raises(Problems, match="case case2: its reference image has 1 voxels that are NaN"):
-        _fit(tiny(), tmp_path, spoilt, tmp_path / "work")
+        fitted(tiny(), tmp_path, spoilt, tmp_path / "work")

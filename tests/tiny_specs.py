@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from translators.base import Translator
+from qa_suite.cohort import Cohort
+from translators.base import FitSummary, Translator, create
 from translators.spec import TranslatorSpec, parse_spec
 
 
@@ -20,6 +22,14 @@ def changed(data: dict[str, Any], changes: Mapping[str, Any]) -> TranslatorSpec:
         else:
             data[block] = value
     return parse_spec(data, subject="the tiny specification")
+
+
+def fitted(
+    spec: TranslatorSpec, folder: Path, cohort: Cohort, workdir: Path, **more: Any
+) -> tuple[Translator, FitSummary]:
+    """Train a translator on the CPU."""
+    translator = create(spec)
+    return translator, translator.fit(cohort, folder, workdir=workdir, device="cpu", **more)
 
 
 def same_weights(a: Translator, b: Translator) -> bool:
