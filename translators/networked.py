@@ -22,6 +22,7 @@ from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError
 from translators.augment import Batch, augment
 from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress, Translator
+from translators.calibration import smallest_std
 from translators.checkpoints import identity_of
 from translators.data import Float, Prepared, check_cohort, from_unit, load_pairs, valued
 from translators.loop import Player, Validate, autocast, optimise
@@ -270,7 +271,11 @@ class NetworkTranslator(Translator):
         return (Draw(seed=asked.seed),)
 
     def infer(self, prepared: Prepared, asked: Asked = AS_SPECIFIED) -> Inferred:
-        """Translate in sliding windows, on the GPU where there is one."""
+        """Translate in sliding windows, on the GPU where there is one.
+
+        σ is held above the least that an interval is scaled by: where the window of the target
+        clips every answer they agree to the bit, and a σ of nought would claim certainty.
+        """
         if not self._trained:
             raise InputError(f"Translator {self.spec.name} was not trained yet.")
         self._count = 0
@@ -284,10 +289,15 @@ class NetworkTranslator(Translator):
         sampled = self.spec.uncertainty.method == "samples"
         return Inferred(
             mean=stack.mean(axis=0, dtype=np.float64).astype(np.float32) if many else answers[0],
-            std=stack.std(axis=0, ddof=1, dtype=np.float64).astype(np.float32) if many else None,
+            std=self._spread(stack) if many else None,
             samples=tuple(answers) if many and sampled else (),
             cost=cost,
         )
+
+    def _spread(self, answers: Float) -> Float:
+        least = smallest_std(self.spec.target.low, self.spec.target.high)
+        found = answers.std(axis=0, ddof=1, dtype=np.float64).astype(np.float32)
+        return np.maximum(found, np.float32(least))
 
     def _finished(self, prepared: Prepared, draw: Draw, asked: Asked) -> Float:
         """One answer in the unit of the target, with air far from the body."""
