@@ -107,20 +107,15 @@ def _points(
     ]
     i, j, k = np.ix_(*index)
     affine = grid.affine
-    world = [
+    x, y, z = (
         (row[0] * i + row[1] * j + row[2] * k + row[3]).astype(np.float32) for row in affine[:3]
-    ]
-    x, y, z = world
+    )
     pose = anatomy.pose
-    to_patient = np.eye(4) if pose is None else np.linalg.inv(pose.matrix)
-    if pose is not None:
-        world = list(pose.to_patient(x, y, z))
+    rigid = pose.to_patient(x, y, z)
     if displace is not None:
         x, y, z = displace(x, y, z)
-    if pose is not None:
-        x, y, z = pose.to_patient(x, y, z)
-    x, y, z = _deformed(anatomy, x, y, z)
-    slack = 0.5 + max(float(np.abs(v - w).max()) for v, w in zip((x, y, z), world, strict=True))
+    x, y, z = _deformed(anatomy, *pose.to_patient(x, y, z))
+    slack = 0.5 + max(float(np.abs(v - w).max()) for v, w in zip((x, y, z), rigid, strict=True))
     to_fine = np.diag([*factor, 1.0])
     to_fine[:3, 3] = [(0.5 - s) * f - 0.5 for s, f in zip(start, factor, strict=True)]
     cell = float(np.mean([s / f for s, f in zip(grid.spacing_mm, factor, strict=True)]))
@@ -128,7 +123,7 @@ def _points(
         x=x,
         y=y,
         z=z,
-        to_index=to_fine @ np.linalg.inv(to_patient @ affine),
+        to_index=to_fine @ np.linalg.inv(np.linalg.inv(pose.matrix) @ affine),
         cell_mm=cell,
         factor=factor,
         slack_mm=slack,
@@ -153,6 +148,4 @@ def in_the_world(anatomy: Anatomy, point_mm: NDArray[np.float64]) -> Triple:
     for _ in range(30):  # the deformation is a contraction: its gradient stays below one
         moved = _deformed(anatomy, *(world[n : n + 1] for n in range(3)))
         world = world + target - np.concatenate(moved)
-    if anatomy.pose is not None:
-        return anatomy.pose.to_scanner(world)
-    return (float(world[0]), float(world[1]), float(world[2]))
+    return anatomy.pose.to_scanner(world)

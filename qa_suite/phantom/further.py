@@ -91,9 +91,7 @@ def scan_cbct(patient: VirtualPatient) -> CBCTScan:
             f"A cone-beam CT needs an axial grid with axes along x, y, z, got {grid.direction}."
         )
     rng = generator(patient.seed, patient.hospital.name, patient.index, "cbct")
-    x, y, z = (float(c) for c in patient.anatomy.prostate.centre_mm)
-    pose = patient.anatomy.pose
-    isocentre = (x, y, z) if pose is None else pose.to_scanner(np.array((x, y, z)))
+    isocentre = patient.anatomy.pose.to_scanner(patient.anatomy.prostate.centre_mm)
     gas = np.concatenate(
         [slab.shares[LABELS["gas"]] for slab in sample(patient.anatomy, grid)], axis=2
     )

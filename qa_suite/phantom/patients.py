@@ -19,17 +19,14 @@ from qa_suite.phantom.bones import build_bones
 from qa_suite.phantom.organs import build_organs
 from qa_suite.phantom.outline import Outline, make_outline
 from qa_suite.phantom.placing import Placer, place_part
-from qa_suite.phantom.setup import Pose
+from qa_suite.phantom.setup import STRAIGHT, Pose
 from qa_suite.phantom.shapes import Ellipsoid, Mesh
 from qa_suite.phantom.traits import CaseMix, Traits, draw_traits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:
-    """The shapes of one patient, ready to be sampled on any grid.
-
-    ``pose`` says how he lies; None is straight, with the origin of his skeleton at that of LPS.
-    """
+    """The shapes of one patient, ready to be sampled on any grid, and how he lies."""
 
     traits: Traits
     outline: Outline
@@ -58,10 +55,10 @@ class Anatomy:
     lesion: Ellipsoid
     waves: NDArray[np.float64] = field(repr=False)
     marbling: NDArray[np.float64] = field(repr=False)
-    pose: Pose | None = None
+    pose: Pose = STRAIGHT
 
 
-def make_anatomy(rng: np.random.Generator, mix: CaseMix, *, pose: Pose | None = None) -> Anatomy:
+def make_anatomy(rng: np.random.Generator, mix: CaseMix, *, pose: Pose = STRAIGHT) -> Anatomy:
     """Build the shapes of one patient, drawn from a hospital's case mix."""
     traits = draw_traits(rng, mix)
     place = Placer(rng=rng, traits=traits)

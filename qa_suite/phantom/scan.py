@@ -21,7 +21,7 @@ from qa_suite.phantom.materials import (
 from qa_suite.phantom.parts import PARTS, STRUCTURES, composition
 from qa_suite.phantom.patients import Anatomy, make_anatomy
 from qa_suite.phantom.randomness import generator, pseudonym
-from qa_suite.phantom.setup import Setup
+from qa_suite.phantom.setup import STRAIGHT, Setup
 from qa_suite.phantom.shapes import Array
 from qa_suite.phantom.traits import Traits
 from qa_suite.volume import Grid, Triple, Volume
@@ -119,7 +119,7 @@ def make_patient(
         raise InputError("A virtual patient needs either a grid or a spacing_mm, not both.")
     where = grid if grid is not None else phantom_grid(spacing_mm or (2.0, 2.0, 3.0))
     site = hospital(hospital_name)
-    pose = setup.draw(generator(seed, hospital_name, index, "setup")) if setup else None
+    pose = setup.draw(generator(seed, hospital_name, index, "setup")) if setup else STRAIGHT
     rng = generator(seed, hospital_name, index, "anatomy")
     anatomy = make_anatomy(rng, site.case_mix, pose=pose)
     ct_rng = generator(seed, hospital_name, index, "ct")

@@ -20,7 +20,7 @@ from qa_suite.volume import Triple
 
 @dataclass(frozen=True, kw_only=True)
 class Pose:
-    """Where one patient lies.
+    """Where one patient lies; by default straight, the origin of his skeleton at that of LPS.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ class Pose:
         Turned about the x, then the y, then the z axis of the scanner, right-handed.
     """
 
-    shift_mm: Triple
-    turn_deg: Triple
+    shift_mm: Triple = (0.0, 0.0, 0.0)
+    turn_deg: Triple = (0.0, 0.0, 0.0)
 
     @property
     def matrix(self) -> NDArray[np.float64]:
@@ -43,6 +43,8 @@ class Pose:
 
     def to_patient(self, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
         """Express positions in the scanner in the patient's own frame, mm; they broadcast."""
+        if self == STRAIGHT:  # positions along the axes stay as small as they are
+            return x, y, z
         back = np.linalg.inv(self.matrix).astype(np.float32)
         a, b, c = (row[0] * x + row[1] * y + row[2] * z + row[3] for row in back[:3])
         return a, b, c
@@ -51,6 +53,9 @@ class Pose:
         """Express a point of the patient's own frame in the scanner's, mm."""
         x, y, z = self.matrix[:3, :3] @ np.asarray(point_mm, dtype=float) + self.matrix[:3, 3]
         return (float(x), float(y), float(z))
+
+
+STRAIGHT = Pose()
 
 
 @dataclass(frozen=True, kw_only=True)
