@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from qa_suite.cohort import Cohort
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
@@ -19,6 +23,24 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the cohort of a module's tests lies: the tiny one, if the module makes no other."""
+    from tests.tiny_cohort import make_tiny_cohort
+
+    path = tmp_path_factory.mktemp("cohort")
+    make_tiny_cohort(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cohort(folder: Path) -> Cohort:
+    """The cohort of a module's tests."""
+    from qa_suite.cohort import load_cohort
+
+    return load_cohort(folder)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems, QAError
 from qa_suite.io.images import read_image, write_image
 from tests.test_translators import tiny_spec
@@ -16,18 +16,6 @@ from tests.tiny_cohort import make_tiny_cohort, pair
 from translators.base import FitSummary, Translator, create, load
 from translators.loop import learning_rate
 from translators.spec import TrainingSpec, TranslatorSpec, load_spec, parse_spec
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cohort")
-    make_tiny_cohort(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def cohort(folder: Path) -> Cohort:
-    return load_cohort(folder)
 
 
 @pytest.fixture(scope="module")

@@ -15,27 +15,15 @@ import torch
 from safetensors.numpy import load_file
 from torch import nn
 
-from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems
-from tests.tiny_cohort import make_tiny_cohort, pair
+from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
 from translators.augment import Batch
 from translators.base import WEIGHTS_FILE, Asked, FitSummary, create
 from translators.bridge import Bridge
 from translators.loop import Step
 from translators.networked import Window
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cohort")
-    make_tiny_cohort(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def cohort(folder: Path) -> Cohort:
-    return load_cohort(folder)
 
 
 def _bridge(**changes: Any) -> Bridge:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import translators.contourdiff as family
-from qa_suite.cohort import Cohort, load_cohort, save_cohort
+from qa_suite.cohort import Cohort, save_cohort
 from qa_suite.errors import InputError, Problems
 from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import read_image, write_image
@@ -35,18 +35,6 @@ def tiny(**changes: object) -> TranslatorSpec:
     data["contours"] |= {"recoloured": 0}
     data["uncertainty"] = {"method": "none"}
     return changed(data, changes)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cohort")
-    make_tiny_cohort(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def cohort(folder: Path) -> Cohort:
-    return load_cohort(folder)
 
 
 def _fit(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from qa_suite.volume import Volume
@@ -44,11 +44,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cohort")
     make_tiny_cohort(path, "ttttvs")
     return path
-
-
-@pytest.fixture(scope="module")
-def cohort(folder: Path) -> Cohort:
-    return load_cohort(folder)
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from qa_suite.volume import Volume
-from tests.tiny_cohort import make_tiny_cohort, pair
+from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
 from tests.tiny_specs import changed, same_weights
 from translators.augment import Batch
@@ -27,18 +27,6 @@ from translators.spec import TranslatorSpec, parse_spec
 
 FAMILIES = ("diffusion-demo", "bridge-demo")
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cohort")
-    make_tiny_cohort(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def cohort(folder: Path) -> Cohort:
-    return load_cohort(folder)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

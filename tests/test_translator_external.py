@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems, QAError
 from qa_suite.io.images import write_image
-from tests.tiny_cohort import make_tiny_cohort, pair
+from tests.tiny_cohort import pair
 from translators.base import Asked, Translator, create, load
 from translators.external_program import container_arguments
 from translators.registry import training_facts
@@ -38,18 +38,6 @@ def spec(**external: object) -> TranslatorSpec:
         "external": external, **blocks,
     }  # fmt: skip
     return parse_spec(data, subject="vendor")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cohort")
-    make_tiny_cohort(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def cohort(folder: Path) -> Cohort:
-    return load_cohort(folder)
 
 
 def fitted(made: TranslatorSpec, cohort: Cohort, folder: Path, tmp_path: Path) -> Translator:

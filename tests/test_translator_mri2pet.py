@@ -42,7 +42,6 @@ def tiny(**changes: Any) -> TranslatorSpec:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
     return tmp_path_factory.mktemp("cohort")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from tests.tiny_cohort import make_tiny_cohort, pair
@@ -31,18 +31,6 @@ def tiny(name: str = "pix2pix-demo", **changes: object) -> TranslatorSpec:
     data["uncertainty"] = {}
     data["working_spacing_mm"] = None
     return changed(data, changes)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cohort")
-    make_tiny_cohort(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def cohort(folder: Path) -> Cohort:
-    return load_cohort(folder)
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from qa_suite.cohort import Cohort, load_cohort
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems
 from tests.test_translators import tiny_spec
-from tests.tiny_cohort import make_tiny_cohort, pair
+from tests.tiny_cohort import pair
 from translators.augment import Batch
 from translators.base import Asked, Translator, create, load
 from translators.features import FeatureNetwork, freeze, train_features
@@ -19,19 +19,6 @@ from translators.features import FeatureNetwork, freeze, train_features
 TISSUES = {
     "weight": 0.5, "labels": "tissues", "iterations": 5, "batch": 2, "channels": [4, 8],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cohort")
-    make_tiny_cohort(folder)
-    torch.set_num_threads(1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def cohort(folder: Path) -> Cohort:
-    return load_cohort(folder)
 
 
 def _batch(target: torch.Tensor, weight: torch.Tensor | None = None) -> Batch:
