@@ -54,8 +54,8 @@ exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (s
 	$(BIN)/python benchmarks/exam_dose.py --write docs/dose/exam.md
 
 families: $(READY)  ## Train, register and examine every family of translator alike (an hour)
-	$(BIN)/python -m benchmarks.families --write docs/families.md
-	$(BIN)/python -m benchmarks.families --study placed --write docs/families.md
+	$(BIN)/python -m benchmarks.families --at-a-time 2 --write docs/families.md
+	$(BIN)/python -m benchmarks.families --at-a-time 2 --study placed --write docs/families.md
 
 clean:           ## Remove the environment and what the demo made
 	rm -rf $(VENV) .venv-reference demo-output .mypy_cache .ruff_cache .pytest_cache

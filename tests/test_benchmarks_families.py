@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from benchmarks.controls import Control
 from benchmarks.families.__main__ import STUDIES, parts
+from benchmarks.families.apart import examine_apart
 from benchmarks.families.run import (
     FAMILIES,
     OTHERWISE,
@@ -19,7 +23,7 @@ from benchmarks.families.run import (
 )
 from benchmarks.families.store import read_result, write_result
 from qa_suite.cohort import load_cohort
-from qa_suite.errors import InputError
+from qa_suite.errors import InputError, Problems
 from qa_suite.measures.meaning import require_meaning
 from qa_suite.statistics import mean_interval
 from tests.tiny_cohort import make_tiny_cohort
@@ -111,3 +115,25 @@ def test_without_a_common_grid_a_ct_is_held_against_nothing(tmp_path: Path) -> N
         assert held_against(controls, cohort, tmp_path, never, spec) == ()  # type: ignore[arg-type]
     with pytest.raises(InputError, match="asked"):
         held_against("all", cohort, tmp_path, never, spec)  # type: ignore[arg-type]
+
+
+def test_beside_each_other_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[list[str], str]] = []
+
+    def run(command: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
+        begun.append((command[3:], more["env"]["OMP_NUM_THREADS"]))
+        return subprocess.CompletedProcess(command, 0, stdout="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(5)))
+    told: list[str] = []
+    examine_apart([["--only", "a"], ["--only", "b"]], at_a_time=2, progress=told.append)
+    assert sorted(begun) == [(["--only", "a"], "2"), (["--only", "b"], "2")]
+    assert sorted(told) == ["--only a: done", "--only b: done"]
+    with pytest.raises(InputError, match="at-a-time must be at least 1, got 0"):
+        examine_apart([], at_a_time=0)
+
+
+def test_a_run_that_fails_is_told_with_its_last_words() -> None:
+    with pytest.raises(Problems, match=r"--only bridge-sts.*need --data, the folder"):
+        examine_apart([["--study", "real", "--only", "bridge-sts"]], at_a_time=1)

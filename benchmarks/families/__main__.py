@@ -1,6 +1,6 @@
 """Train, register and examine every family alike, and write the tables of ``docs/families.md``.
 
-python -m benchmarks.families --write docs/families.md
+python -m benchmarks.families --at-a-time 2 --write docs/families.md
 python -m benchmarks.families --study placed --write docs/families.md
 python -m benchmarks.families --study real --data DATA --write docs/families.md
 """
@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.families.apart import examine_apart
 from benchmarks.families.material import PATIENTS, real_cohort, virtual_cohort
-from benchmarks.families.run import Result, examine_family
+from benchmarks.families.run import Controls, Result, examine_family, use_store
 from benchmarks.families.store import read_result, write_result
 from benchmarks.families.table import (
     controls_section,
@@ -24,6 +25,7 @@ from benchmarks.families.table import (
     uncertainty_table,
 )
 from benchmarks.filling import fill
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, QAError
 from translators.spec import load_spec
 
@@ -92,10 +94,12 @@ def main() -> int:
     try:
         if options.study == "real" and options.data is None:
             raise InputError("The real patients need --data, the folder that holds sts/nifti.")
-        for label, name in study.entries:
-            if options.only and name not in options.only:
-                continue
-            known = read_result(work / "results", name) if options.keep else None
+        entries = [entry for entry in study.entries if not options.only or entry[1] in options.only]
+        if options.at_a_time > 1:
+            _examine_apart(entries, work, options)
+        for label, name in entries:
+            kept = options.keep or options.at_a_time > 1
+            known = read_result(work / "results", name) if kept else None
             results.append(known or _examined(label, name, work, options))
             write_result(work / "results", results[-1])
         found = {f"{study.prefix}{name}": part for name, part in parts(results).items()}
@@ -109,15 +113,34 @@ def main() -> int:
     return 0
 
 
+def _examine_apart(
+    entries: Sequence[tuple[str, str]], work: Path, options: argparse.Namespace
+) -> None:
+    """Let processes write the results; cohorts and store are made before they share them."""
+    for direction in {load_spec(name).direction for _, name in entries}:
+        _cohort(direction, work, options)
+    use_store(work)
+    shared = ["--study", options.study, "--work", str(work.parent)]
+    shared += ["--patients", str(options.patients)]
+    shared += ["--keep"] if options.keep else []
+    shared += ["--data", str(options.data)] if options.data else []
+    examine_apart([[*shared, "--only", name] for _, name in entries], at_a_time=options.at_a_time)
+
+
+def _cohort(direction: str, work: Path, options: argparse.Namespace) -> tuple[Cohort, Path]:
+    if options.study == "real":
+        return real_cohort(work / "cohorts", options.data, direction)
+    return virtual_cohort(
+        work / "cohorts", direction, options.patients, as_placed=options.study == "placed"
+    )
+
+
 def _examined(label: str, name: str, work: Path, options: argparse.Namespace) -> Result:
     spec = load_spec(name)
-    if options.study == "real":
-        cohort, folder = real_cohort(work / "cohorts", options.data, spec.direction)
-        return examine_family(label, spec, cohort, folder, work, controls="nulls")
-    cohort, folder = virtual_cohort(
-        work / "cohorts", spec.direction, options.patients, as_placed=options.study == "placed"
-    )
-    controls = "none" if name == "intensity" else "all"
+    cohort, folder = _cohort(spec.direction, work, options)
+    controls: Controls = "nulls" if options.study == "real" else "all"
+    if options.study != "real" and name == "intensity":
+        controls = "none"
     return examine_family(label, spec, cohort, folder, work, controls=controls)
 
 
@@ -142,6 +165,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="real: the folder that holds sts/nifti")
     parser.add_argument("--work", type=Path, help="keep cohorts, models and evaluations here")
     parser.add_argument("--keep", action="store_true", help="take results that --work holds")
+    parser.add_argument("--at-a-time", type=int, default=1, help="specifications beside each other")
     parser.add_argument("--only", nargs="*", help="specifications")
     parser.add_argument("--patients", type=int, default=PATIENTS, help="virtual ones a hospital")
     return parser.parse_args()
