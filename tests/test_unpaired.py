@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,26 @@ def test_draws_are_repeatable_independent_and_weighed_by_their_own_masks(folder:
     assert one.source_weight is not None and not torch.equal(one.source_weight, one.weight)
     heavy = one.target > -0.9  # all but air lies inside the target's own mask
     assert (one.weight[heavy] == 1).float().mean() > 0.99
+
+
+def test_both_are_flipped_together_so_that_like_places_stay_alike(folder: Path) -> None:
+    cohort = load_cohort(folder)
+    spec = tiny_spec(
+        training__augmentation={"flip_axes": ["x"]}, training__patch=[16, 16], training__batch=8
+    )
+    assert spec.training is not None
+    found = load_targets(cohort, cohort.cases[:2], folder, spec)
+    ramp = np.broadcast_to(np.linspace(-1, 1, 40, dtype=np.float32)[:, None, None], (40, 32, 12))
+    here, there = (
+        replace(image, pair=replace(image.pair, source=ramp, target=ramp))
+        for image in cache_targets(found, spec, spec.training.loss)
+    )
+    batch = draw_unpaired((here,), (there,), spec, np.random.default_rng(4), torch.device("cpu"))
+    assert batch.source_weight is not None
+    source, target = (
+        torch.sign(p[:, 0, 12, 8] - p[:, 0, 4, 8]) for p in (batch.source, batch.target)
+    )
+    assert torch.equal(source, target) and set(source.tolist()) == {-1.0, 1.0}
 
 
 def test_places_correspond_by_the_centres_of_the_bodies(folder: Path) -> None:

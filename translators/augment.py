@@ -7,7 +7,7 @@ random numbers come from the generator that is passed in, so an iteration can be
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ class Batch:
 
 def augment(batch: Batch, spec: AugmentationSpec, rng: np.random.Generator) -> Batch:
     """Flip, turn, zoom and shift the patches, then change the signal of the source."""
-    batch = _flip(batch, spec, rng)
+    batch = flip(batch, spec, rng)
     if spec.rotate_deg or spec.zoom or spec.shift_voxel:
         batch = _affine(batch, spec, rng)
     return Batch(
@@ -70,19 +70,21 @@ def augment(batch: Batch, spec: AugmentationSpec, rng: np.random.Generator) -> B
     )
 
 
-def _flip(batch: Batch, spec: AugmentationSpec, rng: np.random.Generator) -> Batch:
-    source, target, weight = batch.source, batch.target, batch.weight
-    count, spatial = source.shape[0], source.ndim - 2
+def flip(batch: Batch, spec: AugmentationSpec, rng: np.random.Generator) -> Batch:
+    """Flip half of the patches along each axis of the specification, all images of one alike."""
+    count, spatial = batch.source.shape[0], batch.source.ndim - 2
     for name in sorted(spec.flip_axes):
-        chosen = torch.from_numpy(rng.random(count) < 0.5).to(source.device)
-        chosen = chosen.view(-1, *(1,) * (source.ndim - 1))
+        chosen = torch.from_numpy(rng.random(count) < 0.5).to(batch.source.device)
+        chosen = chosen.view(-1, *(1,) * (spatial + 1))
         # in 2.5D the slices are channels: head-foot is the channel axis of the source alone
         axis = _AXIS_NUMBER[name] + 2 if _AXIS_NUMBER[name] < spatial else 1
-        source = torch.where(chosen, source.flip(axis), source)
-        if axis != 1:
-            target = torch.where(chosen, target.flip(axis), target)
-            weight = torch.where(chosen, weight.flip(axis), weight)
-    return Batch(source=source, target=target, weight=weight)
+        moved = ("source",) if axis == 1 else ("source", "target", "weight", "source_weight")
+        images = {part: getattr(batch, part) for part in moved}
+        batch = replace(batch, **{
+            part: torch.where(chosen, image.flip(axis), image)
+            for part, image in images.items() if image is not None
+        })  # fmt: skip
+    return batch
 
 
 def _affine(batch: Batch, spec: AugmentationSpec, rng: np.random.Generator) -> Batch:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from qa_suite.cohort import Case, Cohort, Split
 from qa_suite.errors import InputError, QAError, raise_problems
 from qa_suite.io.cases import load_case
-from translators.augment import Batch, augment
+from translators.augment import Batch, augment, flip
 from translators.data import (
     Bool,
     Float,
@@ -228,7 +228,8 @@ def draw_unpaired(
     """Draw sources and targets of other patients, and augment each by itself, on the device.
 
     Patients are drawn independently. The target's patch lies to the centre of its body as the
-    source's lies to its own, so that both lists show the same regions of the body equally often.
+    source's lies to its own, so that both lists show the same regions of the body equally often;
+    for the same reason the two are flipped together.
     """
     assert spec.training is not None and spec.network is not None
     training, network = spec.training, spec.network
@@ -246,16 +247,18 @@ def draw_unpaired(
             (source, target), (centre, like_place(centre, source, target)), drawn, strict=True
         ):
             patches.append(cut_patch(image.pair, network, training.patch, place, jitter))
+    apart = training.augmentation.model_copy(update={"flip_axes": ()})
     source_batch, target_batch = (
-        augment(stack(patches).to(device), training.augmentation, rng) for patches in drawn
+        augment(stack(patches).to(device), apart, rng) for patches in drawn
     )
     # augmentation changes the signal of the source alone, so targets keep their values
-    return Batch(
+    both = Batch(
         source=source_batch.source,
         target=target_batch.target,
         weight=target_batch.weight,
         source_weight=source_batch.weight,
     )
+    return flip(both, training.augmentation, rng)
 
 
 def like_place(
