@@ -11,14 +11,14 @@ from qa_suite.io.importing import import_cohort
 from qa_suite.phantom import Setup, make_phantom_cohort
 
 HOSPITALS = ("A", "B", "C")
-PATIENTS = 17  # a hospital; 9 calibrate, where 19 would be wanted: the attained level is stated
+PATIENTS = 22  # a hospital; 11 calibrate, where 19 would be wanted: the attained level is stated
 SPACING_MM = (4.0, 4.0, 6.0)
-SEED = 31
+SEED = 53  # patients that no specification was tuned on
 FRACTIONS: Mapping[Split, float] = {
-    "train": 0.42,
-    "validation": 0.06,
+    "train": 0.40,
+    "validation": 0.05,
     "calibration": 0.17,
-    "test": 0.35,
+    "test": 0.38,
 }
 
 
