@@ -10,7 +10,7 @@ the flow gives back the grain and the edges that averaging took away.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -129,18 +129,12 @@ class Bridge(NetworkTranslator):
                 f"flow; bridge.regression_share is {self.bridge.regression_share:g}."
             )
 
+        fit = partial(super().fit, cohort, folder, resume=resume, device=device)
+
         def train(phase: str, count: int, told: Progress | None) -> FitSummary:
             self._phase = phase
             try:
-                return super(Bridge, self).fit(
-                    cohort,
-                    folder,
-                    workdir=Path(workdir) / phase,
-                    resume=resume,
-                    iterations=count,
-                    device=device,
-                    progress=told,
-                )
+                return fit(workdir=Path(workdir) / phase, iterations=count, progress=told)
             finally:
                 self._phase = "flow"
 

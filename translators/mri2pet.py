@@ -11,6 +11,7 @@ such tissue takes up on average.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -103,18 +104,12 @@ class MRI2PET(Diffusion):
                 f"pairs; pretraining.share is {share:g}."
             )
 
+        fit = partial(super().fit, cohort, folder, resume=resume, device=device)
+
         def train(phase: str, count: int, told: Progress | None) -> FitSummary:
             self._phase, self._resume = phase, resume
             try:
-                return super(MRI2PET, self).fit(
-                    cohort,
-                    folder,
-                    workdir=Path(workdir) / phase,
-                    resume=resume,
-                    iterations=count,
-                    device=device,
-                    progress=told,
-                )
+                return fit(workdir=Path(workdir) / phase, iterations=count, progress=told)
             finally:
                 self._phase, self._pseudo = _FINE_TUNING, ()
 
