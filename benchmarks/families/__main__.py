@@ -40,10 +40,13 @@ class Study:
         Label and specification.
     prefix
         Of the markers in the page.
+    alone
+        Specifications that need the whole machine to learn in their minutes: none runs beside them.
     """
 
     prefix: str
     entries: tuple[tuple[str, str], ...]
+    alone: tuple[str, ...] = ("contourdiff-demo",)
 
 
 STUDIES = {
@@ -124,7 +127,12 @@ def _examine_apart(
     shared += ["--patients", str(options.patients)]
     shared += ["--keep"] if options.keep else []
     shared += ["--data", str(options.data)] if options.data else []
-    examine_apart([[*shared, "--only", name] for _, name in entries], at_a_time=options.at_a_time)
+    alone = STUDIES[options.study].alone
+    for names, at_a_time in (
+        ([name for _, name in entries if name not in alone], options.at_a_time),
+        ([name for _, name in entries if name in alone], 1),
+    ):
+        examine_apart([[*shared, "--only", name] for name in names], at_a_time=at_a_time)
 
 
 def _cohort(direction: str, work: Path, options: argparse.Namespace) -> tuple[Cohort, Path]:

@@ -21,8 +21,7 @@ def examine_apart(
 ) -> None:
     """Run ``python -m benchmarks.families`` with each of several sets of options.
 
-    The cores are shared out: with two at a time on two cores each has one thread, which costs
-    these small networks nothing or next to it.
+    The cores are shared out: with two at a time on two cores each has one thread.
 
     Parameters
     ----------
