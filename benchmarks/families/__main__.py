@@ -46,7 +46,7 @@ class Study:
 
     prefix: str
     entries: tuple[tuple[str, str], ...]
-    alone: tuple[str, ...] = ("contourdiff-demo",)
+    alone: tuple[str, ...] = ("contourdiff-demo", "mri2pet-demo")
 
 
 STUDIES = {
