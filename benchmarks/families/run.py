@@ -126,7 +126,8 @@ def examine(
     """Measure a registered translator on the held-out patients, and hold it against controls."""
     facts, asked = load_translator(uri)
     translate = remembered(asked)
-    out = work / "evaluations" / spec.name
+    # of another version of the model an evaluation cannot go on
+    out = work / "evaluations" / f"{spec.name}-v{uri.rpartition('/')[2]}"
     evaluate(
         Examination(
             cohort=cohort, folder=folder, model=facts, translate=translate,
