@@ -9,10 +9,11 @@ import pytest
 import torch
 import yaml
 
+from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, Problems, QAError, UnknownName
 from qa_suite.io.cases import load_case
 from qa_suite.volume import Grid, Volume
-from tests.tiny_cohort import SPACING_MM, grid, make_tiny_cohort, pair, tissue_labels
+from tests.tiny_cohort import SPACING_MM, grid, pair, tissue_labels
 from tests.tiny_specs import changed
 from translators.augment import Batch, augment
 from translators.base import FAMILIES, Translator, create, load
@@ -45,19 +46,11 @@ def tiny_spec(**changes: object) -> TranslatorSpec:
 
 
 @pytest.fixture(scope="module")
-def cohort_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cohort")
-    make_tiny_cohort(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def fitted_intensity(cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Translator:
-    from qa_suite.cohort import load_cohort
-
+def fitted_intensity(
+    folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory
+) -> Translator:
     translator = create(load_spec("intensity"))
-    work = tmp_path_factory.mktemp("work")
-    translator.fit(load_cohort(cohort_folder), cohort_folder, workdir=work)
+    translator.fit(cohort, folder, workdir=tmp_path_factory.mktemp("work"))
     return translator
 
 
@@ -269,7 +262,7 @@ def test_network_starts_at_the_centre_of_the_target() -> None:
 
 
 def test_intensity_finds_each_tissue_and_answers_air_outside(
-    fitted_intensity: Translator, cohort_folder: Path
+    fitted_intensity: Translator, folder: Path
 ) -> None:
     source, _, _ = pair(4, gain=4)
     found = fitted_intensity.predict(source)
@@ -360,12 +353,11 @@ def test_prediction_lies_on_an_oblique_flipped_grid(fitted_intensity: Translator
     assert grid().shape == plain.shape
 
 
-def test_load_case_feeds_predict(fitted_intensity: Translator, cohort_folder: Path) -> None:
-    from qa_suite.cohort import load_cohort
-
-    cohort = load_cohort(cohort_folder)
+def test_load_case_feeds_predict(
+    fitted_intensity: Translator, folder: Path, cohort: Cohort
+) -> None:
     (case,) = cohort.in_split("test")
-    loaded = load_case(cohort, case, cohort_folder)
+    loaded = load_case(cohort, case, folder)
     assert loaded.reference is not None and loaded.mask is not None
     error = np.abs(fitted_intensity.predict(loaded.source).mean.array - loaded.reference.array)
     assert error[loaded.mask].mean() < 60

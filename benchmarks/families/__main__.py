@@ -1,7 +1,7 @@
 """Train, register and examine every family alike, and write the tables of ``docs/families.md``.
 
 python -m benchmarks.families --at-a-time 2 --write docs/families.md
-python -m benchmarks.families --study placed --write docs/families.md
+python -m benchmarks.families --at-a-time 2 --study placed --write docs/families.md
 python -m benchmarks.families --study real --data DATA --write docs/families.md
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.families.apart import examine_apart
+from benchmarks.families.apart import examine_apart, require_some
 from benchmarks.families.material import PATIENTS, real_cohort, virtual_cohort
 from benchmarks.families.run import Controls, Result, examine_family, use_store
 from benchmarks.families.store import read_result, write_result
@@ -95,6 +95,7 @@ def main() -> int:
     work = (options.work or Path(place.name)) / options.study
     results: list[Result] = []
     try:
+        require_some(options.at_a_time)
         if options.study == "real" and options.data is None:
             raise InputError("The real patients need --data, the folder that holds sts/nifti.")
         entries = [entry for entry in study.entries if not options.only or entry[1] in options.only]

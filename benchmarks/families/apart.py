@@ -13,6 +13,12 @@ from qa_suite.errors import InputError, raise_problems
 _TOLD = 15  # lines of what a process said last
 
 
+def require_some(at_a_time: int) -> None:
+    """Refuse to run fewer than one at a time."""
+    if at_a_time < 1:
+        raise InputError(f"--at-a-time must be at least 1, got {at_a_time}.")
+
+
 def examine_apart(
     commands: Sequence[Sequence[str]],
     *,
@@ -39,8 +45,7 @@ def examine_apart(
     Problems
         What the runs that failed said last; the others are finished first.
     """
-    if at_a_time < 1:
-        raise InputError(f"--at-a-time must be at least 1, got {at_a_time}.")
+    require_some(at_a_time)
     threads = max(1, len(os.sched_getaffinity(0)) // at_a_time)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
 
