@@ -1,6 +1,7 @@
 """Virtual hospitals: patients whose anatomy, physics and truth are known."""
 
 from qa_suite.phantom.anatomy import phantom_grid
+from qa_suite.phantom.candidates import CANDIDATES
 from qa_suite.phantom.directions import DIRECTIONS
 from qa_suite.phantom.further import scan_cbct, scan_pet
 from qa_suite.phantom.hospitals import HOSPITALS, Hospital
@@ -11,6 +12,7 @@ from qa_suite.phantom.scan import VirtualPatient, make_patient, scan_again
 from qa_suite.phantom.setup import Setup
 
 __all__ = [
+    "CANDIDATES",
     "DIRECTIONS",
     "HOSPITALS",
     "LABELS",

@@ -1,0 +1,153 @@
+"""Errors like those of a learned translator, added to the true CT of a virtual patient.
+
+A network's error is no white noise: borders lie off by a part of a millimetre over
+centimetres, edges are softer, values regress towards the mean, dense bone most, and what is
+left is smooth over about a centimetre. The numbers were taken from a network that was trained
+here, on patients of its own; ``benchmarks/candidate_errors.py`` makes them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from qa_suite.phantom.ct import clip, texture
+from qa_suite.phantom.randomness import generator
+from qa_suite.volume import Grid, Volume
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_FWHM = 2.3548  # of a Gaussian of standard deviation 1
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Knots = tuple[tuple[float, float], ...]
+
+
+class BorderError(BaseModel):
+    """A smooth field of displacements.
+
+    Parameters
+    ----------
+    sd_mm
+        Standard deviation of each of its three components.
+    fwhm_mm
+        Of the Gaussian that white noise was smoothed with.
+    """
+
+    model_config = _STRICT
+
+    sd_mm: float = Field(ge=0)
+    fwhm_mm: float = Field(gt=0)
+
+
+class ErrorModel(BaseModel):
+    """What is wrong with a translator's image of a patient.
+
+    Parameters
+    ----------
+    border
+        How far borders are displaced.
+    blur_mm
+        FWHM of the blur beyond the true CT's.
+    response_hu
+        (true HU, mean error), linear between; beyond the ends as at the ends.
+    residual_hu
+        (true HU, standard deviation of the correlated error that is left), likewise.
+    residual_fwhm_mm
+        Of the Gaussian that it was smoothed with.
+    patient_bias_hu
+        Standard deviation between patients of the mean error of the body.
+    noise_hu
+        Standard deviation of white noise, far below a CT's.
+    """
+
+    model_config = _STRICT
+
+    schema_version: int = 1
+    border: BorderError
+    blur_mm: float = Field(ge=0)
+    response_hu: Knots = Field(min_length=2)
+    residual_hu: Knots = Field(min_length=2)
+    residual_fwhm_mm: float = Field(gt=0)
+    patient_bias_hu: float = Field(ge=0)
+    noise_hu: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _rises(self) -> ErrorModel:
+        for name in ("response_hu", "residual_hu"):
+            if any(a >= b for (a, _), (b, _) in pairwise(getattr(self, name))):
+                raise ValueError(f"the true HU of {name} must rise")
+        return self
+
+
+@cache
+def error_model() -> ErrorModel:
+    """Return the error model of the realistic candidate."""
+    text = resources.files("qa_suite.phantom").joinpath("candidate_errors.yaml").read_text()
+    return ErrorModel.model_validate(yaml.safe_load(text))
+
+
+def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> Volume:
+    """Return a true CT with the errors of a model.
+
+    Parameters
+    ----------
+    truth
+        The true CT before noise, in HU.
+    body
+        Mask of the body, on its grid: the bias of the patient ends there.
+    model
+        Sizes and extents of the errors.
+    seed
+        Of all that is random.
+    """
+    rng = generator(seed, "candidate", "realistic")
+    grid = truth.grid
+    seen = displaced(truth, model.border, rng)
+    # tissue decides how wrong a value is; the blur comes after, as it does in a network
+    image = seen + _at(model.response_hu, seen)
+    image += _at(model.residual_hu, seen) * texture(grid, model.residual_fwhm_mm, rng) * body
+    image += np.float32(rng.normal(0, model.patient_bias_hu)) * body
+    image = _blurred(image, grid, model.blur_mm)
+    image += rng.standard_normal(grid.shape, dtype=np.float32) * np.float32(model.noise_hu)
+    return truth.with_array(clip(image), step=f"errors of a learned translator, seed {seed}")
+
+
+def displaced(truth: Volume, border: BorderError, rng: np.random.Generator) -> Array:
+    """Return an image whose borders lie a little elsewhere, linearly interpolated.
+
+    Parameters
+    ----------
+    truth
+        Any image.
+    border
+        How far, and over what extent.
+    rng
+        Of the displacements.
+    """
+    from scipy import ndimage
+
+    grid = truth.grid
+    index = np.indices(grid.shape, dtype=np.float32)
+    for axis, spacing in enumerate(grid.spacing_mm):
+        moved = texture(grid, border.fwhm_mm, rng) * np.float32(border.sd_mm / spacing)
+        index[axis] += moved
+    array = truth.array.astype(np.float32)
+    return np.asarray(ndimage.map_coordinates(array, index, order=1, mode="nearest"))
+
+
+def _at(knots: Knots, hu: Array) -> Array:
+    known, values = np.transpose(knots)
+    return np.interp(hu, known, values).astype(np.float32)
+
+
+def _blurred(image: Array, grid: Grid, fwhm_mm: float) -> Array:
+    from scipy import ndimage
+
+    sigma = [fwhm_mm / _FWHM / s for s in grid.spacing_mm]
+    return np.asarray(ndimage.gaussian_filter(image, sigma, mode="nearest", truncate=3.0))

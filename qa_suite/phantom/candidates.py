@@ -1,0 +1,137 @@
+"""Known-good candidates: what the examiner must let pass, each for its own reason.
+
+A fault that is caught in the image of an oracle says little: a bound that no learned translator
+can meet catches everything. So every fault is also planted into a candidate that errs as a good
+learned translator does, and a third candidate is what clinics planned on for years.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from qa_suite.errors import InputError
+from qa_suite.phantom.candidate_errors import displaced, error_model, with_errors
+from qa_suite.phantom.oracle import oracle_translate
+from qa_suite.phantom.randomness import generator
+from qa_suite.registry import Registry
+from qa_suite.volume import Volume
+
+TWIN, REALISTIC, BULK = "twin", "realistic", "bulk"
+
+BULK_HU = {"air": -1000.0, "fat": -110.0, "water": 23.0, "bone": 324.0}
+"""Assigned values: mean fat and muscle of 54 patients and the bone that gave no mean difference of
+dose, as published by Choi JH et al. (2019), Front Oncol 9:997."""
+BULK_LIMITS_HU = (-400.0, -30.0, 150.0)
+"""Where air ends, fat ends (as there) and bone begins, in the noise-free CT."""
+
+
+class KnownTruth(Protocol):
+    """What a candidate is made from; a :class:`VirtualPatient` is one."""
+
+    @property
+    def ct_noise_free(self) -> Volume:
+        """The true CT before noise, in HU."""
+
+    @property
+    def body(self) -> NDArray[np.bool_]:
+        """Mask of the body."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """The truth of one patient, where it was read from a cohort."""
+
+    ct_noise_free: Volume
+    body: NDArray[np.bool_]
+
+
+class CandidateFacts(BaseModel):
+    """The facts of one candidate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = Field(min_length=1)
+    description: str = Field(min_length=1, description="what it is, in a sentence")
+    profiles: tuple[str, ...] = Field(
+        min_length=1, description="names of the profiles that its clean images must pass"
+    )
+
+
+CANDIDATES: Registry[CandidateFacts] = Registry("candidate")
+"""Functions ``(patient: KnownTruth, seed: int) -> Volume`` in HU on the patient's grid."""
+
+
+@CANDIDATES.add(
+    TWIN,
+    CandidateFacts(
+        title="Twin of the truth",
+        description="The true CT, hardly spoiled: better than any real translator.",
+        profiles=("mr-to-ct-pelvis", "mr-to-ct-pelvis-dose"),
+    ),
+)
+def twin(patient: KnownTruth, seed: int) -> Volume:
+    """Return the image of the oracle translator; ``seed`` is that of its noise and field."""
+    return oracle_translate(patient.ct_noise_free, seed=seed)
+
+
+@CANDIDATES.add(
+    REALISTIC,
+    CandidateFacts(
+        title="Realistic translator",
+        description="The true CT with errors like those of a well-trained network.",
+        profiles=("mr-to-ct-pelvis", "mr-to-ct-pelvis-dose"),
+    ),
+)
+def realistic(patient: KnownTruth, seed: int) -> Volume:
+    """Return the true CT with the errors of a learned translator.
+
+    Parameters
+    ----------
+    patient
+        Whose truth is known.
+    seed
+        Of all that is random in the errors.
+
+    See Also
+    --------
+    qa_suite.phantom.candidate_errors : the errors, and what they were learned from.
+    """
+    return with_errors(_hu(patient), patient.body, error_model(), seed=seed)
+
+
+@CANDIDATES.add(
+    BULK,
+    CandidateFacts(
+        title="Bulk densities",
+        description="Air, fat, water and bone of one value each, without noise or texture.",
+        profiles=("mr-to-ct-pelvis-dose",),
+    ),
+)
+def bulk(patient: KnownTruth, seed: int) -> Volume:
+    """Return four assigned values, the tissues outlined with a small error of their borders.
+
+    Parameters
+    ----------
+    patient
+        Whose truth is known.
+    seed
+        Of the error of the borders.
+    """
+    truth = _hu(patient)
+    rng = generator(seed, "candidate", BULK)
+    seen = displaced(truth, error_model().border, rng)
+    kinds = np.digitize(seen, BULK_LIMITS_HU)
+    values = np.array(list(BULK_HU.values()), dtype=np.float32)
+    return truth.with_array(values[kinds], step=f"bulk densities, seed {seed}")
+
+
+def _hu(patient: KnownTruth) -> Volume:
+    truth = patient.ct_noise_free
+    if truth.quantity != "HU":
+        raise InputError(f"A candidate needs a true CT in HU, got {truth.quantity}.")
+    return truth
