@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import yaml
@@ -108,7 +109,7 @@ def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> V
     """
     rng = generator(seed, "candidate", "realistic")
     grid = truth.grid
-    seen = displaced(truth, model.border, rng)
+    seen = displaced(truth.array, displacement(grid, model.border, rng))
     # tissue decides how wrong a value is; the blur comes after, as it does in a network
     image = seen + _at(model.response_hu, seen)
     image += _at(model.residual_hu, seen) * texture(grid, model.residual_fwhm_mm, rng) * body
@@ -118,26 +119,22 @@ def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> V
     return truth.with_array(clip(image), step=f"errors of a learned translator, seed {seed}")
 
 
-def displaced(truth: Volume, border: BorderError, rng: np.random.Generator) -> Array:
-    """Return an image whose borders lie a little elsewhere, linearly interpolated.
+def displacement(grid: Grid, border: BorderError, rng: np.random.Generator) -> list[Array]:
+    """Return a smooth field of displacements along i, j and k, in voxels."""
+    return [
+        texture(grid, border.fwhm_mm, rng) * np.float32(border.sd_mm / spacing)
+        for spacing in grid.spacing_mm
+    ]
 
-    Parameters
-    ----------
-    truth
-        Any image.
-    border
-        How far, and over what extent.
-    rng
-        Of the displacements.
-    """
+
+def displaced(image: NDArray[Any], shift: list[Array]) -> Array:
+    """Return an image whose borders lie a little elsewhere, linearly interpolated."""
     from scipy import ndimage
 
-    grid = truth.grid
-    index = np.indices(grid.shape, dtype=np.float32)
-    for axis, spacing in enumerate(grid.spacing_mm):
-        moved = texture(grid, border.fwhm_mm, rng) * np.float32(border.sd_mm / spacing)
+    index = np.indices(image.shape, dtype=np.float32)
+    for axis, moved in enumerate(shift):
         index[axis] += moved
-    array = truth.array.astype(np.float32)
+    array = image.astype(np.float32)
     return np.asarray(ndimage.map_coordinates(array, index, order=1, mode="nearest"))
 
 

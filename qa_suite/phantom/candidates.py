@@ -7,6 +7,7 @@ learned translator does, and a third candidate is what clinics planned on for ye
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,19 +16,21 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite.errors import InputError
-from qa_suite.phantom.candidate_errors import displaced, error_model, with_errors
+from qa_suite.phantom.candidate_errors import displaced, displacement, error_model, with_errors
 from qa_suite.phantom.oracle import oracle_translate
 from qa_suite.phantom.randomness import generator
 from qa_suite.registry import Registry
 from qa_suite.volume import Volume
 
+Mask = NDArray[np.bool_]
 TWIN, REALISTIC, BULK = "twin", "realistic", "bulk"
 
-BULK_HU = {"air": -1000.0, "fat": -110.0, "water": 23.0, "bone": 324.0}
-"""Assigned values: mean fat and muscle of 54 patients and the bone that gave no mean difference of
-dose, as published by Choi JH et al. (2019), Front Oncol 9:997."""
-BULK_LIMITS_HU = (-400.0, -30.0, 150.0)
-"""Where air ends, fat ends (as there) and bone begins, in the noise-free CT."""
+BULK_HU = {"air": -1000.0, "fat": -98.0, "water": 49.0, "bone": 380.0}
+"""Assigned values, found as clinics find them: the mean over the CTs of a population, here of the
+virtual hospitals (seed 1). Choi JH et al. (2019), Front Oncol 9:997, assign -110, 23 and 366 HU
+to fat, muscle and bone, the means of 54 patients."""
+BULK_LIMITS_HU = (-550.0, -30.0)
+"""Half way from air to fat, and where fat ends (Choi et al. 2019), in the noise-free CT."""
 
 
 class KnownTruth(Protocol):
@@ -38,8 +41,12 @@ class KnownTruth(Protocol):
         """The true CT before noise, in HU."""
 
     @property
-    def body(self) -> NDArray[np.bool_]:
+    def body(self) -> Mask:
         """Mask of the body."""
+
+    @property
+    def structures(self) -> Mapping[str, Mask]:
+        """Masks by name; ``Bone`` is outlined."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,8 @@ class Truth:
     """The truth of one patient, where it was read from a cohort."""
 
     ct_noise_free: Volume
-    body: NDArray[np.bool_]
+    body: Mask
+    structures: Mapping[str, Mask]
 
 
 class CandidateFacts(BaseModel):
@@ -123,9 +131,9 @@ def bulk(patient: KnownTruth, seed: int) -> Volume:
         Of the error of the borders.
     """
     truth = _hu(patient)
-    rng = generator(seed, "candidate", BULK)
-    seen = displaced(truth, error_model().border, rng)
-    kinds = np.digitize(seen, BULK_LIMITS_HU)
+    shift = displacement(truth.grid, error_model().border, generator(seed, "candidate", BULK))
+    kinds = np.digitize(displaced(truth.array, shift), BULK_LIMITS_HU)
+    kinds[displaced(patient.structures["Bone"], shift) >= 0.5] = len(BULK_LIMITS_HU) + 1
     values = np.array(list(BULK_HU.values()), dtype=np.float32)
     return truth.with_array(values[kinds], step=f"bulk densities, seed {seed}")
 
