@@ -11,7 +11,7 @@ from qa_suite.io.images import is_image_file, read_image
 from qa_suite.record_files import digest_of, sha256_of
 from qa_suite.records import ModelFacts
 from qa_suite.registry import unknown_name
-from qa_suite.volume import Prediction, Volume, resample
+from qa_suite.volume import Prediction, Volume, canonical, resample
 
 _OUTSIDE = {"HU": -1000.0, "SUVbw": 0.0, "arbitrary": 0.0}
 
@@ -45,7 +45,7 @@ class FinishedImages:
         if case not in self.files:
             raise InputError(f"there is no synthetic image {case}.nii.gz or {case}.mha")
         quantity = loaded.reference.quantity if loaded.reference is not None else "HU"
-        image = read_image(self.files[case], quantity)
+        image = canonical(read_image(self.files[case], quantity))
         if not image.grid.same_as(loaded.source.grid):
             image = resample(
                 image,

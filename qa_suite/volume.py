@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.errors import GeometryError, InputError
+from qa_suite.orientation import Turn, nearest_turn
 
 Quantity = Literal["HU", "Gy", "SUVbw", "label", "arbitrary"]
 Interpolation = Literal["linear", "nearest"]
@@ -131,6 +132,33 @@ class Grid:
         """Whether two grids place every voxel alike, within ``tolerance_mm``, in one frame."""
         return self.same_frame_as(other) and self.distance_mm(other) <= tolerance_mm
 
+    @cached_property
+    def turn(self) -> Turn:
+        """What brings an array on this grid to the canonical orientation."""
+        return nearest_turn(self.axes)
+
+    @property
+    def long_axis(self) -> int:
+        """Axis of the array that runs nearest to the patient's long axis (z)."""
+        return self.turn.order[2]
+
+    def turned(self, turn: Turn) -> Grid:
+        """Return the grid of an array that was turned; no voxel moves in the patient."""
+        if turn.changes_nothing:
+            return self
+        corner = np.zeros(3)
+        for axis, flipped in zip(turn.order, turn.flipped, strict=True):
+            corner[axis] = self.shape[axis] - 1 if flipped else 0
+        signs = np.where(turn.flipped, -1.0, 1.0)
+        axes = self.axes[:, list(turn.order)] * signs + 0.0  # no -0, which text would show
+        return replace(
+            self,
+            shape=turn.of_axes(self.shape),
+            spacing_mm=turn.of_axes(self.spacing_mm),
+            origin_mm=tuple(self.to_world(corner)),
+            direction=tuple(axes.ravel()),
+        )
+
     def describe(self) -> str:
         """Write the grid as people do: ``174×158×59 at 0.98×0.98×3.27 mm``."""
         shape = "×".join(str(n) for n in self.shape)
@@ -175,6 +203,12 @@ class Volume:
         if self.quantity not in get_args(Quantity):
             known = ", ".join(get_args(Quantity))
             raise InputError(f"Unknown quantity {self.quantity!r}; known: {known}.")
+
+    def turned(self, turn: Turn) -> Volume:
+        """Return the same image with its array turned; C-contiguous, and no voxel moves."""
+        if turn.changes_nothing and self.array.flags.c_contiguous:
+            return self
+        return replace(self, array=turn.apply(self.array), grid=self.grid.turned(turn))
 
     def with_array(self, array: NDArray[Any], *, step: str | None = None) -> Volume:
         """Return the same volume with other values, and ``step`` added to its history."""
@@ -278,6 +312,46 @@ class Prediction:
                 raise InputError(f"Unknown cost {name!r}; known: {', '.join(COST_UNITS)}.")
             if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"The cost {name} must be a number from 0, got {value}.")
+
+
+def canonical(volume: Volume) -> Volume:
+    """Return a volume in the canonical orientation: i, j, k nearest to +x, +y, +z of LPS.
+
+    Axes are permuted and flipped only, so every value is kept, and an oblique grid keeps its
+    angles. All 48 ways of storing one image give the same array; hence a number that is
+    measured afterwards cannot depend on the storage. It is no step of processing, and none is
+    added to the history.
+    """
+    return volume.turned(volume.grid.turn)
+
+
+def canonical_prediction(said: Prediction) -> Prediction:
+    """Return a prediction with all its volumes in the canonical orientation."""
+    turn = said.mean.grid.turn
+    return replace(
+        said,
+        mean=said.mean.turned(turn),
+        std=None if said.std is None else said.std.turned(turn),
+        samples=tuple(sample.turned(turn) for sample in said.samples),
+        half_width=None if said.half_width is None else said.half_width.turned(turn),
+    )
+
+
+def stored_like(volume: Volume, grid: Grid) -> Volume:
+    """Return a volume stored as ``grid`` is, which may differ in its axes' order and direction.
+
+    Raises
+    ------
+    GeometryError
+        If the two differ in more than that.
+    """
+    turned = canonical(volume)
+    if not turned.grid.same_as(grid.turned(grid.turn)):
+        raise GeometryError(
+            f"The image ({volume.grid.describe()}) does not lie on the grid that it is to be "
+            f"stored like ({grid.describe()}); resample it first."
+        )
+    return replace(turned, array=grid.turn.undo(turned.array), grid=grid)
 
 
 def require_same_grid(volumes: dict[str, Volume]) -> Grid:

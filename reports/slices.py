@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from qa_suite.errors import InputError
 from qa_suite.io.images import read_image
-from qa_suite.volume import Grid, Quantity, Volume, require_same_grid
+from qa_suite.volume import Grid, Quantity, canonical, require_same_grid
 
 Plane = Literal["axial", "coronal", "sagittal"]
 AXIS_OF: Final[dict[str, int]] = {"axial": 2, "coronal": 1, "sagittal": 0}
@@ -137,7 +137,7 @@ def load_images(
         "mask": "label",
     }
     volumes = {
-        role: turn_to_patient(read_image(files[role], kind))
+        role: canonical(read_image(files[role], kind))
         for role, kind in kinds.items()
         if role in files
     }
@@ -157,42 +157,6 @@ def load_images(
         source_unit=source_unit,
         direction=grid.direction,
     )
-
-
-def turn_to_patient(volume: Volume) -> Volume:
-    """Swap and flip a volume's axes so that i, j, k run nearest to left, posterior, head."""
-    grid = volume.grid
-    order = _nearest_axes(grid.axes)
-    array = volume.array.transpose(order)
-    axes = grid.axes[:, order]
-    shape = np.asarray(grid.shape)[list(order)]
-    spacing = np.asarray(grid.spacing_mm)[list(order)]
-    origin = np.asarray(grid.origin_mm)
-    for axis in range(3):
-        if axes[axis, axis] < 0:
-            origin = origin + axes[:, axis] * spacing[axis] * (shape[axis] - 1)
-            axes[:, axis] *= -1
-            array = np.flip(array, axis)
-    turned = Grid(
-        shape=array.shape,
-        spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
-        origin_mm=(float(origin[0]), float(origin[1]), float(origin[2])),
-        direction=tuple(axes.ravel()),
-        frame_of_reference=grid.frame_of_reference,
-    )
-    return replace(volume, array=np.ascontiguousarray(array), grid=turned)
-
-
-def _nearest_axes(axes: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Return which grid axis is shown along x, y and z: the assignment of largest cosines."""
-    import itertools
-
-    size = np.abs(axes)
-    best = max(
-        itertools.permutations(range(3)),
-        key=lambda order: sum(size[world, axis] for world, axis in enumerate(order)),
-    )
-    return (best[0], best[1], best[2])
 
 
 def _obliqueness_deg(grid: Grid) -> float:

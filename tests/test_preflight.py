@@ -340,22 +340,6 @@ def test_anisotropy_is_a_warning(scans):
     assert result.values["anisotropy"].value == pytest.approx(12)
 
 
-@pytest.mark.parametrize(
-    ("direction", "word"),
-    [
-        ((1, 0, 0, 0, 1, 0, 0, 0, -1), "left-handed"),
-        ((0, 0, 1, 1, 0, 0, 0, 1, 0), "not x, y, z"),
-        ((-1, 0, 0, 0, -1, 0, 0, 0, 1), "against"),
-    ],
-)
-def test_unusual_axes_are_a_warning(scans, direction, word):
-    grid = replace(scans.mr.grid, direction=direction)
-    mr, ct = replace(scans.mr, grid=grid), replace(scans.ct, grid=grid)
-    result = preflight(*loaded(mr, ct, scans.body), QUICK)
-    assert not result.refused
-    assert word in result.warnings["orientation"]
-
-
 def test_obliquity_is_recorded_in_degrees(scans):
     angle = np.radians(20)
     cos, sin = np.cos(angle), np.sin(angle)

@@ -23,11 +23,10 @@ from qa_suite.measures.norms import (
 )
 from qa_suite.measures.reference_free import CHECKS, FAMILY, Patient, examine, reference_free
 from qa_suite.measures.reference_free.descriptor import NAMES
-from qa_suite.measures.reference_free.patient import canonical
 from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
 from qa_suite.phantom import LABELS, make_patient, oracle_translate
 from qa_suite.records import Measurement
-from qa_suite.volume import Grid, Prediction, Volume
+from qa_suite.volume import Grid, Prediction, Volume, canonical
 from tests.tiny_cohort import make_tiny_cohort
 
 SETTINGS = ReferenceFreeSettings()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qa_suite.errors import InputError
 from qa_suite.records import Evaluation, Verdict
-from qa_suite.volume import Grid, Volume
+from qa_suite.volume import Grid, Volume, canonical
 from reports import figures, panels, slices, strips, wording
 from reports.distributions import Distribution, SiteValues
 from reports.readiness import gather
@@ -73,7 +73,7 @@ def test_any_stored_orientation_hangs_alike(
     order: tuple[int, ...], flips: tuple[bool, ...]
 ) -> None:
     volume = marked()
-    turned = slices.turn_to_patient(stored(volume, order, flips))
+    turned = canonical(stored(volume, order, flips))
     assert turned.grid.same_as(volume.grid)
     np.testing.assert_array_equal(turned.array, volume.array)
 

@@ -6,7 +6,6 @@ here looks at a reference image to prepare a source image.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +16,9 @@ from scipy import ndimage
 
 from qa_suite.cohort import Case, Cohort, Split
 from qa_suite.errors import InputError, QAError, raise_problems
+from qa_suite.io.body import filled_slices
 from qa_suite.io.cases import LoadedCase, load_case
+from qa_suite.orientation import Turn
 from qa_suite.volume import Grid, Volume
 from translators.spec import BodySpec, SourceSpec, TargetSpec, TranslatorSpec
 
@@ -39,8 +40,7 @@ class Frame:
     scan's axes allow without interpolation, and the working spacing.
     """
 
-    order: tuple[int, int, int]
-    flipped: tuple[bool, bool, bool]
+    turn: Turn
     scan_shape: tuple[int, int, int]
     turned_spacing_mm: tuple[float, float, float]
     spacing_mm: tuple[float, float, float]
@@ -48,8 +48,7 @@ class Frame:
     @property
     def turned_shape(self) -> tuple[int, int, int]:
         """Shape after turning, before any change of spacing."""
-        i, j, k = (self.scan_shape[axis] for axis in self.order)
-        return (i, j, k)
+        return self.turn.of_axes(self.scan_shape)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -68,8 +67,7 @@ class Frame:
 
     def to_working(self, array: NDArray[np.generic]) -> Float:
         """Turn and resample a scan's array linearly (smoothed first where it gets coarser)."""
-        turned = np.asarray(array, dtype=np.float32).transpose(self.order)
-        turned = turned[tuple(slice(None, None, -1 if f else 1) for f in self.flipped)]
+        turned = self.turn.apply(np.asarray(array, dtype=np.float32))
         ratio = self._ratio
         if (ratio != 1).any():
             sigma = 0.5 * np.sqrt(np.clip(ratio**2 - 1, 0, None))
@@ -86,22 +84,14 @@ class Frame:
             array = ndimage.affine_transform(
                 array, 1 / ratio, output_shape=self.turned_shape, order=1, mode="nearest"
             )
-        array = array[tuple(slice(None, None, -1 if f else 1) for f in self.flipped)]
-        return np.ascontiguousarray(array.transpose(np.argsort(self.order)), dtype=np.float32)
+        return np.asarray(self.turn.undo(array), dtype=np.float32)
 
 
 def frame_of(grid: Grid, working_spacing_mm: tuple[float, float, float] | None) -> Frame:
     """Find the turn that brings a grid's axes closest to x, y, z of the patient."""
-    axes = np.abs(grid.axes)
-    order = max(
-        itertools.permutations(range(3)), key=lambda p: sum(axes[w, p[w]] for w in range(3))
-    )
-    i, j, k = order
-    spacing = (grid.spacing_mm[i], grid.spacing_mm[j], grid.spacing_mm[k])
-    x, y, z = (bool(grid.axes[world, axis] < 0) for world, axis in enumerate(order))
+    spacing = grid.turn.of_axes(grid.spacing_mm)
     return Frame(
-        order=(i, j, k),
-        flipped=(x, y, z),
+        turn=grid.turn,
         scan_shape=grid.shape,
         turned_spacing_mm=spacing,
         spacing_mm=working_spacing_mm or spacing,
@@ -145,9 +135,7 @@ def body_mask(
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
         body = (sizes >= settings.smallest_piece * sizes.max())[labels] & body
-    for k in range(body.shape[2]):
-        body[:, :, k] = ndimage.binary_fill_holes(body[:, :, k])
-    return np.asarray(body, dtype=bool)
+    return filled_slices(body, axis=2)
 
 
 def _close(mask: Bool, radius_mm: float, spacing: NDArray[np.float64]) -> Bool:

@@ -22,7 +22,7 @@ from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, raise_problems
 from qa_suite.io.identity import voxel_hash
 from qa_suite.io.images import is_image_file, read_image
-from qa_suite.volume import Volume, resample
+from qa_suite.volume import Volume, canonical, resample
 from translators.base import (
     AS_SPECIFIED,
     FAMILIES,
@@ -169,7 +169,8 @@ class External(Translator):
         path = Path(str(self._settings.path)) / found[0].partition("|")[2]
         if not path.is_file() or _sha256(path) != self._bound[found[0]].tobytes().hex():
             raise InputError(f"{path} is not the finished volume that was registered.")
-        return self._on_grid(read_image(path, self.spec.target.quantity), source, path)
+        answer = canonical(read_image(path, self.spec.target.quantity))
+        return self._on_grid(answer, source, path)
 
     # --- programs -----------------------------------------------------------------------
 

@@ -143,6 +143,7 @@ def _image(path: Path, kind: Literal["CT", "any"], found: _Material) -> Volume:
     """Read an image as HU, or as an image of any kind."""
     from qa_suite.io.images import read_image
     from qa_suite.io.series import read_series
+    from qa_suite.volume import canonical
 
     if path.is_dir():
         series = _one_series(path, kind)
@@ -150,7 +151,7 @@ def _image(path: Path, kind: Literal["CT", "any"], found: _Material) -> Volume:
         volume = read_series(series)
     else:
         volume = read_image(path, "HU" if kind == "CT" else "arbitrary")
-    found.volumes[str(path)] = volume
+    volume = found.volumes[str(path)] = canonical(volume)
     return volume
 
 
@@ -192,8 +193,9 @@ def _add_mask(one: Wanted, found: _Material) -> None:
     import numpy as np
 
     from qa_suite.io.images import read_image
+    from qa_suite.volume import canonical
 
-    volume = found.volumes[str(one.path)] = read_image(one.path, "label")
+    volume = found.volumes[str(one.path)] = canonical(read_image(one.path, "label"))
     assert one.name is not None
     found.add_mask(one.name, np.asarray(volume.array > 0))
 

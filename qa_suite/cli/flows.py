@@ -205,16 +205,17 @@ def measure_files(
     from qa_suite.measures.run import measure_pair
     from qa_suite.measures.settings import MeasureSettings
     from qa_suite.segment.threshold import body
-    from qa_suite.volume import require_same_grid
+    from qa_suite.volume import canonical, require_same_grid
 
-    reference = read_image(reference_path, "HU")
-    synthetic = read_image(synthetic_path, "HU")
+    reference = canonical(read_image(reference_path, "HU"))
+    synthetic = canonical(read_image(synthetic_path, "HU"))
     volumes = {str(reference_path): reference, str(synthetic_path): synthetic}
     if mask_path is not None:
-        volumes[str(mask_path)] = read_image(mask_path, "label")
+        volumes[str(mask_path)] = canonical(read_image(mask_path, "label"))
     source = None
     if source_path is not None:
-        source = volumes[str(source_path)] = read_image(source_path, "arbitrary")
+        source = canonical(read_image(source_path, "arbitrary"))
+        volumes[str(source_path)] = source
     require_same_grid(volumes)
     if not np.isfinite(reference.array).all():
         count = int((~np.isfinite(reference.array)).sum())

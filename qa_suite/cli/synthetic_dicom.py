@@ -149,8 +149,8 @@ def export_prediction(
     """
     from qa_suite.io.series_export import export_series
     from qa_suite.io.series_marks import SyntheticFacts
-    from qa_suite.measures.reference_free.patient import canonical
     from qa_suite.provenance import code_facts
+    from qa_suite.volume import canonical
 
     code = code_facts()
     commit = "" if code.git_commit is None else f"+{code.git_commit[:9]}"

@@ -133,13 +133,15 @@ def _translate_series(
     from qa_suite.io.series import read_series
     from qa_suite.io.series_export import require_new_folder
     from qa_suite.tracking import load_translator
+    from qa_suite.volume import stored_like
 
     if when is not None:
         require_new_folder(out)
     found = scan_dicom(folder)
     facts, run = load_translator(model, asked)
     chosen = chosen_series(folder, found.series, facts, uid)
-    volume = run(_as_case(read_series(chosen), folder.name)).mean
+    source = read_series(chosen)
+    volume = stored_like(run(_as_case(source, folder.name)).mean, source.grid)
     if when is None:
         _write(volume, out / f"{folder.resolve().name}.nii.gz")
     else:
@@ -160,6 +162,7 @@ def _translate_file(
     from qa_suite.io.series import QUANTITY_OF_MODALITY
     from qa_suite.io.series_export import require_new_folder
     from qa_suite.tracking import load_translator
+    from qa_suite.volume import stored_like
 
     if when is not None:
         require_new_folder(out)
@@ -167,7 +170,8 @@ def _translate_file(
     facts, run = load_translator(model, asked)
     owner = None if when is None else owner_of(whose, facts, uid)
     quantity = QUANTITY_OF_MODALITY.get(modalities(facts)[0], "arbitrary")
-    volume = run(_as_case(read_image(path, quantity), path.name)).mean
+    source = read_image(path, quantity)
+    volume = stored_like(run(_as_case(source, path.name)).mean, source.grid)
     if when is None or owner is None:
         _write(volume, out / f"{path.name.split('.')[0]}.nii.gz")
     else:

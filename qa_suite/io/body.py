@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.volume import Grid, Volume
+from qa_suite.volume import Volume
 
 BODY_HU = -400.0
 IMPLANT_HU = 3000.0
@@ -35,7 +35,9 @@ def threshold_body(volume: Volume) -> tuple[NDArray[np.bool_], str]:
         how = f"above {level:.4g} ({_OTSU_SHARE:g} of Otsu's threshold)"
     with np.errstate(invalid="ignore"):
         inside = volume.array > level
-    return _fill_slices(_main_parts(inside), volume.grid), f"{how}, largest parts, filled"
+    return filled_slices(
+        _main_parts(inside), volume.grid.long_axis
+    ), f"{how}, largest parts, filled"
 
 
 def otsu(array: NDArray) -> float:
@@ -61,9 +63,7 @@ def body_width_mm(volume: Volume) -> float | None:
     None where the middle slice shows no body. Of several parts (two legs) the extent of all.
     """
     grid = volume.grid
-    across, along = _axis_towards(grid, 0), _axis_towards(grid, 2)
-    if across == along:
-        return None
+    across, along = grid.turn.order[0], grid.long_axis
     middle = grid.shape[along] // 2
     slab = [slice(None)] * 3
     slab[along] = slice(middle, middle + 1)
@@ -95,10 +95,6 @@ def shows_implant(volume: Volume) -> bool:
     return largest * volume.grid.voxel_volume_cc >= IMPLANT_CC
 
 
-def _axis_towards(grid: Grid, world_axis: int) -> int:
-    return int(np.argmax(np.abs(grid.axes[world_axis])))
-
-
 def _main_parts(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
@@ -110,10 +106,40 @@ def _main_parts(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray((sizes >= _PART * sizes.max())[labels] & inside)
 
 
-def _fill_slices(inside: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+def filled_slices(
+    inside: NDArray[np.bool_], axis: int, *, outside: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Fill the holes of every slice of a mask.
+
+    Lungs and bowel end at the last slice, so they are no holes in three dimensions; within a
+    slice across the patient they are. The one filling of holes in the suite.
+
+    Parameters
+    ----------
+    inside
+        The mask, of three axes.
+    axis
+        Across which its slices lie: :attr:`qa_suite.volume.Grid.long_axis`, never just the last.
+    outside
+        What is open like the image's border, of the same shape, or None.
+
+    Returns
+    -------
+    ndarray of bool, of the mask's shape
+        The mask, and the background that within its slice (4 neighbours) reaches neither the
+        border of the image nor ``outside``.
+    """
     from scipy import ndimage
 
-    axis = _axis_towards(grid, 2)
-    planes = np.moveaxis(inside, axis, 0)
-    filled = np.stack([ndimage.binary_fill_holes(plane) for plane in planes])
-    return np.ascontiguousarray(np.moveaxis(filled, 0, axis))
+    planes = np.moveaxis(~inside, axis, 0)
+    in_plane = np.zeros((3, 3, 3), dtype=bool)
+    in_plane[1, 1, :] = in_plane[1, :, 1] = True
+    labels, count = ndimage.label(planes, structure=in_plane)
+    open_ = np.zeros(count + 1, dtype=bool)
+    open_[0] = True  # the mask itself
+    edges = [labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]]
+    if outside is not None:
+        edges.append(labels[np.moveaxis(outside, axis, 0)])
+    for edge in edges:
+        open_[edge.ravel()] = True
+    return np.ascontiguousarray(inside | np.moveaxis(~open_[labels], 0, axis))

@@ -24,7 +24,7 @@ from qa_suite.io.layouts import Drawing, Found, Image
 from qa_suite.io.problems import ReadProblem
 from qa_suite.io.rtstruct import structure_mask
 from qa_suite.io.series import QUANTITY_OF_MODALITY, read_series, stack_grid
-from qa_suite.volume import Grid, Quantity, Volume, covered_by, resample
+from qa_suite.volume import Grid, Quantity, Volume, canonical, covered_by, resample
 
 OUTSIDE: dict[Quantity, float] = {"HU": -1000.0, "SUVbw": 0.0, "arbitrary": 0.0, "label": 0.0}
 """What stands where a resampled image does not reach; the mask never reaches there either."""
@@ -164,7 +164,7 @@ def _load(image: Image | None, modality: str) -> Volume:
         raise ReadProblem("the patient", f"it has no {modality}")
     try:
         if isinstance(image, Series):
-            return read_series(image)
+            return canonical(read_series(image))
         return _read_file(image, f"{modality} file", QUANTITY_OF_MODALITY[modality])
     except ReadProblem as problem:
         what = "its" if isinstance(image, Path) else f"its {modality} series:"
@@ -176,7 +176,7 @@ def _read_file(path: Path, role: str, quantity: Quantity) -> Volume:
     if not path.is_file():
         raise ReadProblem(path, f"{role} is missing")
     try:
-        return read_image(path, quantity)
+        return canonical(read_image(path, quantity))
     except GeometryError as error:
         raise ReadProblem(path, f"{role} has an impossible geometry: {error}") from None
     except InputError as error:
@@ -226,6 +226,7 @@ def _outline(
             labels = _read_file(outline, f"{role} file", "label")
         except ReadProblem as problem:
             raise ReadProblem(problem.where, f"its {problem.public}") from None
+    labels = canonical(labels)
     if not labels.grid.same_as(grid):
         labels = resample(labels, grid, interpolation="nearest", outside=0)
         notes = (*notes, labels.history[-1])

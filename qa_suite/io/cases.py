@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from qa_suite.cohort import Case, Cohort, case_files, sha256_of
 from qa_suite.errors import InputError, raise_problems
 from qa_suite.io.images import read_image
-from qa_suite.volume import Prediction, Quantity, Volume, require_same_grid
+from qa_suite.volume import Prediction, Quantity, Volume, canonical, require_same_grid
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedCase:
-    """The volumes of one case, all on the grid of its source image.
+    """The volumes of one case, all on the grid of its source image, in canonical orientation.
+
+    Whichever way its files store them, preflight, translators and measures see i, j, k run
+    nearest to x, y, z (:func:`qa_suite.volume.canonical`).
 
     Parameters
     ----------
@@ -43,6 +46,19 @@ class LoadedCase:
     coverage: NDArray[np.bool_] | None = None
     structures: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     truth: Mapping[str, Volume] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        turn = self.source.grid.turn
+        turned: dict[str, Any] = {
+            "source": self.source.turned(turn),
+            "reference": None if self.reference is None else self.reference.turned(turn),
+            "mask": None if self.mask is None else turn.apply(self.mask),
+            "coverage": None if self.coverage is None else turn.apply(self.coverage),
+            "structures": {name: turn.apply(mask) for name, mask in self.structures.items()},
+            "truth": {name: volume.turned(turn) for name, volume in self.truth.items()},
+        }
+        for name, value in turned.items():
+            object.__setattr__(self, name, value)
 
 
 Translate = Callable[[LoadedCase], Prediction]
@@ -86,7 +102,7 @@ def load_case(cohort: Cohort, case: Case, folder: Path, *, truth: bool = False) 
     }
     _require_unchanged(case, files, folder)
     volumes = {
-        role: read_image(folder / file, quantities.get(role, "label"))
+        role: canonical(read_image(folder / file, quantities.get(role, "label")))
         for role, file in files.items()
     }
     require_same_grid(volumes)

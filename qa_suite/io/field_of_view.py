@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.volume import Volume
+from qa_suite.volume import Volume, canonical
 
 _THIN_MM = 10.0  # a thinner rim is the outline of a shifted patient, not the end of the scan
 
@@ -30,6 +30,11 @@ def padding_in(source: Volume, body: NDArray[np.bool_]) -> NDArray[np.bool_]:
         Voxels of the body whose value is the lowest of the image, in parts that reach the
         image's border and are at least 10 mm thick in their slice.
     """
+    turn = source.grid.turn  # slices lie across the patient, whichever axis counts them
+    return turn.undo(_padding(canonical(source), turn.apply(body)))
+
+
+def _padding(source: Volume, body: NDArray[np.bool_]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
     array = source.array

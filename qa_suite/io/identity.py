@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.errors import InputError
-from qa_suite.volume import Volume
+from qa_suite.volume import Volume, canonical
 
 KEY_VARIABLE = "QA_SUITE_KEY_FILE"
 _KEY_BYTES = 32
@@ -146,7 +146,7 @@ def voxel_hash(volume: Volume) -> str:
 
     Resampled or cropped copies have another hash; see :func:`fingerprint` for those.
     """
-    array = _canonical(volume)
+    array = canonical(volume).array
     digest = hashlib.sha256(f"{volume.quantity} {array.shape}".encode())
     digest.update(np.ascontiguousarray(_to_integers(array, volume.quantity)).tobytes())
     return digest.hexdigest()
@@ -190,7 +190,7 @@ def fingerprint(volume: Volume) -> str:
     Zauner C (2010) Implementation and benchmarking of perceptual image hash functions
     (the difference hash; here of second order and in three dimensions).
     """
-    array = _canonical(volume)
+    array = canonical(volume).array
     values = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if volume.quantity == "HU":
         values = np.clip(values, _AIR_HU, _BRIGHT_HU)
@@ -227,28 +227,6 @@ def fingerprint_distance(first: str, second: str) -> int:
             f"A fingerprint has {FINGERPRINT_BITS} bits; got {len(a) * 8} and {len(b) * 8}."
         )
     return int(np.bitwise_count(a ^ b).sum())
-
-
-def _canonical(volume: Volume) -> NDArray:
-    """Return the array with its axes reordered and flipped to run closest to L, P, S."""
-    axes = volume.grid.axes
-    order: list[int] = []
-    for _ in range(3):  # the clearest axis first, so that an oblique one takes what is left
-        score = np.abs(axes).copy()
-        for taken in order:
-            score[:, taken] = -1
-        order.append(int(np.argmax(score.max(axis=0))))
-    place: dict[int, int] = {}
-    for index_axis in order:
-        column = np.abs(axes[:, index_axis]).copy()
-        column[list(place)] = -1
-        place[int(np.argmax(column))] = index_axis
-    chosen = tuple(place[world_axis] for world_axis in range(3))
-    array = volume.array.transpose(chosen)
-    for world_axis, index_axis in enumerate(chosen):
-        if axes[world_axis, index_axis] < 0:
-            array = np.flip(array, world_axis)
-    return array
 
 
 def _extent(foreground: NDArray[np.bool_], axis: int) -> tuple[float, float]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from qa_suite.errors import GeometryError
+from qa_suite.errors import GeometryError, InputError
 from qa_suite.instruments.base import Extractor, Segmenter
 from qa_suite.measures.scale import (
     RemovedScale,
@@ -24,8 +24,17 @@ from qa_suite.measures.scale import (
     scaled,
     scaled_prediction,
 )
+from qa_suite.measures.value_range import parse_range
+from qa_suite.orientation import Turn
 from qa_suite.registry import Registry
-from qa_suite.volume import Grid, Prediction, Quantity, Volume, require_same_grid
+from qa_suite.volume import (
+    Grid,
+    Prediction,
+    Quantity,
+    Volume,
+    canonical_prediction,
+    require_same_grid,
+)
 
 if TYPE_CHECKING:
     from qa_suite.dose.clinic import ClinicCase
@@ -43,7 +52,9 @@ class MetricFacts(BaseModel):
     direction: Literal["lower", "higher", "zero", "none"] = Field(
         description="which way is better; 'none' describes the image and has no better side"
     )
-    range: str = Field(min_length=1)
+    range: str = Field(
+        description="its values with the default settings, as measures.value_range spells it"
+    )
     formula: str = Field(min_length=1)
     empty: str = Field(min_length=1)
     reference: str = Field(min_length=1)
@@ -52,6 +63,15 @@ class MetricFacts(BaseModel):
         default=(), description="of the reference that it has a meaning for; none is any"
     )
     because: str = Field(default="", description="why it has none for others")
+
+    @field_validator("range")
+    @classmethod
+    def _spelled_as_all(cls, text: str) -> str:
+        try:
+            parse_range(text)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return text
 
 
 class FamilyFacts(BaseModel):
@@ -101,7 +121,11 @@ class Instruments:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """One case as the measures see it: all volumes on one grid.
+    """One case as the measures see it: all volumes on one grid, in canonical orientation.
+
+    Whichever way the arrays are stored that a pair is made of, it holds them turned so that i,
+    j, k run nearest to x, y, z (:func:`qa_suite.volume.canonical`): volumes, masks, structures
+    and the prediction alike. So no number depends on the storage.
 
     Parameters
     ----------
@@ -156,6 +180,22 @@ class Pair:
                     f"{name} must be a bool array of shape {grid.shape}, got {mask.dtype} of "
                     f"shape {mask.shape}."
                 )
+        self._turn(grid.turn)
+
+    def _turn(self, turn: Turn) -> None:
+        """Bring everything to the canonical orientation."""
+        said = self.prediction
+        turned: dict[str, Any] = {
+            "reference": self.reference.turned(turn),
+            "synthetic": self.synthetic.turned(turn),
+            "source": None if self.source is None else self.source.turned(turn),
+            "mask": turn.apply(self.mask),
+            "coverage": None if self.coverage is None else turn.apply(self.coverage),
+            "structures": {name: turn.apply(mask) for name, mask in self.structures.items()},
+            "prediction": None if said is None else canonical_prediction(said),
+        }
+        for name, value in turned.items():
+            object.__setattr__(self, name, value)
 
     @property
     def grid(self) -> Grid:

@@ -50,7 +50,7 @@ def _add(name: str, **facts: Any) -> None:
 
 
 _add(
-    SECONDS, title="Time of a translation", unit="s",
+    SECONDS, title="Time of a translation", unit="s", range="(0, inf)",
     formula="wall-clock time from the source image to the prediction, files not counted; the first "
     "case of a run pays for what is loaded once",
     empty="no row where the translation failed",
@@ -64,12 +64,13 @@ _add(
 )  # fmt: skip
 _add(
     "network_evaluations", title="Network evaluations of a translation", unit="1",
+    range="integers in [0, inf)",
     formula="passes through a network, each window or slice, flip, member, sample and step "
     "counted singly; as the translator states it",
     empty="undefined where the translator does not say",
 )  # fmt: skip
 _add(
-    "sampler_steps", title="Steps of the sampler", unit="1",
+    "sampler_steps", title="Steps of the sampler", unit="1", range="integers in [0, inf)",
     formula="of one sample, as the translator states it",
     empty="undefined where the translator does not say",
 )  # fmt: skip

@@ -36,12 +36,13 @@ _OURS = "Definition of this suite"
 
 def _facts(title: str, unit: str, formula: str) -> MetricFacts:
     contrast = unit == "HU"
+    size = "[0, inf)" if unit == "cc" else "integers in [0, inf)"
     return MetricFacts(
         family="hallucination",
         title=title,
         unit=unit,
         direction="none" if contrast else "lower",
-        range="(-inf, inf)" if contrast else "[0, inf)",
+        range="(-inf, inf)" if contrast else size,
         formula=formula,
         empty=_EMPTY_CONTRAST if contrast else _EMPTY,
         reference=_OURS,

@@ -13,7 +13,6 @@ import numpy as np
 from qa_suite.measures.base import METRICS, MetricFacts, NoValue
 from qa_suite.measures.comparison import Comparison
 from qa_suite.measures.image_settings import MS_SSIM_WEIGHTS, SYNTHRAD_RANGE_HU, ImageSettings
-from qa_suite.volume import Grid
 
 _DEFAULT = ImageSettings()
 _BODY: dict[str, Any] = {"regions": "body"}
@@ -176,7 +175,7 @@ def slice_error(comparison: Comparison) -> tuple[float, float] | NoValue:
     """Largest deviation of a slice's mean error from the typical slice, in HU."""
     from qa_suite.measures.image_kernels import slice_sums
 
-    axis = axial_axis(comparison.grid)
+    axis = comparison.grid.long_axis
     counts = np.zeros(comparison.mask.shape[axis], dtype=np.int64)
     sums = np.zeros(counts.size)
     slice_sums(comparison.reference, comparison.synthetic, comparison.mask, axis, counts, sums)
@@ -190,8 +189,3 @@ def slice_error(comparison: Comparison) -> tuple[float, float] | NoValue:
     means = sums[large] / counts[large]
     coverage = counts[large].sum() / counts.sum()
     return float(np.abs(means - np.median(means)).max()), float(coverage)
-
-
-def axial_axis(grid: Grid) -> int:
-    """Return which of the grid's axes runs nearest to the patient's long axis (z in LPS)."""
-    return int(np.abs(grid.axes[2]).argmax())

@@ -5,6 +5,8 @@ As in ``image.py``, each is a function from a :class:`Sample` to a number.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from qa_suite.measures.base import METRICS, MetricFacts, NoValue
@@ -112,10 +114,11 @@ def slope_error(sample: Sample) -> float | NoValue:
         title="Mutual information",
         unit="bit",
         direction="higher",
-        range="[0, inf)",
+        range=f"[0, {math.log2(ImageSettings().information_bins):g}]",
         formula=(
             "Σ p(r, s) log2(p(r, s) / (p(r) p(s))) over the joint histogram of the region's "
-            "voxels; equal bins over the data range, values beyond it in the outermost bins"
+            "voxels; equal bins over the data range, values beyond it in the outermost bins; at "
+            "most the log2 of the number of bins"
         ),
         empty=f"{EMPTY}; undefined without a data range",
         reference="Viola and Wells 1997, Int J Comput Vis 24:137; Maes et al. 1997, IEEE Trans "

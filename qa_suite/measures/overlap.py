@@ -140,7 +140,7 @@ def centroid_shift(overlap: Overlap) -> float | NoValue:
         title="Missed structure",
         unit="1",
         direction="lower",
-        range="0 or 1",
+        range="integers in [0, 1]",
         formula="1 where the reference has the structure and the synthetic image has not, else 0",
         empty="absent in the reference: undefined",
         reference="Decision of this suite: a miss must count, and distances cannot count it",

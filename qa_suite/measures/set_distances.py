@@ -124,10 +124,10 @@ class _Sums:
         title="Kernel distance of the features (KID)",
         unit="1",
         direction="lower",
-        range="(-inf, inf); its expectation is 0 for sets of one distribution",
+        range="(-inf, inf)",
         formula=(
             "mean k(r, r') + mean k(s, s') - 2 mean k(r, s) over pairs of different patients; "
-            "k(x, y) = (x·y / dimensions + 1)³"
+            "k(x, y) = (x·y / dimensions + 1)³; its expectation is 0 for sets of one distribution"
         ),
         empty=_EMPTY,
         reference=(

@@ -96,7 +96,7 @@ def interval_width(held: Held) -> float:
         title="Whether the patient's interval holds the promised share of voxels",
         unit="1",
         direction="higher",
-        range="{0, 1}",
+        range="integers in [0, 1]",
         formula="1 where interval_coverage of the body >= the promised share, else 0; its mean "
         "over patients stands against interval_level",
         empty=_EMPTY,
@@ -151,7 +151,7 @@ def interval_level(held: Held) -> float:
         title="Calibration patients behind the interval",
         unit="1",
         direction="none",
-        range="1, 2, ...",
+        range="integers in [1, inf)",
         formula="as the translator states it",
         empty=_PROMISE,
         reference=_CONFORMAL,

@@ -146,7 +146,7 @@ def coverage_95(claim: Claim) -> float:
         title="Calibration error",
         unit="1",
         direction="lower",
-        range="[0, 1)",
+        range="[0, 0.5]",  # reached where σ is nought or endless: the mean of the levels
         formula=(
             "mean over the levels p of |share of voxels with |error| <= z_p σ - p|; z_p: half "
             "width of the central interval of a normal distribution that holds p"
@@ -261,7 +261,7 @@ def _unordered(claim: Claim) -> NoValue | None:
         title="Samples behind the std",
         unit="1",
         direction="none",
-        range="2, 3, ...",
+        range="integers in [2, inf)",
         formula="number of samples whose standard deviation (with n - 1) is taken for σ",
         empty="undefined where the translator states its std itself, or gives neither",
         reference="Definition of this suite",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.io.body import filled_slices
 from qa_suite.volume import Grid
 
 Mask = NDArray[np.bool_]
@@ -89,8 +90,7 @@ def _largest_filled(mask: Mask, grid: Grid) -> Mask:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     kept = np.isin(labels, np.flatnonzero(sizes >= 0.1 * sizes.max()))
-    slices = [ndimage.binary_fill_holes(kept[:, :, k]) for k in range(kept.shape[2])]
-    return np.stack(slices, axis=2)  # lungs end at the last slice: no hole in three dimensions
+    return filled_slices(kept, grid.long_axis)
 
 
 def eroded(mask: Mask, grid: Grid, reach_mm: float) -> Mask:

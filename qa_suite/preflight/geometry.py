@@ -16,6 +16,8 @@ from qa_suite.preflight.evidence import (
 )
 from qa_suite.records import PreflightValue
 
+_MAX_OBLIQUE_DEG = 30.0
+
 
 def check_frame(evidence: Evidence) -> Values:
     """Compare the frames of reference and the grids of source and reference."""
@@ -35,23 +37,17 @@ def check_frame(evidence: Evidence) -> Values:
 
 
 def check_orientation(evidence: Evidence) -> Values:
-    """Measure by how much the axes differ from x, y, z, and name a left-handed grid."""
-    axes = evidence.grid.axes
-    nearest = np.zeros((3, 3))
-    nearest[np.abs(axes).argmax(axis=0), range(3)] = 1
-    oblique = float(np.degrees(np.arccos(np.clip(np.abs(axes).max(axis=0).min(), 0, 1))))
-    problems = []
-    if np.linalg.det(axes) < 0:
-        problems.append("the grid is left-handed (one axis is mirrored)")
-    if not np.array_equal(nearest, np.eye(3)):
-        problems.append("the axes of the array are not x, y, z in this order")
-    elif (np.diag(axes) < 0).any():
-        problems.append("an axis of the array runs against x, y or z")
-    if oblique > 30:
-        problems.append(f"the axes are {oblique:.0f}° oblique")
-    status: Status = "warning" if problems else "ok"
-    why = "; ".join(problems)
-    value = PreflightValue(value=oblique, unit="deg", bound="<= 30", status=status, why=why)
+    """Measure by how much the axes differ from x, y, z; how they are stored does not matter."""
+    nearest = np.diag(evidence.grid.turned(evidence.grid.turn).axes)
+    oblique = float(np.degrees(np.arccos(np.clip(nearest.min(), 0, 1))))
+    tilted = oblique > _MAX_OBLIQUE_DEG
+    value = PreflightValue(
+        value=oblique,
+        unit="deg",
+        bound=f"<= {_MAX_OBLIQUE_DEG:g}",
+        status="warning" if tilted else "ok",
+        why=f"the axes are {oblique:.0f}° oblique" if tilted else "",
+    )
     return {"orientation": value}
 
 

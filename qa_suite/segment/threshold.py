@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.errors import GeometryError, InputError
+from qa_suite.io.body import filled_slices
 from qa_suite.segment.base import SEGMENTERS, SegmenterFacts
 from qa_suite.segment.settings import ThresholdSettings
 from qa_suite.volume import Volume
@@ -21,7 +22,7 @@ Mask = NDArray[np.bool_]
         quantity="HU",
         method=(
             "HU >= threshold inside the domain; parts (26 neighbours) of at least the given share "
-            "of the largest part; holes of each slice across the last axis filled"
+            "of the largest part; holes of each slice across the patient's long axis filled"
         ),
         empty="no voxel reaches the threshold: an empty mask",
         reference=(
@@ -112,7 +113,7 @@ def segment_threshold(volume: Volume, domain: Mask, settings: ThresholdSettings)
     found = (values >= settings.threshold_hu) & inside
     found = _keep_large_parts(found, settings, volume.grid.voxel_volume_cc)
     if settings.fill_slices:
-        found |= _holes(found, inside)
+        found = filled_slices(found, volume.grid.long_axis, outside=~inside)
     result[box] = found
     return result
 
@@ -149,17 +150,3 @@ def _keep_large_parts(mask: Mask, settings: ThresholdSettings, voxel_cc: float) 
     keep = sizes >= smallest * (1 - 1e-9)  # so that a part of exactly the limit stays
     keep[0] = False
     return np.asarray(keep[labels])
-
-
-def _holes(mask: Mask, domain: Mask) -> Mask:
-    """Background that, within its slice, reaches neither the edge nor the domain's outside."""
-    from scipy import ndimage
-
-    in_plane = np.zeros((3, 3, 3), dtype=bool)
-    in_plane[1, :, 1] = in_plane[:, 1, 1] = True
-    labels, count = ndimage.label(~mask, structure=in_plane)
-    outside = np.zeros(count + 1, dtype=bool)
-    for face in (labels[0], labels[-1], labels[:, 0], labels[:, -1], labels[~domain]):
-        outside[face.ravel()] = True
-    outside[0] = True  # label 0 is the mask itself
-    return np.asarray(~outside[labels])

@@ -14,16 +14,23 @@ DVH_METRICS = {"d98": "D98", "d95": "D95", "d50": "D50", "d2": "D2", "dmean": "D
                "dmax": "Dmax"}  # fmt: skip
 """Name of a metric in tables to its name in a DVH."""
 INDEX_METRICS = {
-    "homogeneity": ("Homogeneity index (D2 - D98) / D50", "ICRU Report 83 (2010), section 3.6"),
+    "homogeneity": (
+        "Homogeneity index (D2 - D98) / D50",
+        "ICRU Report 83 (2010), section 3.6",
+        ("[0, inf)", "(-inf, inf)"),
+    ),
     "conformity_paddick": (
         "Paddick conformity index",
         "Paddick I (2000), J Neurosurg 93 suppl 3:219",
+        ("[0, 1]", "[-1, 1]"),
     ),
     "conformity_rtog": (
         "RTOG conformity index",
         "Shaw E et al. (1993), Int J Radiat Oncol Biol Phys 27:1231",
+        ("[0, inf)", "(-inf, inf)"),
     ),
 }
+"""Name of an index of the target: title, source, and the ranges of its value and difference."""
 _EMPTY = "no plan, no target or too little of the structure in the dose grid: undefined or error"
 _OWN = "Definition of this suite"
 _ICRU = "ICRU Report 83 (2010)"
@@ -60,15 +67,15 @@ for _name, _dvh in DVH_METRICS.items():
         reference=_ICRU,
     )  # fmt: skip
 
-for _name, (_title, _source) in INDEX_METRICS.items():
+for _name, (_title, _source, (_values, _changes)) in INDEX_METRICS.items():
     for _side in ("reference", "synthetic"):
         _add(
             f"{_name}_{_side}", title=f"{_title}, {_side} image", unit="1", direction="none",
-            range="[0, inf)", formula=f"{_title} of the target", reference=_source,
+            range=_values, formula=f"{_title} of the target", reference=_source,
         )  # fmt: skip
     _add(
-        f"{_name}_difference", title=f"Difference: {_title}",
-        unit="1", direction="zero", formula="synthetic - reference", reference=_source,
+        f"{_name}_difference", title=f"Difference: {_title}", unit="1", direction="zero",
+        range=_changes, formula="synthetic - reference", reference=_source,
     )  # fmt: skip
 
 _add(
@@ -85,12 +92,12 @@ for _name, _title in (
     ("goals_gained", "Clinical goals missed on the reference and met on the synthetic image"),
 ):
     _add(
-        _name, title=_title, unit="1", direction="lower", range="{0, 1, ...}",
+        _name, title=_title, unit="1", direction="lower", range="integers in [0, inf)",
         formula="count of the plan's goals that flip; undecided goals do not",
     )  # fmt: skip
 _add(
     "goals_undecided", title="Clinical goals that one of the images leaves undecided", unit="1",
-    direction="none", range="{0, 1, ...}",
+    direction="none", range="integers in [0, inf)",
     formula="count of goals whose structure is missing or lies outside the dose grid",
 )  # fmt: skip
 _add(
@@ -154,7 +161,7 @@ _add(
 )  # fmt: skip
 _add(
     "band_samples", title="Samples computed as dose scenarios", unit="1", direction="none",
-    range="{2, 3, ...}",
+    range="integers in [2, inf)",
     formula="number of the prediction's samples behind the bands of D95 and of the DVHs",
 )  # fmt: skip
 _add(

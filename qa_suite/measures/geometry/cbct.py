@@ -57,7 +57,8 @@ def make_day(reference: Image, centre_mm: Array, settings: PositioningSettings) 
     The same reference has the same day, whatever is compared with it.
     """
     digest = hashlib.sha256(settings.model_dump_json().encode())
-    digest.update(np.round(reference.values).astype("<i2").tobytes())
+    values = reference.grid.turn.apply(reference.values)  # the day is the patient's, not the file's
+    digest.update(np.round(values).astype("<i2").tobytes())
     seed = int.from_bytes(digest.digest()[:8], "little")
     rng = np.random.default_rng(seed)
     shift = rng.uniform(-1, 1, 3) * settings.max_shift_mm

@@ -48,7 +48,7 @@ def cut_share(image: Image, region: Mask) -> float:
     There the projected patient ends where the region or the image ends, whatever the planning
     CT shows, and that edge would be matched instead of the patient.
     """
-    lengthwise = int(np.argmax(np.abs(image.grid.axes[2])))
+    lengthwise = image.grid.long_axis
     edge = np.zeros_like(region)
     for axis in range(3):
         if axis == lengthwise:

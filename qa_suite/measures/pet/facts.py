@@ -50,7 +50,7 @@ def _add_quantity(
     for side in ("reference", "synthetic"):
         _add(
             f"{name}_{side}", title=f"{capital}, {side} image", unit=unit, direction="none",
-            range="(-inf, inf)" if unit == "SUVbw" else "[0, inf)", formula=formula, **common,
+            range="[0, inf)" if unit in ("cc", "g") else "(-inf, inf)", formula=formula, **common,
         )  # fmt: skip
     _add(
         f"{name}_difference", title=f"Difference of the {title}", unit=unit, direction="zero",
@@ -109,7 +109,7 @@ _add(
 )  # fmt: skip
 _add(
     LOST, title="Lesion that the synthetic image does not show", unit="1", direction="lower",
-    range="{0, 1, ...}",
+    range="integers in [0, inf)",
     formula="1 where the lesion is visible in the reference and not in the synthetic image, 0 "
     "where in both; of 'lesions': how many. Visible: SUVpeak > 1.5 × mean + 2 SD of the shell",
     empty=f"{_EMPTY}; undefined where the reference does not show it, or has no SUVpeak or shell",

@@ -7,8 +7,9 @@ import numpy as np
 from qa_suite.errors import InputError
 from qa_suite.measures.base import NoValue
 from qa_suite.measures.reference_free.checks import Answer, Need, check
-from qa_suite.measures.reference_free.patient import Array, Mask, Scene, canonical
+from qa_suite.measures.reference_free.patient import Array, Mask, Scene
 from qa_suite.preflight.bodies import thinned
+from qa_suite.volume import canonical
 
 _SOURCE: tuple[Need, ...] = ("source", "norms")
 _FLAT = "undefined where the source's body is flat or too small"

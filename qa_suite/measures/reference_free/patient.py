@@ -19,7 +19,7 @@ from qa_suite.preflight.bodies import (
     signal_body,
     thinned,
 )
-from qa_suite.volume import Grid, Prediction, Volume, require_same_grid
+from qa_suite.volume import Grid, Prediction, Volume, canonical, require_same_grid
 
 if TYPE_CHECKING:
     from qa_suite.measures.norms import Norms
@@ -65,42 +65,6 @@ class Patient:
     def __post_init__(self) -> None:
         if self.source is not None:
             require_same_grid({"the source": self.source, "the synthetic image": self.synthetic})
-
-
-def canonical(volume: Volume) -> Volume:
-    """Return the volume with its axes in the order x, y, z of LPS, as far as they can be.
-
-    An oblique grid keeps its angles; each axis only goes where it points most.
-    """
-    grid = volume.grid
-    order = _order(grid)
-    axes = grid.axes[:, order]
-    flips = [bool(axes[axis, axis] < 0) for axis in range(3)]
-    if order == [0, 1, 2] and not any(flips):
-        return volume
-    array = np.transpose(volume.array, order)
-    array = array[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
-    corner = [0.0, 0.0, 0.0]
-    for axis, flip in enumerate(flips):
-        corner[order[axis]] = grid.shape[order[axis]] - 1.0 if flip else 0.0
-    spacing = grid.spacing_mm
-    turned = Grid(
-        shape=array.shape,
-        spacing_mm=(spacing[order[0]], spacing[order[1]], spacing[order[2]]),
-        origin_mm=tuple(grid.to_world(corner)),
-        direction=tuple((axes * np.where(flips, -1.0, 1.0)).ravel()),
-        frame_of_reference=grid.frame_of_reference,
-    )
-    return replace(volume, array=np.ascontiguousarray(array), grid=turned)
-
-
-def _order(grid: Grid) -> list[int]:
-    """Which array axis goes along x, y and z: the assignment with the largest cosines."""
-    from itertools import permutations
-
-    size = np.abs(grid.axes)
-    best = max(permutations(range(3)), key=lambda p: size[0, p[0]] + size[1, p[1]] + size[2, p[2]])
-    return list(best)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +239,7 @@ def coded(array: Array, span: Span, bins: int) -> Codes:
 
 
 def _prepared(volume: Volume) -> Volume:
-    turned: Any = canonical(volume)
+    turned = canonical(volume)
     return replace(turned, array=np.ascontiguousarray(turned.array, dtype=np.float32))
 
 

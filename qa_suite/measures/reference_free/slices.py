@@ -61,7 +61,7 @@ def _three(k: int, count: int) -> tuple[int, int, int]:
     title="Slices that repeat their neighbour",
     unit="slices",
     direction="lower",
-    value_range="[0, inf)",
+    value_range="integers in [0, inf)",
     formula=(
         "pairs of neighbouring slices whose median |difference| in the body is below a quarter of "
         "the median over the pairs, where the source's is above half of its own"
