@@ -112,7 +112,8 @@ def ramp() -> np.ndarray:
     return (20 + 10 * np.sin(i) + 5 * np.cos(2 * j) + 3 * np.sin(3 * k)).astype(np.float32)
 
 
-IMAGE_SETTINGS = ImageSettings(skin_mm=0.0, taper_mm=6.0)  # the test's body is a small one
+# the test's body is a small one
+IMAGE_SETTINGS = ImageSettings(skin_mm=0.0, taper_mm=6.0, ms_ssim_weights=(0.6, 0.4))
 
 
 @pytest.mark.parametrize("metric", IMAGE)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from monai.metrics.regression import MultiScaleSSIMMetric
 from scipy import ndimage, stats
 
 from qa_suite.measures.base import Pair, Value
@@ -14,8 +12,6 @@ from qa_suite.measures.edt import distance_to
 from qa_suite.measures.error_maps import error_maps
 from qa_suite.measures.image import image
 from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.measures.ms_ssim import ms_ssim_of, pyramid
-from qa_suite.measures.ssim import local_similarity
 from qa_suite.phantom import make_patient, oracle_translate
 from qa_suite.volume import Grid, Volume
 
@@ -234,64 +230,7 @@ def test_mutual_information_survives_any_relabelling(rng):
     assert found["ncc", "body"].value == pytest.approx(-1)
 
 
-# --- MS-SSIM
-
-
-@pytest.mark.parametrize(("window", "scales"), [(7, 2), (5, 3)])
-def test_ms_ssim_is_monais_where_every_window_is_inside(rng, window, scales):
-    """MONAI leaves out the windows at the edge: so does a mask that stays clear of it."""
-    weights = (0.4, 0.35, 0.25)[:scales]
-    first = rng.random((48, 64, 56)).astype(np.float32)  # MONAI computes in single precision
-    second = np.clip(first + rng.normal(0, 0.1, first.shape), 0, 1).astype(np.float32)
-    monai = MultiScaleSSIMMetric(
-        spatial_dims=3, data_range=1, kernel_type="uniform", kernel_size=window, weights=weights
-    )
-    expected = float(monai(*(torch.from_numpy(a)[None, None] for a in (first, second))))
-    result = 1.0
-    for scale, (a, b) in enumerate(pyramid(first, second, scales)):
-        mask = np.zeros(a.shape, dtype=bool)
-        mask[(slice(window // 2, -(window // 2)),) * 3] = True
-        found = local_similarity(a, b, mask, data_range=1, window=window, sample_covariance=False)
-        values = found.ssim if scale == scales - 1 else found.structure
-        result *= float(values.mean(dtype=float)) ** weights[scale]
-    assert result == pytest.approx(expected, abs=1e-6)
-
-
-def test_ms_ssim_of_two_constants_sees_luminance_once():
-    a, b, c1 = 1024.0, 1124.0, (0.01 * 4024) ** 2
-    luminance = (2 * a * b + c1) / (a * a + b * b + c1)
-    found = measured(pair_of(np.zeros((20, 18, 9)), np.full((20, 18, 9), 100.0)))
-    assert found["ms_ssim", "body"].value == pytest.approx(luminance**0.1333, abs=1e-6)
-
-
-def test_ms_ssim_in_a_mask_is_the_plain_computation(rng):
-    """By scipy, with repeated edges, and coarser voxels weighted by their share of the mask."""
-    first = ndimage.gaussian_filter(rng.random((21, 34, 19)), 1) * 4000
-    mask = ndimage.gaussian_filter(rng.normal(size=first.shape), 3) > -0.02
-    second = first + rng.normal(0, 60, first.shape)
-    images = [np.where(mask, np.clip(a, 0, 4024), 0).astype(np.float32) for a in (first, second)]
-    first, second = images
-    weights = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-    ours = ms_ssim_of(first, second, mask, data_range=4024, weights=weights)
-
-    def pooled(array):
-        even = np.pad(array, [(0, n % 2) for n in array.shape], mode="edge")
-        return even.reshape(*(v for n in even.shape for v in (n // 2, 2))).mean((1, 3, 5))
-
-    result, x, y, share = 1.0, first.astype(float), second.astype(float), mask.astype(float)
-    c1, c2, n = (0.01 * 4024) ** 2, (0.03 * 4024) ** 2, 343
-    for scale, weight in enumerate(weights):
-        ux, uy, xx, yy, xy = (
-            ndimage.uniform_filter(a, 7, mode="nearest") for a in (x, y, x * x, y * y, x * y)
-        )
-        values = (2 * n / (n - 1) * (xy - ux * uy) + c2) / (
-            n / (n - 1) * (xx - ux**2 + yy - uy**2) + c2
-        )
-        if scale == 4:
-            values *= (2 * ux * uy + c1) / (ux**2 + uy**2 + c1)
-        result *= np.average(values, weights=share) ** weight
-        x, y, share = pooled(x), pooled(y), pooled(share)
-    assert ours == pytest.approx(result, abs=1e-6)
+# --- outside the mask
 
 
 def test_what_lies_outside_the_mask_changes_nothing(patient, twin):
@@ -356,44 +295,6 @@ def test_ssim_of_2023_is_scikit_images_whatever_our_own_settings(patient, twin, 
     expected = full[crop][mask[crop]].mean()
     found = variants(of_patient(patient, twin), **changes)["synthrad2023", "ssim"]
     assert found.value == pytest.approx(expected, abs=1e-6)
-
-
-def plain_ms_ssim_2025(reference, synthetic, mask):
-    """The documented definition, in scikit-image and numpy, without any cropping."""
-    from skimage.metrics import structural_similarity
-
-    pads = [((97 - n) // 2, 97 - n - (97 - n) // 2) if n < 97 else (0, 0) for n in mask.shape]
-    x, y = (
-        np.pad(np.where(mask, np.clip(a, -1024, 3071), -1024) + 1024.0, pads, mode="edge")
-        for a in (reference, synthetic)
-    )
-    mask = np.pad(mask, pads)
-    crop, result = (slice(3, -3),) * 3, 1.0
-    for weight in (0.0448, 0.2856, 0.3001, 0.2363, 0.1333):
-        _, full = structural_similarity(x, y, data_range=4095, full=True)
-        result *= (np.maximum(full[crop][mask[crop]], 0) ** weight).mean()
-        mask = mask[::2, ::2, ::2]
-        even = [np.pad(a, [(0, n % 2) for n in a.shape], mode="edge") for a in (x, y)]
-        x, y = (a.reshape(*(v for n in a.shape for v in (n // 2, 2))).mean((1, 3, 5)) for a in even)
-    return result
-
-
-@pytest.mark.parametrize("shape", [(33, 110, 20), (100, 98, 97)])
-def test_ms_ssim_of_2025_is_its_plain_definition(rng, shape):
-    grid = np.indices(shape) / np.array(shape).reshape(3, 1, 1, 1)
-    mask = ((grid[0] - 0.5) / 0.4) ** 2 + ((grid[1] - 0.5) / 0.35) ** 2 < 1  # open along k
-    reference = np.float32(ndimage.gaussian_filter(rng.normal(0, 2000, shape), 2))
-    synthetic = np.float32(reference + rng.normal(20, 60, shape))
-    found = variants(pair_of(reference, synthetic, mask))["synthrad2025", "ms_ssim"]
-    assert found.value == pytest.approx(plain_ms_ssim_2025(reference, synthetic, mask), abs=1e-6)
-
-
-def test_luminance_at_every_scale_costs_a_biased_image_more(patient, twin):
-    biased = twin.with_array(twin.array + 60)
-    pair = of_patient(patient, biased)
-    corrected = measured(pair)["ms_ssim", "body"].value
-    published = variants(pair)["synthrad2025", "ms_ssim"].value
-    assert published < corrected
 
 
 # --- shells

@@ -33,7 +33,7 @@ class Comparison:
     mask
         bool, of the cut's shape.
     offset
-        Index in the image of the cut's first voxel; a multiple of the coarsest MS-SSIM voxel.
+        Index in the image of the cut's first voxel.
     grid
         Of the whole image.
     quantity
@@ -103,7 +103,7 @@ class Comparison:
 
     @cached_property
     def similarity(self) -> Similarity | NoValue:
-        """Both factors of SSIM at the mask's voxels, at the finest scale."""
+        """Both factors of SSIM at the mask's voxels."""
         from qa_suite.measures.ssim import local_similarity
 
         if isinstance(self.data_range, NoValue):
@@ -121,14 +121,10 @@ class Comparison:
 
     @cached_property
     def ssim(self) -> FloatMap:
-        """SSIM of the mask's voxels; NaN where the window leaves the image or there is none."""
-        from qa_suite.measures.ssim import whole_windows
-
+        """SSIM of the mask's voxels; NaN where there is none."""
         if isinstance(self.similarity, NoValue):
             return self._nothing
-        window = self.settings.ssim_window
-        whole = whole_windows(self.mask, window, offset=self.offset, shape=self.grid.shape)
-        return np.where(whole, self.similarity.ssim, np.float32(np.nan))
+        return self.similarity.ssim
 
     @cached_property
     def gradient(self) -> FloatMap:
@@ -180,11 +176,7 @@ class Comparison:
 
 def compare(pair: Pair, settings: ImageSettings) -> Comparison:
     """Cut a pair to its mask and as far around it as any measure looks."""
-    coarsest = 2 ** (len(settings.ms_ssim_weights) - 1)
-    margin = max(coarsest, settings.ssim_window // 2)
-    box = bounding_box(pair.mask, margin=margin) or (slice(0, 0),) * 3
-    begin = [part.start // coarsest * coarsest for part in box]
-    cut = tuple(slice(a, part.stop) for a, part in zip(begin, box, strict=True))
+    cut = bounding_box(pair.mask, margin=1) or (slice(0, 0),) * 3
     quantity = pair.reference.quantity
     limits = settings.data_range.get(quantity)
     why = f"no data range is set for {quantity} images"
@@ -194,7 +186,7 @@ def compare(pair: Pair, settings: ImageSettings) -> Comparison:
         reference=_cut(pair.reference.array, cut),
         synthetic=_cut(pair.synthetic.array, cut),
         mask=np.ascontiguousarray(pair.mask[cut]),
-        offset=(begin[0], begin[1], begin[2]),
+        offset=(cut[0].start, cut[1].start, cut[2].start),
         grid=pair.grid,
         quantity=quantity,
         limits=limits or NoValue(why=why),

@@ -29,7 +29,7 @@ from qa_suite.measures.base import (
 )
 from qa_suite.measures.comparison import Comparison, compare
 from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.measures.image_similarity import COVERED
+from qa_suite.measures.image_similarity import COVERED, REACHING
 from qa_suite.measures.image_similarity import EMPTY as _EMPTY
 from qa_suite.measures.image_similarity import RANGE as _RANGE
 from qa_suite.measures.regions import Region, Sample, regions_of
@@ -271,7 +271,7 @@ def _measure(names: list[str], region: Region, comparison: Comparison) -> Iterat
             images = "the synthetic or the reference image"
             why = f"{wrong} of {voxels} voxels are not finite in {images}"
             yield failed(name, region.name, why, coverage=coverage)
-        elif comparison.wrong and name in COVERED:
+        elif comparison.wrong and name in REACHING:
             why = f"{comparison.wrong} voxels of the mask are not finite, and {name} may reach them"
             yield failed(name, region.name, why, coverage=coverage)
         else:

@@ -43,19 +43,24 @@ _NO_SPECTRUM = (
         range="[0, 1]",
         formula=(
             "product over the scales of (mean over the mask of contrast × structure)^weight, with "
-            "luminance at the coarsest scale only; each scale halves the one before by means "
-            "of 2×2×2 voxels; coarser voxels count by their share of the mask; images "
-            "prepared as for ssim; a negative mean counts as 0"
+            "luminance at the coarsest scale only; local means and (co)variances over the mask's "
+            "part of a uniform cubic window; each scale averages the mask's part of cells twice "
+            "as long, laid symmetrically over the mask's box; a coarser cell counts by its share "
+            "of the mask; images clipped to the data range and shifted to start at zero; a "
+            "negative mean counts as 0"
         ),
-        empty=f"{_EMPTY}; undefined without a data range",
+        empty=(
+            f"{_EMPTY}; undefined without a data range, and where the mask spans fewer than 33 "
+            "voxels of an axis: less than three cells at the fifth scale"
+        ),
         reference=(
             "Wang, Simoncelli and Bovik 2003, Asilomar Conf Signals Syst Comput 37:1398, eq. 7"
         ),
         settings={
-            **_BODY, "window_voxels": 7, "kernel": "uniform", "covariance": "sample",
+            **_BODY, "window_voxels": 7, "kernel": "uniform", "covariance": "population",
             "k1": 0.01, "k2": 0.03, "scales": len(MS_SSIM_WEIGHTS),
             "weights": ", ".join(str(weight) for weight in MS_SSIM_WEIGHTS),
-            "edge": "beyond the image its outermost voxels are repeated, at every scale",
+            "edge": "what lies outside the mask, or the image, has no weight",
             "range_low": SYNTHRAD_RANGE_HU[0], "range_high": SYNTHRAD_RANGE_HU[1],
         },
     ),
@@ -66,8 +71,7 @@ def ms_ssim(comparison: Comparison) -> tuple[float, float] | NoValue:
 
     if isinstance(comparison.data_range, NoValue):
         return comparison.data_range
-    finest = comparison.similarity
-    if isinstance(comparison.prepared, NoValue) or isinstance(finest, NoValue):
+    if isinstance(comparison.prepared, NoValue):
         raise ValueError("MS-SSIM needs finite voxels.")
     settings = comparison.settings
     value = ms_ssim_of(
@@ -78,9 +82,8 @@ def ms_ssim(comparison: Comparison) -> tuple[float, float] | NoValue:
         window=settings.ssim_window,
         k1=settings.ssim_k1,
         k2=settings.ssim_k2,
-        finest=finest,
     )
-    return value, 1.0
+    return value if isinstance(value, NoValue) else (value, 1.0)
 
 
 @METRICS.add(

@@ -13,14 +13,14 @@ def region_sums(  # type: ignore[no-untyped-def]
     """Add up everything that the metrics of one region need, in one pass over the voxels.
 
     ``chosen`` is bool, shape (voxels in the mask,), as are the four float32 arrays; NaN in
-    ``ssim`` or ``gradient`` says that the voxel has none. The values are shifted by the
+    ``gradient`` says that the voxel has none. The values are shifted by the
     region's first reference value, so that variances do not cancel and a constant region
     has a variance of exactly zero. Fills ``sums``, float64, in the order of
     ``regions.Sums``.
     """
     count = 0.0
     shift = 0.0
-    d1 = da = d2 = sx = sy = sxx = syy = sxy = ns = ss = ng = sg = 0.0
+    d1 = da = d2 = sx = sy = sxx = syy = sxy = ss = ng = sg = 0.0
     for v in range(chosen.size):
         if not chosen[v]:
             continue
@@ -38,13 +38,11 @@ def region_sums(  # type: ignore[no-untyped-def]
         sxx += x * x
         syy += y * y
         sxy += x * y
-        if ssim[v] == ssim[v]:
-            ns += 1.0
-            ss += ssim[v]
+        ss += ssim[v]
         if gradient[v] == gradient[v]:
             ng += 1.0
             sg += gradient[v]
-    for n, value in enumerate((count, d1, da, d2, sx, sy, sxx, syy, sxy, ns, ss, ng, sg)):
+    for n, value in enumerate((count, d1, da, d2, sx, sy, sxx, syy, sxy, ss, ng, sg)):
         sums[n] = value
 
 
@@ -179,20 +177,3 @@ def clip_in_mask(array, mask, begin, low, high, result):  # type: ignore[no-unty
                 if mask[p, q, r]:
                     value = np.float32(min(max(np.float64(array[p, q, r]), low), high) - low)
                 result[i, j, k] = value
-
-
-@njit(nogil=True, cache=True)
-def halve(array, result):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Fill ``result`` with means of 2×2×2 voxels; an odd last voxel is repeated."""
-    ni, nj, nk = array.shape
-    for i in range(result.shape[0]):
-        p, p1 = 2 * i, min(2 * i + 1, ni - 1)
-        for j in range(result.shape[1]):
-            q, q1 = 2 * j, min(2 * j + 1, nj - 1)
-            for k in range(result.shape[2]):
-                r, r1 = 2 * k, min(2 * k + 1, nk - 1)
-                total = np.float64(array[p, q, r]) + np.float64(array[p, q, r1])
-                total += np.float64(array[p, q1, r]) + np.float64(array[p, q1, r1])
-                total += np.float64(array[p1, q, r]) + np.float64(array[p1, q, r1])
-                total += np.float64(array[p1, q1, r]) + np.float64(array[p1, q1, r1])
-                result[i, j, k] = total / 8.0

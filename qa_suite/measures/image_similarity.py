@@ -15,8 +15,10 @@ from qa_suite.measures.regions import Sample
 
 EMPTY = "a region without voxels is undefined; a voxel that is not finite is an error"
 RANGE = {"range_low": SYNTHRAD_RANGE_HU[0], "range_high": SYNTHRAD_RANGE_HU[1]}
-COVERED = {"ssim": "windows", "gradient_error": "neighbourhoods"}
-"""Metrics that look around a voxel, and the sum that counts the voxels that they could."""
+REACHING = ("ssim", "gradient_error")
+"""Metrics that look around a voxel."""
+COVERED = {"gradient_error": "neighbourhoods"}
+"""Metrics that leave voxels out, and the sum that counts the others."""
 _REACHES = "one voxel that is not finite in the mask is an error in every region"
 
 
@@ -32,10 +34,9 @@ _REACHES = "one voxel that is not finite in the mask is an error in every region
             "mean over the region of (2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + "
             "C2)); C1 = (k1 Q)², C2 = (k2 Q)²; local means and sample (co)variances in a uniform "
             "cubic window; both images clipped to the data range, set to its lowest value "
-            "outside the mask and shifted to start at zero; voxels whose window leaves the "
-            "image are left out and lower the coverage"
+            "outside the mask and beyond the image, and shifted to start at zero"
         ),
-        empty=(f"{EMPTY}; a region where no window fits into the image is undefined; {_REACHES}"),
+        empty=f"{EMPTY}; {_REACHES}",
         reference=(
             "Wang et al. 2004, IEEE Trans Image Process 13:600; masked as in Huijben et al. "
             "2024, Med Image Anal 97:103276 (SynthRAD2023)"
@@ -46,7 +47,7 @@ _REACHES = "one voxel that is not finite in the mask is an error in every region
             "covariance": "sample",
             "k1": 0.01,
             "k2": 0.03,
-            "edge": "a voxel whose window leaves the image is left out",
+            "edge": "beyond the image all is outside the mask",
             **RANGE,
         },
     ),
@@ -55,9 +56,7 @@ def ssim(sample: Sample) -> float | NoValue:
     """Mean of the SSIM map in the region."""
     if isinstance(sample.data_range, NoValue):
         return sample.data_range
-    if sample.sums.windows == 0:
-        return NoValue(why="no SSIM window around a voxel of this region fits into the image")
-    return sample.sums.ssim / sample.sums.windows
+    return sample.sums.ssim / sample.sums.voxels
 
 
 @METRICS.add(

@@ -1,34 +1,58 @@
-"""Multi-scale SSIM, with luminance at the coarsest scale only.
+"""Multi-scale SSIM inside a mask, whichever way the images are turned and cut.
 
 Wang Z, Simoncelli EP, Bovik AC (2003), Asilomar Conf Signals Systems Computers, 1398,
-equation 7. Importing this module loads numba.
+equation 7, with every mean taken over the mask alone: what lies outside, and how much of it,
+does not matter. Importing this module loads numba.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.image_kernels import halve
-from qa_suite.measures.ssim import FloatMap, Similarity, local_similarity
+from qa_suite.measures.base import NoValue
+from qa_suite.measures.ms_ssim_kernels import add_up_scale, halve_in_mask
+from qa_suite.measures.ssim import FloatMap
+from qa_suite.segment.threshold import bounding_box
+
+FEWEST_CELLS = 3
+"""Along every axis at the coarsest scale: a cell and a neighbour on either side of it."""
 
 
-def halved(array: NDArray[Any]) -> FloatMap:
-    """Means of 2×2×2 voxels; an odd last voxel is repeated."""
-    result = np.empty(tuple((n + 1) // 2 for n in array.shape), dtype=np.float32)
-    halve(np.ascontiguousarray(array, dtype=np.float32), result)
-    return result
+class Scale(NamedTuple):
+    """Both images at one scale, and the share of every cell that lies in the mask."""
+
+    first: FloatMap
+    second: FloatMap
+    share: NDArray[Any]
 
 
-def pyramid(first: FloatMap, second: FloatMap, scales: int) -> Iterator[tuple[FloatMap, FloatMap]]:
-    """Yield both images at every scale, finest first."""
-    yield first, second
+def shortest_axis(scales: int) -> int:
+    """Return how many voxels of an axis the mask must span to carry so many scales."""
+    return int((FEWEST_CELLS - 1) * 2 ** (scales - 1) + 1)
+
+
+def halved(scale: Scale) -> Scale:
+    """Return the next scale: cells twice as long, laid symmetrically over every axis.
+
+    A cell's value is the mean over its part of the mask. Where an axis has an odd number of
+    cells, the new ones are centred on every second, from the first to the last.
+    """
+    shape = tuple((n + 1) // 2 for n in scale.share.shape)
+    coarse = Scale(*(np.empty(shape, dtype=np.float32) for _ in range(3)))
+    halve_in_mask(*scale, *coarse)
+    return coarse
+
+
+def pyramid(scale: Scale, scales: int) -> Iterator[Scale]:
+    """Yield so many scales, beginning with the one that is given."""
+    yield scale
     for _ in range(scales - 1):
-        first, second = halved(first), halved(second)
-        yield first, second
+        scale = halved(scale)
+        yield scale
 
 
 def ms_ssim_of(
@@ -41,49 +65,48 @@ def ms_ssim_of(
     window: int = 7,
     k1: float = 0.01,
     k2: float = 0.03,
-    sample_covariance: bool = True,
-    finest: Similarity | None = None,
-) -> float:
+) -> float | NoValue:
     """Return the MS-SSIM in a mask.
 
     Parameters
     ----------
     first, second
-        Images of one shape, finite, of values from zero up.
+        Images of one shape, float32, of values from zero up; finite in the mask and zero
+        outside.
     mask
-        Where it is measured, at least one voxel. A coarser voxel counts by its share of it.
+        Where it is measured.
     data_range
         Highest minus lowest possible value.
     weights
         Exponent of every scale, finest first.
-    window, k1, k2, sample_covariance
-        As in :func:`~qa_suite.measures.ssim.local_similarity`, at every scale.
-    finest
-        The similarity at the finest scale, where it is known already.
+    window
+        Edge of the cubic window, in cells of each scale; odd.
+    k1, k2
+        Wang's constants, in shares of the data range.
 
     Returns
     -------
-    float
-        In [0, 1]: a scale whose mean is negative counts as zero.
+    float or NoValue
+        In [0, 1]: a scale whose mean is negative counts as zero. No value where the mask spans
+        fewer than :func:`shortest_axis` voxels of an axis.
     """
-    result = 1.0
-    share: NDArray[Any] = mask
-    for scale, (a, b) in enumerate(pyramid(first, second, len(weights))):
-        if scale > 0:
-            share = halved(share)
-        found = finest if scale == 0 else None
-        if found is None:
-            found = local_similarity(
-                a, b, share, data_range=data_range, window=window, k1=k1, k2=k2,
-                sample_covariance=sample_covariance,
-            )  # fmt: skip
-        last = scale == len(weights) - 1
-        mean = _mean(found.ssim if last else found.structure, share)
-        result *= max(mean, 0.0) ** weights[scale]
-    return result
-
-
-def _mean(values: FloatMap, share: NDArray[Any]) -> float:
-    if share.dtype == np.bool_:
-        return float(values.mean(dtype=np.float64))
-    return float(np.average(values.astype(np.float64), weights=share[share > 0]))
+    shortest = shortest_axis(len(weights))
+    box = bounding_box(mask)
+    if box is None:
+        return NoValue(why="the mask is empty")
+    spans = [part.stop - part.start for part in box]
+    if min(spans) < shortest:
+        sizes = " × ".join(str(span) for span in spans)
+        return NoValue(
+            why=f"the mask spans {sizes} voxels, and {len(weights)} scales of MS-SSIM need "
+            f"{shortest} along every axis: {FEWEST_CELLS} at the coarsest"
+        )
+    c1, c2 = (k1 * data_range) ** 2, (k2 * data_range) ** 2
+    totals, result = np.zeros(3), 1.0
+    finest = Scale(*(np.ascontiguousarray(array[box]) for array in (first, second, mask)))
+    for number, scale in enumerate(pyramid(finest, len(weights)), start=1):
+        add_up_scale(*scale, window, c1, c2, totals)
+        shares, structure, ssim = totals.tolist()
+        mean = (ssim if number == len(weights) else structure) / shares
+        result *= max(mean, 0.0) ** weights[number - 1]
+    return min(result, 1.0)

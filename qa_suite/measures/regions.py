@@ -43,8 +43,8 @@ class Region:
 class Sums(NamedTuple):
     """What one pass over a region's voxels adds up (see ``image_kernels.region_sums``).
 
-    ``reference`` to ``product`` are relative to the region's first reference value; ``ssim``
-    is over the ``windows`` voxels that have one, ``gradient`` over the ``neighbourhoods``.
+    ``reference`` to ``product`` are relative to the region's first reference value; ``gradient``
+    is over the ``neighbourhoods``: the voxels that have one.
     """
 
     voxels: float
@@ -56,7 +56,6 @@ class Sums(NamedTuple):
     reference_square: float
     synthetic_square: float
     product: float
-    windows: float
     ssim: float
     neighbourhoods: float
     gradient: float

@@ -1,14 +1,12 @@
 """Local structural similarity in 3-D over a uniform cubic window, at the voxels of a mask.
 
-Wang Z et al. (2004), IEEE Trans Image Process 13:600. Its two factors are kept apart, since
-MS-SSIM wants luminance at one scale only. Importing this module loads numba, so it is
-imported where it is used.
+Wang Z et al. (2004), IEEE Trans Image Process 13:600. Importing this module loads numba, so it
+is imported where it is used.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -43,7 +41,7 @@ class Similarity:
 def local_similarity(
     first: FloatMap,
     second: FloatMap,
-    mask: NDArray[Any],
+    mask: NDArray[np.bool_],
     *,
     data_range: float,
     window: int = 7,
@@ -59,12 +57,11 @@ def local_similarity(
         Images of one shape, indexed ``[i, j, k]``, finite, of values from zero up (SSIM's
         luminance means nothing around zero).
     mask
-        Where it is computed: bool, or weights of which every one above zero counts.
+        Where it is computed.
     data_range
         Highest minus lowest possible value.
     window
-        Edge of the cubic window, in voxels; odd. Where it reaches beyond the image, the
-        image's outermost voxels are repeated.
+        Edge of the cubic window, in voxels; odd. Beyond the image all is zero.
     k1, k2
         Wang's constants, in shares of the data range.
     sample_covariance
@@ -76,22 +73,21 @@ def local_similarity(
     Similarity
     """
     radius = window // 2
-    where = mask if mask.dtype == np.bool_ else mask > 0
-    found = int(np.count_nonzero(where))
+    found = int(np.count_nonzero(mask))
     luminance, structure = (np.empty(found, dtype=np.float32) for _ in range(2))
-    box = bounding_box(where, margin=radius)
+    box = bounding_box(mask, margin=radius)
     if box is not None:
         a, b = (np.ascontiguousarray(image[box], dtype=np.float32) for image in (first, second))
         count = float(window**3)
         unbiased = count / (count - 1.0) if sample_covariance else 1.0
         c1, c2 = (k1 * data_range) ** 2, (k2 * data_range) ** 2
-        inside = np.ascontiguousarray(where[box])
+        inside = np.ascontiguousarray(mask[box])
         _scan(a, b, inside, window, c1, c2, unbiased, luminance, structure)
     return Similarity(luminance=luminance, structure=structure)
 
 
 def whole_windows(
-    mask: NDArray[Any], window: int, *, offset: tuple[int, ...], shape: tuple[int, ...]
+    mask: NDArray[np.bool_], window: int, *, offset: tuple[int, ...], shape: tuple[int, ...]
 ) -> NDArray[np.bool_]:
     """Which voxels of a mask have their whole window inside the image.
 
@@ -116,12 +112,7 @@ def whole_windows(
             for begin, size, length in zip(offset, shape, mask.shape, strict=True)
         )
     ] = True
-    return np.asarray(inner[mask > 0])
-
-
-@njit(nogil=True, cache=True)
-def _clamp(index, size):  # type: ignore[no-untyped-def]  # pragma: no cover
-    return min(max(index, 0), size - 1)
+    return np.asarray(inner[mask])
 
 
 @njit(nogil=True, cache=True)
@@ -167,22 +158,23 @@ def _scan(  # type: ignore[no-untyped-def]
     sums = np.empty((4, nk))
     factors = np.empty((2, nk))
     found = 0
-    for p in range(-radius, radius):
-        _add_plane(a[_clamp(p, ni)], b[_clamp(p, ni)], planes, 1.0)
+    for p in range(min(radius, ni)):
+        _add_plane(a[p], b[p], planes, 1.0)
     for i in range(ni):
-        _add_plane(a[_clamp(i + radius, ni)], b[_clamp(i + radius, ni)], planes, 1.0)
-        if i > 0:
-            p = _clamp(i - radius - 1, ni)
-            _add_plane(a[p], b[p], planes, -1.0)
+        if i + radius < ni:
+            _add_plane(a[i + radius], b[i + radius], planes, 1.0)
+        if i - radius - 1 >= 0:
+            _add_plane(a[i - radius - 1], b[i - radius - 1], planes, -1.0)
         if not _any(where[i].ravel()):
             continue
         rows[:] = 0.0
-        for p in range(-radius, radius):
-            _add_row(planes, _clamp(p, nj), radius, rows, 1.0)
+        for p in range(min(radius, nj)):
+            _add_row(planes, p, radius, rows, 1.0)
         for j in range(nj):
-            _add_row(planes, _clamp(j + radius, nj), radius, rows, 1.0)
-            if j > 0:
-                _add_row(planes, _clamp(j - radius - 1, nj), radius, rows, -1.0)
+            if j + radius < nj:
+                _add_row(planes, j + radius, radius, rows, 1.0)
+            if j - radius - 1 >= 0:
+                _add_row(planes, j - radius - 1, radius, rows, -1.0)
             if not _any(where[i, j]):
                 continue
             _factors(rows, window, c1, c2, unbiased, sums, factors)
@@ -198,13 +190,8 @@ def _factors(  # type: ignore[no-untyped-def]
     rows, window, c1, c2, unbiased, sums, factors
 ):  # pragma: no cover
     """Both factors of SSIM along one line of voxels; every loop runs over k and vectorises."""
-    radius = window // 2
     nk = sums.shape[1]
     scale = 1.0 / np.float64(window**3)
-    for q in range(4):
-        for r in range(radius):
-            rows[q, r] = rows[q, radius]
-            rows[q, radius + nk + r] = rows[q, radius + nk - 1]
     s0 = s1 = s2 = s3 = 0.0
     for k in range(window - 1):
         s0 += rows[0, k]
