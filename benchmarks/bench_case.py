@@ -45,7 +45,7 @@ def seconds(pair: Pair, family: str, repeats: int = 2) -> float:
 def rows() -> list[dict[str, object]]:
     patient = scene()
     pair = Pair(
-        reference=patient.reference, synthetic=patient.twin, mask=patient.body,
+        reference=patient.reference, synthetic=patient.clean, mask=patient.body,
         source=patient.source, structures=patient.structures,
     )  # fmt: skip
     size = "×".join(str(n) for n in patient.grid.shape)

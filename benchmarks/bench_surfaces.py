@@ -106,7 +106,7 @@ def timed(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
 def small_family() -> float:
     """Seconds of the whole family on one patient of the exam's grid."""
     scene = virtual_scene("A", 1, seed=1, spacing_mm=(6.0, 6.0, 8.0))
-    pair = Pair(reference=scene.reference, synthetic=scene.twin, mask=scene.body)
+    pair = Pair(reference=scene.reference, synthetic=scene.clean, mask=scene.body)
     segmentation(pair, SegmentationSettings())  # compiles
     return timed(lambda: segmentation(pair, SegmentationSettings()), 20)[0]
 

@@ -1,4 +1,4 @@
-"""How far each fault lies from the clean twins, measure by measure: what bounds are chosen on.
+"""How far each fault lies from the clean images, measure by measure: what bounds are chosen on.
 
 For every fault at its clinical severity, and every measure that may name it: the range over
 clean patients, and over the same patients with the fault. Run on the tuning seed, never on the
@@ -42,7 +42,7 @@ def values_of(scene, reference, synthetic, source) -> Values:
 def one(task) -> dict[str, Values]:
     hospital, index, faults, every = task
     scene = virtual_scene(hospital, index, seed=TUNING_SEED)
-    found = {"": values_of(scene, scene.reference, scene.twin, scene.source)}
+    found = {"": values_of(scene, scene.reference, scene.clean, scene.source)}
     for name in faults:
         facts = FAULTS[name].facts
         for severity in facts.severities if every else (facts.clinical,):
@@ -55,9 +55,9 @@ def one(task) -> dict[str, Values]:
             found[f"{name} {severity:g}"] = values_of(
                 scene, made.reference, made.synthetic, made.source
             )
-            if made.twin is not scene.twin:
-                twin = values_of(scene, made.reference, made.twin, made.source)
-                found[f"{name} {severity:g}, its twin"] = twin
+            if made.clean is not scene.clean:
+                clean = values_of(scene, made.reference, made.clean, made.source)
+                found[f"{name} {severity:g}, its clean image"] = clean
     return found
 
 

@@ -1,7 +1,7 @@
 """What each planted fault costs in water-equivalent depth: the reason for its clinical severity.
 
 For virtual patients, the water-equivalent depth of the prostate from 36 coplanar directions is
-taken on the clean twin and on the faulted image. 5 mm cost 2 % of a 6 MV dose (0.4 %/mm).
+taken on the clean image and on the faulted image. 5 mm cost 2 % of a 6 MV dose (0.4 %/mm).
 
     python benchmarks/fault_severity.py
 """
@@ -53,7 +53,7 @@ def main() -> None:
             for number, scene in enumerate(scenes):
                 made = plant(scene, entry.name, severity, np.random.default_rng(number))
                 target = target_of(scene)
-                gap = depths_mm(made.synthetic, target) - depths_mm(made.twin, target)
+                gap = depths_mm(made.synthetic, target) - depths_mm(made.clean, target)
                 means.append(abs(gap.mean()))
                 most.append(np.abs(gap).max())
             mark = "from here" if severity == entry.facts.clinical else ""

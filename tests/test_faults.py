@@ -30,19 +30,19 @@ def planted(scene, name, severity=None, seed=0):
 
 def difference(scene, name, severity=None, seed=0):
     made = planted(scene, name, severity, seed)
-    return made.synthetic.array - made.twin.array
+    return made.synthetic.array - made.clean.array
 
 
 @pytest.mark.parametrize(("name", "severity"), EVERY)
 def test_a_fault_changes_the_image_and_leaves_the_scene_alone(scene, name, severity):
-    before = scene.twin.array.copy(), scene.reference.array.copy()
+    before = scene.clean.array.copy(), scene.reference.array.copy()
     made = planted(scene, name, severity)
     assert made.synthetic.grid == scene.grid
     assert made.synthetic.array.dtype == np.float32
-    assert not np.array_equal(made.synthetic.array, made.twin.array), "nothing happened"
-    assert np.array_equal(before[0], scene.twin.array)
+    assert not np.array_equal(made.synthetic.array, made.clean.array), "nothing happened"
+    assert np.array_equal(before[0], scene.clean.array)
     assert np.array_equal(before[1], scene.reference.array)
-    assert made.synthetic.history[-1].startswith("fault: ") or made.synthetic is scene.twin
+    assert made.synthetic.history[-1].startswith("fault: ") or made.synthetic is scene.clean
     if name != "nan":
         assert np.isfinite(made.synthetic.array).all()
         assert made.synthetic.array.min() >= -1024
@@ -54,7 +54,7 @@ def test_the_same_generator_plants_the_same_fault(scene, name, severity):
     np.testing.assert_array_equal(one, two)
 
 
-def test_more_severe_is_farther_from_the_twin(scene):
+def test_more_severe_is_farther_from_the_clean_image(scene):
     for entry in FAULTS:
         far = [
             float(np.abs(np.nan_to_num(difference(scene, entry.name, s), nan=1e4)).mean())
@@ -67,7 +67,7 @@ def test_numbers(scene):
     body = scene.body
     assert difference(scene, "hu_bias", 20)[body].mean() == pytest.approx(20, abs=0.01)
     scaled = planted(scene, "hu_scale", 3).synthetic.array
-    twin = scene.twin.array
+    twin = scene.clean.array
     np.testing.assert_allclose((scaled + 1000)[body], 1.03 * (twin + 1000)[body], rtol=1e-4)
     assert difference(scene, "intercept_lost")[body].mean() == pytest.approx(1024, abs=0.01)
     assert difference(scene, "noise", 80)[body].std() == pytest.approx(80, rel=0.02)
@@ -82,13 +82,13 @@ def test_a_blur_takes_the_contrast_that_a_gaussian_takes():
     scene = virtual_scene("A", 2, seed=3, spacing_mm=(6, 6, 6))
     blurred = planted(scene, "blurred", 12).synthetic.array
     sigma = 12 / 2.3548 / 6
-    line, other = scene.twin.array[:, 30, 20], blurred[:, 30, 20]
+    line, other = scene.clean.array[:, 30, 20], blurred[:, 30, 20]
     assert np.abs(np.diff(other)).max() < np.abs(np.diff(line)).max() / (1 + sigma**2)
-    assert blurred.mean() == pytest.approx(scene.twin.array.mean(), abs=2)
+    assert blurred.mean() == pytest.approx(scene.clean.array.mean(), abs=2)
 
 
 def test_anatomy(scene):
-    bone = np.where(scene.bone, np.maximum(scene.twin.array - 40, 0), 0)
+    bone = np.where(scene.bone, np.maximum(scene.clean.array - 40, 0), 0)
     lost = -difference(scene, "bone_rims_missing", 3)
     assert 0.1 < lost.sum() / bone.sum() < 0.8
     assert not lost[~scene.bone].any()
@@ -98,7 +98,7 @@ def test_anatomy(scene):
     filled = difference(scene, "air_filled", 30)
     assert (filled > 500).sum() * cc == pytest.approx(30, rel=0.25)
     lesion = planted(scene, "lesion_removed", 24)
-    contrast = lesion.twin.array - lesion.synthetic.array
+    contrast = lesion.clean.array - lesion.synthetic.array
     assert contrast.max() == pytest.approx(300, abs=1)
     assert contrast.sum() / 300 * cc == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.15)
     gained = lesion.reference.array - scene.reference.array
@@ -106,7 +106,7 @@ def test_anatomy(scene):
 
 
 def test_slices(scene):
-    twin = scene.twin.array
+    twin = scene.clean.array
     flipped = planted(scene, "left_right_flip").synthetic.array
     np.testing.assert_array_equal(flipped[::-1], twin)
     np.testing.assert_array_equal(
@@ -134,11 +134,11 @@ def centre_mm(scene, array):
 
 def test_motions(scene):
     moved = planted(scene, "shift", 5).synthetic.array
-    way = centre_mm(scene, moved) - centre_mm(scene, scene.twin.array)
+    way = centre_mm(scene, moved) - centre_mm(scene, scene.clean.array)
     in_plane = way[:2]  # along z the field of view cuts the body
     assert 0 < np.linalg.norm(in_plane) < 6
     larger = planted(scene, "spacing", 5).synthetic.array > -500
-    area = larger[..., 12].sum() / (scene.twin.array[..., 12] > -500).sum()
+    area = larger[..., 12].sum() / (scene.clean.array[..., 12] > -500).sum()
     assert area == pytest.approx(1.05**2, rel=0.02)
     cut = planted(scene, "truncated", 30).synthetic.array
     columns = np.flatnonzero(scene.body.any(axis=(1, 2)))
@@ -152,7 +152,7 @@ def test_a_shift_is_as_long_as_it_says(scene):
     from scipy import ndimage
 
     expected = ndimage.shift(
-        scene.twin.array, known / scene.grid.spacing_mm, order=3, mode="nearest"
+        scene.clean.array, known / scene.grid.spacing_mm, order=3, mode="nearest"
     )
     got = planted(scene, "shift", 5).synthetic.array
     inner = np.s_[4:-4, 4:-4, 4:-4]
@@ -161,12 +161,12 @@ def test_a_shift_is_as_long_as_it_says(scene):
 
 def test_identities(scene):
     other = planted(scene, "wrong_patient").synthetic.array
-    assert np.abs(other - scene.twin.array)[scene.body].mean() > 40
+    assert np.abs(other - scene.clean.array)[scene.body].mean() > 40
     np.testing.assert_allclose(
         planted(scene, "other_modality").synthetic.array, scene.source.array, rtol=1e-6
     )
     mean = planted(scene, "mean_image").synthetic.array
-    assert mean.std() < scene.twin.array.std()
+    assert mean.std() < scene.clean.array.std()
 
 
 def test_a_ball_has_its_volume():
@@ -201,10 +201,10 @@ def test_scenes_of_a_cohort_are_those_of_its_patients(tmp_path):
     assert first.case == "A-001"
     assert first.bone.any()
     np.testing.assert_array_equal(first.body, first.structures["Body"])
-    assert not np.array_equal(first.twin.array, second.twin.array)
-    other = cohort_scene(cohort, tmp_path, cohort.cases[0], twin=1)
-    assert not np.array_equal(first.twin.array, other.twin.array)
-    assert first.stranger().array.shape == first.twin.array.shape
+    assert not np.array_equal(first.clean.array, second.clean.array)
+    other = cohort_scene(cohort, tmp_path, cohort.cases[0], number=1)
+    assert not np.array_equal(first.clean.array, other.clean.array)
+    assert first.stranger().array.shape == first.clean.array.shape
     blind = cohort.cases[0].model_copy(update={"truth": {}})
     with pytest.raises((InputError, KeyError), match="virtual patient"):
         cohort_scene(cohort, tmp_path, blind)

@@ -10,7 +10,7 @@ import typer
 from qa_suite.cli import console
 
 if TYPE_CHECKING:
-    from qa_suite.exam.result import ExamResult
+    from qa_suite.exam.result import CandidateResult, ExamResult
     from qa_suite.exam.settings import ExamSettings
 
 
@@ -27,7 +27,13 @@ def exam(
     profile: Annotated[
         str, typer.Option(help="The criteria that are examined.")
     ] = "mr-to-ct-pelvis",
-    out: Annotated[Path | None, typer.Option(help="Folder for exam.json and exam.md.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for exam.json, exam.md and the journal to carry on from."),
+    ] = None,
+    candidates: Annotated[
+        str, typer.Option(help="Whose clean images the faults are planted into.")
+    ] = "twin,realistic",
     faults: Annotated[str, typer.Option(help="Which faults; default: all.")] = "",
     clinical_only: Annotated[
         bool, typer.Option("--clinical-only", help="Each fault only from when it matters.")
@@ -45,11 +51,12 @@ def exam(
     workers: Annotated[int, typer.Option(help="Patients examined at a time.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
-    """Plant faults into the images of a known-good translator and see whether the verdict turns.
+    """Plant faults into the images of known-good candidates and see whether the verdict turns.
 
-    For each fault and severity: in how many verdicts a finding that is the fault's own fails, and
-    which criteria answer; and how often cohorts without a fault are no pass. Exits with 1 where
-    a fault that matters is missed or clean cohorts alarm too often.
+    For each fault and severity, and each candidate: in how many verdicts a finding that is the
+    fault's own fails, and which criteria answer; and how often cohorts without a fault are no
+    pass. Exits with 1 where a fault that matters is missed or clean cohorts alarm too often.
+    The same command with the same --out carries on where an exam was ended.
 
     Example: `qa-suite exam --clinical-only --clean-cohorts 2 --faults hu_bias,shift`
     """
@@ -65,6 +72,7 @@ def exam(
     try:
         settings = ExamSettings(
             profile=profile,
+            candidates=tuple(names(candidates)),
             seed=seed,
             clean_cohorts=clean_cohorts,
             faults=tuple(names(faults)) or None,
@@ -74,14 +82,16 @@ def exam(
         )
     except ValidationError as error:
         raise Problems("The exam", describe_validation(error)) from None
-    found = _run(settings, cohort, workers)
+    found = _run(settings, cohort, workers, out)
     _show(found, as_json)
     if out is not None:
         _write(found, out)
     return 0 if found.passed else 1
 
 
-def _run(settings: ExamSettings, place: Path | None, workers: int) -> ExamResult:
+def _run(
+    settings: ExamSettings, place: Path | None, workers: int, out: Path | None
+) -> ExamResult:
     from qa_suite.cohort import load_cohort, manifest_path
     from qa_suite.exam.run import run_exam
 
@@ -93,33 +103,40 @@ def _run(settings: ExamSettings, place: Path | None, workers: int) -> ExamResult
             folder=None if place is None else manifest_path(place).parent,
             workers=workers,
             progress=progress,
+            out=out,
         )
 
 
 def _show(found: ExamResult, as_json: bool) -> None:
-    from qa_suite.exam.result import COLUMNS, sentence, sentence_alone, table
+    from qa_suite.exam.table import columns, sentences, table
 
     if as_json:
         console.show_json(found.model_dump(mode="json"))
         return
-    console.show_table(f"The exam of {found.settings.profile}", COLUMNS, table(found))
-    console.show(f"{'✔' if found.passed else '✘'} {sentence(found)}")
-    if found.clean.alone_images:
-        console.show(f"  {sentence_alone(found)}")
-    for cell in found.missed:
-        console.show(
-            f"  ✘ {cell.fault} at {cell.severity:g}: {cell.caught} of {cell.verdicts} caught"
-        )
-    for cell in found.spoilt_twins:
-        console.show(f"  ✘ {cell.fault} at {cell.severity:g}: its clean twin does not pass")
-    for name, count in found.clean.alarmed_by.items():
-        console.show(f"  ! clean cohorts alarm by '{name}': {count}")
+    console.show_table(f"The exam of {found.settings.profile}", columns(found), table(found))
+    parts = (*found.candidates, *found.checks)
+    for part, said in zip(parts, sentences(found), strict=True):
+        console.show(f"{'✔' if part.passed else '✘'} {said}")
+    for one in found.candidates:
+        _show_troubles(one)
     for lacking in found.impossible:
         console.show(f"  ! {lacking}")
 
 
+def _show_troubles(one: CandidateResult) -> None:
+    for cell in one.missed:
+        names = f"{cell.fault} at {cell.severity:g}, {one.candidate}"
+        other = f", {cell.misnamed} by other measures alone" if cell.misnamed else ""
+        console.show(f"  ✘ {names}: {cell.caught} of {cell.verdicts} caught{other}")
+    for cell in one.spoilt:
+        names = f"{cell.fault} at {cell.severity:g}, {one.candidate}"
+        console.show(f"  ✘ {names}: its clean image does not pass")
+    for name, count in one.clean.alarmed_by.items():
+        console.show(f"  ! clean cohorts of {one.candidate} alarm by '{name}': {count}")
+
+
 def _write(found: ExamResult, out: Path) -> None:
-    from qa_suite.exam.result import markdown
+    from qa_suite.exam.table import markdown
     from qa_suite.record_files import write_model
 
     out.mkdir(parents=True, exist_ok=True)

@@ -1,32 +1,30 @@
-"""What one virtual patient gives: the measurements of his clean twin and of his faulted images."""
+"""What one virtual patient gives: measurements of each candidate's clean and faulted images."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from qa_suite.cohort import Case, Cohort
 from qa_suite.errors import InputError
-from qa_suite.exam.scenes import cohort_scene, virtual_scene
+from qa_suite.exam.scenes import Person, cohort_person, virtual_person
+from qa_suite.exam.taken import families_of, settings_for, wanted
 from qa_suite.measures.base import Instruments, Pair
 from qa_suite.measures.dose_settings import DoseSettings
-from qa_suite.measures.run import METRICS, measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom.faults import Planted, Scene, plant
+from qa_suite.measures.run import measure_pair
+from qa_suite.phantom.faults import FAULTS, ONE_PATIENT, Planted, Scene, plant
 from qa_suite.records import Measurement, Profile
-from qa_suite.samples import FAMILY_METRIC
 from qa_suite.volume import Triple
 
 CLEAN = ""
 """Name of no fault."""
-ALONE = "reference_free"
-"""The family that looks without a reference."""
-ALONE_TOO = ("source_shift", "source_rotation")
-"""Measures of other families that need no reference either."""
+AGAIN = 500_000
+"""Number of the image of a second examination, beyond those of any clean cohort."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +35,19 @@ class Someone:
     ----------
     case, site
         His names in the tables.
+    side
+        +1 or −1, which way a fault that cancels between two sites spoils him; 0 is neither.
     hospital, index, seed, spacing_mm
         How to make him.
     cohort, folder, member
         Where to find him instead.
-    twin
-        Number of his clean twin.
+    number
+        Of his clean image.
     """
 
     case: str
     site: str
+    side: int = 0
     hospital: str = ""
     index: int = 0
     seed: int = 0
@@ -54,174 +55,189 @@ class Someone:
     cohort: Cohort | None = field(default=None, repr=False)
     folder: Path | None = None
     member: Case | None = field(default=None, repr=False)
-    twin: int = 0
+    number: int = 0
 
-    def scene(self) -> Scene:
+    def person(self) -> Person:
         """Make or read him."""
         if self.cohort is not None and self.folder is not None and self.member is not None:
-            return cohort_scene(self.cohort, self.folder, self.member, twin=self.twin)
-        return virtual_scene(
-            self.hospital, self.index, seed=self.seed, spacing_mm=self.spacing_mm, twin=self.twin
+            return cohort_person(self.cohort, self.folder, self.member)
+        return virtual_person(
+            self.hospital, self.index, seed=self.seed, spacing_mm=self.spacing_mm
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One patient and what is to be planted into him.
+    """One patient, who makes an image of him, and what is to be planted into it.
 
     Parameters
     ----------
     someone
         The patient.
+    candidates
+        Whose images are examined.
+    plain
+        Those of them of whom the clean image alone is measured.
     faults
-        (fault, severity) in turn; the clean twin comes first by itself.
+        (fault, severity) in turn; the clean image comes first by itself.
     profile
         Whose measures are taken.
-    alone
-        Whether to look without a reference too.
+    alone, alone_many
+        Whether to look without a reference too: at clean images and at faults of one patient, and
+        at faults of many.
     dose
         Plans that the profile judges.
     """
 
     someone: Someone
+    candidates: tuple[str, ...]
     faults: tuple[tuple[str, float], ...]
     profile: Profile
-    alone: bool
+    plain: tuple[str, ...] = ()
+    alone: bool = False
+    alone_many: bool = False
     dose: DoseSettings = field(default_factory=DoseSettings, repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
+class Reading(BaseModel):
     """The measurements of one image of one patient.
 
-    ``twin_of`` holds a fault and its severity where the image is the clean twin of the anatomy
-    that this fault needed.
+    ``clean_of`` holds a fault and its severity where the image is the clean one of the anatomy
+    or of the second examination that this fault needed.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     case: str
+    patient: str
     site: str
-    fault: str
-    severity: float
+    candidate: str
+    fault: str = CLEAN
+    severity: float = 0.0
+    clean_of: tuple[str, float] | None = None
     rows: tuple[Measurement, ...]
-    twin_of: tuple[str, float] | None = None
 
 
-def examine(task: Task, instruments: Instruments | None = None) -> tuple[list[Reading], list[str]]:
-    """Measure one patient's clean twin and each of his faulted images.
+class Answers(BaseModel):
+    """Everything that one candidate's images of one patient gave.
 
-    Returns
-    -------
-    readings, and one sentence for each fault that this patient has no place for.
+    ``impossible`` holds one sentence for each fault that this patient has no place for;
+    ``cpu_seconds`` the processor's time, his making shared out among the candidates.
     """
-    scene = task.someone.scene()
-    clean = Planted(
-        synthetic=scene.twin, reference=scene.reference, twin=scene.twin, source=scene.source
-    )
-    readings = [_read(task, scene, clean, instruments)]
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    case: str
+    candidate: str
+    readings: tuple[Reading, ...]
+    impossible: tuple[str, ...] = ()
+    cpu_seconds: float
+
+
+def examine(task: Task, instruments: Instruments | None = None) -> list[Answers]:
+    """Measure one patient's clean images and each of the faulted ones, candidate by candidate."""
+    started = time.process_time()
+    person = task.someone.person()
+    shared = (time.process_time() - started) / max(len(task.candidates), 1)
+    found = []
+    for candidate in task.candidates:
+        started = time.process_time()
+        readings, impossible = _candidate(task, person, candidate, instruments or Instruments())
+        found.append(
+            Answers(
+                case=task.someone.case, candidate=candidate, readings=tuple(readings),
+                impossible=tuple(impossible),
+                cpu_seconds=round(shared + time.process_time() - started, 3),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _candidate(
+    task: Task, person: Person, candidate: str, instruments: Instruments
+) -> tuple[list[Reading], list[str]]:
+    scene = person.scene(candidate, number=task.someone.number, side=task.someone.side or 1)
+    reader = _Reader(task=task, candidate=candidate, instruments=instruments)
+    plain = candidate in task.plain
+    readings = [reader.read(scene, _as_it_is(scene), alone=task.alone and not plain)]
     impossible = []
-    for fault, severity in task.faults:
-        rng = np.random.default_rng([*scene.case.encode(), *fault.encode(), int(10 * severity)])
+    for fault, severity in () if plain else task.faults:
         try:
-            made = plant(scene, fault, severity, rng)
+            readings += list(_faulted(reader, person, scene, fault, severity))
         except InputError as error:
-            impossible.append(f"{scene.case}: {error}")
-            continue
-        readings.append(_read(task, scene, made, instruments, fault, severity))
-        if made.twin is not scene.twin:
-            twin = dataclasses.replace(made, synthetic=made.twin)
-            readings.append(_read(task, scene, twin, instruments, twin_of=(fault, severity)))
+            impossible.append(f"{candidate}, {scene.case}: {error}")
     return readings, impossible
 
 
-def _read(
-    task: Task,
-    scene: Scene,
-    made: Planted,
-    instruments: Instruments | None,
-    fault: str = CLEAN,
-    severity: float = 0.0,
-    twin_of: tuple[str, float] | None = None,
-) -> Reading:
-    pair = Pair(
-        reference=made.reference,
-        synthetic=made.synthetic,
-        mask=scene.body,
-        source=made.source,
-        structures=scene.structures,
-        instruments=instruments or Instruments(),
-    )
-    who = task.someone
-    measured = measure_pair(
-        pair,
-        families=families_of(task.profile, alone=task.alone),
-        settings=settings_for(task.profile, alone=task.alone, dose=task.dose),
-        case=who.case,
-        patient=who.case,
-        site=who.site,
-    )
-    return Reading(
-        case=who.case, site=who.site, fault=fault, severity=severity, twin_of=twin_of,
-        rows=tuple(wanted(measured.rows, task.profile, alone=task.alone)),
-    )  # fmt: skip
+def _faulted(
+    reader: _Reader, person: Person, scene: Scene, fault: str, severity: float
+) -> Iterator[Reading]:
+    """Plant one fault into a patient: one image, or those of his two examinations."""
+    hits = FAULTS[fault].facts.hits
+    alone = reader.task.alone if hits in ONE_PATIENT else reader.task.alone_many
+    if hits != "examinations":
+        made = _planted(scene, fault, severity)
+        yield reader.read(scene, made, alone=alone, fault=fault, severity=severity)
+        if made.clean is not scene.clean:
+            clean = replace(made, synthetic=made.clean)
+            yield reader.read(scene, clean, clean_of=(fault, severity))
+        return
+    number = reader.task.someone.number + AGAIN
+    again = person.scene(reader.candidate, number=number, side=-1)
+    for one, suffix in ((replace(scene, side=1), ""), (again, "-again")):
+        made = _planted(one, fault, severity)
+        yield reader.read(one, made, alone=alone, fault=fault, severity=severity, suffix=suffix)
+    yield reader.read(again, _as_it_is(again), clean_of=(fault, severity), suffix="-again")
 
 
-def families_of(profile: Profile, *, alone: bool) -> list[str]:
-    """Return the families that a profile's criteria need, in alphabetical order."""
-    found = {METRICS[criterion.metric].facts.family for criterion in profile.criteria}
-    if alone:
-        found |= {ALONE} | {METRICS[metric].facts.family for metric in ALONE_TOO}
-    return sorted(found)
-
-
-def settings_for(
-    profile: Profile, *, alone: bool, dose: DoseSettings | None = None
-) -> MeasureSettings:
-    """Return the default settings without what the profile does not judge.
-
-    What is measured has the default settings of an evaluation; the parts that are left out
-    only save time.
-    """
-    defaults = MeasureSettings()
-    regions = [criterion.region for criterion in profile.criteria]
-    metrics = {criterion.metric for criterion in profile.criteria}
-    positioning = {c.variant for c in profile.criteria if c.metric.startswith("positioning")}
-    source = alone or any(m.startswith(("source_", "excess_")) for m in metrics)
-    image = defaults.image.model_copy(
-        update={
-            "structures": any(region.startswith("structure:") for region in regions),
-            "shells_mm": defaults.image.shells_mm
-            if any(region.startswith("shell:") for region in regions)
-            else (),
-        }
-    )
-    geometry = defaults.geometry.model_copy(
-        update={
-            "source_alignment": defaults.geometry.source_alignment if source else "off",
-            "local_shift": any(m.startswith("local_shift") for m in metrics),
-            "positioning": defaults.geometry.positioning.model_copy(
-                update={"cbct": "cbct" in positioning, "drr": "drr" in positioning}
-            ),
-        }
-    )
-    return defaults.model_copy(
-        update={"image": image, "geometry": geometry, "dose": dose or defaults.dose}
+def _as_it_is(scene: Scene) -> Planted:
+    return Planted(
+        synthetic=scene.clean, reference=scene.reference, clean=scene.clean, source=scene.source
     )
 
 
-def is_alone(row: Measurement) -> bool:
-    """Whether a measurement needed no reference."""
-    return row.family == ALONE or row.metric in ALONE_TOO
+def _planted(scene: Scene, fault: str, severity: float) -> Planted:
+    """Plant it where it would be planted for any candidate: the place is drawn by the patient."""
+    rng = np.random.default_rng([*scene.case.encode(), *fault.encode(), int(10 * abs(severity))])
+    return plant(scene, fault, severity, rng)
 
 
-def wanted(rows: Iterable[Measurement], profile: Profile, *, alone: bool) -> list[Measurement]:
-    """Keep what a verdict needs: the measured criteria, what tells a miss, and failures."""
-    keys = {(c.metric, c.region, c.variant) for c in profile.criteria}
-    missable = {region for _, region, _ in keys}
-    return [
-        row
-        for row in rows
-        if (row.metric, row.region, row.variant) in keys
-        or row.metric == FAMILY_METRIC
-        or (row.metric in ("missed", "dice") and row.region in missable)
-        or (alone and is_alone(row))
-    ]
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    task: Task
+    candidate: str
+    instruments: Instruments
+
+    def read(
+        self,
+        scene: Scene,
+        made: Planted,
+        *,
+        alone: bool = False,
+        fault: str = CLEAN,
+        severity: float = 0.0,
+        clean_of: tuple[str, float] | None = None,
+        suffix: str = "",
+    ) -> Reading:
+        pair = Pair(
+            reference=made.reference,
+            synthetic=made.synthetic,
+            mask=scene.body,
+            source=made.source,
+            structures=scene.structures,
+            instruments=self.instruments,
+        )
+        who, profile = self.task.someone, self.task.profile
+        measured = measure_pair(
+            pair,
+            families=families_of(profile, alone=alone),
+            settings=settings_for(profile, alone=alone, dose=self.task.dose),
+            case=who.case + suffix,
+            patient=who.case,
+            site=who.site,
+        )
+        return Reading(
+            case=who.case + suffix, patient=who.case, site=who.site, candidate=self.candidate,
+            fault=fault, severity=severity, clean_of=clean_of,
+            rows=tuple(wanted(measured.rows, profile, alone=alone)),
+        )  # fmt: skip

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-
-import numpy as np
+from typing import TypeVar
 
 from qa_suite.cohort import Cohort
 from qa_suite.criteria import load_profile
-from qa_suite.errors import InputError
-from qa_suite.exam.alone import AloneFindings, limits_from, look_alone
-from qa_suite.exam.doses import dose_of
-from qa_suite.exam.readings import CLEAN, Reading, Someone, Task, examine
-from qa_suite.exam.result import Cell, CleanCohorts, ExamResult
+from qa_suite.exam.alone import limits_from
+from qa_suite.exam.counting import Ground, count_clean, count_fault
+from qa_suite.exam.journal import Journal
+from qa_suite.exam.plan import tasks_of
+from qa_suite.exam.readings import Answers, Reading, Task, examine
+from qa_suite.exam.result import CandidateResult, Cell, CleanCheck, ExamResult
 from qa_suite.exam.settings import ExamSettings
-from qa_suite.exam.verdicts import answering, judge_readings
+from qa_suite.exam.verdicts import judge_readings
 from qa_suite.judge import profile_digest
 from qa_suite.measures.base import Instruments
-from qa_suite.phantom.faults import FAULTS
+from qa_suite.phantom.candidates import CANDIDATES
 from qa_suite.provenance import code_facts
 from qa_suite.records import Profile
 
+T = TypeVar("T")
 Progress = Callable[[int, int, str], None]
-_COHORT_STEP = 1000
-"""Numbers of the patients of one clean cohort after another."""
+Found = dict[str, Answers]
+"""What one patient gave, by candidate."""
 
 
 def run_exam(
@@ -39,22 +40,25 @@ def run_exam(
     instruments: Instruments | None = None,
     workers: int = 2,
     progress: Progress | None = None,
+    out: Path | None = None,
 ) -> ExamResult:
     """Examine the examiner: plant every fault at every severity and see what the verdict says.
 
     Parameters
     ----------
     settings
-        Which patients, faults and criteria.
+        Which patients, candidates, faults and criteria.
     cohort, folder
         A cohort of virtual patients to plant into instead of new ones; its clean cohorts are
-        the same patients with fresh twins.
+        the same patients with fresh images.
     instruments
         What the measures may use beside the images, such as norms.
     workers
         Processes; the result does not depend on it.
     progress
         Called with (patients done, patients in all, what).
+    out
+        A folder for the journal: what it holds already is not measured again.
 
     Returns
     -------
@@ -63,195 +67,150 @@ def run_exam(
     Raises
     ------
     InputError
-        If a patient of the cohort is not virtual, or no patient has a place for a fault.
+        If a patient of the cohort is not virtual, no patient has a place for a fault, or the
+        folder holds the journal of another exam.
     """
     started = time.perf_counter()
     profile = load_profile(settings.profile)
-    cohorts = [
-        _people(settings, number, cohort, folder) for number in range(settings.clean_cohorts)
-    ]
-    plan = _plan(settings, cohorts[0])
-    dose = dose_of(profile, settings)
-    tasks = [
-        Task(someone=someone, faults=tuple(plan[someone.case]) if number == 0 else (),
-             profile=profile, alone=settings.alone and number <= 1, dose=dose)
-        for number, people in enumerate(cohorts)
-        for someone in people
-    ]  # fmt: skip
-    readings: list[list[Reading]] = []
-    impossible: list[str] = []
-    for done, (found, lacking) in enumerate(_each(tasks, instruments, workers), 1):
-        readings.append(found)
-        impossible += lacking
-        if progress is not None:
-            progress(done, len(tasks), found[0].case)
-    size = len(cohorts[0])
-    clean = [
-        [found[0] for found in readings[start : start + size]]
-        for start in range(0, len(readings), size)
-    ]
-    planted = [reading for found in readings[:size] for reading in found[1:]]
-    limits = limits_from(clean[1]) if settings.alone else {}
+    patients_from = "virtual" if cohort is None else cohort.name
+    code, digest = code_facts(), profile_digest(profile)
+    journal = Journal(
+        out, settings, profile_sha256=digest, patients_from=patients_from, code=code
+    )
+    tasks = tasks_of(settings, profile, cohort, folder)
+    with _Workers(workers, instruments) as pool:
+        found = _measured(tasks, journal, pool, progress)
+        results = [_result(name, found, settings, profile, pool) for name in settings.candidates]
+    everything = [answers for people in found for one in people for answers in one.values()]
     return ExamResult(
         settings=settings,
-        patients_from="virtual" if cohort is None else cohort.name,
-        profile_sha256=profile_digest(profile),
-        code=code_facts(),
-        cells=tuple(
-            _cell(fault, severity, clean[0], planted, profile, limits)
-            for fault in settings.fault_names
-            for severity in settings.severities(fault)
-        ),
-        clean=_clean(clean, profile, limits),
-        impossible=tuple(impossible),
+        patients_from=patients_from,
+        profile_sha256=digest,
+        code=code,
+        candidates=tuple(results),
+        checks=tuple(_check(name, found[0], profile) for name in settings.checked),
+        impossible=tuple(said for answers in everything for said in answers.impossible),
         seconds=time.perf_counter() - started,
+        cpu_seconds=sum(answers.cpu_seconds for answers in everything),
     )
 
 
 # ---------------------------------------------------------------------------------------
-# Who, and what is planted into whom
+# Measuring
 
 
-def _people(
-    settings: ExamSettings, number: int, cohort: Cohort | None, folder: Path | None
-) -> list[Someone]:
-    if cohort is not None:
-        members = [case for case in cohort.cases if case.import_problem is None]
-        return [
-            Someone(case=c.case, site=c.site, cohort=cohort, folder=folder, member=c, twin=number)
-            for c in members
-        ]
-    return [
-        Someone(
-            case=f"{hospital}-{number * _COHORT_STEP + i:05d}", site=f"hospital-{hospital}",
-            hospital=hospital, index=number * _COHORT_STEP + i, seed=settings.seed,
-            spacing_mm=settings.spacing_mm,
-        )
-        for hospital, count in settings.patients.items()
-        for i in range(1, count + 1)
-    ]  # fmt: skip
+def _measured(
+    cohorts: Sequence[Sequence[Task]],
+    journal: Journal,
+    pool: _Workers,
+    progress: Progress | None,
+) -> list[list[Found]]:
+    """Measure everybody, or take him from the journal; one list a cohort."""
+    tasks = [task for people in cohorts for task in people]
+    found = [journal.known(task) for task in tasks]
+    lacking = [
+        (n, replace(task, candidates=left))
+        for n, task in enumerate(tasks)
+        if (left := tuple(name for name in task.candidates if name not in found[n]))
+    ]
+    done = len(tasks) - len(lacking)
+    for (n, task), answers in zip(lacking, pool.map(_examine, [t for _, t in lacking]), strict=True):
+        for one in answers:
+            found[n][one.candidate] = one
+            journal.add(task, one)
+        done += 1
+        if progress is not None:
+            progress(done, len(tasks), task.someone.case)
+    ends = iter(found)
+    return [[next(ends) for _ in people] for people in cohorts]
 
 
-def _plan(settings: ExamSettings, people: Sequence[Someone]) -> dict[str, list[tuple[str, float]]]:
-    """Say what is planted into whom: everybody, the smallest site, or a few, one at a time."""
-    sites = Counter(someone.site for someone in people)
-    smallest = min(sites, key=lambda site: (sites[site], site))
-    plan: dict[str, list[tuple[str, float]]] = {someone.case: [] for someone in people}
-    for fault in settings.fault_names:
-        facts = FAULTS[fault].facts
-        hit = [someone.case for someone in people]
-        if facts.hits == "site":
-            hit = [someone.case for someone in people if someone.site == smallest]
-        if facts.hits == "patient":
-            rng = np.random.default_rng([settings.seed, *fault.encode()])
-            hit = list(rng.permutation(hit)[: settings.trials])
-        for case in hit:
-            plan[case] += [(fault, severity) for severity in settings.severities(fault)]
-    return plan
-
-
-# ---------------------------------------------------------------------------------------
-# Measuring, in processes of its own
-
-_INSTRUMENTS: list[Instruments | None] = [None]
-
-
-def _each(
-    tasks: Sequence[Task], instruments: Instruments | None, workers: int
-) -> Iterator[tuple[list[Reading], list[str]]]:
-    """Examine the patients in their order, in this process or in several."""
-    if workers <= 1:
-        yield from (examine(task, instruments) for task in tasks)
-        return
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(instruments,)
-    ) as pool:
-        yield from pool.map(_examine, tasks)
-
-
-def _begin(instruments: Instruments | None) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    _INSTRUMENTS[0] = instruments
-
-
-def _examine(task: Task) -> tuple[list[Reading], list[str]]:
+def _examine(task: Task) -> list[Answers]:
     return examine(task, _INSTRUMENTS[0])
 
 
 # ---------------------------------------------------------------------------------------
-# Counting
+# Judging
 
 
-def _cell(
-    fault: str,
-    severity: float,
-    clean: Sequence[Reading],
-    planted: Iterable[Reading],
+def _result(
+    name: str,
+    found: Sequence[Sequence[Found]],
+    settings: ExamSettings,
     profile: Profile,
-    limits: AloneFindings,
-) -> Cell:
-    facts = FAULTS[fault].facts
-    mine = list(planted)
-    hit = [r for r in mine if (r.fault, r.severity) == (fault, severity)]
-    twins = [r for r in mine if r.twin_of == (fault, severity)]
-    if not hit:
-        raise InputError(
-            f"No patient of the exam has a place for the fault '{fault}' of {severity:g} "
-            f"{facts.unit}; take more patients."
-        )
-    groups = [[r] for r in hit] if facts.hits == "patient" else [hit]
-    turned = caught = 0
-    answered: Counter[str] = Counter()
-    for group in groups:
-        judged = judge_readings(_replaced(clean, group), profile)
-        named = answering(judged, facts, group)
-        turned += judged.outcome != "pass"
-        caught += judged.outcome == "fail" and bool(named)
-        answered.update(named)
-    passed = [judge_readings(_replaced(clean, [twin]), profile).outcome == "pass" for twin in twins]
-    alone = [look_alone(reading, limits) for reading in hit] if limits else []
-    by = Counter(m for found in alone for m in found if m in facts.answers_alone)
-    return Cell(
-        fault=fault,
-        severity=severity,
-        clinical=facts.matters(severity),
-        verdicts=len(groups),
-        turned=turned,
-        caught=caught,
-        answered_by=dict(answered.most_common()),
-        twins_passed=sum(passed) if twins else None,
-        alone_images=len(alone),
-        alone_caught=sum(bool(set(found) & set(facts.answers_alone)) for found in alone),
-        alone_by=dict(by.most_common()),
+    pool: _Workers,
+) -> CandidateResult:
+    clean = [[one[name].readings[0] for one in people] for people in found]
+    planted: dict[tuple[str, float], list[Reading]] = {}
+    for one in found[0]:
+        for reading in one[name].readings[1:]:
+            key = reading.clean_of or (reading.fault, reading.severity)
+            planted.setdefault(key, []).append(reading)
+    limits = limits_from(clean[1]) if settings.alone else {}
+    ground = Ground.of(clean[0], profile, limits)
+    jobs = [
+        (ground, fault, severity, planted.get((fault, severity), []))
+        for fault in settings.fault_names
+        for severity in settings.severities(fault)
+    ]
+    return CandidateResult(
+        candidate=name,
+        cells=tuple(pool.map(_count, jobs)),
+        clean=count_clean(clean, profile, limits),
     )
 
 
-def _replaced(clean: Sequence[Reading], hit: Sequence[Reading]) -> list[Reading]:
-    """Return the clean cohort with the faulted patients in place of their clean twins."""
-    instead = {reading.case: reading for reading in hit}
-    return [instead.get(reading.case, reading) for reading in clean]
+def _count(job: tuple[Ground, str, float, list[Reading]]) -> Cell:
+    return count_fault(*job)
 
 
-def _clean(
-    cohorts: Sequence[Sequence[Reading]], profile: Profile, limits: AloneFindings
-) -> CleanCohorts:
-    alarms = 0
-    by: Counter[str] = Counter()
-    for readings in cohorts:
-        assert all(reading.fault == CLEAN for reading in readings)
-        judged = judge_readings(readings, profile)
-        if judged.outcome != "pass":
-            alarms += 1
-            by.update(judged.named)
-    alone = [look_alone(reading, limits) for reading in cohorts[0]] if limits else []
-    return CleanCohorts(
-        cohorts=len(cohorts),
-        patients=len(cohorts[0]),
-        alarms=alarms,
-        alarmed_by=dict(by.most_common()),
-        alone_images=len(alone),
-        alone_alarms=sum(bool(found) for found in alone),
-        alone_by=dict(Counter(m for found in alone for m in found).most_common()),
+def _check(name: str, people: Sequence[Found], profile: Profile) -> CleanCheck:
+    judged = judge_readings([one[name].readings[0] for one in people], profile)
+    return CleanCheck(
+        candidate=name,
+        outcome=judged.outcome,
+        must_pass=profile.name in CANDIDATES[name].facts.profiles,
+        failed_by=tuple(sorted(judged.spoilt)),
     )
+
+
+# ---------------------------------------------------------------------------------------
+# Workers
+
+
+class _Workers:
+    """This process, or several beside it; answers come in the order of what was asked."""
+
+    def __init__(self, count: int, instruments: Instruments | None) -> None:
+        self._pool = (
+            ProcessPoolExecutor(
+                count, mp_context=get_context("spawn"), initializer=_prepare,
+                initargs=(instruments,),
+            )
+            if count > 1
+            else None
+        )  # fmt: skip
+        if self._pool is None:
+            _INSTRUMENTS[0] = instruments
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[..., T], jobs: Sequence[object]) -> Iterator[T]:
+        if self._pool is None:
+            return map(function, jobs)
+        return self._pool.map(function, jobs, chunksize=1)
+
+
+_INSTRUMENTS: list[Instruments | None] = [None]
+
+
+def _prepare(instruments: Instruments | None) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    _INSTRUMENTS[0] = instruments

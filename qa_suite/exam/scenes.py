@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa_suite.cohort import Case, Cohort
 from qa_suite.errors import InputError
 from qa_suite.io.cases import load_case
-from qa_suite.phantom import VirtualPatient, make_patient, oracle_translate, phantom_grid
+from qa_suite.phantom import VirtualPatient, make_patient, phantom_grid
+from qa_suite.phantom.candidates import CANDIDATES, TWIN, KnownTruth, Truth
 from qa_suite.phantom.faults import Scene
 from qa_suite.volume import Grid, Triple, Volume
 
@@ -24,47 +27,128 @@ _AVERAGE_OF = (("A", 20_001), ("B", 20_002), ("C", 20_003), ("A", 20_004), ("B",
                ("C", 20_006))  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """One virtual patient before a candidate has seen him: what all candidates share.
+
+    Parameters
+    ----------
+    case
+        His name.
+    source, reference
+        MR, and CT with its noise.
+    truth
+        What candidates are made from.
+    labels
+        Part with the largest share of each voxel.
+    structures
+        Delineated structures by name.
+    seeds
+        Begin the seed of every candidate's image.
+    stranger
+        Makes the clean image of another patient by a candidate of that name.
+    average
+        Makes the mean CT of other patients.
+    """
+
+    case: str
+    source: Volume
+    reference: Volume
+    truth: KnownTruth
+    labels: NDArray[np.uint8]
+    structures: Mapping[str, NDArray[np.bool_]]
+    seeds: tuple[int, ...]
+    stranger: Callable[[str], Volume] = field(repr=False)
+    average: Callable[[], Volume] = field(repr=False)
+
+    def scene(self, candidate: str = TWIN, *, number: int = 0, side: int = 1) -> Scene:
+        """Let a candidate make its clean image of him.
+
+        Parameters
+        ----------
+        candidate
+            Its registered name.
+        number
+            Of the image; each is drawn afresh.
+        side
+            See :class:`~qa_suite.phantom.faults.Scene`.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such candidate.
+        """
+        word = np.random.default_rng([*self.seeds, number, *self.case.encode()]).integers(2**31)
+        return Scene(
+            case=self.case,
+            source=self.source,
+            reference=self.reference,
+            clean=CANDIDATES[candidate].function(self.truth, int(word)),
+            body=self.truth.body,
+            labels=self.labels,
+            structures=self.structures,
+            stranger=lambda: self.stranger(candidate),
+            average=self.average,
+            side=side,
+        )
+
+
 def exam_grid(spacing_mm: Triple) -> Grid:
     """Return the grid of the exam's own patients at a voxel size."""
     return phantom_grid(spacing_mm, EXTENT_MM)
 
 
-def virtual_scene(
-    hospital: str, index: int, *, seed: int, spacing_mm: Triple = SPACING_MM, twin: int = 0
-) -> Scene:
-    """Make one virtual patient with his clean twin.
-
-    Parameters
-    ----------
-    hospital, index, seed
-        The patient, see :func:`qa_suite.phantom.make_patient`.
-    spacing_mm
-        Voxel size.
-    twin
-        Number of the twin; each has fresh noise and another field.
-    """
+def virtual_person(
+    hospital: str, index: int, *, seed: int, spacing_mm: Triple = SPACING_MM
+) -> Person:
+    """Make one virtual patient; see :func:`qa_suite.phantom.make_patient`."""
     patient = make_patient(hospital, index, seed=seed, grid=exam_grid(spacing_mm))
-    return Scene(
-        case=f"{patient.case}",
+    return Person(
+        case=patient.case,
         source=patient.mr,
         reference=patient.ct,
-        twin=_twin(patient, seed, twin),
-        body=patient.body,
+        truth=patient,
         labels=np.asarray(patient.labels.array, dtype=np.uint8),
         structures=patient.structures,
-        stranger=lambda: _stranger(hospital, index, seed, spacing_mm),
+        seeds=(seed,),
+        stranger=lambda candidate: _image(
+            candidate, _stranger(hospital, index, seed, spacing_mm), seed
+        ),
         average=lambda: _average(seed, spacing_mm),
     )
 
 
-def _twin(patient: VirtualPatient, seed: int, number: int) -> Volume:
-    word = np.random.default_rng([seed, number, *patient.case.encode()]).integers(2**31)
-    return oracle_translate(patient.ct_noise_free, seed=int(word))
+def virtual_scene(
+    hospital: str,
+    index: int,
+    *,
+    seed: int,
+    spacing_mm: Triple = SPACING_MM,
+    candidate: str = TWIN,
+    number: int = 0,
+) -> Scene:
+    """Make one virtual patient with a candidate's clean image of him.
+
+    Parameters
+    ----------
+    hospital, index, seed, spacing_mm
+        The patient, see :func:`virtual_person`.
+    candidate, number
+        The image, see :meth:`Person.scene`.
+    """
+    person = virtual_person(hospital, index, seed=seed, spacing_mm=spacing_mm)
+    return person.scene(candidate, number=number)
 
 
-def _stranger(hospital: str, index: int, seed: int, spacing_mm: Triple) -> Volume:
-    other = make_patient(hospital, _STRANGER + index, seed=seed, grid=exam_grid(spacing_mm))
-    return _twin(other, seed, 0)
+def _image(candidate: str, patient: VirtualPatient, seed: int) -> Volume:
+    word = np.random.default_rng([seed, 0, *patient.case.encode()]).integers(2**31)
+    image: Volume = CANDIDATES[candidate].function(patient, int(word))
+    return image
+
+
+@lru_cache(maxsize=1)
+def _stranger(hospital: str, index: int, seed: int, spacing_mm: Triple) -> VirtualPatient:
+    return make_patient(hospital, _STRANGER + index, seed=seed, grid=exam_grid(spacing_mm))
 
 
 @lru_cache(maxsize=2)
@@ -77,8 +161,8 @@ def _average(seed: int, spacing_mm: Triple) -> Volume:
     return Volume(array=mean, grid=exam_grid(spacing_mm), quantity="HU")
 
 
-def cohort_scene(cohort: Cohort, folder: Path, case: Case, *, twin: int = 0) -> Scene:
-    """Take a virtual patient out of a cohort, with a clean twin.
+def cohort_person(cohort: Cohort, folder: Path, case: Case) -> Person:
+    """Take a virtual patient out of a cohort.
 
     Parameters
     ----------
@@ -86,8 +170,6 @@ def cohort_scene(cohort: Cohort, folder: Path, case: Case, *, twin: int = 0) -> 
         A cohort that ``qa-suite phantom`` made, and where its manifest lies.
     case
         One of its cases.
-    twin
-        Number of the twin; each has fresh noise and another field.
 
     Raises
     ------
@@ -100,28 +182,26 @@ def cohort_scene(cohort: Cohort, folder: Path, case: Case, *, twin: int = 0) -> 
             f"Case {case.case} of {cohort.name} is no virtual patient; the exam plants its faults "
             f"into patients whose truth is known ('qa-suite phantom' makes them)."
         )
-    seed = np.random.default_rng([twin, *case.case.encode()]).integers(2**31)
-    return Scene(
+    return Person(
         case=case.case,
         source=loaded.source,
         reference=loaded.reference,
-        twin=oracle_translate(loaded.truth["noise_free_reference"], seed=int(seed)),
-        body=loaded.mask,
+        truth=Truth(ct_noise_free=loaded.truth["noise_free_reference"], body=loaded.mask),
         labels=np.asarray(loaded.truth["labels"].array, dtype=np.uint8),
         structures=loaded.structures,
-        stranger=_other_of(cohort, folder, case),
+        seeds=(),
+        stranger=lambda candidate: _other_of(cohort, folder, case, candidate),
         average=lambda: _average_of(cohort, folder, case),
     )
 
 
-def _other_of(cohort: Cohort, folder: Path, case: Case) -> Callable[[], Volume]:
-    others = _others(cohort, case)
-
-    def stranger() -> Volume:
-        other = load_case(cohort, others[0], folder, truth=True)
-        return oracle_translate(other.truth["noise_free_reference"], seed=1)
-
-    return stranger
+def _other_of(cohort: Cohort, folder: Path, case: Case, candidate: str) -> Volume:
+    other = load_case(cohort, _others(cohort, case)[0], folder, truth=True)
+    if other.mask is None:
+        raise InputError(f"Case {other.case.case} of {cohort.name} has no mask of the body.")
+    truth = Truth(ct_noise_free=other.truth["noise_free_reference"], body=other.mask)
+    image: Volume = CANDIDATES[candidate].function(truth, 1)
+    return image
 
 
 def _average_of(cohort: Cohort, folder: Path, case: Case) -> Volume:

@@ -1,10 +1,11 @@
-"""What the exam is told: which patients, which faults, how many clean cohorts."""
+"""What the exam is told: which patients, candidates and faults, how many clean cohorts."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qa_suite.exam.scenes import SPACING_MM
+from qa_suite.phantom.candidates import BULK, CANDIDATES, REALISTIC, TWIN
 from qa_suite.phantom.faults import FAULTS
 from qa_suite.volume import Triple
 
@@ -20,6 +21,10 @@ class ExamSettings(BaseModel):
     ----------
     profile
         Name or path of the criteria that are examined.
+    candidates
+        Whose clean images the faults are planted into, each on its own.
+    clean_only
+        Candidates of whom one clean cohort is judged and nothing more.
     patients
         Virtual patients of each hospital in a cohort.
     spacing_mm
@@ -37,6 +42,8 @@ class ExamSettings(BaseModel):
         Different patients that a fault of one patient is planted into, one at a time.
     alone
         Whether to look without a reference too.
+    alone_images
+        Images of a fault of many patients that are looked at without a reference.
     hluts
         Tables for the plans that a profile judges by dose; each takes the first that fits.
     dose_grid_mm
@@ -46,6 +53,8 @@ class ExamSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     profile: str = "mr-to-ct-pelvis"
+    candidates: tuple[str, ...] = Field(default=(TWIN, REALISTIC), min_length=1)
+    clean_only: tuple[str, ...] = (BULK,)
     patients: dict[str, int] = Field(default={"A": 24, "B": 24, "C": 12}, min_length=1)
     spacing_mm: Triple = SPACING_MM
     seed: int = Field(default=REPORTED_SEED, ge=0)
@@ -54,13 +63,18 @@ class ExamSettings(BaseModel):
     clinical_only: bool = False
     trials: int = Field(default=5, ge=1)
     alone: bool = True
+    alone_images: int = Field(default=12, ge=1)
     hluts: tuple[str, ...] = ("thomas-1999", "pyradplan-protons")
     dose_grid_mm: float = Field(default=6.0, gt=0, le=10)
 
     @model_validator(mode="after")
-    def _faults_exist(self) -> ExamSettings:
+    def _names_exist(self) -> ExamSettings:
         for name in self.faults or ():
             FAULTS[name]
+        for name in (*self.candidates, *self.clean_only):
+            CANDIDATES[name]
+        if len(set(self.candidates)) < len(self.candidates):
+            raise ValueError(f"a candidate stands twice: {', '.join(self.candidates)}")
         if self.alone and self.clean_cohorts < 2:
             raise ValueError(
                 "looking without a reference learns its limits from a second clean cohort: take "
@@ -72,6 +86,11 @@ class ExamSettings(BaseModel):
     def fault_names(self) -> tuple[str, ...]:
         """The faults to plant, in alphabetical order."""
         return self.faults if self.faults is not None else tuple(e.name for e in FAULTS)
+
+    @property
+    def checked(self) -> tuple[str, ...]:
+        """The candidates of whom one clean cohort is judged and nothing more."""
+        return tuple(name for name in self.clean_only if name not in self.candidates)
 
     def severities(self, fault: str) -> tuple[float, ...]:
         """Return the severities at which a fault is planted."""

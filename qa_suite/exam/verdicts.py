@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from qa_suite.exam.readings import Reading
+from qa_suite.exam.taken import is_alone
 from qa_suite.judge import judge_tables
 from qa_suite.measures.run import METRICS
-from qa_suite.phantom.faults import FaultFacts
+from qa_suite.phantom.faults import ONE_PATIENT, FaultFacts
 from qa_suite.records import (
     CaseRecord,
     CodeFacts,
@@ -26,6 +27,7 @@ from qa_suite.records import (
 )
 
 SPLIT = "test"
+_COLUMNS = list(Measurement.model_fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,56 +38,72 @@ class Judged:
     ----------
     outcome
         Of the verdict.
-    failed
-        Findings that fail.
-    undecided
-        Findings that are inconclusive.
+    findings
+        All of them.
     """
 
     outcome: Outcome
-    failed: tuple[Finding, ...]
-    undecided: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """Findings that fail."""
+        return tuple(f for f in self.findings if f.outcome == "fail")
 
     @property
     def named(self) -> tuple[str, ...]:
         """Criteria that fail, or else those that are undecided."""
-        found = self.failed or self.undecided
-        return tuple(dict.fromkeys(finding.criterion.name for finding in found))
+        undecided = tuple(f for f in self.findings if f.outcome == "inconclusive")
+        return _names(self.failed or undecided)
+
+    @property
+    def spoilt(self) -> frozenset[str]:
+        """Criteria that do not pass everywhere."""
+        return frozenset(f.criterion.name for f in self.findings if f.outcome != "pass")
 
 
 def judge_readings(readings: Sequence[Reading], profile: Profile) -> Judged:
-    """Judge one cohort: one reading a patient."""
-    rows = [row.model_dump() for reading in readings for row in reading.rows]
-    table = pd.DataFrame(rows, columns=list(Measurement.model_fields))
+    """Judge one cohort: one reading an examination."""
+    rows = [
+        [getattr(row, column) for column in _COLUMNS]
+        for reading in readings
+        for row in reading.rows
+        if not is_alone(row)
+    ]
+    table = pd.DataFrame(rows, columns=_COLUMNS)
     table["value"] = table["value"].astype(float)
     cases = [
-        CaseRecord(case=r.case, patient=r.case, site=r.site, split=SPLIT, status="evaluated")
+        CaseRecord(case=r.case, patient=r.patient, site=r.site, split=SPLIT, status="evaluated")
         for r in readings
     ]
     verdict = judge_tables(_evaluation(readings, profile), table, cases, profile, gaps=False)
-    return Judged(
-        outcome=verdict.outcome,
-        failed=tuple(f for f in verdict.findings if f.outcome == "fail"),
-        undecided=tuple(f for f in verdict.findings if f.outcome == "inconclusive"),
-    )
+    return Judged(outcome=verdict.outcome, findings=verdict.findings)
 
 
-def answering(judged: Judged, facts: FaultFacts, faulted: Sequence[Reading]) -> tuple[str, ...]:
+def answering(
+    judged: Judged,
+    facts: FaultFacts,
+    faulted: Sequence[Reading],
+    spoilt: frozenset[str] = frozenset(),
+) -> tuple[str, ...]:
     """Return the failed criteria that are the fault's own and point at whom it was planted into.
 
     A finding over all patients or over a site answers for the fault of many; for the fault of
-    one patient the finding must name him, or his site.
+    one patient the finding must name him, or his site. A criterion of ``spoilt`` answers for
+    nothing: the candidate's clean images do not pass it either.
     """
-    cases = {reading.case for reading in faulted}
-    sites = {reading.site for reading in faulted}
-    return tuple(
-        dict.fromkeys(
-            finding.criterion.name
-            for finding in judged.failed
-            if _is_own(finding.criterion, facts)
-            and (facts.hits == "all" or finding.scope_name in cases | sites)
-        )
+    who = {name for reading in faulted for name in (reading.case, reading.patient, reading.site)}
+    return _names(
+        finding
+        for finding in judged.failed
+        if _is_own(finding.criterion, facts)
+        and finding.criterion.name not in spoilt
+        and (facts.hits not in ONE_PATIENT or finding.scope_name in who)
     )
+
+
+def _names(findings: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(finding.criterion.name for finding in findings))
 
 
 def _is_own(criterion: Criterion, facts: FaultFacts) -> bool:
@@ -97,12 +115,14 @@ def _is_own(criterion: Criterion, facts: FaultFacts) -> bool:
 
 def _evaluation(readings: Sequence[Reading], profile: Profile) -> Evaluation:
     sites = tuple(sorted({reading.site for reading in readings}))
+    name = readings[0].candidate
+    patients = len({reading.patient for reading in readings})
     return Evaluation(
         evaluation="exam",
-        model=ModelFacts(uri="oracle:twin", name="oracle-twin", family="oracle"),
+        model=ModelFacts(uri=f"candidate:{name}", name=name, family="candidate"),
         cohort=CohortFacts(
             name="exam", digest="", direction=profile.direction, anatomy=profile.anatomy,
-            split=SPLIT, cases=len(readings), patients=len(readings), sites=sites,
+            split=SPLIT, cases=len(readings), patients=patients, sites=sites,
         ),
         code=CodeFacts(suite_version="", git_commit=None, git_dirty=None, python="", packages={}),
         settings={},

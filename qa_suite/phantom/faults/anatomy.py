@@ -47,8 +47,8 @@ LESION_SIGNAL = 0.3  # of the MR: dense bone and scar are dark
 )
 def bone_clipped(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Cut the numbers off at a ceiling."""
-    array = np.minimum(scene.twin.array, np.float32(severity))
-    return changed(scene.twin, array, f"clipped at {severity:g} HU")
+    array = np.minimum(scene.clean.array, np.float32(severity))
+    return changed(scene.clean, array, f"clipped at {severity:g} HU")
 
 
 @FAULTS.add(
@@ -73,9 +73,9 @@ def bone_rims_missing(scene: Scene, severity: float, rng: np.random.Generator) -
     step = float(np.mean(scene.grid.spacing_mm))
     depth = depth_mm(scene.bone, scene.grid) - step  # of the voxel's outer face
     lost = np.where(scene.bone, np.clip((severity - depth) / step, 0, 1), 0).astype(np.float32)
-    array = scene.twin.array
+    array = scene.clean.array
     high = np.maximum(array - np.float32(TISSUE_HU), 0)
-    return changed(scene.twin, array - lost * high, f"bone rims of {severity:g} mm lost")
+    return changed(scene.clean, array - lost * high, f"bone rims of {severity:g} mm lost")
 
 
 @FAULTS.add(
@@ -95,7 +95,7 @@ def bone_rims_missing(scene: Scene, severity: float, rng: np.random.Generator) -
 def bone_invented(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Put a ball of bone into soft tissue."""
     soft = scene.is_part("muscle", "fat")
-    return _with_ball(scene, scene.twin, soft, _radius_mm(severity), BONE_HU, rng, "a ball of bone")
+    return _with_ball(scene, scene.clean, soft, _radius_mm(severity), BONE_HU, rng, "a ball of bone")
 
 
 @FAULTS.add(
@@ -121,12 +121,12 @@ def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Plant
     soft &= depth_mm(scene.body, scene.grid) > 30.0
     radius = _radius_mm(severity)
     share = ball(scene.grid, place(soft, scene.grid, radius, rng, "a gas pocket"), radius)
-    reference, twin = (
+    reference, clean = (
         changed(v, _blend(v.array, share, AIR_HU), f"gas of {severity:g} cc")
-        for v in (scene.reference, scene.twin)
+        for v in (scene.reference, scene.clean)
     )
     source = _darker(scene.source, share, GAS_SIGNAL)
-    return Planted(synthetic=scene.twin, reference=reference, twin=twin, source=source)
+    return Planted(synthetic=scene.clean, reference=reference, clean=clean, source=source)
 
 
 @FAULTS.add(
@@ -143,8 +143,8 @@ def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Plant
 )
 def lesion_removed(scene: Scene, severity: float, rng: np.random.Generator) -> Planted:
     """Give the patient a dense lesion in soft tissue, and let the translator lose it."""
-    reference, twin, source = _with_lesion(scene, severity, rng)
-    return Planted(synthetic=scene.twin, reference=reference, twin=twin, source=source)
+    reference, clean, source = _with_lesion(scene, severity, rng)
+    return Planted(synthetic=scene.clean, reference=reference, clean=clean, source=source)
 
 
 @FAULTS.add(
@@ -167,7 +167,7 @@ def lesion_invented(scene: Scene, severity: float, rng: np.random.Generator) -> 
 def _with_lesion(
     scene: Scene, diameter_mm: float, rng: np.random.Generator
 ) -> tuple[Volume, Volume, Volume]:
-    """Return reference, twin and MR with a dense ball in muscle or an organ, below the skin."""
+    """Return reference, clean image and MR with a dense ball in muscle or an organ, below the skin."""
     soft = scene.is_part(
         "muscle", "prostate", "lesion", "seminal_vesicles", "urine", "bladder_wall", "blood",
         "bowel_wall", "bowel_content", "rectum_wall", "stool",
@@ -175,11 +175,11 @@ def _with_lesion(
     soft &= depth_mm(scene.body, scene.grid) > 15.0
     where = place(soft, scene.grid, diameter_mm / 2, rng, "a lesion")
     share = ball(scene.grid, where, diameter_mm / 2)
-    reference, twin = (
+    reference, clean = (
         changed(v, v.array + share * np.float32(LESION_HU), f"lesion of {diameter_mm:g} mm")
-        for v in (scene.reference, scene.twin)
+        for v in (scene.reference, scene.clean)
     )
-    return reference, twin, _darker(scene.source, share, LESION_SIGNAL)
+    return reference, clean, _darker(scene.source, share, LESION_SIGNAL)
 
 
 def _darker(source: Volume, share: Array, signal: float) -> Volume:

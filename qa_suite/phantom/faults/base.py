@@ -1,8 +1,8 @@
 """What a planted fault is: a scene, one change at a set severity, and the facts about it.
 
-A *scene* is one virtual patient with the image of a known-good translator, the *clean twin*.
+A *scene* is one virtual patient with the *clean image* that a known-good candidate made of him.
 A fault spoils that image, and nothing else; where it needs an anatomy that the patient does
-not have (a lesion to be lost), the anatomy is planted into the reference and the clean twin
+not have (a lesion to be lost), the anatomy is planted into the reference and the clean image
 first, so that the fault is the only difference between them.
 """
 
@@ -25,11 +25,14 @@ from qa_suite.volume import Grid, Volume
 Mask = NDArray[np.bool_]
 Array = NDArray[np.float32]
 AIR_HU = -1000.0
+Hits = Literal["all", "site", "sites", "patient", "examinations"]
+ONE_PATIENT: tuple[Hits, ...] = ("patient", "examinations")
+"""Faults that are planted into one patient of a cohort at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One virtual patient and the image of a known-good translator.
+    """One virtual patient and the image that a known-good candidate made of him.
 
     Parameters
     ----------
@@ -37,8 +40,8 @@ class Scene:
         Its name; also seeds what is random in a fault.
     source, reference
         MR and CT with its noise.
-    twin
-        The clean twin: the oracle translator's CT.
+    clean
+        The candidate's image of him, without a fault.
     body
         The patient's body; bool.
     labels
@@ -46,20 +49,24 @@ class Scene:
     structures
         Delineated structures by name.
     stranger
-        Makes the clean twin of another patient, on the same grid.
+        Makes the candidate's clean image of another patient, on the same grid.
     average
         Makes the mean CT of other patients, on the same grid.
+    side
+        +1 or −1: which of two that a fault spoils in opposite ways this one is, such as the two
+        sites or the two examinations of a fault that cancels between them.
     """
 
     case: str
     source: Volume
     reference: Volume
-    twin: Volume
+    clean: Volume
     body: Mask
     labels: NDArray[np.uint8]
     structures: Mapping[str, Mask] = field(default_factory=dict)
     stranger: Callable[[], Volume]
     average: Callable[[], Volume]
+    side: int = 1
 
     @property
     def grid(self) -> Grid:
@@ -85,14 +92,14 @@ class Planted:
     ----------
     synthetic
         The faulted image.
-    reference, twin, source
-        The reference, the clean twin and the source image that it is held against; those of
+    reference, clean, source
+        The reference, the clean image and the source image that it is held against; those of
         the scene unless the fault needed an anatomy of its own.
     """
 
     synthetic: Volume
     reference: Volume
-    twin: Volume
+    clean: Volume
     source: Volume
 
 
@@ -106,8 +113,9 @@ class FaultFacts(BaseModel):
     severities: tuple[float, ...] = Field(min_length=1, description="from mild to severe")
     clinical: float = Field(description="from this severity on it matters to a patient")
     why_clinical: str = Field(min_length=1, description="the reason, by dose, range or mm")
-    hits: Literal["all", "site", "patient"] = Field(
-        description="every image, the images of one site, or one image of the cohort"
+    hits: Hits = Field(
+        description="every image; the images of one site; of two sites, in opposite ways; one image "
+        "of the cohort; or two examinations of one patient, in opposite ways"
     )
     changes_dose: bool = Field(
         default=False, description="whether a finding of dose or range names this fault too"
@@ -162,7 +170,7 @@ def plant(scene: Scene, name: str, severity: float, rng: np.random.Generator) ->
     made = FAULTS[name].function(scene, severity, rng)
     if isinstance(made, Planted):
         return made
-    return Planted(synthetic=made, reference=scene.reference, twin=scene.twin, source=scene.source)
+    return Planted(synthetic=made, reference=scene.reference, clean=scene.clean, source=scene.source)
 
 
 def changed(volume: Volume, array: Array, step: str) -> Volume:

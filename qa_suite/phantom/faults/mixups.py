@@ -31,7 +31,7 @@ _NOT_HIM = (
 )  # fmt: skip
 def wrong_patient(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Give the image of another patient."""
-    return changed(scene.twin, scene.stranger().array, "another patient's image")
+    return changed(scene.clean, scene.stranger().array, "another patient's image")
 
 
 @FAULTS.add(
@@ -50,7 +50,7 @@ def wrong_patient(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
 )
 def other_modality(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Give back the source image as if its signal were HU."""
-    return changed(scene.twin, np.asarray(scene.source.array, np.float32), "the source image")
+    return changed(scene.clean, np.asarray(scene.source.array, np.float32), "the source image")
 
 
 @FAULTS.add(
@@ -69,4 +69,4 @@ def other_modality(scene: Scene, severity: float, rng: np.random.Generator) -> V
 )
 def mean_image(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Give every patient the mean CT of others."""
-    return changed(scene.twin, scene.average().array, "the mean image of other patients")
+    return changed(scene.clean, scene.average().array, "the mean image of other patients")

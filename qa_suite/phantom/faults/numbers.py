@@ -33,7 +33,7 @@ _BIAS = (("me", "body"), ("me", "soft"))
 )
 def hu_bias(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Add the same number of HU everywhere."""
-    return changed(scene.twin, scene.twin.array + np.float32(severity), f"{severity:+g} HU")
+    return changed(scene.clean, scene.clean.array + np.float32(severity), f"{severity:+g} HU")
 
 
 @FAULTS.add(
@@ -53,8 +53,8 @@ def hu_bias(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 def hu_scale(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Stretch the scale about air: HU + 1000 grows by some percent."""
     factor = np.float32(1 + severity / 100)
-    scaled = (scene.twin.array - np.float32(AIR_HU)) * factor + np.float32(AIR_HU)
-    return changed(scene.twin, scaled, f"HU + 1000 times {factor:g}")
+    scaled = (scene.clean.array - np.float32(AIR_HU)) * factor + np.float32(AIR_HU)
+    return changed(scene.clean, scaled, f"HU + 1000 times {factor:g}")
 
 
 @FAULTS.add(
@@ -73,7 +73,7 @@ def hu_scale(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 )
 def intercept_lost(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Store the numbers without their rescale intercept: all are too high by 1024."""
-    return changed(scene.twin, scene.twin.array + np.float32(severity), "intercept lost")
+    return changed(scene.clean, scene.clean.array + np.float32(severity), "intercept lost")
 
 
 @FAULTS.add(
@@ -98,8 +98,8 @@ def blurred(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     from scipy import ndimage
 
     sigma = [severity / 2.3548 / s for s in scene.grid.spacing_mm]
-    smooth = ndimage.gaussian_filter(scene.twin.array, sigma, mode="nearest")
-    return changed(scene.twin, smooth, f"blurred, {severity:g} mm FWHM")
+    smooth = ndimage.gaussian_filter(scene.clean.array, sigma, mode="nearest")
+    return changed(scene.clean, smooth, f"blurred, {severity:g} mm FWHM")
 
 
 @FAULTS.add(
@@ -121,7 +121,7 @@ def blurred(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 def noise(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Add white noise."""
     grain = rng.standard_normal(scene.grid.shape, dtype=np.float32) * np.float32(severity)
-    return changed(scene.twin, scene.twin.array + grain, f"noise of {severity:g} HU")
+    return changed(scene.clean, scene.clean.array + grain, f"noise of {severity:g} HU")
 
 
 @FAULTS.add(
@@ -140,10 +140,10 @@ def noise(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 )
 def slice_jump(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Raise one axial slice of the middle half."""
-    array = scene.twin.array.copy()
+    array = scene.clean.array.copy()
     k = _middle_slice(scene, rng)
     array[..., k] += np.float32(severity)
-    return changed(scene.twin, array, f"slice {k} {severity:+g} HU")
+    return changed(scene.clean, array, f"slice {k} {severity:+g} HU")
 
 
 @FAULTS.add(
@@ -172,10 +172,10 @@ def streaks(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
         fade = np.exp(-np.hypot(x, y) / 120.0)
         pattern += (fade * np.cos(6 * np.arctan2(y, x) + phase)).astype(np.float32)
     pattern *= np.float32(severity / max(float(np.abs(pattern).max()), 1e-6))
-    array = scene.twin.array.copy()
+    array = scene.clean.array.copy()
     third = slice(nz // 3, 2 * nz // 3)
     array[..., third] += pattern[..., None] * scene.body[..., third]
-    return changed(scene.twin, array, f"streaks of {severity:g} HU")
+    return changed(scene.clean, array, f"streaks of {severity:g} HU")
 
 
 @FAULTS.add(
@@ -193,11 +193,11 @@ def streaks(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 )
 def nan(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Replace voxels of the body by NaN."""
-    array = scene.twin.array.copy()
+    array = scene.clean.array.copy()
     inside = np.argwhere(scene.body)
     chosen = inside[rng.choice(len(inside), size=int(severity), replace=False)]
     array[tuple(chosen.T)] = np.nan
-    return scene.twin.with_array(array, step=f"fault: {severity:g} voxels are NaN")
+    return scene.clean.with_array(array, step=f"fault: {severity:g} voxels are NaN")
 
 
 def _middle_slice(scene: Scene, rng: np.random.Generator) -> int:

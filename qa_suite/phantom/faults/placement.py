@@ -39,7 +39,7 @@ def slice_missing(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
     first = int(rng.integers(depth // 3, depth // 2))
     kept = [k for k in range(depth) if not first <= k < first + count]
     order = kept + [depth - 1] * count
-    return changed(scene.twin, scene.twin.array[..., order], f"{count} slices from {first} missing")
+    return changed(scene.clean, scene.clean.array[..., order], f"{count} slices from {first} missing")
 
 
 @FAULTS.add(
@@ -60,7 +60,7 @@ def slice_duplicated(scene: Scene, severity: float, rng: np.random.Generator) ->
     count, depth = int(severity), scene.grid.shape[2]
     k = int(rng.integers(depth // 3, depth // 2))
     order = [*range(k + 1), *([k] * count), *range(k + 1, depth)][:depth]
-    return changed(scene.twin, scene.twin.array[..., order], f"slice {k} {count} times more")
+    return changed(scene.clean, scene.clean.array[..., order], f"slice {k} {count} times more")
 
 
 @FAULTS.add(
@@ -78,7 +78,7 @@ def slice_duplicated(scene: Scene, severity: float, rng: np.random.Generator) ->
 )
 def slices_reversed(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Stack the slices from the other end."""
-    return changed(scene.twin, scene.twin.array[..., ::-1], "slices reversed")
+    return changed(scene.clean, scene.clean.array[..., ::-1], "slices reversed")
 
 
 @FAULTS.add(
@@ -96,7 +96,7 @@ def slices_reversed(scene: Scene, severity: float, rng: np.random.Generator) -> 
 )
 def left_right_flip(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Mirror the image about the middle of the grid."""
-    return changed(scene.twin, scene.twin.array[::-1], "left and right exchanged")
+    return changed(scene.clean, scene.clean.array[::-1], "left and right exchanged")
 
 
 @FAULTS.add(
@@ -114,7 +114,7 @@ def left_right_flip(scene: Scene, severity: float, rng: np.random.Generator) -> 
 )
 def axes_swapped(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Exchange x and y; what no longer fits the grid is cut, what is missing is air."""
-    turned = scene.twin.array.transpose(1, 0, 2)
+    turned = scene.clean.array.transpose(1, 0, 2)
     array = np.full(scene.grid.shape, AIR_HU, dtype=np.float32)
     spans = []
     for there, here in zip(turned.shape, array.shape, strict=True):
@@ -122,7 +122,7 @@ def axes_swapped(scene: Scene, severity: float, rng: np.random.Generator) -> Vol
         spans.append((slice((there - size) // 2, (there - size) // 2 + size),
                       slice((here - size) // 2, (here - size) // 2 + size)))  # fmt: skip
     array[tuple(s[1] for s in spans)] = turned[tuple(s[0] for s in spans)]
-    return changed(scene.twin, array, "x and y exchanged")
+    return changed(scene.clean, array, "x and y exchanged")
 
 
 @FAULTS.add(
@@ -143,7 +143,7 @@ def shift(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     direction = rng.standard_normal(3)
     direction *= severity / np.linalg.norm(direction)
     array = _moved(scene, np.eye(3), direction)
-    return changed(scene.twin, array, f"moved by {severity:g} mm")
+    return changed(scene.clean, array, f"moved by {severity:g} mm")
 
 
 @FAULTS.add(
@@ -163,7 +163,7 @@ def rotation(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Turn the anatomy about a random axis through the middle of the body."""
     axis = rng.standard_normal(3)
     array = _moved(scene, _turn(axis / np.linalg.norm(axis), np.radians(severity)), np.zeros(3))
-    return changed(scene.twin, array, f"turned by {severity:g}°")
+    return changed(scene.clean, array, f"turned by {severity:g}°")
 
 
 @FAULTS.add(
@@ -183,7 +183,7 @@ def rotation(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 def spacing(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Enlarge the anatomy about the middle of the body, as a spacing read too large does."""
     array = _moved(scene, np.eye(3) / (1 + severity / 100), np.zeros(3))
-    return changed(scene.twin, array, f"{severity:g} % too large")
+    return changed(scene.clean, array, f"{severity:g} % too large")
 
 
 @FAULTS.add(
@@ -213,8 +213,8 @@ def truncated(scene: Scene, severity: float, rng: np.random.Generator) -> Volume
     x = np.arange(scene.grid.shape[0]) * step
     inside = np.minimum(x - (first - 0.5) * step, (last + 0.5) * step - x) - severity
     kept = np.clip(0.5 + inside / step, 0, 1)[:, None, None].astype(np.float32)
-    array = scene.twin.array * kept + np.float32(AIR_HU) * (1 - kept)
-    return changed(scene.twin, array, f"field cut {severity:g} mm inside the skin")
+    array = scene.clean.array * kept + np.float32(AIR_HU) * (1 - kept)
+    return changed(scene.clean, array, f"field cut {severity:g} mm inside the skin")
 
 
 def _turn(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
@@ -227,10 +227,10 @@ def _turn(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
 def _moved(
     scene: Scene, matrix: NDArray[np.float64], shift_mm: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Image that shows at ``c + x`` what the twin shows at ``c + matrix @ x - shift``, in mm.
+    """Image that shows at ``c + x`` what the clean image shows at ``c + matrix @ x - shift``, in mm.
 
     ``c`` is the centre of gravity of the body. Cubic interpolation, so that the motion does
-    not blur, within the range of the twin's own values.
+    not blur, within the range of the clean image's own values.
     """
     from scipy import ndimage
 
@@ -238,6 +238,6 @@ def _moved(
     centre = np.argwhere(scene.body).mean(axis=0)
     linear = matrix * spacing[None, :] / spacing[:, None]
     offset = centre - linear @ centre - shift_mm / spacing
-    array = scene.twin.array
+    array = scene.clean.array
     moved = ndimage.affine_transform(array, linear, offset=offset, order=3, mode="nearest")
     return np.clip(moved, array.min(), array.max()).astype(np.float32)

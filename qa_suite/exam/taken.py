@@ -1,0 +1,78 @@
+"""What is measured for a verdict: the families, settings and rows that a profile judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qa_suite.measures.dose_settings import DoseSettings
+from qa_suite.measures.run import METRICS
+from qa_suite.measures.settings import MeasureSettings
+from qa_suite.records import Measurement, Profile
+from qa_suite.samples import FAMILY_METRIC
+
+ALONE = "reference_free"
+"""The family that looks without a reference."""
+ALONE_TOO = ("source_shift", "source_rotation")
+"""Measures of other families that need no reference either."""
+
+
+def families_of(profile: Profile, *, alone: bool) -> list[str]:
+    """Return the families that a profile's criteria need, in alphabetical order."""
+    found = {METRICS[criterion.metric].facts.family for criterion in profile.criteria}
+    if alone:
+        found |= {ALONE} | {METRICS[metric].facts.family for metric in ALONE_TOO}
+    return sorted(found)
+
+
+def settings_for(
+    profile: Profile, *, alone: bool, dose: DoseSettings | None = None
+) -> MeasureSettings:
+    """Return the default settings without what the profile does not judge.
+
+    What is measured has the default settings of an evaluation; the parts that are left out
+    only save time.
+    """
+    defaults = MeasureSettings()
+    regions = [criterion.region for criterion in profile.criteria]
+    metrics = {criterion.metric for criterion in profile.criteria}
+    positioning = {c.variant for c in profile.criteria if c.metric.startswith("positioning")}
+    source = alone or any(m.startswith(("source_", "excess_")) for m in metrics)
+    image = defaults.image.model_copy(
+        update={
+            "structures": any(region.startswith("structure:") for region in regions),
+            "shells_mm": defaults.image.shells_mm
+            if any(region.startswith("shell:") for region in regions)
+            else (),
+        }
+    )
+    geometry = defaults.geometry.model_copy(
+        update={
+            "source_alignment": defaults.geometry.source_alignment if source else "off",
+            "local_shift": any(m.startswith("local_shift") for m in metrics),
+            "positioning": defaults.geometry.positioning.model_copy(
+                update={"cbct": "cbct" in positioning, "drr": "drr" in positioning}
+            ),
+        }
+    )
+    return defaults.model_copy(
+        update={"image": image, "geometry": geometry, "dose": dose or defaults.dose}
+    )
+
+
+def is_alone(row: Measurement) -> bool:
+    """Whether a measurement needed no reference."""
+    return row.family == ALONE or row.metric in ALONE_TOO
+
+
+def wanted(rows: Iterable[Measurement], profile: Profile, *, alone: bool) -> list[Measurement]:
+    """Keep what a verdict needs: the measured criteria, what tells a miss, and failures."""
+    keys = {(c.metric, c.region, c.variant) for c in profile.criteria}
+    missable = {region for _, region, _ in keys}
+    return [
+        row
+        for row in rows
+        if (row.metric, row.region, row.variant) in keys
+        or row.metric == FAMILY_METRIC
+        or (row.metric in ("missed", "dice") and row.region in missable)
+        or (alone and is_alone(row))
+    ]
