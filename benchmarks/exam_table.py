@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=REPORTED_SEED)
     parser.add_argument("--clean-cohorts", type=int, default=59)
     parser.add_argument("--candidates", default="twin,realistic")
-    parser.add_argument("--clinical-only", action="store_true", help="each at its clinical severity")
+    parser.add_argument(
+        "--clinical-only", action="store_true", help="each at its clinical severity"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="folder for exam.json and the journal")
     parser.add_argument("--write", type=Path, help="page whose marked table is replaced")
@@ -52,7 +54,7 @@ def run_and_write(
     text = markdown(found)
     print(text)
     print(
-        f"{found.seconds / 60:.1f} minutes, {found.cpu_seconds / 60:.1f} of the processors' in all; "
+        f"{found.seconds / 60:.1f} minutes, {found.cpu_seconds / 60:.1f} of the processors'; "
         f"{'passed' if found.passed else 'NOT PASSED'}"
     )
     if out is not None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from qa_suite.errors import InputError, UnknownName
-from qa_suite.exam.scenes import cohort_scene, virtual_scene
+from qa_suite.exam.scenes import cohort_person, virtual_scene
 from qa_suite.phantom import make_phantom_cohort
 from qa_suite.phantom.faults import FAULTS, FaultFacts, plant
 from qa_suite.phantom.faults.base import ball, place
@@ -54,8 +54,14 @@ def test_the_same_generator_plants_the_same_fault(scene, name, severity):
     np.testing.assert_array_equal(one, two)
 
 
+NOT_FARTHER = {"reference_leaked", "reference_of_one", "gas_moved"}
+"""A better copy is nearer; what moved by more than its size is as far as it can be."""
+
+
 def test_more_severe_is_farther_from_the_clean_image(scene):
     for entry in FAULTS:
+        if entry.name in NOT_FARTHER:
+            continue
         far = [
             float(np.abs(np.nan_to_num(difference(scene, entry.name, s), nan=1e4)).mean())
             for s in entry.facts.severities
@@ -197,14 +203,14 @@ def test_scenes_of_a_cohort_are_those_of_its_patients(tmp_path):
     cohort = make_phantom_cohort(
         tmp_path, hospitals=("A",), patients_per_hospital=2, spacing_mm=(10, 10, 12), seed=1
     )
-    first, second = (cohort_scene(cohort, tmp_path, case) for case in cohort.cases)
+    first, second = (cohort_person(cohort, tmp_path, case).scene() for case in cohort.cases)
     assert first.case == "A-001"
     assert first.bone.any()
     np.testing.assert_array_equal(first.body, first.structures["Body"])
     assert not np.array_equal(first.clean.array, second.clean.array)
-    other = cohort_scene(cohort, tmp_path, cohort.cases[0], number=1)
+    other = cohort_person(cohort, tmp_path, cohort.cases[0]).scene(number=1)
     assert not np.array_equal(first.clean.array, other.clean.array)
     assert first.stranger().array.shape == first.clean.array.shape
     blind = cohort.cases[0].model_copy(update={"truth": {}})
     with pytest.raises((InputError, KeyError), match="virtual patient"):
-        cohort_scene(cohort, tmp_path, blind)
+        cohort_person(cohort, tmp_path, blind)

@@ -89,9 +89,7 @@ def exam(
     return 0 if found.passed else 1
 
 
-def _run(
-    settings: ExamSettings, place: Path | None, workers: int, out: Path | None
-) -> ExamResult:
+def _run(settings: ExamSettings, place: Path | None, workers: int, out: Path | None) -> ExamResult:
     from qa_suite.cohort import load_cohort, manifest_path
     from qa_suite.exam.run import run_exam
 
@@ -114,9 +112,9 @@ def _show(found: ExamResult, as_json: bool) -> None:
         console.show_json(found.model_dump(mode="json"))
         return
     console.show_table(f"The exam of {found.settings.profile}", columns(found), table(found))
-    parts = (*found.candidates, *found.checks)
-    for part, said in zip(parts, sentences(found), strict=True):
-        console.show(f"{'✔' if part.passed else '✘'} {said}")
+    passed = [one.passed for one in found.candidates] + [one.passed for one in found.checks]
+    for good, said in zip(passed, sentences(found), strict=True):
+        console.show(f"{'✔' if good else '✘'} {said}")
     for one in found.candidates:
         _show_troubles(one)
     for lacking in found.impossible:

@@ -129,7 +129,7 @@ def ranked(counts: Counter[str]) -> dict[str, int]:
 
 
 def _judged_clean(ground: Ground, own: Sequence[Reading]) -> Judged:
-    """What the profile says of the clean cohort with the clean images that a fault needed."""
+    """Judge the clean cohort with the clean images that a fault needed."""
     if not own:
         return ground.judged
     return judge_readings(_replaced(ground.clean, own), ground.profile)

@@ -76,7 +76,7 @@ class Journal:
         for line in lines[1:]:
             try:
                 key, answers = json.loads(line)
-                self._known[tuple(key)] = Answers.model_validate(answers)  # type: ignore[index]
+                self._known[tuple(key)] = Answers.model_validate(answers)
             except (ValueError, ValidationError):
                 continue  # cut off while it was written
             whole.append(line)

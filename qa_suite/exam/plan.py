@@ -99,10 +99,9 @@ def _people(
 
 
 def _sites(people: Sequence[Someone]) -> list[str]:
-    """The sites, the largest first, in alphabetical order where they are as large."""
+    """Return the sites, the largest first."""
     sizes = Counter(someone.site for someone in people)
-    smallest_last = sorted(sizes, key=lambda site: (sizes[site], site), reverse=True)
-    return smallest_last
+    return sorted(sizes, key=lambda site: (sizes[site], site), reverse=True)
 
 
 def _with_sides(people: Sequence[Someone]) -> list[Someone]:

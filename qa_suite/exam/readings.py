@@ -61,9 +61,7 @@ class Someone:
         """Make or read him."""
         if self.cohort is not None and self.folder is not None and self.member is not None:
             return cohort_person(self.cohort, self.folder, self.member)
-        return virtual_person(
-            self.hospital, self.index, seed=self.seed, spacing_mm=self.spacing_mm
-        )
+        return virtual_person(self.hospital, self.index, seed=self.seed, spacing_mm=self.spacing_mm)
 
 
 @dataclass(frozen=True, kw_only=True)

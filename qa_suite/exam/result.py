@@ -121,4 +121,4 @@ class ExamResult(BaseModel):
     @property
     def passed(self) -> bool:
         """Whether the exam passed with every candidate, and every check where it must."""
-        return all(one.passed for one in (*self.candidates, *self.checks))
+        return all(c.passed for c in self.candidates) and all(c.passed for c in self.checks)

@@ -74,9 +74,7 @@ def run_exam(
     profile = load_profile(settings.profile)
     patients_from = "virtual" if cohort is None else cohort.name
     code, digest = code_facts(), profile_digest(profile)
-    journal = Journal(
-        out, settings, profile_sha256=digest, patients_from=patients_from, code=code
-    )
+    journal = Journal(out, settings, profile_sha256=digest, patients_from=patients_from, code=code)
     tasks = tasks_of(settings, profile, cohort, folder)
     with _Workers(workers, instruments) as pool:
         found = _measured(tasks, journal, pool, progress)
@@ -114,7 +112,9 @@ def _measured(
         if (left := tuple(name for name in task.candidates if name not in found[n]))
     ]
     done = len(tasks) - len(lacking)
-    for (n, task), answers in zip(lacking, pool.map(_examine, [t for _, t in lacking]), strict=True):
+    for (n, task), answers in zip(
+        lacking, pool.map(_examine, [t for _, t in lacking]), strict=True
+    ):
         for one in answers:
             found[n][one.candidate] = one
             journal.add(task, one)
@@ -179,7 +179,7 @@ def _check(name: str, people: Sequence[Found], profile: Profile) -> CleanCheck:
 
 
 class _Workers:
-    """This process, or several beside it; answers come in the order of what was asked."""
+    """The one process, or several beside it; answers come in the order of what was asked."""
 
     def __init__(self, count: int, instruments: Instruments | None) -> None:
         self._pool = (

@@ -186,7 +186,11 @@ def cohort_person(cohort: Cohort, folder: Path, case: Case) -> Person:
         case=case.case,
         source=loaded.source,
         reference=loaded.reference,
-        truth=Truth(ct_noise_free=loaded.truth["noise_free_reference"], body=loaded.mask),
+        truth=Truth(
+            ct_noise_free=loaded.truth["noise_free_reference"],
+            body=loaded.mask,
+            structures=loaded.structures,
+        ),
         labels=np.asarray(loaded.truth["labels"].array, dtype=np.uint8),
         structures=loaded.structures,
         seeds=(),
@@ -199,7 +203,11 @@ def _other_of(cohort: Cohort, folder: Path, case: Case, candidate: str) -> Volum
     other = load_case(cohort, _others(cohort, case)[0], folder, truth=True)
     if other.mask is None:
         raise InputError(f"Case {other.case.case} of {cohort.name} has no mask of the body.")
-    truth = Truth(ct_noise_free=other.truth["noise_free_reference"], body=other.mask)
+    truth = Truth(
+        ct_noise_free=other.truth["noise_free_reference"],
+        body=other.mask,
+        structures=other.structures,
+    )
     image: Volume = CANDIDATES[candidate].function(truth, 1)
     return image
 

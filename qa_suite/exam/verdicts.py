@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from qa_suite.exam.readings import Reading
-from qa_suite.exam.taken import is_alone
+from qa_suite.exam.taken import wanted
 from qa_suite.judge import judge_tables
 from qa_suite.measures.run import METRICS
 from qa_suite.phantom.faults import ONE_PATIENT, FaultFacts
@@ -67,8 +67,7 @@ def judge_readings(readings: Sequence[Reading], profile: Profile) -> Judged:
     rows = [
         [getattr(row, column) for column in _COLUMNS]
         for reading in readings
-        for row in reading.rows
-        if not is_alone(row)
+        for row in wanted(reading.rows, profile, alone=False)
     ]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     table["value"] = table["value"].astype(float)

@@ -10,9 +10,11 @@ from qa_suite.phantom.faults.base import (
     FAULTS,
     Array,
     FaultFacts,
+    Mask,
     Planted,
     Scene,
     ball,
+    blend,
     changed,
     depth_mm,
     place,
@@ -95,7 +97,7 @@ def bone_rims_missing(scene: Scene, severity: float, rng: np.random.Generator) -
 def bone_invented(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Put a ball of bone into soft tissue."""
     soft = scene.is_part("muscle", "fat")
-    return _with_ball(scene, scene.clean, soft, _radius_mm(severity), BONE_HU, rng, "a ball of bone")
+    return _with_ball(scene, scene.clean, soft, radius_mm(severity), BONE_HU, rng, "a ball of bone")
 
 
 @FAULTS.add(
@@ -114,18 +116,14 @@ def bone_invented(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
 )
 def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Planted:
     """Give the patient a pocket of gas in the pelvis, and let the translator lose it."""
-    soft = scene.is_part(
-        "rectum_wall", "stool", "gas", "bowel_wall", "bowel_content", "muscle", "fat", "urine",
-        "bladder_wall", "prostate", "seminal_vesicles", "blood", "nerve", "lesion",
-    )  # fmt: skip
-    soft &= depth_mm(scene.body, scene.grid) > 30.0
-    radius = _radius_mm(severity)
-    share = ball(scene.grid, place(soft, scene.grid, radius, rng, "a gas pocket"), radius)
+    radius = radius_mm(severity)
+    where = place(gas_place(scene), scene.grid, radius, rng, "a gas pocket")
+    share = ball(scene.grid, where, radius)
     reference, clean = (
-        changed(v, _blend(v.array, share, AIR_HU), f"gas of {severity:g} cc")
+        changed(v, blend(v.array, share, AIR_HU), f"gas of {severity:g} cc")
         for v in (scene.reference, scene.clean)
     )
-    source = _darker(scene.source, share, GAS_SIGNAL)
+    source = darker(scene.source, share, GAS_SIGNAL)
     return Planted(synthetic=scene.clean, reference=reference, clean=clean, source=source)
 
 
@@ -167,7 +165,7 @@ def lesion_invented(scene: Scene, severity: float, rng: np.random.Generator) -> 
 def _with_lesion(
     scene: Scene, diameter_mm: float, rng: np.random.Generator
 ) -> tuple[Volume, Volume, Volume]:
-    """Return reference, clean image and MR with a dense ball in muscle or an organ, below the skin."""
+    """Return reference, clean image and MR with a dense ball in muscle or an organ."""
     soft = scene.is_part(
         "muscle", "prostate", "lesion", "seminal_vesicles", "urine", "bladder_wall", "blood",
         "bowel_wall", "bowel_content", "rectum_wall", "stool",
@@ -179,10 +177,19 @@ def _with_lesion(
         changed(v, v.array + share * np.float32(LESION_HU), f"lesion of {diameter_mm:g} mm")
         for v in (scene.reference, scene.clean)
     )
-    return reference, clean, _darker(scene.source, share, LESION_SIGNAL)
+    return reference, clean, darker(scene.source, share, LESION_SIGNAL)
 
 
-def _darker(source: Volume, share: Array, signal: float) -> Volume:
+def gas_place(scene: Scene) -> Mask:
+    """Where gas can be put: organs and soft tissue well below the skin."""
+    soft = scene.is_part(
+        "rectum_wall", "stool", "gas", "bowel_wall", "bowel_content", "muscle", "fat", "urine",
+        "bladder_wall", "prostate", "seminal_vesicles", "blood", "nerve", "lesion",
+    )  # fmt: skip
+    return soft & (depth_mm(scene.body, scene.grid) > 30.0)
+
+
+def darker(source: Volume, share: Array, signal: float) -> Volume:
     """Return the MR with a place that gives only a share of its signal."""
     array = np.asarray(source.array, dtype=np.float32) * (1 - share * np.float32(1 - signal))
     return source.with_array(array, step=f"a place of {signal:g} of its signal")
@@ -198,14 +205,11 @@ def _with_ball(
     what: str,
 ) -> Volume:
     share = ball(scene.grid, place(inside, scene.grid, radius_mm, rng, what), radius_mm)
-    return changed(volume, _blend(volume.array, share, hu), f"{what} of {2 * radius_mm:.0f} mm")
+    return changed(volume, blend(volume.array, share, hu), f"{what} of {2 * radius_mm:.0f} mm")
 
 
-def _blend(array: Array, share: Array, hu: float) -> Array:
-    return np.asarray(array * (1 - share) + np.float32(hu) * share, dtype=np.float32)
-
-
-def _radius_mm(volume_cc: float) -> float:
+def radius_mm(volume_cc: float) -> float:
+    """Radius of a ball of a volume in cm³."""
     if volume_cc <= 0:
         raise InputError(f"A volume must be positive, got {volume_cc} cc.")
     return float((3 * 1000 * volume_cc / (4 * np.pi)) ** (1 / 3))

@@ -79,6 +79,19 @@ class Scene:
         return self.is_part("bone_cortical", "marrow_pelvis", "marrow_sacrum", "marrow_femur",
                             "marrow_shaft")  # fmt: skip
 
+    def structure(self, name: str) -> Mask:
+        """Mask of a delineated structure.
+
+        Raises
+        ------
+        InputError
+            If the patient has none of that name, or it lies outside the image.
+        """
+        mask = self.structures.get(name)
+        if mask is None or not mask.any():
+            raise InputError(f"There is no {name} in this patient's image.")
+        return mask
+
     def is_part(self, *parts: str) -> Mask:
         """Voxels that are mostly one of the named parts of the body."""
         return np.isin(self.labels, [LABELS[part] for part in parts])
@@ -114,8 +127,8 @@ class FaultFacts(BaseModel):
     clinical: float = Field(description="from this severity on it matters to a patient")
     why_clinical: str = Field(min_length=1, description="the reason, by dose, range or mm")
     hits: Hits = Field(
-        description="every image; the images of one site; of two sites, in opposite ways; one image "
-        "of the cohort; or two examinations of one patient, in opposite ways"
+        description="every image; the images of one site; of two sites, in opposite ways; one "
+        "image of the cohort; or two examinations of one patient, in opposite ways"
     )
     changes_dose: bool = Field(
         default=False, description="whether a finding of dose or range names this fault too"
@@ -170,7 +183,9 @@ def plant(scene: Scene, name: str, severity: float, rng: np.random.Generator) ->
     made = FAULTS[name].function(scene, severity, rng)
     if isinstance(made, Planted):
         return made
-    return Planted(synthetic=made, reference=scene.reference, clean=scene.clean, source=scene.source)
+    return Planted(
+        synthetic=made, reference=scene.reference, clean=scene.clean, source=scene.source
+    )
 
 
 def changed(volume: Volume, array: Array, step: str) -> Volume:
@@ -190,6 +205,11 @@ def ball(grid: Grid, centre: NDArray[np.float64], radius_mm: float) -> Array:
     distance = np.sqrt(x * x + y * y + z * z)
     ramp = float(np.mean(grid.spacing_mm))
     return np.clip(0.5 + (radius_mm - distance) / ramp, 0, 1).astype(np.float32)
+
+
+def blend(array: Array, share: Array, hu: float) -> Array:
+    """Give every voxel its share of another value."""
+    return np.asarray(array * (1 - share) + np.float32(hu) * share, dtype=np.float32)
 
 
 def depth_mm(mask: Mask, grid: Grid) -> NDArray[np.float64]:

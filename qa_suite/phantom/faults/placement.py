@@ -39,7 +39,9 @@ def slice_missing(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
     first = int(rng.integers(depth // 3, depth // 2))
     kept = [k for k in range(depth) if not first <= k < first + count]
     order = kept + [depth - 1] * count
-    return changed(scene.clean, scene.clean.array[..., order], f"{count} slices from {first} missing")
+    return changed(
+        scene.clean, scene.clean.array[..., order], f"{count} slices from {first} missing"
+    )
 
 
 @FAULTS.add(
@@ -142,7 +144,7 @@ def shift(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Move the anatomy in a random direction."""
     direction = rng.standard_normal(3)
     direction *= severity / np.linalg.norm(direction)
-    array = _moved(scene, np.eye(3), direction)
+    array = moved(scene, np.eye(3), direction)
     return changed(scene.clean, array, f"moved by {severity:g} mm")
 
 
@@ -162,7 +164,7 @@ def shift(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 def rotation(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Turn the anatomy about a random axis through the middle of the body."""
     axis = rng.standard_normal(3)
-    array = _moved(scene, _turn(axis / np.linalg.norm(axis), np.radians(severity)), np.zeros(3))
+    array = moved(scene, _turn(axis / np.linalg.norm(axis), np.radians(severity)), np.zeros(3))
     return changed(scene.clean, array, f"turned by {severity:g}°")
 
 
@@ -182,7 +184,7 @@ def rotation(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
 )
 def spacing(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Enlarge the anatomy about the middle of the body, as a spacing read too large does."""
-    array = _moved(scene, np.eye(3) / (1 + severity / 100), np.zeros(3))
+    array = moved(scene, np.eye(3) / (1 + severity / 100), np.zeros(3))
     return changed(scene.clean, array, f"{severity:g} % too large")
 
 
@@ -224,10 +226,10 @@ def _turn(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
-def _moved(
+def moved(
     scene: Scene, matrix: NDArray[np.float64], shift_mm: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Image that shows at ``c + x`` what the clean image shows at ``c + matrix @ x - shift``, in mm.
+    """Image that shows at ``c + x`` what the clean one shows at ``c + matrix @ x - shift``, in mm.
 
     ``c`` is the centre of gravity of the body. Cubic interpolation, so that the motion does
     not blur, within the range of the clean image's own values.
@@ -239,5 +241,5 @@ def _moved(
     linear = matrix * spacing[None, :] / spacing[:, None]
     offset = centre - linear @ centre - shift_mm / spacing
     array = scene.clean.array
-    moved = ndimage.affine_transform(array, linear, offset=offset, order=3, mode="nearest")
-    return np.clip(moved, array.min(), array.max()).astype(np.float32)
+    shown = ndimage.affine_transform(array, linear, offset=offset, order=3, mode="nearest")
+    return np.clip(shown, array.min(), array.max()).astype(np.float32)

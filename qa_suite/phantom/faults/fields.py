@@ -1,0 +1,156 @@
+"""Faults of a smooth or stepped field: signed errors that cancel in the mean over the body.
+
+Every field here has the mean zero over the body, so that no bias of the whole names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from qa_suite.phantom.faults.base import FAULTS, Array, FaultFacts, Scene, changed
+from qa_suite.phantom.faults.numbers import DOSE_RULE
+from qa_suite.volume import Volume
+
+Field = Callable[[Scene, np.random.Generator], Array]
+
+AXES = {"x": (0, "left to right"), "y": (1, "front to back"), "z": (2, "feet to head")}
+_FIELD = (
+    ("shading", "body"), ("octant_error", "body"), ("block_error", "body"),
+    ("beam_depth_error", "body"), ("arc_depth_error", "body"),
+)  # fmt: skip
+_ALONE = ("muscle_level", "fat_level", "air_error")
+
+
+def _add(
+    name: str,
+    field: Field,
+    *,
+    title: str,
+    severities: tuple[float, ...],
+    clinical: float,
+    why: str,
+    answers: tuple[tuple[str, str], ...] = _FIELD,
+) -> None:
+    """Register the fault that adds a field of mean zero, scaled by the severity in HU."""
+
+    def fault(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
+        pattern = field(scene, rng)
+        level = pattern[scene.body].mean(dtype=np.float64)
+        added = np.where(scene.body, (pattern - level) * severity, 0)
+        array = scene.clean.array + added.astype(np.float32)
+        return changed(scene.clean, array, f"{title.lower()}, ±{severity:g} HU")
+
+    facts = FaultFacts(
+        title=title, unit="HU, ±", severities=severities, clinical=clinical, why_clinical=why,
+        hits="all", changes_dose=True, answers=answers, answers_alone=_ALONE,
+    )  # fmt: skip
+    FAULTS.add(name, facts)(fault)
+
+
+def place(scene: Scene, axis: int) -> Array:
+    """Where a voxel lies between the two ends of the body along an axis: −1 to 1."""
+    others = tuple(other for other in range(3) if other != axis)
+    inside = np.flatnonzero(scene.body.any(axis=others))
+    middle, half = (inside[0] + inside[-1]) / 2, max((inside[-1] - inside[0]) / 2, 1)
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    along = ((np.arange(scene.grid.shape[axis]) - middle) / half).reshape(shape)
+    return np.broadcast_to(along, scene.grid.shape).astype(np.float32)
+
+
+def _ramp(axis: int) -> Field:
+    return lambda scene, _: place(scene, axis)
+
+
+def _halves(axis: int) -> Field:
+    return lambda scene, _: np.sign(place(scene, axis)).astype(np.float32)
+
+
+def _cup(scene: Scene, _: np.random.Generator) -> Array:
+    """From −1 in the middle of the body to 1 at its skin, slice by slice."""
+    x, y = place(scene, 0), place(scene, 1)
+    return np.asarray(2 * np.clip(x * x + y * y, 0, 1) - 1, dtype=np.float32)
+
+
+def _saddle(scene: Scene, _: np.random.Generator) -> Array:
+    """Quarters of the cross-section that lie too high and too low by turns."""
+    return np.asarray(4 * place(scene, 0) * place(scene, 1), dtype=np.float32).clip(-1, 1)
+
+
+def _patches(scene: Scene, rng: np.random.Generator) -> Array:
+    """Cubes of 48 mm that lie too high and too low by turns, as of patches put together."""
+    index = [
+        np.floor((np.arange(n) * s + rng.uniform(0, 48)) / 48)
+        for n, s in zip(scene.grid.shape, scene.grid.spacing_mm, strict=True)
+    ]
+    i, j, k = np.ix_(*index)
+    return np.where((i + j + k) % 2 == 0, 1, -1).astype(np.float32)
+
+
+def _coil(scene: Scene, rng: np.random.Generator) -> Array:
+    """Return a patch of 60 mm (SD) around a place in the body, as under an element of a coil."""
+    inside = np.argwhere(scene.body)
+    centre = inside[rng.integers(len(inside))]
+    axes = [
+        (np.arange(n) - c) * s / 60
+        for n, c, s in zip(scene.grid.shape, centre, scene.grid.spacing_mm, strict=True)
+    ]
+    x, y, z = np.ix_(*axes)
+    return np.exp(-(x * x + y * y + z * z) / 2).astype(np.float32)
+
+
+for _name, (_axis, _way) in AXES.items():
+    _add(
+        f"shading_{_name}",
+        _ramp(_axis),
+        title=f"Shading from {_way}",
+        severities=(20, 40, 60, 120),
+        clinical=60,
+        why=DOSE_RULE,
+    )
+for _name, _axis, _title in (
+    ("halves_x", 0, "Step between the left and the right half"),
+    ("halves_z", 2, "Step between the lower and the upper half"),
+):
+    _add(
+        _name,
+        _halves(_axis),
+        title=_title,
+        severities=(10, 20, 40, 80),
+        clinical=40,
+        why=DOSE_RULE,
+    )
+_add(
+    "cupping",
+    _cup,
+    title="Cupping",
+    severities=(15, 30, 60, 120),
+    clinical=60,
+    why=DOSE_RULE,
+)
+_add(
+    "saddle",
+    _saddle,
+    title="Quarters of the body by turns",
+    severities=(20, 40, 80, 160),
+    clinical=80,
+    why=DOSE_RULE,
+)
+_add(
+    "coil_patch",
+    _coil,
+    title="One element of a coil",
+    severities=(20, 40, 80, 160),
+    clinical=80,
+    why=DOSE_RULE,
+)
+_add(
+    "checkerboard",
+    _patches,
+    title="Checkerboard of patches",
+    severities=(15, 30, 60, 120),
+    clinical=60,
+    why=DOSE_RULE,
+)
