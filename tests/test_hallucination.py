@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from qa_suite.measures.base import Pair
 from qa_suite.measures.hallucination import find_components, hallucination
 from qa_suite.measures.hallucination_blobs import blobs, digital_balls
+from qa_suite.measures.hallucination_depth import along_rays, reach
 from qa_suite.measures.hallucination_fields import block_mean
 from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.measures.run import measure_pair
@@ -20,9 +21,11 @@ from qa_suite.volume import Grid, Volume
 DEFAULTS = HallucinationSettings()
 COARSE = Grid(shape=(30, 26, 20), spacing_mm=(6.0, 6.0, 6.0), origin_mm=(-80.0, -70.0, -50.0))
 FINE = Grid(shape=(90, 80, 40), spacing_mm=(1.5, 1.5, 3.0), origin_mm=(-60.0, -60.0, -60.0))
+KINDS = ("bone", "air", "lesion", "bone_lesion")
 METRICS = (
     "false_components", "missed_components", "false_volume", "missed_volume", "largest_false",
-    "largest_missed", "false_contrast", "missed_contrast",
+    "largest_missed", "false_contrast", "missed_contrast", "largest_false_contrast",
+    "largest_missed_contrast", "largest_false_depth", "largest_missed_depth",
 )  # fmt: skip
 
 
@@ -67,8 +70,8 @@ def values_of(pair: Pair, settings=DEFAULTS) -> dict[tuple[str, str], float | No
 
 
 PLANTED = [  # kind, HU around, HU inside, radius in mm
-    ("lesion", 300.0, 600.0, 7.5),
-    ("lesion", 450.0, 150.0, 7.5),
+    ("bone_lesion", 300.0, 600.0, 7.5),
+    ("bone_lesion", 450.0, 150.0, 7.5),
     ("lesion", 40.0, 100.0, 10.0),
     ("lesion", 40.0, -20.0, 10.0),
     ("air", 40.0, -1000.0, 8.95),
@@ -211,7 +214,7 @@ def test_every_metric_has_a_row_whatever_happens():
     broken = reference.copy()
     broken[3, 3, 3] = np.nan
     structures = {"GTV": ball(COARSE, middle(COARSE), 12) >= 0.5}
-    wanted = {(m, r) for m in METRICS for r in ("bone", "air", "lesion")}
+    wanted = {(m, r) for m in METRICS for r in KINDS}
     wanted.add(("lesion_contrast_change", "structure:GTV"))
     nothing = np.zeros(COARSE.shape, dtype=bool)
     cases = {
@@ -227,10 +230,10 @@ def test_every_metric_has_a_row_whatever_happens():
         assert {v.status for v in rows} == {"error" if why == "not finite" else "undefined"}
         assert all(why in v.why for v in rows)
     clean = hallucination(pair_of(COARSE, reference, reference, structures=structures), DEFAULTS)
-    assert {v.status for v in clean if "contrast" in v.metric and v.region == "bone"} == {
-        "undefined"
-    }
-    assert {v.value for v in clean if "contrast" not in v.metric} == {0}
+    of_largest = ("false_contrast", "missed_contrast")
+    assert {v.status for v in clean if v.metric in of_largest} == {"undefined"}
+    counted = [v for v in clean if v.region in KINDS and v.metric not in of_largest]
+    assert {v.value for v in counted} == {0}
 
 
 def test_a_thin_mask_has_no_place_for_a_component():
@@ -273,7 +276,68 @@ def test_clean_twins_of_virtual_patients_are_silent_and_a_removed_lesion_is_not(
     found = find_components(
         Pair(reference=marked, synthetic=twin, mask=patient.body, **more), DEFAULTS
     )
-    assert [(c.kind, c.false) for c in found if c.kind == "lesion"] == [("lesion", False)]
+    lost = [(c.kind, c.false) for c in found if c.kind != "bone"]
+    assert lost == [("bone_lesion", False)]
+
+
+def test_the_depth_of_a_component_is_what_a_ray_through_it_gains_or_loses():
+    """A ball of 24 mm of gas in muscle (1.04 of water's electrons) is 25 mm of water."""
+    balls = [  # HU inside, mm of water of a ray through 24 mm of it, less 24 mm of 40 HU
+        (-1000.0, 24 * 1.04),
+        (400.0, 24 * (1 + 400 / 1950 - 1.04)),
+        (800.0, 24 * (1 + 800 / 1950 - 1.04)),
+    ]
+    for grid in (COARSE, FINE):
+        for inside, depth in balls:
+            with_it, without, _ = planted(grid, 40, inside, 12)
+            for reference, synthetic in ((without, with_it), (with_it, without)):
+                found = find_components(pair_of(grid, reference, synthetic), DEFAULTS)
+                (one,) = [c for c in found if c.kind == ("air" if inside < 0 else "bone")]
+                assert one.depth_mm == pytest.approx(depth, rel=0.15)
+
+
+@given(axis=st.sampled_from([(1, 0, 2), (2, 1, 0), (0, 2, 1), (2, 0, 1)]), seed=st.integers(0, 50))
+@settings(max_examples=10, deadline=None)
+def test_a_ray_does_not_know_how_its_voxels_are_stored(axis, seed):
+    rng = np.random.default_rng(seed)
+    change = rng.normal(size=(5, 4, 6)).astype(np.float32)
+    mask = rng.random(change.shape) < 0.7
+    spacing = (1.0, 2.0, 3.0)
+    turned = along_rays(
+        change.transpose(axis), mask.transpose(axis), tuple(spacing[a] for a in axis)
+    )
+    there = along_rays(change, mask, spacing)
+    assert turned == pytest.approx(there, rel=1e-5)
+    assert along_rays(change[::-1], mask[::-1], spacing) == pytest.approx(there, rel=1e-5)
+
+
+def test_a_ray_is_as_long_as_its_diagonal():
+    change = np.zeros((4, 4, 4), dtype=np.float32)
+    change[range(4), range(4), range(4)] = 0.5
+    everywhere = np.ones(change.shape, dtype=bool)
+    length = np.linalg.norm((1.0, 2.0, 3.0))
+    assert along_rays(change, everywhere, (1.0, 2.0, 3.0)) == pytest.approx(4 * 0.5 * length)
+    assert along_rays(-change, everywhere, (1.0, 2.0, 3.0)) == 0
+
+
+def test_a_gap_between_two_bones_that_a_displacement_fills_is_no_lesion():
+    """At 6 mm a shift of 2 mm gives a third of the step to the neighbour, in a gap as beside it."""
+    reference = np.full(COARSE.shape, 500, dtype=np.float32)
+    reference[15] = 40
+    gap = reach(reference, 1.0, 2.0, COARSE.spacing_mm)
+    assert gap[15] == pytest.approx(460 / 3)
+    assert gap[14].max() == 0
+    assert reach(reference, -1.0, 2.0, COARSE.spacing_mm)[14] == pytest.approx(460 / 3)
+    assert reach(reference, 1.0, 12.0, COARSE.spacing_mm)[15] == pytest.approx(460)
+
+
+@pytest.mark.parametrize(("hu", "diameter_mm"), [(340.0, 12.0), (190.0, 16.0), (120.0, 24.0)])
+def test_a_lesion_of_soft_tissue_has_more_contrast_than_a_displacement_explains(hu, diameter_mm):
+    for offset in ((0, 0, 0), (0.5, 0.5, 0.5)):
+        with_it, without, _ = planted(COARSE, 40, hu, diameter_mm / 2, offset)
+        lost = values_of(pair_of(COARSE, with_it, without))
+        assert 0.25 < lost["largest_missed_contrast", "lesion"] / (hu - 40) < 1
+        assert lost["largest_false_contrast", "lesion"] == 0
 
 
 def test_in_a_pet_only_the_contrast_of_delineated_lesions_has_a_meaning():

@@ -23,7 +23,8 @@ from qa_suite.measures.base import (
     ok,
     undefined,
 )
-from qa_suite.measures.hallucination_search import KINDS, Component, find_components
+from qa_suite.measures.hallucination_component import KINDS, Component
+from qa_suite.measures.hallucination_search import find_components
 from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.measures.hallucination_structures import contrast_change, is_listed
 
@@ -34,9 +35,9 @@ _EMPTY_CONTRAST = "no such component: undefined; empty mask or image not in HU: 
 _OURS = "Definition of this suite"
 
 
-def _facts(title: str, unit: str, formula: str) -> MetricFacts:
-    contrast = unit == "HU"
-    size = "[0, inf)" if unit == "cc" else "integers in [0, inf)"
+def _facts(title: str, unit: str, formula: str, *, of_size: bool = False) -> MetricFacts:
+    contrast = unit == "HU" and not of_size
+    size = "integers in [0, inf)" if unit == "1" else "[0, inf)"
     return MetricFacts(
         family="hallucination",
         title=title,
@@ -131,6 +132,62 @@ def missed_contrast(components: Sequence[Component]) -> float | NoValue:
     return _contrast_of_largest(components, false=False)
 
 
+@METRICS.add(
+    "largest_false_contrast",
+    _facts(
+        "Strongest false component",
+        "HU",
+        "largest mean difference of a false component, smoothed, less what edges displaced by "
+        "2 mm explain",
+        of_size=True,
+    ),
+)
+def largest_false_contrast(components: Sequence[Component]) -> float:
+    """Contrast of the strongest that appeared, in HU, beyond a displacement; positive."""
+    return max((c.unexplained_hu for c in _of(components, false=True)), default=0.0)
+
+
+@METRICS.add(
+    "largest_missed_contrast",
+    _facts(
+        "Strongest missed component",
+        "HU",
+        "largest mean difference of a missed component, smoothed, less what edges displaced by "
+        "2 mm explain",
+        of_size=True,
+    ),
+)
+def largest_missed_contrast(components: Sequence[Component]) -> float:
+    """Contrast of the strongest that vanished, in HU, beyond a displacement; positive."""
+    return max((c.unexplained_hu for c in _of(components, false=False)), default=0.0)
+
+
+@METRICS.add(
+    "largest_false_depth",
+    _facts(
+        "Depth of the deepest false component",
+        "mm",
+        "largest change of the water-equivalent depth along one ray through a false component",
+    ),
+)
+def largest_false_depth(components: Sequence[Component]) -> float:
+    """Millimetres of water that the deepest that appeared adds to a ray, or takes away."""
+    return max((c.depth_mm for c in _of(components, false=True)), default=0.0)
+
+
+@METRICS.add(
+    "largest_missed_depth",
+    _facts(
+        "Depth of the deepest missed component",
+        "mm",
+        "largest change of the water-equivalent depth along one ray through a missed component",
+    ),
+)
+def largest_missed_depth(components: Sequence[Component]) -> float:
+    """Millimetres of water that the deepest that vanished added to a ray, or took away."""
+    return max((c.depth_mm for c in _of(components, false=False)), default=0.0)
+
+
 _METRICS = {
     function.__name__: function
     for function in (
@@ -142,6 +199,10 @@ _METRICS = {
         largest_missed,
         false_contrast,
         missed_contrast,
+        largest_false_contrast,
+        largest_missed_contrast,
+        largest_false_depth,
+        largest_missed_depth,
     )
 }
 
@@ -182,8 +243,8 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     Returns
     -------
     list of Value
-        Regions ``bone``, ``air`` and ``lesion``, and ``structure:NAME`` for every structure
-        that the settings list.
+        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, and ``structure:NAME`` for
+        every structure that the settings list.
     """
     why = _why_empty(pair)
     if why is not None:

@@ -26,8 +26,8 @@ class Fields:
     ----------
     reference, synthetic
         Smoothed images; 0 where nothing supports them.
-    difference
-        Synthetic minus reference, averaged in blocks but not smoothed.
+    raw_reference, raw_synthetic
+        The images averaged in blocks but not smoothed.
     reference_edges, synthetic_edges
         Gradient magnitude of the smoothed images, in HU/mm.
     source
@@ -42,7 +42,8 @@ class Fields:
 
     reference: Image
     synthetic: Image
-    difference: Image
+    raw_reference: Image
+    raw_synthetic: Image
     reference_edges: Image
     synthetic_edges: Image
     source: Image | None
@@ -80,7 +81,8 @@ def fields_of(pair: Pair, settings: HallucinationSettings) -> Fields | None:
     return Fields(
         reference=smoothed[0],
         synthetic=smoothed[1],
-        difference=synthetic - reference,
+        raw_reference=reference,
+        raw_synthetic=synthetic,
         reference_edges=edges[0],
         synthetic_edges=edges[1],
         source=None if pair.source is None else averaged(pair.source),

@@ -8,60 +8,15 @@ of size, depth and contrast is a :class:`Component`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from qa_suite.measures.base import Pair
-from qa_suite.measures.hallucination_blobs import Box, Mask, blobs, dilated, enlarged, shell_of
+from qa_suite.measures.hallucination_blobs import Box, Mask, blobs, dilated, enlarged
+from qa_suite.measures.hallucination_component import KINDS, Component, Kind, Spot, described
 from qa_suite.measures.hallucination_fields import Fields, Image, fields_of
 from qa_suite.measures.hallucination_settings import HallucinationSettings
-from qa_suite.volume import Grid, Triple
-
-Kind = Literal["bone", "air", "lesion"]
-KINDS: tuple[Kind, ...] = ("bone", "air", "lesion")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Component:
-    """One structure that appeared or vanished.
-
-    Parameters
-    ----------
-    kind
-        ``bone``, ``air`` or ``lesion``.
-    false
-        True where the synthetic image shows it and the reference does not; False where it is
-        missed.
-    volume_cc
-        Its size at half height.
-    contrast_hu
-        How much it stands out from its shell in the image that shows it, compared with the
-        other image; positive is brighter.
-    position_mm
-        Its centre, LPS.
-    seen_in_source
-        Whether the place differs from its shell in the source too; None without a source.
-    """
-
-    kind: Kind
-    false: bool
-    volume_cc: float
-    contrast_hu: float
-    position_mm: Triple
-    seen_in_source: bool | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Spot:
-    """A part of the working grid, and the difference in which it stands out."""
-
-    kind: Kind
-    false: bool
-    box: Box
-    mask: Mask
-    excess: Image
+from qa_suite.volume import Grid
 
 
 def find_components(pair: Pair, settings: HallucinationSettings) -> list[Component]:
@@ -91,13 +46,13 @@ def find_components(pair: Pair, settings: HallucinationSettings) -> list[Compone
         *_tissue(fields, error, slack, settings, "air"),
         *_lesions(fields, error, slack, settings),
     ]
-    found = [c for spot in spots if (c := _described(spot, fields, settings)) is not None]
+    found = [c for spot in spots if (c := described(spot, fields, settings)) is not None]
     return sorted(found, key=lambda c: (KINDS.index(c.kind), -c.volume_cc, c.position_mm))
 
 
 def _tissue(
     fields: Fields, error: Image, slack: Image, settings: HallucinationSettings, kind: Kind
-) -> Iterator[_Spot]:
+) -> Iterator[Spot]:
     """Bone, or gas, of one image where the other has something else."""
     bone = kind == "bone"
     if bone:
@@ -116,12 +71,12 @@ def _tissue(
         for box, mask in _blobs(candidate, fields, settings):
             matched = np.count_nonzero(there[box] & mask) >= settings.matched_share * mask.sum()
             if not matched and _beyond(excess[box], slack[box], mask):
-                yield _Spot(kind=kind, false=false, box=box, mask=mask, excess=excess)
+                yield Spot(kind=kind, false=false, box=box, mask=mask, excess=excess)
 
 
 def _lesions(
     fields: Fields, error: Image, slack: Image, settings: HallucinationSettings
-) -> Iterator[_Spot]:
+) -> Iterator[Spot]:
     """Places whose difference stands out from that of their surroundings."""
     limit = np.where(
         np.maximum(fields.reference, fields.synthetic) >= settings.bone_hu,
@@ -136,7 +91,7 @@ def _lesions(
             compact = _spread(mask, fields.grid) <= settings.lesion_spread
             if compact and _beyond(excess[box], slack[box], mask):
                 false = _shown_by_synthetic(fields, box, mask)
-                yield _Spot(kind="lesion", false=false, box=box, mask=mask, excess=excess)
+                yield Spot(kind="lesion", false=false, box=box, mask=mask, excess=excess)
 
 
 def _blobs(
@@ -196,56 +151,3 @@ def _shown_by_synthetic(fields: Fields, box: Box, mask: Mask) -> bool:
     synthetic = float(fields.synthetic_edges[box][mask].sum(dtype=np.float64))
     reference = float(fields.reference_edges[box][mask].sum(dtype=np.float64))
     return synthetic >= reference
-
-
-def _described(spot: _Spot, fields: Fields, settings: HallucinationSettings) -> Component | None:
-    """Measure a spot; None where it does not stand out from its shell."""
-    spacing = fields.grid.spacing_mm
-    gap = max(spacing)
-    voxels = int(np.ceil((gap + settings.shell_mm) / min(spacing)))
-    box, mask = enlarged(spot.box, spot.mask, voxels, fields.domain.shape)
-    core = _half_height(spot.excess[box], mask, fields.support[box])
-    within = fields.support[box]
-    shell = shell_of(
-        core | mask, spacing, gap_mm=gap, thickness_mm=settings.shell_mm, within=within
-    )
-    difference = fields.difference[box]
-    around = difference[shell] if shell.any() else np.zeros(1, dtype=np.float32)
-    step = float(difference[core].mean() - around.mean())
-    noise = float(around.std()) / np.sqrt(np.count_nonzero(core))
-    needed = max(settings.lesion_soft_contrast_hu, settings.lesion_significance * noise)
-    if spot.kind == "lesion" and abs(step) < needed:
-        return None
-    centre = np.argwhere(core).mean(axis=0) + [s.start for s in box]
-    x, y, z = fields.grid.to_world(centre)
-    return Component(
-        kind=spot.kind,
-        false=spot.false,
-        volume_cc=float(np.count_nonzero(core)) * fields.grid.voxel_volume_cc,
-        contrast_hu=step if spot.false else -step,
-        position_mm=(float(x), float(y), float(z)),
-        seen_in_source=_seen_in_source(fields, box, core, shell, settings),
-    )
-
-
-def _half_height(excess: Image, mask: Mask, support: Mask) -> Mask:
-    """Return the component as far as its difference exceeds half of its own height.
-
-    The height is the 90th percentile of the component, which a single peak does not move.
-    """
-    height = float(np.percentile(excess[mask], 90))
-    near = dilated(mask, 1) & support
-    core = near & (excess >= height / 2)
-    return np.asarray(core)
-
-
-def _seen_in_source(
-    fields: Fields, box: Box, core: Mask, shell: Mask, settings: HallucinationSettings
-) -> bool | None:
-    """Whether the source differs between a place and its shell by more than the shell varies."""
-    if fields.source is None or np.count_nonzero(shell) < settings.fewest_voxels:
-        return None
-    inside, around = fields.source[box][core], fields.source[box][shell]
-    spread = float(around.std())
-    step = abs(float(inside.mean()) - float(np.median(around)))
-    return step > settings.source_contrast * spread

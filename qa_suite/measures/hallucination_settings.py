@@ -25,8 +25,8 @@ class HallucinationSettings(BaseModel):
         Nothing is looked for closer than this to the mask's border, and at least one working
         voxel.
     edge_tolerance_mm
-        A difference that an edge seen in both images explains by a shift up to this is no
-        component.
+        A difference that an edge seen in both images, or a border displaced up to this in one
+        of them, explains is no component.
     ball_radius_mm
         A component contains a ball of this radius, and of at least one working voxel.
     smallest_cc
@@ -45,6 +45,10 @@ class HallucinationSettings(BaseModel):
         A lesion is compact: its volume is at most so many times that of the largest ball in it.
     lesion_background_mm
         Edge of the cube whose mean difference is taken as the surroundings' level.
+    bone_tissue_hu
+        A lesion lies in bone where neither image is below this in half of its voxels.
+    water_points
+        (HU, relative electron density), for the depth of water that a component is worth.
     matched_share
         A bone or air component of which at least this share is the same in the other image
         is matched: its values are off, but it is there.
@@ -76,6 +80,10 @@ class HallucinationSettings(BaseModel):
     lesion_significance: float = Field(default=7.0, ge=0)
     lesion_spread: float = Field(default=25.0, ge=1)
     lesion_background_mm: float = Field(default=60.0, gt=0)
+    bone_tissue_hu: float = 100.0
+    water_points: tuple[tuple[float, float], ...] = Field(
+        default=((-1000, 0), (100, 1.1), (195, 1.1), (3000, 2.5385)), min_length=2
+    )
     matched_share: float = Field(default=0.5, gt=0, le=1)
     shell_mm: float = Field(default=8.0, gt=0)
     source_contrast: float = Field(default=1.5, gt=0)

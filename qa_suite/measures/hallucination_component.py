@@ -1,0 +1,145 @@
+"""What one component is: its size, its contrast, what it means to a beam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from qa_suite.measures.hallucination_blobs import Box, Mask, dilated, enlarged, shell_of
+from qa_suite.measures.hallucination_depth import along_rays, reach, water_equivalent
+from qa_suite.measures.hallucination_fields import Fields, Image
+from qa_suite.measures.hallucination_settings import HallucinationSettings
+from qa_suite.volume import Triple
+
+Kind = Literal["bone", "air", "lesion", "bone_lesion"]
+KINDS: tuple[Kind, ...] = ("bone", "air", "lesion", "bone_lesion")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One structure that appeared or vanished.
+
+    Parameters
+    ----------
+    kind
+        ``bone``, ``air``, ``lesion`` in soft tissue, or ``bone_lesion`` in what both images
+        show as bone.
+    false
+        True where the synthetic image shows it and the reference does not; False where it is
+        missed.
+    volume_cc
+        Its size at half height.
+    contrast_hu
+        How much it stands out from its shell in the image that shows it, compared with the
+        other image; positive is brighter.
+    unexplained_hu
+        Mean of its smoothed difference beyond what displaced borders explain; positive.
+    depth_mm
+        Most that it adds to, or takes from, the water-equivalent depth along one ray, in mm.
+    position_mm
+        Its centre, LPS.
+    seen_in_source
+        Whether the place differs from its shell in the source too; None without a source.
+    """
+
+    kind: Kind
+    false: bool
+    volume_cc: float
+    contrast_hu: float
+    unexplained_hu: float
+    depth_mm: float
+    position_mm: Triple
+    seen_in_source: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A part of the working grid, and the difference in which it stands out."""
+
+    kind: Kind
+    false: bool
+    box: Box
+    mask: Mask
+    excess: Image
+
+
+def described(spot: Spot, fields: Fields, settings: HallucinationSettings) -> Component | None:
+    """Measure a spot; None where a shift explains it, or where it hardly stands out."""
+    spacing = fields.grid.spacing_mm
+    gap = max(spacing)
+    voxels = int(np.ceil((gap + settings.shell_mm) / min(spacing)))
+    box, mask = enlarged(spot.box, spot.mask, voxels, fields.domain.shape)
+    within = fields.support[box]
+    core = _half_height(spot.excess[box], mask, within)
+    shell = shell_of(
+        core | mask, spacing, gap_mm=gap, thickness_mm=settings.shell_mm, within=within
+    )
+    reference, synthetic = fields.raw_reference[box], fields.raw_synthetic[box]
+    around = (synthetic - reference)[shell] if shell.any() else np.zeros(1, dtype=np.float32)
+    step = float((synthetic - reference)[core].mean() - around.mean())
+    noise = float(around.std()) / np.sqrt(np.count_nonzero(core))
+    needed = max(settings.lesion_soft_contrast_hu, settings.lesion_significance * noise)
+    if spot.kind == "lesion" and abs(step) < needed:
+        return None
+    explained = _explained(fields, box, core, np.sign(step), settings)
+    unexplained = float(spot.excess[box][core].mean()) - explained
+    if unexplained <= 0:
+        return None
+    water, was = (water_equivalent(i, settings.water_points) for i in (synthetic, reference))
+    change = np.float32(np.sign(step)) * (water - was)
+    change -= change[shell].mean() if shell.any() else np.float32(0)
+    centre = np.argwhere(core).mean(axis=0) + [s.start for s in box]
+    x, y, z = fields.grid.to_world(centre)
+    return Component(
+        kind=_kind(spot.kind, reference[core], synthetic[core], settings),
+        false=spot.false,
+        volume_cc=float(np.count_nonzero(core)) * fields.grid.voxel_volume_cc,
+        contrast_hu=step if spot.false else -step,
+        unexplained_hu=unexplained,
+        depth_mm=along_rays(change, dilated(core, 1) & within, spacing),
+        position_mm=(float(x), float(y), float(z)),
+        seen_in_source=_seen_in_source(fields, box, core, shell, settings),
+    )
+
+
+def _explained(
+    fields: Fields, box: Box, core: Mask, sign: float, settings: HallucinationSettings
+) -> float:
+    """Mean difference that either image would show if it were the other, a little displaced."""
+    reaches = []
+    for image, towards in ((fields.reference, sign), (fields.synthetic, -sign)):
+        known = np.where(fields.support[box], image[box], np.nan)
+        far = reach(known, towards, settings.edge_tolerance_mm, fields.grid.spacing_mm)
+        reaches.append(float(np.nanmean(far[core])))
+    return max(reaches)
+
+
+def _kind(kind: Kind, reference: Image, synthetic: Image, settings: HallucinationSettings) -> Kind:
+    """Tell a lesion in bone, which neither image takes for soft tissue, from one in soft tissue."""
+    least = min(float(np.median(reference)), float(np.median(synthetic)))
+    return "bone_lesion" if kind == "lesion" and least >= settings.bone_tissue_hu else kind
+
+
+def _half_height(excess: Image, mask: Mask, support: Mask) -> Mask:
+    """Return the component as far as its difference exceeds half of its own height.
+
+    The height is the 90th percentile of the component, which a single peak does not move.
+    """
+    height = float(np.percentile(excess[mask], 90))
+    near = dilated(mask, 1) & support
+    core = near & (excess >= height / 2)
+    return np.asarray(core)
+
+
+def _seen_in_source(
+    fields: Fields, box: Box, core: Mask, shell: Mask, settings: HallucinationSettings
+) -> bool | None:
+    """Whether the source differs between a place and its shell by more than the shell varies."""
+    if fields.source is None or np.count_nonzero(shell) < settings.fewest_voxels:
+        return None
+    inside, around = fields.source[box][core], fields.source[box][shell]
+    spread = float(around.std())
+    step = abs(float(inside.mean()) - float(np.median(around)))
+    return step > settings.source_contrast * spread
