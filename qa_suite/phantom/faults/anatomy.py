@@ -90,7 +90,7 @@ def bone_rims_missing(scene: Scene, severity: float, rng: np.random.Generator) -
         why_clinical=f"{DOSE_RULE}; a ball of 27 mm at 700 HU is 9 mm of water on its rays",
         hits="patient",
         changes_dose=True,
-        answers=(("false_components", "bone"),),
+        answers=(("largest_false_depth", "bone"), ("largest_false_depth", "lesion")),
         answers_alone=("tissue_volume", "tissue_ratio"),
     ),
 )
@@ -110,7 +110,7 @@ def bone_invented(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
         why_clinical=f"{DOSE_RULE}; a pocket of 27 mm is as much water on its rays",
         hits="patient",
         changes_dose=True,
-        answers=(("missed_components", "air"),),
+        answers=(("largest_missed_depth", "air"),),
         answers_alone=("void_filled", "tissue_volume"),
     ),
 )
@@ -136,7 +136,7 @@ def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Plant
         clinical=12,
         why_clinical=RECIST_RULE,
         hits="patient",
-        answers=(("missed_components", "lesion"), ("missed_components", "bone")),
+        answers=(("largest_missed_contrast", "lesion"), ("largest_missed_depth", "bone")),
     ),
 )
 def lesion_removed(scene: Scene, severity: float, rng: np.random.Generator) -> Planted:
@@ -154,7 +154,7 @@ def lesion_removed(scene: Scene, severity: float, rng: np.random.Generator) -> P
         clinical=12,
         why_clinical=RECIST_RULE,
         hits="patient",
-        answers=(("false_components", "lesion"), ("false_components", "bone")),
+        answers=(("largest_false_contrast", "lesion"), ("largest_false_depth", "bone")),
     ),
 )
 def lesion_invented(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
