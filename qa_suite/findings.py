@@ -2,28 +2,33 @@
 
 The interval is two-sided at the criterion's confidence. Wholly on the good side of the bound
 it passes, wholly on the bad side it fails, and in between it is undecided. What is missing
-can take a pass away; it never gives one.
+can take a pass away; it never gives one. What is censored counts by what is proven of it: see
+:mod:`qa_suite.estimates`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import pandas as pd
+import numpy as np
 
+from qa_suite.estimates import (
+    NO_MEAN,
+    Estimate,
+    estimate,
+    gravest,
+    measured,
+    meets,
+    mildest,
+    no_mean,
+)
 from qa_suite.records import Criterion, Finding, Outcome
 from qa_suite.samples import NOT_MEASURED, Examined, Sample
-from qa_suite.statistics import (
-    Interval,
-    mean_interval,
-    median_interval,
-    new_site_interval,
-    proportion_interval,
-)
+from qa_suite.statistics import new_site_interval
 from qa_suite.wording import (
     bound_text,
     count,
+    known,
     listing,
     measure_name,
     named_cases,
@@ -43,15 +48,6 @@ class Rules:
     sites: tuple[str, ...] = ()
     training_sites: tuple[str, ...] = ()
     seen_in_training: frozenset[str] = field(default=frozenset())
-
-
-def meets(criterion: Criterion, value: float, bound: float) -> bool:
-    """Say whether one number is on the good side of a bound (the bound itself is good)."""
-    if criterion.direction == "at_most":
-        return value <= bound
-    if criterion.direction == "at_least":
-        return value >= bound
-    return abs(value) <= bound
 
 
 def interval_outcome(criterion: Criterion, low: float, high: float) -> Outcome:
@@ -93,18 +89,7 @@ def _finding(criterion: Criterion, sample: Sample, rules: Rules, *, name: str) -
         return _nothing(criterion, sample, name, where)
     if criterion.scope == "worst_patient" or criterion.statistic in ("max", "min"):
         return _worst(criterion, sample, rules, name=name)
-    interval = _interval(criterion, sample.patient_values())
-    return _settle(criterion, sample, rules, interval, name=name, where=where)
-
-
-def _interval(criterion: Criterion, values: pd.Series) -> Interval:
-    if criterion.statistic == "median":
-        return median_interval(values, confidence=criterion.confidence)
-    if criterion.per_patient_bound is not None:
-        limit = criterion.per_patient_bound
-        met = sum(meets(criterion, value, limit) for value in values)
-        return proportion_interval(met, len(values), confidence=criterion.confidence)
-    return mean_interval(values, confidence=criterion.confidence)
+    return _settle(criterion, sample, rules, estimate(criterion, sample), name=name, where=where)
 
 
 def _new_site(criterion: Criterion, sample: Sample, rules: Rules) -> Finding:
@@ -112,56 +97,60 @@ def _new_site(criterion: Criterion, sample: Sample, rules: Rules) -> Finding:
     where = "at a site yet to come"
     if not abroad.measured:
         return _nothing(criterion, abroad, "new site", where)
-    measured = [site for site in abroad.sites if abroad.at(site).measured]
-    values = {site: abroad.at(site).patient_values().to_numpy() for site in measured}
-    interval = new_site_interval(values, confidence=criterion.confidence)
-    return _settle(criterion, abroad, rules, interval, name="new site", where=where)
+    sites = [site for site in abroad.sites if abroad.at(site).measured]
+    if abroad.censored:
+        found = no_mean(criterion, len(sites))
+    else:
+        values = {site: abroad.at(site).patient_values().to_numpy() for site in sites}
+        found = measured(new_site_interval(values, confidence=criterion.confidence))
+    return _settle(criterion, abroad, rules, found, name="new site", where=where)
 
 
 def _settle(
     criterion: Criterion,
     sample: Sample,
     rules: Rules,
-    interval: Interval,
+    found: Estimate,
     *,
     name: str,
     where: str,
 ) -> Finding:
-    plain = _plain_outcome(criterion, interval)
+    plain = _plain_outcome(criterion, found)
     doubts = _doubts(criterion, sample, rules)
     too_few = len(sample.measured) < criterion.min_patients
     outcome: Outcome = "inconclusive" if too_few or (plain == "pass" and doubts) else plain
-    text = _interval_text(criterion, sample, interval, where)
+    text = _interval_text(criterion, sample, found, where)
     return _record(
         criterion,
         sample,
         outcome,
-        interval,
+        found,
         name=name,
         sentence=_sentence(text, doubts, sample, turned=outcome != plain),
     )
 
 
-def _plain_outcome(criterion: Criterion, interval: Interval) -> Outcome:
-    if interval.low is None or interval.high is None:
+def _plain_outcome(criterion: Criterion, found: Estimate) -> Outcome:
+    if found.low is None or found.high is None:
         return "inconclusive"
-    return interval_outcome(criterion, interval.low, interval.high)
+    return interval_outcome(criterion, found.low, found.high)
 
 
 def _worst(criterion: Criterion, sample: Sample, rules: Rules, *, name: str) -> Finding:
     """Hold the worst examination against the bound: a fact about patients, no interval."""
-    rows = [row for row in sample.rows if row.fate == "value"]
-    worst = max(rows, key=_badness(criterion))
-    value = _value(worst)
-    beyond = [row for row in rows if not meets(criterion, _value(row), criterion.bound)]
+    rows = [row for row in sample.rows if row.fate in ("value", "censored")]
+    worst = max(rows, key=lambda row: (_badness(criterion, row), row.fate == "censored"))
+    beyond = [row for row in rows if not meets(criterion, mildest(criterion, row), criterion.bound)]
+    opened = [row for row in rows if not meets(criterion, gravest(criterion, row), criterion.bound)]
     doubts = _doubts(criterion, sample, rules)
-    outcome: Outcome = "fail" if beyond else ("inconclusive" if doubts else "pass")
+    plain: Outcome = "fail" if beyond else ("inconclusive" if opened else "pass")
+    outcome: Outcome = "inconclusive" if plain == "pass" and doubts else plain
     n = len(sample.measured)
     what = measure_name(criterion.metric, criterion.region, criterion.variant)
     text = (
         f"{what} in the worst patient, {worst.case} at {worst.site}: "
-        f"{quantity(value, criterion.unit, apart_from=criterion.bound)} (worst of n = {n}) "
-        f"{_stand(criterion, 'fail' if beyond else 'pass')}"
+        f"{_told(worst, criterion.unit, apart_from=criterion.bound)} (worst of n = {n}) "
+        f"{_stand(criterion, plain, interval=False)}"
     )
     patients = {row.patient for row in beyond}
     if len(patients) > 1:
@@ -170,28 +159,27 @@ def _worst(criterion: Criterion, sample: Sample, rules: Rules, *, name: str) -> 
         criterion,
         sample,
         outcome,
-        Interval(
-            estimate=value, low=None, high=None, n=n, confidence=criterion.confidence,
+        Estimate(
+            value=worst.value, at_least=worst.at_least, at_most=worst.at_most, low=None,
+            high=None, n=n, confidence=criterion.confidence,
             method=f"worst examination of {n} patients, no interval",
         ),
         name=worst.patient if name == "pooled" else name,
         sites=tuple(sorted({row.site for row in beyond or [worst]})),
-        sentence=_sentence(text, doubts, sample, turned=outcome == "inconclusive"),
+        sentence=_sentence(text, doubts, sample, turned=outcome != plain),
     )  # fmt: skip
 
 
-def _badness(criterion: Criterion) -> Callable[[Examined], float]:
-    if criterion.direction == "at_most":
-        return _value
-    if criterion.direction == "at_least":
-        return lambda row: -_value(row)
-    return lambda row: abs(_value(row))
+def _badness(criterion: Criterion, row: Examined) -> float:
+    """Say how bad an examination is proven to be, so that the worst comes last."""
+    value = mildest(criterion, row)
+    return {"at_most": value, "at_least": -value, "within": abs(value)}[criterion.direction]
 
 
-def _value(row: Examined) -> float:
+def _told(row: Examined, unit: str, *, apart_from: float | None = None) -> str:
     if row.value is None:
-        raise ValueError(f"{row.case} has no value")
-    return row.value
+        return known(row.at_least, row.at_most, unit)
+    return quantity(row.value, unit, apart_from=apart_from)
 
 
 # ---------------------------------------------------------------------------------------
@@ -227,29 +215,48 @@ def _doubts(criterion: Criterion, sample: Sample, rules: Rules) -> list[str]:
 # Saying it
 
 
-def _interval_text(criterion: Criterion, sample: Sample, interval: Interval, where: str) -> str:
+def _interval_text(criterion: Criterion, sample: Sample, found: Estimate, where: str) -> str:
     what = measure_name(criterion.metric, criterion.region, criterion.variant)
-    unit, n = criterion.unit, len(sample.measured)
-    level = f"{100 * interval.confidence:.4g} %"
-    outcome = None if interval.low is None else _plain_outcome(criterion, interval)
-    if criterion.per_patient_bound is not None:
-        asked = bound_text(criterion.direction, stated(criterion.per_patient_bound, unit))
-        head = f"{what} of {asked} {where}: share of patients {percent(interval.estimate)}"
-        spread = f"{level} CI {percent(interval.low or 0)} to {percent(interval.high or 0)}"
+    n, limit = len(sample.measured), criterion.per_patient_bound
+    if found.method == NO_MEAN:
+        asked = bound_text(criterion.direction, stated(criterion.bound, criterion.unit))
+        return f"{what} {where}: {NO_MEAN} (n = {n}), so the bound of {asked} is undecided"
+    outcome = None if found.low is None else _plain_outcome(criterion, found)
+    if limit is not None:
+        asked = bound_text(criterion.direction, stated(limit, criterion.unit))
+        head = f"{what} of {asked} {where}: share of patients"
     else:
-        bound = criterion.bound
         statistic = {"median": "Median "}.get(criterion.statistic, "")
-        head = f"{statistic}{what} {where}: {quantity(interval.estimate, unit, apart_from=bound)}"
-        kind = "prediction interval" if criterion.scope == "new_site" else "CI"
-        spread = "no interval"
-        if interval.low is not None and interval.high is not None:
-            low = number(interval.low, apart_from=bound)
-            spread = f"{level} {kind} {low} to {number(interval.high, apart_from=bound)}"
-    sites = f"{count(interval.n, 'site')}, " if criterion.scope == "new_site" else ""
-    return f"{head} ({spread}, {sites}n = {n}) {_stand(criterion, outcome)}"
+        head = f"{statistic}{what} {where}:"
+    sites = f"{count(found.n, 'site')}, " if criterion.scope == "new_site" else ""
+    spread = f"{_spread_text(criterion, found)}, {sites}n = {n}"
+    return f"{head} {_estimate_text(criterion, found)} ({spread}) {_stand(criterion, outcome)}"
 
 
-def _stand(criterion: Criterion, outcome: Outcome | None) -> str:
+def _estimate_text(criterion: Criterion, found: Estimate) -> str:
+    if criterion.per_patient_bound is not None:
+        ends = (found.at_least, found.at_most) if found.value is None else (found.value,)
+        return " to ".join(percent(end) for end in ends if end is not None)
+    if found.value is None:
+        return known(found.at_least, found.at_most, criterion.unit)
+    return quantity(found.value, criterion.unit, apart_from=criterion.bound)
+
+
+def _spread_text(criterion: Criterion, found: Estimate) -> str:
+    if found.low is None or found.high is None:
+        return "no interval"
+    level = f"{100 * found.confidence:.4g} %"
+    if criterion.per_patient_bound is not None:
+        return f"{level} CI {percent(found.low)} to {percent(found.high)}"
+    kind = "prediction interval" if criterion.scope == "new_site" else "CI"
+    low, high = (
+        number(end, apart_from=criterion.bound) if np.isfinite(end) else "unknown"
+        for end in (found.low, found.high)
+    )
+    return f"{level} {kind} {low} to {high}"
+
+
+def _stand(criterion: Criterion, outcome: Outcome | None, *, interval: bool = True) -> str:
     """Say how the numbers stand to the bound, before any doubt."""
     bound = stated(criterion.bound, criterion.unit)
     direction = criterion.direction
@@ -263,14 +270,15 @@ def _stand(criterion: Criterion, outcome: Outcome | None) -> str:
         return f"{verb} the bound of {'±' if direction == 'within' else ''}{bound}"
     if outcome is None:
         return f"cannot be held against the bound of {asked}: too few for an interval"
-    return f"leaves the bound of {asked} undecided: the interval includes it"
+    why = "the interval includes it" if interval else "what is censored may lie beyond it"
+    return f"leaves the bound of {asked} undecided: {why}"
 
 
 def _sentence(text: str, doubts: list[str], sample: Sample, *, turned: bool) -> str:
     if doubts:
         joint = ", but " if turned else "; moreover "
         text += joint + "; ".join(doubts)
-    text += _penalties(sample)
+    text += _penalties(sample) + _censored_text(sample)
     refused, absent = sample.reasons("refused"), sample.reasons("absent")
     if refused:
         text += f"; refused by preflight: {listing(some(sorted(refused)))}"
@@ -285,11 +293,21 @@ def _penalties(sample: Sample) -> str:
     if not rows:
         return ""
     verbs = ("misses", "counts") if len(rows) == 1 else ("miss", "count")
-    penalty = stated(_value(rows[0]), sample.unit or "")
+    penalty = stated(rows[0].low, sample.unit or "")
     return (
         f"; {count(len(rows), 'case')} {verbs[0]} the structure and {verbs[1]} with the penalty of "
         f"{penalty} ({listing(some([row.case for row in rows]))})"
     )
+
+
+def _censored_text(sample: Sample) -> str:
+    """Name the examinations of which only a bound is known, with it."""
+    rows = [row for row in sample.rows if row.fate == "censored"]
+    if not rows:
+        return ""
+    bounds = {row.case: _told(row, sample.unit or "") for row in rows}
+    verb = "is" if len(rows) == 1 else "are"
+    return f"; {count(len(rows), 'case')} {verb} censored ({named_cases(bounds)})"
 
 
 def _nothing(criterion: Criterion, sample: Sample, name: str, where: str) -> Finding:
@@ -311,7 +329,7 @@ def _record(
     criterion: Criterion,
     sample: Sample,
     outcome: Outcome,
-    interval: Interval | None,
+    found: Estimate | None,
     *,
     name: str,
     sentence: str,
@@ -321,13 +339,20 @@ def _record(
         criterion=criterion,
         scope_name=name,
         outcome=outcome,
-        estimate=interval.estimate if interval else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
+        estimate=found.value if found else None,
+        at_least=found.at_least if found else None,
+        at_most=found.at_most if found else None,
+        low=_finite(found.low) if found else None,
+        high=_finite(found.high) if found else None,
         patients=len(sample.measured),
+        censored=len(sample.censored),
         missing=len(sample.missing),
         missing_cases=sample.reasons("refused", "lost"),
         sites=sites if sites is not None else sample.sites or (name,),
-        method=interval.method if interval else "no patient with a value",
+        method=found.method if found else "no patient with a value",
         sentence=sentence,
     )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qa_suite.errors import InputError
+from qa_suite.estimates import NO_MEAN
 from qa_suite.records import CaseRecord, SiteGap
 from qa_suite.samples import Measure, Sample, collect, require_sound_tables
 from qa_suite.statistics import (
@@ -44,7 +45,8 @@ class GapMeasure:
 class _Comparison:
     """One site against its reference, before the levels are shared out.
 
-    ``here`` and ``there`` are one value a patient; nobody stands on both sides.
+    ``here`` and ``there`` are one value a patient; nobody stands on both sides. Where a
+    patient of either is censored there is no mean to compare.
     """
 
     better: Better
@@ -54,10 +56,15 @@ class _Comparison:
     reference_name: str
     name: str
     in_training: bool
+    censored_there: int
 
     @property
     def comparable(self) -> bool:
-        return len(self.here) >= 2 and len(self.there) >= 2
+        return self.has_means and len(self.here) >= 2 and len(self.there) >= 2
+
+    @property
+    def has_means(self) -> bool:
+        return not self.site.censored and not self.censored_there
 
 
 def gap_measure(metric: str, region: str, variant: str = "default") -> GapMeasure:
@@ -137,8 +144,8 @@ def _comparisons(sample: Sample, better: Better, training: frozenset[str]) -> li
             others, name = training - {site}, "the other training sites"
         else:
             others, name = training, "the training sites"
-        own, reference = sample.at(site), sample.at(*others).patient_values()
-        values = own.patient_values()
+        own, elsewhere = sample.at(site), sample.at(*others)
+        values, reference = own.patient_values(), elsewhere.patient_values()
         result.append(
             _Comparison(
                 better=better,
@@ -148,6 +155,7 @@ def _comparisons(sample: Sample, better: Better, training: frozenset[str]) -> li
                 reference_name=name,
                 name=site,
                 in_training=home,
+                censored_there=len(elsewhere.censored - own.patients),
             )
         )
     return result
@@ -156,14 +164,15 @@ def _comparisons(sample: Sample, better: Better, training: frozenset[str]) -> li
 def _gap(comparison: _Comparison, confidence: float, level: float | None, family: int) -> SiteGap:
     site = comparison.site
     here, there = comparison.here, comparison.there
-    own = mean_interval(here, confidence=confidence) if len(here) else None
+    has_mean = len(here) > 0 and not site.censored
+    own = mean_interval(here, confidence=confidence) if has_mean else None
     gap = None
     if level is not None:
         gap = welch_interval(here, there, confidence=level)
-    elif len(here) and len(there):
+    elif comparison.has_means and len(here) and len(there):
         gap = welch_interval(here, there, confidence=confidence)
     shifted = _shifted(comparison, gap) if level is not None and gap is not None else None
-    method = own.method if own else "no patient with a value"
+    method = own.method if own else NO_MEAN if site.censored else "no patient with a value"
     if gap is not None:
         method += f"; gap: {gap.method}"
     if level is not None:
@@ -175,7 +184,8 @@ def _gap(comparison: _Comparison, confidence: float, level: float | None, family
         unit=site.unit or "",
         site=comparison.name,
         in_training=comparison.in_training,
-        patients=len(here),
+        patients=len(site.measured),
+        censored=len(site.censored),
         missing=len(site.missing),
         estimate=own.estimate if own else None,
         low=own.low if own else None,
@@ -208,6 +218,9 @@ def _sentence(
     what = f"{measure_name(measure.metric, measure.region, measure.variant)} at {comparison.name}"
     missing = sample.reasons("refused", "lost", "absent")
     tail = f" No value: {named_cases(missing)}." if missing else ""
+    if sample.censored:
+        some_known = f"{len(sample.censored)} of {count(len(sample.measured), 'patient')}"
+        return f"{what}: {NO_MEAN} of {some_known}.{tail}"
     if own is None:
         return f"{what}: no patient has a value.{tail}"
     if own.low is None or own.high is None:
@@ -221,6 +234,8 @@ def _sentence(
 
 def _against(comparison: _Comparison, gap: Interval | None, shifted: bool | None, unit: str) -> str:
     name = comparison.reference_name
+    if comparison.censored_there:
+        return f"; {name} have censored values, and so no mean to compare with"
     if gap is None:
         return f"; no patient of {name} has a value to compare with"
     if gap.low is None or gap.high is None:

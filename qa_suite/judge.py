@@ -34,7 +34,7 @@ from qa_suite.records import (
     Verdict,
 )
 from qa_suite.samples import Measure, collect, require_sound_tables
-from qa_suite.wording import bound_text, count, listing, percent, quantity, some, stated
+from qa_suite.wording import bound_text, count, known, listing, percent, quantity, some, stated
 
 VERDICTS_FOLDER = "verdicts"
 
@@ -108,7 +108,7 @@ def judge_tables(
         site_gaps=_gaps(rows, judged, evaluation, profile) if gaps else (),
         excluded=excluded,
         case_counts=counts,
-        notices=(*evaluation.notices, *undetermined, *_not_imported(cases, held_out)),
+        notices=(*evaluation.announced, *undetermined, *_not_imported(cases, held_out)),
     )
 
 
@@ -360,6 +360,8 @@ def _brief(findings: Sequence[Finding], most: int = 3) -> str:
 def _why_undecided(finding: Finding) -> str:
     if finding.patients < finding.criterion.min_patients:
         return f"n = {finding.patients} of {finding.criterion.min_patients} required"
+    if finding.censored and finding.estimate is None:
+        return "values censored"
     low, high = finding.low, finding.high
     if low is not None and high is not None:
         if interval_outcome(finding.criterion, low, high) == "inconclusive":
@@ -371,11 +373,16 @@ def _why_undecided(finding: Finding) -> str:
 
 def _estimate_and_bound(finding: Finding) -> str:
     criterion = finding.criterion
-    if finding.estimate is None:
+    if finding.estimate is None and finding.at_least is None and finding.at_most is None:
         return f"{criterion.name} has no value"
     if criterion.statistic == "fraction_within":
         bound = stated(100 * criterion.bound, "%")
-        return f"{criterion.name} {percent(finding.estimate)}, bound at least {bound}"
-    value = quantity(finding.estimate, criterion.unit, apart_from=criterion.bound)
+        share = percent(finding.at_most or 0 if finding.estimate is None else finding.estimate)
+        most = "at most " if finding.estimate is None else ""
+        return f"{criterion.name} {most}{share}, bound at least {bound}"
+    if finding.estimate is None:
+        value = known(finding.at_least, finding.at_most, criterion.unit)
+    else:
+        value = quantity(finding.estimate, criterion.unit, apart_from=criterion.bound)
     bound = bound_text(criterion.direction, stated(criterion.bound, criterion.unit))
     return f"{criterion.name} {value}, bound {bound}"

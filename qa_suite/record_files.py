@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from qa_suite.cohort import describe_validation, sha256_of
 from qa_suite.errors import InputError, Problems
-from qa_suite.records import CaseRecord, Evaluation
+from qa_suite.records import CaseRecord, Evaluation, Measurement
 
 EVALUATION_FILE = "evaluation.json"
 MEASUREMENTS_FILE = "measurements.parquet"
@@ -60,12 +60,20 @@ def read_measurements(folder: Path) -> pd.DataFrame:
     """Read the measurements of an evaluation: the columns of :class:`Measurement`.
 
     Time and memory of the translations, which have a file of their own, come after the others.
+    A record of schema 1 has no bounds of censored values: their columns are empty.
     """
-    table = _read_table(folder, MEASUREMENTS_FILE)
+    table = _with_bounds(_read_table(folder, MEASUREMENTS_FILE))
     if not (Path(folder) / COSTS_FILE).is_file():  # a record without costs
         return table
-    costs = _read_table(folder, COSTS_FILE)
+    costs = _with_bounds(_read_table(folder, COSTS_FILE))
     return pd.concat([table, costs], ignore_index=True) if len(costs) else table
+
+
+def _with_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a table of schema 1 the columns that it lacks."""
+    columns = list(Measurement.model_fields)
+    lacking = {name: float("nan") for name in ("at_least", "at_most") if name not in table}
+    return table.assign(**lacking)[columns] if lacking else table
 
 
 def read_curves(folder: Path) -> pd.DataFrame:

@@ -22,18 +22,31 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-MeasurementStatus = Literal["ok", "undefined", "error"]
+SchemaVersion = Literal[1, 2]
+"""Of evaluations and verdicts; both are read, 2 is written."""
+
+MeasurementStatus = Literal["ok", "censored", "undefined", "error"]
 CaseStatus = Literal["evaluated", "refused", "failed"]
 Outcome = Literal["pass", "fail", "inconclusive"]
 Scope = Literal["pooled", "each_site", "worst_patient", "new_site"]
 Statistic = Literal["mean", "median", "max", "min", "fraction_within"]
 
 
+NO_CENSORING = (
+    "This evaluation was recorded before censored values had a status of their own (schema 1): a "
+    "value that lies at the end of its search window, such as a contour distance of 10 mm, cannot "
+    "be told from a measured one and may stand in means; evaluate again to tell them apart."
+)
+"""What everybody must know who reads a record of schema 1."""
+
+
 class Measurement(BaseModel):
-    """One number about one case, or the reason why there is none.
+    """One number about one case, the bound that is known of it, or why there is neither.
 
     ``variant`` is a short key into the evaluation's ``variants``, so that two settings never
-    collide on one row. ``coverage`` is the share of the region that could be measured.
+    collide on one row. ``coverage`` is the share of the region that could be measured. A
+    *censored* row has no value: the search ended at its window, a cap or the image, and the
+    true value is only known to be at least ``at_least`` or at most ``at_most``.
     """
 
     model_config = _STRICT
@@ -47,17 +60,34 @@ class Measurement(BaseModel):
     variant: str = "default"
     value: float | None
     unit: str
+    at_least: float | None = None
+    at_most: float | None = None
     status: MeasurementStatus = "ok"
     why: str = ""
     coverage: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _value_or_reason(self) -> Measurement:
-        if self.status == "ok" and self.value is None:
-            raise ValueError("a measurement that is ok needs a value")
-        if self.status != "ok" and (self.value is not None or not self.why):
-            raise ValueError("a measurement without a value needs its reason, and no value")
+    def _one_statement(self) -> Measurement:
+        _require_one_statement(self)
         return self
+
+
+def _unsaid(schema: SchemaVersion) -> tuple[str, ...]:
+    return (NO_CENSORING,) if schema == 1 else ()
+
+
+def _require_one_statement(row: Measurement | SetMeasurement) -> None:
+    """Refuse a row that says anything but one thing: a value, a bound, or why neither."""
+    bounds = [bound for bound in (row.at_least, row.at_most) if bound is not None]
+    if row.status == "ok":
+        if row.value is None:
+            raise ValueError("a measurement that is ok needs a value")
+    elif row.value is not None or not row.why:
+        raise ValueError("a measurement without a value needs its reason, and no value")
+    if (row.status == "censored") != bool(bounds):
+        raise ValueError("at_least and at_most are for censored measurements, which need one")
+    if bounds != sorted(bounds):
+        raise ValueError(f"at least {bounds[0]:g} and at most {bounds[1]:g} cannot both hold")
 
 
 class CaseRecord(BaseModel):
@@ -164,6 +194,8 @@ class SetMeasurement(BaseModel):
     metric: str
     scope: str = Field(description="'pooled' or a site")
     value: float | None
+    at_least: float | None = None
+    at_most: float | None = None
     standard_error: float | None = None
     unit: str
     status: MeasurementStatus = "ok"
@@ -174,11 +206,8 @@ class SetMeasurement(BaseModel):
     n_synthetic: int
 
     @model_validator(mode="after")
-    def _value_or_reason(self) -> SetMeasurement:
-        if self.status == "ok" and self.value is None:
-            raise ValueError("a measurement that is ok needs a value")
-        if self.status != "ok" and (self.value is not None or not self.why):
-            raise ValueError("a measurement without a value needs its reason, and no value")
+    def _one_statement(self) -> SetMeasurement:
+        _require_one_statement(self)
         return self
 
 
@@ -241,7 +270,7 @@ class Evaluation(BaseModel):
 
     model_config = _STRICT
 
-    schema_version: Literal[1] = 1
+    schema_version: SchemaVersion = 2
     evaluation: str = Field(description="identifier: digest of cohort, model and settings")
     model: ModelFacts
     cohort: CohortFacts
@@ -270,6 +299,11 @@ class Evaluation(BaseModel):
     )
     tables_sha256: dict[str, str] = Field(default_factory=dict)
     when: When
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The notices, and what this schema of the record cannot say."""
+        return (*self.notices, *_unsaid(self.schema_version))
 
 
 class Criterion(BaseModel):
@@ -391,9 +425,14 @@ class Finding(BaseModel):
     scope_name: str = Field(description="'pooled', a site, a patient ...")
     outcome: Outcome
     estimate: float | None
+    at_least: float | None = Field(
+        default=None, description="what is known of an estimate that is censored"
+    )
+    at_most: float | None = None
     low: float | None
     high: float | None
-    patients: int
+    patients: int = Field(description="with a value, or a bound of it")
+    censored: int = Field(default=0, description="patients of whom only a bound is known")
     missing: int = Field(description="patients of the scope without a usable value")
     missing_cases: dict[str, str] = Field(
         default_factory=dict, description="case of the scope without a usable value to reason"
@@ -419,6 +458,7 @@ class SiteGap(BaseModel):
     site: str
     in_training: bool
     patients: int
+    censored: int = 0
     missing: int
     estimate: float | None
     low: float | None
@@ -438,7 +478,7 @@ class Verdict(BaseModel):
 
     model_config = _STRICT
 
-    schema_version: Literal[1] = 1
+    schema_version: SchemaVersion = 2
     outcome: Outcome
     sentence: str
     evaluation: str
@@ -451,6 +491,11 @@ class Verdict(BaseModel):
     )
     case_counts: dict[str, int]
     notices: tuple[str, ...] = ()
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The notices, and what this schema of the record cannot say."""
+        return tuple(dict.fromkeys((*self.notices, *_unsaid(self.schema_version))))
 
 
 CaseRecord.model_rebuild()

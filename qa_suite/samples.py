@@ -3,6 +3,8 @@
 The one place that decides what a missing value means, for judging and for comparing sites:
 
 - *value*: measured;
+- *censored*: measured up to the end of a window, a cap or the image: the value is only known
+  to be at least, or at most, a bound;
 - *refused*: preflight refused the input pair, so the translator was never asked;
 - *lost*: the translation failed, the measure raised, was never taken, or is undefined
   although the reference has the region (a structure that the synthetic image lacks, or the
@@ -14,16 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from qa_suite.errors import raise_problems
 from qa_suite.records import CaseRecord
 from qa_suite.statistics import patient_means
 
-Fate = Literal["value", "refused", "lost", "absent"]
+Fate = Literal["value", "censored", "refused", "lost", "absent"]
 
 NOT_MEASURED = "not measured"
 ALWAYS_THERE = ("body", "all")
@@ -50,9 +54,23 @@ class Examined:
     site: str
     fate: Fate
     value: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
     why: str = ""
     missed: bool = False
     """Whether it is undefined because the synthetic image misses the reference's structure."""
+
+    @property
+    def low(self) -> float:
+        """The lowest that the true value can be; -inf where nothing is known."""
+        known = self.at_least if self.value is None else self.value
+        return -np.inf if known is None else known
+
+    @property
+    def high(self) -> float:
+        """The highest that the true value can be; inf where nothing is known."""
+        known = self.at_most if self.value is None else self.value
+        return np.inf if known is None else known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +97,31 @@ class Sample:
         return self.where(lambda row: row.site in sites)
 
     def patient_values(self) -> pd.Series:
-        """Return one value a patient (the mean of the patient's examinations), by patient."""
+        """Return one value a patient (the mean of the patient's examinations), by patient.
+
+        A patient with a censored examination has none: see :meth:`patient_bounds`.
+        """
         found: dict[str, list[float]] = {}
         for row in self.rows:
-            if row.fate == "value" and row.value is not None:
+            if row.fate == "value" and row.value is not None and row.patient not in self.censored:
                 found.setdefault(row.patient, []).append(row.value)
         return patient_means(found)
+
+    def patient_bounds(self) -> pd.DataFrame:
+        """Return the lowest and highest that each patient's value can be, by patient.
+
+        Columns ``low`` and ``high``; alike where every examination was measured, infinite
+        where a censored one has no bound to that side.
+        """
+        rows = [row for row in self.rows if row.fate in ("value", "censored")]
+        table = pd.DataFrame(
+            {
+                "patient": [row.patient for row in rows],
+                "low": np.asarray([row.low for row in rows], dtype=np.float64),
+                "high": np.asarray([row.high for row in rows], dtype=np.float64),
+            }
+        )
+        return table.groupby("patient").mean()
 
     def reasons(self, *fates: Fate) -> dict[str, str]:
         """Return case to reason for the cases with one of the fates."""
@@ -100,10 +137,15 @@ class Sample:
         """Every patient of the scope."""
         return frozenset(row.patient for row in self.rows)
 
+    @cached_property
+    def censored(self) -> frozenset[str]:
+        """Patients with an examination of which only a bound is known."""
+        return frozenset(row.patient for row in self.rows if row.fate == "censored")
+
     @property
     def measured(self) -> frozenset[str]:
-        """Patients with at least one value."""
-        return frozenset(row.patient for row in self.rows if row.fate == "value")
+        """Patients with at least one value, or a bound of one."""
+        return frozenset(row.patient for row in self.rows if row.fate in ("value", "censored"))
 
     @property
     def refused(self) -> frozenset[str]:
@@ -132,11 +174,18 @@ def table_problems(measurements: pd.DataFrame, cases: Sequence[CaseRecord]) -> l
             problems.append(f"case {case} has another patient or site in its measurements")
     numbers = measurements["value"].astype("float64").to_numpy()
     is_ok = (measurements["status"] == "ok").to_numpy()
+    is_censored = (measurements["status"] == "censored").to_numpy()
+    low, high = (_bounds(measurements, name) for name in ("at_least", "at_most"))
+    unbounded = np.isnan(low) & np.isnan(high)
     keys = ["case", "metric", "region", "variant"]
     for bad, what in (
         (measurements.duplicated(keys).to_numpy(), "is there twice"),
         (is_ok & ~np.isfinite(numbers), "is ok but not a finite number"),
         (~is_ok & ~np.isnan(numbers), "has a value although it is not ok"),
+        (is_censored & unbounded, "is censored but has no bound"),
+        (~is_censored & ~unbounded, "has a bound although it is not censored"),
+        (np.isinf(low) | np.isinf(high), "has a bound that is not finite"),
+        (low > high, "is at least more than it is at most"),
     ):
         rows = measurements.loc[bad, ["case", "metric", "region"]]
         for case, metric, region in rows.itertuples(index=False, name=None):
@@ -165,12 +214,9 @@ def collect(measurements: pd.DataFrame, cases: Sequence[CaseRecord], measure: Me
     units = sorted(set(here["unit"]))
     if len(units) > 1:
         raise_problems("The record", [f"{measure.metric} comes in the units {', '.join(units)}"])
-    found = {
-        case: (status, value, why)
-        for case, status, value, why in zip(
-            here["case"], here["status"], here["value"], here["why"], strict=True
-        )
-    }
+    told = (here["status"], here["value"], here["why"])
+    bounds = (_bounds(here, name) for name in ("at_least", "at_most"))
+    found = {case: row for case, *row in zip(here["case"], *told, *bounds, strict=True)}
     found_by = _rows_of_the_finder(measurements, measure)
     present, missed = _reference_has(found_by), _synthetic_misses(found_by)
     if measure.region in ALWAYS_THERE:
@@ -185,6 +231,13 @@ def collect(measurements: pd.DataFrame, cases: Sequence[CaseRecord], measure: Me
         unit=units[0] if units else None,
         rows=tuple(sorted(rows, key=lambda row: row.case)),
     )
+
+
+def _bounds(measurements: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return one of the bounds of censored rows, NaN where there is none."""
+    if name not in measurements:  # a table of schema 1
+        return np.full(len(measurements), np.nan)
+    return np.asarray(measurements[name].astype("float64"))
 
 
 def _rows_of_the_finder(measurements: pd.DataFrame, measure: Measure) -> pd.DataFrame:
@@ -237,7 +290,7 @@ def _family_errors(measurements: pd.DataFrame) -> dict[str, str]:
 
 def _examined(
     case: CaseRecord,
-    row: tuple[Any, ...] | None,
+    row: Sequence[Any] | None,
     present: frozenset[str],
     missed: frozenset[str],
     unmeasured: str,
@@ -253,9 +306,15 @@ def _examined(
         return fate("lost", f"failed, {case.reason}" if case.reason else "failed")
     if row is None:
         return fate("lost", unmeasured)
-    status, value, why = row
+    status, value, why, low, high = row
     if status == "ok":
         return fate("value", value=float(value))
+    if status == "censored":
+        return replace(
+            fate("censored", why),
+            at_least=None if np.isnan(low) else float(low),
+            at_most=None if np.isnan(high) else float(high),
+        )
     if status == "undefined" and case.case not in present:
         return fate("absent", why)
     lost = fate("lost", why or status)

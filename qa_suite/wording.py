@@ -37,6 +37,7 @@ for _name, _title in {
 _NAMES |= {"suv_mae": "MAE of the SUV", "suv_mae_pct": "MAE of the SUV, relative"}
 _UNITS = {"arbitrary": "a.u."}
 _MOST_NAMED = 4
+_LONGEST_SETTING = 5
 
 
 def measure_name(metric: str, region: str, variant: str = "default") -> str:
@@ -67,6 +68,22 @@ def stated(value: float, unit: str = "") -> str:
     """Write a bound just as it was given, with its unit."""
     text = f"{abs(value):.10g}{suffix(unit)}"
     return f"−{text}" if value < 0 else text
+
+
+def known(at_least: float | None, at_most: float | None, unit: str = "") -> str:
+    """Say what is known of a censored value: ``at least 10 mm``."""
+    low, high = (None if end is None else bound_number(end) for end in (at_least, at_most))
+    if low is not None and high is not None:
+        return f"between {low} and {high}{suffix(unit)}"
+    if low is not None:
+        return f"at least {low}{suffix(unit)}"
+    return "unknown" if high is None else f"at most {high}{suffix(unit)}"
+
+
+def bound_number(value: float) -> str:
+    """Write the end of a window as it was set (10, not 10.0), another bound like any number."""
+    as_set = stated(value)
+    return as_set if len(as_set) <= _LONGEST_SETTING else number(value)
 
 
 def suffix(unit: str) -> str:

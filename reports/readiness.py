@@ -122,7 +122,7 @@ def gather(
         flow=_flow(verdict, evaluation, cases),
         site_counts=_site_counts(cases, verdict, evaluation.cohort.sites),
         left_out=_left_out(cases, verdict),
-        notices=tuple(dict.fromkeys((*evaluation.notices, *verdict.notices))),
+        notices=tuple(dict.fromkeys((*evaluation.announced, *verdict.announced))),
         distributions=distributions(judged, evaluation, verdict),
         families=family_tables(without_dose(judged), evaluation, criteria),
         curves=curve_figures(without_dose(judged_curves), evaluation),

@@ -88,7 +88,9 @@ def test_the_search_ends_where_the_curve_does(bone):
     assert search_thresholds(SETTINGS)[[0, -1]].tolist() == [100, 600]
     assert 250 in search_thresholds(SETTINGS)
     found = by_name(bone_values(bone, bone - 400, SETTINGS))
-    assert found["threshold_shift"].value == -150  # at least
+    shift, dice = (found[name] for name in ("threshold_shift", "dice_at_best_threshold"))
+    assert (shift.status, shift.value, shift.at_most) == ("censored", None, -150)
+    assert dice.status == "censored" and 0 <= dice.at_least < dice.at_most == 1
 
 
 def test_what_has_no_best_threshold():

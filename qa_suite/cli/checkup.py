@@ -204,7 +204,7 @@ def _show(found: CheckUp, evaluation: Evaluation, over_time: OverTime | None) ->
         console.say(
             f"  ! limits of {found.patients} patients are provisional; {SETTLED_VALUES} settle them"
         )
-    for notice in evaluation.notices:
+    for notice in evaluation.announced:
         console.say(f"  ! {notice}")
     if over_time is not None:
         mark = {"in control": "✔", "out of control": "✘", "baseline": "?"}[over_time.state]

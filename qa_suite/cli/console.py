@@ -105,7 +105,7 @@ def show_verdict(verdict: Any) -> None:
     show(f"{SYMBOL[verdict.outcome]} {verdict.outcome.upper()}: {verdict.sentence}")
     for finding in verdict.findings:
         show(f"  {SYMBOL[finding.outcome]} {finding.sentence}")
-    for notice in verdict.notices:
+    for notice in verdict.announced:
         show(f"  ! {notice}")
 
 

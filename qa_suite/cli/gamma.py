@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qa_suite.dose.gamma import GammaResult, GammaSettings, GammaSummary
+    from qa_suite.dose.gamma import GammaResult, GammaSettings, GammaSummary, RegionGamma
     from qa_suite.volume import Grid
 
 _COLUMNS = (
@@ -190,7 +190,6 @@ def _show(summaries: Sequence[GammaSummary], notes: Sequence[str], maps: Sequenc
     rows = []
     for summary in summaries:
         for region in summary.regions:
-            number = [region.mean, region.p95, region.max]
             rows.append(
                 (
                     summary.criterion.title,
@@ -201,7 +200,7 @@ def _show(summaries: Sequence[GammaSummary], notes: Sequence[str], maps: Sequenc
                     region.passed,
                     region.judged,
                     region.above_cutoff,
-                    *("" if value is None else f"{value:.3f}" for value in number),
+                    *(_statistic(region, name) for name in ("mean", "p95", "max")),
                 )
             )
     first = summaries[0]
@@ -214,6 +213,13 @@ def _show(summaries: Sequence[GammaSummary], notes: Sequence[str], maps: Sequenc
         console.show(f"  {note}")
     for path in maps:
         console.show(f"Map: {path}")
+
+
+def _statistic(region: RegionGamma, name: str) -> str:
+    value: float | None = getattr(region, name)
+    if value is None:
+        return ""
+    return f"≥ {value:.3f}" if name in region.at_least else f"{value:.3f}"
 
 
 def _rules(summary: GammaSummary) -> str:

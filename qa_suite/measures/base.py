@@ -26,6 +26,7 @@ from qa_suite.measures.scale import (
 )
 from qa_suite.measures.value_range import parse_range
 from qa_suite.orientation import Turn
+from qa_suite.records import MeasurementStatus
 from qa_suite.registry import Registry
 from qa_suite.volume import (
     Grid,
@@ -57,6 +58,9 @@ class MetricFacts(BaseModel):
     )
     formula: str = Field(min_length=1)
     empty: str = Field(min_length=1)
+    censored: str = Field(
+        default="", description="when only a bound is known: the window, cap or edge that ends it"
+    )
     reference: str = Field(min_length=1)
     settings: dict[str, str | float | int | bool] = {}
     quantities: tuple[Quantity, ...] = Field(
@@ -239,13 +243,32 @@ class NoValue:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Censored:
+    """What a metric returns where its search ended: what is known of its value, and why.
+
+    Parameters
+    ----------
+    at_least, at_most
+        The true value is at least, at most this; one of them or both, in the metric's unit.
+    why
+        Which window, cap or edge ended it.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Value:
-    """One number of one metric in one region; becomes a ``Measurement`` of its case."""
+    """One number of one metric in one region, or a bound of it; becomes a ``Measurement``."""
 
     metric: str
     region: str
     value: float | None
-    status: Literal["ok", "undefined", "error"] = "ok"
+    at_least: float | None = None
+    at_most: float | None = None
+    status: MeasurementStatus = "ok"
     why: str = ""
     variant: str = "default"
     coverage: float | None = None
@@ -297,6 +320,45 @@ def ok(metric: str, region: str, value: float, **more: Any) -> Value:
     if not np.isfinite(value):
         raise ArithmeticError(f"{metric} in {region} came out as {value}.")
     return Value(metric=metric, region=region, value=float(value), **more)
+
+
+def censored(
+    metric: str,
+    region: str,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    why: str,
+    **more: Any,
+) -> Value:
+    """Return the statement that the true value lies at or beyond a bound, with its reason.
+
+    Raises
+    ------
+    ArithmeticError
+        If there is no bound, a bound is not finite, or both contradict each other.
+    """
+    bounds = [bound for bound in (at_least, at_most) if bound is not None]
+    if not bounds or not np.isfinite(bounds).all() or bounds != sorted(bounds):
+        raise ArithmeticError(
+            f"{metric} in {region} cannot be at least {at_least} and at most {at_most}."
+        )
+    low, high = (None if bound is None else float(bound) for bound in (at_least, at_most))
+    return Value(
+        metric=metric, region=region, value=None, at_least=low, at_most=high,
+        status="censored", why=why, **more,
+    )  # fmt: skip
+
+
+def as_value(metric: str, region: str, found: float | Censored | NoValue, **more: Any) -> Value:
+    """Return what a metric's function found as a value, whichever of the three it is."""
+    if isinstance(found, NoValue):
+        return undefined(metric, region, found.why, **more)
+    if isinstance(found, Censored):
+        return censored(
+            metric, region, at_least=found.at_least, at_most=found.at_most, why=found.why, **more
+        )
+    return ok(metric, region, found, **more)
 
 
 def undefined(metric: str, region: str, why: str, **more: Any) -> Value:

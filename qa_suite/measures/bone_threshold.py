@@ -6,14 +6,17 @@ so nothing is cleaned up, in either image.
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.base import METRICS, Curve, MetricFacts, NoValue, Value, ok, undefined
+from qa_suite.measures.base import METRICS, Censored, Curve, MetricFacts, NoValue, Value, as_value
 from qa_suite.measures.overlap import absence
 from qa_suite.measures.segmentation_settings import SegmentationSettings
 
 Values = NDArray[np.float32]
+End = Literal["", "lower", "upper"]
 REGION = "seg:Bone"
 CURVE = "dice_by_threshold"
 
@@ -21,6 +24,7 @@ _EMPTY = (
     "undefined where the reference has no voxel at the standard threshold, or the synthetic "
     "image none at any threshold of the search; a voxel that is not finite is an error"
 )
+_AT_END = "the best threshold is the {} end of the search"
 _SETTINGS = {"standard_threshold_hu": 250.0, "from_hu": 100.0, "to_hu": 600.0, "step_hu": 5.0}
 
 
@@ -43,16 +47,10 @@ def bone_values(
         at the thresholds where at least one image has a voxel.
     """
     best = best_threshold(reference, synthetic, settings)
-    values: list[Value | Curve] = []
-    if isinstance(best, NoValue):
-        values += [undefined(m, REGION, best.why) for m in BONE_METRICS]
-    else:
-        shift = threshold_shift(best, settings.bone.threshold_hu)
-        reached = dice_at_best_threshold(best)
-        values += [
-            ok("threshold_shift", REGION, shift),
-            ok("dice_at_best_threshold", REGION, reached),
-        ]
+    values: list[Value | Curve] = [
+        as_value(name, REGION, best if isinstance(best, NoValue) else function(best, settings))
+        for name, function in _FUNCTIONS.items()
+    ]
     thresholds = np.asarray(settings.bone_curve_thresholds_hu, dtype=np.float64)
     dice = dice_by_threshold(reference, synthetic, thresholds)
     seen = np.isfinite(dice)
@@ -76,16 +74,19 @@ def dice_by_threshold(
     return np.divide(2.0 * both, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
+class BestThreshold(NamedTuple):
+    """The synthetic image's best threshold, in HU, and the Dice reached there."""
+
+    threshold_hu: float
+    dice: float
+
+
 def best_threshold(
     reference: Values, synthetic: Values, settings: SegmentationSettings
-) -> tuple[float, float] | NoValue:
+) -> BestThreshold | NoValue:
     """Find the synthetic image's threshold that best reproduces the bone of the reference.
 
-    Returns
-    -------
-    tuple
-        Threshold in HU and the Dice reached there; of equally good thresholds the one
-        nearest to the standard one.
+    Of equally good thresholds the one nearest to the standard one.
     """
     standard = settings.bone.threshold_hu
     bone = reference >= standard
@@ -100,7 +101,18 @@ def best_threshold(
     dice = 2.0 * counts_from(synthetic[bone], candidates) / (bones + total)
     nearest_first = np.argsort(np.abs(candidates - standard), kind="stable")
     best = nearest_first[np.argmax(dice[nearest_first])]
-    return float(candidates[best]), float(dice[best])
+    return BestThreshold(float(candidates[best]), float(dice[best]))
+
+
+def end_of_search(best: BestThreshold, settings: SegmentationSettings) -> End:
+    """Return the end of the search at which the best threshold lies: a better may lie beyond.
+
+    None is better than one with a Dice of 1, wherever it lies.
+    """
+    candidates = search_thresholds(settings)
+    if best.dice >= 1 or best.threshold_hu not in (candidates[0], candidates[-1]):
+        return ""
+    return "lower" if best.threshold_hu == candidates[0] else "upper"
 
 
 def search_thresholds(settings: SegmentationSettings) -> NDArray[np.float64]:
@@ -135,17 +147,21 @@ def counts_from(values: Values, thresholds_hu: NDArray[np.float64]) -> NDArray[n
         formula=(
             "T* - T0; T0: the standard threshold; T*: the threshold of the synthetic image, in "
             "steps within the span of the curve, with the highest Dice against the reference's "
-            "bone at T0 (the nearest to T0 of equals); at an end of the span the shift is at "
-            "least that large"
+            "bone at T0 (the nearest to T0 of equals)"
         ),
         empty=_EMPTY,
+        censored="at an end of the span: at least (at its lower end at most) that",
         reference="Definition of this suite",
         settings=_SETTINGS,
     ),
 )
-def threshold_shift(best: tuple[float, float], standard_hu: float) -> float:
+def threshold_shift(best: BestThreshold, settings: SegmentationSettings) -> float | Censored:
     """How much higher bone lies in the synthetic image, in HU."""
-    return best[0] - standard_hu
+    shift = best.threshold_hu - settings.bone.threshold_hu
+    end = end_of_search(best, settings)
+    if end == "lower":
+        return Censored(at_most=shift, why=_AT_END.format(end))
+    return Censored(at_least=shift, why=_AT_END.format(end)) if end else shift
 
 
 @METRICS.add(
@@ -161,13 +177,19 @@ def threshold_shift(best: tuple[float, float], standard_hu: float) -> float:
             "the threshold that makes it largest"
         ),
         empty=_EMPTY,
+        censored="where that threshold is an end of the span: at least what is reached there",
         reference="Definition of this suite; Dice 1945, Ecology 26:297",
         settings=_SETTINGS,
     ),
 )
-def dice_at_best_threshold(best: tuple[float, float]) -> float:
+def dice_at_best_threshold(best: BestThreshold, settings: SegmentationSettings) -> float | Censored:
     """Return the Dice that no choice of the synthetic image's threshold can better."""
-    return best[1]
+    end = end_of_search(best, settings)
+    return Censored(at_least=best.dice, at_most=1.0, why=_AT_END.format(end)) if end else best.dice
 
 
-BONE_METRICS = ("threshold_shift", "dice_at_best_threshold")
+_FUNCTIONS = {
+    "threshold_shift": threshold_shift,
+    "dice_at_best_threshold": dice_at_best_threshold,
+}
+BONE_METRICS = tuple(_FUNCTIONS)

@@ -169,6 +169,8 @@ def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:
         region=value.region,
         variant=value.variant,
         value=value.value,
+        at_least=value.at_least,
+        at_most=value.at_most,
         unit=unit,
         status=value.status,
         why=value.why,

@@ -187,7 +187,7 @@ def _verdict_box(verdict: Verdict) -> None:
         f"<span>{escape(verdict.sentence)}<br>Intended use: "
         f"{escape(verdict.profile.intended_use)}</span></div>"
     )
-    for notice in verdict.notices:
+    for notice in verdict.announced:
         st.warning(notice)
 
 

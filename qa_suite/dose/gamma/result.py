@@ -54,6 +54,9 @@ class RegionGamma(BaseModel):
     p95: float | None = None
     max: float | None = None
     capped: int = Field(default=0, description="voxels whose gamma is at least max_gamma")
+    at_least: tuple[str, ...] = Field(
+        default=(), description="which of mean, median, p95 and max are only known to be at least"
+    )
 
 
 class GammaSummary(BaseModel):
@@ -166,10 +169,12 @@ class GammaResult:
             "median": float(np.percentile(values, 50)),
             "p95": float(np.percentile(values, 95)),
             "max": float(values[-1]),
-            "capped": 0 if cap is None else int((values >= np.float32(cap)).sum()),
         }
+        capped = 0 if cap is None else int((values >= np.float32(cap)).sum())
+        bounds = [n for n, v in numbers.items() if capped and (n == "mean" or v >= np.float32(cap))]
         # matRad's local gamma of a voxel without reference dose is infinite: no number to write.
-        return said.model_copy(update={k: v for k, v in numbers.items() if np.isfinite(v)})
+        found = {k: v for k, v in numbers.items() if np.isfinite(v)}
+        return said.model_copy(update={**found, "capped": capped, "at_least": tuple(bounds)})
 
     def summary(self, structures: dict[str, NDArray[np.bool_]] | None = None) -> GammaSummary:
         """Return everything in numbers, for the whole dose and each structure."""

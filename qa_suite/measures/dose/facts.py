@@ -120,6 +120,7 @@ _add(
 _add(
     "gamma_mean", title="Mean gamma", unit="1", direction="lower", range="[0, inf)",
     formula="mean gamma of the judged voxels", reference="Low DA et al. (1998), Med Phys 25:656",
+    censored="where gamma of a voxel reaches max_gamma, the end of its search: at least that",
 )  # fmt: skip
 _add(
     "synthrad_dose_mae", title="SynthRAD dose error", unit="1", direction="lower",

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from qa_suite.dose.conformity import conformity_of
 from qa_suite.dose.dvh import Dvh
 from qa_suite.dose.dvh_metrics import read_metric
-from qa_suite.dose.gamma import GammaResult, gamma
+from qa_suite.dose.gamma import GammaResult, GammaSettings, RegionGamma, gamma
 from qa_suite.dose.goals import constraint_flips, evaluate_goals
 from qa_suite.dose.variants import CAUSES, bulk_image, with_cause
-from qa_suite.measures.base import Curve, Value, ok, undefined
+from qa_suite.measures.base import Censored, Curve, NoValue, Value, as_value, ok, undefined
 from qa_suite.measures.dose.computed import AIM, TARGET, ComputedPlan, DosePair
 from qa_suite.measures.dose.facts import DVH_METRICS
 from qa_suite.measures.dose_settings import DoseSettings
@@ -204,13 +204,23 @@ def gamma_rows(done: DosePair, results: list[GammaResult]) -> Iterator[Value]:
         variant = f"{done.key}:{result.criterion.key}"
         for region, mask in regions.items():
             said = result.region(region, mask)
-            if said.pass_pct is None or said.mean is None:
+            if said.pass_pct is None:
                 yield undefined("gamma_pass_rate", region, said.why, variant=variant)
                 yield undefined("gamma_mean", region, said.why, variant=variant)
                 continue
             more = {"variant": variant, "coverage": said.coverage}
             yield ok("gamma_pass_rate", region, said.pass_pct, **more)
-            yield ok("gamma_mean", region, said.mean, **more)
+            yield as_value("gamma_mean", region, mean_gamma(said, result.settings), **more)
+
+
+def mean_gamma(said: RegionGamma, settings: GammaSettings) -> float | Censored | NoValue:
+    """Return the mean of a judged region; at least that where the search ended in a voxel."""
+    if said.mean is None:
+        return NoValue(why="gamma of a voxel without reference dose is infinite")
+    if not said.capped:
+        return said.mean
+    why = f"gamma of {said.capped} of {said.judged} voxels is at least {settings.max_gamma:g}"
+    return Censored(at_least=said.mean, why=why)
 
 
 def cause_rows(done: ComputedPlan, reference: Dvh) -> Iterator[Value]:

@@ -18,8 +18,8 @@ from qa_suite.measures.base import (
     NoValue,
     Pair,
     Value,
+    as_value,
     failed,
-    ok,
     undefined,
 )
 from qa_suite.measures.geometry.contours import (
@@ -29,6 +29,7 @@ from qa_suite.measures.geometry.contours import (
     contour_distances,
     contour_gain,
     contour_loss,
+    contour_unmatched,
 )
 from qa_suite.measures.geometry.images import Box, averaged, grown, mask_at
 from qa_suite.measures.geometry.in_place import SOURCE_METRICS, find_place, source_values
@@ -57,6 +58,7 @@ _CONTOUR_METRICS = {
     "contour_loss": contour_loss,
     "contour_gain": contour_gain,
     "contour_bias": contour_bias,
+    "contour_unmatched": contour_unmatched,
 }
 _LOCAL_METRICS = {"local_shift_95": local_shift_95, "local_shift_median": local_shift_median}
 _STRUCTURES = ("seg:Body", "seg:Bone")
@@ -127,12 +129,6 @@ def _all(
     return (make(metric, region, why, variant=variant) for metric, region, variant in keys)
 
 
-def _value(metric: str, region: str, found: float | NoValue) -> Value:
-    if isinstance(found, NoValue):
-        return undefined(metric, region, found.why)
-    return ok(metric, region, found)
-
-
 # ---------------------------------------------------------------------------------------
 # The parts
 
@@ -158,7 +154,7 @@ def _contours(pair: Pair, settings: GeometrySettings) -> list[Value]:
             )  # fmt: skip
         for metric, function in _CONTOUR_METRICS.items():
             value = found if isinstance(found, NoValue) else function(found)
-            values.append(_value(metric, region, value))
+            values.append(as_value(metric, region, value))
     return values
 
 
@@ -202,7 +198,7 @@ def _local(pair: Pair, plans: Plans, settings: GeometrySettings) -> list[Value]:
             block_mm=settings.local_block_mm, reach_mm=settings.local_reach_mm,
         )  # fmt: skip
     return [
-        _value(metric, "body", found if isinstance(found, NoValue) else function(found))
+        as_value(metric, "body", found if isinstance(found, NoValue) else function(found))
         for metric, function in _LOCAL_METRICS.items()
     ]
 

@@ -38,7 +38,7 @@ def outward_normals(mask, cells, spacing, normals):  # type: ignore[no-untyped-d
 
 
 @njit(nogil=True, cache=True)
-def nearest_crossing(image, at, along, step, count, threshold, wanted, found):  # type: ignore[no-untyped-def]  # pragma: no cover
+def nearest_crossing(image, at, along, step, count, threshold, wanted, found, ends):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Where profiles fall below a threshold on their way outwards, nearest to a wanted place.
 
     Parameters
@@ -52,11 +52,14 @@ def nearest_crossing(image, at, along, step, count, threshold, wanted, found):  
     found
         Filled with the place in mm; +inf where the profile never falls and is high at its
         middle (the surface lies farther out), −inf where it is low, NaN where it leaves the image.
+    ends
+        Filled with the first and the last place of each profile inside the image, in mm, shape
+        (n, 2); NaN where there is none.
     """
     gradient = np.empty(3)
     for n in range(at.shape[0]):
-        best, before, seen = np.nan, np.nan, 0
-        middle = np.nan
+        best, before, middle = np.nan, np.nan, np.nan
+        ends[n, 0], ends[n, 1] = np.nan, np.nan
         for s in range(-count, count + 1):
             t = s * step
             x = at[n, 0] + t * along[n, 0]
@@ -66,7 +69,9 @@ def nearest_crossing(image, at, along, step, count, threshold, wanted, found):  
                 before = np.nan
                 continue
             value = _linear(image, x, y, z, gradient) - threshold
-            seen += 1
+            if not ends[n, 0] <= t:
+                ends[n, 0] = t
+            ends[n, 1] = t
             if s == 0:
                 middle = value
             if before >= 0.0 and value < 0.0:

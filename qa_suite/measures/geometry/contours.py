@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.base import METRICS, MetricFacts, NoValue
+from qa_suite.measures.base import METRICS, Censored, MetricFacts, NoValue
 from qa_suite.measures.surface_elements import surface_elements
 from qa_suite.measures.surfaces import directed_percentile
 from qa_suite.segment.threshold import bounding_box
@@ -34,13 +34,38 @@ class ContourDistances:
     Parameters
     ----------
     distance_mm
-        Positive where the synthetic structure reaches farther out; at most the reach.
+        Positive where the synthetic structure reaches farther out. Where none of its surface
+        was found, the distance up to which there is none: to the reach, or to the image's edge;
+        its sign (also that of 0) says to which side.
+    known
+        Where it was found, bool.
     area_mm2
         Area of the reference's surface that each stands for.
+    reach_mm
+        How far the surface was looked for.
     """
 
     distance_mm: Array
+    known: Mask
     area_mm2: Array
+    reach_mm: float
+
+    @property
+    def farthest(self) -> Array:
+        """The distances, infinite where no surface was found."""
+        return np.where(self.known, self.distance_mm, np.copysign(np.inf, self.distance_mm))
+
+    @property
+    def unmatched(self) -> float:
+        """Share of the surface's area without a surface of the synthetic image, 0 to 1."""
+        return float(self.area_mm2[~self.known].sum() / self.area_mm2.sum())
+
+    def beyond(self) -> str:
+        """Say why the distances are not all known."""
+        return (
+            f"{100 * self.unmatched:.2g} % of the reference's surface have none of the synthetic "
+            f"image within {self.reach_mm:g} mm or the image"
+        )
 
 
 def contour_distances(
@@ -65,7 +90,7 @@ def contour_distances(
     threshold
         The value at the surface, in both images.
     reach_mm
-        Larger distances count as this one.
+        How far along the normal; a surface beyond counts as not found.
 
     Returns
     -------
@@ -89,11 +114,11 @@ def contour_distances(
     step = _STEP_VOXELS * float(spacing.min())
     count = int(np.ceil(2 * reach_mm / step))
     places = []
-    wanted = np.zeros(len(at))
+    wanted, ends = np.zeros(len(at)), np.empty((len(at), 2))
     for volume in (reference, synthetic):
         values = np.ascontiguousarray(volume.array[box], dtype=np.float32)
         found = np.empty(len(at))
-        nearest_crossing(values, at, along, step, count, threshold, wanted, found)
+        nearest_crossing(values, at, along, step, count, threshold, wanted, found, ends)
         places.append(found)
         wanted = np.where(np.isfinite(found), found, 0.0)
     own, other = places
@@ -103,29 +128,56 @@ def contour_distances(
         return NoValue(
             why=f"only {int(good.sum())} elements of the reference's surface lie inside the image"
         )
-    distance = np.clip(other[good] - own[good], -reach_mm, reach_mm)
-    return ContourDistances(distance_mm=distance, area_mm2=surface.area_mm2[good])
+    own, other, ends = own[good], other[good], ends[good]
+    known = np.abs(other - own) <= reach_mm
+    # No surface up to the reach, or up to where the profile leaves the image.
+    seen = np.where(other > own, ends[:, 1] - own, own - ends[:, 0])
+    farthest = np.copysign(np.clip(seen, 0.0, reach_mm), other - own)
+    return ContourDistances(
+        distance_mm=np.where(known, other - own, farthest),
+        known=known,
+        area_mm2=surface.area_mm2[good],
+        reach_mm=reach_mm,
+    )
 
 
 _FORMULA = (
     "distance d along the normal of the reference's surface between the places where both images "
-    "cross the structure's threshold, positive outwards, cut off at the reach; "
+    "cross the structure's threshold, positive outwards; "
 )
 _EMPTY = (
     "undefined where the reference or the synthetic image has no such structure, or no surface "
     "of it inside the image"
 )
+_TRIM = 0.05  # of the area, at the ends of a mean: what has no counterpart is farthest
+_FARTHEST = (
+    "; an element without a surface of the synthetic image within contour_reach_mm, or inside the "
+    "image, is farthest to its side"
+)
+_CENSORED = (
+    "where an element without a counterpart may decide it: at least what it is if the counterpart "
+    "lies just beyond what was searched, at most what it is if it lies anywhere"
+)
 
 
-def _facts(title: str, formula: str, **more: str) -> MetricFacts:
+def _facts(
+    title: str,
+    formula: str,
+    *,
+    unit: str = "mm",
+    signed: bool = False,
+    censored: str = _CENSORED,
+    span: str = "[0, inf)",
+) -> MetricFacts:
     return MetricFacts(
         family="geometry",
         title=title,
-        unit="mm",
-        direction="zero" if more else "lower",
-        range="(-inf, inf)" if more else "[0, inf)",
+        unit=unit,
+        direction="zero" if signed else "lower",
+        range="(-inf, inf)" if signed else span,
         formula=_FORMULA + formula,
         empty=_EMPTY,
+        censored=censored,
         reference="Definition of this suite",
         settings={"contour_reach_mm": 10.0},
         quantities=("HU",),
@@ -133,10 +185,22 @@ def _facts(title: str, formula: str, **more: str) -> MetricFacts:
     )
 
 
-@METRICS.add("contour_distance", _facts("Mean contour distance", "area-weighted mean of |d|"))
-def contour_distance(found: ContourDistances) -> float:
+@METRICS.add(
+    "contour_distance",
+    _facts(
+        "Mean contour distance",
+        "mean of |d| over the 95 % of the area where it is smallest" + _FARTHEST,
+        censored="where more than 5 % of the area has no counterpart, each element counted as far "
+        "as was searched: at least that",
+    ),
+)
+def contour_distance(found: ContourDistances) -> float | Censored:
     """Mean absolute distance, in mm."""
-    return float(np.abs(found.distance_mm) @ found.area_mm2 / found.area_mm2.sum())
+    mean = _trimmed_mean(np.abs(found.farthest), found.area_mm2, above=_TRIM)
+    if np.isfinite(mean):
+        return mean
+    least = _trimmed_mean(np.abs(found.distance_mm), found.area_mm2, above=_TRIM)
+    return Censored(at_least=least, why=found.beyond())
 
 
 @METRICS.add(
@@ -146,9 +210,9 @@ def contour_distance(found: ContourDistances) -> float:
         "smallest distance within which at least 95 % of the surface's area has its |d|",
     ),
 )
-def contour_distance_95(found: ContourDistances) -> float:
+def contour_distance_95(found: ContourDistances) -> float | Censored:
     """95th percentile of the absolute distance, in mm."""
-    return _percentile(np.abs(found.distance_mm), found, 95)
+    return _percentile(np.abs(found.distance_mm), ~found.known, found, 95)
 
 
 @METRICS.add(
@@ -158,9 +222,9 @@ def contour_distance_95(found: ContourDistances) -> float:
         "smallest depth within which at least 99 % of the surface's area has its loss max(-d, 0)",
     ),
 )
-def contour_loss(found: ContourDistances) -> float:
+def contour_loss(found: ContourDistances) -> float | Censored:
     """Depth, in mm, by which the synthetic structure falls short over the worst hundredth."""
-    return _percentile(np.maximum(-found.distance_mm, 0.0), found, 99)
+    return _one_sided(found, -found.distance_mm)
 
 
 @METRICS.add(
@@ -170,20 +234,78 @@ def contour_loss(found: ContourDistances) -> float:
         "smallest height within which at least 99 % of the surface's area has its gain max(d, 0)",
     ),
 )
-def contour_gain(found: ContourDistances) -> float:
+def contour_gain(found: ContourDistances) -> float | Censored:
     """Height, in mm, by which the synthetic structure sticks out over the worst hundredth."""
-    return _percentile(np.maximum(found.distance_mm, 0.0), found, 99)
+    return _one_sided(found, found.distance_mm)
 
 
-def _percentile(size_mm: Array, found: ContourDistances, percent: float) -> float:
-    order = np.argsort(size_mm, kind="stable")
-    return directed_percentile(size_mm[order], found.area_mm2[order], percent)
+def _one_sided(found: ContourDistances, size_mm: Array) -> float | Censored:
+    """Of what lies to one side only; a surface not found to the other side is none of it."""
+    return _percentile(np.maximum(size_mm, 0.0), ~found.known & ~np.signbit(size_mm), found, 99)
+
+
+def _percentile(
+    size_mm: Array, unknown: Mask, found: ContourDistances, percent: float
+) -> float | Censored:
+    """Return the percentile where what is unknown leaves it alone, else what it lies between."""
+    low, high = (
+        directed_percentile(sizes[order], found.area_mm2[order], percent)
+        for sizes in (size_mm, np.where(unknown, np.inf, size_mm))
+        for order in (np.argsort(sizes, kind="stable"),)
+    )
+    if low == high:
+        return low
+    return Censored(at_least=low, at_most=high if np.isfinite(high) else None, why=found.beyond())
+
+
+def _trimmed_mean(values: Array, area_mm2: Array, *, below: float = 0.0, above: float) -> float:
+    """Area-weighted mean without the shares ``below`` and ``above`` of the area at both ends."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(area_mm2[order]) / area_mm2.sum()
+    edges = np.clip(np.concatenate([[0.0], reached]), below, 1 - above)
+    weight = np.diff(edges)
+    used = weight > 0
+    return float(values[order][used] @ weight[used] / weight[used].sum())
 
 
 @METRICS.add(
     "contour_bias",
-    _facts("Signed contour distance", "area-weighted mean of d", signed="yes"),
+    _facts(
+        "Signed contour distance",
+        "mean of d over the middle 90 % of the area" + _FARTHEST,
+        signed=True,
+        censored="where more than 5 % of the area has no counterpart to one side, each element "
+        "counted as far as was searched: at least that outwards, at most that inwards; undefined "
+        "where to both",
+    ),
 )
-def contour_bias(found: ContourDistances) -> float:
+def contour_bias(found: ContourDistances) -> float | Censored | NoValue:
     """Mean signed distance, in mm; positive where the synthetic structure is larger."""
-    return float(found.distance_mm @ found.area_mm2 / found.area_mm2.sum())
+    area, unknown = found.area_mm2, np.where(found.known, 0.0, np.sign(found.farthest))
+    outwards, inwards = (float(area[unknown == side].sum() / area.sum()) for side in (1, -1))
+    searched = np.where(
+        unknown == (1 if outwards > _TRIM else -1), found.distance_mm, found.farthest
+    )
+    if max(outwards, inwards) <= _TRIM:
+        return _trimmed_mean(found.farthest, area, below=_TRIM, above=_TRIM)
+    if min(outwards, inwards) > _TRIM:
+        return NoValue(why=f"{found.beyond()}, to both sides")
+    bound = _trimmed_mean(searched, area, below=_TRIM, above=_TRIM)
+    if outwards > _TRIM:
+        return Censored(at_least=bound, why=found.beyond())
+    return Censored(at_most=bound, why=found.beyond())
+
+
+@METRICS.add(
+    "contour_unmatched",
+    _facts(
+        "Share of the surface without a counterpart",
+        "share of the surface's area without a surface of the synthetic image within the reach",
+        unit="%",
+        censored="",
+        span="[0, 100]",
+    ),
+)
+def contour_unmatched(found: ContourDistances) -> float:
+    """Share of the reference's surface where the synthetic image shows none, in %."""
+    return 100 * found.unmatched

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.base import METRICS, MetricFacts, NoValue, Value, ok, undefined
+from qa_suite.measures.base import METRICS, Censored, MetricFacts, NoValue, Value, as_value
 from qa_suite.measures.geometry.quick import quick_alignment
 from qa_suite.preflight.alignment import Alignment, estimate_alignment
 from qa_suite.preflight.bodies import centroid, eroded
@@ -76,12 +76,19 @@ def find_place(
 
 _EMPTY = (
     "undefined without a source image, where the images hold too little structure along an axis "
-    "that is needed, or where the shift lies beyond the search"
+    "that is needed, or (components and rotation) where the shift lies beyond the search"
 )
+_BEYOND = "the shift lies beyond the search of {:g} mm"
 _METHOD = "Studholme, Hill and Hawkes 1999, Pattern Recognit 32:71 (normalised mutual information)"
 
 
-def _facts(title: str, unit: str, formula: str, direction: Literal["lower", "zero"]) -> MetricFacts:
+def _facts(
+    title: str,
+    unit: str,
+    formula: str,
+    direction: Literal["lower", "zero"],
+    censored: str = "",
+) -> MetricFacts:
     return MetricFacts(
         family="geometry",
         title=title,
@@ -90,6 +97,7 @@ def _facts(title: str, unit: str, formula: str, direction: Literal["lower", "zer
         range="(-inf, inf)" if direction == "zero" else "[0, inf)",
         formula=formula,
         empty=_EMPTY,
+        censored=censored,
         reference=_METHOD,
         settings={"source_alignment": "quick"},
     )
@@ -107,11 +115,16 @@ def _whole(found: Alignment, reach_mm: float, axes: list[int]) -> NoValue | None
     if found.why:
         return NoValue(why=found.why)
     if found.distance_mm > reach_mm:
-        return NoValue(why=f"more than {reach_mm:g} mm, beyond the search")
+        return NoValue(why=_BEYOND.format(reach_mm))
     lost = [_AXES[n] for n in axes if not found.shift_determined[n]]
     if lost:
         return NoValue(why=f"the images hold too little structure along {', '.join(lost)}")
     return None
+
+
+def _is_beyond(found: Alignment, reach_mm: float) -> bool:
+    """Whether a shift lies beyond the search; what is undetermined could only lengthen it."""
+    return not found.why and found.distance_mm > reach_mm
 
 
 @METRICS.add(
@@ -143,10 +156,18 @@ def source_shift_z(found: InPlace) -> float | NoValue:
 
 @METRICS.add(
     "source_shift",
-    _facts("Shift from the source", "mm", _RIGID + "length of the mean displacement", "lower"),
+    _facts(
+        "Shift from the source",
+        "mm",
+        _RIGID + "length of the mean displacement",
+        "lower",
+        "at least the reach of the search, 15 mm (full: alignment_reach_mm), where beyond it",
+    ),
 )
-def source_shift(found: InPlace) -> float | NoValue:
+def source_shift(found: InPlace) -> float | Censored | NoValue:
     """Length of the shift, in mm."""
+    if _is_beyond(found.synthetic, found.reach_mm):
+        return Censored(at_least=found.reach_mm, why=_BEYOND.format(found.reach_mm))
     return _whole(found.synthetic, found.reach_mm, [0, 1, 2]) or found.synthetic.distance_mm
 
 
@@ -172,16 +193,22 @@ def source_rotation(found: InPlace) -> float | NoValue:
         "mm",
         "length of shift(source → synthetic) − shift(source → reference), estimated alike",
         "lower",
+        "where one of the two lies beyond the search: at least its reach less the other",
     ),
 )
-def excess_shift(found: InPlace) -> float | NoValue:
+def excess_shift(found: InPlace) -> float | Censored | NoValue:
     """Length of the difference of both shifts, in mm: what is not the pair's own misalignment."""
+    both = (found.synthetic, found.reference)
+    for far, near in (both, both[::-1]):
+        if _is_beyond(far, found.reach_mm) and _whole(near, found.reach_mm, [0, 1, 2]) is None:
+            least = max(0.0, found.reach_mm - near.distance_mm)
+            return Censored(at_least=least, why=_BEYOND.format(found.reach_mm))
     for image in (found.synthetic, found.reference):
         lost = _whole(image, found.reach_mm, [0, 1, 2])
         if lost is not None:
             return lost
-    both = np.subtract(found.synthetic.shift_mm, found.reference.shift_mm)
-    return float(np.linalg.norm(both))
+    apart = np.subtract(found.synthetic.shift_mm, found.reference.shift_mm)
+    return float(np.linalg.norm(apart))
 
 
 SOURCE_METRICS = {
@@ -196,11 +223,7 @@ SOURCE_METRICS = {
 
 def source_values(found: InPlace | NoValue) -> list[Value]:
     """Write the alignments as values."""
-    values = []
-    for name, function in SOURCE_METRICS.items():
-        value = found if isinstance(found, NoValue) else function(found)
-        if isinstance(value, NoValue):
-            values.append(undefined(name, REGION, value.why))
-        else:
-            values.append(ok(name, REGION, value))
-    return values
+    return [
+        as_value(name, REGION, found if isinstance(found, NoValue) else function(found))
+        for name, function in SOURCE_METRICS.items()
+    ]

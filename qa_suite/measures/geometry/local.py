@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.base import METRICS, MetricFacts, NoValue
+from qa_suite.measures.base import METRICS, Censored, MetricFacts, NoValue
 from qa_suite.measures.geometry.images import SMOOTHING_VOXELS, Image, blurred, smoothed
 
 Array = NDArray[np.float64]
@@ -130,9 +130,10 @@ def _facts(title: str, percent: float) -> MetricFacts:
             "image correlates best with the reference in the block, nothing removed before"
         ),
         empty=(
-            "undefined where fewer than 5 blocks hold structure along all axes, fewer than half "
-            "of those are found again, or the percentile lies beyond the reach"
+            "undefined where fewer than 5 blocks hold structure along all axes, or fewer than "
+            "half of those are found again"
         ),
+        censored="at least local_reach_mm, where the percentile lies beyond it",
         reference=("Definition of this suite; steps after Lucas and Kanade 1981, Proc IJCAI: 674"),
         settings={"local_block_mm": 36.0, "local_reach_mm": 12.0},
         quantities=("HU",),
@@ -140,21 +141,21 @@ def _facts(title: str, percent: float) -> MetricFacts:
     )
 
 
-def _percentile(found: LocalShifts, percent: float) -> float | NoValue:
+def _percentile(found: LocalShifts, percent: float) -> float | Censored:
     """Smallest displacement that at least ``percent`` of the blocks do not exceed."""
     value = float(np.quantile(found.size_mm, percent / 100, method="inverted_cdf"))
     if np.isinf(value):
-        return NoValue(why=f"at least {found.reach_mm:g} mm: beyond the reach of the search")
+        return Censored(at_least=found.reach_mm, why="beyond the reach of the search")
     return value
 
 
 @METRICS.add("local_shift_95", _facts("95th percentile of the local shift", 95))
-def local_shift_95(found: LocalShifts) -> float | NoValue:
+def local_shift_95(found: LocalShifts) -> float | Censored:
     """95th percentile of the displacement of the blocks, in mm."""
     return _percentile(found, 95)
 
 
 @METRICS.add("local_shift_median", _facts("Median local shift", 50))
-def local_shift_median(found: LocalShifts) -> float | NoValue:
+def local_shift_median(found: LocalShifts) -> float | Censored:
     """Median displacement of the blocks, in mm."""
     return _percentile(found, 50)

@@ -8,11 +8,12 @@ two answers is the error that the synthetic CT would bring into the patient's po
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.base import METRICS, MetricFacts, NoValue, Value, ok, undefined
+from qa_suite.measures.base import METRICS, Censored, MetricFacts, NoValue, Value, as_value
 from qa_suite.measures.geometry.cbct import (
     Day,
     make_day,
@@ -71,11 +72,18 @@ class Setup:
         Rms displacement between the registration to the reference and the truth.
     determined
         Whether both registrations decide each component: shift x, y, z, rotation x, y, z.
+    beyond
+        Why the registration to the synthetic CT lies beyond its range; empty where it does not.
+    least_shift_mm, least_rotation_deg
+        What the difference is at least then, 0 where nothing is known of it.
     """
 
     difference: Motion
     truth_error_mm: float
     determined: NDArray[np.bool_]
+    beyond: str = ""
+    least_shift_mm: float = 0.0
+    least_rotation_deg: float = 0.0
 
 
 def position(plans: Plans, variant: str, settings: PositioningSettings) -> Setup | NoValue:
@@ -106,18 +114,39 @@ def position(plans: Plans, variant: str, settings: PositioningSettings) -> Setup
         )
     day = make_day(plans.reference, plans.centre_mm, settings)
     matches = _register(plans, variant, day, settings)
+    to_reference, to_synthetic = matches
     for name, match in zip(("reference", "synthetic image"), matches, strict=True):
         why = _why_not(match, variant, settings)
+        if not why and match is to_reference:
+            why = _beyond(match, settings)
         if why:
             return NoValue(why=f"registration to the {name}: {why}")
-    to_reference, to_synthetic = matches
     sd = np.maximum(to_reference.sd_mm, to_synthetic.sd_mm)
     sd = sd / np.sqrt(np.maximum(_shared(to_reference.slopes, to_synthetic.slopes), _LEAST_SHARE))
     return Setup(
         difference=to_synthetic.motion.after(to_reference.motion.inverse()),
         truth_error_mm=_rms(to_reference.motion.after(day.offset.inverse()), to_reference),
         determined=sd <= settings.max_sd_mm,
+        **_what_is_known(to_reference.motion, to_synthetic, settings),
     )
+
+
+def _what_is_known(
+    reference: Motion, to_synthetic: Match, settings: PositioningSettings
+) -> dict[str, Any]:
+    """Say what a registration beyond its range leaves: what it exceeds, less the reference's."""
+    why = _beyond(to_synthetic, settings)
+    if not why:
+        return {}
+    far, turned = _size(to_synthetic.motion)
+    near, little = _size(reference)
+    return {
+        "beyond": f"registration to the synthetic image: {why}",
+        "least_shift_mm": max(0.0, settings.reach_mm - near) if far > settings.reach_mm else 0.0,
+        "least_rotation_deg": max(0.0, settings.reach_deg - little)
+        if turned > settings.reach_deg
+        else 0.0,
+    }
 
 
 def _register(
@@ -141,11 +170,19 @@ def _why_not(match: Match, variant: str, settings: PositioningSettings) -> str:
     least = settings.min_correlation if variant == "cbct" else settings.min_drr_correlation
     if match.correlation < least:
         return f"no match, the correlation is {match.correlation:.2f}"
-    far = float(np.linalg.norm(match.motion.shift))
-    turned = float(np.linalg.norm(match.motion.vector_deg))
+    return ""
+
+
+def _beyond(match: Match, settings: PositioningSettings) -> str:
+    far, turned = _size(match.motion)
     if far > settings.reach_mm or turned > settings.reach_deg:
         return f"it left its range of {settings.reach_mm:g} mm and {settings.reach_deg:g}°"
     return ""
+
+
+def _size(motion: Motion) -> tuple[float, float]:
+    """Length of the shift in mm, and angle of the rotation in degrees."""
+    return float(np.linalg.norm(motion.shift)), float(np.linalg.norm(motion.vector_deg))
 
 
 def _shared(one: Array, other: Array) -> Array:
@@ -170,8 +207,13 @@ def _rms(motion: Motion, match: Match) -> float:
 
 
 _EMPTY = (
-    "undefined where a registration finds no match or leaves its range, or the images hold too "
-    "little structure to decide a component that it needs"
+    "undefined where a registration finds no match, that to the reference leaves its range (for a "
+    "component: either), or the images hold too little structure to decide a component that it "
+    "needs"
+)
+_CENSORED = (
+    "where the registration to the synthetic CT leaves its range ({0}): at least {0} less that of "
+    "the registration to the reference"
 )
 _SIGN = (
     "T(synthetic) after the inverse of T(reference), T: from the day to the planning CT; "
@@ -186,7 +228,7 @@ _SOURCE = (
 _BECAUSE = "a patient is set up on a planning CT"
 
 
-def _facts(title: str, unit: str, formula: str, *, signed: bool) -> MetricFacts:
+def _facts(title: str, unit: str, formula: str, *, signed: bool, censored: str = "") -> MetricFacts:
     return MetricFacts(
         family="geometry",
         title=title,
@@ -195,6 +237,7 @@ def _facts(title: str, unit: str, formula: str, *, signed: bool) -> MetricFacts:
         range="(-inf, inf)" if signed else "[0, inf)",
         formula=_SIGN + formula,
         empty=_EMPTY,
+        censored=censored,
         reference=_SOURCE,
         quantities=("HU",),
         because=_BECAUSE,
@@ -207,10 +250,21 @@ def _component(found: Setup, values: Array, which: int) -> float | NoValue:
 
 
 def _undetermined(found: Setup, which: list[int]) -> NoValue | None:
+    if found.beyond:
+        return NoValue(why=found.beyond)
     lost = [_COMPONENTS[n] for n in which if not found.determined[n]]
     if not lost:
         return None
     return NoValue(why=f"the images hold too little structure along: {', '.join(lost)}")
+
+
+def _length(
+    found: Setup, which: list[int], size: float, least: float
+) -> float | Censored | NoValue:
+    """Return a length, or what it is at least where the registration left its range."""
+    if found.beyond and least > 0 and found.determined[which].all():
+        return Censored(at_least=least, why=found.beyond)
+    return _undetermined(found, which) or size
 
 
 @METRICS.add(
@@ -242,11 +296,18 @@ def positioning_z(found: Setup) -> float | NoValue:
 
 @METRICS.add(
     "positioning_shift",
-    _facts("Positioning difference", "mm", "length of the shift of the isocentre", signed=False),
+    _facts(
+        "Positioning difference",
+        "mm",
+        "length of the shift of the isocentre",
+        signed=False,
+        censored=_CENSORED.format("reach_mm"),
+    ),
 )
-def positioning_shift(found: Setup) -> float | NoValue:
+def positioning_shift(found: Setup) -> float | Censored | NoValue:
     """Length of the shift, in mm."""
-    return _undetermined(found, [0, 1, 2]) or float(np.linalg.norm(found.difference.shift))
+    length, _ = _size(found.difference)
+    return _length(found, [0, 1, 2], length, found.least_shift_mm)
 
 
 @METRICS.add(
@@ -278,12 +339,18 @@ def positioning_yaw(found: Setup) -> float | NoValue:
 
 @METRICS.add(
     "positioning_rotation",
-    _facts("Rotation difference", "°", "angle of the rotation", signed=False),
+    _facts(
+        "Rotation difference",
+        "°",
+        "angle of the rotation",
+        signed=False,
+        censored=_CENSORED.format("reach_deg"),
+    ),
 )
-def positioning_rotation(found: Setup) -> float | NoValue:
+def positioning_rotation(found: Setup) -> float | Censored | NoValue:
     """Angle of the whole rotation, in degrees."""
-    lost = _undetermined(found, [3, 4, 5])
-    return lost or float(np.linalg.norm(found.difference.vector_deg))
+    _, angle = _size(found.difference)
+    return _length(found, [3, 4, 5], angle, found.least_rotation_deg)
 
 
 @METRICS.add(
@@ -321,11 +388,9 @@ POSITIONING_METRICS = {
 
 def positioning_values(found: Setup | NoValue, variant: str) -> list[Value]:
     """Write what one variant found as values."""
-    values = []
-    for name, function in POSITIONING_METRICS.items():
-        value = found if isinstance(found, NoValue) else function(found)
-        if isinstance(value, NoValue):
-            values.append(undefined(name, REGION, value.why, variant=variant))
-        else:
-            values.append(ok(name, REGION, value, variant=variant))
-    return values
+    return [
+        as_value(
+            name, REGION, found if isinstance(found, NoValue) else function(found), variant=variant
+        )
+        for name, function in POSITIONING_METRICS.items()
+    ]
