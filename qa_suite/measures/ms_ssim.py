@@ -103,7 +103,8 @@ def ms_ssim_of(
         )
     c1, c2 = (k1 * data_range) ** 2, (k2 * data_range) ** 2
     totals, result = np.zeros(3), 1.0
-    finest = Scale(*(np.ascontiguousarray(array[box]) for array in (first, second, mask)))
+    one, two = (np.ascontiguousarray(array[box]) for array in (first, second))
+    finest = Scale(one, two, np.ascontiguousarray(mask[box]))
     for number, scale in enumerate(pyramid(finest, len(weights)), start=1):
         add_up_scale(*scale, window, c1, c2, totals)
         shares, structure, ssim = totals.tolist()

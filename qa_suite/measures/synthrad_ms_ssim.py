@@ -89,7 +89,7 @@ def padded(comparison: Comparison, limits: tuple[float, float]) -> Scale:
         before, total = max(SHORTEST_AXIS - size, 0) // 2, max(SHORTEST_AXIS, size)
         inside = np.clip(np.arange(total) - before - start, 0, length - 1)
         others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(comparison.mask.any(axis=others)[inside])
+        filled = np.flatnonzero(np.any(comparison.mask, axis=others)[inside])
         low = max(int(filled[0]) - 1, 0) // COARSEST * COARSEST
         high = min(int(filled[-1]) + 1 + 2 * COARSEST, total)
         rows.append(inside[low:high])
