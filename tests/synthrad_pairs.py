@@ -95,3 +95,65 @@ def _mask(shape: tuple[int, ...], kind: str) -> NDArray[np.bool_]:
     if kind.endswith("corner"):
         return (x + 1) ** 2 + (y - 1) ** 2 + (z - 1) ** 2 < (4.5 if kind == "corner" else 2.5)
     return np.ones(shape, dtype=bool)
+
+
+LABELS = {
+    "AB": (2, 3, 5, 6, 11, 29, 51, 79, 95, 116),
+    "HN": (15, 16, 17, 45, 79, 90, 91),
+    "TH": (5, 10, 14, 33, 51, 79, 100, 116),
+}
+"""TotalSegmentator's numbers of some of the challenge's classes, by its region of the body."""
+
+OUTSIDE = 18
+"""A class of TotalSegmentator's that the challenge does not score: the small bowel."""
+
+FATES = (
+    "alike", "moved", "smaller", "missed", "invented", "one voxel", "at the border", "all missed",
+    "none",
+)  # fmt: skip
+
+
+class RawLabels(NamedTuple):
+    """Label maps of both images by TotalSegmentator's numbers (int16), and the spacing in mm."""
+
+    reference: NDArray[np.int16]
+    synthetic: NDArray[np.int16]
+    spacing_mm: tuple[float, float, float]
+    region: str
+
+
+def make_labels(number: int) -> RawLabels:
+    """Ellipsoids of some classes, changed in one of the ways of ``FATES``."""
+    rng = np.random.default_rng([2026, number])
+    region, fate = tuple(LABELS)[number % 3], FATES[number % len(FATES)]
+    shape = tuple(int(n) for n in rng.integers(24, 41, 3))
+    one, two = (np.zeros(shape, dtype=np.int16) for _ in range(2))
+    if fate != "none":
+        for label in LABELS[region]:
+            centre, radii = rng.uniform(0.2, 0.8, 3) * shape, rng.uniform(3, 7, 3)
+            shift = rng.integers(-2, 3, 3) if fate != "alike" else np.zeros(3)
+            if fate == "at the border":
+                centre[int(rng.integers(3))] = 0
+            one[_ellipsoid(shape, centre, radii)] = label
+            two[_ellipsoid(shape, centre + shift, radii * (0.7 if fate == "smaller" else 1))] = (
+                label
+            )
+    last = LABELS[region][-1]
+    if fate in ("missed", "all missed"):
+        two[(two == last) | (fate == "all missed")] = 0
+    if fate == "invented":
+        one[one == last] = 0
+    if fate == "one voxel":
+        one[one == last], two[two == last] = 0, 0
+        one[3, 4, 5], two[6, 2, 5] = last, last
+    one[_ellipsoid(shape, np.array([12.0, 12, 12]), np.full(3, 3.0))] = OUTSIDE
+    spacing = tuple(float(h) for h in np.round(rng.uniform(0.8, 3.5, 3), 3))
+    return RawLabels(one, two, (spacing[0], spacing[1], spacing[2]), region)
+
+
+def _ellipsoid(
+    shape: tuple[int, ...], centre: NDArray[np.float64], radii: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    place = np.indices(shape).reshape(3, -1).T
+    inside = (((place - centre) / radii) ** 2).sum(axis=1) < 1
+    return np.asarray(inside.reshape(shape))

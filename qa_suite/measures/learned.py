@@ -26,6 +26,7 @@ from qa_suite.measures.base import (
 )
 from qa_suite.measures.segmentation_settings import SegmentationSettings
 from qa_suite.measures.structure_values import compare_masks, structure_keys, tolerance_variant
+from qa_suite.measures.synthrad_segmentation import mode_keys, mode_values
 from qa_suite.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -91,18 +92,20 @@ def learned_structures(pair: Pair, settings: SegmentationSettings) -> list[Value
 
 
 def learned_keys(
-    segmenters: Iterable[Segmenter], tolerances_mm: tuple[float, ...]
+    segmenters: Iterable[Segmenter], settings: SegmentationSettings
 ) -> list[tuple[str, str, str]]:
     """Return every (metric, region, variant) that :func:`learned_structures` gives."""
-    return [
+    segmenters = tuple(segmenters)
+    by_structure = [
         (metric, f"seg:{name}", variant)
         for segmenter in segmenters
         for name in segmenter.structures
         for metric, variant in (
-            *structure_keys(tolerances_mm, segmenter.facts.name),
+            *structure_keys(settings.surface_tolerances_mm, segmenter.facts.name),
             (GAP, segmenter.facts.name),
         )
     ]
+    return by_structure + mode_keys(segmenters, settings.synthrad_region)
 
 
 def learned_variants(
@@ -131,7 +134,6 @@ def _require_names(names: list[str]) -> None:
 
 
 def _by(segmenter: Segmenter, pair: Pair, settings: SegmentationSettings) -> list[Value]:
-    tolerances = settings.surface_tolerances_mm
     try:
         reference = _found(segmenter, pair.reference, pair.mask)
         synthetic = _found(segmenter, pair.synthetic, pair.mask)
@@ -141,14 +143,17 @@ def _by(segmenter: Segmenter, pair: Pair, settings: SegmentationSettings) -> lis
         text = " ".join(str(error).split()) or "no message"
         why = text if isinstance(error, QAError) else f"{type(error).__name__}: {text}"
         why = f"the segmenter {segmenter.facts.name} failed: {why}"
-        return [failed(m, r, why, variant=v) for m, r, v in learned_keys([segmenter], tolerances)]
+        return [failed(m, r, why, variant=v) for m, r, v in learned_keys([segmenter], settings)]
     values: list[Value] = []
     for name in segmenter.structures:
         rows = compare_masks(
-            reference[name], synthetic[name], pair.grid, region=f"seg:{name}",
-            domain=pair.mask, tolerances_mm=tolerances, variant=segmenter.facts.name,
+            reference[name], synthetic[name], pair.grid, region=f"seg:{name}", domain=pair.mask,
+            tolerances_mm=settings.surface_tolerances_mm, variant=segmenter.facts.name,
         )  # fmt: skip
         values += [*rows, _gap(segmenter, name, rows)]
+    if settings.synthrad_region is not None:
+        spacing, region = pair.grid.spacing_mm, settings.synthrad_region
+        values += mode_values(segmenter.facts.name, reference, synthetic, spacing, region)
     return values
 
 

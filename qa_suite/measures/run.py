@@ -37,6 +37,7 @@ from qa_suite.measures.meaning import families_for, has_meaning
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.measures.structure_values import tolerance_variant
 from qa_suite.measures.synthrad import describe as describe_mode
+from qa_suite.measures.synthrad_segmentation import mode_variants
 from qa_suite.records import CurvePoint, Measurement
 from qa_suite.volume import Volume
 
@@ -196,4 +197,8 @@ def variants_of(
         seed = settings.set_distances.floor_seed
         variants[_set_measurements.FLOOR] = {"real_images_halved_by_seed": seed}
     segmenters = () if instruments is None else instruments.segmenters
-    return {**variants, **learned_variants(segmenters, tolerances)}
+    return {
+        **variants,
+        **learned_variants(segmenters, tolerances),
+        **mode_variants(segmenters, settings.segmentation.synthrad_region),
+    }

@@ -78,7 +78,7 @@ def _nothing(pair: Pair, settings: SegmentationSettings, why: str) -> list[Value
     tolerances = settings.surface_tolerances_mm
     keys = [(m, r, v) for r in ("seg:Body", "seg:Bone") for m, v in structure_keys(tolerances)]
     keys += [(metric, "seg:Bone", "default") for metric in BONE_METRICS]
-    keys += learned_keys(pair.instruments.segmenters, tolerances)
+    keys += learned_keys(pair.instruments.segmenters, settings)
     return [undefined(metric, region, why, variant=variant) for metric, region, variant in keys]
 
 
@@ -142,6 +142,6 @@ def _bone_at_thresholds(
 def _learned(pair: Pair, settings: SegmentationSettings, *, wrong: int) -> list[Value]:
     if not wrong:
         return learned_structures(pair, settings)
-    keys = learned_keys(pair.instruments.segmenters, settings.surface_tolerances_mm)
+    keys = learned_keys(pair.instruments.segmenters, settings)
     why = f"{wrong} voxels where the structure is looked for are not finite"
     return [failed(metric, region, why, variant=variant) for metric, region, variant in keys]

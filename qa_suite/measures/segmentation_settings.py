@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from qa_suite.measures.synthrad_segmentation import BodyRegion
 from qa_suite.segment.settings import ThresholdSettings
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -28,6 +29,10 @@ class SegmentationSettings(BaseModel):
         of the search for the synthetic image's best threshold.
     bone_search_step_hu
         Step of that search, from the standard threshold.
+    synthrad_region
+        Region of the body whose list of classes the scores of SynthRAD2025 are taken over
+        (abdomen, head and neck, thorax), with a segmenter that knows all of them, such as
+        TotalSegmentator; None gives no such scores.
     """
 
     model_config = _STRICT
@@ -40,6 +45,7 @@ class SegmentationSettings(BaseModel):
         default=tuple(float(hu) for hu in range(100, 601, 25)), min_length=1
     )
     bone_search_step_hu: float = Field(default=5.0, gt=0)
+    synthrad_region: BodyRegion | None = None
 
     @field_validator("bone_curve_thresholds_hu")
     @classmethod
