@@ -27,6 +27,7 @@ METRICS = (
     "largest_missed", "false_contrast", "missed_contrast", "largest_false_contrast",
     "largest_missed_contrast", "largest_false_depth", "largest_missed_depth",
 )  # fmt: skip
+VALUES = ("value_error", "value_depth")
 
 
 def ball(grid: Grid, centre_mm, radius_mm: float, sub: int = 4) -> np.ndarray:
@@ -161,6 +162,31 @@ def test_bone_whose_values_are_off_is_matched():
     assert found["missed_components", "bone"] == found["false_components", "bone"] == 0
 
 
+@pytest.mark.parametrize("grid", [COARSE, FINE])
+@pytest.mark.parametrize("drawn", [-1000, -700, -400, -320, 40])
+def test_gas_of_a_wrong_value_costs_water_whatever_is_shown_of_it(grid, drawn):
+    """Whether it counts as missed or not: a ray through 10 cc meets up to 27 mm of it."""
+    share = ball(grid, middle(grid), 13.4)
+    reference, synthetic = (
+        (1 - share) * flat(grid, 40, seed) + share * value
+        for seed, value in ((0, -1000), (1, drawn))
+    )
+    found = values_of(pair_of(grid, reference.astype("f4"), synthetic.astype("f4")))
+    water = 26.8 * (drawn + 1000) / 1000
+    assert found["value_depth", "air"] == pytest.approx(0.7 * water, abs=0.5 + 0.2 * water)
+    assert found["value_error", "air"] == pytest.approx(drawn + 1000, abs=10 + 0.4 * (drawn + 1000))
+    assert found["value_depth", "bone"] == found["value_depth", "metal"] == 0
+
+
+def test_metal_drawn_as_bone_has_a_wrong_value_and_metal_drawn_right_has_none():
+    metal, bone = planted(COARSE, 40, 3000, 15)[0], planted(COARSE, 40, 800, 15)[0]
+    wrong, right = (values_of(pair_of(COARSE, metal, s)) for s in (bone, metal))
+    assert wrong["missed_components", "bone"] == 0  # something is there
+    assert wrong["value_error", "metal"] == pytest.approx(-2200, abs=150)
+    assert wrong["value_depth", "metal"] > 20
+    assert right["value_depth", "metal"] == right["value_error", "metal"] == 0
+
+
 def test_outside_the_mask_nothing_is_looked_for():
     mask = np.zeros(COARSE.shape, dtype=bool)
     mask[4:12] = True
@@ -215,6 +241,7 @@ def test_every_metric_has_a_row_whatever_happens():
     broken[3, 3, 3] = np.nan
     structures = {"GTV": ball(COARSE, middle(COARSE), 12) >= 0.5}
     wanted = {(m, r) for m in METRICS for r in KINDS}
+    wanted |= {(m, r) for m in VALUES for r in ("bone", "air", "metal")}
     wanted.add(("lesion_contrast_change", "structure:GTV"))
     nothing = np.zeros(COARSE.shape, dtype=bool)
     cases = {
@@ -230,9 +257,9 @@ def test_every_metric_has_a_row_whatever_happens():
         assert {v.status for v in rows} == {"error" if why == "not finite" else "undefined"}
         assert all(why in v.why for v in rows)
     clean = hallucination(pair_of(COARSE, reference, reference, structures=structures), DEFAULTS)
-    of_largest = ("false_contrast", "missed_contrast")
-    assert {v.status for v in clean if v.metric in of_largest} == {"undefined"}
-    counted = [v for v in clean if v.region in KINDS and v.metric not in of_largest]
+    undefined = ("false_contrast", "missed_contrast", "value_error")
+    assert {v.status for v in clean if v.metric in undefined} == {"undefined"}
+    counted = [v for v in clean if v.metric in (*METRICS, *VALUES) and v.metric not in undefined]
     assert {v.value for v in counted} == {0}
 
 

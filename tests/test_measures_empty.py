@@ -26,7 +26,14 @@ IMAGE_BY_REGION = (
     "mae", "me", "rmse", "percentile_99_error", "psnr", "ssim", "ncc", "slope_error",
     "mutual_information", "gradient_error",
 )  # fmt: skip
-IMAGE_OF_BODY = ("ms_ssim", "spectral_error", "high_frequency_ratio", "slice_error")
+CANCELLING = (
+    "shading", "octant_error", "block_error", "plane_jitter", "beam_depth_error",
+    "arc_depth_error",
+)  # fmt: skip
+NOISE = ("error_to_noise", "shared_noise")
+IMAGE_OF_BODY = (
+    "ms_ssim", "spectral_error", "high_frequency_ratio", "slice_error", *CANCELLING, *NOISE,
+)  # fmt: skip
 IMAGE = (*IMAGE_BY_REGION, *IMAGE_OF_BODY)
 OVERLAP = ("dice", "volume_difference", "centroid_shift", "missed")
 SURFACE = ("hd", "hd95", "assd", "surface_dice")
@@ -109,7 +116,8 @@ def test_structures(metric, present):
 def ramp() -> np.ndarray:
     """Return soft tissue that is nowhere constant, in a body that reaches the image's ends."""
     i, j, k = np.indices(SHAPE)
-    return (20 + 10 * np.sin(i) + 5 * np.cos(2 * j) + 3 * np.sin(3 * k)).astype(np.float32)
+    noise = np.random.default_rng(1).normal(0, 1, SHAPE)
+    return (20 + 10 * np.sin(i) + 5 * np.cos(2 * j) + 3 * np.sin(3 * k) + noise).astype(np.float32)
 
 
 # the test's body is a small one
@@ -135,8 +143,10 @@ IDENTICAL = {
     "psnr": None, "ssim": 1.0, "ms_ssim": 1.0, "ncc": 1.0,
     **dict.fromkeys(
         ("mae", "me", "rmse", "percentile_99_error", "slope_error", "gradient_error",
-         "spectral_error", "high_frequency_ratio", "slice_error"), 0.0,
+         "spectral_error", "high_frequency_ratio", "slice_error", *CANCELLING,
+         "error_to_noise"), 0.0,
     ),
+    "shared_noise": 1.0,
 }  # fmt: skip
 
 

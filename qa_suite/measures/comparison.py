@@ -15,6 +15,8 @@ from qa_suite.segment.threshold import bounding_box
 from qa_suite.volume import Grid, Quantity
 
 if TYPE_CHECKING:
+    from qa_suite.measures.error_field import ErrorField
+    from qa_suite.measures.image_noise import FineDetail
     from qa_suite.measures.spectra import Spectra
     from qa_suite.measures.ssim import Similarity
 
@@ -168,6 +170,27 @@ class Comparison:
         from qa_suite.measures.spectra import body_spectra
 
         return body_spectra(self)
+
+    @cached_property
+    def field(self) -> ErrorField:
+        """Mean signed error of blocks of a few millimetres; needs finite voxels."""
+        from qa_suite.measures.error_field import error_field
+
+        return error_field(self)
+
+    @cached_property
+    def depth_errors_mm(self) -> NDArray[np.float64] | NoValue:
+        """Water-equivalent depth errors by slab and beam; needs finite voxels in HU."""
+        from qa_suite.measures.image_beams import depth_errors
+
+        return depth_errors(self)
+
+    @cached_property
+    def fine_detail(self) -> FineDetail | NoValue:
+        """Noise of both images where the reference is flattest; needs finite voxels."""
+        from qa_suite.measures.image_noise import find_detail
+
+        return find_detail(self)
 
     @property
     def _nothing(self) -> FloatMap:

@@ -1,4 +1,4 @@
-"""Structures that appear in the synthetic image or vanish from it, counted component by component.
+"""Structures that appear, vanish or have a wrong value, counted component by component.
 
 A mean over voxels hardly moves for one invented lesion. Here every place where one image shows
 bone, gas or a lesion and the other does not is found, sized and counted, once as false and once
@@ -24,9 +24,11 @@ from qa_suite.measures.base import (
     undefined,
 )
 from qa_suite.measures.hallucination_component import KINDS, Component
+from qa_suite.measures.hallucination_fields import fields_of
 from qa_suite.measures.hallucination_search import find_components
 from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.measures.hallucination_structures import contrast_change, is_listed
+from qa_suite.measures.hallucination_values import VALUE_KINDS, VALUE_METRICS, find_structures
 
 __all__ = ["Component", "find_components", "hallucination"]
 
@@ -207,6 +209,11 @@ _METRICS = {
 }
 
 
+_OF_COMPONENTS = [(metric, kind) for kind in KINDS for metric in _METRICS] + [
+    (metric, kind) for kind in VALUE_KINDS for metric in VALUE_METRICS
+]
+
+
 def _of(components: Sequence[Component], *, false: bool) -> list[Component]:
     return [c for c in components if c.false == false]
 
@@ -225,7 +232,7 @@ def _contrast_of_largest(components: Sequence[Component], *, false: bool) -> flo
 @FAMILIES.add(
     "hallucination",
     FamilyFacts(
-        title="Bone, air and lesions that appear or vanish, component by component",
+        title="Bone, air and lesions that appear, vanish or have a wrong value, one by one",
         needs=("reference in HU", "mask", "delineated lesions for their contrast (any quantity)"),
         common_scale=True,
     ),
@@ -243,8 +250,8 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     Returns
     -------
     list of Value
-        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, and ``structure:NAME`` for
-        every structure that the settings list.
+        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, ``metal`` for the values, and
+        ``structure:NAME`` for every structure that the settings list.
     """
     why = _why_empty(pair)
     if why is not None:
@@ -268,13 +275,21 @@ def _components(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     for what, volume in (("reference", pair.reference), ("synthetic image", pair.synthetic)):
         if volume.quantity != "HU":
             why = f"bone and gas are known by their HU, and the {what} is in {volume.quantity}"
-            return [undefined(metric, kind, why) for kind in KINDS for metric in _METRICS]
-    components = find_components(pair, settings)
-    return [
+            return [undefined(metric, kind, why) for metric, kind in _OF_COMPONENTS]
+    fields = fields_of(pair, settings)
+    components = find_components(pair, settings, fields=fields)
+    values = [
         _value(metric, kind, function([c for c in components if c.kind == kind]))
         for kind in KINDS
         for metric, function in _METRICS.items()
     ]
+    structures = [] if fields is None else find_structures(fields, settings)
+    values += [
+        _value(metric, kind, function([c for c in structures if c.kind == kind]))
+        for kind in VALUE_KINDS
+        for metric, function in VALUE_METRICS.items()
+    ]
+    return values
 
 
 def _why_empty(pair: Pair) -> str | None:
@@ -288,7 +303,7 @@ def _why_empty(pair: Pair) -> str | None:
 def _rows(pair: Pair, settings: HallucinationSettings) -> list[tuple[str, str]]:
     """Return every (metric, region) that a pair gets."""
     listed = [("lesion_contrast_change", f"structure:{n}") for n in _listed(pair, settings)]
-    return [(metric, kind) for kind in KINDS for metric in _METRICS] + listed
+    return _OF_COMPONENTS + listed
 
 
 def _listed(pair: Pair, settings: HallucinationSettings) -> list[str]:

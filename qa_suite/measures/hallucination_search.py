@@ -19,7 +19,9 @@ from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.volume import Grid
 
 
-def find_components(pair: Pair, settings: HallucinationSettings) -> list[Component]:
+def find_components(
+    pair: Pair, settings: HallucinationSettings, *, fields: Fields | None = None
+) -> list[Component]:
     """Find every false and missed component of a pair.
 
     Parameters
@@ -28,13 +30,15 @@ def find_components(pair: Pair, settings: HallucinationSettings) -> list[Compone
         In HU, finite inside the mask.
     settings
         Contrasts, sizes and tolerances.
+    fields
+        The pair on its working grid, where it was made already.
 
     Returns
     -------
     list of Component
         By kind, the largest first; empty where nothing appeared or vanished.
     """
-    fields = fields_of(pair, settings)
+    fields = fields or fields_of(pair, settings)
     if fields is None:
         return []
     error = fields.synthetic - fields.reference

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+WATER_POINTS = ((-1000.0, 0.0), (100.0, 1.1), (195.0, 1.1), (3000.0, 2.5385))
+"""HU and relative electron density: Thomas 1999, Br J Radiol 72:781."""
+
 
 class HallucinationSettings(BaseModel):
     """Settings of the search for false and missed components.
@@ -35,6 +38,8 @@ class HallucinationSettings(BaseModel):
         False bone: at least so high in the synthetic image, and so much above the reference.
     gas_hu, gas_contrast_hu
         False air: at most so low in the synthetic image, and so much below the reference.
+    metal_hu
+        Metal: at least so high in the reference.
     lesion_soft_contrast_hu, lesion_bone_contrast_hu
         How far a lesion's difference stands out from the surroundings, where both images
         are below ``bone_hu``, and where one of them is not.
@@ -75,15 +80,14 @@ class HallucinationSettings(BaseModel):
     bone_contrast_hu: float = Field(default=120.0, gt=0)
     gas_hu: float = -300.0
     gas_contrast_hu: float = Field(default=300.0, gt=0)
+    metal_hu: float = 2000.0
     lesion_soft_contrast_hu: float = Field(default=20.0, gt=0)
     lesion_bone_contrast_hu: float = Field(default=65.0, gt=0)
     lesion_significance: float = Field(default=7.0, ge=0)
     lesion_spread: float = Field(default=25.0, ge=1)
     lesion_background_mm: float = Field(default=60.0, gt=0)
     bone_tissue_hu: float = 100.0
-    water_points: tuple[tuple[float, float], ...] = Field(
-        default=((-1000, 0), (100, 1.1), (195, 1.1), (3000, 2.5385)), min_length=2
-    )
+    water_points: tuple[tuple[float, float], ...] = Field(default=WATER_POINTS, min_length=2)
     matched_share: float = Field(default=0.5, gt=0, le=1)
     shell_mm: float = Field(default=8.0, gt=0)
     source_contrast: float = Field(default=1.5, gt=0)

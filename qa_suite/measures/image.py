@@ -14,7 +14,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from qa_suite.errors import InputError
-from qa_suite.measures import image_body as _image_body  # noqa: F401  registers its metrics
+from qa_suite.measures import image_beams as _image_beams  # noqa: F401  registers its metrics
+from qa_suite.measures import image_body as _image_body  # noqa: F401
+from qa_suite.measures import image_cancelling as _image_cancelling  # noqa: F401
+from qa_suite.measures import image_noise as _image_noise  # noqa: F401
 from qa_suite.measures.base import (
     FAMILIES,
     METRICS,

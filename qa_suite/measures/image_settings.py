@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qa_suite.measures.hallucination_settings import WATER_POINTS
 from qa_suite.volume import Quantity
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -25,6 +26,12 @@ PERCENT_RANGE = (0.0, 100.0)
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, finest first (Wang, Simoncelli and Bovik 2003)."""
+
+METAL_HU = 2500.0
+"""Metal begins here: above cortical bone, and below the 3071 HU at which twelve bits end."""
+
+EVEN_TISSUE_HU = (-190.0, 150.0)
+"""Fat and soft tissue of the bands below: where an error is not that of an edge of bone."""
 
 SynthradMode = Literal["synthrad2023", "synthrad2025"]
 
@@ -53,6 +60,10 @@ def _spectrum_window() -> dict[Quantity, tuple[float, float]]:
     return {"HU": (-200.0, 250.0), "SUVbw": SUV_RANGE, "arbitrary": PERCENT_RANGE}
 
 
+def _field_tissue() -> dict[Quantity, tuple[float, float]]:
+    return {"HU": EVEN_TISSUE_HU}
+
+
 def _bands() -> dict[Quantity, tuple[Band, ...]]:
     return {
         "HU": (
@@ -63,6 +74,7 @@ def _bands() -> dict[Quantity, tuple[Band, ...]]:
             Band(name="spongy", low=150.0, high=600.0),
             Band(name="cortical", low=600.0),
             Band(name="bone", low=250.0),
+            Band(name="metal", low=METAL_HU),
         )
     }
 
@@ -78,7 +90,7 @@ class ImageSettings(BaseModel):
         is never guessed. That of ``arbitrary`` counts once the scale is removed.
     bands
         Tissue bands of each quantity, taken on the reference; none switches them off. The
-        default six divide the HU axis; ``bone`` sums up dense bone beside them.
+        default six divide the HU axis; ``bone`` and ``metal`` sum up beside them.
     structures
         Whether the structures of the case are regions.
     shells_mm
@@ -105,7 +117,20 @@ class ImageSettings(BaseModel):
     high_frequency_from
         Where high frequencies begin, as a share of Nyquist.
     slice_min_voxels
-        Axial slices with fewer voxels of the mask are left out of ``slice_error``.
+        Axial slices with fewer voxels of the mask are left out of ``slice_error``, and planes
+        of ``plane_jitter``.
+    field_mm
+        Longest edge of the blocks in which the signed error is averaged, for the measures of
+        errors that cancel; larger voxels stay as they are.
+    field_tissue
+        Values of the reference that are even tissue, for those measures; a quantity that is
+        not named counts everywhere in the mask.
+    block_mm
+        Edge of the cubes of ``block_error``.
+    slab_mm, beams
+        Thickness of the axial slabs, and coplanar beams all around, of the depth errors.
+    water_points
+        (HU, relative electron density), for the depth errors.
     """
 
     model_config = _STRICT
@@ -126,6 +151,12 @@ class ImageSettings(BaseModel):
     spectrum_bins: int = Field(default=32, ge=4)
     high_frequency_from: float = Field(default=0.5, gt=0, lt=1)
     slice_min_voxels: int = Field(default=100, ge=1)
+    field_mm: float = Field(default=6.0, gt=0)
+    field_tissue: dict[Quantity, tuple[float, float]] = Field(default_factory=_field_tissue)
+    block_mm: float = Field(default=24.0, gt=0)
+    slab_mm: float = Field(default=30.0, gt=0)
+    beams: int = Field(default=36, ge=4)
+    water_points: tuple[tuple[float, float], ...] = Field(default=WATER_POINTS, min_length=2)
 
     @model_validator(mode="after")
     def _sound(self) -> ImageSettings:
@@ -133,7 +164,7 @@ class ImageSettings(BaseModel):
             raise ValueError(f"the SSIM window must be odd, got {self.ssim_window}")
         if any(weight <= 0 for weight in self.ms_ssim_weights):
             raise ValueError(f"the MS-SSIM weights must be positive, got {self.ms_ssim_weights}")
-        for name in ("data_range", "spectrum_window"):
+        for name in ("data_range", "spectrum_window", "field_tissue"):
             for quantity, (low, high) in getattr(self, name).items():
                 if low >= high:
                     raise ValueError(f"the {name} of {quantity} is empty: {low} to {high}")

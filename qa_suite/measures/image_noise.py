@@ -1,0 +1,182 @@
+"""Whether the synthetic image holds the reference's own noise: a score too good to be true.
+
+No translator can know the noise of a scan that it never saw. A synthetic image that repeats
+it was made from the reference: copied, rounded, filtered, or with noise of its own on top.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.measures.base import METRICS, MetricFacts, NoValue
+from qa_suite.measures.comparison import Comparison
+from qa_suite.measures.image_settings import ImageSettings
+
+_FLATTEST = 0.2  # share of the even places, by the reference's range around them
+_FEWEST = 400  # standard error of a correlation: 0.05
+_MOST = 40_000
+_MOST_SHIFTED = 4_000
+_REACH = 2  # voxels along each axis by which a copy may be shifted
+_SURE = 3.0  # standard errors
+_OVERLAP = 4  # neighbouring places share voxels, and count for fewer
+_OUTLIER = 4.0  # robust standard deviations
+_MAD_TO_SD = 1.4826
+_SMALLEST = 1e-6  # of the reference's largest value: below it detail is rounding
+
+_EMPTY = (
+    f"undefined with fewer than {_FEWEST} even places, or where the reference has no noise there; "
+    "a voxel of the mask that is not finite is an error"
+)
+_SETTINGS: dict[str, str | float | int | bool] = {
+    "regions": "body",
+    "detail": "product of the three axes' second differences (1, -2, 1)",
+    "places": "voxels whose 3×3×3 voxels lie in the mask, of even tissue by the reference",
+    "flattest_share": _FLATTEST,
+    "tissue_low_hu": ImageSettings().field_tissue["HU"][0],
+    "tissue_high_hu": ImageSettings().field_tissue["HU"][1],
+    "clipped_at_robust_sd": _OUTLIER,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineDetail:
+    """The finest detail of both images at the flattest places, clipped; shape (places,) each.
+
+    ``shared`` is the largest share of the reference's noise in the synthetic image over the
+    shifts looked at, ``coverage`` the share of the mask's voxels that are such places.
+    """
+
+    reference: NDArray[np.float64]
+    synthetic: NDArray[np.float64]
+    error: NDArray[np.float64]
+    shared: float
+    coverage: float
+
+
+@METRICS.add(
+    "error_to_noise",
+    MetricFacts(
+        family="image",
+        title="Error against the reference's own noise",
+        unit="1",
+        direction="none",
+        range="[0, inf)",
+        formula=(
+            "SD of the finest detail of (synthetic - reference) over that of the reference, at the "
+            "flattest places; 1: a synthetic image without any noise; below 1 it errs less than "
+            "the reference's noise, which nobody can know"
+        ),
+        empty=_EMPTY,
+        reference="Definition of this suite",
+        settings=_SETTINGS,
+    ),
+)
+def error_to_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
+    """Finest error over the finest detail of the reference."""
+    detail = comparison.fine_detail
+    if isinstance(detail, NoValue):
+        return detail
+    return float(detail.error.std() / detail.reference.std()), detail.coverage
+
+
+@METRICS.add(
+    "shared_noise",
+    MetricFacts(
+        family="image",
+        title="The reference's own noise in the synthetic image",
+        unit="1",
+        direction="none",
+        range="[-1, inf)",
+        formula=(
+            "correlation of both images' finest detail at the flattest places, the largest over "
+            f"shifts of up to {_REACH} voxels along each axis; or, without a shift, the slope of "
+            "the synthetic image's on the reference's less its uncertainty, where that is larger; "
+            "1: a copy, whatever noise was added; 0: independent"
+        ),
+        empty=f"{_EMPTY}; a synthetic image without fine detail: 0",
+        reference="Definition of this suite",
+        settings={**_SETTINGS, "shifts_voxels": _REACH},
+    ),
+)
+def shared_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
+    """How much of the reference's noise the synthetic image repeats."""
+    detail = comparison.fine_detail
+    if isinstance(detail, NoValue):
+        return detail
+    return detail.shared, detail.coverage
+
+
+def find_detail(comparison: Comparison) -> FineDetail | NoValue:
+    """Look at the finest detail of both images where the reference is flattest."""
+    from qa_suite.measures.image_noise_kernels import even_places, fine_detail
+
+    low, high = comparison.settings.field_tissue.get(comparison.quantity, (-np.inf, np.inf))
+    ranges = np.empty(comparison.mask.shape, dtype=np.float32)
+    even_places(comparison.reference, comparison.mask, low, high, ranges)
+    known = ranges[ranges > 0]  # without any range: padding, or no noise at all
+    if known.size * _FLATTEST < _FEWEST:
+        return NoValue(
+            why=f"{known.size} voxels of the mask lie in even tissue with noise, and "
+            f"{round(_FEWEST / _FLATTEST)} are needed to tell the reference's noise"
+        )
+    places = np.argwhere((ranges > 0) & (ranges <= np.quantile(known, _FLATTEST)))
+    coverage = len(places) / comparison.reference_values.size
+
+    def of(image: NDArray[np.float32], at: NDArray[np.int64], shift: tuple[int, ...]) -> Detail:
+        found = np.empty(len(at))
+        fine_detail(image, at, np.asarray(shift, dtype=np.int64), found)
+        return found
+
+    still = (0, 0, 0)
+    places = places[:: max(1, len(places) // _MOST)]
+    reference = of(comparison.reference, places, still)
+    synthetic = of(comparison.synthetic, places, still)
+    one, two = _clipped(reference), _clipped(synthetic)
+    largest = float(np.abs(comparison.reference_values).max())
+    if one.std() <= _SMALLEST * largest:
+        return NoValue(why="the reference has no noise in the even tissue of the mask")
+    shared = max(_correlation(one, two), _surely_repeated(one, two))
+    few = slice(None, None, max(1, len(places) // _MOST_SHIFTED))
+    for shift in itertools.product(range(-_REACH, _REACH + 1), repeat=3):
+        if shift != still:
+            moved = of(comparison.synthetic, places[few], shift)
+            seen = np.isfinite(moved)
+            if np.count_nonzero(seen) >= _FEWEST:
+                shared = max(shared, _correlation(one[few][seen], _clipped(moved[seen])))
+    return FineDetail(
+        reference=one,
+        synthetic=two,
+        error=_clipped(synthetic - reference),
+        shared=shared,
+        coverage=coverage,
+    )
+
+
+Detail = NDArray[np.float64]
+
+
+def _correlation(one: Detail, two: Detail) -> float:
+    spread = float(one.std() * two.std())
+    if float(two.std()) <= _SMALLEST * float(one.std()):
+        return 0.0
+    return float(np.mean((one - one.mean()) * (two - two.mean())) / spread)
+
+
+def _surely_repeated(reference: Detail, synthetic: Detail) -> float:
+    """Slope of the synthetic image's detail on the reference's, less its uncertainty.
+
+    A copy with noise of its own on top correlates little and has the slope 1 all the same.
+    """
+    ratio = float(synthetic.std() / reference.std())
+    uncertain = _SURE * ratio / np.sqrt(reference.size / _OVERLAP)
+    return _correlation(reference, synthetic) * ratio - uncertain
+
+
+def _clipped(detail: Detail) -> Detail:
+    """Bound outliers, which are edges and not noise."""
+    limit = _OUTLIER * _MAD_TO_SD * float(np.median(np.abs(detail)))
+    return detail if limit == 0 else np.clip(detail, -limit, limit)
