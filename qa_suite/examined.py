@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from qa_suite.answers import checked
 from qa_suite.errors import InputError, UnknownName
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.images import is_image_file, read_image
 from qa_suite.record_files import digest_of, sha256_of
 from qa_suite.records import ModelFacts
 from qa_suite.registry import unknown_name
-from qa_suite.volume import Prediction, Volume, canonical, resample
+from qa_suite.volume import Prediction, Volume
 
 _OUTSIDE = {"HU": -1000.0, "SUVbw": 0.0, "arbitrary": 0.0}
 
@@ -22,8 +23,10 @@ class FinishedImages:
     Parameters
     ----------
     folder
-        Holds ``CASE.nii.gz``, ``CASE.mha`` ...; images on another grid of the same frame are
-        resampled linearly onto the source's, and the record says so.
+        Holds ``CASE.nii.gz``, ``CASE.mha`` ... with their own geometry. An image in another
+        storage order is put in order; one of another size or spacing in the same frame is
+        resampled linearly onto the source's grid, and its history says so; one that has the
+        source's size and lies elsewhere is refused.
 
     Raises
     ------
@@ -45,15 +48,16 @@ class FinishedImages:
         if case not in self.files:
             raise InputError(f"there is no synthetic image {case}.nii.gz or {case}.mha")
         quantity = loaded.reference.quantity if loaded.reference is not None else "HU"
-        image = canonical(read_image(self.files[case], quantity))
-        if not image.grid.same_as(loaded.source.grid):
-            image = resample(
-                image,
+        path = self.files[case]
+        return Prediction(
+            mean=checked(
+                read_image(path, quantity),
                 loaded.source.grid,
-                interpolation="linear",
+                who=str(path),
+                other_grid="resample",
                 outside=_OUTSIDE[quantity],
             )
-        return Prediction(mean=image)
+        )
 
 
 def finished_images(folder: Path, name: str) -> tuple[ModelFacts, Translate]:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from qa_suite import store
+from qa_suite.answers import checked
 from qa_suite.errors import InputError, raise_problems
 from qa_suite.instruments.registering import KIND_TAG, KINDS
 from qa_suite.io.cases import LoadedCase, Translate
@@ -23,7 +24,7 @@ from qa_suite.io.series import quantity_of_modality
 from qa_suite.judge import read_verdicts
 from qa_suite.record_files import read_evaluation, read_measurements, sha256_of
 from qa_suite.records import Evaluation, ModelFacts, Verdict
-from qa_suite.volume import IntervalFacts, Prediction, Quantity, Volume
+from qa_suite.volume import Grid, IntervalFacts, Prediction, Quantity, Volume
 
 EXPERIMENT = "evaluations"
 RECORD_PATH = "record"
@@ -115,18 +116,31 @@ def load_translator(
 def _predict(
     model: Any, source: Volume, quantity: Quantity, asked: Mapping[str, int | str]
 ) -> Prediction:
+    told = _takes_place(model)
+    params: dict[str, Any] = dict(asked)
+    if told:
+        params["origin_mm"] = [float(x) for x in source.grid.origin_mm]
+        params["frame_of_reference"] = source.grid.frame_of_reference or ""
     answer = model.predict(
         {
             "source": np.ascontiguousarray(source.array, dtype=np.float32),
             "spacing_mm": np.asarray(source.grid.spacing_mm, dtype=np.float64),
             "direction": np.asarray(source.grid.direction, dtype=np.float64),
         },
-        params=dict(asked) or None,
+        params=params or None,
     )
-    return prediction_of(answer, source, quantity)
+    return prediction_of(answer, source, quantity, placed=told)
 
 
-def prediction_of(answer: Mapping[str, Any], source: Volume, quantity: Quantity) -> Prediction:
+def _takes_place(model: Any) -> bool:
+    """Whether a registered model is told where the image lies; those of old versions are not."""
+    schema = model.metadata.get_params_schema()
+    return schema is not None and "origin_mm" in {param.name for param in schema.params}
+
+
+def prediction_of(
+    answer: Mapping[str, Any], source: Volume, quantity: Quantity, *, placed: bool = False
+) -> Prediction:
     """Read what a registered model answered.
 
     Parameters
@@ -134,32 +148,39 @@ def prediction_of(answer: Mapping[str, Any], source: Volume, quantity: Quantity)
     answer
         ``mean`` and, where the model gives them, ``std``, ``half_width`` (shape (i, j, k)),
         ``samples`` (shape (samples, i, j, k)), ``interval`` (``voxel_share``, ``level``,
-        ``patients``) and ``cost`` (by a name of :data:`qa_suite.volume.COST_UNITS`).
+        ``patients``) and ``cost`` (by a name of :data:`qa_suite.volume.COST_UNITS`); and where
+        its arrays lie: ``spacing_mm``, ``direction``, ``origin_mm``, ``frame_of_reference``.
     source
         The image it was asked to translate.
     quantity
         Of its answer.
+    placed
+        Whether the model was told where the image lies, and so must say where its answer
+        does. Else its arrays are those of the source's voxels, in their order.
 
     Raises
     ------
     InputError
-        If the mean is missing, an array is not of the source's shape, or a fact is unknown.
+        If the mean is missing, an array is not of the source's shape, a voxel is NaN or inf,
+        or a fact is unknown.
+    GeometryError
+        If the answer lies elsewhere than the source.
     """
+    where = _answered_grid(answer, source.grid, placed)
 
     def volume(name: str, array: Any) -> Volume:
         array = np.asarray(array, dtype=np.float32)
-        if array.shape != source.grid.shape:
+        if array.shape != where.shape:
             raise InputError(
                 f"the model answered with {name!r} of shape {array.shape} to a source of "
                 f"{source.grid.shape}"
             )
-        return Volume(array=array, grid=source.grid, quantity=quantity)
+        said = Volume(array=array, grid=where, quantity=quantity)
+        return checked(said, source.grid, who=f"the model ({name})")
 
     def optional(name: str) -> Volume | None:
         return None if answer.get(name) is None else volume(name, answer[name])
 
-    if answer.get("mean") is None:
-        raise InputError("the model's answer has no 'mean'")
     samples = answer.get("samples")
     return Prediction(
         mean=volume("mean", answer["mean"]),
@@ -168,6 +189,29 @@ def prediction_of(answer: Mapping[str, Any], source: Volume, quantity: Quantity)
         half_width=optional("half_width"),
         interval=_interval(answer.get("interval")),
         cost={name: float(value) for name, value in (answer.get("cost") or {}).items()},
+    )
+
+
+def _answered_grid(answer: Mapping[str, Any], asked: Grid, placed: bool) -> Grid:
+    """Return the grid that an answer says it lies on, or the one asked for where it may not."""
+    if answer.get("mean") is None:
+        raise InputError("the model's answer has no 'mean'")
+    names = ("spacing_mm", "direction", "origin_mm")
+    lacking = [name for name in names if answer.get(name) is None]
+    if placed and lacking:
+        raise InputError(
+            f"the model was told where the image lies and its answer has no {', '.join(lacking)}"
+        )
+    shape = np.shape(answer["mean"])
+    if lacking or len(shape) != 3:
+        return asked
+    spacing, direction, origin = (np.ravel(np.asarray(answer[n], dtype=float)) for n in names)
+    return Grid(
+        shape=(shape[0], shape[1], shape[2]),
+        spacing_mm=tuple(spacing),
+        direction=tuple(direction),
+        origin_mm=tuple(origin),
+        frame_of_reference=answer.get("frame_of_reference") or None,
     )
 
 

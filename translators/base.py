@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from qa_suite.answers import require_finite
 from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, raise_problems
 from qa_suite.registry import Registry
@@ -140,6 +141,11 @@ class Translator(ABC):
     learns: bool = True
     """Whether :meth:`fit` learns from patients; else nobody here knows whom it has seen."""
 
+    @property
+    def compares_places(self) -> bool:
+        """Whether it must know where in the patient the image lies; a network need not."""
+        return False
+
     def __init__(self, spec: TranslatorSpec) -> None:
         self.spec = spec
         self.calibration: Calibration | None = None
@@ -231,9 +237,17 @@ class Translator(ABC):
         Prediction
             On the grid of ``source``, in the quantity of the target; with an interval where
             the translator was calibrated and answers as it did then.
+
+        Raises
+        ------
+        InputError
+            If the source image cannot be translated, or the answer holds NaN or inf.
+        GeometryError
+            If the answer lies elsewhere than the source image.
         """
         prepared = prepare(source, self.spec, mask=mask)
         found = self.infer(prepared, asked)
+        require_finite(found.mean, self.spec.name)
 
         def volume(array: Float) -> Volume:
             return Volume(

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.answers import checked
 from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, raise_problems
 from qa_suite.io.identity import voxel_hash
 from qa_suite.io.images import is_image_file, read_image
-from qa_suite.volume import Volume, canonical, resample
+from qa_suite.volume import Volume
 from translators.base import (
     AS_SPECIFIED,
     FAMILIES,
@@ -56,13 +57,18 @@ class External(Translator):
 
     learns = False
 
+    @property
+    def compares_places(self) -> bool:
+        """Whether it must know where in the patient the image lies: all but a network."""
+        return self._settings.kind != "onnx"
+
     def __init__(self, spec: TranslatorSpec) -> None:
         super().__init__(spec)
         assert spec.external is not None, "the family needs it"
         self._settings = spec.external
         raise_problems(f"Specification {spec.name}", _problems(spec, spec.external))
         self._bound: dict[str, NDArray[Any]] | None = None
-        self._session: Any = None
+        self._network: Any = None
 
     def fit(
         self,
@@ -113,9 +119,16 @@ class External(Translator):
         if prepared.scan is None:
             raise InputError("An external translator needs the source image itself.")
         if self._settings.kind == "folder":
-            answer = self._from_folder(prepared.scan)
+            answer, who = self._from_folder(prepared.scan)
         else:
-            answer = self._by_program(prepared.scan)
+            answer, who = self._by_program(prepared.scan)
+        answer = checked(
+            answer,
+            prepared.scan.grid,
+            who=who,
+            other_grid=self._settings.other_grid,
+            outside=self.spec.target.outside,
+        )
         return Inferred(mean=prepared.frame.to_working(answer.array))
 
     def weights(self) -> dict[str, NDArray[Any]]:
@@ -157,7 +170,7 @@ class External(Translator):
             )
         return bound
 
-    def _from_folder(self, source: Volume) -> Volume:
+    def _from_folder(self, source: Volume) -> tuple[Volume, str]:
         assert self._bound is not None
         digest = voxel_hash(source)
         found = [name for name in self._bound if name.startswith(f"{digest}|")]
@@ -169,8 +182,7 @@ class External(Translator):
         path = Path(str(self._settings.path)) / found[0].partition("|")[2]
         if not path.is_file() or _sha256(path) != self._bound[found[0]].tobytes().hex():
             raise InputError(f"{path} is not the finished volume that was registered.")
-        answer = canonical(read_image(path, self.spec.target.quantity))
-        return self._on_grid(answer, source, path)
+        return read_image(path, self.spec.target.quantity), str(path)
 
     # --- programs -----------------------------------------------------------------------
 
@@ -181,7 +193,7 @@ class External(Translator):
             raise InputError(f"There is no program {name!r} to run; give its full path.")
         return Path(found).absolute()  # not resolved: a link may say how a program behaves
 
-    def _by_program(self, source: Volume) -> Volume:
+    def _by_program(self, source: Volume) -> tuple[Volume, str]:
         assert self._bound is not None
         settings = self._settings
         if settings.kind == "command":
@@ -191,14 +203,8 @@ class External(Translator):
             arguments, outer = [str(program), *settings.command[1:]], None
         else:
             arguments, outer = container_arguments(settings), "/data"
-        return run_program(arguments, settings, source, self.spec.target.quantity, inner=outer)
-
-    def _on_grid(self, answer: Volume, source: Volume, path: Path) -> Volume:
-        if answer.grid.shape == source.grid.shape:
-            return answer
-        return resample(
-            answer, source.grid, interpolation="linear", outside=self.spec.target.outside
-        )
+        answer = run_program(arguments, settings, source, self.spec.target.quantity, inner=outer)
+        return answer, arguments[0]
 
     # --- ONNX ---------------------------------------------------------------------------
 
@@ -214,15 +220,17 @@ class External(Translator):
         return path
 
     def _open(self) -> None:
-        from translators.external_onnx import open_session
+        from translators.external_onnx import open_network
 
         assert self._bound is not None and self.spec.network is not None
-        self._session = open_session(
-            self._bound["onnx"].tobytes(), self.spec.network, name=self.spec.name
+        self._network = open_network(
+            self._bound["onnx"].tobytes(),
+            self.spec.network,
+            name=self.spec.name,
+            axes=self._settings.axes or "bcxyz"[: 2 + self.spec.network.axes],
         )
 
     def _by_onnx(self, prepared: Prepared) -> Inferred:
-        from translators.external_onnx import apply_session
         from translators.sliding import slide
 
         assert self.spec.network is not None and self.spec.inference is not None
@@ -231,9 +239,11 @@ class External(Translator):
         def apply(windows: Any, noise: Any) -> Any:
             nonlocal count
             count += len(windows)
-            return apply_session(self._session, windows, name=self.spec.name)
+            return self._network.apply(windows)
 
-        unit: Float = slide(prepared.image, self.spec.network, self.spec.inference, apply)
+        unit: Float = slide(
+            prepared.image, self.spec.network, self.spec.inference, apply, fixed=self._network.window
+        )
         return Inferred(
             mean=from_unit(unit, self.spec.target), cost={"network_evaluations": float(count)}
         )
@@ -263,6 +273,15 @@ def _problems(spec: TranslatorSpec, external: ExternalSpec) -> list[str]:
             for block in ("network", "inference")
             if getattr(spec, block) is None
         ]
+        if spec.network is not None and external.axes is not None:
+            usual = "bcxyz"[: 2 + spec.network.axes]
+            if sorted(external.axes) != sorted(usual):
+                problems.append(
+                    f"axes must hold the letters of {usual} in the file's order, got "
+                    f"{external.axes!r}"
+                )
+    elif external.axes is not None:
+        problems.append("axes belong to kind onnx")
     if external.kind in ("folder", "command", "container") and spec.working_spacing_mm is not None:
         problems.append(f"kind {external.kind} gets images as they are; leave the spacing out")
     return problems

@@ -80,7 +80,10 @@ def requirements() -> list[str]:
 
 
 def signature(translator: Translator) -> Any:
-    """Return the tensor signature: source, spacing and direction in, mean out."""
+    """Return the signature: source, spacing and direction as tensors in, mean out.
+
+    Origin and frame are parameters, since MLflow has no tensor that may be left out.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
@@ -100,6 +103,8 @@ def signature(translator: Translator) -> Any:
                 ParamSpec("sampler", "string", ""),
                 ParamSpec("members", "long", 0),
                 ParamSpec("seed", "long", 0),
+                ParamSpec("origin_mm", "double", [], (-1,)),
+                ParamSpec("frame_of_reference", "string", ""),
             ]
         ),
     )

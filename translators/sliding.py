@@ -23,6 +23,7 @@ def slide(
     apply: Apply,
     *,
     noise: Float | None = None,
+    fixed: tuple[int | None, ...] | None = None,
 ) -> Float:
     """Apply a network to windows of a volume and blend what they answer.
 
@@ -40,6 +41,9 @@ def slide(
         fields, x, y[, z]) to (batch, 1, x, y[, z]).
     noise
         Fields of the whole volume that are cut like the image, shape (fields, x, y, z).
+    fixed
+        Size of the window along each of its axes, where a network takes no other, else None.
+        An image that is smaller is mirrored at its borders, and the answer cut back.
 
     Returns
     -------
@@ -50,8 +54,10 @@ def slide(
     shape = np.array(image.shape)
     axes, half = network.axes, network.slices // 2
     window = [
-        min(size, divisor * math.ceil(n / divisor))
-        for size, divisor, n in zip(settings.patch, network.divisors, shape, strict=False)
+        only or min(size, divisor * math.ceil(n / divisor))
+        for size, divisor, n, only in zip(
+            settings.patch, network.divisors, shape, fixed or (None,) * axes, strict=False
+        )
     ]
     missing = [max(w - int(n), 0) for w, n in zip(window, shape, strict=False)]
     pad = [(m // 2, m - m // 2) for m in missing] + ([(half, half)] if axes == 2 else [])

@@ -6,7 +6,6 @@ import json
 import logging
 import platform
 import resource
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 from qa_suite import __version__
 from qa_suite.cohort import Cohort
+from qa_suite.processes import git_state
 from qa_suite.store import connect, experiment
 from translators.base import FitSummary, Progress, Translator
 from translators.data import SEEN_SPLITS, PreparedPair, load_pairs
@@ -185,31 +185,9 @@ def shown_pairs(
 
 def code_tags() -> dict[str, str]:
     """Return the tags that say by which code a model was made."""
-    commit, dirty = git_state()
+    commit, dirty = git_state(Path(__file__).resolve().parent.parent)
     return {
         "git_commit": commit or "unknown",
         "git_dirty": str(dirty),
         "suite_version": __version__,
     }
-
-
-def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit of the code and whether it was changed; None where it is no checkout."""
-    top = Path(__file__).resolve().parent.parent
-    if not (top / ".git").exists():
-        return None, None
-    try:
-        commit, changes = (
-            subprocess.run(
-                ["git", "-C", str(top), *arguments],
-                capture_output=True, text=True, check=True, timeout=20,
-            ).stdout.strip()
-            for arguments in (
-                ("rev-parse", "HEAD"),
-                ("status", "--porcelain", "--untracked-files=no"),
-            )
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
-        _log.info("The git commit of the code is unknown: %s", error)
-        return None, None
-    return commit, bool(changes)

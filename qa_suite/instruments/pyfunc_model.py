@@ -5,6 +5,7 @@ It reads safetensors and JSON only, and refuses weights that are not those that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ class InstrumentModel(PythonModel):
         """Read one CT: ``volume`` (HU), ``domain``, ``spacing_mm`` and ``direction``.
 
         A segmenter answers with ``masks``, shape (structures, i, j, k), in the order of its
-        structures; an extractor with ``features``, shape (slices, dimensions).
+        structures, and with the geometry of the request (``origin_mm`` and
+        ``frame_of_reference`` where the parameters said them); an extractor with ``features``,
+        shape (slices, dimensions).
         """
         array = np.asarray(model_input["volume"], dtype=np.float32)
         grid = Grid(
@@ -48,8 +51,22 @@ class InstrumentModel(PythonModel):
         domain = np.asarray(model_input["domain"]) > 0
         if isinstance(self.instrument, TrainedSegmenter):
             masks = self.instrument.segment(volume, domain)
-            return {"masks": np.stack([masks[name] for name in masks]).astype(np.uint8)}
+            stacked = np.stack([masks[name] for name in masks]).astype(np.uint8)
+            return {"masks": stacked} | _geometry(grid, params or {})
         return {"features": self.instrument.features(volume, domain)}
+
+
+def _geometry(grid: Grid, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Say where masks lie, as far as the request said where its volume lay."""
+    told: dict[str, Any] = {
+        "spacing_mm": np.asarray(grid.spacing_mm),
+        "direction": np.asarray(grid.direction),
+    }
+    if len(params.get("origin_mm", ())):
+        told["origin_mm"] = np.asarray(params["origin_mm"], dtype=float)
+    if params.get("frame_of_reference"):
+        told["frame_of_reference"] = str(params["frame_of_reference"])
+    return told
 
 
 mlflow.models.set_model(InstrumentModel())

@@ -142,7 +142,7 @@ def _parameters(instrument: Instrument, cohort: Cohort) -> dict[str, Any]:
 def _signature(instrument: Instrument) -> Any:
     """Return the tensor signature: a CT with its domain and geometry in, masks or features out."""
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
     any_volume = (-1, -1, -1)
     if isinstance(instrument, TrainedSegmenter):
@@ -159,6 +159,12 @@ def _signature(instrument: Instrument) -> Any:
             ]
         ),
         outputs=Schema([output]),
+        params=ParamSchema(
+            [
+                ParamSpec("origin_mm", "double", [], (-1,)),
+                ParamSpec("frame_of_reference", "string", ""),
+            ]
+        ),
     )
 
 

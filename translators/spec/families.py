@@ -244,5 +244,11 @@ class ExternalSpec(BaseModel):
     sha256: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{64}$", description="of the program, the ONNX file"
     )
+    axes: str | None = Field(
+        default=None, description="onnx: order of its axes, such as bcyx or bxyc; default bcxy[z]"
+    )
     timeout_s: float = Field(default=600.0, gt=0)
     file_format: Literal["nifti", "mha"] = "nifti"
+    other_grid: Literal["refuse", "resample"] = Field(
+        default="refuse", description="folder, program: an answer of another size or spacing"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite import processes
 from qa_suite.dose.reference.environment import WORKER, reference_python
 from qa_suite.dose.reference.job import ReferenceJob
 from qa_suite.errors import InputError
@@ -98,18 +98,16 @@ def _call(command: list[str], timeout_s: float) -> None:
     # its own packages only: a PYTHONPATH of ours would mix the two environments
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, env=clean, check=False
-        )
-    except subprocess.TimeoutExpired:
+        done = processes.run(command, timeout_s=timeout_s, environment=clean)
+    except processes.TimedOut:
         raise InputError(
             f"The reference engine took longer than {timeout_s:g} s and was stopped; allow more "
             "time or use fewer voxels and beams."
         ) from None
     except OSError as error:
         raise InputError(f"The reference engine could not be started: {error}.") from None
-    if done.returncode != 0:
-        raise InputError(f"The reference engine failed: {_reason(done.stderr, done.returncode)}.")
+    if done.status != 0:
+        raise InputError(f"The reference engine failed: {_reason(done.stderr, done.status)}.")
 
 
 def _reason(stderr: str, status: int) -> str:
