@@ -8,7 +8,7 @@ from pathlib import Path
 from qa_suite.answers import checked
 from qa_suite.errors import InputError, UnknownName
 from qa_suite.io.cases import LoadedCase, Translate
-from qa_suite.io.images import is_image_file, read_image
+from qa_suite.io.images import images_by_case, read_image
 from qa_suite.record_files import digest_of, sha256_of
 from qa_suite.records import ModelFacts
 from qa_suite.registry import unknown_name
@@ -31,14 +31,13 @@ class FinishedImages:
     Raises
     ------
     InputError
-        If there is no such folder, or no image in it.
+        If there is no such folder, no image in it, or two of one case.
     """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise InputError(f"There is no folder of synthetic images at {folder}.")
-        images = (path for path in sorted(folder.iterdir()) if is_image_file(path))
-        self.files = {path.name.split(".")[0]: path for path in images}
+        self.files = images_by_case(folder)
         if not self.files:
             raise InputError(f"{folder} holds no image; files are named by case: CASE.nii.gz.")
 

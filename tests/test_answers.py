@@ -70,14 +70,9 @@ def test_a_header_that_moved_is_refused_whatever_is_allowed(other_grid, axis, di
     assert place(answer.grid) in str(caught.value) and place(GRID) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "direction",
-    [(-1, 0, 0, 0, -1, 0, 0, 0, 1), (0, 1, 0, 1, 0, 0, 0, 0, 1)],
-    ids=["turned about z", "mirrored"],
-)
-def test_a_header_with_wrong_axes_is_refused(direction) -> None:
-    answer = replace(numbers(CUBE), grid=replace(CUBE, direction=direction))
-    with pytest.raises(GeometryError, match="axes"):
+def test_a_header_that_is_turned_about_is_refused() -> None:
+    answer = replace(numbers(CUBE), grid=replace(CUBE, direction=(-1, 0, 0, 0, -1, 0, 0, 0, 1)))
+    with pytest.raises(GeometryError, match=r"axes \(-1, 0, 0\) \(0, -1, 0\)"):
         checked(answer, CUBE, who="x", other_grid="resample", outside=0.0)
 
 

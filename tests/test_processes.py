@@ -105,7 +105,9 @@ def test_what_runs_elsewhere_is_stopped_by_its_own_command(tmp_path: Path) -> No
     stopped = tmp_path / "stopped"
     stop = [sys.executable, "-c", f"open({str(stopped)!r}, 'w').close()"]
     with pytest.raises(processes.TimedOut):
-        processes.run([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.3, stop=stop)
+        processes.run(
+            [sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.3, stop=stop
+        )
     assert stopped.exists()
     stopped.unlink()
     processes.run([sys.executable, "-c", "pass"], timeout_s=30, stop=stop)

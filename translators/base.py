@@ -207,6 +207,10 @@ class Translator(ABC):
     def set_weights(self, weights: dict[str, NDArray[Any]]) -> None:
         """Take over what :meth:`weights` gave."""
 
+    def has_answer(self, source: Volume) -> bool:
+        """Whether it can answer to this image; finished volumes belong to some images alone."""
+        return True
+
     def loss_networks(self) -> frozenset[str]:
         """SHA-256 of every frozen network in the loss, such as that of a perceptual loss.
 

@@ -153,7 +153,7 @@ def calibrate_on(translator: Translator, cohort: Cohort, folder: Path) -> Calibr
     Returns
     -------
     Calibration or None
-        None where the cohort has no calibration patient with a reference.
+        None where the cohort has no calibration patient with a reference and an answer.
     """
     from translators.data import load_pairs
 
@@ -167,10 +167,14 @@ def calibrate_on(translator: Translator, cohort: Cohort, folder: Path) -> Calibr
     for case in cases:
         alone = cohort.model_copy(update={"cases": (case,)})
         (pair,) = load_pairs(alone, folder, spec, "calibration")
+        if not translator.has_answer(pair.scan):
+            continue
         found = translator.infer(pair.prepared)
         errors.setdefault(case.patient, []).append((pair.target - found.mean)[pair.mask])
         if found.std is not None:
             stds.setdefault(case.patient, []).append(found.std[pair.mask])
+    if not errors:
+        return None
     scores = {
         patient: patient_score(
             np.concatenate(parts),

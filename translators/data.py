@@ -213,6 +213,12 @@ class PreparedPair:
     mask: Bool
 
     @property
+    def scan(self) -> Volume:
+        """The source image as it came."""
+        assert self.prepared.scan is not None
+        return self.prepared.scan
+
+    @property
     def image(self) -> Float:
         """The normalised source."""
         return self.prepared.image
@@ -330,8 +336,13 @@ def scaled_target(image: Float, mask: Bool, target: TargetSpec) -> Float:
     return np.asarray(scaled, dtype=np.float32)
 
 
-def check_cohort(cohort: Cohort, spec: TranslatorSpec) -> None:
+def check_cohort(cohort: Cohort, spec: TranslatorSpec, *, learns: bool = True) -> None:
     """Refuse a cohort that a translator cannot be trained on, with every reason.
+
+    Parameters
+    ----------
+    learns
+        Whether it learns from patients; one that does not needs none of the ``train`` set.
 
     Raises
     ------
@@ -348,7 +359,7 @@ def check_cohort(cohort: Cohort, spec: TranslatorSpec) -> None:
         if have != need:
             problems.append(f"its {role} is in {have} and {spec.name} needs {need}")
     patients = {case.patient for case in cohort.in_split("train")}
-    if len(patients) < 2:
+    if learns and len(patients) < 2:
         problems.append(
             f"its train set has {len(patients)} patient{'s' if len(patients) != 1 else ''} and "
             f"training needs two or more"

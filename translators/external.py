@@ -22,7 +22,7 @@ from qa_suite.answers import checked
 from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, raise_problems
 from qa_suite.io.identity import voxel_hash
-from qa_suite.io.images import is_image_file, read_image
+from qa_suite.io.images import images_by_case, read_image
 from qa_suite.volume import Volume
 from translators.base import (
     AS_SPECIFIED,
@@ -131,6 +131,10 @@ class External(Translator):
         )
         return Inferred(mean=prepared.frame.to_working(answer.array))
 
+    def has_answer(self, source: Volume) -> bool:
+        """Whether there is a finished volume of this image, where the answers are such."""
+        return self._settings.kind != "folder" or self._finished_of(source) is not None
+
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return what the translator is bound to: the ONNX file itself, or digests."""
         if self._bound is None:
@@ -156,7 +160,7 @@ class External(Translator):
         folder = Path(str(self._settings.path))
         if not folder.is_dir():
             raise InputError(f"There is no folder of finished volumes at {folder}.")
-        files = {path.name.split(".")[0]: path for path in folder.iterdir() if is_image_file(path)}
+        files = images_by_case(folder)
         known = {case.case: case.voxel_hashes.get("source") for case in cohort.cases}
         bound = {
             f"{source}|{files[case].name}": _bytes(_sha256(files[case]))
@@ -172,17 +176,21 @@ class External(Translator):
 
     def _from_folder(self, source: Volume) -> tuple[Volume, str]:
         assert self._bound is not None
-        digest = voxel_hash(source)
-        found = [name for name in self._bound if name.startswith(f"{digest}|")]
-        if not found:
+        found = self._finished_of(source)
+        if found is None:
             raise InputError(
                 f"No finished volume of {self.spec.name} belongs to this source image; register "
                 f"it again with a cohort that holds the case."
             )
-        path = Path(str(self._settings.path)) / found[0].partition("|")[2]
-        if not path.is_file() or _sha256(path) != self._bound[found[0]].tobytes().hex():
+        path = Path(str(self._settings.path)) / found.partition("|")[2]
+        if not path.is_file() or _sha256(path) != self._bound[found].tobytes().hex():
             raise InputError(f"{path} is not the finished volume that was registered.")
         return read_image(path, self.spec.target.quantity), str(path)
+
+    def _finished_of(self, source: Volume) -> str | None:
+        """Return the key of the finished volume that belongs to a source image, if one does."""
+        start = f"{voxel_hash(source)}|"
+        return next((name for name in self._bound or () if name.startswith(start)), None)
 
     # --- programs -----------------------------------------------------------------------
 
@@ -242,7 +250,11 @@ class External(Translator):
             return self._network.apply(windows)
 
         unit: Float = slide(
-            prepared.image, self.spec.network, self.spec.inference, apply, fixed=self._network.window
+            prepared.image,
+            self.spec.network,
+            self.spec.inference,
+            apply,
+            fixed=self._network.window,
         )
         return Inferred(
             mean=from_unit(unit, self.spec.target), cost={"network_evaluations": float(count)}

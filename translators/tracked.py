@@ -174,12 +174,21 @@ def log_pictures(translator: Translator, cohort: Cohort, folder: Path, workdir: 
 def shown_pairs(
     translator: Translator, cohort: Cohort, folder: Path, count: int = _PICTURES
 ) -> tuple[PreparedPair, ...]:
-    """Read the first validation pairs, or train pairs where there are none."""
+    """Read the first validation pairs, or train pairs where there are none.
+
+    Of finished volumes only those are shown that are there; they may all be of test patients.
+    """
     for split in reversed(SEEN_SPLITS):
-        cases = tuple(c for c in cohort.in_split(split) if c.reference is not None)[:count]
-        if cases:
-            some = cohort.model_copy(update={"cases": cases})
-            return load_pairs(some, folder, translator.spec, split)
+        shown: list[PreparedPair] = []
+        for case in (c for c in cohort.in_split(split) if c.reference is not None):
+            alone = cohort.model_copy(update={"cases": (case,)})
+            (pair,) = load_pairs(alone, folder, translator.spec, split)
+            if translator.has_answer(pair.scan):
+                shown.append(pair)
+            if len(shown) == count:
+                break
+        if shown:
+            return tuple(shown)
     return ()
 
 

@@ -98,12 +98,12 @@ def train(
         If its patient sets overlap.
     """
     check_splits(cohort)
-    check_cohort(cohort, spec)
+    translator = _begin(spec, parent)
+    check_cohort(cohort, spec, learns=translator.learns)
     budget = Budget(
         workdir=Path(workdir), resume=resume, iterations=iterations, device=device,
         progress=progress,
     )  # fmt: skip
-    translator = _begin(spec, parent)
     if rank_of_environment() > 0:
         _fit(translator, cohort, folder, budget, None)
         return TrainedModel.nowhere()

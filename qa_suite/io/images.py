@@ -13,12 +13,13 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from qa_suite.errors import InputError
+from qa_suite.errors import InputError, raise_problems
 from qa_suite.io.integrity import require_whole
 from qa_suite.io.nifti import not_one_image, read_nifti
 from qa_suite.volume import Grid, Quantity, Volume
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
+_LONGEST_FIRST = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
@@ -26,6 +27,30 @@ sitk.ProcessObject.SetGlobalWarningDisplay(False)
 def is_image_file(path: Path) -> bool:
     """Whether the file's name ends as one of the single-file image formats."""
     return path.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def images_by_case(folder: Path) -> dict[str, Path]:
+    """List the images of a folder by the name of their case, which is that of the file.
+
+    Raises
+    ------
+    Problems
+        With one sentence for every case that has more than one image.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if is_image_file(path) and not path.name.startswith("."):
+            ending = next(s for s in _LONGEST_FIRST if path.name.lower().endswith(s))
+            found.setdefault(path.name[: -len(ending)], []).append(path)
+    raise_problems(
+        f"The folder {folder}",
+        (
+            f"case {case} has {len(paths)} images ({', '.join(p.name for p in paths)}); keep one"
+            for case, paths in found.items()
+            if len(paths) > 1
+        ),
+    )
+    return {case: paths[0] for case, paths in found.items()}
 
 
 def read_image(path: Path, quantity: Quantity) -> Volume:
