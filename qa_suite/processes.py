@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 MARK = "QA_SUITE_CALL"
 """Environment variable that marks what a call has started."""
@@ -101,8 +102,8 @@ def started(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
     stop: Sequence[str] | None = None,
-    stdout: object = None,
-    stderr: object = None,
+    stdout: IO[bytes] | None = None,
+    stderr: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program, and end it with all that it started when the block is left.
 
@@ -119,8 +120,8 @@ def started(
         env={**(os.environ if environment is None else environment), MARK: mark},
         cwd=folder,
         stdin=subprocess.DEVNULL,
-        stdout=stdout,  # type: ignore[arg-type]
-        stderr=stderr,  # type: ignore[arg-type]
+        stdout=stdout,
+        stderr=stderr,
         start_new_session=True,
     )
     try:

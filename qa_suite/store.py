@@ -35,6 +35,8 @@ def connect() -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     # Our models declare tensors by signature; the hint asks for Python types instead.
     warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
+    # Finished volumes answer to no example.
+    warnings.filterwarnings("ignore", message=".*An input example was not provided")
     import mlflow
 
     uri = tracking_uri()

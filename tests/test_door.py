@@ -168,7 +168,7 @@ def test_a_request_without_a_place_is_refused_by_who_compares_places(
         "direction": np.eye(3),
     }  # fmt: skip
     for place in ({}, {"origin_mm": []}, None):
-        with pytest.raises(QAError, match="compares places.*'origin_mm'"):
+        with pytest.raises(QAError, match=r"compares places.*'origin_mm'"):
             answer(translator, request, place)
     with pytest.raises(QAError, match="must hold 3 numbers, got 2"):
         answer(translator, request, {"origin_mm": [1.0, 2.0]})
@@ -183,7 +183,7 @@ def registered(spec: TranslatorSpec, cohort: Cohort, folder: Path, work: Path, n
     return train(spec, cohort, folder, workdir=work, register_as=name).uri
 
 
-@pytest.mark.parametrize("splits", ["s", "ss", "ts", "vs"])
+@pytest.mark.parametrize("splits", ["s", "vs"])
 def test_a_folder_of_test_volumes_alone_is_registered_and_keeps_its_geometry(
     splits: str, own_store: Path, tmp_path: Path
 ) -> None:
@@ -235,7 +235,7 @@ def test_a_model_of_an_earlier_version_still_answers_if_it_needs_no_place(
     _, today = load_translator(network)
     found = _predict(models["floor"], loaded.source, "HU", {})
     np.testing.assert_array_equal(found.mean.array, today(loaded).mean.array)
-    with pytest.raises(InputError, match="must be registered again"):
+    with pytest.raises(QAError, match="must be registered again"):
         _predict(models["vendor"], loaded.source, "HU", {})
 
 

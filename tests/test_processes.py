@@ -25,8 +25,10 @@ CHILDREN = {
 PROGRAM = """
 import subprocess, sys, time
 sleep = [sys.executable, '-c', 'import time; time.sleep(60)', {token!r}]
-deaf = 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60) #' + {token!r}
-daemon = 'import os, sys, time\\nif os.fork(): sys.exit()\\nos.setsid()\\nif os.fork(): sys.exit()\\ntime.sleep(60) #' + {token!r}
+sleep_on = 'time.sleep(60) #' + {token!r}
+deaf = 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); ' + sleep_on
+fork = 'if os.fork(): sys.exit()\\n'
+daemon = 'import os, sys, time\\n' + fork + 'os.setsid()\\n' + fork + sleep_on
 {start}
 {then}
 """

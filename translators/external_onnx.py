@@ -13,7 +13,11 @@ from qa_suite.answers import require_finite
 from qa_suite.errors import InputError, raise_problems
 from translators.spec import NetworkSpec
 
-_REAL = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_REAL: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
 
 UNIT_LIMIT = 2.0
 """An answer on the unit scale has its window from -1 to 1; a network may overshoot by as much."""
@@ -43,7 +47,7 @@ class OnnxNetwork:
     session: Any
     name: str
     axes: str
-    dtype: type[np.floating]
+    dtype: Any
     batch: int | None
     window: tuple[int | None, ...]
 
@@ -128,7 +132,10 @@ def open_network(content: bytes, network: NetworkSpec, *, name: str, axes: str) 
         raise InputError(f"The ONNX file of {name} cannot be opened: {reason}") from None
     raise_problems(f"The ONNX file of {name}", _problems(session, network, axes))
     shape = session.get_inputs()[0].shape
-    fixed = {axis: size if isinstance(size, int) else None for axis, size in zip(axes, shape)}
+    fixed = {
+        axis: size if isinstance(size, int) else None
+        for axis, size in zip(axes, shape, strict=True)
+    }
     return OnnxNetwork(
         session=session,
         name=name,

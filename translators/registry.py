@@ -13,6 +13,7 @@ import numpy as np
 
 from qa_suite.cohort import Cohort
 from qa_suite.store import connect
+from qa_suite.volume import Grid, Volume
 from translators.base import WEIGHTS_FILE, FitSummary, Translator
 from translators.card import CARD_FILE, measure_cost, model_card
 from translators.data import SEEN_SPLITS
@@ -124,6 +125,20 @@ def input_example(translator: Translator) -> dict[str, np.ndarray]:
     }
 
 
+def _example_request(translator: Translator) -> Any:
+    """Return the example with its place, or None where its answers belong to some images alone."""
+    example = input_example(translator)
+    grid = Grid(
+        shape=example["source"].shape,
+        spacing_mm=tuple(example["spacing_mm"]),
+        direction=tuple(example["direction"]),
+    )
+    volume = Volume(array=example["source"], grid=grid, quantity=translator.spec.source.quantity)
+    if not translator.has_answer(volume):
+        return None
+    return example, {"origin_mm": list(grid.origin_mm)}
+
+
 def register(
     translator: Translator,
     *,
@@ -171,7 +186,7 @@ def register(
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={ARTIFACT: str(saved)},
             signature=signature(translator),
-            input_example=input_example(translator),
+            input_example=_example_request(translator),
             pip_requirements=requirements(),
             registered_model_name=name,
             metadata={"weights_sha256": digest, "family": translator.spec.family},
