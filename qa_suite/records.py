@@ -111,16 +111,37 @@ class CaseRecord(BaseModel):
     )
 
 
+PreflightStatus = Literal["ok", "warning", "undetermined", "refused"]
+
+
 class PreflightValue(BaseModel):
-    """One preflight check of one case: what was found against what must hold."""
+    """One preflight check of one case: what was found against what must hold.
+
+    What could not be determined has no value, and whatever is not in order says why.
+    """
 
     model_config = _STRICT
 
     value: float | None = None
+    at_least: float | None = Field(
+        default=None, description="the true value is at least this, where it is not known"
+    )
     unit: str = ""
     bound: str = Field(default="", description="as people read it, such as '<= 10 mm'")
-    status: Literal["ok", "warning", "refused", "undetermined"]
+    status: PreflightStatus
     why: str = ""
+
+    @model_validator(mode="after")
+    def _unknown_is_no_number(self) -> PreflightValue:
+        if self.status == "undetermined" and self.value is not None:
+            raise ValueError("a check that is undetermined has no value")
+        if self.status == "ok" and self.value is None:
+            raise ValueError("a check that is ok has a value")
+        if self.status != "ok" and not self.why:
+            raise ValueError(f"a check that is {self.status} needs its reason")
+        if self.value is not None and self.at_least is not None:
+            raise ValueError("a value that is known is not at least something")
+        return self
 
 
 class CurvePoint(BaseModel):

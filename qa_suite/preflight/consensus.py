@@ -22,7 +22,7 @@ _MIN_POINTS = 50
 _BLUR_BINS = 0.7
 
 
-def consensus(level: Level, motion: Any) -> float:
+def consensus(level: Level, motion: Any) -> float | None:
     """Share of the evidence of all blocks that speaks for the motion, against no motion.
 
     The evidence of a block is the sum over its points of the pointwise mutual information
@@ -31,8 +31,9 @@ def consensus(level: Level, motion: Any) -> float:
 
     Returns
     -------
-    float
-        1 where every block agrees, about 0.5 where they are of two minds.
+    float or None
+        1 where every block agrees, about 0.5 where they are of two minds; None where no block
+        speaks for or against the motion.
     """
     motion = np.asarray(motion, dtype=float)
     found, found_inside = _values(level, np.zeros(6))
@@ -47,7 +48,7 @@ def consensus(level: Level, motion: Any) -> float:
     evidence = np.bincount(block, information[source, after] - information[source, before])
     evidence = evidence[np.bincount(block) >= _MIN_POINTS]
     total = float(np.abs(evidence).sum())
-    return 1.0 if total == 0 else float(evidence[evidence > 0].sum()) / total
+    return None if total == 0 else float(evidence[evidence > 0].sum()) / total
 
 
 def _values(level: Level, motion: Array) -> tuple[Array, NDArray[np.bool_]]:
@@ -58,7 +59,7 @@ def _values(level: Level, motion: Array) -> tuple[Array, NDArray[np.bool_]]:
     last = np.array(level.moving.shape) - 1
     inside = ((index >= 0) & (index <= last)).all(axis=1)
     values = ndimage.map_coordinates(level.moving, index.T, order=1, mode="nearest")
-    return np.asarray(values), np.asarray(inside)
+    return np.nan_to_num(values), np.asarray(inside & np.isfinite(values))
 
 
 def _bin(values: Array) -> NDArray[np.int_]:

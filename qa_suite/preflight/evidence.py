@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,10 @@ from qa_suite.io.cases import LoadedCase
 from qa_suite.preflight import bodies
 from qa_suite.preflight.hounsfield import Hounsfield, read_hounsfield
 from qa_suite.preflight.settings import PreflightSettings, Window
-from qa_suite.records import PreflightValue
+from qa_suite.records import PreflightStatus, PreflightValue
 from qa_suite.volume import Grid, Volume
 
-Status = Literal["ok", "warning", "refused", "undetermined"]
+Status = PreflightStatus
 Mask = NDArray[np.bool_]
 Values = dict[str, PreflightValue]
 

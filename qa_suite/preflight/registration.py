@@ -2,102 +2,197 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from qa_suite.preflight.alignment import AXES, estimate_alignment
+from qa_suite.preflight.alignment import AXES, Alignment, estimate_alignment
 from qa_suite.preflight.evidence import Evidence, Status, Values, undetermined
+from qa_suite.preflight.settings import PreflightSettings
 from qa_suite.records import PreflightValue
 from qa_suite.volume import Quantity
 
 NEVER_REFUSED: tuple[Quantity, ...] = ("SUVbw",)
 """References that no case is refused by: on real patients the estimate is off by 5 to 25 mm."""
 
+RECORDED = "recorded only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Length:
+    """One length of the motion, or what is known of it.
+
+    Parameters
+    ----------
+    found
+        The estimate; a lower bound where something is unknown.
+    unknown
+        What is not known, in words; empty where all is.
+    what
+        The sentence's subject and verb, such as 'source and reference are misaligned by'.
+    bound
+        Above it the case is misaligned.
+    """
+
+    found: float
+    unknown: str
+    what: str
+    unit: str
+    bound: float
+
 
 def check_alignment(evidence: Evidence) -> Values:
     """Refuse gross misalignment, warn of a large rotation, and record all components.
 
-    An MR and a PET share too little for a refusal, so there it is a warning.
+    The case is judged by the 95th percentile of the displacement within the body, which counts
+    shift and rotation together. What the images do not decide is undetermined and has no value;
+    a lower bound of it is told, and refuses where it exceeds the bound. An MR and a PET share
+    too little for a refusal, so there it is a warning.
     """
     settings = evidence.settings
-    body = evidence.common_body
-    found = estimate_alignment(evidence.source, evidence.reference, body=body, settings=settings)
-    bound = f"<= {settings.max_misalignment_mm:g} mm"
-    turn_bound = f"<= {settings.max_rotation_deg:g} deg"
+    found = estimate_alignment(
+        evidence.source,
+        evidence.reference,
+        body=evidence.common_body,
+        coverage=evidence.loaded.coverage,
+        settings=settings,
+    )
+    lengths = _lengths(found, settings)
     if found.why:
-        return {
-            "alignment_shift": undetermined(found.why, unit="mm", bound=bound),
-            "alignment_rotation": undetermined(found.why, unit="deg", bound=turn_bound),
+        missing = {key: (one.unit, f"<= {one.bound:g} {one.unit}") for key, one in lengths.items()}
+        missing |= {f"alignment_shift_{name}": ("mm", RECORDED) for name in AXES}
+        missing |= {
+            "alignment_consensus": ("1", _agreement(settings)),
+            "alignment_similarity_gain": ("1", RECORDED),
         }
+        return {k: undetermined(found.why, unit=u, bound=b) for k, (u, b) in missing.items()}
+    refuses = evidence.reference.quantity not in NEVER_REFUSED
     values: Values = {}
     for axis, name in enumerate(AXES):
-        known = found.shift_determined[axis]
-        values[f"alignment_shift_{name}"] = PreflightValue(
-            value=found.shift_mm[axis] if known else None,
-            unit="mm",
-            bound="recorded only",
-            status="ok" if known else "undetermined",
-            why="" if known else f"the images hold no structure along {name}",
+        if found.shift_determined[axis]:
+            known = PreflightValue(
+                value=found.shift_mm[axis], unit="mm", bound=RECORDED, status="ok"
+            )
+        else:
+            why = f"the images hold no structure along {name}"
+            known = undetermined(why, unit="mm", bound=RECORDED)
+        values[f"alignment_shift_{name}"] = known
+    for key, one in lengths.items():
+        values[key] = _judged(one, found, settings, refuses=refuses and key != "alignment_rotation")
+    if found.consensus is None:
+        values["alignment_consensus"] = undetermined(
+            "no part of the body speaks for or against the estimate",
+            unit="1",
+            bound=_agreement(settings),
         )
-    agreed = found.consensus >= settings.min_consensus
-    certain = evidence.reference.quantity not in NEVER_REFUSED
-    sentence = (
-        f"source and reference are misaligned by {found.distance_mm:.1f} mm "
-        f"(bound {settings.max_misalignment_mm:g} mm)"
-    )
-    if not agreed:
-        sentence += (
-            f", but only {found.consensus:.0%} of the body's evidence agrees: a deformation "
-            "rather than a shift"
+    else:
+        values["alignment_consensus"] = PreflightValue(
+            value=round(found.consensus, 6), unit="1", bound=_agreement(settings), status="ok"
         )
-    if not certain:
-        sentence += ", but a PET and its source share too little to be sure"
-    values["alignment_shift"] = _bounded(
-        found.distance_mm,
-        "mm",
-        bound,
-        found.distance_mm > settings.max_misalignment_mm,
-        "refused" if agreed and certain else "warning",
-        sentence,
-        [n for n, known in zip(AXES, found.shift_determined, strict=True) if not known],
-    )
-    values["alignment_consensus"] = PreflightValue(
-        value=round(found.consensus, 6),
-        unit="1",
-        bound=f">= {settings.min_consensus:g} for a refusal",
-        status="ok",
-    )
-    values["alignment_rotation"] = _bounded(
-        found.angle_deg,
-        "deg",
-        turn_bound,
-        found.angle_deg > settings.max_rotation_deg,
-        "warning",
-        f"source and reference are turned by {found.angle_deg:.1f}° against each other",
-        [n for n, known in zip(AXES, found.rotation_determined, strict=True) if not known],
-    )
-    values["alignment_displacement_95"] = PreflightValue(
-        value=found.displacement_95_mm, unit="mm", bound="recorded only", status="ok"
-    )
-    gain = found.similarity_after - found.similarity_before
     values["alignment_similarity_gain"] = PreflightValue(
-        value=float(np.round(gain, 6)), unit="1", bound="recorded only", status="ok"
+        value=round(found.similarity_best - found.similarity_before, 6),
+        unit="1",
+        bound=RECORDED,
+        status="ok",
     )
     return values
 
 
-def _bounded(
-    value: float,
-    unit: str,
-    bound: str,
-    beyond: bool,
-    status: Status,
-    sentence: str,
-    unknown: list[str],
+def _agreement(settings: PreflightSettings) -> str:
+    return f">= {settings.min_consensus:g} for a refusal"
+
+
+def _lengths(found: Alignment, settings: PreflightSettings) -> dict[str, _Length]:
+    """Write the shift, the rotation and what both do to the body, with what is not known."""
+    along = [n for n, known in zip(AXES, found.shift_determined, strict=True) if not known]
+    about = [n for n, known in zip(AXES, found.rotation_determined, strict=True) if not known]
+    no_shift = f"no structure decides the shift along {', '.join(along)}" if along else ""
+    no_turn = f"no structure decides the rotation about {', '.join(about)}" if about else ""
+    rival = (
+        f"another place, {found.rival_mm:.0f} mm from the best, fits as well"
+        if found.rival_mm
+        else ""
+    )
+    neither = " and ".join(filter(None, (no_shift, no_turn)))
+    return {
+        "alignment_displacement_95": _Length(
+            found=found.displacement_95_mm,
+            unknown="; ".join(filter(None, (neither, rival))),
+            what="the body is displaced (95th percentile) by",
+            unit="mm",
+            bound=settings.max_misalignment_mm,
+        ),
+        "alignment_shift": _Length(
+            found=found.distance_mm,
+            unknown="; ".join(filter(None, (no_shift, rival))),
+            what="source and reference are misaligned by",
+            unit="mm",
+            bound=settings.max_misalignment_mm,
+        ),
+        "alignment_rotation": _Length(
+            found=found.angle_deg,
+            unknown="; ".join(filter(None, (no_turn, rival))),
+            what="source and reference are turned against each other by",
+            unit="deg",
+            bound=settings.max_rotation_deg,
+        ),
+    }
+
+
+def _judged(
+    one: _Length, found: Alignment, settings: PreflightSettings, *, refuses: bool
 ) -> PreflightValue:
-    """Judge a length that is a lower bound where some axes are unknown."""
-    if beyond:
-        return PreflightValue(value=value, unit=unit, bound=bound, status=status, why=sentence)
-    if unknown:
-        why = f"no structure along {', '.join(unknown)}; the value is that of the other axes"
-        return PreflightValue(value=value, unit=unit, bound=bound, status="undetermined", why=why)
-    return PreflightValue(value=value, unit=unit, bound=bound, status="ok")
+    """Judge a length: ok only where all of it is known and within its bound."""
+    bound = f"<= {one.bound:g} {one.unit}"
+    value = None if one.unknown else one.found
+    clear = found.gain(found.similarity_after) * (1 - settings.min_structure_drop) >= (
+        settings.min_structure_drop
+    )
+    if one.found > one.bound and (clear or not one.unknown):
+        status, doubt = _grounds(found, settings, clear=clear, refuses=refuses)
+        least = "" if value is not None else "at least "
+        why = f"{one.what} {least}{_text(one.found, one.unit)} (bound {_text(one.bound, one.unit)})"
+        why += doubt if one.unit == "mm" else ""
+        why += f"; {one.unknown}" if one.unknown else ""
+        at_least = None if value is not None else one.found
+        return PreflightValue(
+            value=value, at_least=at_least, unit=one.unit, bound=bound, status=status, why=why
+        )
+    if one.unknown:
+        why = one.unknown
+        gain = found.gain(found.similarity_best)
+        if one.unit == "mm" and found.best_mm > one.bound and gain > settings.min_structure_drop:
+            why += (
+                f"; the place that fits best lies {found.best_mm:.1f} mm away, and fits "
+                f"{gain:.0%} better"
+            )
+        at_least = one.found if clear and one.found > 0 else None
+        if at_least is not None:
+            why += f"; at least {_text(at_least, one.unit)} along what is determined"
+        return PreflightValue(
+            at_least=at_least, unit=one.unit, bound=bound, status="undetermined", why=why
+        )
+    return PreflightValue(value=value, unit=one.unit, bound=bound, status="ok")
+
+
+def _grounds(
+    found: Alignment, settings: PreflightSettings, *, clear: bool, refuses: bool
+) -> tuple[Status, str]:
+    """Whether a length beyond its bound refuses, and if not, why it only warns."""
+    doubts = []
+    if found.consensus is None:
+        doubts.append("but no part of the body speaks for it alone")
+    elif found.consensus < settings.min_consensus:
+        doubts.append(
+            f"but only {found.consensus:.0%} of the body's evidence agrees: a deformation "
+            "rather than a shift"
+        )
+    if not clear:
+        doubts.append("but as found the images fit almost as well")
+    if not refuses:
+        doubts.append("but a PET and its source share too little to be sure")
+    return ("warning" if doubts else "refused"), "".join(f", {doubt}" for doubt in doubts)
+
+
+def _text(value: float, unit: str) -> str:
+    return f"{value:.1f}°" if unit == "deg" else f"{value:.3g} {unit}" if value >= 100 else (
+        f"{value:.1f} {unit}"
+    )

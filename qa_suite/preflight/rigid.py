@@ -1,4 +1,4 @@
-"""The normalised mutual information of two images under a rigid motion, and its maximum.
+"""The normalised mutual information of two images under a rigid motion, and its maxima.
 
 Full sampling on a fixed, jittered set of points, one thread, no global state: the same two
 images give the same answer on every machine.
@@ -12,17 +12,26 @@ Studholme, Hill & Hawkes (1999), Pattern Recognit 32:71 (normalised, overlap-inv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from qa_suite.preflight.kernels import information, information_and_slope
 
 Array = NDArray[np.float64]
 
 BINS = 32
-_MIN_OVERLAP = 0.6  # of the sampled points; below it a motion has left the field of view
+_MIN_OVERLAP = 0.5  # of the sampled points; below it a motion has left the field of view
+_MAX_STEPS = 60
+_FIRST_MM = 2.0
+_LONGEST_MM = 6.0
+_HALVINGS = 6
+_SETTLED = 1e-7  # of a similarity above chance of 0.02 to 0.3
+_SEARCH_POINTS = 2_500
+_SEARCH_STEP_MM = 9.0
+_SEARCH_TURN_DEG = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +45,7 @@ class Level:
     bins
         The source image at these points, in histogram bins, 0 .. BINS-1, shape (n,).
     moving
-        The reference image in histogram bins, 0 .. BINS-1.
+        The reference image in histogram bins, 0 .. BINS-1; NaN where it shows nothing.
     to_index, offset
         ``index = to_index @ position_mm + offset`` into ``moving``.
     radius_mm
@@ -54,6 +63,22 @@ class Level:
     rotation_sd_deg: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A motion and how well it does.
+
+    Parameters
+    ----------
+    motion
+        Shift (x, y, z) in mm and rotation vector times ``radius_mm`` (also mm), shape (6,).
+    score
+        Similarity above chance times the expectation of so large a rotation.
+    """
+
+    motion: Array
+    score: float
+
+
 def rotation_matrix(vector_rad: Any) -> Array:
     """Rotation about the direction of ``vector_rad`` by its length (Rodrigues' formula)."""
     x, y, z = (float(v) for v in vector_rad)
@@ -66,41 +91,16 @@ def rotation_matrix(vector_rad: Any) -> Array:
     return np.asarray(np.eye(3) + first * cross + second * cross @ cross)
 
 
-@numba.njit(cache=True)
-def _joint_histogram(points, bins, moving, matrix, offset, count):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Joint histogram with linear (partial) filling along both axes, and the points inside."""
-    ni, nj, nk = moving.shape
-    joint = np.zeros((count, count))
-    inside = 0
-    for n in range(points.shape[0]):
-        p0, p1, p2 = points[n, 0], points[n, 1], points[n, 2]
-        x = matrix[0, 0] * p0 + matrix[0, 1] * p1 + matrix[0, 2] * p2 + offset[0]
-        y = matrix[1, 0] * p0 + matrix[1, 1] * p1 + matrix[1, 2] * p2 + offset[1]
-        z = matrix[2, 0] * p0 + matrix[2, 1] * p1 + matrix[2, 2] * p2 + offset[2]
-        if x < 0 or y < 0 or z < 0 or x > ni - 1 or y > nj - 1 or z > nk - 1:
-            continue
-        i, j, k = min(int(x), ni - 2), min(int(y), nj - 2), min(int(z), nk - 2)
-        u, v, w = x - i, y - j, z - k
-        low = (1 - u) * ((1 - v) * moving[i, j, k] + v * moving[i, j + 1, k]) + u * (
-            (1 - v) * moving[i + 1, j, k] + v * moving[i + 1, j + 1, k]
-        )
-        high = (1 - u) * ((1 - v) * moving[i, j, k + 1] + v * moving[i, j + 1, k + 1]) + u * (
-            (1 - v) * moving[i + 1, j, k + 1] + v * moving[i + 1, j + 1, k + 1]
-        )
-        value = (1 - w) * low + w * high
-        a, b = min(int(bins[n]), count - 2), min(int(value), count - 2)
-        f, g = bins[n] - a, value - b
-        joint[a, b] += (1 - f) * (1 - g)
-        joint[a, b + 1] += (1 - f) * g
-        joint[a + 1, b] += f * (1 - g)
-        joint[a + 1, b + 1] += f * g
-        inside += 1
-    return joint, inside
-
-
-def _entropy(counts: Array) -> float:
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+def _turning(vector_rad: Array) -> Array:
+    """How a change of the rotation vector turns further: the left Jacobian of SO(3)."""
+    x, y, z = (float(v) for v in vector_rad)
+    angle = float(np.sqrt(x * x + y * y + z * z))
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    if angle < 1e-6:
+        return np.asarray(np.eye(3) + cross / 2)
+    first = (1 - np.cos(angle)) / angle**2
+    second = (angle - np.sin(angle)) / angle**3
+    return np.asarray(np.eye(3) + first * cross + second * cross @ cross)
 
 
 def similarity(level: Level, motion: Any) -> tuple[float, float]:
@@ -121,19 +121,20 @@ def similarity(level: Level, motion: Any) -> tuple[float, float]:
         Share of the points that fall into the reference.
     """
     motion = np.asarray(motion, dtype=float)
-    turn = rotation_matrix(motion[3:] / level.radius_mm)
-    matrix = level.to_index @ turn
+    matrix = level.to_index @ rotation_matrix(motion[3:] / level.radius_mm)
     offset = level.to_index @ motion[:3] + level.offset
-    joint, inside = _joint_histogram(
-        level.points_mm, level.bins, level.moving, matrix, offset, BINS
-    )
-    overlap = inside / len(level.points_mm)
-    if overlap < _MIN_OVERLAP:
-        return 1.0, overlap
-    together = _entropy(joint)
-    if together <= 1e-9:
-        return 1.0, overlap
-    return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together, overlap
+    value, seen = information(level.points_mm, level.bins, level.moving, matrix, offset, BINS)
+    overlap = seen / len(level.points_mm)
+    return (float(value) if overlap >= _MIN_OVERLAP else 1.0), overlap
+
+
+def displacement_95_mm(level: Level, motion: Any, other: Any = None) -> float:
+    """95th percentile of the displacement over the points by a motion, against another or none."""
+    ends = []
+    for one in (motion, np.zeros(6) if other is None else other):
+        one = np.asarray(one, dtype=float)
+        ends.append(level.points_mm @ rotation_matrix(one[3:] / level.radius_mm).T + one[:3])
+    return float(np.percentile(np.linalg.norm(ends[0] - ends[1], axis=1), 95))
 
 
 def score(level: Level, motion: Any) -> float:
@@ -144,69 +145,98 @@ def score(level: Level, motion: Any) -> float:
     (normal, ``rotation_sd_deg``) asks a rotation for evidence; where the anatomy is rigid the
     similarity falls off much faster and is followed.
     """
-    value, _ = similarity(level, motion)
-    angle_deg = float(np.degrees(np.linalg.norm(motion[3:]) / level.radius_mm))
-    expected = float(np.exp(-0.5 * (angle_deg / level.rotation_sd_deg) ** 2))
-    return (value - 1.0) * expected
+    return (similarity(level, motion)[0] - 1.0) * _expected(level, np.asarray(motion, dtype=float))
 
 
-def maximise(
-    level: Level,
-    start: Any,
-    free: Sequence[int],
-    *,
-    step_mm: float,
-    tolerance_mm: float,
-    rounds: int = 12,
-) -> tuple[Array, float]:
+def _expected(level: Level, motion: Array) -> float:
+    spread = np.radians(level.rotation_sd_deg) * level.radius_mm
+    return float(np.exp(-0.5 * float(motion[3:] @ motion[3:]) / spread**2))
+
+
+def _score_and_slope(level: Level, motion: Array) -> tuple[float, Array]:
+    vector = motion[3:] / level.radius_mm
+    value, slope, seen = information_and_slope(
+        level.points_mm, level.bins, level.moving, rotation_matrix(vector), motion[:3],
+        level.to_index, level.offset, BINS,
+    )  # fmt: skip
+    if seen < _MIN_OVERLAP * len(level.points_mm):
+        return 0.0, np.zeros(6)
+    slope[3:] = _turning(vector).T @ slope[3:] / level.radius_mm
+    expected = _expected(level, motion)
+    spread = np.radians(level.rotation_sd_deg) * level.radius_mm
+    slope *= expected
+    slope[3:] -= (value - 1.0) * expected * motion[3:] / spread**2
+    return (value - 1.0) * expected, slope
+
+
+def climb(
+    level: Level, start: Any, free: Sequence[int] = range(6), *, tolerance_mm: float = 0.05
+) -> Place:
     """Climb to the nearest maximum of the score in the ``free`` components of the motion.
 
-    Powell's method (Powell 1964, Comput J 7:155): derivative-free, deterministic.
+    Quasi-Newton steps (BFGS; Nocedal & Wright 2006, Numerical Optimization, ch. 6) with
+    backtracking. The similarity has a kink wherever a point crosses a voxel or a bin, so that a
+    search for a vanishing slope never ends; steps that no longer gain are the end here.
+    """
+    motion = np.array(start, dtype=float)
+    kept = np.isin(np.arange(6), list(free))
+    value, slope = _score_and_slope(level, motion)
+    slope = np.where(kept, slope, 0.0)
+    inverse = np.eye(6) * (_FIRST_MM / max(float(np.linalg.norm(slope)), 1e-12))
+    for _ in range(_MAX_STEPS):
+        step = inverse @ slope
+        step *= min(1.0, _LONGEST_MM / max(float(np.linalg.norm(step)), 1e-12))
+        for _ in range(_HALVINGS):
+            there, slope_there = _score_and_slope(level, motion + step)
+            if there > value:
+                break
+            step = step / 2
+        else:
+            break
+        slope_there = np.where(kept, slope_there, 0.0)
+        change = slope - slope_there
+        along = float(step @ change)
+        if along > 0:
+            left = np.eye(6) - np.outer(step, change) / along
+            inverse = left @ inverse @ left.T + np.outer(step, step) / along
+        gained, motion, value, slope = there - value, motion + step, there, slope_there
+        if np.linalg.norm(step) < tolerance_mm or gained < _SETTLED:
+            break
+    return Place(motion=motion, score=value)
+
+
+def search(level: Level, *, reach_mm: float, keep: int) -> list[Array]:
+    """Try shifts within reach, alone and with turns, and return the best separated motions.
 
     Returns
     -------
-    motion : ndarray, shape (6,)
-    score : float
+    list of motions, each of shape (6,)
+        No motion first, then the ``keep`` places of highest similarity that lie apart.
     """
-    from scipy.optimize import minimize
-
-    start = np.asarray(start, dtype=float)
-    free = list(free)
-    if not free:
-        return start, score(level, start)
-
-    def cost(values: Array) -> float:
-        motion = start.copy()
-        motion[free] = values
-        return -score(level, motion)
-
-    found = minimize(
-        cost,
-        start[free],
-        method="Powell",
-        options={
-            "direc": np.eye(len(free)) * step_mm,
-            "xtol": tolerance_mm,
-            "ftol": 1e-7,
-            "maxiter": rounds,
-        },
-    )
-    motion = start.copy()
-    motion[free] = np.atleast_1d(found.x)
-    return motion, float(-found.fun)
+    quick = level
+    if len(level.points_mm) > _SEARCH_POINTS:
+        chosen = np.linspace(0, len(level.points_mm) - 1, _SEARCH_POINTS).astype(int)
+        quick = replace(level, points_mm=level.points_mm[chosen], bins=level.bins[chosen])
+    motions = _candidates(level, reach_mm)
+    values = np.array([similarity(quick, motion)[0] for motion in motions])
+    chosen_motions = [np.zeros(6)]
+    for n in np.argsort(-values, kind="stable"):
+        if len(chosen_motions) > keep:
+            break
+        if all(
+            displacement_95_mm(quick, motions[n], other) > _SEARCH_STEP_MM
+            for other in chosen_motions
+        ):
+            chosen_motions.append(motions[n])
+    return chosen_motions
 
 
-def search_shifts(level: Level, *, reach_mm: float, step_mm: float, keep: int) -> list[Array]:
-    """Try all shifts on a cube and return the best separated ones, no shift always first."""
-    ticks = np.arange(-reach_mm, reach_mm + step_mm / 2, step_mm)
+def _candidates(level: Level, reach_mm: float) -> Array:
+    """All shifts on a lattice within reach, each with no turn and with one about every axis."""
+    count = int(reach_mm / _SEARCH_STEP_MM)
+    ticks = np.arange(-count, count + 1) * _SEARCH_STEP_MM
     shifts = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 3)
     shifts = shifts[np.linalg.norm(shifts, axis=1) <= reach_mm + 1e-6]
-    motions = np.concatenate([shifts, np.zeros_like(shifts)], axis=1)
-    values = np.array([score(level, motion) for motion in motions])
-    chosen = [np.zeros(6)]
-    for n in np.argsort(-values, kind="stable"):
-        if len(chosen) > keep:
-            break
-        if all(np.linalg.norm(motions[n] - other) > 1.5 * step_mm for other in chosen):
-            chosen.append(motions[n])
-    return chosen
+    length = np.radians(_SEARCH_TURN_DEG) * level.radius_mm
+    turns = np.concatenate([np.zeros((1, 3)), length * np.eye(3), -length * np.eye(3)])
+    return np.concatenate([np.tile(shifts, (len(turns), 1)), np.repeat(turns, len(shifts), 0)], 1)

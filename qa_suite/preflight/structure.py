@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.preflight.rigid import Level, maximise, similarity
+from qa_suite.preflight.rigid import Level, climb, similarity
 
 Array = NDArray[np.float64]
 
@@ -33,8 +33,8 @@ def profile_drops(level: Level, motion: Array) -> Array:
         for step in (-_STEP_MM, _STEP_MM):
             start = motion.copy()
             start[component] += step
-            place, _ = maximise(level, start, others, step_mm=3.0, tolerance_mm=0.5, rounds=3)
-            losses.append(1 - (similarity(level, place)[0] - 1) / at_best)
+            place = climb(level, start, others, tolerance_mm=0.2)
+            losses.append(1 - (similarity(level, place.motion)[0] - 1) / at_best)
         drops[component] = min(losses)
     return drops
 
