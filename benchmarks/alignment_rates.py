@@ -126,9 +126,7 @@ def crop(volume: Volume, part: tuple[slice, ...]) -> Volume:
     return replace(volume, array=array, grid=grid)
 
 
-def own_field(
-    rng: np.random.Generator, grid: Grid, back: np.ndarray
-) -> np.ndarray:
+def own_field(rng: np.random.Generator, grid: Grid, back: np.ndarray) -> np.ndarray:
     """Where a CT that was cropped as the MR was, or up to 20 mm wider, still has values."""
     corners = points_of(grid).reshape(-1, 3)
     low, high = corners.min(axis=0), corners.max(axis=0)

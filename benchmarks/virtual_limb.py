@@ -120,7 +120,9 @@ def tissue(limb: Limb, points_mm: np.ndarray) -> np.ndarray:
     return np.asarray(found)
 
 
-def limb_grid(extent_mm: tuple[float, float, float], spacing_mm: tuple[float, float, float]) -> Grid:
+def limb_grid(
+    extent_mm: tuple[float, float, float], spacing_mm: tuple[float, float, float]
+) -> Grid:
     """Return an axial grid about the origin."""
     shape = [max(2, round(e / s)) for e, s in zip(extent_mm, spacing_mm, strict=True)]
     origin = [-s * (n - 1) / 2 for n, s in zip(shape, spacing_mm, strict=True)]
@@ -128,8 +130,13 @@ def limb_grid(extent_mm: tuple[float, float, float], spacing_mm: tuple[float, fl
 
 
 def scan_limb(
-    limb: Limb, grid: Grid, sequence: str, rng: np.random.Generator,
-    shift_mm: np.ndarray, rotation_deg: np.ndarray, centre_mm: np.ndarray,
+    limb: Limb,
+    grid: Grid,
+    sequence: str,
+    rng: np.random.Generator,
+    shift_mm: np.ndarray,
+    rotation_deg: np.ndarray,
+    centre_mm: np.ndarray,
 ) -> tuple[Volume, Volume, np.ndarray]:
     """Scan a limb with MR and, moved rigidly about ``centre_mm``, with CT.
 
@@ -152,7 +159,8 @@ def scan_limb(
     low = sequence == "low contrast"
     size = np.linalg.norm(points[0, 0, 0] - points[-1, -1, -1])
     bias = 1 + sum(
-        0.15 * np.sin(points @ rng.normal(0, 1.5 / size, 3) * 2 + rng.uniform(0, 6)) for _ in range(2)
+        0.15 * np.sin(points @ rng.normal(0, 1.5 / size, 3) * 2 + rng.uniform(0, 6))
+        for _ in range(2)
     )
     noise = 30.0 if low else 20.0
     mr = np.hypot(mr * bias + rng.normal(0, noise, mr.shape), rng.normal(0, noise, mr.shape))

@@ -29,6 +29,7 @@ from qa_suite.records import (
     Evaluation,
     Finding,
     Outcome,
+    PreflightValue,
     Profile,
     SiteGap,
     Verdict,
@@ -184,18 +185,34 @@ def _exclusions(
             check = case.preflight.get(name)
             if case.status == "refused":
                 continue  # stays refused, and counts towards max_refused_fraction
+            reason = _reason_to_exclude(name, check, limit)
             if check is None or check.value is None:
+                if case.status != "evaluated":
+                    continue  # a failure stays a failure
                 unknown.append(case.case)
-            elif abs(check.value) > limit:
-                found = quantity(check.value, check.unit, apart_from=limit)
-                reason = f"{name} is {found}, beyond {stated(limit, check.unit)}"
+            if reason:
                 excluded.setdefault(case.case, []).append(reason)
         if unknown:
             notices.append(
-                f"{name} is undetermined for {listing(some(sorted(unknown)))}; the profile's "
-                f"limit excludes nobody without a value."
+                f"{name} is undetermined for {listing(some(sorted(unknown)))}, who "
+                f"{'is' if len(unknown) == 1 else 'are'} excluded: the profile excludes by it."
             )
     return {case: "; ".join(why) for case, why in sorted(excluded.items())}, tuple(notices)
+
+
+def _reason_to_exclude(name: str, check: PreflightValue | None, limit: float) -> str:
+    """Why a preflight value excludes a case, or nothing; what is not known excludes too."""
+    if check is None:
+        return f"{name} was not checked, and the profile excludes by it"
+    if check.value is not None:
+        if abs(check.value) <= limit:
+            return ""
+        found = quantity(check.value, check.unit, apart_from=limit)
+        return f"{name} is {found}, beyond {stated(limit, check.unit)}"
+    if check.at_least is not None and check.at_least > limit:
+        found = quantity(check.at_least, check.unit, apart_from=limit)
+        return f"{name} is at least {found}, beyond {stated(limit, check.unit)}"
+    return f"{name} is undetermined ({check.why}), and the profile excludes by it"
 
 
 def _seen_in_training(evaluation: Evaluation, cases: Sequence[CaseRecord]) -> frozenset[str]:

@@ -88,10 +88,34 @@ def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
     for row in frame.to_dict(orient="records"):
         for column in _JSON_COLUMNS:
             row[column] = json.loads(row[column])
+        row["preflight"] = _known_preflight(row["preflight"])
         if row["split"] is None or row["split"] != row["split"]:
             row["split"] = None
         records.append(CaseRecord.model_validate(row))
     return tuple(records)
+
+
+_PARTS_OF_THE_MOTION = ("alignment_shift", "alignment_rotation")
+
+
+def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
+    """Read checks of a record that gave a lower bound, or zero, as the value of what it lacked.
+
+    There ``alignment_displacement_95`` was ok whatever was undetermined beneath it.
+    """
+    checks = {name: dict(check) for name, check in checks.items()}
+    whole = checks.get("alignment_displacement_95")
+    if whole is not None and whole["status"] == "ok":
+        parts = [checks[name] for name in _PARTS_OF_THE_MOTION if name in checks]
+        unknown = [part["why"] for part in parts if part["status"] == "undetermined"]
+        if unknown:
+            whole |= {"status": "undetermined", "why": "; ".join(unknown)}
+    for check in checks.values():
+        if check["status"] == "undetermined" and check["value"] is not None:
+            check |= {"value": None, "at_least": check["value"] or None}
+        if check["status"] != "ok" and not check["why"]:
+            check["why"] = "no reason was recorded"
+    return checks
 
 
 def _read_table(folder: Path, name: str) -> pd.DataFrame:

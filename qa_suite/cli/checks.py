@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from qa_suite.cohort import Case, Cohort
     from qa_suite.preflight import PreflightResult
 
-_SHOWN = ("alignment_shift", "alignment_rotation")
+_SHOWN = ("alignment_displacement_95", "alignment_shift", "alignment_rotation", "body_overlap")
+_EXIT_STATUS = {"refused": 1, "undetermined": 3}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +33,9 @@ def preflight(
     workers: Annotated[int, typer.Option(help="Cases checked at a time.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print every value as JSON.")] = False,
 ) -> int:
-    """Check every case of a cohort before anything is trained or measured; names the refused.
+    """Check every case of a cohort before anything is trained or measured, and say what is odd.
+
+    Exit status: 1 where a case is refused, else 3 where one is undetermined.
 
     Example: `qa-suite preflight cohorts/sts`
     """
@@ -42,22 +46,38 @@ def preflight(
     results = check_cases(
         material, cohort, cases, max_misalignment_mm=max_misalignment_mm, workers=workers
     )
+    found = Counter(result.status for result in results.values())
     if as_json:
         console.show_json([_facts(case, results[case.case]) for case in cases])
-        return 0
+    else:
+        _show(cases, results, found)
+    return next((code for status, code in _EXIT_STATUS.items() if found[status]), 0)
+
+
+def _show(
+    cases: Sequence[Case], results: Mapping[str, PreflightResult], found: Mapping[str, int]
+) -> None:
+    """Print every case with its status and sentence, and the checks that some cannot answer."""
     rows = []
     for case in sorted(cases, key=lambda case: (case.site, case.case)):
         result = results[case.case]
         shown = [_value(result, name) for name in _SHOWN]
-        status = "refused" if result.refused else "ok"
-        rows.append((case.case, case.site, case.split, *shown, status, result.reason))
-    refused = sum(result.refused for result in results.values())
+        rows.append((case.case, case.site, case.split, *shown, result.status, result.sentence))
+    counts = [f"{found.get(s, 0)} {s}" for s in ("refused", "undetermined", "warning", "ok")]
     console.show_table(
-        f"{refused} of {len(cases)} cases refused",
-        ("case", "site", "set", "shift", "rotation", "status", "reason"),
+        f"{len(cases)} cases: {', '.join(counts)}",
+        ("case", "site", "set", "displaced", "shift", "rotation", "overlap", "status", "why"),
         rows,
     )
-    return 0
+    open_checks = Counter(
+        (name, why) for result in results.values() for name, why in result.undetermined.items()
+    )
+    if open_checks:
+        console.show_table(
+            "Checks that could not be answered",
+            ("check", "cases", "why"),
+            [(name, n, why) for (name, why), n in sorted(open_checks.items())],
+        )
 
 
 def check_cases(
@@ -111,6 +131,9 @@ def without_refused(
     refused = {name: result.reason for name, result in results.items() if result.refused}
     for name, reason in sorted(refused.items()):
         console.say(f"  not trained on: {name}: {reason}")
+    for name, result in sorted(results.items()):
+        if result.status in ("undetermined", "warning"):
+            console.say(f"  trained on, {result.status}: {name}: {result.sentence}")
     kept = tuple(
         case.model_copy(update={"split": None}) if case.case in refused else case
         for case in cohort.cases
@@ -122,7 +145,13 @@ def _value(result: PreflightResult, name: str) -> str:
     value = result.values.get(name)
     if value is None:
         return "not checked"
-    return value.status if value.value is None else f"{value.value:.1f} {value.unit}"
+    unit = {"1": "", "deg": "°"}.get(value.unit, f" {value.unit}")
+    digits = 2 if value.unit == "1" else 1
+    if value.value is not None:
+        return f"{value.value:.{digits}f}{unit}"
+    if value.at_least is not None:
+        return f"≥ {value.at_least:.{digits}f}{unit}"
+    return value.status
 
 
 def _facts(case: Case, result: PreflightResult) -> dict[str, Any]:
@@ -130,7 +159,8 @@ def _facts(case: Case, result: PreflightResult) -> dict[str, Any]:
         "case": case.case,
         "site": case.site,
         "split": case.split,
+        "status": result.status,
         "refused": result.refused,
-        "reason": result.reason,
+        "reason": result.sentence,
         "values": {name: value.model_dump(mode="json") for name, value in result.values.items()},
     }

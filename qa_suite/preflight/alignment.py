@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.preflight.bodies import centroid, eroded
-from qa_suite.preflight.consensus import consensus
+from qa_suite.preflight.consensus import consensus, support
 from qa_suite.preflight.rigid import (
     Level,
     Place,
@@ -32,7 +32,9 @@ from qa_suite.volume import Volume
 Array = NDArray[np.float64]
 
 AXES = ("x", "y", "z")
-_STARTS = 6
+_STARTS_A_TURN = 2
+_SAME_MM = 3.0
+_CLEARLY = 2.0
 _BEYOND_REACH_MM = 6.0  # starts lie a little beyond what is to be found
 _RIVAL_MM = 10.0
 _MIN_INTERIOR_SHARE = 0.25  # thinner bodies are looked at whole
@@ -66,10 +68,12 @@ class Alignment:
     consensus
         Share of the evidence of the body's parts that speaks for the motion; 1 for a shift,
         less for a deformation; None where nothing speaks for or against it.
+    support
+        How clearly the blocks of the body prefer the estimate to no motion, in standard errors.
+    best_support
+        The same for the best place of all.
     similarity_before, similarity_after
         Normalised mutual information as found and at the estimate.
-    similarity_best
-        The same at the best place of all.
     why
         Why nothing could be estimated, or empty.
     """
@@ -83,9 +87,10 @@ class Alignment:
     best_mm: float = 0.0
     rival_mm: float = 0.0
     consensus: float | None = None
+    support: float = 0.0
+    best_support: float = 0.0
     similarity_before: float = 1.0
     similarity_after: float = 1.0
-    similarity_best: float = 1.0
     why: str = ""
 
     @property
@@ -107,10 +112,6 @@ class Alignment:
             and all(self.rotation_determined)
             and self.rival_mm == 0
         )
-
-    def gain(self, similarity_there: float) -> float:
-        """By how much the similarity above chance grows from as found to another place."""
-        return (similarity_there - 1) / max(self.similarity_before - 1, 1e-9) - 1
 
 
 def estimate_alignment(
@@ -149,43 +150,75 @@ def estimate_alignment(
     )
     if coarse is None or fine is None:
         return Alignment(why="the images have too little data in common")
-    starts = search(coarse, reach_mm=settings.alignment_reach_mm + _BEYOND_REACH_MM, keep=_STARTS)
-    places = [climb(coarse, start) for start in starts]
-    best = max(places, key=lambda place: place.score)
-    lost = components_without_structure(coarse, best.motion, least_drop=settings.min_structure_drop)
+    starts = search(
+        coarse,
+        reach_mm=settings.alignment_reach_mm + _BEYOND_REACH_MM,
+        keep=_STARTS_A_TURN,
+    )
+    places = _distinct(coarse, [climb(coarse, start) for start in starts])
+    best = _preferred(coarse, fine, places)
+    lost = components_without_structure(coarse, fine, best, least=settings.min_support)
     held = best
     if lost:
         at_zero = np.isin(np.arange(6), list(lost))
         free = [n for n in range(6) if n not in lost]
         again = [climb(coarse, np.where(at_zero, 0.0, start), free) for start in starts]
-        held = max(again, key=lambda place: place.score)
-    motion = _polish(fine, held.motion, [n for n in range(6) if n not in lost])
-    return _result(
-        fine,
-        motion,
-        lost,
-        centre_mm=source.grid.to_world(centroid(region)),
-        best=motion if not lost else best.motion,
-        rival_mm=_rival(coarse, best, places, settings.min_structure_drop),
+        held = _preferred(coarse, fine, _distinct(coarse, again))
+    motion = _polish(fine, held, [n for n in range(6) if n not in lost])
+    rival = max(
+        (
+            displacement_95_mm(fine, place.motion, best)
+            for place in places
+            if support(fine, place.motion, best) < settings.min_support
+        ),
+        default=0.0,
     )
+    return Alignment(
+        shift_mm=_three(motion[:3]),
+        rotation_deg=_three(np.degrees(motion[3:] / fine.radius_mm)),
+        shift_determined=(0 not in lost, 1 not in lost, 2 not in lost),
+        rotation_determined=(3 not in lost, 4 not in lost, 5 not in lost),
+        centre_mm=_three(source.grid.to_world(centroid(region))),
+        displacement_95_mm=displacement_95_mm(fine, motion),
+        best_mm=displacement_95_mm(fine, best),
+        rival_mm=rival if rival > _RIVAL_MM else 0.0,
+        consensus=consensus(fine, motion),
+        support=support(fine, np.zeros(6), motion),
+        best_support=support(fine, np.zeros(6), best),
+        similarity_before=similarity(fine, np.zeros(6))[0],
+        similarity_after=similarity(fine, motion)[0],
+    )
+
+
+def _distinct(level: Level, places: Sequence[Place]) -> list[Place]:
+    """Leave out places that lie with another; the first, from no motion, always stays first."""
+    kept = [places[0]]
+    for place in sorted(places[1:], key=lambda place: -place.score):
+        if all(displacement_95_mm(level, place.motion, o.motion) > _SAME_MM for o in kept):
+            kept.append(place)
+    return kept
+
+
+def _preferred(coarse: Level, fine: Level, places: Sequence[Place]) -> Array:
+    """Return the best place: the one that was climbed from no motion, unless another beats it.
+
+    Another has to score higher, and the blocks of the body have to prefer it where both are
+    seen: clearly, where it lies far off.
+    """
+    best = places[0]
+    for place in places[1:]:
+        if place.score <= best.score:
+            continue
+        far = displacement_95_mm(coarse, place.motion, best.motion) > _RIVAL_MM
+        if support(fine, best.motion, place.motion) > (_CLEARLY if far else 0.0):
+            best = place
+    return best.motion
 
 
 def interior(body: NDArray[np.bool_], source: Volume, below_mm: float) -> NDArray[np.bool_]:
     """Return the body below the skin, or all of it where little would be left."""
     inner = eroded(body, source.grid, below_mm)
     return inner if inner.sum() >= _MIN_INTERIOR_SHARE * body.sum() else body
-
-
-def _rival(level: Level, best: Place, places: Sequence[Place], least_drop: float) -> float:
-    """How far from the best place another lies whose similarity is as good; 0 where none is."""
-    enough = (1 - least_drop) * (similarity(level, best.motion)[0] - 1)
-    apart = [
-        displacement_95_mm(level, place.motion, best.motion)
-        for place in places
-        if similarity(level, place.motion)[0] - 1 >= enough
-    ]
-    furthest = max(apart, default=0.0)
-    return furthest if furthest > _RIVAL_MM else 0.0
 
 
 def _polish(level: Level, motion: Array, free: Sequence[int]) -> Array:
@@ -196,37 +229,15 @@ def _polish(level: Level, motion: Array, free: Sequence[int]) -> Array:
     """
     if not free:
         return motion
+    level = replace(level, by_overlap=False)
     expected = climb(level, motion, free, tolerance_mm=0.01).motion
+    if displacement_95_mm(level, expected, motion) > _RIVAL_MM:
+        return motion  # it ran away: out of the field of view
     unbound = replace(level, rotation_sd_deg=_UNBOUND_DEG)
     loose = climb(unbound, expected, free, tolerance_mm=0.01).motion
     held, run = (float(np.linalg.norm(m[3:]) / level.radius_mm) for m in (expected, loose))
     supported = held >= _MIN_SUPPORT * run or run - held < np.radians(_SMALL_ROTATION_DEG)
     return loose if supported else expected
-
-
-def _result(
-    level: Level,
-    motion: Array,
-    lost: frozenset[int],
-    *,
-    centre_mm: Array,
-    best: Array,
-    rival_mm: float,
-) -> Alignment:
-    return Alignment(
-        shift_mm=_three(motion[:3]),
-        rotation_deg=_three(np.degrees(motion[3:] / level.radius_mm)),
-        shift_determined=(0 not in lost, 1 not in lost, 2 not in lost),
-        rotation_determined=(3 not in lost, 4 not in lost, 5 not in lost),
-        centre_mm=_three(centre_mm),
-        displacement_95_mm=displacement_95_mm(level, motion),
-        best_mm=displacement_95_mm(level, best),
-        rival_mm=rival_mm,
-        consensus=consensus(level, motion),
-        similarity_before=similarity(level, np.zeros(6))[0],
-        similarity_after=similarity(level, motion)[0],
-        similarity_best=similarity(level, best)[0],
-    )
 
 
 def _three(values: Array) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +32,9 @@ from qa_suite.preflight.geometry import (
 from qa_suite.preflight.hounsfield import looks_like_ct
 from qa_suite.records import PreflightValue
 
+DECIDING = ("overlap", "alignment_displacement_95")
+"""The checks without whose answer a case as a whole is undetermined."""
+
 
 class PreflightResult(BaseModel):
     """What preflight found about one case.
@@ -55,16 +58,47 @@ class PreflightResult(BaseModel):
     @property
     def warnings(self) -> dict[str, str]:
         """The checks that are only a warning, with their reason."""
-        return {key: v.why for key, v in self.values.items() if v.status == "warning"}
+        return self._with_status("warning")
+
+    @property
+    def undetermined(self) -> dict[str, str]:
+        """The checks that this case cannot answer, with the reason."""
+        return self._with_status("undetermined")
+
+    @property
+    def status(self) -> Status:
+        """The case as a whole: refused, undetermined, warning or ok, the first that holds.
+
+        It is undetermined where one of the deciding checks is: whether it is aligned, and
+        whether the images show the same part of the body.
+        """
+        if self.refused:
+            return "refused"
+        if any(key in self.undetermined for key in DECIDING):
+            return "undetermined"
+        return "warning" if self.warnings else "ok"
+
+    @property
+    def sentence(self) -> str:
+        """Why the case has its status; empty only where it is ok."""
+        if self.refused:
+            return self.reason
+        reasons = [self.undetermined[key] for key in DECIDING if key in self.undetermined]
+        return _sentence([*reasons, *self.warnings.values()])
+
+    def _with_status(self, status: Status) -> dict[str, str]:
+        return {key: v.why for key, v in self.values.items() if v.status == status}
 
 
 def conclude(values: Values) -> PreflightResult:
     """Gather the checks of a case into a result."""
     reasons = [value.why for value in values.values() if value.status == "refused"]
-    reason = "; ".join(reasons)
-    if reason:
-        reason = reason[0].upper() + reason[1:] + "."
-    return PreflightResult(values=values, refused=bool(reasons), reason=reason)
+    return PreflightResult(values=values, refused=bool(reasons), reason=_sentence(reasons))
+
+
+def _sentence(reasons: Sequence[str]) -> str:
+    text = "; ".join(dict.fromkeys(reasons))
+    return text[:1].upper() + text[1:] + "." if text else ""
 
 
 def unreadable(error: QAError) -> PreflightResult:
@@ -162,10 +196,11 @@ def check_hounsfield(evidence: Evidence) -> Values:
 
 def _saturation(evidence: Evidence) -> Values:
     settings = evidence.settings
-    if evidence.hounsfield.mistake:
-        return {}
-    high = bodies.share(evidence.reference.array >= settings.saturation_hu, evidence.reference_body)
     bound = f"<= {settings.max_saturated_fraction:g}"
+    if evidence.hounsfield.mistake:
+        why = "the reference is no CT in HU"
+        return {"hu_saturated": undetermined(why, unit="1", bound=bound)}
+    high = bodies.share(evidence.reference.array >= settings.saturation_hu, evidence.reference_body)
     if high is None:
         return {"hu_saturated": undetermined("no body stands out", unit="1", bound=bound)}
     why = f"{high:.1%} of the body is at or above {settings.saturation_hu:.0f} HU (metal, padding)"

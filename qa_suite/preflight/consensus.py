@@ -22,12 +22,34 @@ _MIN_POINTS = 50
 _BLUR_BINS = 0.7
 
 
-def consensus(level: Level, motion: Any) -> float | None:
-    """Share of the evidence of all blocks that speaks for the motion, against no motion.
+def evidence(level: Level, one: Any, other: Any) -> Array:
+    """Evidence of every block of the region for one motion over another.
 
     The evidence of a block is the sum over its points of the pointwise mutual information
-    log p(a, b) / (p(a) p(b)) at the motion minus that as found, under one joint histogram of
-    both (so neither is favoured).
+    log p(a, b) / (p(a) p(b)) at ``other`` minus that at ``one``, under one joint histogram of
+    both, over the points that both see: neither is favoured, and neither gains by leaving the
+    field of view.
+
+    Returns
+    -------
+    ndarray, shape (blocks,)
+        Positive where a block is better explained by ``other``.
+    """
+    before, seen_before = _values(level, np.asarray(one, dtype=float))
+    after, seen_after = _values(level, np.asarray(other, dtype=float))
+    both = seen_before & seen_after
+    source = _bin(level.bins[both])
+    before_bin, after_bin = _bin(before[both]), _bin(after[both])
+    information = _information(source, before_bin, after_bin)
+    blocks = np.floor(level.points_mm[both] / _BLOCK_MM).astype(int)
+    _, block = np.unique(blocks, axis=0, return_inverse=True)
+    block = block.ravel()
+    found = np.bincount(block, information[source, after_bin] - information[source, before_bin])
+    return np.asarray(found[np.bincount(block) >= _MIN_POINTS])
+
+
+def consensus(level: Level, motion: Any) -> float | None:
+    """Share of the evidence of all blocks that speaks for the motion, against no motion.
 
     Returns
     -------
@@ -35,20 +57,23 @@ def consensus(level: Level, motion: Any) -> float | None:
         1 where every block agrees, about 0.5 where they are of two minds; None where no block
         speaks for or against the motion.
     """
-    motion = np.asarray(motion, dtype=float)
-    found, found_inside = _values(level, np.zeros(6))
-    moved, moved_inside = _values(level, motion)
-    both = found_inside & moved_inside
-    source = _bin(level.bins[both])
-    before, after = _bin(found[both]), _bin(moved[both])
-    information = _information(source, before, after)
-    blocks = np.floor(level.points_mm[both] / _BLOCK_MM).astype(int)
-    _, block = np.unique(blocks, axis=0, return_inverse=True)
-    block = block.ravel()
-    evidence = np.bincount(block, information[source, after] - information[source, before])
-    evidence = evidence[np.bincount(block) >= _MIN_POINTS]
-    total = float(np.abs(evidence).sum())
-    return None if total == 0 else float(evidence[evidence > 0].sum()) / total
+    found = evidence(level, np.zeros(6), motion)
+    total = float(np.abs(found).sum())
+    return None if total == 0 else float(found[found > 0].sum()) / total
+
+
+def support(level: Level, one: Any, other: Any) -> float:
+    """How clearly the blocks prefer one motion to another: their sum over its standard error.
+
+    Returns
+    -------
+    float
+        Positive for ``other``, about −2 to 2 where the images do not decide; 0 where no block
+        speaks.
+    """
+    found = evidence(level, one, other)
+    spread = float(np.sqrt((found**2).sum()))
+    return 0.0 if spread == 0 else float(found.sum()) / spread
 
 
 def _values(level: Level, motion: Array) -> tuple[Array, NDArray[np.bool_]]:

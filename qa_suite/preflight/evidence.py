@@ -76,6 +76,14 @@ class Evidence:
         return bodies.signal_body(self.reference.array, self.grid)
 
     @cached_property
+    def common_field(self) -> Mask:
+        """Where both images were scanned, as far as padding and the case's coverage tell."""
+        field = bodies.box_mask(self.boxes[0], self.grid.shape)
+        field &= bodies.box_mask(self.boxes[1], self.grid.shape)
+        coverage = self.loaded.coverage
+        return field if coverage is None else field & coverage
+
+    @cached_property
     def common_body(self) -> Mask:
         """The body that source, reference and mask share; the source's where they share none."""
         body = self.source_body

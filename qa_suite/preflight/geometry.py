@@ -81,6 +81,10 @@ def check_spacing(evidence: Evidence) -> Values:
 
 def check_slices(evidence: Evidence) -> Values:
     """Count blank and repeated slices inside the field of view: signs of a missing slice."""
+    depths = [box[2].stop - box[2].start for box in evidence.boxes]
+    if min(depths) < 2:
+        why = "there is one slice only, and none beside it to compare it with"
+        return {"slices": undetermined(why, unit="slices", bound="0")}
     found = {}
     for role, volume, box in zip(
         ("source", "reference"), (evidence.source, evidence.reference), evidence.boxes, strict=True
@@ -118,20 +122,39 @@ def check_overlap(evidence: Evidence) -> Values:
     else:
         why = f"the reference covers only {seen:.0%} of the body in the source"
         overlap = fraction(seen, bound, *(("ok", "") if seen >= least else ("warning", why)))
-    both = bodies.dice(evidence.source_body, evidence.reference_body)
-    least = settings.min_body_overlap
-    bound = f">= {least:g}"
-    if both is None or not evidence.is_hu:
-        agreement = undetermined("only a CT shows the whole body", unit="1", bound=bound)
-    else:
-        why = f"the bodies in source and reference agree only to a Dice of {both:.2f}"
-        agreement = fraction(both, bound, *(("ok", "") if both >= least else ("warning", why)))
-    return {"overlap": overlap, "body_overlap": agreement}
+    return {"overlap": overlap, "body_overlap": _body_overlap(evidence)}
+
+
+def _body_overlap(evidence: Evidence) -> PreflightValue:
+    """Compare the bodies where both images were scanned: far apart, they are refused."""
+    settings = evidence.settings
+    bound = f">= {settings.min_body_overlap:g}"
+    if not evidence.is_hu:
+        return undetermined("only a CT shows the whole body", unit="1", bound=bound)
+    parts = {
+        "source": evidence.source_body & evidence.common_field,
+        "reference": evidence.reference_body & evidence.common_field,
+    }
+    missing = [role for role, part in parts.items() if not part.any()]
+    if missing:
+        why = f"no body stands out in the {' and the '.join(missing)}, where both were scanned"
+        return undetermined(why, unit="1", bound=bound)
+    both = bodies.dice(parts["source"], parts["reference"])
+    assert both is not None
+    if both >= settings.min_body_overlap:
+        return fraction(both, bound, "ok")
+    refused = both < settings.impossible_body_overlap
+    least = settings.impossible_body_overlap if refused else settings.min_body_overlap
+    why = f"the bodies in source and reference overlap by only {both:.2f} (Dice, bound {least:g})"
+    return fraction(both, bound, "refused" if refused else "warning", why)
 
 
 def check_body_cut(evidence: Evidence) -> Values:
     """Measure how much of the lateral faces of the field of view the body touches."""
     body = evidence.reference_body[evidence.boxes[1]]
+    if not body.any():
+        why = "no body stands out in the reference"
+        return {"body_cut": undetermined(why, unit="1", bound="recorded only")}
     faces = np.concatenate([body[[0, -1]].ravel(), body[:, [0, -1]].ravel()])
     value = float(faces.mean())
     why = "the body is cut by the field of view" if value > 0.01 else ""

@@ -186,3 +186,20 @@ def information_and_slope(  # type: ignore[no-untyped-def]
         for c in range(6):
             slope[c] += by_value * rows[n, c]
     return similarity, slope / seen, seen
+
+
+@njit(nogil=True, cache=True)
+def count_seen(points, moving, matrix, offset):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """How many of the points fall where the second image shows something."""
+    ni, nj, nk = moving.shape
+    seen = 0
+    for n in range(points.shape[0]):
+        p0, p1, p2 = points[n, 0], points[n, 1], points[n, 2]
+        x = matrix[0, 0] * p0 + matrix[0, 1] * p1 + matrix[0, 2] * p2 + offset[0]
+        y = matrix[1, 0] * p0 + matrix[1, 1] * p1 + matrix[1, 2] * p2 + offset[1]
+        z = matrix[2, 0] * p0 + matrix[2, 1] * p1 + matrix[2, 2] * p2 + offset[2]
+        if x < 0 or y < 0 or z < 0 or x > ni - 1 or y > nj - 1 or z > nk - 1:
+            continue
+        if not np.isnan(moving[int(x + 0.5), int(y + 0.5), int(z + 0.5)]):
+            seen += 1
+    return seen

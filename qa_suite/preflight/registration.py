@@ -88,7 +88,7 @@ def check_alignment(evidence: Evidence) -> Values:
             value=round(found.consensus, 6), unit="1", bound=_agreement(settings), status="ok"
         )
     values["alignment_similarity_gain"] = PreflightValue(
-        value=round(found.similarity_best - found.similarity_before, 6),
+        value=round(found.similarity_after - found.similarity_before, 6),
         unit="1",
         bound=RECORDED,
         status="ok",
@@ -143,9 +143,7 @@ def _judged(
     """Judge a length: ok only where all of it is known and within its bound."""
     bound = f"<= {one.bound:g} {one.unit}"
     value = None if one.unknown else one.found
-    clear = found.gain(found.similarity_after) * (1 - settings.min_structure_drop) >= (
-        settings.min_structure_drop
-    )
+    clear = found.support >= settings.min_support
     if one.found > one.bound and (clear or not one.unknown):
         status, doubt = _grounds(found, settings, clear=clear, refuses=refuses)
         least = "" if value is not None else "at least "
@@ -158,12 +156,9 @@ def _judged(
         )
     if one.unknown:
         why = one.unknown
-        gain = found.gain(found.similarity_best)
-        if one.unit == "mm" and found.best_mm > one.bound and gain > settings.min_structure_drop:
-            why += (
-                f"; the place that fits best lies {found.best_mm:.1f} mm away, and fits "
-                f"{gain:.0%} better"
-            )
+        evident = found.best_support >= settings.min_support
+        if one.unit == "mm" and found.best_mm > one.bound and evident:
+            why += f"; the place that fits best lies {found.best_mm:.1f} mm away, and fits better"
         at_least = one.found if clear and one.found > 0 else None
         if at_least is not None:
             why += f"; at least {_text(at_least, one.unit)} along what is determined"
@@ -193,6 +188,10 @@ def _grounds(
 
 
 def _text(value: float, unit: str) -> str:
-    return f"{value:.1f}°" if unit == "deg" else f"{value:.3g} {unit}" if value >= 100 else (
-        f"{value:.1f} {unit}"
+    return (
+        f"{value:.1f}°"
+        if unit == "deg"
+        else f"{value:.3g} {unit}"
+        if value >= 100
+        else (f"{value:.1f} {unit}")
     )

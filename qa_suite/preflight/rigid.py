@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.preflight.kernels import information, information_and_slope
+from qa_suite.preflight.kernels import count_seen, information, information_and_slope
 
 Array = NDArray[np.float64]
 
@@ -29,6 +29,7 @@ _FIRST_MM = 2.0
 _LONGEST_MM = 6.0
 _HALVINGS = 6
 _SETTLED = 1e-7  # of a similarity above chance of 0.02 to 0.3
+_OVERLAP_STEP_MM = 2.0
 _SEARCH_POINTS = 2_500
 _SEARCH_STEP_MM = 9.0
 _SEARCH_TURN_DEG = 10.0
@@ -52,6 +53,10 @@ class Level:
         Root-mean-square distance of the points from the centre.
     rotation_sd_deg
         Standard deviation of the rotations that are expected.
+    by_overlap
+        Whether the score counts the share of the points that fall into the reference. Without
+        it a motion may gain by leaving the field of view; with it the maximum of a weak
+        component is drawn a little to where more is seen.
     """
 
     points_mm: Array
@@ -61,6 +66,7 @@ class Level:
     offset: Array
     radius_mm: float
     rotation_sd_deg: float
+    by_overlap: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +78,8 @@ class Place:
     motion
         Shift (x, y, z) in mm and rotation vector times ``radius_mm`` (also mm), shape (6,).
     score
-        Similarity above chance times the expectation of so large a rotation.
+        Information about the reference, and the expectation of so large a rotation; see
+        :func:`score`.
     """
 
     motion: Array
@@ -138,14 +145,16 @@ def displacement_95_mm(level: Level, motion: Any, other: Any = None) -> float:
 
 
 def score(level: Level, motion: Any) -> float:
-    """Similarity above chance times the expectation of so large a rotation.
+    """Similarity above chance, times what is seen, times the expectation of so large a rotation.
 
     A limb that lies differently in two scans deforms, and a free rotation buys a little
     similarity by following the deformation, at the price of a wrong shift. The expectation
     (normal, ``rotation_sd_deg``) asks a rotation for evidence; where the anatomy is rigid the
     similarity falls off much faster and is followed.
     """
-    return (similarity(level, motion)[0] - 1.0) * _expected(level, np.asarray(motion, dtype=float))
+    motion = np.asarray(motion, dtype=float)
+    value, overlap = similarity(level, motion)
+    return (value - 1.0) * (overlap if level.by_overlap else 1.0) * _expected(level, motion)
 
 
 def _expected(level: Level, motion: Array) -> float:
@@ -159,14 +168,34 @@ def _score_and_slope(level: Level, motion: Array) -> tuple[float, Array]:
         level.points_mm, level.bins, level.moving, rotation_matrix(vector), motion[:3],
         level.to_index, level.offset, BINS,
     )  # fmt: skip
-    if seen < _MIN_OVERLAP * len(level.points_mm):
+    overlap = seen / len(level.points_mm)
+    if overlap < _MIN_OVERLAP:
         return 0.0, np.zeros(6)
     slope[3:] = _turning(vector).T @ slope[3:] / level.radius_mm
+    found = value - 1.0
+    if level.by_overlap:
+        slope = slope * overlap
+        if overlap < 1:
+            slope += found * _overlap_slope(level, motion)
+        found *= overlap
     expected = _expected(level, motion)
     spread = np.radians(level.rotation_sd_deg) * level.radius_mm
     slope *= expected
-    slope[3:] -= (value - 1.0) * expected * motion[3:] / spread**2
-    return (value - 1.0) * expected, slope
+    slope[3:] -= found * expected * motion[3:] / spread**2
+    return found * expected, slope
+
+
+def _overlap_slope(level: Level, motion: Array) -> Array:
+    """Slope of the overlap by differences: it is a count, and has no other."""
+    counts = np.empty((6, 2))
+    for component in range(6):
+        for end, step in enumerate((-_OVERLAP_STEP_MM, _OVERLAP_STEP_MM)):
+            there = motion.copy()
+            there[component] += step
+            matrix = level.to_index @ rotation_matrix(there[3:] / level.radius_mm)
+            offset = level.to_index @ there[:3] + level.offset
+            counts[component, end] = count_seen(level.points_mm, level.moving, matrix, offset)
+    return np.asarray((counts[:, 1] - counts[:, 0]) / (2 * _OVERLAP_STEP_MM * len(level.points_mm)))
 
 
 def climb(
@@ -211,32 +240,38 @@ def search(level: Level, *, reach_mm: float, keep: int) -> list[Array]:
     Returns
     -------
     list of motions, each of shape (6,)
-        No motion first, then the ``keep`` places of highest similarity that lie apart.
+        No motion first, then for every turn the ``keep`` shifts of highest similarity that
+        lie apart.
     """
-    quick = level
+    quick = replace(level, rotation_sd_deg=1e6)  # of one turn all have the same expectation
     if len(level.points_mm) > _SEARCH_POINTS:
         chosen = np.linspace(0, len(level.points_mm) - 1, _SEARCH_POINTS).astype(int)
-        quick = replace(level, points_mm=level.points_mm[chosen], bins=level.bins[chosen])
-    motions = _candidates(level, reach_mm)
-    values = np.array([similarity(quick, motion)[0] for motion in motions])
-    chosen_motions = [np.zeros(6)]
-    for n in np.argsort(-values, kind="stable"):
-        if len(chosen_motions) > keep:
-            break
-        if all(
-            displacement_95_mm(quick, motions[n], other) > _SEARCH_STEP_MM
-            for other in chosen_motions
-        ):
-            chosen_motions.append(motions[n])
-    return chosen_motions
+        quick = replace(quick, points_mm=level.points_mm[chosen], bins=level.bins[chosen])
+    shifts = _lattice(reach_mm)
+    starts = [np.zeros(6)]
+    for turn in _turns(level):
+        motions = np.concatenate([shifts, np.tile(turn, (len(shifts), 1))], axis=1)
+        values = np.array([score(quick, motion) for motion in motions])
+        kept: list[Array] = []
+        for n in np.argsort(-values, kind="stable"):
+            if len(kept) == keep or values[n] <= 0.0:
+                break
+            if all(np.linalg.norm(motions[n] - m) > 1.5 * _SEARCH_STEP_MM for m in kept):
+                kept.append(motions[n])
+        starts += kept
+    return starts
 
 
-def _candidates(level: Level, reach_mm: float) -> Array:
-    """All shifts on a lattice within reach, each with no turn and with one about every axis."""
+def _lattice(reach_mm: float) -> Array:
     count = int(reach_mm / _SEARCH_STEP_MM)
     ticks = np.arange(-count, count + 1) * _SEARCH_STEP_MM
     shifts = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 3)
-    shifts = shifts[np.linalg.norm(shifts, axis=1) <= reach_mm + 1e-6]
+    return np.asarray(shifts[np.linalg.norm(shifts, axis=1) <= reach_mm + 1e-6])
+
+
+def _turns(level: Level) -> Array:
+    """No turn, one about every axis either way, and one about every diagonal; in mm."""
+    corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    axes = np.concatenate([np.eye(3), -np.eye(3), corners / np.sqrt(3)])
     length = np.radians(_SEARCH_TURN_DEG) * level.radius_mm
-    turns = np.concatenate([np.zeros((1, 3)), length * np.eye(3), -length * np.eye(3)])
-    return np.concatenate([np.tile(shifts, (len(turns), 1)), np.repeat(turns, len(shifts), 0)], 1)
+    return np.concatenate([np.zeros((1, 3)), length * axes])

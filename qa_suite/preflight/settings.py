@@ -17,7 +17,10 @@ class PreflightSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_misalignment_mm: float = Field(
-        default=10.0, gt=0, description="residual shift above which a case is refused"
+        default=10.0,
+        gt=0,
+        description="95th percentile of the displacement within the body, and mean shift, above "
+        "which a case is refused",
     )
     max_rotation_deg: float = Field(
         default=10.0, gt=0, description="residual rotation above which a case is warned about"
@@ -42,7 +45,13 @@ class PreflightSettings(BaseModel):
         ge=0,
         lt=1,
         description="share of the similarity that a displaced position must lose, else the "
-        "component counts as without structure",
+        "quick estimate of the measures takes the component to be without structure",
+    )
+    min_support: float = Field(
+        default=2.5,
+        ge=0,
+        description="standard errors by which the blocks of the body must prefer one position "
+        "to another, else it is undetermined which is right",
     )
     min_consensus: float = Field(
         default=0.67,
@@ -55,7 +64,13 @@ class PreflightSettings(BaseModel):
         default=0.5, ge=0, le=1, description="share of the source's body that the reference covers"
     )
     min_body_overlap: float = Field(
-        default=0.5, ge=0, le=1, description="Dice of the bodies seen in source and reference"
+        default=0.85,
+        ge=0,
+        le=1,
+        description="Dice of the bodies in source and reference where both were scanned",
+    )
+    impossible_body_overlap: float = Field(
+        default=0.7, ge=0, le=1, description="the same, below which a case is refused"
     )
     sane_spacing_mm: Window = (0.2, 10.0)
     impossible_spacing_mm: Window = Field(
