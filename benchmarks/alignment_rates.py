@@ -165,7 +165,8 @@ def scan_pelvis(rng: np.random.Generator, group: str, view: str, index: int, see
 
 def scan_a_limb(rng: np.random.Generator, group: str, view: str) -> Any:
     limb = make_limb(rng)
-    spacing = tuple(rng.choice([2.0, 2.5, 3.0], 1).repeat(2)) + (float(rng.choice([3.0, 4.0])),)
+    within, along = rng.choice([2.0, 2.5, 3.0]), rng.choice([3.0, 4.0])
+    spacing = (float(within), float(within), float(along))
     wide = 2.3 * limb.radius
     grid = limb_grid((wide, wide, rng.uniform(110, 200)), spacing)
     sequence = "low contrast" if view.endswith("low contrast") else str(rng.choice(["T1", "T2"]))

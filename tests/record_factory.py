@@ -143,7 +143,7 @@ def _rows(
 
 def _preflight(rng: np.random.Generator, shift: float) -> dict[str, PreflightValue]:
     return {
-        "readable": PreflightValue(status="ok"),
+        "readable": PreflightValue(value=1.0, bound="1", status="ok"),
         "overlap": PreflightValue(
             value=float(rng.uniform(0.9, 1.0)), unit="1", bound=">= 0.5", status="ok"
         ),

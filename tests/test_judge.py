@@ -360,7 +360,8 @@ def test_lost_examination_of_a_measured_patient_counts() -> None:
 
 def shift_of(value: float | None) -> dict[str, PreflightValue]:
     status = "ok" if value is not None else "undetermined"
-    return {"alignment_shift": PreflightValue(value=value, unit="mm", status=status)}
+    why = "" if status == "ok" else "no structure along z"
+    return {"alignment_shift": PreflightValue(value=value, unit="mm", status=status, why=why)}
 
 
 def test_profile_excludes_by_preflight_value_and_names_whom() -> None:
@@ -396,12 +397,36 @@ def test_refused_case_stays_refused_when_the_profile_would_exclude_it_too() -> N
     assert the(verdict, "body MAE", "hospital-A").outcome == "inconclusive"
 
 
-def test_undetermined_value_excludes_nobody_and_is_announced() -> None:
+def test_what_is_undetermined_or_not_checked_excludes_and_is_counted_and_announced() -> None:
     record = Record()
+    record.update_case("A3", preflight=shift_of(None))
+    record.update_case("A4", preflight={})
+    verdict = record.judge(profile(exclude={"alignment_shift": 5.0}))
+    assert verdict.excluded == {
+        "A3": "alignment_shift is undetermined (no structure along z), and the profile excludes "
+        "by it",
+        "A4": "alignment_shift was not checked, and the profile excludes by it",
+    }
+    assert verdict.case_counts["excluded"] == 2
+    assert any("undetermined for A3 and A4, who are excluded" in n for n in verdict.notices)
+    assert "2 cases excluded by the profile" in verdict.sentence
+
+
+def test_a_lower_bound_beyond_the_limit_is_the_reason_to_exclude() -> None:
+    record = Record()
+    check = PreflightValue(at_least=7.0, unit="mm", status="undetermined", why="no structure")
+    record.update_case("A3", preflight={"alignment_shift": check})
+    verdict = record.judge(profile(exclude={"alignment_shift": 5.0}))
+    assert verdict.excluded == {"A3": "alignment_shift is at least 7.00 mm, beyond 5 mm"}
+
+
+def test_a_failed_case_is_not_excused_by_what_is_undetermined() -> None:
+    record = Record()
+    record.end("A3", "failed", "the translator raised")
     record.update_case("A3", preflight=shift_of(None))
     verdict = record.judge(profile(exclude={"alignment_shift": 5.0}))
     assert verdict.excluded == {}
-    assert any("undetermined for A3" in notice for notice in verdict.notices)
+    assert "1 case failed in translation" in verdict.sentence
 
 
 def test_exclusion_by_something_never_recorded_is_refused() -> None:

@@ -66,7 +66,9 @@ def test_case_records_come_back_whole(tmp_path):
     records = [
         CaseRecord(
             case="c1", patient="p1", site="one", split="test", status="refused", reason="shifted",
-            preflight={"alignment_shift": PreflightValue(value=12.5, unit="mm", status="refused")},
+            preflight={"alignment_shift": PreflightValue(
+                    value=12.5, unit="mm", status="refused", why="12.5 mm off"
+                )},
             strata={"field_strength_t": 1.5}, history=("resampled",), volumes={"source": "a.nii"},
         ),
         CaseRecord(case="c2", patient="p2", site="one", split=None, status="evaluated"),

@@ -69,7 +69,8 @@ class Alignment:
         Share of the evidence of the body's parts that speaks for the motion; 1 for a shift,
         less for a deformation; None where nothing speaks for or against it.
     support
-        How clearly the blocks of the body prefer the estimate to no motion, in standard errors.
+        How clearly the blocks of the body prefer the estimate to no motion, in standard errors;
+        infinite where they were not asked (a quick estimate).
     best_support
         The same for the best place of all.
     similarity_before, similarity_after
@@ -87,8 +88,8 @@ class Alignment:
     best_mm: float = 0.0
     rival_mm: float = 0.0
     consensus: float | None = None
-    support: float = 0.0
-    best_support: float = 0.0
+    support: float = np.inf
+    best_support: float = np.inf
     similarity_before: float = 1.0
     similarity_after: float = 1.0
     why: str = ""

@@ -41,9 +41,7 @@ def evidence(level: Level, one: Any, other: Any) -> Array:
     source = _bin(level.bins[both])
     before_bin, after_bin = _bin(before[both]), _bin(after[both])
     information = _information(source, before_bin, after_bin)
-    blocks = np.floor(level.points_mm[both] / _BLOCK_MM).astype(int)
-    _, block = np.unique(blocks, axis=0, return_inverse=True)
-    block = block.ravel()
+    block = _blocks(level)[both]
     found = np.bincount(block, information[source, after_bin] - information[source, before_bin])
     return np.asarray(found[np.bincount(block) >= _MIN_POINTS])
 
@@ -76,6 +74,14 @@ def support(level: Level, one: Any, other: Any) -> float:
     return 0.0 if spread == 0 else float(found.sum()) / spread
 
 
+def _blocks(level: Level) -> NDArray[np.int_]:
+    """Return the number of the block that each point lies in."""
+    index = np.floor(level.points_mm / _BLOCK_MM).astype(int)
+    index -= index.min(axis=0)
+    counts = index.max(axis=0) + 1
+    return np.asarray((index[:, 0] * counts[1] + index[:, 1]) * counts[2] + index[:, 2])
+
+
 def _values(level: Level, motion: Array) -> tuple[Array, NDArray[np.bool_]]:
     from scipy import ndimage
 
@@ -99,7 +105,7 @@ def _information(
 
     counts = np.zeros((BINS, BINS))
     for reference in (before, after):
-        np.add.at(counts, (source, reference), 1.0)
+        counts += np.bincount(source * BINS + reference, minlength=BINS**2).reshape(BINS, BINS)
     joint = ndimage.gaussian_filter(counts, _BLUR_BINS) + 0.5
     joint /= joint.sum()
     apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)

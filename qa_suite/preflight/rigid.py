@@ -30,6 +30,7 @@ _LONGEST_MM = 6.0
 _HALVINGS = 6
 _SETTLED = 1e-7  # of a similarity above chance of 0.02 to 0.3
 _OVERLAP_STEP_MM = 2.0
+_OVERLAP_POINTS = 1_000
 _SEARCH_POINTS = 2_500
 _SEARCH_STEP_MM = 9.0
 _SEARCH_TURN_DEG = 10.0
@@ -188,14 +189,15 @@ def _score_and_slope(level: Level, motion: Array) -> tuple[float, Array]:
 def _overlap_slope(level: Level, motion: Array) -> Array:
     """Slope of the overlap by differences: it is a count, and has no other."""
     counts = np.empty((6, 2))
+    points = level.points_mm[:: max(1, len(level.points_mm) // _OVERLAP_POINTS)]
     for component in range(6):
         for end, step in enumerate((-_OVERLAP_STEP_MM, _OVERLAP_STEP_MM)):
             there = motion.copy()
             there[component] += step
             matrix = level.to_index @ rotation_matrix(there[3:] / level.radius_mm)
             offset = level.to_index @ there[:3] + level.offset
-            counts[component, end] = count_seen(level.points_mm, level.moving, matrix, offset)
-    return np.asarray((counts[:, 1] - counts[:, 0]) / (2 * _OVERLAP_STEP_MM * len(level.points_mm)))
+            counts[component, end] = count_seen(points, level.moving, matrix, offset)
+    return np.asarray((counts[:, 1] - counts[:, 0]) / (2 * _OVERLAP_STEP_MM * len(points)))
 
 
 def climb(
