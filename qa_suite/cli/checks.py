@@ -46,7 +46,7 @@ def preflight(
     results = check_cases(
         material, cohort, cases, max_misalignment_mm=max_misalignment_mm, workers=workers
     )
-    found = Counter(result.status for result in results.values())
+    found: Counter[str] = Counter(result.status for result in results.values())
     if as_json:
         console.show_json([_facts(case, results[case.case]) for case in cases])
     else:
