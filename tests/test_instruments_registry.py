@@ -74,6 +74,7 @@ def segmenter(store: Path, cohort: Cohort, _own_store: object) -> TrainedSegment
             ),
             name="ct-segmenter",
             cohort=cohort,
+            workdir=store / "work-segmenter",
         )
     finally:
         for file in gone:
@@ -90,6 +91,7 @@ def extractor(store: Path, cohort: Cohort, _own_store: object) -> TrainedExtract
         ),
         name="ct-features",
         cohort=cohort,
+        workdir=store / "work-features",
     )
     assert isinstance(made, TrainedExtractor)
     return made

@@ -7,13 +7,14 @@ aim is the validation error; the best try alone is registered.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qa_suite.cohort import Cohort, check_splits
 from qa_suite.errors import InputError, QAError
-from qa_suite.store import connect
+from qa_suite.store import require_registrable
 from translators.base import FitSummary, Progress, Translator, create
 from translators.data import check_cohort
 from translators.registry import TrainedModel
@@ -56,6 +57,7 @@ def search(
     require_searchable(spec, tries)
     check_splits(cohort)
     check_cohort(cohort, spec)
+    require_registrable(register_as or spec.name)
     if not cohort.in_split("validation"):
         raise InputError(
             f"Cohort {cohort.name} has no validation patients, and a search compares by them."
@@ -65,9 +67,8 @@ def search(
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     budget = Budget(workdir=Path(workdir), iterations=iterations, device=device)
     best: tuple[float, Translator, FitSummary] | None = None
-    with training_run(spec, budget.workdir, resume=False) as run:
-        mlflow = connect()
-        mlflow.set_tags(code_tags() | {"qa.kind": "search", "qa.cohort": cohort.name})
+    with training_run(spec, budget.workdir, resume=False) as telemetry:
+        telemetry.tags(code_tags() | {"qa.kind": "search", "qa.cohort": cohort.name})
         for number in range(tries):
             trial = study.ask()
             values = {key: suggest(trial, key, span) for key, span in spec.search.items()}
@@ -77,14 +78,16 @@ def search(
             if summary.best_validation is None:
                 raise InputError(f"Family {spec.family} has no validation error to search by.")
             study.tell(trial, summary.best_validation)
-            mlflow.log_metric("validation_of_try", summary.best_validation, step=number)
+            now = int(time.time() * 1000)
+            telemetry.metrics([("validation_of_try", summary.best_validation, now, number)])
+            telemetry.send()
             if best is None or summary.best_validation < best[0]:
                 best = (summary.best_validation, translator, summary)
         assert best is not None
         found = {key: str(value) for key, value in study.best_params.items()}
-        mlflow.log_params({f"best.{key}": value for key, value in found.items()})
+        telemetry.params({f"best.{key}": value for key, value in found.items()})
         return finish(
-            best[1], cohort, folder, budget, run.info.run_id, best[2], None,
+            best[1], cohort, folder, budget, telemetry, best[2], None,
             name=register_as or spec.name,
         )  # fmt: skip
 
@@ -101,8 +104,8 @@ def _try(
     spec: TranslatorSpec, cohort: Cohort, folder: Path, budget: Budget
 ) -> tuple[Translator, FitSummary]:
     translator = create(spec)
-    with training_run(spec, budget.workdir, resume=False, nested=True) as run:
-        return translator, fit_in_run(translator, cohort, folder, budget, run.info.run_id)
+    with training_run(spec, budget.workdir, resume=False, nested=True) as telemetry:
+        return translator, fit_in_run(translator, cohort, folder, budget, telemetry)
 
 
 def require_searchable(spec: TranslatorSpec, tries: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import resource
@@ -10,20 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from qa_suite import __version__
 from qa_suite.cohort import Cohort
 from qa_suite.processes import git_state
-from qa_suite.store import connect, experiment
+from qa_suite.store import connect, impatient
+from qa_suite.telemetry import Telemetry, tracked_run
 from translators.base import FitSummary, Progress, Translator
 from translators.data import SEEN_SPLITS, PreparedPair, load_pairs
 from translators.spec import TranslatorSpec
 
 EXPERIMENT = "training"
-RUN_FILE = "run.json"
 
-_BATCH = 500  # metrics in one call to MLflow; one by one is a hundred times slower
 _SEND_EVERY_S = 30.0
 _PICTURES = 2
 
@@ -31,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class Curves:
-    """Collects the figures of a training and sends them to MLflow in batches."""
+    """Collects the figures of a training and tells them to MLflow in batches."""
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
         self._waiting: list[tuple[str, float, int, int]] = []
         self._sent_at = time.monotonic()
 
@@ -43,7 +40,7 @@ class Curves:
 
         def note(done: int, total: int, figures: dict[str, float]) -> None:
             now = int(time.time() * 1000)
-            self._waiting += [(name, value, now, done) for name, value in figures.items()]
+            self._waiting += [(name, float(value), now, done) for name, value in figures.items()]
             if time.monotonic() - self._sent_at > _SEND_EVERY_S:
                 self.send()
             if progress is not None:
@@ -52,75 +49,60 @@ class Curves:
         return note
 
     def complete(self, summary: FitSummary) -> None:
-        """Send what a killed training had computed and not sent yet."""
-        client = connect().MlflowClient()
+        """Send what a killed training had computed and not noted yet."""
         now = int(time.time() * 1000)
         for name, points in summary.curves.items():
-            known = {point.step for point in client.get_metric_history(self._run_id, name)}
+            known = _known_steps(self._telemetry.run_id, name)
             self._waiting += [
                 (name, value, now, step) for step, value in points if step not in known
             ]
         self.send()
 
     def send(self) -> None:
-        """Send what was collected."""
-        from mlflow.entities import Metric
-
-        mlflow = connect()
-        client = mlflow.MlflowClient()
-        rows = [Metric(key=k, value=v, timestamp=t, step=s) for k, v, t, s in self._waiting]
-        for start in range(0, len(rows), _BATCH):
-            client.log_batch(self._run_id, metrics=rows[start : start + _BATCH])
+        """Note what was collected, and send it if the server listens."""
+        self._telemetry.metrics(self._waiting)
+        self._telemetry.send()
         self._waiting = []
         self._sent_at = time.monotonic()
+
+
+def _known_steps(run_id: str, name: str) -> set[int]:
+    """Return the steps of a metric that MLflow has; none where it does not answer."""
+    try:
+        with impatient():
+            history = connect().MlflowClient().get_metric_history(run_id, name)
+    except Exception as error:  # telemetry never stops a training
+        _log.info("What MLflow has of %s is unknown: %s", name, error)
+        return set()
+    return {point.step for point in history}
 
 
 @contextmanager
 def training_run(
     spec: TranslatorSpec, workdir: Path, *, resume: bool, nested: bool = False
-) -> Iterator[Any]:
-    """Start an MLflow run with system metrics, or carry on with that of a killed training."""
-    mlflow = connect()
-    workdir.mkdir(parents=True, exist_ok=True)
-    path = workdir / RUN_FILE
-    experiment_id = experiment(EXPERIMENT)
-    known = None
-    if resume and path.is_file():
-        known = json.loads(path.read_text())["run_id"]
-        if known not in {
-            r.info.run_id
-            for r in mlflow.search_runs(
-                experiment_ids=[experiment_id], output_format="list", max_results=5000
-            )
-        }:
-            known = None  # another store than the one it was begun in
-    mlflow.set_system_metrics_sampling_interval(5)
-    with mlflow.start_run(
-        run_id=known,
-        experiment_id=experiment_id,
-        run_name=None if known else spec.name,
-        log_system_metrics=not nested,
-        nested=nested,
-    ) as run:
-        path.write_text(json.dumps({"run_id": run.info.run_id}))
-        yield run
+) -> Iterator[Telemetry]:
+    """Start the MLflow run of a training; see :func:`qa_suite.telemetry.tracked_run`."""
+    with tracked_run(
+        EXPERIMENT, spec.name, workdir, resume=resume, nested=nested, system_metrics=not nested
+    ) as telemetry:
+        yield telemetry
 
 
 def log_facts(
-    spec: TranslatorSpec, cohort: Cohort, iterations: int | None, tags: dict[str, str]
+    telemetry: Telemetry,
+    spec: TranslatorSpec,
+    cohort: Cohort,
+    iterations: int | None,
+    tags: dict[str, str],
 ) -> None:
-    """Log what is known before the training: specification, data and code."""
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-
-    mlflow = connect()
+    """Tell what is known before the training: specification, data and code."""
     flat = {key: str(value)[:500] for key, value in spec.flat().items()}
     if iterations is not None:
         flat["budget.iterations"] = str(iterations)
-    mlflow.log_params(flat)
+    telemetry.params(flat)
     digest = cohort.data_digest(*SEEN_SPLITS)
     patients = {s: len({c.patient for c in cohort.in_split(s)}) for s in SEEN_SPLITS}
-    mlflow.set_tags(
+    telemetry.tags(
         tags
         | {
             "qa.kind": "training",
@@ -135,13 +117,13 @@ def log_facts(
             "python": platform.python_version(),
         }
     )
-    source = CodeDatasetSource({"cohort": cohort.name, "data_digest": digest})
-    mlflow.log_input(MetaDataset(source, name=cohort.name, digest=digest[:36]), context="training")
-    mlflow.log_dict(spec.model_dump(mode="json"), "spec.json")
+    telemetry.dataset(cohort.name, digest)
+    telemetry.document(spec.model_dump(mode="json"), "spec.json")
+    telemetry.send(now=True)
 
 
-def log_outcome(run_id: str, summary: FitSummary) -> None:
-    """Log how long a training took and what it reached."""
+def log_outcome(telemetry: Telemetry, summary: FitSummary) -> None:
+    """Tell how long a training took and what it reached."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {
         "training_seconds": summary.seconds,
@@ -152,23 +134,26 @@ def log_outcome(run_id: str, summary: FitSummary) -> None:
     }
     if summary.best_validation is not None:
         figures["best_validation_mae"] = summary.best_validation
-    mlflow = connect()
-    mlflow.log_metrics(figures, run_id=run_id)
-    mlflow.set_tag("stopped_early", str(summary.stopped_early))
+    now = int(time.time() * 1000)
+    telemetry.metrics([(name, value, now, 0) for name, value in figures.items()])
+    telemetry.tags({"stopped_early": str(summary.stopped_early)})
+    telemetry.send()
 
 
-def log_pictures(translator: Translator, cohort: Cohort, folder: Path, workdir: Path) -> None:
-    """Log pictures of the first validation patients, or of train patients where none are."""
+def log_pictures(
+    telemetry: Telemetry, translator: Translator, cohort: Cohort, folder: Path, workdir: Path
+) -> None:
+    """Tell pictures of the first validation patients, or of train patients where none are."""
     from translators.pictures import sample_picture
 
-    mlflow = connect()
     for pair in shown_pairs(translator, cohort, folder):
         found = translator.infer(pair.prepared)
         path = workdir / "samples" / f"{pair.case.case}.png"
         sample_picture(
             pair, found.mean, pair.prepared.frame.spacing_mm, translator.spec.target, path
         )
-        mlflow.log_artifact(str(path), "samples")
+        telemetry.file(path, "samples")
+    telemetry.send()
 
 
 def shown_pairs(

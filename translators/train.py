@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from qa_suite.cohort import Cohort, check_splits
-from qa_suite.store import connect
+from qa_suite.errors import InputError
+from qa_suite.store import reached, require_reachable, require_registrable
+from qa_suite.telemetry import RUN_FILE, Telemetry
 from translators.base import FitSummary, Progress, Translator, create
 from translators.calibration import calibrate_on
 from translators.data import check_cohort
@@ -15,7 +19,6 @@ from translators.parent import Parent
 from translators.registry import TrainedModel, register
 from translators.spec import TranslatorSpec
 from translators.tracked import (
-    RUN_FILE,
     Curves,
     code_tags,
     log_facts,
@@ -107,16 +110,17 @@ def train(
     if rank_of_environment() > 0:
         _fit(translator, cohort, folder, budget, None)
         return TrainedModel.nowhere()
-    budget.workdir.mkdir(parents=True, exist_ok=True)
-    with training_run(spec, budget.workdir, resume=resume) as run:
-        summary = fit_in_run(translator, cohort, folder, budget, run.info.run_id, parent)
+    require_registrable(register_as or spec.name)
+    with training_run(spec, budget.workdir, resume=resume) as telemetry:
+        summary = fit_in_run(translator, cohort, folder, budget, telemetry, parent)
         model = finish(
-            translator, cohort, folder, budget, run.info.run_id, summary, parent,
+            translator, cohort, folder, budget, telemetry, summary, parent,
             name=register_as or spec.name,
         )  # fmt: skip
     inverse = translator.inverse()
     if inverse is not None:
-        _register_inverse(inverse, cohort, folder, budget, model)
+        with _kept(budget.workdir):
+            _register_inverse(inverse, cohort, folder, budget, model)
     (budget.workdir / RUN_FILE).unlink(missing_ok=True)
     return model
 
@@ -133,20 +137,20 @@ def fit_in_run(
     cohort: Cohort,
     folder: Path,
     budget: Budget,
-    run_id: str,
+    telemetry: Telemetry,
     parent: Parent | None = None,
 ) -> FitSummary:
     """Fit a translator in an MLflow run that is open: facts, curves, outcome."""
     tags = code_tags() | ({} if parent is None else {"parent": parent.uri})
-    log_facts(translator.spec, cohort, budget.iterations, tags)
-    curves = Curves(run_id)
+    log_facts(telemetry, translator.spec, cohort, budget.iterations, tags)
+    curves = Curves(telemetry)
     try:
         summary = _fit(translator, cohort, folder, budget, curves)
     finally:
         curves.send()
     if budget.resume:
         curves.complete(summary)
-    log_outcome(run_id, summary)
+    log_outcome(telemetry, summary)
     return summary
 
 
@@ -169,36 +173,57 @@ def finish(
     cohort: Cohort,
     folder: Path,
     budget: Budget,
-    run_id: str,
+    telemetry: Telemetry,
     summary: FitSummary,
     parent: Parent | None,
     *,
     name: str,
 ) -> TrainedModel:
-    """Calibrate, draw and register a fitted translator in the MLflow run that is open."""
-    mlflow = connect()
+    """Calibrate, draw and register a fitted translator in the MLflow run that is open.
+
+    Raises
+    ------
+    InputError
+        If the store does not take the model; what was trained is kept.
+    """
     translator.calibration = calibrate_on(translator, cohort, folder)
     if translator.calibration is not None:
         facts = translator.calibration.model_dump(mode="json")
-        mlflow.log_dict(facts, "calibration.json")
-    log_pictures(translator, cohort, folder, budget.workdir)
-    model = register(
-        translator, name=name, cohort=cohort, folder=folder, run_id=run_id, tags=code_tags(),
-        parent=parent, summary=summary,
-    )  # fmt: skip
-    mlflow.set_tag("model_uri", model.uri)
+        telemetry.document(facts, "calibration.json")
+    log_pictures(telemetry, translator, cohort, folder, budget.workdir)
+    with _kept(budget.workdir):
+        require_reachable()
+        model = register(
+            translator, name=name, cohort=cohort, folder=folder, run_id=telemetry.run_id,
+            tags=code_tags(), parent=parent, summary=summary,
+        )  # fmt: skip
+    telemetry.tags({"model_uri": model.uri})
+    telemetry.send()
     return model
+
+
+@contextmanager
+def _kept(workdir: Path) -> Iterator[None]:
+    """Say where a training is kept and how to go on, where the store fails at its end."""
+    try:
+        with reached():
+            yield
+    except InputError as error:
+        raise InputError(
+            f"The training is finished and kept in {workdir}, but not registered: {error} The same "
+            f"command with --resume registers it without training again."
+        ) from None
 
 
 def _register_inverse(
     inverse: Translator, cohort: Cohort, folder: Path, budget: Budget, model: TrainedModel
 ) -> None:
     """Register the other direction of a cycle, in a run of its own beside the first."""
-    mlflow = connect()
-    with training_run(inverse.spec, budget.workdir / "inverse", resume=False) as run:
-        log_facts(inverse.spec, cohort, budget.iterations, code_tags() | {"inverse_of": model.uri})
+    with training_run(inverse.spec, budget.workdir / "inverse", resume=False) as telemetry:
+        tags = code_tags() | {"inverse_of": model.uri}
+        log_facts(telemetry, inverse.spec, cohort, budget.iterations, tags)
         found = register(
             inverse, name=f"{model.name}-inverse", cohort=cohort, folder=folder,
-            run_id=run.info.run_id, tags=code_tags() | {"inverse_of": model.uri},
+            run_id=telemetry.run_id, tags=tags,
         )  # fmt: skip
-        mlflow.set_tag("model_uri", found.uri)
+        telemetry.tags({"model_uri": found.uri})

@@ -40,6 +40,12 @@ def instrument(
         float | None, typer.Option(help="Leave out structures with a noise floor below it.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    work: Annotated[
+        Path | None, typer.Option(help="Folder where it is kept until it is registered.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Register the one that is kept there.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print its facts as JSON.")] = False,
 ) -> None:
     """Train one of the examiner's own networks on a cohort's reference CTs and register it.
@@ -85,7 +91,9 @@ def instrument(
                 device=device, progress=told, name=called,
             )  # fmt: skip
 
-        made = train_and_register(train, name=called, cohort=material, tags=tags)
+        made = train_and_register(
+            train, name=called, cohort=material, tags=tags, workdir=work, resume=resume
+        )
     if as_json:
         console.show_json(made.facts.model_dump(mode="json"))
         return

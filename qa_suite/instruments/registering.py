@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -14,22 +16,38 @@ from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError
 from qa_suite.instruments.files import Instrument, read_instrument, save_instrument
 from qa_suite.instruments.fit_segmenter import Progress
+from qa_suite.instruments.material import SEEN_SPLITS
 from qa_suite.instruments.segmenter import SPEC_FILE, TrainedSegmenter
-from qa_suite.store import connect, experiment, metric_name, model_version, tracking_uri
+from qa_suite.store import (
+    KIND_TAG,
+    KINDS,
+    STORE_FOLDER,
+    connect,
+    metric_name,
+    model_version,
+    reached,
+    require_reachable,
+    require_registrable,
+    tracking_uri,
+)
+from qa_suite.telemetry import RUN_FILE, tracked_run
 
 EXPERIMENT = "instruments"
 ARTIFACT = "instrument"
-KIND_TAG = "qa.kind"
-KINDS = ("segmenter", "extractor")
 
 _PACKAGES = ("mlflow", "monai", "numpy", "pydantic", "safetensors", "scipy", "torch")
-_BATCH = 500  # metrics in one call to MLflow; one by one is a hundred times slower
 
 Train = Callable[[Progress], Instrument]
 
 
 def train_and_register(
-    train: Train, *, name: str, cohort: Cohort, tags: Mapping[str, str] | None = None
+    train: Train,
+    *,
+    name: str,
+    cohort: Cohort,
+    tags: Mapping[str, str] | None = None,
+    workdir: Path | None = None,
+    resume: bool = False,
 ) -> Instrument:
     """Train an instrument as a tracked run and register it.
 
@@ -43,6 +61,10 @@ def train_and_register(
         What it learns from.
     tags
         More tags, such as the git commit.
+    workdir
+        Where the trained instrument is kept until it is registered; by default by its name.
+    resume
+        Register the one that is kept there, if it is there, without training again.
 
     Returns
     -------
@@ -51,26 +73,63 @@ def train_and_register(
 
     Raises
     ------
-    InputError
-        If the name is that of a registered translator.
+    QAError
+        If MLflow refuses the name or does not answer, before anything is trained; if the name
+        is that of a registered translator; if the store fails at the end: what was trained is
+        kept then.
     """
-    mlflow = connect()
-    _require_free(mlflow, name)
+    require_registrable(name, instrument=True)
+    folder = workdir or Path(STORE_FOLDER) / "work" / name
+    kept = folder / ARTIFACT
     curves: list[tuple[str, float, int]] = []
 
     def note(done: int, total: int, figures: dict[str, float]) -> None:
         curves.extend((key, value, done) for key, value in figures.items())
 
-    with mlflow.start_run(experiment_id=experiment(EXPERIMENT), run_name=name) as run:
-        mlflow.set_tags({KIND_TAG: "instrument", **(tags or {})})
-        instrument = train(note)
-        _log_curves(mlflow, run.info.run_id, curves)
-        mlflow.log_params(_parameters(instrument, cohort))
-        for structure, dice in instrument.facts.noise_floor.items():
-            mlflow.log_metric(metric_name(f"noise_floor.{structure}"), dice)
-        registered = _register(mlflow, instrument, name, dict(tags or {}))
-        mlflow.set_tag("model_uri", registered.facts.uri)
+    again = read_instrument(kept) if resume and (kept / SPEC_FILE).is_file() else None
+    if again is not None:
+        _require_same_cohort(again, cohort, kept)
+    told = {KIND_TAG: "instrument", **(tags or {})}
+    with tracked_run(EXPERIMENT, name, folder, resume=resume) as telemetry:
+        telemetry.tags(told)
+        instrument = train(note) if again is None else again
+        save_instrument(instrument, kept)
+        now = int(time.time() * 1000)
+        telemetry.metrics([(key, value, now, step) for key, value, step in curves])
+        telemetry.params(_parameters(instrument, cohort))
+        floor = instrument.facts.noise_floor.items()
+        telemetry.metrics(
+            [(metric_name(f"noise_floor.{name}"), dice, now, 0) for name, dice in floor]
+        )
+        telemetry.send(now=True)
+        registered = _register_or_keep(instrument, name, dict(tags or {}), kept)
+        telemetry.tags({"model_uri": registered.facts.uri})
+    shutil.rmtree(kept)
+    (folder / RUN_FILE).unlink()
     return registered
+
+
+def _require_same_cohort(kept: Instrument, cohort: Cohort, folder: Path) -> None:
+    if kept.facts.settings.get("data_digest") != cohort.data_digest(*SEEN_SPLITS):
+        raise InputError(
+            f"The instrument in {folder} was trained on another cohort than {cohort.name}; leave "
+            f"--resume away to train one."
+        )
+
+
+def _register_or_keep(
+    instrument: Instrument, name: str, tags: dict[str, str], kept: Path
+) -> Instrument:
+    """Register an instrument; where the store fails, say where it is kept and how to go on."""
+    try:
+        with reached():
+            require_reachable()
+            return _register(connect(), instrument, name, tags)
+    except InputError as error:
+        raise InputError(
+            f"The instrument is trained and kept in {kept}, but not registered: {error} The same "
+            f"command with --resume registers it without training again."
+        ) from None
 
 
 def _register(mlflow: Any, instrument: Instrument, name: str, tags: dict[str, str]) -> Instrument:
@@ -107,25 +166,6 @@ def _register(mlflow: Any, instrument: Instrument, name: str, tags: dict[str, st
     for key, value in described.items():
         client.set_model_version_tag(name, version, key, value)
     return instrument.with_facts(uri=f"models:/{name}/{version}", name=name, version=version)
-
-
-def _require_free(mlflow: Any, name: str) -> None:
-    """Refuse the name of a registered model that is no instrument."""
-    for version in mlflow.MlflowClient().search_model_versions(f"name = '{name}'"):
-        if version.tags.get(KIND_TAG) not in KINDS:
-            raise InputError(
-                f"{name} is the name of a registered translator; give the instrument another one "
-                f"with --name."
-            )
-
-
-def _log_curves(mlflow: Any, run_id: str, curves: list[tuple[str, float, int]]) -> None:
-    from mlflow.entities import Metric
-
-    client = mlflow.MlflowClient()
-    rows = [Metric(key=k, value=v, timestamp=0, step=step) for k, v, step in curves]
-    for start in range(0, len(rows), _BATCH):
-        client.log_batch(run_id, metrics=rows[start : start + _BATCH])
 
 
 def _parameters(instrument: Instrument, cohort: Cohort) -> dict[str, Any]:
