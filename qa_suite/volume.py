@@ -30,7 +30,13 @@ SAME_GRID_TOLERANCE_MM = 0.05
 """Two grids are the same when no corner voxel moves by more than this between them."""
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_PLACE_DIGITS = 6  # of a mm
 _EDGE_TOLERANCE_VOXEL = 1e-3  # rounding in a header must not cut off the outermost voxels
+
+
+def _rounded(place_mm: Any) -> Triple:
+    x, y, z = (round(float(value), _PLACE_DIGITS) + 0.0 for value in place_mm)
+    return (x, y, z)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +149,12 @@ class Grid:
         return self.turn.order[2]
 
     def turned(self, turn: Turn) -> Grid:
-        """Return the grid of an array that was turned; no voxel moves in the patient."""
-        if turn.changes_nothing:
+        """Return the grid of an array that was turned; no voxel moves in the patient.
+
+        The corner's position is rounded to a nanometre, so that every storage of one image comes
+        to the very same grid: a search that starts an ulp away may end a micrometre away.
+        """
+        if turn.changes_nothing and self.origin_mm == _rounded(self.origin_mm):
             return self
         corner = np.zeros(3)
         for axis, flipped in zip(turn.order, turn.flipped, strict=True):
@@ -155,7 +165,7 @@ class Grid:
             self,
             shape=turn.of_axes(self.shape),
             spacing_mm=turn.of_axes(self.spacing_mm),
-            origin_mm=tuple(self.to_world(corner)),
+            origin_mm=_rounded(self.to_world(corner)),
             direction=tuple(axes.ravel()),
         )
 
@@ -206,9 +216,10 @@ class Volume:
 
     def turned(self, turn: Turn) -> Volume:
         """Return the same image with its array turned; C-contiguous, and no voxel moves."""
-        if turn.changes_nothing and self.array.flags.c_contiguous:
+        grid = self.grid.turned(turn)
+        if grid is self.grid and self.array.flags.c_contiguous:
             return self
-        return replace(self, array=turn.apply(self.array), grid=self.grid.turned(turn))
+        return replace(self, array=turn.apply(self.array), grid=grid)
 
     def with_array(self, array: NDArray[Any], *, step: str | None = None) -> Volume:
         """Return the same volume with other values, and ``step`` added to its history."""

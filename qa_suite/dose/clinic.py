@@ -15,7 +15,7 @@ from qa_suite.io.rtdose import read_dose_file, require_same_scale
 from qa_suite.io.rtplan import read_plan, require_supported
 from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.io.same_patient import check_same_patient
-from qa_suite.volume import Volume
+from qa_suite.volume import Volume, canonical
 
 DOSE_NAMES = ("reference_dose", "synthetic_dose")
 PLAN_NAME = "plan.dcm"
@@ -32,11 +32,18 @@ class ClinicCase:
         Dose of the clinic's plan on the real and on the synthetic CT, in Gy of the course.
     plan
         The plan itself.
+
+    The doses are held in canonical orientation, whichever way they are stored.
     """
 
     reference: Volume | None = None
     synthetic: Volume | None = None
     plan: ImportedPlan | None = None
+
+    def __post_init__(self) -> None:
+        for name, dose in (("reference", self.reference), ("synthetic", self.synthetic)):
+            if dose is not None:
+                object.__setattr__(self, name, canonical(dose))
 
 
 def clinic_files(folder: Path, case: str) -> dict[str, Path]:

@@ -17,7 +17,7 @@ from qa_suite.dose.structures import (
     parts_for,
     sample_structure,
 )
-from qa_suite.volume import Grid, Volume
+from qa_suite.volume import Grid, Volume, canonical
 
 _WHOLE = 0.9999
 
@@ -78,6 +78,7 @@ def conformity_of(
         If structures and dose lie in different frames of reference.
     """
     require_gy(dose, prescription_gy)
+    dose = canonical(dose)
     dvh = dvh_of(dose, target)
     if dvh.why_undefined:
         return _undefined(dvh.name, dvh.volume_cc, dvh.why_undefined)

@@ -23,7 +23,7 @@ from qa_suite.dose.structures import (
     sample_structures,
 )
 from qa_suite.errors import InputError, QAError
-from qa_suite.volume import Volume
+from qa_suite.volume import Volume, canonical
 
 FloatArray = NDArray[np.float64]
 
@@ -221,7 +221,7 @@ def dvh_of(
     Parameters
     ----------
     dose
-        In Gy.
+        In Gy; how it is stored does not matter.
     structure
         Samples from :func:`qa_suite.dose.structures.sample_structure` (made once, they serve
         every dose), or a mask, shape or contours.
@@ -238,6 +238,7 @@ def dvh_of(
         If structure and dose lie in different frames of reference.
     """
     require_gy(dose, prescription_gy)
+    dose = canonical(dose)
     return _dvh(dose, _array_of(dose), sample_structure(structure, dose.grid), least_coverage)
 
 
@@ -251,6 +252,7 @@ def dvhs_of(
 ) -> dict[str, Dvh]:
     """Return the DVHs of many structures, by name; see :func:`dvh_of`."""
     require_gy(dose, prescription_gy)
+    dose = canonical(dose)
     array = _array_of(dose)
     samples = list(sample_structures(structures, dose.grid).values())
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.rtstruct import Structure
-from qa_suite.volume import Grid, Triple, Volume
+from qa_suite.volume import Grid, Triple, Volume, canonical
 
 SAMPLES = 10_000
 """Sub-voxels that a mask gets at least, unless they would be finer than ``FINEST_MM``."""
@@ -138,6 +138,7 @@ def sample_structure(
     """
     if isinstance(structure, StructureSamples):
         return structure
+    dose_grid = dose_grid.turned(dose_grid.turn)
     if isinstance(structure, MaskStructure):
         return _of_mask(structure, dose_grid)
     if isinstance(structure, ShapeStructure):
@@ -209,6 +210,7 @@ def sample_labels(
 
     if labels.quantity != "label":
         raise InputError(f"An image of labels is needed, and this one holds {labels.quantity}.")
+    labels = canonical(labels)
     array = np.ascontiguousarray(labels.array, dtype=np.int32)
     boxes = np.empty((max(names, default=0) + 1, 3, 2), dtype=np.int64)
     boxes_of_labels(array, boxes)
@@ -239,12 +241,13 @@ def _of_mask(structure: MaskStructure, dose_grid: Grid) -> StructureSamples:
             f"The mask of {structure.name} has shape {mask.shape} and its grid "
             f"{structure.grid.shape}."
         )
-    mask = np.ascontiguousarray(mask if mask.dtype == np.bool_ else mask != 0)
+    turn = structure.grid.turn
+    mask = turn.apply(mask if mask.dtype == np.bool_ else mask != 0)
     box = np.empty((3, 2), dtype=np.int64)
     box_of(mask.view(np.uint8), box)
     place = _slices(box)
     crop = None if place is None else np.ascontiguousarray(mask[place]).view(np.uint8)
-    return _laid_out(structure.name, crop, place, structure.grid, dose_grid)
+    return _laid_out(structure.name, crop, place, structure.grid.turned(turn), dose_grid)
 
 
 def _slices(box: NDArray[np.int64]) -> tuple[slice, slice, slice] | None:

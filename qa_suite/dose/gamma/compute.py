@@ -23,7 +23,7 @@ from qa_suite.dose.gamma.prepare import (
 from qa_suite.dose.gamma.result import GammaResult, assemble
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings, require_criteria
 from qa_suite.errors import InputError
-from qa_suite.volume import Volume
+from qa_suite.volume import Volume, canonical
 
 _COMPILED_TOGETHER = ("search", "outwards", "visits", "cells", "simplex")
 _PART = 4096  # voxels that a thread takes at a time
@@ -48,7 +48,9 @@ def gamma(
     Parameters
     ----------
     reference, evaluated
-        Doses in Gy, in one frame of reference; their grids may differ.
+        Doses in Gy, in one frame of reference; their grids may differ. How they are stored does
+        not matter: both are computed with in the canonical orientation, and the result lies on
+        the reference's own grid again.
     criteria
         One result each; criteria of one ratio of dose to distance cost as much as one.
     settings
@@ -74,6 +76,21 @@ def gamma(
     require_criteria(criteria)
     if threads < 1:
         raise InputError(f"Gamma needs at least one thread, got {threads}.")
+    results = _canonical_gamma(
+        canonical(reference), canonical(evaluated), criteria, settings, prescription_gy, threads
+    )
+    return [result.stored_on(reference.grid, evaluated.grid) for result in results]
+
+
+def _canonical_gamma(
+    reference: Volume,
+    evaluated: Volume,
+    criteria: Sequence[GammaCriterion],
+    settings: GammaSettings,
+    prescription_gy: float | None,
+    threads: int,
+) -> list[GammaResult]:
+    """Compute gamma of doses in canonical orientation: what every mode is handed."""
     require_comparable(reference, evaluated, settings)
     bases = bases_of(reference, settings, prescription_gy)
     for criterion in criteria:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -193,6 +193,18 @@ class GammaResult:
             reference_grid=self.grid.describe(),
             evaluated_grid=self.evaluated_grid.describe(),
             regions=tuple(regions),
+        )
+
+    def stored_on(self, grid: Grid, evaluated_grid: Grid) -> GammaResult:
+        """Return a result of canonical doses as the doses themselves are stored."""
+        return replace(
+            self,
+            values=grid.turn.undo(self.values),
+            judged=grid.turn.undo(self.judged),
+            passes=grid.turn.undo(self.passes),
+            above_cutoff=grid.turn.undo(self.above_cutoff),
+            grid=grid,
+            evaluated_grid=evaluated_grid,
         )
 
     def volume(self) -> Volume:

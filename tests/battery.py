@@ -1,0 +1,297 @@
+"""A few small pairs on which every registered metric takes a value, and what was measured.
+
+Tests over *everything registered* (storage order, ranges) run over these; measured once a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from qa_suite.dose.clinic import ClinicCase
+from qa_suite.dose.hlut import load_hlut
+from qa_suite.dose.template import PlanTemplate, load_template
+from qa_suite.measures.base import Instruments, Pair
+from qa_suite.measures.cost import stated_rows
+from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
+from qa_suite.measures.norms import BINS, Norms
+from qa_suite.measures.reference_free.descriptor import NAMES
+from qa_suite.measures.run import Measured, measure_pair
+from qa_suite.measures.set_features import features_of
+from qa_suite.measures.set_measurements import FeaturedCase, measure_sets
+from qa_suite.measures.settings import MeasureSettings
+from qa_suite.measures.uncertainty_settings import UncertaintySettings
+from qa_suite.orientation import Turn
+from qa_suite.phantom import make_patient
+from qa_suite.records import InstrumentFacts, SetMeasurement
+from qa_suite.volume import Grid, IntervalFacts, Prediction, Volume
+from tests.storage import parts_of
+
+NOT_OF_A_PAIR = {
+    "translation_seconds": "differs from run to run",
+    "translation_memory": "differs from run to run",
+}
+"""Registered metrics that no image decides, and why."""
+
+_WHO = {"case": "c", "patient": "p", "site": "s"}
+_OBLIQUE = tuple(Rotation.from_euler("zx", [16, -7], degrees=True).as_matrix().ravel())
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One pair and how it is measured."""
+
+    pair: Pair
+    settings: MeasureSettings
+    families: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stand-in for a network that segments: everything between two HU is the organ."""
+
+    structures: tuple[str, ...] = ("Liver",)
+
+    @property
+    def facts(self) -> InstrumentFacts:
+        return _facts("segmenter", {"Liver": 0.9})
+
+    def segment(self, volume: Volume, domain: np.ndarray) -> dict[str, np.ndarray]:
+        return {"Liver": (volume.array > 20) & (volume.array < 60) & domain}
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A stand-in for a feature extractor: moments of every axial slice of the body."""
+
+    facts: InstrumentFacts = field(default_factory=lambda: _facts("extractor", {}))
+
+    def features(self, volume: Volume, mask: np.ndarray) -> np.ndarray:
+        rows = [
+            (values.mean(), values.std(), np.median(values))
+            for k in range(mask.shape[2])
+            if (values := volume.array[..., k][mask[..., k]]).size
+        ]
+        return np.array(rows, dtype=np.float32) / 100
+
+
+def _facts(kind: str, floor: Mapping[str, float]) -> InstrumentFacts:
+    return InstrumentFacts(
+        kind=kind, name="window" if kind == "segmenter" else "moments",
+        uri=f"models:/{kind}/1", weights_sha256="0" * 64, noise_floor=dict(floor),
+    )  # fmt: skip
+
+
+# --- the pairs -----------------------------------------------------------------------------
+
+
+@cache
+def scenes() -> dict[str, Scene]:
+    """All pairs by name: a CT with doses, MR and PET, and a CT on an oblique grid."""
+    return {"ct": _ct(), "oblique": _oblique(), "mr": _mr(), "pet": _pet(), "clinic": _clinic()}
+
+
+def _ct() -> Scene:
+    """A virtual pelvis with errors of every kind; its translator says all that one can say."""
+    patient = make_patient("A", 1, seed=1, spacing_mm=(6, 6, 8))
+    ct, inside = patient.ct_noise_free, patient.body
+    rng = np.random.default_rng(11)
+    away = np.linalg.norm(
+        ct.grid.to_world(np.stack(np.indices(ct.grid.shape), -1)) - np.asarray(_spot(inside, ct)),
+        axis=-1,
+    )
+    made = np.roll(ct.array, 1, axis=1) + rng.normal(12, 15, ct.grid.shape) * inside
+    made[away < 22] = 600.0  # bone that nobody has
+    made[_gas(inside, ct)] = 30.0
+    made = made.astype(np.float32)
+    structures = {
+        name: patient.structures[name] for name in ("Bladder", "Prostate", "Rectum", "Femur_Head_L")
+    }
+    structures["GTV"] = away < 22
+    prediction = Prediction(
+        mean=ct.with_array(made),
+        std=ct.with_array(rng.uniform(5, 60, ct.grid.shape).astype(np.float32)),
+        samples=tuple(
+            ct.with_array((ct.array + shift * inside).astype(np.float32)) for shift in (-20, 20)
+        ),
+        half_width=ct.with_array(rng.uniform(10, 90, ct.grid.shape).astype(np.float32)),
+        interval=IntervalFacts(voxel_share=0.9, level=0.8, patients=9),
+        cost={"network_evaluations": 12, "steps": 4},
+    )
+    pair = Pair(
+        reference=ct, synthetic=ct.with_array(made), mask=inside, source=patient.mr,
+        structures=structures, prediction=prediction,
+        instruments=Instruments(segmenters=(Window(),), inverse=_back, norms=_norms()),
+    )  # fmt: skip
+    settings = MeasureSettings(
+        dose=DoseSettings(plans=_plans(), grid_mm=10.0),
+        uncertainty=UncertaintySettings(most_ranked=5000),
+    )
+    return Scene(pair, settings)
+
+
+def _gas(inside: np.ndarray, ct: Volume) -> np.ndarray:
+    """Return the gas inside the body, which the synthetic image lacks."""
+    return inside & (ct.array < -300)
+
+
+def _spot(inside: np.ndarray, image: Volume) -> tuple[float, ...]:
+    """Return a place in soft tissue, away from the middle."""
+    low, high = (f(np.argwhere(inside), axis=0) for f in (np.min, np.max))
+    return tuple(image.grid.to_world(low + (high - low) * np.array([0.3, 0.35, 0.5])))
+
+
+def _plans() -> tuple[PlanChoice, ...]:
+    """Photons and protons with few beams, all that the family of dose can say."""
+    photons, protons = load_template("photon-pelvis"), load_template("proton-pelvis")
+
+    def beams(template: PlanTemplate, *gantry: float) -> PlanTemplate:
+        data = template.model_dump(mode="json")
+        return PlanTemplate.model_validate(
+            data | {"beams": [{"gantry_deg": angle} for angle in gantry]}
+        )
+
+    return (
+        PlanChoice(
+            template=beams(photons, 0, 90), hlut=load_hlut("thomas-1999"),
+            other_hluts=(load_hlut("schneider-2000"),),
+        ),
+        PlanChoice(template=beams(protons, 90), hlut=load_hlut("matrad-protons")),
+    )  # fmt: skip
+
+
+def _oblique() -> Scene:
+    """The same without doses and noise, on a grid that is turned about two axes."""
+    scene = _ct()
+    grid = replace(scene.pair.grid, direction=_OBLIQUE)
+
+    def moved(volume: Volume) -> Volume:
+        return replace(volume, grid=grid)
+
+    pair = scene.pair
+    assert pair.source is not None
+    return Scene(
+        Pair(
+            reference=moved(pair.reference), synthetic=moved(pair.synthetic), mask=pair.mask,
+            source=moved(pair.source), structures=pair.structures,
+        ),
+        MeasureSettings(),
+        ("image", "segmentation", "geometry", "hallucination", "reference_free"),
+    )  # fmt: skip
+
+
+def _mr() -> Scene:
+    shape = (24, 20, 14)
+    grid = Grid(shape=shape, spacing_mm=(4.0, 5.0, 6.0), origin_mm=(-40, 3, 0))
+    mask = np.zeros(shape, dtype=bool)
+    mask[3:21, 3:17, :] = True
+    rng = np.random.default_rng(3)
+    reference = np.where(mask, 400.0, 0.0)
+    reference[8:14, 6:12, 4:10] = 900
+    images = [reference + rng.uniform(0, 40, shape) * mask for _ in range(2)]
+    volumes = [
+        Volume(array=image.astype(np.float32), grid=grid, quantity="arbitrary") for image in images
+    ]
+    said = Prediction(mean=volumes[1], samples=tuple(volumes))
+    pair = Pair(reference=volumes[0], synthetic=volumes[1], mask=mask, prediction=said)
+    return Scene(pair, MeasureSettings())
+
+
+def _pet() -> Scene:
+    grid = Grid(shape=(40, 38, 30), spacing_mm=(3.0, 3.0, 4.0))
+    place = grid.to_world(np.stack(np.indices(grid.shape), axis=-1))
+    lesion = np.linalg.norm(place - [60, 60, 60], axis=-1) <= 18
+    liver = np.linalg.norm(place - [25, 30, 90], axis=-1) <= 15
+    rng = np.random.default_rng(4)
+    reference = np.where(lesion, 8.0, 1.0) + rng.uniform(0, 0.2, grid.shape)
+    synthetic = np.where(lesion, 5.0, 1.1) + rng.uniform(0, 0.2, grid.shape)
+    images = [
+        Volume(array=image.astype(np.float32), grid=grid, quantity="SUVbw")
+        for image in (reference, synthetic)
+    ]
+    return Scene(
+        Pair(
+            reference=images[0], synthetic=images[1], mask=np.ones(grid.shape, dtype=bool),
+            structures={"GTV": lesion, "Liver": liver},
+        ),
+        MeasureSettings(),
+    )  # fmt: skip
+
+
+def _clinic() -> Scene:
+    """Doses of a planning system, on a grid of their own."""
+    pair = _ct().pair
+    low, high = pair.grid.corners_mm().min(axis=0), pair.grid.corners_mm().max(axis=0)
+    grid = Grid(
+        shape=tuple(int(n) for n in (high - low) // (9, 8, 7)),  # type: ignore[arg-type]
+        spacing_mm=(9, 8, 7), origin_mm=tuple(low),
+    )  # fmt: skip
+    place = grid.to_world(np.stack(np.indices(grid.shape), axis=-1))
+    target = pair.grid.to_world(np.argwhere(pair.structures["Prostate"])).mean(axis=0)
+    doses = [
+        Volume(
+            array=(60 * np.exp(-((np.linalg.norm(place - target - moved, axis=-1) / 70) ** 4))),
+            grid=grid, quantity="Gy",
+        )
+        for moved in (np.zeros(3), np.array([3, -2, 4]))
+    ]  # fmt: skip
+    return Scene(
+        replace(pair, clinic=ClinicCase(reference=doses[0], synthetic=doses[1])),
+        MeasureSettings(dose=DoseSettings(clinic=load_template("photon-pelvis"))),
+        ("dose",),
+    )
+
+
+def _back(volume: Volume) -> Volume:
+    """A stand-in for the way back: bright where the CT is dark."""
+    return replace(volume, array=(1500 - volume.array).astype(np.float32), quantity="arbitrary")
+
+
+def _norms() -> Norms:
+    size = len(NAMES)
+    return Norms(
+        cohort="none", cohort_digest="0", split="train", patients=12,
+        histogram=tuple([1 / BINS] * BINS), names=NAMES, centre=tuple([0.0] * size),
+        spread=tuple([1.0] * size), covariance=tuple(map(tuple, np.eye(size).tolist())),
+        shrinkage=0.5, distances=tuple(float(n) for n in range(12)),
+    )  # fmt: skip
+
+
+# --- what was measured ---------------------------------------------------------------------
+
+
+@cache
+def measured(
+    name: str, turn: Turn | None = None, families: tuple[str, ...] | None = None
+) -> Measured:
+    """Measure a scene, in other storage where a turn is given."""
+    scene = scenes()[name]
+    pair = scene.pair if turn is None else Pair(**parts_of(scene.pair, turn))
+    done = measure_pair(pair, families=families or scene.families, settings=scene.settings, **_WHO)
+    if pair.prediction is not None:
+        done.rows.extend(stated_rows(pair.prediction, _WHO))
+    return done
+
+
+@cache
+def measured_sets(turn: Turn | None = None) -> tuple[SetMeasurement, ...]:
+    """Measure the distances between sets, of ten patients made from the CT."""
+    scene = scenes()["ct"]
+    cases = []
+    for number in range(10):
+        pair = replace(
+            scene.pair,
+            reference=scene.pair.reference.with_array(scene.pair.reference.array + 7 * number),
+            prediction=None,
+        )
+        if turn is not None:
+            pair = Pair(**parts_of(pair, turn))
+        features = features_of(Moments(), pair.reference, pair.synthetic, pair.mask, most=8)
+        cases.append(
+            FeaturedCase(case=f"c{number}", patient=f"p{number}", site="s", features=features)
+        )
+    return measure_sets(cases, scene.settings.set_distances)

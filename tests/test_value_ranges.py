@@ -1,0 +1,192 @@
+"""Ranges of the registry: one spelling, and every value that was ever measured lies in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from qa_suite.errors import InputError
+from qa_suite.measures.base import METRICS, MetricFacts, Pair
+from qa_suite.measures.dose.facts import INDEX_METRICS
+from qa_suite.measures.run import measure_pair
+from qa_suite.measures.settings import MeasureSettings
+from qa_suite.measures.value_range import ValueRange, parse_range
+from qa_suite.volume import Grid, IntervalFacts, Prediction, Volume
+from tests import battery
+
+SHAPE = (20, 18, 16)
+GRID = Grid(shape=SHAPE, spacing_mm=(3.0, 4.0, 5.0))
+NAMES = ("ct", "oblique", "mr", "pet", "clinic")
+
+
+def range_of(metric: str) -> ValueRange:
+    return parse_range(METRICS[metric].facts.range)
+
+
+def outside(rows) -> list[str]:
+    """Name the values that lie outside the range of their metric."""
+    return [
+        f"{row.metric} {row.value} not in {METRICS[row.metric].facts.range}"
+        for row in rows
+        if row.value is not None and row.metric in METRICS
+        and row.value not in range_of(row.metric)
+    ]  # fmt: skip
+
+
+# --- the spelling --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "beyond"),
+    [
+        ("[0, 1]", (0, 0.5, 1, 1 + 1e-12, -1e-12), (-0.001, 1.001, float("nan"))),
+        ("(0, 1)", (1e-9, 0.999), (0, 1)),
+        ("[-100, inf)", (-100, 1e30), (-101, float("inf"))),
+        ("(-inf, inf)", (-1e30, 0, 1e30), (float("-inf"), float("inf"))),
+        ("integers in [2, inf)", (2, 300), (1, 2.5)),
+        ("[-2.5, 0.5]", (-2.5, 0.5), (-2.6, 0.6)),
+    ],
+)
+def test_a_range_holds_its_values_and_no_others(text, inside, beyond):
+    found = parse_range(text)
+    assert all(value in found for value in inside)
+    assert not any(value in found for value in beyond)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0 or 1", "{0, 1, ...}", "2, 3, ...", "[0,1]", "[0, inf]", "[1, 0]", "[1, 1]", "≥ 0",
+     "[0, inf); mostly 0", "integers [0, 1]"],
+)  # fmt: skip
+def test_other_spellings_are_refused(text):
+    with pytest.raises(InputError, match=r"range"):
+        parse_range(text)
+    with pytest.raises(ValidationError):
+        MetricFacts.model_validate({**METRICS["mae"].facts.model_dump(), "range": text})
+
+
+def test_every_registered_range_is_read():
+    for entry in METRICS:
+        assert parse_range(entry.facts.range).low < parse_range(entry.facts.range).high
+
+
+def test_a_signed_metric_reaches_both_sides_and_a_distance_none():
+    for entry in METRICS:
+        found = range_of(entry.name)
+        if entry.facts.direction == "zero":
+            assert found.low < 0 < found.high, entry.name
+        if entry.facts.direction == "lower" and entry.facts.family != "set_distance":
+            assert found.low >= 0, entry.name
+
+
+# --- the values ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_measured_of_the_battery_lies_in_its_range(name):
+    assert outside(battery.measured(name).rows) == []
+
+
+def test_what_was_measured_of_sets_lies_in_its_range():
+    assert outside(battery.measured_sets()) == []
+
+
+def a_body(low: int = 2, high: int = 3) -> np.ndarray:
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[low:-high, low:-high, :] = True
+    return mask
+
+
+def adversaries() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pairs at the ends: inverted, swapped, scaled, noise, far beyond any HU, constant."""
+    rng = np.random.default_rng(9)
+    body = a_body()
+    plain = np.where(body, rng.normal(30, 20, SHAPE), -1000.0)
+    plain[8:12, 7:11, 5:11] = 900
+    plain[5:7, 5:7, 6:9] = -900
+    noise = rng.uniform(-1024, 3000, SHAPE)
+    return {
+        "inverted": (plain, -plain),
+        "exchanged": (plain, plain[::-1, ::-1, ::-1].copy()),
+        "tenfold": (plain, 10 * plain),
+        "noise against noise": (noise, rng.permutation(noise.ravel()).reshape(SHAPE)),
+        "noise against itself": (noise, noise),
+        "every value its own": (noise, np.argsort(np.argsort(noise.ravel())).reshape(SHAPE) % 3000),
+        "far beyond": (plain, np.where(body, 1e6, -1e6)),
+        "constant": (plain, np.full(SHAPE, 40.0)),
+        "air": (plain, np.full(SHAPE, -1000.0)),
+        "all bone": (plain, np.full(SHAPE, 1500.0)),
+    }
+
+
+@pytest.mark.parametrize("name", adversaries())
+@pytest.mark.parametrize("quantity", ["HU", "SUVbw", "arbitrary"])
+@pytest.mark.parametrize("claim", [0.0, 1e6])
+def test_adversaries_stay_in_range(name, quantity, claim):
+    """With a translator that is sure of everything, and one that is sure of nothing."""
+    images = adversaries()[name]
+    reference, synthetic = (
+        Volume(array=image.astype(np.float32), grid=GRID, quantity=quantity) for image in images
+    )
+    half = np.full(SHAPE, claim, dtype=np.float32)
+    half[0] = 1.0  # one that claims nothing at all has no size
+    lesion = np.zeros(SHAPE, dtype=bool)
+    lesion[8:12, 7:11, 5:11] = True
+    pair = Pair(
+        reference=reference, synthetic=synthetic, mask=a_body(),
+        source=replace(reference, array=np.abs(reference.array) % 700, quantity="arbitrary"),
+        structures={"GTV": lesion, "Rectum": ~lesion},
+        prediction=Prediction(
+            mean=synthetic, std=replace(synthetic, array=half),
+            half_width=replace(synthetic, array=half),
+            interval=IntervalFacts(voxel_share=0.9, level=0.8, patients=9),
+        ),
+    )  # fmt: skip
+    done = measure_pair(
+        pair, families=None, settings=MeasureSettings(), case="c", patient="p", site="s"
+    )
+    assert done.rows
+    assert outside(done.rows) == []
+
+
+def test_mutual_information_reaches_its_end_and_no_further():
+    """Every bin once: an image against itself has log2(128) bits, and no pair has more."""
+    array = np.linspace(-1024, 3000, 128 * 36, dtype=np.float32).reshape(16, 16, 18)
+    volume = Volume(array=array, grid=Grid(shape=array.shape, spacing_mm=(2, 2, 2)), quantity="HU")
+    done = measure_pair(
+        Pair(reference=volume, synthetic=volume, mask=np.ones(array.shape, dtype=bool)),
+        families=["image"], settings=MeasureSettings(), case="c", patient="p", site="s",
+    )  # fmt: skip
+    (row,) = [
+        r for r in done.rows
+        if (r.metric, r.region, r.variant) == ("mutual_information", "body", "default")
+    ]  # fmt: skip
+    assert row.value == pytest.approx(7, abs=0.01)
+    assert range_of("mutual_information") == parse_range("[0, 7]")
+
+
+def test_calibration_errs_by_half_at_most():
+    """Claims of nothing hold no voxel, endless ones hold all: both miss by the mean level."""
+    from qa_suite.measures.uncertainty_metrics import calibration_error
+
+    class Claim:
+        levels = np.arange(1, 20) / 20
+
+    for observed in (np.zeros(19), np.ones(19)):
+        Claim.observed = observed
+        assert calibration_error(Claim) == pytest.approx(0.5)
+    rng = np.random.default_rng(2)
+    for _ in range(200):  # coverage can only grow with the level
+        Claim.observed = np.sort(rng.choice([0.0, 1.0, rng.uniform()], 19))
+        assert calibration_error(Claim) in range_of("calibration_error")
+
+
+def test_indices_of_conformity_have_the_ranges_of_their_definitions():
+    assert set(INDEX_METRICS) == {"homogeneity", "conformity_paddick", "conformity_rtog"}
+    for side in ("reference", "synthetic"):
+        assert range_of(f"conformity_paddick_{side}") == parse_range("[0, 1]")
+        assert range_of(f"conformity_rtog_{side}") == parse_range("[0, inf)")
+    assert range_of("conformity_paddick_difference") == parse_range("[-1, 1]")
