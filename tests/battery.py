@@ -18,6 +18,7 @@ from qa_suite.dose.template import PlanTemplate, load_template
 from qa_suite.measures.base import Instruments, Pair
 from qa_suite.measures.cost import stated_rows
 from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
+from qa_suite.measures.meaning import families_for
 from qa_suite.measures.norms import BINS, Norms
 from qa_suite.measures.reference_free.descriptor import NAMES
 from qa_suite.measures.run import Measured, measure_pair
@@ -264,15 +265,24 @@ def _norms() -> Norms:
 # --- what was measured ---------------------------------------------------------------------
 
 
+def measured(name: str, turn: Turn | None = None, *, doses: bool = True) -> Measured:
+    """Measure a scene, in other storage where a turn is given; doses take the longest."""
+    parts = [_measured(name, turn, False), *([_measured(name, turn, True)] if doses else [])]
+    return Measured(
+        rows=[row for part in parts for row in part.rows],
+        curves=[point for part in parts for point in part.curves],
+        volumes={role: volume for part in parts for role, volume in part.volumes.items()},
+    )
+
+
 @cache
-def measured(
-    name: str, turn: Turn | None = None, families: tuple[str, ...] | None = None
-) -> Measured:
-    """Measure a scene, in other storage where a turn is given."""
+def _measured(name: str, turn: Turn | None, doses: bool) -> Measured:
     scene = scenes()[name]
     pair = scene.pair if turn is None else Pair(**parts_of(scene.pair, turn))
-    done = measure_pair(pair, families=families or scene.families, settings=scene.settings, **_WHO)
-    if pair.prediction is not None:
+    wanted = scene.families or families_for(pair.reference.quantity, None)
+    families = [family for family in wanted if (family == "dose") == doses]
+    done = measure_pair(pair, families=families, settings=scene.settings, **_WHO)
+    if pair.prediction is not None and not doses:
         done.rows.extend(stated_rows(pair.prediction, _WHO))
     return done
 
