@@ -166,9 +166,11 @@ def _plans() -> tuple[PlanChoice, ...]:
 
 
 def _oblique() -> Scene:
-    """The same without doses and noise, on a grid that is turned about two axes."""
+    """A better image of the same patient, on a grid that is turned about two axes."""
     scene = _ct()
     grid = replace(scene.pair.grid, direction=_OBLIQUE)
+    rng = np.random.default_rng(6)
+    better = 0.97 * scene.pair.reference.array + rng.normal(5, 8, grid.shape)
 
     def moved(volume: Volume) -> Volume:
         return replace(volume, grid=grid)
@@ -177,8 +179,9 @@ def _oblique() -> Scene:
     assert pair.source is not None
     return Scene(
         Pair(
-            reference=moved(pair.reference), synthetic=moved(pair.synthetic), mask=pair.mask,
-            source=moved(pair.source), structures=pair.structures,
+            reference=moved(pair.reference),
+            synthetic=moved(pair.reference.with_array(better.astype(np.float32))),
+            mask=pair.mask, source=moved(pair.source), structures=pair.structures,
         ),
         MeasureSettings(),
         ("image", "segmentation", "geometry", "hallucination", "reference_free"),

@@ -49,6 +49,7 @@ def require_same(one: Measured, other: Measured) -> None:
         key = (a.metric, a.region, a.variant)
         assert (b.metric, b.region, b.variant, b.status) == (*key, a.status), key
         assert b.value == about(a.value), key
+        assert (b.at_least, b.at_most) == (about(a.at_least), about(a.at_most)), key
         assert b.coverage == about(a.coverage), key
         assert b.why == a.why, key
     for p, q in zip(one.curves, other.curves, strict=True):

@@ -27,13 +27,13 @@ def range_of(metric: str) -> ValueRange:
 
 
 def outside(rows) -> list[str]:
-    """Name the values that lie outside the range of their metric."""
+    """Name the values, and the bounds of censored ones, outside the range of their metric."""
     return [
-        f"{row.metric} {row.value} not in {METRICS[row.metric].facts.range}"
+        f"{row.metric} {value} not in {METRICS[row.metric].facts.range}"
         for row in rows
-        if row.value is not None and row.metric in METRICS
-        and row.value not in range_of(row.metric)
-    ]  # fmt: skip
+        for value in (row.value, row.at_least, row.at_most)
+        if value is not None and value not in range_of(row.metric)
+    ]
 
 
 # --- the spelling --------------------------------------------------------------------------
