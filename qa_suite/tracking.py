@@ -388,14 +388,18 @@ def _link(mlflow: Any, run: Any, evaluation: Evaluation) -> None:
 
 
 def _log_means(mlflow: Any, run_id: str, folder: Path) -> None:
-    """Log each measure's mean over the patients, pooled and by site; a gap is no number."""
+    """Log each measure's mean over the patients, pooled and by site; a gap is no number.
+
+    A mean that would contain a censored value is none, and is left out.
+    """
     from mlflow.entities import Metric
 
     table = read_measurements(folder)
-    table = table[table["status"] == "ok"]
     keys = ["metric", "region", "variant"]
     rows = []
     for site, part in [("all", table), *table.groupby("site")]:
+        known = part.groupby(keys)["status"].transform(lambda told: (told != "censored").all())
+        part = part[known.astype(bool) & (part["status"] == "ok")]
         means = part.groupby([*keys, "patient"])["value"].mean().groupby(keys).mean()
         for (metric, region, variant), value in means.items():
             suffix = "" if variant == "default" else f".{variant}"

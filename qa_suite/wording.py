@@ -80,6 +80,14 @@ def known(at_least: float | None, at_most: float | None, unit: str = "") -> str:
     return "unknown" if high is None else f"at most {high}{suffix(unit)}"
 
 
+def brief(at_least: float | None, at_most: float | None) -> str:
+    """Write what is known of a censored value as in a table: ``≥ 10``, ``≤ 3``, ``2 … 3``."""
+    low, high = (None if end is None else bound_number(end) for end in (at_least, at_most))
+    if low is not None and high is not None:
+        return f"{low} … {high}"
+    return f"≥ {low}" if low is not None else f"≤ {high}"
+
+
 def bound_number(value: float) -> str:
     """Write the end of a window as it was set (10, not 10.0), another bound like any number."""
     as_set = stated(value)

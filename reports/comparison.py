@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from qa_suite.record_files import read_evaluation, read_measurements
+from qa_suite.wording import count
 from reports.wording import measure_title, quantity, share
 
 COMPARED = (("mae", "body"), ("mae", "bone"), ("suv_mae", "lesions"))
@@ -75,13 +76,16 @@ def compare(
         unit = str(named["unit"].iloc[0])
         joined = pd.DataFrame({name: _by_case(t, metric, region) for name, t in given.items()})
         common = joined.reindex(named["case"]).dropna()
+        unknown = {c for t in given.values() for c in _censored_cases(t, metric, region)}
         facts = named.drop_duplicates("case").set_index("case")
         for site in (*sites, ALL_SITES):
             here = facts if site == ALL_SITES else facts[facts["site"] == site]
             cases = common[common.index.isin(here.index)]
             patients = cases.groupby(here["patient"].reindex(cases.index)).mean()
             left = here["patient"].nunique() - len(patients)
-            rows.append(_row((site, metric, region, unit), patients, left))
+            key = (site, metric, region, unit)
+            lost = here["patient"][here.index.isin(unknown)].nunique()
+            rows.append(_no_mean(key, lost, left) if lost else _row(key, patients, left))
     return tuple(rows)
 
 
@@ -130,6 +134,20 @@ def _rows(table: pd.DataFrame, metric: str, region: str) -> pd.DataFrame:
 def _by_case(table: pd.DataFrame, metric: str, region: str) -> pd.Series:
     rows = _rows(table, metric, region)
     return rows[rows["status"] == "ok"].set_index("case")["value"].astype("float64")
+
+
+def _censored_cases(table: pd.DataFrame, metric: str, region: str) -> list[str]:
+    rows = _rows(table, metric, region)
+    return [str(case) for case in rows[rows["status"] == "censored"]["case"]]
+
+
+def _no_mean(key: tuple[str, str, str, str], censored: int, not_common: int) -> ComparisonRow:
+    site, metric, region, unit = key
+    return ComparisonRow(
+        site=site, metric=metric, region=region, unit=unit, patients=0, not_common=not_common,
+        model=None, floor=None, baseline=None, improvement=None, better_in=None,
+        why=f"{count(censored, 'patient')} censored, so there is no mean",
+    )  # fmt: skip
 
 
 def _row(key: tuple[str, str, str, str], patients: pd.DataFrame, not_common: int) -> ComparisonRow:

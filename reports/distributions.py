@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from qa_suite.records import Criterion, Evaluation, Verdict
+from reports.patients import SHOWN, PatientValue, over_patients
 
 STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "seg:Bone"))
 """What the distributions always show; every other measure of the profile follows."""
@@ -14,11 +15,11 @@ STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "se
 
 @dataclass(frozen=True, kw_only=True)
 class SiteValues:
-    """One measure of the patients of one site: (patient's case, value), (case, why not)."""
+    """One measure of the patients of one site, and the cases without it: (case, why not)."""
 
     site: str
     in_training: bool
-    values: tuple[tuple[str, float], ...]
+    values: tuple[PatientValue, ...]
     undefined: tuple[tuple[str, str], ...]
 
 
@@ -75,15 +76,12 @@ def distributions(
 
 def _site_values(rows: pd.DataFrame, site: str, evaluation: Evaluation) -> SiteValues:
     """Arrange one site's patients; several examinations of a patient show as their mean."""
-    known, missing = rows[rows["status"] == "ok"], rows[rows["status"] != "ok"]
-    values = [
-        (", ".join(sorted(patient["case"])), float(patient["value"].mean()))
-        for _, patient in known.groupby("patient", sort=True)
-    ]
+    missing = rows[~rows["status"].isin(SHOWN)]
+    values = over_patients(rows.itertuples(index=False))
     undefined = list(zip(missing["case"], missing["why"], strict=True))
     return SiteValues(
         site=site,
         in_training=site in evaluation.model.training_sites,
-        values=tuple(sorted(values, key=lambda pair: (pair[1], pair[0]))),
+        values=tuple(sorted(values, key=lambda value: (value.known, value.cases))),
         undefined=tuple(sorted(undefined)),
     )

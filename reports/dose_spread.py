@@ -10,7 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from reports.measures import worst_of
+from qa_suite.wording import known
+from reports.patients import (
+    SHOWN,
+    censored_text,
+    over_patients,
+    range_text,
+    worst_patient,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +25,9 @@ class Spread:
     """One number over the patients, a patient's examinations averaged first.
 
     ``mean``, ``low`` and ``high`` are None where no patient has a value; ``why`` is then the
-    commonest reason. ``worst`` names the cases of the worst patient, where one side is worse.
+    commonest reason. Where a patient is censored there is no mean either, and ``censored``
+    says how many are and from where to where all lie. ``worst`` names
+    the cases of the worst patient, where one side is worse.
     """
 
     unit: str
@@ -29,27 +38,34 @@ class Spread:
     worst: str
     missing: int
     why: str
+    censored: str = ""
 
 
 def spread(rows: pd.DataFrame, direction: str = "none") -> Spread:
     """Summarise the rows of one metric, region and variant over the patients."""
-    known, lost = rows[rows["status"] == "ok"], rows[rows["status"] != "ok"]
-    values = [
-        (float(mine["value"].mean()), ", ".join(sorted(mine["case"])))
-        for _, mine in known.groupby("patient", sort=True)
-    ]
-    numbers = [value for value, _ in values]
-    worst = worst_of(values, direction) if len(values) > 1 else None
+    lost = rows[~rows["status"].isin(SHOWN)]
+    values = over_patients(rows.itertuples(index=False))
+    unit = str(rows["unit"].iloc[0]) if len(rows) else ""
+    censored = censored_text(values)
+    numbers = [] if censored else [value.low for value in values]
+    worst = worst_patient(values, direction) if len(values) > 1 else None
     return Spread(
-        unit=str(rows["unit"].iloc[0]) if len(rows) else "",
+        unit=unit,
         patients=len(values),
         mean=fmean(numbers) if numbers else None,
         low=min(numbers, default=None),
         high=max(numbers, default=None),
-        worst=worst[1] if worst else "",
+        worst=worst.cases if worst else "",
         missing=len(lost),
+        censored=f"{censored}: {range_text(values, unit)}" if censored else "",
         why=commonest(lost["why"].tolist()) if len(lost) else "no such measurement was recorded",
     )
+
+
+def _known(row: Any) -> str:
+    """Say what is known of a censored row."""
+    low, high = (None if end != end else end for end in (row.at_least, row.at_most))
+    return known(low, high, str(row.unit))
 
 
 def commonest(reasons: Sequence[str]) -> str:
@@ -67,10 +83,11 @@ class Rows:
         self._by_key: dict[Any, pd.DataFrame] = dict(list(table.groupby(keys, sort=True)))
         self._empty = table.iloc[:0]
         self._values: dict[tuple[str, str, str, str], tuple[float | None, str]] = {}
-        columns = (table[name].tolist() for name in ("case", *keys, "value", "status", "why"))
-        for case, metric, region, variant, value, status, why in zip(*columns, strict=True):
-            found = float(value) if status == "ok" else None
-            self._values[case, metric, region, variant] = (found, str(why))
+        rows: Any = table.itertuples(index=False)
+        for row in rows:
+            found = float(row.value) if row.status == "ok" else None
+            why = f"{_known(row)}, {row.why}" if row.status == "censored" else str(row.why)
+            self._values[row.case, row.metric, row.region, row.variant] = (found, why)
 
     def of(self, metric: str, region: str, variant: str) -> pd.DataFrame:
         """Return the rows of all cases; none where there is no such measurement."""
@@ -105,7 +122,7 @@ class Problem:
 
 def problems(table: pd.DataFrame) -> tuple[Problem, ...]:
     """Group what has no value by reason, errors first; metrics are named once."""
-    lost = table[table["status"] != "ok"]
+    lost = table[~table["status"].isin(SHOWN)]
     groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in lost.itertuples(index=False):
         groups[str(row.status), str(row.why)].append(row)

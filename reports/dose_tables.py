@@ -11,6 +11,7 @@ import pandas as pd
 from qa_suite.records import Evaluation
 from reports.dose_facts import PlanFacts
 from reports.dose_spread import Rows, Spread, spread
+from reports.patients import SHOWN
 from reports.wording import metric_title
 
 TARGET: Final = "target"
@@ -241,5 +242,5 @@ def asides(
             judged=(metric, region, variant) in bounded,
         )
         for metric, region, variant, name in wanted
-        if (rows.of(metric, region, variant)["status"] == "ok").any()
+        if rows.of(metric, region, variant)["status"].isin(SHOWN).any()
     )

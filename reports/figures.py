@@ -57,7 +57,8 @@ def shared_range(findings: Sequence[Finding]) -> Range:
     for finding in findings:
         low, high = _good_side(finding.criterion)
         values += [bound for bound in (low, high) if bound is not None]
-        values += [v for v in (finding.estimate, finding.low, finding.high) if v is not None]
+        known = (finding.estimate, finding.at_least, finding.at_most, finding.low, finding.high)
+        values += [v for v in known if v is not None]
     return padded(values)
 
 
@@ -80,6 +81,7 @@ def finding_bar(finding: Finding, span: Range) -> str:
         bounds=[bound for bound in (low, high) if bound is not None],
         ink=OUTCOME_INK[finding.outcome],
         title=finding.sentence,
+        known=(finding.at_least, finding.at_most),
     )
 
 
@@ -116,8 +118,13 @@ def interval_bar(
     bounds: Sequence[float],
     ink: str,
     title: str,
+    known: tuple[float | None, float | None] = (None, None),
 ) -> str:
-    """Draw one estimate and its interval on a common axis, with bounds as upright lines."""
+    """Draw one estimate and its interval on a common axis, with bounds as upright lines.
+
+    ``known`` is what is known of a censored estimate, at least and at most: a bar with an
+    arrow to the side that is open.
+    """
     width, height, middle = 200.0, 30.0, 15.0
 
     def at(value: float) -> float:
@@ -143,7 +150,26 @@ def interval_bar(
         line = f"M{left:.1f} {middle}H{right:.1f}" if ends else ""
         parts.append(f'<path d="{line}{ends}" stroke="{ink}" stroke-width="2.4"/>')
         parts.append(f'<circle cx="{at(estimate):.1f}" cy="{middle}" r="4.6" fill="{ink}"/>')
+    elif known != (None, None):
+        parts.append(_known_bar(known, at, (6.0, width - 6), middle, ink))
     return "".join([*parts, "</svg>"])
+
+
+def _known_bar(
+    known: tuple[float | None, float | None], at: Place, span: Range, y: float, ink: str
+) -> str:
+    """Draw between what a censored estimate lies; an arrow where one side is open."""
+    line = []
+    for bound, edge, inward in zip(known, span, (6, -6), strict=True):
+        if bound is None:
+            line.append(f"M{edge + inward:.1f} {y - 5}L{edge:.1f} {y}l{inward} 5")
+        else:
+            line.append(f"M{at(bound):.1f} {y - 6}v12")
+    left, right = (
+        edge if bound is None else at(bound) for bound, edge in zip(known, span, strict=True)
+    )
+    path = f"M{left:.1f} {y}H{right:.1f}{''.join(line)}"
+    return f'<path d="{path}" fill="none" stroke="{ink}" stroke-width="2.4"/>'
 
 
 def flow_diagram(steps: Sequence[FlowStep]) -> str:

@@ -1,12 +1,12 @@
 """Every measure of a record as tables: a row a measure, region and variant; patients as unit.
 
 Only means, standard deviations and extremes of recorded values. A patient's examinations are
-averaged first. What has no value is counted with its reason.
+averaged first. What has no value is counted with its reason; over censored values there is no
+mean.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import pandas as pd
 
 from qa_suite.records import Criterion, Evaluation
 from qa_suite.wording import count
+from reports.patients import SHOWN, censored_text, over_patients, range_text, worst_patient
 from reports.wording import FAMILY_TITLES, listed, metric_title
 
 _FAMILY_ORDER: Final = tuple(FAMILY_TITLES)
@@ -41,9 +42,10 @@ class MeasureRow:
     """One metric in one region under one variant, over the patients.
 
     ``mean`` and ``sd`` (n − 1) are over ``patients`` patients; ``sd`` is None for fewer than
-    two. ``worst`` names the worst patient by the cases, and is empty where no side is better
-    or all patients are alike. ``undefined`` and ``errors`` count examinations, ``why`` is
-    their commonest reason.
+    two, and both are where a patient is censored, as ``censored`` says. ``worst`` names the
+    worst patient by the cases, and is empty where no side is better or all patients are alike;
+    ``worst_text`` is the value, ``range_text`` from where to where all lie. ``undefined`` and
+    ``errors`` count examinations, ``why`` is their commonest reason.
     """
 
     metric: str
@@ -54,12 +56,13 @@ class MeasureRow:
     direction: str
     judged: bool
     patients: int
-    mean: float
+    mean: float | None
     sd: float | None
-    lowest: float
-    highest: float
+    alike: bool
+    range_text: str
+    censored: str
     worst: str
-    worst_value: float | None
+    worst_text: str
     undefined: int
     errors: int
     why: str
@@ -79,9 +82,11 @@ class RegionGroup:
         """What a closed group must not hide: how many it holds, are bounded and lack values."""
         judged = sum(row.judged for row in self.rows)
         missing = sum(row.undefined > 0 for row in self.rows)
+        censored = sum(bool(row.censored) for row in self.rows)
         errors = sum(row.errors > 0 for row in self.rows)
         said = [count(len(self.rows), "measure")]
         said += [f"{judged} bounded by the profile"] if judged else []
+        said += [f"{censored} censored in some patients"] if censored else []
         said += [f"{missing} undefined in some cases"] if missing else []
         return (*said, f"{errors} with errors") if errors else tuple(said)
 
@@ -146,7 +151,7 @@ def _family(
     groups: dict[tuple[int, str], list[MeasureRow]] = defaultdict(list)
     empty: dict[tuple[str, str], list[Key]] = defaultdict(list)
     for key, rows in found.items():
-        if any(row.status == "ok" for row in rows):
+        if any(row.status in SHOWN for row in rows):
             made = _row(key, rows, evaluation, judged)
             groups[region_group(made.region, made.variant, segmenters)].append(made)
         else:
@@ -198,18 +203,12 @@ def _row(
     key: Key, rows: Sequence[Any], evaluation: Evaluation, judged: set[tuple[str, str, str]]
 ) -> MeasureRow:
     metric, region, variant, unit = key
-    by_patient: dict[str, list[Any]] = defaultdict(list)
-    for row in rows:
-        if row.status == "ok":
-            by_patient[row.patient].append(row)
-    values = [
-        (float(fmean(row.value for row in mine)), ", ".join(sorted(row.case for row in mine)))
-        for mine in by_patient.values()
-    ]
-    numbers = [value for value, _ in values]
+    values = over_patients(rows)
+    censored = censored_text(values)
+    numbers = [] if censored else [value.low for value in values]
     direction = str(evaluation.definitions.get(metric, {}).get("direction", "none"))
-    worst = worst_of(values, direction)
-    missing = [row for row in rows if row.status != "ok"]
+    worst = worst_patient(values, direction)
+    missing = [row for row in rows if row.status not in SHOWN]
     why, others = _commonest(row.why for row in missing)
     return MeasureRow(
         metric=metric,
@@ -220,32 +219,18 @@ def _row(
         direction=direction,
         judged=(metric, region, variant) in judged,
         patients=len(values),
-        mean=float(fmean(numbers)),
+        mean=float(fmean(numbers)) if numbers else None,
         sd=float(stdev(numbers)) if len(numbers) > 1 else None,
-        lowest=min(numbers),
-        highest=max(numbers),
-        worst=worst[1] if worst else "",
-        worst_value=worst[0] if worst else None,
+        alike=len({(value.low, value.high) for value in values}) == 1,
+        range_text=range_text(values, unit),
+        censored=censored,
+        worst=worst.cases if worst else "",
+        worst_text=worst.text(unit) if worst else "",
         undefined=sum(row.status == "undefined" for row in missing),
         errors=sum(row.status == "error" for row in missing),
         why=why,
         other_reasons=others,
     )
-
-
-def worst_of(values: Sequence[tuple[float, str]], direction: str) -> tuple[float, str] | None:
-    """Return the worst of some (value, name); None where there is none.
-
-    Equally bad ones are told apart by name, so that the same record names the same patient.
-    """
-    badness = {
-        "lower": lambda value: value,
-        "higher": lambda value: -value,
-        "zero": lambda value: math.fabs(value),
-    }.get(direction)
-    if badness is None or (len(values) > 1 and len({value for value, _ in values}) == 1):
-        return None
-    return min(values, key=lambda pair: (-badness(pair[0]), pair[1]))
 
 
 def _commonest(reasons: Iterable[str]) -> tuple[str, int]:

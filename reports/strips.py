@@ -15,7 +15,8 @@ from markupsafe import escape
 from qa_suite.wording import stated
 from reports.distributions import Distribution, SiteValues
 from reports.figures import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
-from reports.wording import measure_title, quantity, unit_text
+from reports.patients import PatientValue, censored_text
+from reports.wording import measure_title, unit_text
 
 HOME: Final = "#1f5f99"
 ABROAD: Final = "#b4520a"
@@ -27,13 +28,14 @@ def strip_plot(plot: Distribution) -> str:
     """Draw one measure: a row a site, a dot a patient, a box for the middle half.
 
     Circles are patients of sites that were trained on, diamonds of other sites; dashed lines
-    are the bounds of the profile.
+    are the bounds of the profile. A censored value is an arrow from its bound to where it may
+    lie, and a site with one has no box.
     """
     width, right, row, top = 520.0, 14.0, 42.0, 44.0
     longest = max((len(short(site.site)) for site in plot.sites), default=0)
     left = max(64.0, 18.0 + 8.2 * longest)
     lines = _bound_lines(plot)
-    values = [v for site in plot.sites for _, v in site.values] + [v for v, _ in lines]
+    values = [v.known for site in plot.sites for v in site.values] + [v for v, _ in lines]
     title = measure_title(plot.metric, plot.region)
     height = top + row * len(plot.sites) + 34
     parts = [open_svg(width, height, f"{title} by site, one dot a patient", "strip")]
@@ -112,23 +114,34 @@ def _site_row(site: SiteValues, at: Place, y: float, unit: str, left: float) -> 
         f'<text x="{left - 10}" y="{y - 1:.1f}" font-size="13" font-weight="600" '
         f'text-anchor="end" fill="{INK}">{escape(short(site.site))}</text>'
         f'<text x="{left - 10}" y="{y + 12:.1f}" font-size="10.5" text-anchor="end" '
-        f'fill="{MUTED}">n = {len(site.values)}</text>'
+        f'fill="{MUTED}">{_counted(site)}</text>'
     ]
-    numbers = [value for _, value in site.values]
-    if len(numbers) >= 4:
+    numbers = [value.known for value in site.values]
+    if len(numbers) >= 4 and not any(value.censored for value in site.values):
         low, middle, high = (at(float(q)) for q in np.percentile(numbers, (25, 50, 75)))
         parts.append(
             f'<rect x="{low:.1f}" y="{y - 13:.1f}" width="{high - low:.1f}" height="26" '
             f'fill="{ink}" fill-opacity="0.10" stroke="{ink}" stroke-opacity="0.55"/>'
             f'<path d="M{middle:.1f} {y - 13:.1f}v26" stroke="{ink}" stroke-width="2"/>'
         )
-    for (case, value), offset in zip(site.values, _offsets([at(v) for v in numbers]), strict=True):
-        parts.append(_mark(at(value), y + offset, ink, site.in_training, case, value, unit))
+    for value, offset in zip(site.values, _offsets([at(v) for v in numbers]), strict=True):
+        parts.append(_mark(at(value.known), y + offset, ink, site.in_training, value, unit))
     return parts
 
 
-def _mark(x: float, y: float, ink: str, circle: bool, case: str, value: float, unit: str) -> str:
-    title = f"<title>{escape(case)}: {escape(quantity(value, unit))}</title>"
+def _counted(site: SiteValues) -> str:
+    censored = censored_text(site.values)
+    return censored or f"n = {len(site.values)}"
+
+
+def _mark(x: float, y: float, ink: str, circle: bool, value: PatientValue, unit: str) -> str:
+    title = f"<title>{escape(value.cases)}: {escape(value.text(unit))}</title>"
+    if value.censored:
+        way = 1 if value.bounds[0] is not None else -1  # towards what it may be
+        return (
+            f'<path d="M{x:.1f} {y - 5:.1f}v10M{x:.1f} {y:.1f}h{9 * way}m{-4 * way} -4l{4 * way} 4'
+            f'l{-4 * way} 4" fill="none" stroke="{ink}" stroke-width="1.8">{title}</path>'
+        )
     look = f'fill="{ink}" fill-opacity="0.8" stroke="#ffffff" stroke-width="0.8"'
     if circle:
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" {look}>{title}</circle>'

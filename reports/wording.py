@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from qa_suite.records import Criterion, Finding, Verdict
-from qa_suite.wording import measure_name, number, percent, some, stated, suffix
+from qa_suite.records import Criterion, Finding, SetMeasurement, SiteGap, Verdict
+from qa_suite.wording import brief, known, measure_name, number, percent, some, stated, suffix
 
 FAMILY_TITLES: Final[dict[str, str]] = {
     "image": "Image",
@@ -101,6 +101,20 @@ def quantity(value: float | None, unit: str = "", why: str = "no reason was reco
     return f"{number(value)}{suffix(unit)}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def without_value(row: SetMeasurement) -> str:
+    """Say what stands in the place of a value: its bound, or why there is none."""
+    if row.status == "censored":
+        return f"{known(row.at_least, row.at_most, row.unit)}: {row.why}"
+    return f"{row.status}: {row.why}"
+
+
+def gap_without(gap: SiteGap) -> str:
+    """Say why a site has no mean."""
+    if gap.censored:
+        return f"no mean: {gap.censored} of {gap.patients} patients censored"
+    return "no patient has a value"
+
+
 def with_error(value: float, standard_error: float | None, unit: str = "") -> str:
     """Write a value as ``0.031 ± 0.004 HU``, or say that its error is not known."""
     if standard_error is None:
@@ -173,10 +187,24 @@ def criterion_text(criterion: Criterion) -> str:
 def estimate_text(finding: Finding) -> str:
     """Write a finding's estimate, shares as percentages."""
     if finding.estimate is None:
-        return "undefined: no patient has a value"
+        return _known_of(finding)
     if is_share(finding.criterion):
         return percent(finding.estimate).replace(" ", "\N{NO-BREAK SPACE}")
     return quantity(finding.estimate, finding.criterion.unit)
+
+
+def _known_of(finding: Finding) -> str:
+    """Say what is known of an estimate that is none."""
+    at_least, at_most, unit = finding.at_least, finding.at_most, suffix(finding.criterion.unit)
+    if is_share(finding.criterion) and at_least is not None and at_most is not None:
+        text = f"{percent(at_least)} to {percent(at_most)}"
+    elif at_least is not None or at_most is not None:
+        text = f"{brief(at_least, at_most)}{unit}"
+    elif finding.censored:
+        return f"no estimate: {finding.censored} of {finding.patients} patients censored"
+    else:
+        return "undefined: no patient has a value"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def finding_interval(finding: Finding) -> str:
@@ -196,6 +224,6 @@ def scope_text(finding: Finding) -> str:
     """Name the scope; a worst patient is named by its site, not by its hash."""
     c = finding.criterion
     extreme = c.scope == "worst_patient" or c.statistic in ("max", "min")
-    if extreme and finding.scope_name not in finding.sites and finding.estimate is not None:
+    if extreme and finding.scope_name not in finding.sites and finding.patients:
         return f"worst patient ({', '.join(finding.sites) or 'pooled'})"
     return finding.scope_name

@@ -13,7 +13,8 @@ from qa_suite.records import CurvePoint, Evaluation, Measurement, Verdict
 from reports import curve_plots, wording
 from reports.curves import CurveFigure, CurveLine, curve_figures, median_line, site_medians
 from reports.html import render
-from reports.measures import FamilyTable, MeasureRow, family_tables, region_group, worst_of
+from reports.measures import FamilyTable, MeasureRow, family_tables, region_group
+from reports.patients import PatientValue, worst_patient
 from reports.readiness import gather
 from tests.record_factory import SEGMENTER, STANDARD_THRESHOLD_HU, make_record
 from tests.test_report import words
@@ -62,7 +63,7 @@ def test_the_patient_is_the_unit(made: Made) -> None:
     row = only_row(family_tables(table, made[1]))
     assert (row.patients, row.mean) == (2, 35.0)
     assert row.sd == pytest.approx(np.std([20.0, 50.0], ddof=1))
-    assert (row.worst, row.worst_value) == ("q1", 50.0)
+    assert (row.worst, row.worst_text) == ("q1", "50.0\N{NO-BREAK SPACE}HU")
 
 
 @pytest.mark.parametrize(
@@ -80,9 +81,10 @@ def test_the_patient_is_the_unit(made: Made) -> None:
 def test_the_worst_lies_on_the_bad_side(
     direction: str, values: list[tuple[str, float]], worst: str | None
 ) -> None:
-    found = worst_of([(value, name) for name, value in values], direction)
-    assert (found[1] if found else None) == worst
-    flipped = worst_of([(value, name) for name, value in reversed(values)], direction)
+    patients = [PatientValue(cases=name, low=value, high=value) for name, value in values]
+    found = worst_patient(patients, direction)
+    assert (found.cases if found else None) == worst
+    flipped = worst_patient(patients[::-1], direction)
     assert flipped == found
 
 

@@ -47,7 +47,7 @@ def limits_of(measurements: pd.DataFrame, *, family: str = FAMILY) -> dict[Measu
     -------
     dict
         Measures with fewer than :data:`~qa_suite.checkup.charts.MIN_VALUES` values have no
-        limits and are left out.
+        limits and are left out, and so are those with a censored one, whose spread is not known.
     """
     first = measurements.groupby("patient")["case"].min()
     table = measurements[measurements["case"].isin(set(first))]
@@ -56,7 +56,8 @@ def limits_of(measurements: pd.DataFrame, *, family: str = FAMILY) -> dict[Measu
     limits = {}
     for (metric, region, variant), rows in table.groupby(["metric", "region", "variant"]):
         values = [float(v) for v in rows.loc[rows["status"] == "ok", "value"]]
-        if metric in NOT_CHARTED or len(values) < MIN_VALUES:
+        unknown = metric in NOT_CHARTED or (rows["status"] == "censored").any()
+        if unknown or len(values) < MIN_VALUES:
             continue
         key = Measure(metric=str(metric), region=str(region), variant=str(variant))
         limits[key] = control_limits(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +13,7 @@ from qa_suite.errors import InputError
 from qa_suite.measures.run import METRICS
 from qa_suite.records import Measurement
 from qa_suite.samples import Measure
+from qa_suite.wording import known
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -27,6 +29,8 @@ class ChartFinding(BaseModel):
 
     Parameters
     ----------
+    at_least, at_most
+        What is known of a censored value.
     percentile, tail
         Where it lies among the cohort's values, and the share of patients at least as
         extreme; None without a value.
@@ -38,7 +42,8 @@ class ChartFinding(BaseModel):
         Which side is looked at: too high only where lower is better, and so on.
     outside
         Whether it lies beyond the control limit of that side, or could not be measured at
-        all although every patient of the cohort has a value.
+        all although every patient of the cohort has a value. A censored value is outside
+        where its bound is.
     far_outside
         Whether it would still be outside with limits that hold for all measures together.
     state
@@ -52,6 +57,8 @@ class ChartFinding(BaseModel):
     variant: str = "default"
     unit: str
     value: float | None
+    at_least: float | None = None
+    at_most: float | None = None
     percentile: float | None
     tail: float | None
     sigmas: float | None
@@ -186,11 +193,13 @@ def _finding(
     row: Measurement, limits: Limits, questions: float, family_error: float
 ) -> ChartFinding:
     side = side_of(row.metric)
-    found = {
+    found: dict[str, Any] = {
         "metric": row.metric, "region": row.region, "variant": row.variant, "unit": row.unit,
         "value": row.value, "low": limits.low, "high": limits.high, "side": side, "n": limits.n,
     }  # fmt: skip
     name = f"{row.metric} in {row.region}"
+    if row.status == "censored":
+        return _censored(row, limits, questions, family_error, found)
     if row.value is None:
         gone = row.status == "error" or limits.missing == 0
         return ChartFinding.model_validate(
@@ -202,15 +211,10 @@ def _finding(
         )  # fmt: skip
     sigmas = limits.sigmas(row.value)
     towards = {"low": -sigmas, "high": sigmas, "both": abs(sigmas)}[side]
-    outside = towards > 3.0 * (1 + 1e-9)
-    far = outside and towards > widened_sigmas(limits.n, questions, family_error)
+    outside, far = _beyond(towards, limits, questions, family_error)
     percentile = limits.percentile(row.value)
     finite = abs(sigmas) < 1e300
     unit = "" if row.unit in ("", "1") else f" {row.unit}"
-    usual = {
-        "low": f"at least {limits.low:.4g}", "high": f"at most {limits.high:.4g}",
-        "both": f"{limits.low:.4g} to {limits.high:.4g}",
-    }[side]  # fmt: skip
     return ChartFinding.model_validate(
         found | {
             "percentile": percentile, "tail": limits.tail(row.value, side),
@@ -218,7 +222,45 @@ def _finding(
             "state": "outside" if outside else "within",
             "sentence": (
                 f"{name} is {row.value:.4g}{unit}, percentile {percentile:.0f} of {limits.n} "
-                f"patients, {'outside' if outside else 'within'} its limits ({usual})."
+                f"patients, {'outside' if outside else 'within'} its limits "
+                f"({_usual(limits, side)})."
             ),
+        }
+    )  # fmt: skip
+
+
+def _beyond(
+    towards: float, limits: Limits, questions: float, family_error: float
+) -> tuple[bool, bool]:
+    """Say whether a distance in standard deviations is outside, and far outside."""
+    outside = towards > 3.0 * (1 + 1e-9)
+    return outside, outside and towards > widened_sigmas(limits.n, questions, family_error)
+
+
+def _usual(limits: Limits, side: Side) -> str:
+    return {
+        "low": f"at least {limits.low:.4g}", "high": f"at most {limits.high:.4g}",
+        "both": f"{limits.low:.4g} to {limits.high:.4g}",
+    }[side]  # fmt: skip
+
+
+def _censored(
+    row: Measurement, limits: Limits, questions: float, family_error: float, found: dict[str, Any]
+) -> ChartFinding:
+    """Hold what is known of a value against the limits: outside where its bound is, or unknown."""
+    side = found["side"]
+    above = -math.inf if row.at_least is None else limits.sigmas(row.at_least)
+    below = -math.inf if row.at_most is None else -limits.sigmas(row.at_most)
+    towards = {"low": below, "high": above, "both": max(above, below)}[side]
+    outside, far = _beyond(towards, limits, questions, family_error)
+    what = known(row.at_least, row.at_most, row.unit)
+    stand = "outside its limits" if outside else "which may lie within its limits or outside"
+    return ChartFinding.model_validate(
+        found | {
+            "at_least": row.at_least, "at_most": row.at_most, "percentile": None, "tail": None,
+            "sigmas": None, "outside": outside, "far_outside": far,
+            "state": "outside" if outside else "unknown",
+            "sentence": f"{row.metric} in {row.region} is {what}, {stand} "
+            f"({_usual(limits, side)}): {row.why}.",
         }
     )  # fmt: skip

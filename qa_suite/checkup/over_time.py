@@ -32,6 +32,7 @@ from qa_suite.checkup.cohort import RESOLUTION, scale_of
 from qa_suite.checkup.findings import FAMILY_ERROR, CheckUp
 from qa_suite.errors import InputError
 from qa_suite.samples import Measure
+from qa_suite.wording import known
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -52,6 +53,12 @@ class LogRow(BaseModel):
     unit: str
     value: float | None
     outside: bool
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+_COLUMNS = tuple(LogRow.model_fields)[:-2]
+"""Of the file: a bound of a censored value stands in the column of the value, as ``>=10``."""
 
 
 class Signal(BaseModel):
@@ -106,19 +113,31 @@ def read_log(path: Path) -> list[LogRow]:
     rows = []
     with path.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != tuple(LogRow.model_fields):
+        if tuple(reader.fieldnames or ()) != _COLUMNS:
             raise InputError(
-                f"{path} is no log of check-ups: its first line should be "
-                f"{','.join(LogRow.model_fields)}."
+                f"{path} is no log of check-ups: its first line should be {','.join(_COLUMNS)}."
             )
         for row in reader:
             try:
-                rows.append(LogRow.model_validate({**row, "value": row["value"] or None}))
-            except ValidationError:
+                rows.append(LogRow.model_validate({**row, **_read_value(row["value"])}))
+            except (ValidationError, AttributeError):
                 raise InputError(
                     f"Line {reader.line_num} of {path} is damaged; mend or remove it."
                 ) from None
     return rows
+
+
+def _read_value(text: str) -> dict[str, str | None]:
+    """Read a cell: a value, bounds of one, or nothing."""
+    if not text.startswith((">=", "<=")):
+        return {"value": text or None}
+    names = {">=": "at_least", "<=": "at_most"}
+    return {"value": None, **{names[part[:2]]: part[2:] for part in text.split()}}
+
+
+def _written_value(row: LogRow) -> str | float | None:
+    bounds = ((">=", row.at_least), ("<=", row.at_most))
+    return " ".join(f"{sign}{end!r}" for sign, end in bounds if end is not None) or row.value
 
 
 def append_log(path: Path, check_up: CheckUp, *, time: str, evaluation: str) -> list[LogRow]:
@@ -137,16 +156,17 @@ def append_log(path: Path, check_up: CheckUp, *, time: str, evaluation: str) -> 
     rows = [
         LogRow(
             time=time, case=check_up.case, evaluation=evaluation, metric=f.metric, region=f.region,
-            variant=f.variant, unit=f.unit, value=f.value, outside=f.outside,
+            variant=f.variant, unit=f.unit, value=f.value, at_least=f.at_least, at_most=f.at_most,
+            outside=f.outside,
         )
         for f in check_up.findings
     ]  # fmt: skip
     text = io.StringIO()
-    writer = csv.DictWriter(text, tuple(LogRow.model_fields), lineterminator="\n")
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n", extrasaction="ignore")
     if not known and (not path.exists() or path.stat().st_size == 0):
         writer.writeheader()
     for row in rows:
-        writer.writerow(row.model_dump())
+        writer.writerow({**row.model_dump(), "value": _written_value(row)})
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as stream:
         stream.write(text.getvalue().encode())
@@ -183,10 +203,17 @@ def control_over_time(
             sentence=f"The log holds {len(cases)} check-ups; charts over time begin after "
             f"{baseline}.",
         )  # fmt: skip
+    widest = {key: _widened(limits.n, len(charts), family_error) for key, limits in charts.items()}
     signals = [
         signal
         for key, limits in charts.items()
-        for signal in _signals(key, limits, series[key], cases, run, len(charts), family_error)
+        for signal in _signals(key, limits, series[key], cases, run, widest[key])
+    ]
+    signals += [
+        signal
+        for row in log
+        if row.case == cases[-1] and row.value is None and _key(row) in charts
+        for signal in _bound_signal(row, charts[_key(row)], widest[_key(row)])
     ]
     state: Literal["in control", "out of control"] = "out of control" if signals else "in control"
     return OverTime(
@@ -201,13 +228,35 @@ def run_length(charts: int, family_error: float) -> int:
     return max(SHORTEST_RUN, math.ceil(1 + math.log2(max(charts, 1) / family_error)))
 
 
+def _key(row: LogRow) -> Measure:
+    return Measure(metric=row.metric, region=row.region, variant=row.variant)
+
+
 def _series(log: Sequence[LogRow]) -> dict[Measure, dict[str, float]]:
     series: dict[Measure, dict[str, float]] = {}
     for row in log:
-        key = Measure(metric=row.metric, region=row.region, variant=row.variant)
         if row.value is not None:
-            series.setdefault(key, {})[row.case] = row.value
+            series.setdefault(_key(row), {})[row.case] = row.value
     return series
+
+
+def _bound_signal(row: LogRow, limits: Limits, widened: float) -> list[Signal]:
+    """Signal a censored value whose bound already lies beyond the limits."""
+    above = -math.inf if row.at_least is None else limits.sigmas(row.at_least)
+    below = -math.inf if row.at_most is None else -limits.sigmas(row.at_most)
+    if max(above, below) <= widened:
+        return []
+    what = known(row.at_least, row.at_most)
+    sentence = (
+        f"{row.metric} in {row.region} is {what}, more than {max(above, below):.1f} standard "
+        f"deviations off."
+    )
+    return [
+        Signal(
+            metric=row.metric, region=row.region, variant=row.variant, rule="point",
+            sentence=sentence,
+        )
+    ]  # fmt: skip
 
 
 def _baseline(key: Measure, values: Mapping[str, float], cases: Sequence[str]) -> Limits | None:
@@ -227,14 +276,12 @@ def _signals(
     values: Mapping[str, float],
     cases: Sequence[str],
     run: int,
-    charts: int,
-    family_error: float,
+    widened: float,
 ) -> list[Signal]:
     newest = cases[-1]
     if newest not in values:
         return []
     found: dict[Literal["point", "range", "run"], str] = {}
-    widened = _widened(limits.n, charts, family_error)
     now = limits.sigmas(values[newest])
     if abs(now) > widened:
         found["point"] = f"is {values[newest]:.4g}, {abs(now):.1f} standard deviations off"

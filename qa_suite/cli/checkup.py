@@ -164,8 +164,8 @@ def _measured(
     rows = [
         Measurement(
             case=case, patient=case, site="unknown", family=FAMILY, metric=v.metric,
-            region=v.region, variant=v.variant, value=v.value, unit=METRICS[v.metric].facts.unit,
-            status=v.status, why=v.why,
+            region=v.region, variant=v.variant, value=v.value, at_least=v.at_least,
+            at_most=v.at_most, unit=METRICS[v.metric].facts.unit, status=v.status, why=v.why,
         )
         for v in examine(patient, settings, only=[name for name in CHECKS if name not in absent])
     ]  # fmt: skip
@@ -214,14 +214,19 @@ def _show(found: CheckUp, evaluation: Evaluation, over_time: OverTime | None) ->
 
 
 def _line(finding: Any) -> tuple[Any, ...]:
+    from qa_suite.wording import brief
+
     def number(value: float | None, form: str = ".4g") -> str:
         return "–" if value is None else format(value, form)
 
     mark = SYMBOL[finding.state] * (2 if finding.far_outside else 1)
+    value = number(finding.value)
+    if finding.at_least is not None or finding.at_most is not None:
+        value = brief(finding.at_least, finding.at_most)
     low = number(finding.low) if finding.side != "high" else "–"
     high = number(finding.high) if finding.side != "low" else "–"
     return (
-        mark, finding.metric, finding.region, number(finding.value), finding.unit,
+        mark, finding.metric, finding.region, value, finding.unit,
         number(finding.percentile, ".0f"), low, high, number(finding.sigmas, "+.1f"),
     )  # fmt: skip
 

@@ -135,6 +135,13 @@ def histogram_of(values: Array | FloatArray) -> FloatArray:
     return np.bincount(steps, minlength=BINS) / max(1, values.size)
 
 
+def beyond_histogram(values: Array | FloatArray) -> float:
+    """Mean distance of values from the histogram's span, in HU; 0 for those within."""
+    high = LOW_HU + BINS * BIN_HU
+    within = np.clip(values, LOW_HU, high).astype(np.float64)
+    return float(np.abs(values.astype(np.float64) - within).mean())
+
+
 def norms_of(cohort: Cohort, folder: Path, *, split: Split = "train") -> Norms:
     """Learn what the patients of one set look like.
 

@@ -90,6 +90,8 @@ def _believed(plan: DosePlan) -> str:
 
 def _over(spread: Spread, *, sign: bool = False) -> str:
     """Write mean and range over the patients."""
+    if spread.censored:
+        return f"no mean: {spread.censored}"
     if spread.mean is None or spread.low is None or spread.high is None:
         return f"undefined: {spread.why}"
     mean = wording.dose_quantity(spread.mean, spread.unit, sign=sign)

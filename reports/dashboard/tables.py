@@ -60,12 +60,18 @@ def _cells(row: MeasureRow) -> dict[str, object]:
         "unit": wording.unit_text(row.unit),
         "better": wording.DIRECTION_WORDS.get(row.direction, row.direction),
         "patients": row.patients,
-        "mean": wording.number(row.mean),
-        "SD": "one patient" if row.sd is None else wording.number(row.sd),
-        "worst": "" if row.worst_value is None else wording.number(row.worst_value),
+        "mean": f"no mean: {row.censored}" if row.mean is None else wording.number(row.mean),
+        "SD": _spread(row),
+        "worst": row.worst_text,
         "worst patient": row.worst,
         "without a value": ", ".join(missing) + (f": {row.why}" if row.why else ""),
     }
+
+
+def _spread(row: MeasureRow) -> str:
+    if row.censored:
+        return row.range_text
+    return "one patient" if row.sd is None else wording.number(row.sd)
 
 
 def _show_without(family: FamilyTable) -> None:
@@ -84,7 +90,7 @@ def _show_sets(record: Record) -> None:
             "distance": wording.metric_title(s.metric, record.evaluation.definitions),
             "scope": s.scope,
             "variant": s.variant,
-            "value ± standard error": f"{s.status}: {s.why}"
+            "value ± standard error": wording.without_value(s)
             if s.value is None
             else wording.with_error(s.value, s.standard_error, s.unit),
             "patients": s.patients,

@@ -9,11 +9,12 @@ from typing import Literal
 from qa_suite.errors import QAError
 from qa_suite.measures.base import (
     METRICS,
+    Censored,
     MetricFacts,
     NoValue,
     Value,
+    as_value,
     failed,
-    ok,
     undefined,
 )
 from qa_suite.measures.meaning import has_meaning
@@ -24,7 +25,7 @@ from qa_suite.volume import Quantity
 FAMILY = "reference_free"
 
 Need = Literal["finite", "hu", "outlined", "body", "source", "bodies", "norms", "inverse", "spread"]
-Answer = float | NoValue
+Answer = float | Censored | NoValue
 Function = Callable[[Scene, str], Answer]
 
 _EMPTY: dict[Need, str] = {
@@ -74,6 +75,7 @@ def check(
     needs: tuple[Need, ...] = ("finite", "hu", "body"),
     reference: str = SUITE,
     empty: str = "",
+    censored: str = "",
 ) -> Callable[[Function], Function]:
     """Register a check: a function from a scene and a region to a number, or why there is none.
 
@@ -85,12 +87,15 @@ def check(
         What must be there before the function is called, asked in this order.
     empty
         When the function itself answers that there is no value.
+    censored
+        When it answers with a bound only.
     """
     rules = [_EMPTY[need] for need in needs] + ([empty] if empty else [])
     narrow = next((need for need in ("hu", "norms", "outlined") if need in needs), None)
     facts = MetricFacts(
         family=FAMILY, title=title, unit=unit, direction=direction, range=value_range,
-        formula=formula, empty="; ".join(rules) or "always has a value", reference=reference,
+        formula=formula, empty="; ".join(rules) or "always has a value",
+        censored=censored, reference=reference,
         quantities=() if narrow is None else _QUANTITIES[narrow],
         because="" if narrow is None else _BECAUSE[narrow],
     )  # fmt: skip
@@ -143,9 +148,7 @@ def _value(entry: Check, scene: Scene, region: str) -> Value:
         answer = entry.function(scene, region)
     except QAError as error:  # what was brought along failed; the other checks go on
         return failed(entry.metric, region, str(error).rstrip("."))
-    if isinstance(answer, NoValue):
-        return undefined(entry.metric, region, answer.why)
-    return ok(entry.metric, region, answer)
+    return as_value(entry.metric, region, answer)
 
 
 def _missing(need: Need, scene: Scene) -> tuple[str, str] | None:

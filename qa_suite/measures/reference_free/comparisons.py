@@ -23,20 +23,21 @@ _FLAT = "undefined where the source's body is flat or too small"
     value_range="[0, inf)",
     formula=(
         "Wasserstein-1 distance of the body's histogram (steps of 10 HU, -1024 to 3076) from the "
-        "mean histogram of the training cohort's real images"
+        "mean histogram of the training cohort's real images; a value beyond the histogram "
+        "counts with its distance from the end, too"
     ),
     needs=("finite", "hu", "body", "norms"),
     reference="Rubner, Tomasi and Guibas 2000, Int J Comput Vis 40:99 (earth mover's distance)",
 )
 def histogram_distance(scene: Scene, region: str) -> Answer:
     """Mean distance that the histogram's mass would have to move, in HU."""
-    from qa_suite.measures.norms import BIN_HU, histogram_of
+    from qa_suite.measures.norms import BIN_HU, beyond_histogram, histogram_of
 
     norms = scene.patient.norms
     assert norms is not None
     mine = np.cumsum(histogram_of(scene.body_values))
     usual = np.cumsum(np.asarray(norms.histogram))
-    return float(np.abs(mine - usual).sum() * BIN_HU)
+    return float(np.abs(mine - usual).sum() * BIN_HU) + beyond_histogram(scene.body_values)
 
 
 @check(

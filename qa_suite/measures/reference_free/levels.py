@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.base import NoValue
+from qa_suite.measures.base import Censored, NoValue
 from qa_suite.measures.reference_free.checks import Answer, check
 from qa_suite.measures.reference_free.patient import Scene, parting_value
 from qa_suite.preflight.bodies import thinned
@@ -81,6 +81,7 @@ def air_error(scene: Scene, region: str) -> Answer:
     regions=("fat",),
     reference="Otsu 1979, IEEE Trans Syst Man Cybern 9:62 (the threshold)",
     empty="undefined where too few voxels lie there",
+    censored="at most that where the lower end of that window cuts into the peak",
 )
 def fat_level(scene: Scene, region: str) -> Answer:
     """Where the lower of the two soft-tissue peaks lies."""
@@ -98,6 +99,7 @@ def fat_level(scene: Scene, region: str) -> Answer:
     regions=("soft",),
     reference="Otsu 1979, IEEE Trans Syst Man Cybern 9:62 (the threshold)",
     empty="undefined where too few voxels lie there",
+    censored="at least that where the upper end of that window cuts into the peak",
 )
 def muscle_level(scene: Scene, region: str) -> Answer:
     """Where the upper of the two soft-tissue peaks lies."""
@@ -171,10 +173,22 @@ def _soft_peak(scene: Scene, *, upper: bool) -> Answer:
         scene.shared["parting"] = parting_value(values)
     parting = scene.shared["parting"]
     part = values[values > parting] if upper else values[values <= parting]
-    return peak(part, scene.settings.level_halfwidth_hu)
+    level = peak(part, scene.settings.level_halfwidth_hu)
+    return level if isinstance(level, NoValue) else _cut(level, scene, upper=upper)
 
 
-def peak(values: NDArray[np.floating], halfwidth: float) -> Answer:
+def _cut(level: float, scene: Scene, *, upper: bool) -> float | Censored:
+    """Say what is known of a peak where the window cuts off the part that lies beyond its end."""
+    low, high = scene.settings.level_window_hu
+    why = f"the peak is cut by the window of {low:g} to {high:g} HU"
+    if upper and level + scene.settings.level_halfwidth_hu > high:
+        return Censored(at_least=level, why=why)
+    if not upper and level - scene.settings.level_halfwidth_hu < low:
+        return Censored(at_most=level, why=why)
+    return level
+
+
+def peak(values: NDArray[np.floating], halfwidth: float) -> float | NoValue:
     """Median of the values around the mode of their smoothed histogram."""
     from scipy.ndimage import gaussian_filter1d
 

@@ -128,7 +128,7 @@ def _flip_evidence(scene: Scene, axis: int) -> Answer:
     return NoValue(why="too little of it meets its mirror image, or it is flat")
 
 
-def _gain(counts: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Answer:
+def _gain(counts: tuple[NDArray[np.int64], NDArray[np.int64]]) -> float | NoValue:
     plain, moved = (normalised(part) for part in counts)
     if isinstance(plain, NoValue):
         return plain
@@ -163,7 +163,7 @@ def _middle(body: Mask) -> tuple[float, float, float]:
     return middles[0], middles[1], middles[2]
 
 
-def normalised(counts: NDArray[np.int64]) -> Answer:
+def normalised(counts: NDArray[np.int64]) -> float | NoValue:
     """Normalised mutual information (H(A) + H(B)) / H(A, B) of a joint histogram."""
     total = int(counts.sum())
     if total < _FEWEST:

@@ -23,8 +23,8 @@ _LAG_FACTOR = 1.1  # thin neighbouring slices are alike: chance alone prefers on
     direction="lower",
     value_range="[0, inf)",
     formula=(
-        "largest |median of (slice − mean of its two neighbours)|, over the voxels that are soft "
-        "tissue (±250 HU) in all three; at the ends against the neighbours' line"
+        "largest |median of (slice − mean of its two neighbours)|, over the voxels of the body "
+        "that are soft tissue (±250 HU) in both neighbours; at the ends against their line"
     ),
     empty=f"undefined with fewer than {_FEW_SLICES} slices of soft tissue",
 )
@@ -36,7 +36,8 @@ def slice_jump(scene: Scene, region: str) -> Answer:
     steps = []
     for k in range(len(planes)):
         mine, one, other = _three(k, len(planes))
-        inside = soft[mine] & soft[one] & soft[other]
+        # not soft in the slice itself: one that is far off has left the window as a whole
+        inside = scene.body_planes[mine] & soft[one] & soft[other]
         if np.count_nonzero(inside) < _FEWEST:
             continue
         a, b, c = planes[mine][inside], planes[one][inside], planes[other][inside]

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_suite.measures.base import NoValue
+from qa_suite.measures.base import Censored, NoValue
 from qa_suite.measures.reference_free.checks import Answer, check
 from qa_suite.measures.reference_free.patient import Scene
 from qa_suite.preflight.bodies import thinned
 
+_P90 = 1.6448536269514722  # 90th percentile of |x| of a standard normal
 _MAD = 1.482602218505602  # from the median of |x| to the standard deviation of a normal
 _FEWEST = 100
+_LEAVES = "such noise carries voxels out of the window of soft tissue, which leaves them out"
+
+
+def largest_level(scene: Scene) -> float:
+    """Return the noise up to which the window of soft tissue keeps nearly all voxels, in HU."""
+    low, high = scene.settings.soft_window_hu
+    return (high - low) / 8
 
 
 @check(
@@ -25,13 +33,17 @@ _FEWEST = 100
     regions=("soft",),
     reference="Immerkær 1996, Comput Vis Image Underst 64:300 (the filter)",
     empty="undefined with fewer than 100 such voxels",
+    censored="at least that beyond a quarter of 250 HU, where noise carries voxels out of ±250 HU",
 )
 def noise_level(scene: Scene, region: str) -> Answer:
     """Robust standard deviation of the noise, in HU."""
     values, _ = scene.residuals
     if values.size < _FEWEST:
         return NoValue(why=f"only {values.size} voxels lie inside soft tissue")
-    return _MAD * float(np.median(np.abs(thinned(values))))
+    level = _MAD * float(np.median(np.abs(thinned(values))))
+    if level > largest_level(scene):
+        return Censored(at_least=level, why=_LEAVES)
+    return level
 
 
 @check(
@@ -45,7 +57,9 @@ def noise_level(scene: Scene, region: str) -> Answer:
     ),
     regions=("soft",),
     reference="Immerkær 1996, Comput Vis Image Underst 64:300 (the filter)",
-    empty="undefined with fewer than 5 slices of soft tissue, or without any noise",
+    empty="undefined with fewer than 5 slices of soft tissue, without any noise, or where the "
+    "usual slice is too noisy to tell",
+    censored="at least that where the worst slice is so noisy that voxels leave ±250 HU",
 )
 def streak_index(scene: Scene, region: str) -> Answer:
     """How much the most restless slice exceeds the usual one."""
@@ -57,6 +71,11 @@ def streak_index(scene: Scene, region: str) -> Answer:
     usual = float(np.median(levels))
     if usual == 0:
         return NoValue(why="the image has no noise to compare with")
+    most = _P90 * largest_level(scene)
+    if usual > most:
+        return NoValue(why=f"the usual slice is too noisy: {_LEAVES}")
+    if max(levels) > most:
+        return Censored(at_least=max(levels) / usual, why=_LEAVES)
     return max(levels) / usual
 
 
