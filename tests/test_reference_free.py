@@ -446,7 +446,8 @@ def rows_of(name: str, patient: Patient) -> list[Measurement]:
     return [
         Measurement(
             case=name, patient=name, site="s", family=FAMILY, metric=v.metric, region=v.region,
-            value=v.value, unit=METRICS[v.metric].facts.unit, status=v.status, why=v.why,
+            value=v.value, at_least=v.at_least, at_most=v.at_most,
+            unit=METRICS[v.metric].facts.unit, status=v.status, why=v.why,
         )
         for v in examine(patient, SETTINGS)
     ]  # fmt: skip

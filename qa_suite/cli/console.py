@@ -92,12 +92,20 @@ def show_measurements(rows: Sequence[Any]) -> None:
         [
             (
                 r.family, r.metric, r.region, r.variant,
-                f"{r.value:.4g}" if r.value is not None else f"{r.status}: {r.why}",
+                _value_text(r),
                 r.unit,
             )
             for r in rows
         ],
     )  # fmt: skip
+
+
+def _value_text(row: Any) -> str:
+    from qa_suite.wording import brief
+
+    if row.status == "censored":
+        return f"{brief(row.at_least, row.at_most)} (censored: {row.why})"
+    return f"{row.value:.4g}" if row.value is not None else f"{row.status}: {row.why}"
 
 
 def show_verdict(verdict: Any) -> None:

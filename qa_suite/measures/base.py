@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qa_suite.errors import GeometryError, InputError
 from qa_suite.instruments.base import Extractor, Segmenter
@@ -61,12 +61,26 @@ class MetricFacts(BaseModel):
     censored: str = Field(
         default="", description="when only a bound is known: the window, cap or edge that ends it"
     )
+    ends: tuple[float, ...] = Field(
+        default=(),
+        description="of that window with the default settings: a value at or beyond one is none",
+    )
     reference: str = Field(min_length=1)
     settings: dict[str, str | float | int | bool] = {}
     quantities: tuple[Quantity, ...] = Field(
         default=(), description="of the reference that it has a meaning for; none is any"
     )
     because: str = Field(default="", description="why it has none for others")
+
+    @model_validator(mode="after")
+    def _ends_are_told(self) -> MetricFacts:
+        if self.ends and not self.censored:
+            raise ValueError("the ends of a window say when a value is censored")
+        return self
+
+    def beyond(self, value: float) -> bool:
+        """Whether a number lies at an end of the window or beyond, and so is no measured value."""
+        return any(value >= end if end > 0 else value <= end for end in self.ends)
 
     @field_validator("range")
     @classmethod

@@ -151,6 +151,7 @@ def counts_from(values: Values, thresholds_hu: NDArray[np.float64]) -> NDArray[n
         ),
         empty=_EMPTY,
         censored="at an end of the span: at least (at its lower end at most) that",
+        ends=(-150.0, 350.0),
         reference="Definition of this suite",
         settings=_SETTINGS,
     ),

@@ -84,6 +84,7 @@ def absence(*, in_reference: bool, in_synthetic: bool) -> str:
         range="[0, 1]",
         formula="2 |R ∩ S| / (|R| + |S|); R, S: the structure in reference and synthetic image",
         empty="one of the two absent: 0; both absent: undefined",
+        censored="in seg:Body, where the synthetic body goes on beyond the domain: at most that",
         reference="Dice 1945, Ecology 26:297",
     ),
 )
@@ -103,6 +104,7 @@ def dice(overlap: Overlap) -> float | NoValue:
         range="[-100, inf)",
         formula="100 (|S| / |R| - 1); positive where the synthetic structure is too large",
         empty="absent in the synthetic image only: -100 %; absent in the reference: undefined",
+        censored="in seg:Body, where the synthetic body goes on beyond the domain: at least that",
         reference="Heimann et al. 2009, IEEE Trans Med Imaging 28:1251",
     ),
 )

@@ -22,6 +22,7 @@ from qa_suite.measures.base import (
 )
 from qa_suite.measures.bone_threshold import BONE_METRICS, bone_values
 from qa_suite.measures.learned import learned_keys, learned_structures
+from qa_suite.measures.outline_end import goes_on, with_bounds
 from qa_suite.measures.segmentation_settings import SegmentationSettings
 from qa_suite.measures.structure_values import compare_masks, structure_keys
 from qa_suite.segment.base import SEGMENTERS
@@ -124,9 +125,11 @@ def _compare(
     segment = SEGMENTERS[f"threshold_{name.lower()}"].function
     reference = segment(pair.reference, domain, rule)[name]
     synthetic = segment(pair.synthetic, domain, rule)[name]
-    return compare_masks(
+    rows = compare_masks(
         reference, synthetic, pair.grid, region=region, domain=domain, tolerances_mm=tolerances
     )
+    beyond = name == "Body" and goes_on(pair, domain, rule)
+    return with_bounds(rows, settings.body_margin_mm) if beyond else rows
 
 
 def _bone_at_thresholds(

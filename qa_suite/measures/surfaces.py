@@ -214,6 +214,8 @@ _ELEMENTS = "surface elements: marching cubes, weighted by area"
         range="[0, inf)",
         formula=f"largest distance from either surface to the other; {_ELEMENTS}",
         empty=_EMPTY,
+        censored="in seg:Body, where the synthetic body goes on beyond the domain: at least the "
+        "domain's margin (the other distances, surface_dice and centroid_shift are undefined)",
         reference="Taha and Hanbury 2015, BMC Med Imaging 15:29",
     ),
 )

@@ -6,9 +6,11 @@ The metrics of a dose come out of a few computations together, so each is regist
 
 from __future__ import annotations
 
+import math
 from typing import Any, NoReturn
 
 from qa_suite.measures.base import METRICS, MetricFacts
+from qa_suite.measures.dose_settings import DoseSettings
 
 DVH_METRICS = {"d98": "D98", "d95": "D95", "d50": "D50", "d2": "D2", "dmean": "Dmean",
                "dmax": "Dmax"}  # fmt: skip
@@ -121,6 +123,7 @@ _add(
     "gamma_mean", title="Mean gamma", unit="1", direction="lower", range="[0, inf)",
     formula="mean gamma of the judged voxels", reference="Low DA et al. (1998), Med Phys 25:656",
     censored="where gamma of a voxel reaches max_gamma, the end of its search: at least that",
+    ends=(DoseSettings().gamma_settings.max_gamma or math.inf,),
 )  # fmt: skip
 _add(
     "synthrad_dose_mae", title="SynthRAD dose error", unit="1", direction="lower",

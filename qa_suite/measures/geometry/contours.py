@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.measures.base import METRICS, Censored, MetricFacts, NoValue
+from qa_suite.measures.geometry_settings import GeometrySettings
 from qa_suite.measures.surface_elements import surface_elements
 from qa_suite.measures.surfaces import directed_percentile
 from qa_suite.segment.threshold import bounding_box
@@ -169,6 +170,8 @@ def _facts(
     censored: str = _CENSORED,
     span: str = "[0, inf)",
 ) -> MetricFacts:
+    reach = GeometrySettings().contour_reach_mm
+    ends = (-reach, reach) if signed else (reach,)
     return MetricFacts(
         family="geometry",
         title=title,
@@ -178,8 +181,9 @@ def _facts(
         formula=_FORMULA + formula,
         empty=_EMPTY,
         censored=censored,
+        ends=ends if censored else (),
         reference="Definition of this suite",
-        settings={"contour_reach_mm": 10.0},
+        settings={"contour_reach_mm": reach},
         quantities=("HU",),
         because="body and bone are told by their HU",
     )

@@ -88,6 +88,7 @@ def _facts(
     formula: str,
     direction: Literal["lower", "zero"],
     censored: str = "",
+    ends: tuple[float, ...] = (),
 ) -> MetricFacts:
     return MetricFacts(
         family="geometry",
@@ -98,6 +99,7 @@ def _facts(
         formula=formula,
         empty=_EMPTY,
         censored=censored,
+        ends=ends,
         reference=_METHOD,
         settings={"source_alignment": "quick"},
     )
@@ -162,6 +164,7 @@ def source_shift_z(found: InPlace) -> float | NoValue:
         _RIGID + "length of the mean displacement",
         "lower",
         "at least the reach of the search, 15 mm (full: alignment_reach_mm), where beyond it",
+        (QUICK_REACH_MM,),
     ),
 )
 def source_shift(found: InPlace) -> float | Censored | NoValue:
@@ -194,6 +197,7 @@ def source_rotation(found: InPlace) -> float | NoValue:
         "length of shift(source → synthetic) − shift(source → reference), estimated alike",
         "lower",
         "where one of the two lies beyond the search: at least its reach less the other",
+        (2 * QUICK_REACH_MM,),
     ),
 )
 def excess_shift(found: InPlace) -> float | Censored | NoValue:

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from qa_suite.measures.base import METRICS, Censored, MetricFacts, NoValue
 from qa_suite.measures.geometry.images import SMOOTHING_VOXELS, Image, blurred, smoothed
+from qa_suite.measures.geometry_settings import GeometrySettings
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+_DEFAULT = GeometrySettings()
 _MIN_FILLED = 0.5  # share of a block's voxels that lie in the mask
 _COARSE_FWHM_MM = 14.0
 _RESIDUAL_HU = 8.0  # after smoothing, of two good images
@@ -134,8 +136,12 @@ def _facts(title: str, percent: float) -> MetricFacts:
             "half of those are found again"
         ),
         censored="at least local_reach_mm, where the percentile lies beyond it",
+        ends=(_DEFAULT.local_reach_mm,),
         reference=("Definition of this suite; steps after Lucas and Kanade 1981, Proc IJCAI: 674"),
-        settings={"local_block_mm": 36.0, "local_reach_mm": 12.0},
+        settings={
+            "local_block_mm": _DEFAULT.local_block_mm,
+            "local_reach_mm": _DEFAULT.local_reach_mm,
+        },
         quantities=("HU",),
         because="blocks are matched in a window of HU",
     )

@@ -228,7 +228,9 @@ _SOURCE = (
 _BECAUSE = "a patient is set up on a planning CT"
 
 
-def _facts(title: str, unit: str, formula: str, *, signed: bool, censored: str = "") -> MetricFacts:
+def _facts(
+    title: str, unit: str, formula: str, *, signed: bool, censored: str = "", reach: float = 0.0
+) -> MetricFacts:
     return MetricFacts(
         family="geometry",
         title=title,
@@ -238,6 +240,7 @@ def _facts(title: str, unit: str, formula: str, *, signed: bool, censored: str =
         formula=_SIGN + formula,
         empty=_EMPTY,
         censored=censored,
+        ends=(2 * reach,) if censored else (),  # both registrations stay within it
         reference=_SOURCE,
         quantities=("HU",),
         because=_BECAUSE,
@@ -302,6 +305,7 @@ def positioning_z(found: Setup) -> float | NoValue:
         "length of the shift of the isocentre",
         signed=False,
         censored=_CENSORED.format("reach_mm"),
+        reach=PositioningSettings().reach_mm,
     ),
 )
 def positioning_shift(found: Setup) -> float | Censored | NoValue:
@@ -345,6 +349,7 @@ def positioning_yaw(found: Setup) -> float | NoValue:
         "angle of the rotation",
         signed=False,
         censored=_CENSORED.format("reach_deg"),
+        reach=PositioningSettings().reach_deg,
     ),
 )
 def positioning_rotation(found: Setup) -> float | Censored | NoValue:

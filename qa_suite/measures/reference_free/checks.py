@@ -76,6 +76,7 @@ def check(
     reference: str = SUITE,
     empty: str = "",
     censored: str = "",
+    ends: tuple[float, ...] = (),
 ) -> Callable[[Function], Function]:
     """Register a check: a function from a scene and a region to a number, or why there is none.
 
@@ -87,15 +88,15 @@ def check(
         What must be there before the function is called, asked in this order.
     empty
         When the function itself answers that there is no value.
-    censored
-        When it answers with a bound only.
+    censored, ends
+        When it answers with a bound only, and of which window.
     """
     rules = [_EMPTY[need] for need in needs] + ([empty] if empty else [])
     narrow = next((need for need in ("hu", "norms", "outlined") if need in needs), None)
     facts = MetricFacts(
         family=FAMILY, title=title, unit=unit, direction=direction, range=value_range,
         formula=formula, empty="; ".join(rules) or "always has a value",
-        censored=censored, reference=reference,
+        censored=censored, ends=ends, reference=reference,
         quantities=() if narrow is None else _QUANTITIES[narrow],
         because="" if narrow is None else _BECAUSE[narrow],
     )  # fmt: skip

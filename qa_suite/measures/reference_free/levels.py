@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from qa_suite.measures.base import Censored, NoValue
 from qa_suite.measures.reference_free.checks import Answer, check
 from qa_suite.measures.reference_free.patient import Scene, parting_value
+from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
 from qa_suite.preflight.bodies import thinned
 
+_DEFAULT = ReferenceFreeSettings()
+_WINDOW = _DEFAULT.level_window_hu
 _BIN_HU = 4.0
 _SMOOTHING_BINS = 3.0
 _FEWEST = 50  # voxels that make a peak
@@ -82,6 +85,7 @@ def air_error(scene: Scene, region: str) -> Answer:
     reference="Otsu 1979, IEEE Trans Syst Man Cybern 9:62 (the threshold)",
     empty="undefined where too few voxels lie there",
     censored="at most that where the lower end of that window cuts into the peak",
+    ends=(_WINDOW[0] + _DEFAULT.level_halfwidth_hu,),
 )
 def fat_level(scene: Scene, region: str) -> Answer:
     """Where the lower of the two soft-tissue peaks lies."""
@@ -100,6 +104,7 @@ def fat_level(scene: Scene, region: str) -> Answer:
     reference="Otsu 1979, IEEE Trans Syst Man Cybern 9:62 (the threshold)",
     empty="undefined where too few voxels lie there",
     censored="at least that where the upper end of that window cuts into the peak",
+    ends=(_WINDOW[1] - _DEFAULT.level_halfwidth_hu,),
 )
 def muscle_level(scene: Scene, region: str) -> Answer:
     """Where the upper of the two soft-tissue peaks lies."""
@@ -181,9 +186,9 @@ def _cut(level: float, scene: Scene, *, upper: bool) -> float | Censored:
     """Say what is known of a peak where the window cuts off the part that lies beyond its end."""
     low, high = scene.settings.level_window_hu
     why = f"the peak is cut by the window of {low:g} to {high:g} HU"
-    if upper and level + scene.settings.level_halfwidth_hu > high:
+    if upper and level + scene.settings.level_halfwidth_hu >= high:
         return Censored(at_least=level, why=why)
-    if not upper and level - scene.settings.level_halfwidth_hu < low:
+    if not upper and level - scene.settings.level_halfwidth_hu <= low:
         return Censored(at_most=level, why=why)
     return level
 

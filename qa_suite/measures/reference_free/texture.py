@@ -34,6 +34,7 @@ def largest_level(scene: Scene) -> float:
     reference="Immerkær 1996, Comput Vis Image Underst 64:300 (the filter)",
     empty="undefined with fewer than 100 such voxels",
     censored="at least that beyond a quarter of 250 HU, where noise carries voxels out of ±250 HU",
+    ends=(62.5,),
 )
 def noise_level(scene: Scene, region: str) -> Answer:
     """Robust standard deviation of the noise, in HU."""
@@ -41,7 +42,7 @@ def noise_level(scene: Scene, region: str) -> Answer:
     if values.size < _FEWEST:
         return NoValue(why=f"only {values.size} voxels lie inside soft tissue")
     level = _MAD * float(np.median(np.abs(thinned(values))))
-    if level > largest_level(scene):
+    if level >= largest_level(scene):
         return Censored(at_least=level, why=_LEAVES)
     return level
 
