@@ -18,6 +18,7 @@ from qa_suite.records import Evaluation, Verdict
 from qa_suite.volume import Grid, Volume, canonical
 from reports import figures, panels, slices, strips, wording
 from reports.distributions import Distribution, SiteValues
+from reports.patients import PatientValue
 from reports.readiness import gather
 from reports.windows import windows_of
 from tests.record_factory import make_record
@@ -173,12 +174,17 @@ def test_differences_are_blue_below_white_at_none_and_red_above() -> None:
     assert colours[2].min() > 240
 
 
-def strip(values: dict[str, tuple[float, ...]], home: tuple[str, ...] = ("A",)) -> str:
+def strip(values: dict[str, tuple], home: tuple[str, ...] = ("A",)) -> str:
     sites = tuple(
         SiteValues(
             site=site,
             in_training=site in home,
-            values=tuple((f"{site}{n}", v) for n, v in enumerate(numbers)),
+            values=tuple(
+                PatientValue(cases=f"{site}{n}", low=v, high=v)
+                if isinstance(v, float)
+                else PatientValue(cases=f"{site}{n}", low=v[0], high=v[1])
+                for n, v in enumerate(numbers)
+            ),
             undefined=() if numbers else (("x", "planted reason"),),
         )
         for site, numbers in values.items()
@@ -197,6 +203,15 @@ def test_each_patient_is_one_mark_and_other_sites_are_diamonds() -> None:
     assert "<title>A3: 61.0\N{NO-BREAK SPACE}HU</title>" in svg
     places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
     assert len(set(places)) == 4  # equal values do not hide one another
+
+
+def test_a_censored_patient_is_an_arrow_from_its_bound_and_takes_the_box_away() -> None:
+    known = strip({"A": (5.0, 6.0, 7.0, 8.0)})
+    svg = strip({"A": (5.0, 6.0, 7.0, (10.0, float("inf")), (-float("inf"), 2.0))})
+    assert known.count("<rect") == 1 and svg.count("<rect") == 0
+    assert svg.count("<circle") == 3 and svg.count('fill="none"') == 2
+    assert "A3: ≥ 10\N{NO-BREAK SPACE}HU".replace(" ", "\N{NO-BREAK SPACE}") in svg
+    assert "2 of 5 censored" in svg and "n = " not in svg
 
 
 def test_a_plot_without_values_says_why() -> None:
