@@ -251,11 +251,11 @@ def test_statistics_of_a_capped_gamma_are_bounds():
     given = plan.copy()
     given[:2] = 30.0
     doses = [Volume(array=a, grid=grid, quantity="Gy") for a in (plan, given)]
-    (result,) = gamma(*doses, parse_criteria("2/2"), GammaSettings(max_gamma=2.0))
+    (result,) = gamma(*doses, parse_criteria("2/2"), GammaSettings(max_gamma=1.5))
     region = result.region("all")
     assert region.capped > 0 and {"mean", "max"} <= set(region.at_least)
     (free,) = gamma(*doses, parse_criteria("2/2"), GammaSettings())
-    assert free.region("all").at_least == () and free.region("all").max > 2
+    assert free.region("all").at_least == () and free.region("all").max > 1.5
 
 
 def test_streaks_beyond_the_window_are_at_least_that():
@@ -277,6 +277,7 @@ def test_streaks_beyond_the_window_are_at_least_that():
 
 
 BY_DEFINITION = {
+    "psnr": "says that nothing is clipped",
     "ssim": "defined on images clipped to the data range",
     "ms_ssim": "defined on images clipped to the data range",
     "mutual_information": "defined on a histogram whose last bins hold what lies beyond",
