@@ -210,7 +210,8 @@ def _robust_fit(terms: NDArray[np.float64], errors: NDArray[np.float64]) -> NDAr
     factors: NDArray[np.float64] = np.zeros(terms.shape[1])
     for _ in range(_ROUNDS):
         root = np.sqrt(weight)
-        factors = np.linalg.lstsq(terms * root[:, None], errors * root, rcond=1e-9)[0]
+        found = np.linalg.lstsq(terms * root[:, None], errors * root, rcond=1e-9)[0]
+        factors = np.asarray(found, dtype=np.float64)
         rest = errors - terms @ factors
         scale = _MAD_TO_SD * float(np.median(np.abs(rest - np.median(rest))))
         if scale < 1e-6:
