@@ -27,8 +27,9 @@ from qa_suite.instruments.independence import (
 from qa_suite.io.cases import LoadedCase, Translate, load_case
 from qa_suite.journal import Entry
 from qa_suite.measures.base import Instruments, Pair
+from qa_suite.measures.copies import refuse_copies, refuse_others
 from qa_suite.measures.cost import measured_rows, stated_rows, watched
-from qa_suite.measures.run import Measured, measure_pair
+from qa_suite.measures.run import Measured, measure_pair, noise_rows
 from qa_suite.measures.set_features import CaseFeatures, features_of
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
@@ -168,12 +169,17 @@ def examine_case(
             _pair(loaded, prediction, examination.instruments),
             clinic=_clinic_case(examination, case),
         )
+        refuse_copies(pair)
+        _refuse_others(examination, case, prediction)
         measured = measure_pair(
             pair,
             families=examination.settings.families,
             settings=settings,
             **who,
         )
+        families = examination.settings.families
+        if families is not None and "image" not in families:
+            measured.rows.extend(noise_rows(pair, settings, who))
         measured.rows.extend(stated_rows(prediction, who))
         features = _features(examination, pair)
     except Exception as error:  # becomes a measurement with its reason
@@ -189,6 +195,18 @@ def examine_case(
     costs = tuple(measured_rows(cost, who))
     device = _dose_device(examination, settings)
     return entry.model_copy(update={"costs": costs, "dose_device": device})
+
+
+def _refuse_others(examination: Examination, case: Case, prediction: Prediction) -> None:
+    """Refuse an image that is a scan of another case; see :func:`refuse_others`."""
+    cases = {c.case: c for c in examination.cohort.cases}
+    refuse_others(
+        prediction.mean,
+        case.case,
+        patients={name: c.patient for name, c in cases.items()},
+        hashes={name: c.voxel_hashes for name, c in cases.items()},
+        fingerprints={name: c.fingerprints for name, c in cases.items() if c.fingerprints},
+    )
 
 
 def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:

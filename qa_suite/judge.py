@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from qa_suite.criteria.built_in import TOO_GOOD, TOO_GOOD_METRICS
 from qa_suite.errors import InputError
 from qa_suite.findings import Rules, apply_criterion, interval_outcome
 from qa_suite.generalize import Better, GapMeasure, site_gaps
@@ -97,6 +98,7 @@ def judge_tables(
         sample = collect(rows, judged, _measure(criterion))
         _require_unit(criterion, sample.unit)
         findings += apply_criterion(criterion, sample, rules) if judged else []
+    findings += _too_good(rows, judged, rules)
     outcome = overall_outcome(finding.outcome for finding in findings)
     counts = {**evaluation.case_counts, "excluded": len(excluded), "judged": len(judged)}
     return Verdict(
@@ -109,7 +111,12 @@ def judge_tables(
         site_gaps=_gaps(rows, judged, evaluation, profile) if gaps else (),
         excluded=excluded,
         case_counts=counts,
-        notices=(*evaluation.announced, *undetermined, *_not_imported(cases, held_out)),
+        notices=(
+            *evaluation.announced,
+            *undetermined,
+            *_not_asked(rows, judged),
+            *_not_imported(cases, held_out),
+        ),
     )
 
 
@@ -236,6 +243,28 @@ def _not_imported(cases: Sequence[CaseRecord], held_out: Sequence[CaseRecord]) -
 # What is judged
 
 
+def _too_good(rows: pd.DataFrame, cases: Sequence[CaseRecord], rules: Rules) -> tuple[Finding, ...]:
+    """Find scores too good to be true; a finding where there is one, else none."""
+    found: list[Finding] = []
+    for criterion in TOO_GOOD:
+        sample = collect(rows, cases, _measure(criterion)) if cases else None
+        if sample is not None and sample.measured:
+            found += apply_criterion(criterion, sample, rules)
+    return tuple(finding for finding in found if finding.outcome == "fail")
+
+
+def _not_asked(rows: pd.DataFrame, cases: Sequence[CaseRecord]) -> tuple[str, ...]:
+    """Say where nobody asked whether the scores are too good to be true."""
+    asked = set(rows.loc[rows["metric"].isin(TOO_GOOD_METRICS), "case"])
+    open_ = [c.case for c in cases if c.status == "evaluated" and c.case not in asked]
+    if not open_:
+        return ()
+    return (
+        f"Whether the synthetic image repeats the reference's own noise was not measured for "
+        f"{listing(some(sorted(open_)))}; evaluate again to ask.",
+    )
+
+
 def _measure(criterion: Criterion) -> Measure:
     return Measure(metric=criterion.metric, region=criterion.region, variant=criterion.variant)
 
@@ -309,7 +338,7 @@ def verdict_sentence(
     }
     tail = [f"{count(n, 'case')} {what}" for what, n in flow.items() if n]
     text = f"{outcome.capitalize()} under {profile.name} {profile.version}: {'; '.join(parts)}."
-    if not profile.criteria:
+    if not profile.criteria and not findings:
         text = (
             f"Described under {profile.name} {profile.version}, which sets no bounds: not judged."
         )

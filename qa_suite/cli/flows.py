@@ -188,6 +188,17 @@ def _write_error_maps(pair: Pair, folder: Path) -> None:
     console.say(f"Error maps: {folder}")
 
 
+def failed_cases(folder: Path, most: int = 5) -> list[str]:
+    """Say which cases of an evaluation failed and why, the first few."""
+    from qa_suite.record_files import read_cases
+
+    failed = [case for case in read_cases(folder) if case.status == "failed"]
+    lines = [f"FAILED: {case.case}: {case.reason}." for case in failed[:most]]
+    if len(failed) > most:
+        lines.append(f"... and {len(failed) - most} more; cases.parquet has every reason.")
+    return lines
+
+
 def measure_files(
     reference_path: Path,
     synthetic_path: Path,
@@ -202,7 +213,8 @@ def measure_files(
 
     from qa_suite.io.images import read_image
     from qa_suite.measures.base import Pair
-    from qa_suite.measures.run import measure_pair
+    from qa_suite.measures.copies import refuse_copies
+    from qa_suite.measures.run import measure_pair, noise_rows
     from qa_suite.measures.settings import MeasureSettings
     from qa_suite.segment.threshold import body
     from qa_suite.volume import canonical, require_same_grid
@@ -232,9 +244,28 @@ def measure_files(
             raise InputError(f"{reference_path} shows no body to measure in; give a --mask.")
         console.say("No --mask: measured in the reference's body (HU threshold).")
     pair = Pair(reference=reference, synthetic=synthetic, mask=mask, source=source)
+    refuse_copies(pair)
     if maps_folder is not None:
         _write_error_maps(pair, maps_folder)
-    return measure_pair(
-        pair, families=families, settings=MeasureSettings(), case=synthetic_path.name,
-        patient="unknown", site="unknown",
-    ).rows  # fmt: skip
+    who = {"case": synthetic_path.name, "patient": "unknown", "site": "unknown"}
+    settings = MeasureSettings()
+    rows = measure_pair(pair, families=families, settings=settings, **who).rows
+    asked = families is None or "image" in families
+    _warn_of_too_good(rows if asked else noise_rows(pair, settings, who))
+    return rows
+
+
+def _warn_of_too_good(rows: Sequence[Measurement]) -> None:
+    """Say on the terminal where a pair is too good to be true."""
+    from qa_suite.criteria.built_in import TOO_GOOD
+    from qa_suite.findings import meets
+
+    for criterion in TOO_GOOD:
+        for row in rows:
+            if (row.metric, row.region) != (criterion.metric, criterion.region):
+                continue
+            if row.value is not None and not meets(criterion, row.value, criterion.bound):
+                console.say(
+                    f"TOO GOOD TO BE TRUE: {row.metric} is {row.value:.2g}; the synthetic image "
+                    f"was made from the reference. Check which files were given."
+                )

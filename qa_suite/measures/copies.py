@@ -175,7 +175,9 @@ def _share_turned(original: Values, image: Values, places: NDArray[np.int64]) ->
         if tuple(image.shape[axis] for axis in order) != original.shape:
             continue
         for flips in itertools.product((False, True), repeat=3):
-            turned = np.flip(image.transpose(order), [a for a, flip in enumerate(flips) if flip])
+            turned = np.flip(
+                image.transpose(order), tuple(a for a, flip in enumerate(flips) if flip)
+            )
             i, j, k = places.T
             equal = np.ones(len(places), dtype=bool)
             for n in range(_LENGTH):

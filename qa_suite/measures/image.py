@@ -17,7 +17,7 @@ from qa_suite.errors import InputError
 from qa_suite.measures import image_beams as _image_beams  # noqa: F401  registers its metrics
 from qa_suite.measures import image_body as _image_body  # noqa: F401
 from qa_suite.measures import image_cancelling as _image_cancelling  # noqa: F401
-from qa_suite.measures import image_noise as _image_noise  # noqa: F401
+from qa_suite.measures import image_noise as _image_noise
 from qa_suite.measures.base import (
     FAMILIES,
     METRICS,
@@ -205,6 +205,13 @@ def image(pair: Pair, settings: ImageSettings) -> list[Value]:
     if pair.scale is not None:
         values += scale_values(pair.scale)
     return values
+
+
+def noise(pair: Pair, settings: ImageSettings) -> list[Value]:
+    """Measure no more than whether the synthetic image repeats the reference's own noise."""
+    comparison = compare(pair, settings)
+    body = next(regions_of(pair, comparison, settings))
+    return list(_measure(list(_image_noise.NAMES), body, comparison))
 
 
 @METRICS.add(

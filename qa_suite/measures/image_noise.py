@@ -16,6 +16,8 @@ from qa_suite.measures.base import METRICS, MetricFacts, NoValue
 from qa_suite.measures.comparison import Comparison
 from qa_suite.measures.image_settings import ImageSettings
 
+NAMES = ("error_to_noise", "shared_noise")
+
 _FLATTEST = 0.2  # share of the even places, by the reference's range around them
 _FEWEST = 400  # standard error of a correlation: 0.05
 _MOST = 40_000

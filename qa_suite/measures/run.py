@@ -43,7 +43,7 @@ from qa_suite.volume import Volume
 
 log = logging.getLogger(__name__)
 
-__all__ = ["FAMILIES", "METRICS", "Measured", "measure_pair", "variants_of"]
+__all__ = ["FAMILIES", "METRICS", "Measured", "measure_pair", "noise_rows", "variants_of"]
 
 FAMILY_METRIC = "family"
 """Metric name of the row that says that a whole family could not be measured."""
@@ -121,8 +121,21 @@ def measure_pair(
     return measured
 
 
+def noise_rows(pair: Pair, settings: MeasureSettings, who: dict[str, str]) -> list[Measurement]:
+    """Ask whether a pair is too good to be true, where the family ``image`` was not asked for.
+
+    Every verdict is held to it, so that a choice of families cannot leave it out.
+    """
+    whose = {**who, "family": "image"}
+
+    def view() -> Pair:
+        return at_common_scale(pair, settings.scale)
+
+    return _measure_family(_image.noise, view, settings.image, whose).rows
+
+
 def _measure_family(
-    function: Callable[..., list[Value | Curve | Kept]],
+    function: Callable[..., Sequence[Value | Curve | Kept]],
     view: Callable[[], Pair],
     settings: Any,
     who: dict[str, str],
