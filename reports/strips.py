@@ -20,6 +20,7 @@ from reports.wording import measure_title, unit_text
 
 HOME: Final = "#1f5f99"
 ABROAD: Final = "#b4520a"
+_CENSORED_LABEL: Final = 104.0  # width of '12 of 24 censored'
 
 Place = Callable[[float], float]
 
@@ -34,6 +35,8 @@ def strip_plot(plot: Distribution) -> str:
     width, right, row, top = 520.0, 14.0, 42.0, 44.0
     longest = max((len(short(site.site)) for site in plot.sites), default=0)
     left = max(64.0, 18.0 + 8.2 * longest)
+    if any(censored_text(site.values) for site in plot.sites):
+        left = max(left, _CENSORED_LABEL)
     lines = _bound_lines(plot)
     values = [v.known for site in plot.sites for v in site.values] + [v for v, _ in lines]
     title = measure_title(plot.metric, plot.region)
@@ -139,8 +142,8 @@ def _mark(x: float, y: float, ink: str, circle: bool, value: PatientValue, unit:
     if value.censored:
         way = 1 if value.bounds[0] is not None else -1  # towards what it may be
         return (
-            f'<path d="M{x:.1f} {y - 5:.1f}v10M{x:.1f} {y:.1f}h{9 * way}m{-4 * way} -4l{4 * way} 4'
-            f'l{-4 * way} 4" fill="none" stroke="{ink}" stroke-width="1.8">{title}</path>'
+            f'<path d="M{x:.1f} {y - 3:.1f}v6M{x:.1f} {y:.1f}h{9 * way}m{-3 * way} -3l{3 * way} 3'
+            f'l{-3 * way} 3" fill="none" stroke="{ink}" stroke-width="1.4">{title}</path>'
         )
     look = f'fill="{ink}" fill-opacity="0.8" stroke="#ffffff" stroke-width="0.8"'
     if circle:
