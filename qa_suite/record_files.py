@@ -113,6 +113,8 @@ def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
     for check in checks.values():
         if check["status"] == "undetermined" and check["value"] is not None:
             check |= {"value": None, "at_least": check["value"] or None}
+        if check["status"] == "ok" and check["value"] is None:
+            check |= {"status": "undetermined", "why": "no value was recorded"}
         if check["status"] != "ok" and not check["why"]:
             check["why"] = "no reason was recorded"
     return checks

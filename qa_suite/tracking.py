@@ -388,23 +388,30 @@ def _link(mlflow: Any, run: Any, evaluation: Evaluation) -> None:
 
 
 def _log_means(mlflow: Any, run_id: str, folder: Path) -> None:
-    """Log each measure's mean over the patients, pooled and by site; a gap is no number.
-
-    A mean that would contain a censored value is none, and is left out.
-    """
+    """Log each measure's mean over the patients, pooled and by site; a gap is no number."""
     from mlflow.entities import Metric
 
-    table = read_measurements(folder)
-    keys = ["metric", "region", "variant"]
-    rows = []
-    for site, part in [("all", table), *table.groupby("site")]:
-        known = part.groupby(keys)["status"].transform(lambda told: (told != "censored").all())
-        part = part[known.astype(bool) & (part["status"] == "ok")]
-        means = part.groupby([*keys, "patient"])["value"].mean().groupby(keys).mean()
-        for (metric, region, variant), value in means.items():
-            suffix = "" if variant == "default" else f".{variant}"
-            name = store.metric_name(f"{site}/{metric}.{region}{suffix}")
-            rows.append(Metric(key=name, value=float(value), timestamp=0, step=0))
+    rows = [
+        Metric(key=store.metric_name(name), value=value, timestamp=0, step=0)
+        for name, value in patient_means_of(read_measurements(folder)).items()
+    ]
     client = mlflow.MlflowClient()
     for start in range(0, len(rows), _BATCH):
         client.log_batch(run_id, metrics=rows[start : start + _BATCH])
+
+
+def patient_means_of(table: pd.DataFrame) -> dict[str, float]:
+    """Return each measure's mean over the patients, pooled (``all``) and by site, by its name.
+
+    A mean that would contain a censored value is none, and is left out.
+    """
+    keys = ["metric", "region", "variant"]
+    found = {}
+    for site, part in [("all", table), *table.groupby("site")]:
+        unknown = (part["status"] == "censored").groupby([part[key] for key in keys])
+        known = part[(part["status"] == "ok") & ~unknown.transform("any").astype(bool)]
+        means = known.groupby([*keys, "patient"])["value"].mean().groupby(keys).mean()
+        for (metric, region, variant), value in means.items():
+            suffix = "" if variant == "default" else f".{variant}"
+            found[f"{site}/{metric}.{region}{suffix}"] = float(value)
+    return found

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from benchmarks.families.run import patient_averages
 from qa_suite.checkup.charts import control_limits
 from qa_suite.checkup.cohort import limits_of
 from qa_suite.checkup.findings import check_up
@@ -39,6 +40,8 @@ from qa_suite.records import (
     Verdict,
 )
 from qa_suite.samples import Measure, collect, table_problems
+from qa_suite.tracking import patient_means_of
+from reports.comparison import compare
 from reports.html import render
 from reports.measures import family_tables
 from reports.readiness import gather
@@ -254,6 +257,31 @@ def test_a_schema_from_the_future_is_refused(tmp_path):
     with pytest.raises(Exception, match="schema_version"):
         read_model(path, Evaluation)
     assert Profile.model_fields["schema_version"].default == 1
+
+
+def test_no_logged_mean_contains_one():
+    rows = [row("A1", 1.0), row("A2", 2.0), row("B1", ">=10", "B"), row("B2", 3.0, "B")]
+    assert patient_means_of(tables(rows)[0]) == {"A/gap.body": 1.5}
+    assert patient_averages(tables(rows)[0]) == {}
+    assert patient_averages(tables(rows[:2])[0]) == {("gap", "body"): (1.5, 2)}
+
+
+def test_a_comparison_has_no_mean_of_a_site_with_a_censored_patient():
+    def maes(*values: float | str) -> pd.DataFrame:
+        made = [row(f"P{n}", value, "AB"[n > 1]) for n, value in enumerate(values)]
+        table, _ = tables([r.model_copy(update={"metric": "mae", "unit": "HU"}) for r in made])
+        return table
+
+    found = compare(
+        maes(10.0, 20.0, 30.0, ">=40"),
+        ("A", "B"),
+        floor=None,
+        baseline=maes(20.0, 40.0, 60.0, 80.0),
+    )
+    first, second, whole = found
+    assert (first.site, first.model, first.improvement) == ("A", 15.0, 0.5)
+    for one in (second, whole):
+        assert (one.model, one.improvement) == (None, None) and "1 patient censored" in one.why
 
 
 # --- what people see

@@ -162,8 +162,12 @@ def patient_averages(table: pd.DataFrame) -> dict[tuple[str, str], tuple[float, 
     """Mean over patients of every metric and region, and how many patients it is of.
 
     A variant other than the usual one stands behind the metric: ``tlg_difference_pct@41pct``.
+    A mean that would contain a censored value is none, and is left out.
     """
-    known = table[table["status"] == "ok"]
+    is_censored = table["status"] == "censored"
+    keys = [table[name] for name in ("metric", "region", "variant")]
+    unknown = is_censored.groupby(keys).transform("any")
+    known = table[(table["status"] == "ok") & ~unknown.astype(bool)]
     usual = known["variant"] == DEFAULT_VARIANT
     metric = known["metric"].where(usual, known["metric"] + "@" + known["variant"])
     by_patient = known.groupby([metric, "region", "patient"])["value"].mean()
