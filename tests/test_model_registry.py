@@ -158,7 +158,9 @@ def test_changed_weights_are_refused(model: TrainedModel, tmp_path: Path) -> Non
 def test_mlflow_models_predict_works_on_it(model: TrainedModel, tmp_path: Path) -> None:
     request, answer = tmp_path / "in.json", tmp_path / "out.json"
     example = input_example(create(tiny_spec()))
-    request.write_text(json.dumps({"inputs": {k: v.tolist() for k, v in example.items()}}))
+    place = {"origin_mm": [1.0, -2.5, 3.0], "frame_of_reference": "1.2.3"}
+    inputs = {k: v.tolist() for k, v in example.items()}
+    request.write_text(json.dumps({"inputs": inputs, "params": place}))
     command = [
         sys.executable, "-m", "mlflow", "models", "predict", "-m", model.uri,
         "--env-manager", "local", "-i", str(request), "-t", "json", "-o", str(answer),
@@ -170,7 +172,9 @@ def test_mlflow_models_predict_works_on_it(model: TrainedModel, tmp_path: Path) 
     }  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = np.array(json.loads(answer.read_text())["predictions"]["mean"])
+    told = json.loads(answer.read_text())["predictions"]
+    assert {name: told[name] for name in place} == place
+    found = np.array(told["mean"])
     assert found.shape == example["source"].shape
     assert found.min() >= -1024 and found.max() <= 3000
 

@@ -159,6 +159,31 @@ def test_a_container_runs_without_a_network_on_its_own_folder(
     assert arguments[0] == engine and arguments[-3:] == ["translate", "{source}", "{output}"]
 
 
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_a_container_that_takes_too_long_is_ended_by_its_engine(
+    engine: str, cohort: Cohort, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ending the client does not end what a service runs; so the engine is told to."""
+    stand_in = tmp_path / "bin" / engine
+    stand_in.parent.mkdir()
+    stand_in.write_text(
+        f"#!{sys.executable}\nimport sys, time\n"
+        f"open({str(tmp_path)!r} + '/' + sys.argv[1], 'w').write(' '.join(sys.argv))\n"
+        "time.sleep(60 if sys.argv[1] == 'run' else 0)\n"
+    )
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:/usr/bin:/bin")
+    made = spec(
+        kind="container", engine=engine, image="vendor/sct@sha256:" + "a" * 64,
+        command=["{source}", "{output}"], timeout_s=1.5,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="did not end within 1.5 s"):
+        fitted(made, cohort, folder, tmp_path).predict(pair(4)[0])
+    run, ended = ((tmp_path / verb).read_text().split() for verb in ("run", "rm"))
+    assert ended[1:3] == ["rm", "--force"]
+    assert ended[3] == run[run.index("--name") + 1]
+
+
 # ------------------------------------------------------------------ finished volumes
 
 

@@ -88,7 +88,7 @@ def search(
         telemetry.params({f"best.{key}": value for key, value in found.items()})
         return finish(
             best[1], cohort, folder, budget, telemetry, best[2], None,
-            name=register_as or spec.name,
+            name=register_as or spec.name, again="Run the search again when it answers.",
         )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ from translators.tracked import (
     training_run,
 )
 
+RESUME = "The same command with --resume registers it without training again."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
@@ -119,7 +121,7 @@ def train(
         )  # fmt: skip
     inverse = translator.inverse()
     if inverse is not None:
-        with _kept(budget.workdir):
+        with _kept(budget.workdir, RESUME):
             _register_inverse(inverse, cohort, folder, budget, model)
     (budget.workdir / RUN_FILE).unlink(missing_ok=True)
     return model
@@ -178,6 +180,7 @@ def finish(
     parent: Parent | None,
     *,
     name: str,
+    again: str = RESUME,
 ) -> TrainedModel:
     """Calibrate, draw and register a fitted translator in the MLflow run that is open.
 
@@ -191,7 +194,7 @@ def finish(
         facts = translator.calibration.model_dump(mode="json")
         telemetry.document(facts, "calibration.json")
     log_pictures(telemetry, translator, cohort, folder, budget.workdir)
-    with _kept(budget.workdir):
+    with _kept(budget.workdir, again):
         require_reachable()
         model = register(
             translator, name=name, cohort=cohort, folder=folder, run_id=telemetry.run_id,
@@ -203,15 +206,14 @@ def finish(
 
 
 @contextmanager
-def _kept(workdir: Path) -> Iterator[None]:
+def _kept(workdir: Path, again: str) -> Iterator[None]:
     """Say where a training is kept and how to go on, where the store fails at its end."""
     try:
         with reached():
             yield
     except InputError as error:
         raise InputError(
-            f"The training is finished and kept in {workdir}, but not registered: {error} The same "
-            f"command with --resume registers it without training again."
+            f"The training is finished and kept in {workdir}, but not registered: {error} {again}"
         ) from None
 
 

@@ -92,7 +92,7 @@ def _make_key(path: Path) -> bytes:
         if path.is_file():
             return load_key(path)
         raise InputError(
-            f"No key can be made at {path} ({error.strerror}); name one with --key or "
+            f"No key can be made at {path} ({error.strerror}); name one with --key-file or "
             f"${KEY_VARIABLE}."
         ) from None
     with os.fdopen(handle, "wb") as stream:

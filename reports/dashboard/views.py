@@ -63,7 +63,7 @@ def show_models(versions: Sequence[ModelVersion]) -> None:
     if not versions:
         st.info(
             "No model is registered yet. Train one with "
-            "`qa-suite train regression cohorts/pelvis --register my-model`, "
+            "`qa-suite train regression cohorts/pelvis --name my-model`, "
             "or run `qa-suite demo`."
         )
         return
@@ -97,7 +97,7 @@ def show_evaluations(runs: Sequence[EvaluationRun]) -> None:
     if not runs:
         st.info(
             "No evaluation is in the store yet. Make one with "
-            "`qa-suite evaluate COHORT --model models:/NAME/VERSION --profile mr-to-ct-pelvis`, "
+            "`qa-suite evaluate COHORT models:/NAME/VERSION --profile mr-to-ct-pelvis`, "
             "or run `qa-suite demo`."
         )
         return
