@@ -177,7 +177,7 @@ def test_a_container_that_takes_too_long_is_ended_by_its_engine(
         kind="container", engine=engine, image="vendor/sct@sha256:" + "a" * 64,
         command=["{source}", "{output}"], timeout_s=1.5,
     )  # fmt: skip
-    with pytest.raises(InputError, match="did not end within 1.5 s"):
+    with pytest.raises(InputError, match=r"did not end within 1\.5 s"):
         fitted(made, cohort, folder, tmp_path).predict(pair(4)[0])
     run, ended = ((tmp_path / verb).read_text().split() for verb in ("run", "rm"))
     assert ended[1:3] == ["rm", "--force"]
