@@ -19,7 +19,8 @@ from tests.conftest import ROOT
 PACKAGES = ("qa_suite", "translators", "reports")
 FOREIGN = re.compile(
     r"^\s*(\$ |command: |MLflow UI: )?(\w+=\S+ )*(sudo )?"
-    r"(mlflow|pip|docker|podman|apptainer|torchrun|git|streamlit|uv|apt-get|npm|curl|elastix|\[/opt/vendor/sct|\S*python3? -m (?!qa_suite|benchmarks))\b.*"
+    r"(mlflow|pip|docker|podman|apptainer|torchrun|git|streamlit|uv|apt-get|npm|curl|elastix"
+    r"|\[/opt/vendor/sct|\S*python3? -m (?!qa_suite|benchmarks))\b.*"
 )
 LABELS = ("qa-suite synthetic", "qa-suite surrogate")  # what DICOM headers say of us
 GAP = "{}"  # stands for what a message fills in
