@@ -3,14 +3,17 @@
 For virtual patients, the water-equivalent depth of the prostate from 36 coplanar directions is
 taken on the clean image and on the faulted image. 5 mm cost 2 % of a 6 MV dose (0.4 %/mm).
 
-    python benchmarks/fault_severity.py
+    python benchmarks/fault_severity.py --faults cupping,saddle
 """
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 from scipy import ndimage
 
+from qa_suite.errors import InputError
 from qa_suite.exam.scenes import virtual_scene
 from qa_suite.phantom.faults import FAULTS, plant
 from qa_suite.phantom.faults.base import Scene
@@ -42,16 +45,22 @@ def target_of(scene: Scene) -> np.ndarray:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", default="", help="default: all")
+    names = parser.parse_args().faults
     scenes = [virtual_scene(h, i, seed=5) for h, i in PATIENTS]
     print("| fault | severity | mean over the arc, mm | largest of a beam, mm | clinical |")
     print("|---|--:|--:|--:|---|")
     for entry in FAULTS:
-        if entry.name == "nan":
+        if entry.name == "nan" or (names and entry.name not in names.split(",")):
             continue
         for severity in entry.facts.severities:
             means, most = [], []
             for number, scene in enumerate(scenes):
-                made = plant(scene, entry.name, severity, np.random.default_rng(number))
+                try:
+                    made = plant(scene, entry.name, severity, np.random.default_rng(number))
+                except InputError:  # this patient has no place for it
+                    continue
                 target = target_of(scene)
                 gap = depths_mm(made.synthetic, target) - depths_mm(made.clean, target)
                 means.append(abs(gap.mean()))
