@@ -20,7 +20,8 @@ from qa_suite.volume import Grid, Triple, Volume
 
 SPACING_MM: Triple = (6.0, 6.0, 6.0)
 EXTENT_MM: Triple = (440.0, 320.0, 144.0)
-"""Voxels and field of view of the exam's own patients: small, so that thousands can be examined."""
+"""Voxels and field of view of the exam's own patients: small, so that thousands can be examined.
+For the same reason a voxel is one cell of the phantom (of a cohort's patients it is eight)."""
 
 _STRANGER = 10_000
 _AVERAGE_OF = (("A", 20_001), ("B", 20_002), ("C", 20_003), ("A", 20_004), ("B", 20_005),
@@ -102,7 +103,7 @@ def virtual_person(
     hospital: str, index: int, *, seed: int, spacing_mm: Triple = SPACING_MM
 ) -> Person:
     """Make one virtual patient; see :func:`qa_suite.phantom.make_patient`."""
-    patient = make_patient(hospital, index, seed=seed, grid=exam_grid(spacing_mm))
+    patient = _made(hospital, index, seed, spacing_mm)
     return Person(
         case=patient.case,
         source=patient.mr,
@@ -140,6 +141,11 @@ def virtual_scene(
     return person.scene(candidate, number=number)
 
 
+def _made(hospital: str, index: int, seed: int, spacing_mm: Triple) -> VirtualPatient:
+    grid = exam_grid(spacing_mm)
+    return make_patient(hospital, index, seed=seed, grid=grid, subsample_mm=max(spacing_mm))
+
+
 def _image(candidate: str, patient: VirtualPatient, seed: int) -> Volume:
     word = np.random.default_rng([seed, 0, *patient.case.encode()]).integers(2**31)
     image: Volume = CANDIDATES[candidate].function(patient, int(word))
@@ -148,15 +154,12 @@ def _image(candidate: str, patient: VirtualPatient, seed: int) -> Volume:
 
 @lru_cache(maxsize=1)
 def _stranger(hospital: str, index: int, seed: int, spacing_mm: Triple) -> VirtualPatient:
-    return make_patient(hospital, _STRANGER + index, seed=seed, grid=exam_grid(spacing_mm))
+    return _made(hospital, _STRANGER + index, seed, spacing_mm)
 
 
 @lru_cache(maxsize=2)
 def _average(seed: int, spacing_mm: Triple) -> Volume:
-    images = [
-        make_patient(hospital, index, seed=seed, grid=exam_grid(spacing_mm)).ct.array
-        for hospital, index in _AVERAGE_OF
-    ]
+    images = [_made(hospital, index, seed, spacing_mm).ct.array for hospital, index in _AVERAGE_OF]
     mean = np.stack(images).mean(axis=0, dtype=np.float32)
     return Volume(array=mean, grid=exam_grid(spacing_mm), quantity="HU")
 

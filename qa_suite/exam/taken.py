@@ -54,9 +54,14 @@ def settings_for(
             ),
         }
     )
+    checks = tuple(sorted(m for m in metrics if METRICS[m].facts.family == ALONE))
+    reference_free = defaults.reference_free.model_copy(update={"only": None if alone else checks})
     return defaults.model_copy(
-        update={"image": image, "geometry": geometry, "dose": dose or defaults.dose}
-    )
+        update={
+            "image": image, "geometry": geometry, "dose": dose or defaults.dose,
+            "reference_free": reference_free,
+        }
+    )  # fmt: skip
 
 
 def is_alone(row: Measurement) -> bool:

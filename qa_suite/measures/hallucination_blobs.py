@@ -34,15 +34,21 @@ def blobs(
     """
     from scipy import ndimage
 
+    from qa_suite.measures.hallucination_opening import opened_parts
+
     if not candidate.any():
         return
-    balls = digital_balls(radius_mm, spacing_mm)
     labels, count = ndimage.label(candidate)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None or sizes[number] < fewest:
-            continue
-        parts, _ = ndimage.label(_opened(labels[box] == number, balls))
+    large = np.bincount(labels.ravel(), minlength=count + 1) >= fewest
+    opened = opened_parts(labels, large, digital_balls(radius_mm, spacing_mm))
+    left = np.bincount(opened.ravel(), minlength=count + 1) >= fewest
+    left[0] = False
+    if not left.any():
+        return
+    boxes = ndimage.find_objects(np.where(left[labels], labels, 0))
+    for number in np.flatnonzero(left):
+        box = boxes[number - 1]
+        parts, _ = ndimage.label(opened[box] == number)
         part_sizes = np.bincount(parts.ravel())
         for part in range(1, part_sizes.size):
             if part_sizes[part] >= fewest:
@@ -67,19 +73,6 @@ def digital_balls(radius_mm: float, spacing_mm: Triple) -> tuple[Mask, Mask]:
         hits = [np.flatnonzero(ball.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
         balls.append(ball[np.ix_(*hits)])
     return balls[0], balls[1]
-
-
-def _opened(mask: Mask, balls: tuple[Mask, ...]) -> Mask:
-    """Union of the openings by each ball."""
-    from scipy import ndimage
-
-    margin = max(max(ball.shape) for ball in balls)
-    padded = np.pad(mask, margin)
-    result = np.zeros_like(padded)
-    for ball in balls:
-        result |= ndimage.binary_opening(padded, ball)
-    inner = slice(margin, -margin)
-    return np.asarray(result[inner, inner, inner])
 
 
 def enlarged(box: Box, mask: Mask, voxels: int, shape: tuple[int, ...]) -> tuple[Box, Mask]:

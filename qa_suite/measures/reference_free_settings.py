@@ -14,6 +14,9 @@ class ReferenceFreeSettings(BaseModel):
 
     model_config = _STRICT
 
+    only: tuple[str, ...] | None = Field(
+        default=None, description="metrics to measure and no others; none is all"
+    )
     plausible_hu: Window = Field(
         default=(-1025.0, 3071.0), description="12 bits with intercept -1024, 1 HU of tolerance"
     )
@@ -50,6 +53,6 @@ class ReferenceFreeSettings(BaseModel):
     def _windows_open(self) -> ReferenceFreeSettings:
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, tuple) and value[0] >= value[1]:
+            if name != "only" and isinstance(value, tuple) and value[0] >= value[1]:
                 raise ValueError(f"{name} must run from low to high, got {value}")
         return self

@@ -64,7 +64,13 @@ class Slab:
     structures: Mapping[str, Array]
 
 
-def sample(anatomy: Anatomy, grid: Grid, *, displace: Displace | None = None) -> Iterator[Slab]:
+def sample(
+    anatomy: Anatomy,
+    grid: Grid,
+    *,
+    displace: Displace | None = None,
+    subsample_mm: float = SUBSAMPLE_MM,
+) -> Iterator[Slab]:
     """Sample a patient slab by slab.
 
     Parameters
@@ -75,13 +81,16 @@ def sample(anatomy: Anatomy, grid: Grid, *, displace: Displace | None = None) ->
         Any grid, oblique ones included.
     displace
         Maps the position of a point in the image to the position it shows, both LPS mm.
+    subsample_mm
+        Longest edge of the cells that a voxel is divided into; of each the shares of the parts
+        are told from its centre.
 
     Yields
     ------
     Slab
         In order, together covering the grid.
     """
-    factor = tuple(max(1, int(np.ceil(s / SUBSAMPLE_MM - 1e-9))) for s in grid.spacing_mm)
+    factor = tuple(max(1, int(np.ceil(s / subsample_mm - 1e-9))) for s in grid.spacing_mm)
     plane = grid.shape[0] * grid.shape[1] * int(np.prod(factor))
     step = max(1, _POINTS_A_SLAB // plane)
     for start in range(0, grid.shape[2], step):
@@ -132,13 +141,19 @@ def _points(
 
 def _deformed(anatomy: Anatomy, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
     """Move points by the patient's own smooth deformation."""
-    shift = [np.zeros(1, dtype=np.float32)] * 3
+    shape = np.broadcast_shapes(x.shape, y.shape, z.shape)
+    shift = [np.zeros(shape, dtype=np.float32) for _ in range(3)]
+    scratch = np.empty(shape, dtype=np.float32)
     for kx, ky, kz, phase, *amplitude in anatomy.waves:
-        wave = np.sin(
-            np.float32(kx) * x + np.float32(ky) * y + np.float32(kz) * z + np.float32(phase)
-        )
-        shift = [s + wave * np.float32(a) for s, a in zip(shift, amplitude, strict=True)]
-    return x + shift[0], y + shift[1], z + shift[2]
+        wave = np.float32(kx) * x + np.float32(ky) * y
+        wave += np.multiply(np.float32(kz), z, out=scratch)
+        wave += np.float32(phase)
+        np.sin(wave, out=wave)
+        for s, a in zip(shift, amplitude, strict=True):
+            s += np.multiply(wave, np.float32(a), out=scratch)
+    for s, start in zip(shift, (x, y, z), strict=True):
+        s += start
+    return shift[0], shift[1], shift[2]
 
 
 def in_the_world(anatomy: Anatomy, point_mm: NDArray[np.float64]) -> Triple:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.phantom.shapes import Array, Box, Mesh, Points
+from qa_suite.phantom.shapes import FAR_MM, Array, Box, Mesh, Points
 
 # height, half width, depth to the front and to the back of the lean body, in mm
 _LEAN = np.array(
@@ -26,6 +26,10 @@ _LEAN = np.array(
 )
 _MIDDLE_Y_MM = 6.0
 _DEGREE = 6
+_NEAR = (0.85, 1.15)
+"""The superellipse's norm lies between the larger coordinate and the Euclidean length. Where that
+length is below 0.85 a point lies a centimetre inside, and where a coordinate is above 1.15 as
+far outside: whole tissue or whole air, whatever the powers are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,36 +62,36 @@ class Outline:
     cleft: Mesh
 
     def distance(self, points: Points, box: Box) -> Array:
-        """Signed distance to the skin in mm, along the ray from the middle of the body."""
-        x, y, z = points.x[box], points.y[box], points.z[box]
-        low, high = (np.float32(end) for end in self.ends)
-        height = np.clip(z * np.float32(0.01), low, high)
-        behind = y > _MIDDLE_Y_MM
-        depth = np.where(behind, _poly(self.back, height), _poly(self.front, height))
-        depth += self._lobes(x, z, behind)
-        u = np.abs(x) / _poly(self.width, height)
-        v = np.abs(y - np.float32(_MIDDLE_Y_MM)) / depth
-        power = np.where(behind, np.float32(self.power_back), np.float32(self.power_front))
-        tiny = np.float32(1e-6)
-        reach = np.exp(np.log(u + tiny) * power) + np.exp(np.log(v + tiny) * power)
-        reach = np.exp(np.log(reach) / power)
-        radius = np.sqrt(x * x + (y - np.float32(_MIDDLE_Y_MM)) ** 2)
-        distance = radius * (1 - 1 / np.maximum(reach, np.float32(1e-3)))
+        """Signed distance to the skin in mm, along the ray from the middle of the body.
+
+        Known within a centimetre of the skin; beyond, it is only as far on its side.
+        """
+        x, y, z = (np.ascontiguousarray(v[box]) for v in (points.x, points.y, points.z))
+        distance = self._along_ray(x.ravel(), y.ravel(), z.ravel()).reshape(x.shape)
         inside = points.box(self.cleft.bounds)
         if inside is not None:
             groove = self.cleft.distance(points, inside)
             distance[inside] = np.maximum(distance[inside], -groove)
-        return np.asarray(distance, dtype=np.float32)
+        return distance
 
-    def _lobes(self, x: Array, z: Array, behind: NDArray[np.bool_]) -> Array:
-        low = np.clip((np.float32(30) - z) * np.float32(1 / 90), 0, 1)
-        (front_left, front_right), (back_left, back_right) = self.lobes.astype(np.float32)
-        right = x < 0
-        back = np.where(right, back_right, back_left)
-        height = np.where(behind, back, np.where(right, front_right, front_left))
-        side = 1 / (1 + ((np.abs(x) - np.float32(78)) * np.float32(1 / 60)) ** 2)
-        middle = behind / (1 + (x * np.float32(1 / 22)) ** 2)
-        return np.asarray(height * low * (side - np.float32(0.8) * middle), dtype=np.float32)
+    def _along_ray(self, x: Array, y: Array, z: Array) -> Array:
+        from qa_suite.phantom.outline_kernels import skin
+
+        u, v, radius = (np.empty_like(x) for _ in range(3))
+        behind = np.empty(x.size, dtype=bool)
+        single = (np.asarray(p, dtype=np.float32) for p in (self.width, self.front, self.back))
+        low, high = (np.float32(end) for end in self.ends)
+        skin(x, y, z, *single, low, high, self.lobes.astype(np.float32),
+             np.float32(_MIDDLE_Y_MM), u, v, radius, behind)  # fmt: skip
+        inside = u * u + v * v <= np.float32(_NEAR[0] ** 2)
+        near = np.flatnonzero(~inside & (np.maximum(u, v) <= np.float32(_NEAR[1])))
+        distance = np.where(inside, -FAR_MM, FAR_MM)
+        power = np.where(behind[near], np.float32(self.power_back), np.float32(self.power_front))
+        tiny = np.float32(1e-6)
+        reach = np.exp(np.log(u[near] + tiny) * power) + np.exp(np.log(v[near] + tiny) * power)
+        reach = np.exp(np.log(reach) / power)
+        distance[near] = radius[near] * (1 - 1 / np.maximum(reach, np.float32(1e-3)))
+        return distance
 
 
 def make_outline(
@@ -150,11 +154,3 @@ def _cleft(back: NDArray[np.float64], size: tuple[float, float, float], shift: f
         a, b, c, d = (2 * level + i for i in range(4))
         faces += [(a, b, c), (b, c, d)]
     return Mesh(nodes=np.array(nodes, dtype=float), faces=faces)
-
-
-def _poly(coefficients: NDArray[np.float64], x: Array) -> Array:
-    value = np.full_like(x, coefficients[0])
-    for c in coefficients[1:]:
-        value *= x
-        value += np.float32(c)
-    return value

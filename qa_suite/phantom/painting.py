@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa_suite.phantom.canvas import Canvas
 from qa_suite.phantom.patients import Anatomy
@@ -238,15 +239,19 @@ def _muscles(anatomy: Anatomy, canvas: Canvas) -> None:
     first, half = _apart(anatomy.muscles, canvas)
     np.maximum(first, np.float32(MUSCLE_GAP_MM) - half, out=first)
     share = canvas.points.share(first)
-    streaks = share * (_streaks(anatomy, canvas.points) * np.float32(anatomy.traits.marbling))
+    there = share > 0
+    streaks = np.zeros_like(share)
+    fibres = _streaks(anatomy, canvas.points, there)
+    streaks[there] = share[there] * (fibres * np.float32(anatomy.traits.marbling))
     canvas.paint(canvas.whole(), {"muscle": share - streaks, "fat": streaks})
 
 
-def _streaks(anatomy: Anatomy, points: Points) -> Array:
-    """Return where fat lies between the fibres of a muscle, 0 to 1."""
+def _streaks(anatomy: Anatomy, points: Points, there: NDArray[np.bool_]) -> Array:
+    """Return where fat lies between the fibres of a muscle, 0 to 1, at some of the points."""
+    x, y, z = points.x[there], points.y[there], points.z[there]
     bend = np.float32(0)
     for kx, ky, kz, phase in anatomy.marbling[::-1].astype(np.float32):
-        wave = np.sin(kx * points.x + ky * points.y + kz * points.z + (phase + bend))
+        wave = np.sin(kx * x + ky * y + kz * z + (phase + bend))
         bend = wave * np.float32(3.2)
     return np.asarray(wave * np.float32(0.5) + np.float32(0.5))
 

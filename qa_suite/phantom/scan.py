@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qa_suite.errors import InputError
 from qa_suite.phantom import ct, mr
-from qa_suite.phantom.anatomy import phantom_grid, sample
+from qa_suite.phantom.anatomy import SUBSAMPLE_MM, phantom_grid, sample
 from qa_suite.phantom.hospitals import Hospital, hospital
 from qa_suite.phantom.materials import (
     hounsfield,
@@ -99,6 +99,7 @@ def make_patient(
     grid: Grid | None = None,
     spacing_mm: Triple | None = None,
     setup: Setup | None = None,
+    subsample_mm: float = SUBSAMPLE_MM,
 ) -> VirtualPatient:
     """Make one patient and scan him.
 
@@ -114,6 +115,8 @@ def make_patient(
         Where to image: any grid, or the pelvic field of view at a voxel size. Just one.
     setup
         How he may lie; None is straight, aligned on his femoral heads.
+    subsample_mm
+        See :func:`qa_suite.phantom.anatomy.sample`.
     """
     if (grid is None) == (spacing_mm is None):
         raise InputError("A virtual patient needs either a grid or a spacing_mm, not both.")
@@ -124,11 +127,11 @@ def make_patient(
     anatomy = make_anatomy(rng, site.case_mix, pose=pose)
     ct_rng = generator(seed, hospital_name, index, "ct")
     hu_of = _part_hu(anatomy.traits, site.ct.tube_voltage_kv, ct_rng)
-    ideal, labels, structures = _truth(anatomy, where, hu_of)
+    ideal, labels, structures = _truth(anatomy, where, hu_of, subsample_mm)
     noise_free = ct.blurred(ideal, where, site.ct)
     noisy = ct.clip(noise_free + ct.noise(structures["Body"], where, site.ct, ct_rng))
     mr_rng = generator(seed, hospital_name, index, "mr")
-    signal = _mr_signal(anatomy, where, site.mr)
+    signal = _mr_signal(anatomy, where, site.mr, subsample_mm)
     mr_noisy, mr_clean = mr.expose(signal, where, site.mr, mr_rng)
     step = f"virtual patient {hospital_name}-{index:03d} of seed {seed}"
 
@@ -170,12 +173,12 @@ def _part_hu(traits: Traits, kv: float, rng: np.random.Generator) -> dict[str, f
 
 
 def _truth(
-    anatomy: Anatomy, grid: Grid, hu_of: Mapping[str, float]
+    anatomy: Anatomy, grid: Grid, hu_of: Mapping[str, float], subsample_mm: float
 ) -> tuple[Array, NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
     ideal = np.empty(grid.shape, dtype=np.float32)
     labels = np.empty(grid.shape, dtype=np.uint8)
     structures = {name: np.zeros(grid.shape, dtype=bool) for name in STRUCTURES}
-    for slab in sample(anatomy, grid):
+    for slab in sample(anatomy, grid, subsample_mm=subsample_mm):
         ideal[..., slab.slices] = _sum(slab.shares, hu_of)
         labels[..., slab.slices] = slab.shares.argmax(axis=0)
         for name, share in slab.structures.items():
@@ -240,7 +243,9 @@ def scan_again(patient: VirtualPatient, protocol: mr.MRProtocol) -> tuple[Volume
     )
 
 
-def _mr_signal(anatomy: Anatomy, grid: Grid, protocol: mr.MRProtocol) -> NDArray[np.complex64]:
+def _mr_signal(
+    anatomy: Anatomy, grid: Grid, protocol: mr.MRProtocol, subsample_mm: float = SUBSAMPLE_MM
+) -> NDArray[np.complex64]:
     signal_of = {
         part: sum(
             w * mr.tissue_signal(t, protocol)
@@ -256,7 +261,7 @@ def _mr_signal(anatomy: Anatomy, grid: Grid, protocol: mr.MRProtocol) -> NDArray
     signal = np.empty(grid.shape, dtype=np.complex64)
     real = {part: complex(s).real for part, s in signal_of.items()}
     imaginary = {part: complex(s).imag for part, s in signal_of.items()}
-    for slab in sample(anatomy, grid, displace=displace):
+    for slab in sample(anatomy, grid, displace=displace, subsample_mm=subsample_mm):
         signal.real[..., slab.slices] = _sum(slab.shares, real)
         signal.imag[..., slab.slices] = _sum(slab.shares, imaginary)
     return signal

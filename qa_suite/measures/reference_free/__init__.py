@@ -56,4 +56,4 @@ def reference_free(pair: Pair, settings: ReferenceFreeSettings) -> list[Value]:
         inverse=pair.instruments.inverse,
         without=pair.instruments.without,
     )
-    return examine(patient, settings)
+    return examine(patient, settings, only=settings.only)
