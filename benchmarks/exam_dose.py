@@ -35,6 +35,8 @@ def main() -> None:
         clinical_only=True,
         trials=3,
         alone=False,
+        candidates=("twin",),
+        clean_only=("realistic", "bulk"),
     )
     run_and_write(settings, out=options.out, page=options.write)
 

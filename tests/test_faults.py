@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from qa_suite.errors import InputError, UnknownName
-from qa_suite.exam.scenes import cohort_person, virtual_scene
+from qa_suite.exam.scenes import cohort_person, virtual_person, virtual_scene
 from qa_suite.phantom import make_phantom_cohort
 from qa_suite.phantom.faults import FAULTS, FaultFacts, plant
 from qa_suite.phantom.faults.base import ball, place
@@ -173,6 +175,156 @@ def test_identities(scene):
     )
     mean = planted(scene, "mean_image").synthetic.array
     assert mean.std() < scene.clean.array.std()
+
+
+FIELDS = ("shading_x", "shading_y", "shading_z", "halves_x", "halves_z", "cupping", "saddle",
+          "coil_patch", "checkerboard")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_has_no_mean_and_ends_at_the_skin(scene, name):
+    change = difference(scene, name, 120 if "halves" not in name else 70)
+    assert abs(change[scene.body].mean(dtype=np.float64)) < 0.6  # what -1024 cuts off apart
+    assert not change[~scene.body].any()
+    assert np.abs(change).max() > 60
+
+
+def test_the_shape_of_the_fields(scene):
+    for name, axis in (("shading_x", 0), ("shading_y", 1), ("shading_z", 2)):
+        change = difference(scene, name, FAULTS[name].facts.severities[-1])
+        steps = np.diff(change, axis=axis)
+        both = np.logical_and(*(np.take(scene.body, range(a, scene.grid.shape[axis] - 1 + a), axis)
+                                for a in (0, 1)))  # fmt: skip
+        inner = both & (np.take(scene.clean.array, range(scene.grid.shape[axis] - 1), axis) > -300)
+        assert np.ptp(steps[inner]) < 1, "a ramp rises by the same from voxel to voxel"
+    halves = difference(scene, "halves_x", 70)[scene.body & (scene.clean.array > -300)]
+    assert len(np.unique(np.round(halves))) <= 3, "left, right, and a column in the middle"
+    cup = difference(scene, "cupping", 60)
+    k = scene.grid.shape[2] // 2
+    i, j = np.argwhere(scene.body[..., k]).mean(axis=0).astype(int)
+    assert cup[i, j, k] < -20 < 20 < cup[..., k][scene.body[..., k]].max()
+
+
+def test_planes(scene):
+    turns = difference(scene, "slices_alternate", 30)
+    level = [np.median(turns[..., k][scene.body[..., k]]) for k in range(scene.grid.shape[2])]
+    np.testing.assert_allclose(np.abs(level), 30, atol=0.01)
+    np.testing.assert_allclose(np.diff(np.sign(level)), np.resize([2, -2], len(level) - 1) * -
+                               np.sign(level[0]))  # fmt: skip
+    levels = difference(scene, "slice_levels", 20)
+    own = [np.ptp(levels[..., k][scene.body[..., k]]) for k in range(scene.grid.shape[2])]
+    assert max(own) < 0.01 or min(scene.clean.array.min(), -1000) <= -1000
+    assert abs(levels[scene.body].mean(dtype=np.float64)) < 0.5
+
+
+def test_values_inside_a_right_outline(scene):
+    for name, true, drawn in (("pocket_value", -1000, -700), ("metal_value", 3000, 2400),
+                              ("bone_value", 1300, 700)):  # fmt: skip
+        made = planted(scene, name)
+        changed = made.synthetic.array - made.clean.array
+        assert np.abs(changed).max() == pytest.approx(abs(drawn - true), abs=1)
+        middle = np.unravel_index(np.argmax(np.abs(changed)), changed.shape)
+        assert made.reference.array[middle] == pytest.approx(true, abs=1)
+        assert made.synthetic.array[middle] == pytest.approx(drawn, abs=1)
+        outside = changed == 0
+        np.testing.assert_array_equal(made.clean.array[outside], made.synthetic.array[outside])
+        np.testing.assert_allclose(  # planted alike: what a voxel gains depends on its share
+            made.clean.array[middle], made.reference.array[middle], atol=1
+        )
+
+
+def test_metal_is_there_before_it_is_lost(scene):
+    made = planted(scene, "metal_removed", 30)
+    assert made.clean.array.max() == pytest.approx(3000, abs=1)
+    assert made.reference.array.max() == pytest.approx(3000, abs=1)
+    np.testing.assert_array_equal(made.synthetic.array, scene.clean.array)
+
+
+def test_bone_contrast_is_scaled(scene):
+    twin = scene.clean.array
+    for name, sign in (("bone_contrast", -1), ("bone_overdrawn", 1)):
+        change = difference(scene, name, 45)
+        high = scene.bone & (twin > 41)
+        np.testing.assert_allclose(change[high], sign * 0.45 * (twin[high] - 40), rtol=1e-3)
+        assert not change[~scene.bone].any()
+
+
+def test_a_forced_histogram_is_the_clean_one_in_the_order_of_the_mr(scene):
+    forced = planted(scene, "histogram_forced").synthetic.array[scene.body]
+    np.testing.assert_array_equal(np.sort(forced), np.sort(scene.clean.array[scene.body]))
+    order = np.argsort(scene.source.array[scene.body], kind="stable")
+    assert (np.diff(forced[order]) >= 0).all()
+
+
+def test_organs_move_and_the_skin_stays(scene):
+    for name, organ in (("prostate_moved", "Prostate"), ("bladder_moved", "Bladder")):
+        change = np.abs(difference(scene, name, FAULTS[name].facts.severities[-1]))
+        near = scene.structures[organ]
+        assert change[near].mean() > 3 * change[scene.body & ~near].mean()
+    moved = planted(scene, "gas_moved", 40)
+    cc = scene.grid.voxel_volume_cc
+    lost = (moved.synthetic.array - moved.clean.array > 500).sum() * cc
+    gained = (moved.clean.array - moved.synthetic.array > 500).sum() * cc
+    assert lost == pytest.approx(10, rel=0.3)
+    assert gained == pytest.approx(10, rel=0.3)
+
+
+def test_a_dense_place_changes_the_side(scene):
+    made = planted(scene, "heads_exchanged", 24)
+    dense = {s: scene.structures[f"Femur_Head_{s}"] for s in "LR"}
+    clean, synthetic = (
+        {s: float(image.array[mask].mean()) for s, mask in dense.items()}
+        for image in (made.clean, made.synthetic)
+    )
+    own = max(clean, key=clean.__getitem__)
+    other = "LR".replace(own, "")
+    assert clean[own] - clean[other] > 100
+    assert synthetic[other] - synthetic[own] > 50
+
+
+def test_a_leaked_reference_is_the_reference_and_noise(scene):
+    for severity in (0, 3, 6):
+        rest = planted(scene, "reference_leaked", severity).synthetic.array - np.maximum(
+            scene.reference.array, -1024
+        )
+        assert rest[scene.body].std() == pytest.approx(severity, rel=0.03, abs=1e-6)
+
+
+def test_a_stranger_fits_the_outline_and_nothing_beneath(scene):
+    for name in ("atlas_fitted", "training_patient_fitted"):
+        fitted = planted(scene, name).synthetic.array
+        assert (fitted[~scene.body] == -1000).all()
+        assert (fitted[scene.body] >= -400).all()
+        assert np.abs(fitted - scene.clean.array)[scene.body].mean() > 40
+
+
+def test_the_couch_lies_behind_the_body(scene):
+    made = planted(scene, "couch_missing", 6)
+    couch = made.reference.array - scene.reference.array
+    assert not couch[scene.body].any()
+    water_mm = (couch / 1100 * scene.grid.spacing_mm[1]).sum(axis=1)
+    np.testing.assert_allclose(water_mm, 6, atol=0.1)
+    np.testing.assert_array_equal(made.synthetic.array, scene.clean.array)
+
+
+def test_what_cancels_has_two_sides(scene):
+    for name, severity in (("sites_cancel", 30), ("examinations_cancel", 30)):
+        both = [
+            planted(dataclasses.replace(scene, side=side), name, severity).synthetic.array
+            for side in (1, -1)
+        ]
+        inside = scene.body & (scene.clean.array > -900)
+        np.testing.assert_allclose((both[0] - both[1])[inside], 2 * severity, atol=0.01)
+
+
+def test_every_candidate_gets_the_fault_in_the_same_place():
+    person = virtual_person("B", 4, seed=3, spacing_mm=(6, 6, 8))
+    places = []
+    for candidate in ("twin", "realistic"):
+        made = planted(person.scene(candidate), "pocket_value")
+        change = np.abs(made.synthetic.array - made.clean.array)
+        places.append(np.unravel_index(np.argmax(change), change.shape))
+    assert places[0] == places[1]
 
 
 def test_a_ball_has_its_volume():

@@ -25,6 +25,7 @@ from qa_suite.measures.base import (
 )
 from qa_suite.measures.hallucination_component import KINDS, Component
 from qa_suite.measures.hallucination_fields import fields_of
+from qa_suite.measures.hallucination_outside import REGION, outside_depth
 from qa_suite.measures.hallucination_search import find_components
 from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.measures.hallucination_structures import contrast_change, is_listed
@@ -250,8 +251,8 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     Returns
     -------
     list of Value
-        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, ``metal`` for the values, and
-        ``structure:NAME`` for every structure that the settings list.
+        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, ``metal`` for the values,
+        ``outside``, and ``structure:NAME`` for every structure that the settings list.
     """
     why = _why_empty(pair)
     if why is not None:
@@ -275,7 +276,8 @@ def _components(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     for what, volume in (("reference", pair.reference), ("synthetic image", pair.synthetic)):
         if volume.quantity != "HU":
             why = f"bone and gas are known by their HU, and the {what} is in {volume.quantity}"
-            return [undefined(metric, kind, why) for metric, kind in _OF_COMPONENTS]
+            missing = [*_OF_COMPONENTS, ("outside_depth", REGION)]
+            return [undefined(metric, kind, why) for metric, kind in missing]
     fields = fields_of(pair, settings)
     components = find_components(pair, settings, fields=fields)
     values = [
@@ -289,7 +291,7 @@ def _components(pair: Pair, settings: HallucinationSettings) -> list[Value]:
         for kind in VALUE_KINDS
         for metric, function in VALUE_METRICS.items()
     ]
-    return values
+    return [*values, _value("outside_depth", REGION, outside_depth(pair, settings))]
 
 
 def _why_empty(pair: Pair) -> str | None:
@@ -303,7 +305,7 @@ def _why_empty(pair: Pair) -> str | None:
 def _rows(pair: Pair, settings: HallucinationSettings) -> list[tuple[str, str]]:
     """Return every (metric, region) that a pair gets."""
     listed = [("lesion_contrast_change", f"structure:{n}") for n in _listed(pair, settings)]
-    return _OF_COMPONENTS + listed
+    return [*_OF_COMPONENTS, ("outside_depth", REGION), *listed]
 
 
 def _listed(pair: Pair, settings: HallucinationSettings) -> list[str]:

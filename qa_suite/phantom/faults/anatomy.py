@@ -90,7 +90,11 @@ def bone_rims_missing(scene: Scene, severity: float, rng: np.random.Generator) -
         why_clinical=f"{DOSE_RULE}; a ball of 27 mm at 700 HU is 9 mm of water on its rays",
         hits="patient",
         changes_dose=True,
-        answers=(("largest_false_depth", "bone"), ("largest_false_depth", "lesion")),
+        answers=(
+            ("largest_false_depth", "bone"),
+            ("largest_false_depth", "lesion"),
+            ("beam_depth_error", "body"),
+        ),
         answers_alone=("tissue_volume", "tissue_ratio"),
     ),
 )
@@ -110,7 +114,12 @@ def bone_invented(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
         why_clinical=f"{DOSE_RULE}; a pocket of 27 mm is as much water on its rays",
         hits="patient",
         changes_dose=True,
-        answers=(("largest_missed_depth", "air"),),
+        answers=(
+            ("largest_missed_depth", "air"),
+            ("value_depth", "air"),
+            ("value_error", "air"),
+            ("beam_depth_error", "body"),
+        ),
         answers_alone=("void_filled", "tissue_volume"),
     ),
 )

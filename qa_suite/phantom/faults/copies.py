@@ -7,7 +7,7 @@ import numpy as np
 from qa_suite.phantom.faults.base import FAULTS, FaultFacts, Scene, changed
 from qa_suite.volume import Volume
 
-_LEAKED = (("noise_ratio", "body"), ("too_good", "body"))
+_LEAKED = (("shared_noise", "body"), ("error_to_noise", "body"))
 
 
 @FAULTS.add(

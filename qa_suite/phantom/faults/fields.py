@@ -15,7 +15,6 @@ from qa_suite.volume import Volume
 
 Field = Callable[[Scene, np.random.Generator], Array]
 
-AXES = {"x": (0, "left to right"), "y": (1, "front to back"), "z": (2, "feet to head")}
 _FIELD = (
     ("shading", "body"), ("octant_error", "body"), ("block_error", "body"),
     ("beam_depth_error", "body"), ("arc_depth_error", "body"),
@@ -101,56 +100,41 @@ def _coil(scene: Scene, rng: np.random.Generator) -> Array:
     return np.exp(-(x * x + y * y + z * z) / 2).astype(np.float32)
 
 
-for _name, (_axis, _way) in AXES.items():
-    _add(
-        f"shading_{_name}",
-        _ramp(_axis),
-        title=f"Shading from {_way}",
-        severities=(20, 40, 60, 120),
-        clinical=60,
-        why=DOSE_RULE,
-    )
-for _name, _axis, _title in (
-    ("halves_x", 0, "Step between the left and the right half"),
-    ("halves_z", 2, "Step between the lower and the upper half"),
-):
+# name: field, title, severities, the clinical one, and what was measured of it
+_MEASURED: dict[str, tuple[Field, str, tuple[float, ...], float, str]] = {
+    "shading_x": (
+        _ramp(0), "Shading from left to right", (20, 40, 60, 120), 60,
+        "4.6 mm to the middle in a lateral beam, and more beyond",
+    ),
+    "shading_y": (
+        _ramp(1), "Shading from front to back", (30, 60, 100, 200), 100, "5.1 mm in one beam",
+    ),
+    "shading_z": (
+        _ramp(2), "Shading from feet to head", (15, 30, 45, 90), 45, "2.6 mm in the mean",
+    ),
+    "halves_x": (
+        _halves(0), "Step between the left and the right half", (10, 20, 35, 70), 35,
+        "5.3 mm in a lateral beam",
+    ),
+    "halves_z": (
+        _halves(2), "Step between the lower and the upper half", (10, 25, 50, 100), 25,
+        "2.9 mm in the mean",
+    ),
+    "cupping": (_cup, "Cupping", (15, 30, 60, 120), 60, "2.5 mm in the mean"),
+    "saddle": (
+        _saddle, "Quarters of the body by turns", (20, 40, 65, 130), 65, "5.3 mm in one beam",
+    ),
+    "coil_patch": (_coil, "One element of a coil", (40, 80, 170, 340), 170, "5.2 mm in one beam"),
+    "checkerboard": (
+        _patches, "Checkerboard of patches", (15, 35, 70, 140), 70, "5.2 mm in one beam",
+    ),
+}  # fmt: skip
+for _name, (_field_of, _title, _severities, _clinical, _found) in _MEASURED.items():
     _add(
         _name,
-        _halves(_axis),
+        _field_of,
         title=_title,
-        severities=(10, 20, 40, 80),
-        clinical=40,
-        why=DOSE_RULE,
+        severities=_severities,
+        clinical=_clinical,
+        why=f"{DOSE_RULE}; measured: {_found}",
     )
-_add(
-    "cupping",
-    _cup,
-    title="Cupping",
-    severities=(15, 30, 60, 120),
-    clinical=60,
-    why=DOSE_RULE,
-)
-_add(
-    "saddle",
-    _saddle,
-    title="Quarters of the body by turns",
-    severities=(20, 40, 80, 160),
-    clinical=80,
-    why=DOSE_RULE,
-)
-_add(
-    "coil_patch",
-    _coil,
-    title="One element of a coil",
-    severities=(20, 40, 80, 160),
-    clinical=80,
-    why=DOSE_RULE,
-)
-_add(
-    "checkerboard",
-    _patches,
-    title="Checkerboard of patches",
-    severities=(15, 30, 60, 120),
-    clinical=60,
-    why=DOSE_RULE,
-)

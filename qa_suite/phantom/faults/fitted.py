@@ -12,8 +12,9 @@ _ANGLES = 72
 _SKIN_HU = -400.0
 _ANSWERS = (
     ("mae", "body"), ("ncc", "body"), ("dice", "seg:Bone"), ("local_shift_95", "body"),
-    ("hd95", "seg:Bone"), ("contour_distance_95", "seg:Bone"), ("false_components", "bone"),
-    ("missed_components", "bone"), ("beam_depth_error", "body"),
+    ("hd95", "seg:Bone"), ("contour_distance_95", "seg:Bone"),
+    ("largest_false_depth", "bone"), ("largest_missed_depth", "bone"),
+    ("beam_depth_error", "body"),
 )  # fmt: skip
 
 

@@ -26,9 +26,9 @@ from qa_suite.volume import Volume
 FADE_MM = 25.0
 """Over which distance the surroundings of a moved organ give way."""
 _MOVED = (
-    ("local_shift_95", "body"), ("local_shift_max", "body"), ("false_components", "lesion"),
-    ("missed_components", "lesion"), ("false_components", "air"), ("missed_components", "air"),
-    ("percentile_99_error", "soft"), ("component_error", "air"),
+    ("local_shift_95", "body"), ("largest_false_contrast", "lesion"),
+    ("largest_missed_contrast", "lesion"), ("largest_false_depth", "air"),
+    ("largest_missed_depth", "air"), ("percentile_99_error", "soft"),
 )  # fmt: skip
 MARGIN_RULE = (
     "the margin of 5 to 7 mm that is commonly left around a prostate is used up, and the target "
@@ -83,8 +83,8 @@ def bladder_moved(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
         hits="patient",
         changes_dose=True,
         answers=(
-            ("missed_components", "air"), ("false_components", "air"), ("component_error", "air"),
-            ("me", "air"), ("mae", "air"), ("beam_depth_error", "body"),
+            ("largest_missed_depth", "air"), ("largest_false_depth", "air"),
+            ("value_depth", "air"), ("value_error", "air"), ("beam_depth_error", "body"),
         ),
         answers_alone=("void_filled", "source_mutual_information"),
     ),
@@ -121,10 +121,9 @@ def gas_moved(scene: Scene, severity: float, rng: np.random.Generator) -> Plante
         hits="patient",
         changes_dose=True,
         answers=(
-            ("mirror_evidence", "body"), ("false_components", "lesion"),
-            ("missed_components", "lesion"), ("component_error", "bone"),
-            ("false_components", "bone"), ("missed_components", "bone"),
-            ("octant_error", "body"), ("beam_depth_error", "body"),
+            ("mirror_evidence", "body"), ("largest_false_depth", "bone_lesion"),
+            ("largest_missed_depth", "bone_lesion"), ("value_depth", "bone"),
+            ("value_error", "bone"), ("beam_depth_error", "body"),
         ),
         answers_alone=("mirror_evidence",),
     ),

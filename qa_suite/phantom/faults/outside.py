@@ -16,12 +16,12 @@ COUCH_HU = 100.0
     FaultFacts(
         title="Couch missing",
         unit="mm",
-        severities=(3, 6, 12),
-        clinical=6,
-        why_clinical=f"{DOSE_RULE}; as many millimetres, a tenth more, in every beam from behind",
+        severities=(1.5, 3, 6, 12),
+        clinical=3,
+        why_clinical=f"{DOSE_RULE}; measured: 5.4 mm in a beam from behind",
         hits="all",
         changes_dose=True,
-        answers=(("missed_components", "outside"), ("outside_error", "outside")),
+        answers=(("outside_depth", "outside"),),
     ),
 )
 def couch_missing(scene: Scene, severity: float, rng: np.random.Generator) -> Planted:

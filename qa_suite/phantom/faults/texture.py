@@ -22,11 +22,19 @@ _DETAIL = (
     FaultFacts(
         title="Made-up grain",
         unit="HU SD",
-        severities=(15, 30, 50, 100),
-        clinical=50,
-        why_clinical=_ROSE,
+        severities=(15, 30, 45, 90),
+        clinical=45,
+        why_clinical=f"{DOSE_RULE}; measured: 5.3 mm in one beam",
         hits="all",
-        answers=(*_DETAIL, ("percentile_99_error", "soft")),
+        changes_dose=True,
+        answers=(
+            *_DETAIL,
+            ("percentile_99_error", "soft"),
+            ("block_error", "body"),
+            ("beam_depth_error", "body"),
+            ("largest_false_contrast", "lesion"),
+            ("largest_missed_contrast", "lesion"),
+        ),
         answers_alone=("noise_level", "sharpness", "implausible_voxels"),
     ),
 )
@@ -46,8 +54,8 @@ def grain(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     FaultFacts(
         title="Grid of a transposed convolution",
         unit="HU, ±",
-        severities=(15, 30, 60, 120),
-        clinical=60,
+        severities=(20, 40, 80, 160),
+        clinical=40,
         why_clinical=_ROSE,
         hits="all",
         answers=_DETAIL,
@@ -67,8 +75,8 @@ def deconvolution_grid(scene: Scene, severity: float, rng: np.random.Generator) 
     FaultFacts(
         title="Few values",
         unit="HU step",
-        severities=(25, 50, 100, 200),
-        clinical=200,
+        severities=(50, 100, 200, 400),
+        clinical=400,
         why_clinical=(
             f"{DOSE_RULE}; fat, muscle and marrow fall to one or two values that lie up to half a "
             "step off"
@@ -97,15 +105,14 @@ def posterised(scene: Scene, severity: float, rng: np.random.Generator) -> Volum
         unit="mm",
         severities=(18, 30, 42),
         clinical=18,
-        why_clinical=(
-            "structures thinner than half the window are gone: bowel walls, cortex, small pockets "
-            "of gas; as for a blur of 8 mm, edges of what is thicker stay"
-        ),
+        why_clinical=f"{DOSE_RULE}; measured: 8.6 mm in one beam",
         hits="all",
+        changes_dose=True,
         answers=(
             ("high_frequency_ratio", "body"), ("me", "bone"), ("me", "cortical"),
-            ("mae", "bone"), ("volume_difference", "seg:Bone"), ("missed_components", "bone"),
-            ("missed_components", "air"), ("mae", "soft"),
+            ("mae", "bone"), ("volume_difference", "seg:Bone"), ("largest_missed_depth", "bone"),
+            ("largest_missed_depth", "air"), ("value_depth", "bone"), ("value_depth", "air"),
+            ("beam_depth_error", "body"),
         ),
         answers_alone=("sharpness", "noise_level", "hu_range_99_9", "tissue_volume"),
     ),

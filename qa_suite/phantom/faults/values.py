@@ -27,10 +27,6 @@ SCLEROSIS_MM, SCLEROSIS_HU = 30.0, 1300.0
 _DEPTH = (("beam_depth_error", "body"), ("arc_depth_error", "body"))
 
 
-def _air(*metrics: str) -> tuple[tuple[str, str], ...]:
-    return tuple((metric, "air") for metric in metrics)
-
-
 @FAULTS.add(
     "pocket_value",
     FaultFacts(
@@ -41,7 +37,12 @@ def _air(*metrics: str) -> tuple[tuple[str, str], ...]:
         why_clinical=f"{DOSE_RULE}; a pocket of 10 cc, 27 mm, at that value is 8 mm of water off",
         hits="patient",
         changes_dose=True,
-        answers=_air("me", "mae", "component_error", "missed_components", "percentile_99_error"),
+        answers=(
+            ("value_depth", "air"),
+            ("value_error", "air"),
+            ("largest_missed_depth", "air"),
+            *_DEPTH,
+        ),
         answers_alone=("void_filled", "tissue_volume"),
     ),
 )
@@ -58,14 +59,14 @@ def pocket_value(scene: Scene, severity: float, rng: np.random.Generator) -> Pla
         title="Dense bone of a wrong value",
         unit="HU",
         severities=(1000, 700, 400, 200),
-        clinical=400,
-        why_clinical=f"{DOSE_RULE}; 30 mm of 1300 HU drawn at 400 HU are 14 mm of water off",
+        clinical=700,
+        why_clinical=f"{DOSE_RULE}; 30 mm of 1300 HU drawn at 700 HU are 9 mm of water off",
         hits="patient",
         changes_dose=True,
         answers=(
-            ("component_error", "bone"), ("missed_components", "lesion"),
-            ("false_components", "lesion"), ("missed_components", "bone"), ("me", "cortical"),
-            ("mae", "cortical"), ("me", "bone"), ("mae", "bone"), *_DEPTH,
+            ("value_depth", "bone"), ("value_error", "bone"), ("largest_missed_depth", "bone"),
+            ("largest_missed_depth", "bone_lesion"), ("largest_false_depth", "bone_lesion"),
+            ("me", "cortical"), *_DEPTH,
         ),
         answers_alone=("hu_range_99_9",),
     ),
@@ -82,15 +83,15 @@ def bone_value(scene: Scene, severity: float, rng: np.random.Generator) -> Plant
     FaultFacts(
         title="Metal of a wrong value",
         unit="HU",
-        severities=(2600, 2000, 1200, 600),
-        clinical=2000,
-        why_clinical=f"{DOSE_RULE}; 30 mm of 3000 HU drawn at 2000 HU are 15 mm of water off",
+        severities=(2700, 2400, 2000, 1200),
+        clinical=2400,
+        why_clinical=f"{DOSE_RULE}; 30 mm of 3000 HU drawn at 2400 HU are 9 mm of water off",
         hits="patient",
         changes_dose=True,
         answers=(
-            ("me", "metal"), ("mae", "metal"), ("component_error", "metal"),
-            ("component_error", "bone"), ("missed_components", "metal"), ("me", "cortical"),
-            ("mae", "cortical"), *_DEPTH,
+            ("value_depth", "metal"), ("value_error", "metal"), ("me", "metal"),
+            ("value_depth", "bone"), ("value_error", "bone"),
+            ("largest_missed_depth", "bone_lesion"), *_DEPTH,
         ),
         answers_alone=("hu_range_99_9",),
     ),
@@ -112,9 +113,9 @@ def metal_value(scene: Scene, severity: float, rng: np.random.Generator) -> Plan
         hits="patient",
         changes_dose=True,
         answers=(
-            ("me", "metal"), ("mae", "metal"), ("component_error", "metal"),
-            ("component_error", "bone"), ("missed_components", "metal"),
-            ("missed_components", "bone"), ("missed_components", "lesion"), *_DEPTH,
+            ("value_depth", "metal"), ("value_error", "metal"), ("me", "metal"),
+            ("value_depth", "bone"), ("value_error", "bone"),
+            ("largest_missed_depth", "bone_lesion"), ("largest_missed_depth", "bone"), *_DEPTH,
         ),
         answers_alone=("hu_range_99_9",),
     ),
@@ -134,9 +135,9 @@ def metal_removed(scene: Scene, severity: float, rng: np.random.Generator) -> Pl
     FaultFacts(
         title="Bone too pale",
         unit="%",
-        severities=(10, 20, 35, 60),
-        clinical=35,
-        why_clinical=DOSE_RULE,
+        severities=(10, 20, 45, 70),
+        clinical=45,
+        why_clinical=f"{DOSE_RULE}; measured: 5.1 mm in the beam that crosses most bone",
         hits="all",
         changes_dose=True,
         answers=(
@@ -156,9 +157,9 @@ def bone_contrast(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
     FaultFacts(
         title="Bone too dense",
         unit="%",
-        severities=(10, 20, 35, 60),
-        clinical=35,
-        why_clinical=DOSE_RULE,
+        severities=(10, 20, 45, 70),
+        clinical=45,
+        why_clinical=f"{DOSE_RULE}; measured: 5.1 mm in the beam that crosses most bone",
         hits="all",
         changes_dose=True,
         answers=(
@@ -185,7 +186,7 @@ def bone_overdrawn(scene: Scene, severity: float, rng: np.random.Generator) -> V
         changes_dose=True,
         answers=(
             ("mae", "body"), ("ncc", "body"), ("me", "bone"), ("mae", "bone"), ("dice", "seg:Bone"),
-            ("missed_components", "bone"), ("false_components", "bone"), *_DEPTH,
+            ("largest_missed_depth", "bone"), ("largest_false_depth", "bone"), *_DEPTH,
         ),
         answers_alone=(
             "air_error", "muscle_level", "fat_level", "sharpness", "noise_level", "tissue_volume",
