@@ -240,7 +240,7 @@ def _facts(uri: str, folder: Path) -> ModelFacts:
         )
     training = json.loads(found[0].read_text())
     weights = training["weights_sha256"]
-    for path in folder.rglob("*.safetensors"):
+    for path in sorted(folder.rglob("*.safetensors")):
         if sha256_of(path) != weights:
             raise InputError(
                 f"The weights of {uri} are not those that were registered ({path.name} differs "

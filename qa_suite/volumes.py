@@ -69,7 +69,7 @@ def settle(
                 kept["mask"] = keep(mask, out)
         settled.append(record.model_copy(update={"volumes": kept}))
     wanted = {name for record in settled for name in record.volumes.values()}
-    for path in (out / VOLUMES_FOLDER).glob("*"):
+    for path in sorted((out / VOLUMES_FOLDER).glob("*")):
         if path.name not in wanted:
             path.unlink()
     return settled

@@ -147,8 +147,8 @@ class External(Translator):
         kind = self._settings.kind
         if kind in expected and set(weights) != expected[kind]:
             raise InputError(
-                f"The weights are not of {self.spec.name}: {kind} has {expected[kind]} and they "
-                f"hold {set(weights)}."
+                f"The weights are not of {self.spec.name}: {kind} has "
+                f"{', '.join(sorted(expected[kind]))} and they hold {', '.join(sorted(weights))}."
             )
         self._bound = dict(weights)
         if kind == "onnx":

@@ -336,7 +336,8 @@ class _Run:
     @contextmanager
     def _only(self, player: Player) -> Iterator[None]:
         """Let the gradient stop at the networks of the other players."""
-        others = {name for other in self.players for name in other.moves} - set(player.moves)
+        moved = {name for other in self.players for name in other.moves}
+        others = sorted(moved - set(player.moves))
         for name in others:
             self.networks[name].requires_grad_(False)
         try:

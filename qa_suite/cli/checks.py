@@ -111,7 +111,7 @@ def check_cases(
             name, result = future.result()
             results[name] = result
             progress(len(results), len(cases), name)
-    return results
+    return {case.case: results[case.case] for case in cases}  # not as the threads ended
 
 
 def without_refused(

@@ -73,7 +73,7 @@ def _find(name_or_path: str | Path) -> Path:
         if not path.is_file():
             raise InputError(f"There is no profile at {path}.")
         return path
-    known = {path.stem: path for path in _FOLDER.glob("*.yaml")}
+    known = {path.stem: path for path in sorted(_FOLDER.glob("*.yaml"))}
     if text not in known:
         close = difflib.get_close_matches(text, list(known), n=3) or sorted(known)
         raise UnknownName(

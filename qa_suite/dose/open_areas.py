@@ -39,7 +39,7 @@ def mean_opening(
         one.kind: float(np.abs(second.positions_mm[one.kind] - first.positions_mm[one.kind]).max())
         for one in limiters
     }
-    moving = {kind for kind, way in moves.items() if way > STILL_MM}
+    moving = [kind for kind, way in moves.items() if way > STILL_MM]
     leaves = [one for one in limiters if one.boundaries_mm is not None]
     swept = leaves[0] if len(leaves) == 1 else None  # the one part whose motion is exact
     others = [moves[kind] for kind in moving if swept is None or kind != swept.kind]

@@ -97,7 +97,7 @@ def detect_layout(source: Path) -> Layout:
         raise InputError(f"{source} is neither a folder nor a table (.csv) of pairs.")
     if not source.is_dir():
         raise InputError(f"There is no folder or table at {source}.")
-    files = [path for path in source.rglob("*") if path.is_file()]
+    files = sorted(path for path in source.rglob("*") if path.is_file())
     if not files:
         raise InputError(f"The folder {source} holds no files.")
     if any(_is_pair_table(path) for path in source.glob("*.csv")):
@@ -279,7 +279,7 @@ def list_table(source: Path, query: Query) -> list[Found]:
                 structures=_structures(row.get("structures", ""), path),
                 site=row.get(column) or UNKNOWN_SITE,
                 anatomy=row.get("anatomy") or None,
-                strata={name: row[name] for name in fields & set(columns) if row[name]},
+                strata={name: row[name] for name in columns if name in fields and row[name]},
                 order=row.get("examination", ""),
                 notes=notes,
                 without_reference=not row["reference"],

@@ -143,9 +143,10 @@ def find_detail(comparison: Comparison) -> FineDetail | NoValue:
         return NoValue(why="the reference has no noise in the even tissue of the mask")
     shared = max(_correlation(one, two), _surely_repeated(one, two))
     few = slice(None, None, max(1, len(places) // _MOST_SHIFTED))
+    within = np.where(comparison.mask, comparison.synthetic, np.float32(np.nan))
     for shift in itertools.product(range(-_REACH, _REACH + 1), repeat=3):
         if shift != still:
-            moved = of(comparison.synthetic, places[few], shift)
+            moved = of(within, places[few], shift)
             seen = np.isfinite(moved)
             if np.count_nonzero(seen) >= _FEWEST:
                 shared = max(shared, _correlation(one[few][seen], _clipped(moved[seen])))

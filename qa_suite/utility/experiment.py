@@ -150,7 +150,7 @@ def _known(experiment: UtilityExperiment, out: Path, journal: Path) -> UtilityRe
         found = read_model(path, UtilityResult)
         if found.utility == experiment.identifier:
             return found
-    others = [p for p in (out / _FITS_FOLDER).glob("*") if p != journal]
+    others = sorted(p for p in (out / _FITS_FOLDER).glob("*") if p != journal)
     if path.exists() or others:
         raise InputError(
             f"{out} was begun with another utility experiment, or by other code; choose another "

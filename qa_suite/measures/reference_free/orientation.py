@@ -117,7 +117,7 @@ def _flip_evidence(scene: Scene, axis: int) -> Answer:
     reach = max(1, round(scene.settings.mirror_reach_mm / scene.grid.spacing_mm[axis]))
     near = range(int(np.floor(total)) - reach, int(np.ceil(total)) + reach + 1)
     found = []
-    for place in {*near, scene.grid.shape[axis] - 1}:
+    for place in sorted({*near, scene.grid.shape[axis] - 1}):
         offset = [0, 0, 0]
         offset[axis] = place
         gain = _gain(_counts(scene, scene.source_body, _IDENTITY, tuple(sign), tuple(offset)))
