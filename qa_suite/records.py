@@ -16,6 +16,7 @@ its own. Two runs of the same thing give the same bytes apart from ``evaluation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -142,6 +143,38 @@ class PreflightValue(BaseModel):
         if self.value is not None and self.at_least is not None:
             raise ValueError("a value that is known is not at least something")
         return self
+
+
+DECIDING_CHECKS = ("overlap", "alignment_displacement_95")
+"""The preflight checks without whose answer a case as a whole is undetermined."""
+
+
+def preflight_status(checks: Mapping[str, PreflightValue]) -> PreflightStatus:
+    """Say how a case as a whole fared in preflight, by the worst of its checks.
+
+    It is undetermined where one of the deciding checks is: whether it is aligned, and whether
+    the images show the same part of the body. What else cannot be answered (no air in view, no
+    frame of reference in the files) is told by its own check alone.
+    """
+    found = {check.status for check in checks.values()}
+    if "refused" in found:
+        return "refused"
+    if any(checks[key].status == "undetermined" for key in DECIDING_CHECKS if key in checks):
+        return "undetermined"
+    return "warning" if "warning" in found else "ok"
+
+
+def preflight_sentence(checks: Mapping[str, PreflightValue]) -> str:
+    """Say why a case has its status in preflight; empty only where it is ok."""
+    status = preflight_status(checks)
+    if status == "refused":
+        reasons = [check.why for check in checks.values() if check.status == "refused"]
+    else:
+        deciding = [checks[key] for key in DECIDING_CHECKS if key in checks]
+        reasons = [check.why for check in deciding if check.status == "undetermined"]
+        reasons += [check.why for check in checks.values() if check.status == "warning"]
+    text = "; ".join(dict.fromkeys(reasons))
+    return text[:1].upper() + text[1:] + "." if text else ""
 
 
 class CurvePoint(BaseModel):

@@ -18,7 +18,7 @@ from qa_suite.wording import count, some
 from reports import curve_plots, figures, panels, slices, strips, wording
 from reports.dose_views import plan_views
 from reports.pictures import PictureCase
-from reports.readiness import Readiness, gather, preflight_counts
+from reports.readiness import Readiness, gather, preflight_counts, preflight_doubts
 from reports.windows import captions, windows_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -144,6 +144,7 @@ def render(readiness: Readiness) -> str:
         pictures=[picture_view(picture) for picture in readiness.pictures],
         picture_titles=_picture_titles(readiness),
         preflight_counts=preflight_counts(readiness.cases),
+        preflight_doubts=preflight_doubts(readiness.cases),
     )
 
 

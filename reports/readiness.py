@@ -8,7 +8,13 @@ from pathlib import Path
 
 from qa_suite.errors import InputError
 from qa_suite.record_files import read_cases, read_curves, read_evaluation, read_measurements
-from qa_suite.records import CaseRecord, Evaluation, Verdict
+from qa_suite.records import (
+    CaseRecord,
+    Evaluation,
+    Verdict,
+    preflight_sentence,
+    preflight_status,
+)
 from reports.comparison import ComparisonRow, compare
 from reports.cost import cost_line
 from reports.curves import CurveFigure, curve_figures
@@ -236,3 +242,14 @@ def preflight_counts(cases: tuple[CaseRecord, ...]) -> tuple[CheckCounts, ...]:
             )
         )
     return tuple(rows)
+
+
+def preflight_doubts(cases: tuple[CaseRecord, ...]) -> tuple[LeftOut, ...]:
+    """Return every case that is not ok as a whole, with its status in preflight and why."""
+    rows = []
+    for case in cases:
+        status = preflight_status(case.preflight)
+        if status != "ok":
+            reason = preflight_sentence(case.preflight)
+            rows.append(LeftOut(case=case.case, site=case.site, stage=status, reason=reason))
+    return tuple(sorted(rows, key=lambda row: (row.stage, row.site, row.case)))

@@ -43,6 +43,9 @@ def preflight(
 
     material = load_cohort(cohort)
     cases = [case for case in material.cases if case.import_problem is None]
+    for case in material.cases:
+        if case.import_problem is not None:
+            console.say(f"  not imported, not checked: {case.case}: {case.import_problem}")
     results = check_cases(
         material, cohort, cases, max_misalignment_mm=max_misalignment_mm, workers=workers
     )
@@ -69,6 +72,11 @@ def _show(
         ("case", "site", "set", "displaced", "shift", "rotation", "overlap", "status", "why"),
         rows,
     )
+    _show_open(results)
+
+
+def _show_open(results: Mapping[str, PreflightResult]) -> None:
+    """Print the checks that some cases cannot answer, with the reason and how many."""
     open_checks = Counter(
         (name, why) for result in results.values() for name, why in result.undetermined.items()
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -30,10 +30,7 @@ from qa_suite.preflight.geometry import (
     check_spacing,
 )
 from qa_suite.preflight.hounsfield import looks_like_ct
-from qa_suite.records import PreflightValue
-
-DECIDING = ("overlap", "alignment_displacement_95")
-"""The checks without whose answer a case as a whole is undetermined."""
+from qa_suite.records import PreflightValue, preflight_sentence, preflight_status
 
 
 class PreflightResult(BaseModel):
@@ -67,24 +64,13 @@ class PreflightResult(BaseModel):
 
     @property
     def status(self) -> Status:
-        """The case as a whole: refused, undetermined, warning or ok, the first that holds.
-
-        It is undetermined where one of the deciding checks is: whether it is aligned, and
-        whether the images show the same part of the body.
-        """
-        if self.refused:
-            return "refused"
-        if any(key in self.undetermined for key in DECIDING):
-            return "undetermined"
-        return "warning" if self.warnings else "ok"
+        """The case as a whole: refused, undetermined, warning or ok, the first that holds."""
+        return preflight_status(self.values)
 
     @property
     def sentence(self) -> str:
         """Why the case has its status; empty only where it is ok."""
-        if self.refused:
-            return self.reason
-        reasons = [self.undetermined[key] for key in DECIDING if key in self.undetermined]
-        return _sentence([*reasons, *self.warnings.values()])
+        return preflight_sentence(self.values)
 
     def _with_status(self, status: Status) -> dict[str, str]:
         return {key: v.why for key, v in self.values.items() if v.status == status}
@@ -92,13 +78,9 @@ class PreflightResult(BaseModel):
 
 def conclude(values: Values) -> PreflightResult:
     """Gather the checks of a case into a result."""
-    reasons = [value.why for value in values.values() if value.status == "refused"]
-    return PreflightResult(values=values, refused=bool(reasons), reason=_sentence(reasons))
-
-
-def _sentence(reasons: Sequence[str]) -> str:
-    text = "; ".join(dict.fromkeys(reasons))
-    return text[:1].upper() + text[1:] + "." if text else ""
+    refused = preflight_status(values) == "refused"
+    reason = preflight_sentence(values) if refused else ""
+    return PreflightResult(values=values, refused=refused, reason=reason)
 
 
 def unreadable(error: QAError) -> PreflightResult:

@@ -18,11 +18,12 @@ from qa_suite.preflight.rigid import BINS, Level, rotation_matrix
 Array = NDArray[np.float64]
 
 _BLOCK_MM = 30.0
-_MIN_POINTS = 50
+_SMALL_BLOCK_MM = 20.0  # about as far as the tissues of neighbouring blocks are of one piece
+_MIN_DENSITY = 50 / 30.0**3  # points a mm³, below which a block is too empty to speak
 _BLUR_BINS = 0.7
 
 
-def evidence(level: Level, one: Any, other: Any) -> Array:
+def evidence(level: Level, one: Any, other: Any, *, block_mm: float = _BLOCK_MM) -> Array:
     """Evidence of every block of the region for one motion over another.
 
     The evidence of a block is the sum over its points of the pointwise mutual information
@@ -41,9 +42,9 @@ def evidence(level: Level, one: Any, other: Any) -> Array:
     source = _bin(level.bins[both])
     before_bin, after_bin = _bin(before[both]), _bin(after[both])
     information = _information(source, before_bin, after_bin)
-    block = _blocks(level)[both]
+    block = _blocks(level, block_mm)[both]
     found = np.bincount(block, information[source, after_bin] - information[source, before_bin])
-    return np.asarray(found[np.bincount(block) >= _MIN_POINTS])
+    return np.asarray(found[np.bincount(block) >= _MIN_DENSITY * block_mm**3])
 
 
 def consensus(level: Level, motion: Any) -> float | None:
@@ -69,14 +70,14 @@ def support(level: Level, one: Any, other: Any) -> float:
         Positive for ``other``, about −2 to 2 where the images do not decide; 0 where no block
         speaks.
     """
-    found = evidence(level, one, other)
+    found = evidence(level, one, other, block_mm=_SMALL_BLOCK_MM)
     spread = float(np.sqrt((found**2).sum()))
     return 0.0 if spread == 0 else float(found.sum()) / spread
 
 
-def _blocks(level: Level) -> NDArray[np.int_]:
+def _blocks(level: Level, block_mm: float) -> NDArray[np.int_]:
     """Return the number of the block that each point lies in."""
-    index = np.floor(level.points_mm / _BLOCK_MM).astype(int)
+    index = np.floor(level.points_mm / block_mm).astype(int)
     index -= index.min(axis=0)
     counts = index.max(axis=0) + 1
     return np.asarray((index[:, 0] * counts[1] + index[:, 1]) * counts[2] + index[:, 2])
