@@ -33,6 +33,7 @@ Array = NDArray[np.float64]
 
 AXES = ("x", "y", "z")
 _STARTS_A_TURN = 2
+_TRIES = 3
 _SAME_MM = 3.0
 _CLEARLY = 2.0
 _BEYOND_REACH_MM = 6.0  # starts lie a little beyond what is to be found
@@ -64,7 +65,10 @@ class Alignment:
     best_mm
         The same of the best place of all, undetermined components included.
     rival_mm
-        How far from the estimate another place lies that fits as well; 0 where none does.
+        How far from the best place another lies that fits as well (95th percentile); 0 where
+        none does.
+    rival_shift_mm
+        The same by the shift alone.
     consensus
         Share of the evidence of the body's parts that speaks for the motion; 1 for a shift,
         less for a deformation; None where nothing speaks for or against it.
@@ -87,6 +91,7 @@ class Alignment:
     displacement_95_mm: float = 0.0
     best_mm: float = 0.0
     rival_mm: float = 0.0
+    rival_shift_mm: float = 0.0
     consensus: float | None = None
     support: float = np.inf
     best_support: float = np.inf
@@ -157,23 +162,20 @@ def estimate_alignment(
         keep=_STARTS_A_TURN,
     )
     places = _distinct(coarse, [climb(coarse, start) for start in starts])
-    best = _preferred(coarse, fine, places)
-    lost = components_without_structure(coarse, fine, best, least=settings.min_support)
-    held = best
+    # the coarse score draws weak components to where more is seen: their profile starts finer
+    best = _polish(fine, _preferred(coarse, fine, places), range(6))
+    for _ in range(_TRIES):
+        lost, better = components_without_structure(coarse, fine, best, least=settings.min_support)
+        if better is None:
+            break
+        best = _polish(fine, climb(coarse, better).motion, range(6))
+    motion = best
     if lost:
         at_zero = np.isin(np.arange(6), list(lost))
         free = [n for n in range(6) if n not in lost]
         again = [climb(coarse, np.where(at_zero, 0.0, start), free) for start in starts]
-        held = _preferred(coarse, fine, _distinct(coarse, again))
-    motion = _polish(fine, held, [n for n in range(6) if n not in lost])
-    rival = max(
-        (
-            displacement_95_mm(fine, place.motion, best)
-            for place in places
-            if support(fine, place.motion, best) < settings.min_support
-        ),
-        default=0.0,
-    )
+        motion = _polish(fine, _preferred(coarse, fine, _distinct(coarse, again)), free)
+    rivals = _rivals(fine, best, places, settings.min_support)
     return Alignment(
         shift_mm=_three(motion[:3]),
         rotation_deg=_three(np.degrees(motion[3:] / fine.radius_mm)),
@@ -182,13 +184,31 @@ def estimate_alignment(
         centre_mm=_three(source.grid.to_world(centroid(region))),
         displacement_95_mm=displacement_95_mm(fine, motion),
         best_mm=displacement_95_mm(fine, best),
-        rival_mm=rival if rival > _RIVAL_MM else 0.0,
+        rival_mm=max((displacement_95_mm(fine, m, best) for m in rivals), default=0.0),
+        rival_shift_mm=max((float(np.linalg.norm((m - best)[:3])) for m in rivals), default=0.0),
         consensus=consensus(fine, motion),
         support=support(fine, np.zeros(6), motion),
         best_support=support(fine, np.zeros(6), best),
         similarity_before=similarity(fine, np.zeros(6))[0],
         similarity_after=similarity(fine, motion)[0],
     )
+
+
+def _rivals(level: Level, best: Array, places: Sequence[Place], least: float) -> list[Array]:
+    """Return the places far off that the blocks do not clearly oppose."""
+    rivals = []
+    for place in places:
+        motion = place.motion
+        for _ in range(2):  # as it was climbed to, and once more at the full resolution
+            if displacement_95_mm(level, motion, best) <= _RIVAL_MM:
+                break
+            if support(level, motion, best) >= least:
+                break
+            motion = _polish(level, motion, range(6))
+        else:
+            if displacement_95_mm(level, motion, best) > _RIVAL_MM:
+                rivals.append(motion)
+    return rivals
 
 
 def _distinct(level: Level, places: Sequence[Place]) -> list[Place]:
@@ -228,7 +248,7 @@ def _polish(level: Level, motion: Array, free: Sequence[int]) -> Array:
     The second climb counts where the first had found most of its rotation already: there the
     images themselves decide the rotation. Where it runs away, it follows a deformation.
     """
-    if not free:
+    if not len(free):
         return motion
     level = replace(level, by_overlap=False)
     expected = climb(level, motion, free, tolerance_mm=0.01).motion

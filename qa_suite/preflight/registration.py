@@ -111,6 +111,7 @@ def _lengths(found: Alignment, settings: PreflightSettings) -> dict[str, _Length
         if found.rival_mm
         else ""
     )
+    far = found.rival_shift_mm > settings.max_misalignment_mm
     neither = " and ".join(filter(None, (no_shift, no_turn)))
     return {
         "alignment_displacement_95": _Length(
@@ -122,7 +123,7 @@ def _lengths(found: Alignment, settings: PreflightSettings) -> dict[str, _Length
         ),
         "alignment_shift": _Length(
             found=found.distance_mm,
-            unknown="; ".join(filter(None, (no_shift, rival))),
+            unknown="; ".join(filter(None, (no_shift, rival if far else ""))),
             what="source and reference are misaligned by",
             unit="mm",
             bound=settings.max_misalignment_mm,

@@ -12,34 +12,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.preflight.consensus import support
-from qa_suite.preflight.rigid import Level, climb
+from qa_suite.preflight.rigid import Level, climb, score
 
 Array = NDArray[np.float64]
 
 _STEP_MM = 10.0  # of a shift, and of the rms displacement by a rotation
 
 
-def profile_support(coarse: Level, fine: Level, motion: Array) -> Array:
-    """How clearly the optimum is preferred to 10 mm from it along each component, shape (6,).
+def displaced(coarse: Level, motion: Array) -> Array:
+    """Displace each component 10 mm to either side, and let the other five follow.
 
-    The other five components follow, at the coarse level; the blocks of the fine level are
-    asked. The smaller preference of both sides counts.
+    Returns
+    -------
+    ndarray, shape (6, 2, 6)
+        By component and side, the motion that was climbed to at the coarse level.
     """
-    found = np.zeros(6)
+    places = np.empty((6, 2, 6))
     for component in range(6):
         others = [n for n in range(6) if n != component]
-        sides = []
-        for step in (-_STEP_MM, _STEP_MM):
+        for side, step in enumerate((-_STEP_MM, _STEP_MM)):
             start = motion.copy()
             start[component] += step
-            sides.append(support(fine, climb(coarse, start, others).motion, motion))
-        found[component] = min(sides)
-    return found
+            places[component, side] = climb(coarse, start, others).motion
+    return places
 
 
 def components_without_structure(
     coarse: Level, fine: Level, motion: Array, *, least: float
-) -> frozenset[int]:
-    """Name the components (0-2 shift, 3-5 rotation about x, y, z) that are undetermined."""
-    found = profile_support(coarse, fine, motion)
-    return frozenset(int(n) for n in np.flatnonzero(found < least))
+) -> tuple[frozenset[int], Array | None]:
+    """Name the components (0-2 shift, 3-5 rotation about x, y, z) that are undetermined.
+
+    Returns
+    -------
+    lost : frozenset of int
+        Those whose displacement to one side or the other the blocks do not clearly oppose.
+    better : ndarray or None
+        A displaced place that scores higher and that the blocks clearly prefer: then
+        ``motion`` was no optimum.
+    """
+    places = displaced(coarse, motion)
+    found = np.array([[support(fine, place, motion) for place in sides] for sides in places])
+    lost = frozenset(int(n) for n in np.flatnonzero(found.min(axis=1) < least))
+    component, side = np.unravel_index(int(found.argmin()), found.shape)
+    other = places[component, side]
+    wrong = found.min() < -least and score(fine, other) > score(fine, motion)
+    return lost, other if wrong else None
