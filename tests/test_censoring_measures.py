@@ -17,6 +17,7 @@ import pytest
 from scipy import ndimage
 
 from qa_suite.dose.gamma import GammaSettings, RegionGamma, gamma, parse_criteria
+from qa_suite.measures import hallucination, structure_values
 from qa_suite.measures.base import METRICS, Censored, MetricFacts, Pair
 from qa_suite.measures.dose.rows import mean_gamma
 from qa_suite.measures.dose_settings import DoseSettings
@@ -32,7 +33,7 @@ from qa_suite.measures.value_range import parse_range
 from qa_suite.phantom import make_patient, oracle_translate
 from qa_suite.preflight.rigid import rotation_matrix
 from qa_suite.records import Measurement
-from qa_suite.volume import Grid, Volume
+from qa_suite.volume import Grid, Prediction, Volume
 
 FAMILIES = ("geometry", "image", "reference_free", "segmentation")
 SETTINGS = MeasureSettings(
@@ -317,3 +318,36 @@ def test_facts_whose_window_has_no_rule_are_refused():
     assert signed.beyond(-10.0) and not signed.beyond(-9.0) and not signed.beyond(9.0)
     with pytest.raises(ValueError, match="ends of a window"):
         MetricFacts.model_validate({**facts.model_dump(), "censored": ""})
+
+
+TABLES = {
+    "segmentation": (structure_values, "_OVERLAP_METRICS"),
+    "hallucination": (hallucination, "_METRICS"),
+}
+CHOSEN = {
+    "image": "mae", "segmentation": "dice", "uncertainty": "coverage_68",
+    "hallucination": "false_volume",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", CHOSEN)
+def test_every_family_passes_on_what_a_metric_knows(scene, family, monkeypatch):
+    """A metric of any family may answer with a bound, and not with a number alone."""
+
+    def knows(*_: object) -> Censored:
+        return Censored(at_least=7.0, why="planted")
+
+    pair = scene.pair(scene.clean.array)
+    std = pair.synthetic.with_array(np.full(pair.grid.shape, 10.0, dtype=np.float32))
+    pair = replace(pair, prediction=Prediction(mean=pair.synthetic, std=std))
+    metric = CHOSEN[family]
+    monkeypatch.setitem(METRICS._entries, metric, replace(METRICS[metric], function=knows))
+    if family in TABLES:
+        module, table = TABLES[family]
+        monkeypatch.setitem(getattr(module, table), metric, knows)
+    found = measure_pair(
+        pair, families=(family,), settings=SETTINGS, case="c", patient="p", site="s"
+    )
+    mine = [row for row in found.rows if (row.metric, row.variant) == (metric, "default")]
+    rows = [row for row in mine if row.status != "undefined"]
+    assert rows and {(row.status, row.at_least) for row in rows} == {("censored", 7.0)}

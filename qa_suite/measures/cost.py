@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from qa_suite.measures.base import METRICS, MetricFacts, NoValue
+from qa_suite.measures.base import (
+    METRICS,
+    Censored,
+    MetricFacts,
+    NoValue,
+    as_value,
+)
 from qa_suite.records import Measurement
 from qa_suite.volume import Prediction
 
@@ -197,11 +203,15 @@ def stated_rows(prediction: Prediction, who: dict[str, str]) -> list[Measurement
 
 
 def _row(
-    metric: str, value: float | NoValue, unit: str, who: dict[str, str], variant: str = "default"
+    metric: str,
+    value: float | Censored | NoValue,
+    unit: str,
+    who: dict[str, str],
+    variant: str = "default",
 ) -> Measurement:
-    row = {**who, "family": FAMILY, "metric": metric, "region": REGION, "variant": variant}
-    if isinstance(value, NoValue):
-        told: dict[str, Any] = {"value": None, "status": "undefined", "why": value.why}
-    else:
-        told = {"value": float(value)}
-    return Measurement.model_validate({**row, **told, "unit": unit})
+    told = as_value(metric, REGION, value, variant=variant)
+    return Measurement(
+        **who, family=FAMILY, metric=metric, region=REGION, variant=variant, unit=unit,
+        value=told.value, at_least=told.at_least, at_most=told.at_most, status=told.status,
+        why=told.why,
+    )  # fmt: skip

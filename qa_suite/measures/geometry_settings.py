@@ -96,7 +96,7 @@ class GeometrySettings(BaseModel):
         How far beyond the mask the body outline is looked for.
     contour_reach_mm
         How far from a surface of the reference that of the synthetic image is looked for;
-        larger distances count as this one.
+        larger distances are only known to be at least this one.
     source_alignment
         How the motion between source and synthetic image is estimated: ``full`` as preflight
         does, ``quick`` from no motion at 6 mm, or ``off``.
@@ -105,7 +105,7 @@ class GeometrySettings(BaseModel):
     local_block_mm
         Edge of the blocks of the local shift.
     local_reach_mm
-        Largest local shift that can be told.
+        Largest local shift that can be told; beyond, it is only known to be at least this.
     positioning
         The positioning test.
     """

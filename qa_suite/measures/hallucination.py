@@ -19,8 +19,8 @@ from qa_suite.measures.base import (
     NoValue,
     Pair,
     Value,
+    as_value,
     failed,
-    ok,
     undefined,
 )
 from qa_suite.measures.hallucination_component import KINDS, Component
@@ -266,7 +266,9 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
         why = f"{wrong} voxels inside the mask are not finite"
         return [failed(metric, region, why) for metric, region in _rows(pair, settings)]
     changes = [
-        _value("lesion_contrast_change", f"structure:{name}", contrast_change(pair, name, settings))
+        as_value(
+            "lesion_contrast_change", f"structure:{name}", contrast_change(pair, name, settings)
+        )
         for name in _listed(pair, settings)
     ]
     return [*_components(pair, settings), *changes]
@@ -281,13 +283,13 @@ def _components(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     fields = fields_of(pair, settings)
     components = find_components(pair, settings, fields=fields)
     values = [
-        _value(metric, kind, function([c for c in components if c.kind == kind]))
+        as_value(metric, kind, function([c for c in components if c.kind == kind]))
         for kind in KINDS
         for metric, function in _METRICS.items()
     ]
     structures = [] if fields is None else find_structures(fields, settings)
     values += [
-        _value(metric, kind, function([c for c in structures if c.kind == kind]))
+        as_value(metric, kind, function([c for c in structures if c.kind == kind]))
         for kind in VALUE_KINDS
         for metric, function in VALUE_METRICS.items()
     ]
@@ -310,9 +312,3 @@ def _rows(pair: Pair, settings: HallucinationSettings) -> list[tuple[str, str]]:
 
 def _listed(pair: Pair, settings: HallucinationSettings) -> list[str]:
     return [name for name in sorted(pair.structures) if is_listed(name, settings)]
-
-
-def _value(metric: str, region: str, found: float | NoValue) -> Value:
-    if isinstance(found, NoValue):
-        return undefined(metric, region, found.why)
-    return ok(metric, region, found)

@@ -21,11 +21,13 @@ from qa_suite.measures import image_noise as _image_noise
 from qa_suite.measures.base import (
     FAMILIES,
     METRICS,
+    Censored,
     FamilyFacts,
     MetricFacts,
     NoValue,
     Pair,
     Value,
+    as_value,
     failed,
     ok,
     undefined,
@@ -290,7 +292,7 @@ def _measure(names: list[str], region: Region, comparison: Comparison) -> Iterat
 
 def _value(name: str, region: Region, sample: Sample, coverage: float) -> Value:
     entry = METRICS[name]
-    result: float | NoValue
+    result: float | Censored | NoValue
     if entry.facts.settings.get("regions") == "body":
         found = entry.function(sample.comparison)
         result, coverage = found if isinstance(found, tuple) else (found, coverage)
@@ -298,6 +300,4 @@ def _value(name: str, region: Region, sample: Sample, coverage: float) -> Value:
         result = entry.function(sample)
         if name in COVERED:
             coverage = getattr(sample.sums, COVERED[name]) / region.voxels
-    if isinstance(result, NoValue):
-        return undefined(name, region.name, result.why, coverage=coverage)
-    return ok(name, region.name, result, coverage=coverage)
+    return as_value(name, region.name, result, coverage=coverage)

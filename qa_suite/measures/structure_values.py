@@ -7,7 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.base import NoValue, Value, ok, undefined
+from qa_suite.measures.base import (
+    Censored,
+    NoValue,
+    Value,
+    as_value,
+)
 from qa_suite.measures.overlap import (
     Overlap,
     centroid_shift,
@@ -115,7 +120,5 @@ def _distances(
     return distances
 
 
-def _value(metric: str, region: str, found: float | NoValue, variant: str) -> Value:
-    if isinstance(found, NoValue):
-        return undefined(metric, region, found.why, variant=variant)
-    return ok(metric, region, found, variant=variant)
+def _value(metric: str, region: str, found: float | Censored | NoValue, variant: str) -> Value:
+    return as_value(metric, region, found, variant=variant)

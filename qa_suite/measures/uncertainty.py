@@ -16,6 +16,7 @@ from qa_suite.measures.base import (
     NoValue,
     Pair,
     Value,
+    as_value,
     failed,
     ok,
     undefined,
@@ -179,9 +180,7 @@ def _measure(
 def _value(name: str, region: str, claim: Claim) -> Value:
     found = METRICS[name].function(claim)
     share = claim.ranked_error.size / claim.error.size if name in _RANKED else 1.0
-    if isinstance(found, NoValue):
-        return undefined(name, region, found.why, coverage=share)
-    return ok(name, region, found, coverage=share)
+    return as_value(name, region, found, coverage=share)
 
 
 def _curves(claim: Claim) -> list[Value | Curve]:
