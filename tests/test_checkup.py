@@ -288,8 +288,8 @@ def place(tmp_path_factory) -> Path:
     )
     evaluate(examination, folder / "evaluation")
     case = material.in_split("test")[0]
-    synthetic = twin(LoadedCase(case=case, source=None, reference=read_image(  # type: ignore[arg-type]
-        folder / "cohort" / case.reference, "HU")))  # fmt: skip
+    real = read_image(folder / "cohort" / case.reference, "HU")
+    synthetic = twin(LoadedCase(case=case, source=real, reference=real))
     write_image(synthetic.mean, folder / "synthetic.nii.gz")
     write_image(synthetic.mean.with_array(synthetic.mean.array + 100), folder / "biased.mha")
     (folder / "source.txt").write_text(str(folder / "cohort" / case.source))

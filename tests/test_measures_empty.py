@@ -273,7 +273,7 @@ def test_padding_of_the_reference_is_no_missing_body():
     mask &= coverage
     blind = rows_of(reference, synthetic, mask)
     told = rows_of(reference, synthetic, mask, coverage=coverage)
-    assert one(blind, "dice", "seg:Body").value < 0.9
+    assert one(blind, "dice", "seg:Body").at_most < 0.9  # it goes on where the scan ended
     assert one(told, "dice", "seg:Body").value == 1
 
 

@@ -293,7 +293,7 @@ def _components(pair: Pair, settings: HallucinationSettings) -> list[Value]:
         for kind in VALUE_KINDS
         for metric, function in VALUE_METRICS.items()
     ]
-    return [*values, _value("outside_depth", REGION, outside_depth(pair, settings))]
+    return [*values, as_value("outside_depth", REGION, outside_depth(pair, settings))]
 
 
 def _why_empty(pair: Pair) -> str | None:
