@@ -29,6 +29,7 @@ from qa_suite.measures.meaning import left_out
 from qa_suite.measures.norms import NORMS_FILE
 from qa_suite.measures.run import METRICS, variants_of
 from qa_suite.measures.set_measurements import FeaturedCase, measure_sets
+from qa_suite.plausible import ODD
 from qa_suite.provenance import code_facts
 from qa_suite.record_files import (
     CASES_FILE,
@@ -50,6 +51,7 @@ from qa_suite.records import (
     SetMeasurement,
     When,
 )
+from qa_suite.wording import listing, some
 
 __all__ = ["EvaluationSettings", "Examination", "evaluate"]
 
@@ -206,7 +208,7 @@ def _write_record(
         set_measurements=sets,
         left_out=left_out(quantity_of(cohort), settings.families),
         case_counts=_counts(cohort, entries, len(broken)),
-        notices=notices,
+        notices=(*notices, *_odd(records)),
         tables_sha256=tables,
         when=When(
             started=plan.started,
@@ -232,6 +234,19 @@ def _set_measurements(
         for e in entries if e.features is not None
     ]  # fmt: skip
     return measure_sets(cases, settings.measures.set_distances)
+
+
+def _odd(records: Sequence[CaseRecord]) -> tuple[str, ...]:
+    """Announce synthetic images whose numbers are odd, the same oddity once."""
+    cases: dict[str, list[str]] = {}
+    for record in records:
+        for step in dict.fromkeys(record.history):
+            if step.startswith(ODD):
+                cases.setdefault(step.removeprefix(ODD), []).append(record.case)
+    return tuple(
+        f"Odd numbers in the synthetic images of {listing(some(names))}: {what}."
+        for what, names in sorted(cases.items())
+    )
 
 
 def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[Entry]) -> CohortFacts:

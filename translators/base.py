@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from qa_suite.answers import require_finite
 from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, raise_problems
+from qa_suite.plausible import require_plausible, require_possible, told
 from qa_suite.registry import Registry
 from qa_suite.volume import Prediction, Volume
 from translators.calibration import CALIBRATION_FILE, Calibration
@@ -245,13 +246,17 @@ class Translator(ABC):
         Raises
         ------
         InputError
-            If the source image cannot be translated, or the answer holds NaN or inf.
+            If the source image cannot be translated, or the answer holds NaN or inf, or numbers
+            that cannot be of the target's quantity.
         GeometryError
             If the answer lies elsewhere than the source image.
         """
         prepared = prepare(source, self.spec, mask=mask)
         found = self.infer(prepared, asked)
         require_finite(found.mean, self.spec.name)
+        # a network that was trained here ends in the range of its target, early or late
+        hold = require_possible if self.learns else require_plausible
+        hold(found.mean, self.spec.target.quantity, self.spec.name)
 
         def volume(array: Float) -> Volume:
             return Volume(
@@ -266,7 +271,7 @@ class Translator(ABC):
         as_calibrated = asked == Asked(seed=asked.seed)
         width = calibration.half_width(found) if calibration and as_calibrated else None
         return Prediction(
-            mean=volume(found.mean),
+            mean=told(volume(found.mean)),
             std=None if found.std is None else volume(found.std),
             samples=tuple(volume(sample) for sample in found.samples),
             half_width=None if width is None else volume(width),
