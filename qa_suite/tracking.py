@@ -304,12 +304,14 @@ def log_evaluation(folder: Path) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
+        with store.impatient():
+            store.connect().MlflowClient().search_experiments(max_results=1)
         return _log(folder)
     except (MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(
             f"The evaluation is whole in {folder} but was not logged to {store.tracking_uri()} "
-            f"({reason}); run the same command again to log it."
+            f"({reason}); 'qa-suite report {folder} --profile NAME' logs it when it answers."
         ) from None
 
 

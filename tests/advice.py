@@ -176,6 +176,24 @@ def settings() -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
+def words_of_the_code() -> frozenset[str]:
+    """Every word of the code, the shipped files and what is registered."""
+    from qa_suite.cli.listing import KINDS
+
+    files = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    for folder in (*PACKAGES, "benchmarks"):
+        endings = (".py", ".yaml", ".j2", ".css")
+        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in endings]
+    found = {path.stem for path in files}
+    for path in files:
+        code = path.read_text()
+        found.update(re.findall(r"[\w-]+", code), re.findall(r"\w+", code))
+    for kind in KINDS.keys() - {"models", "instruments"}:  # these ask MLflow
+        found.update(str(row["name"]) for row in KINDS[kind]())
+    return frozenset(found)
+
+
 BLOCKS = (
     "training",
     "network",
@@ -201,7 +219,10 @@ def problems(text: Text) -> Iterator[str]:
     for span in reversed(spans):
         words = words[: span.start()] + " " + words[span.end() :]
     words = re.sub(r"\s+", " ", words)
-    for check in (_commands, _loose_options, _make, _paths, _names, _variables, _settings):
+    checks = (
+        _commands, _loose_options, _make, _paths, _names, _quoted, _variables, _settings,
+    )  # fmt: skip
+    for check in checks:
         yield from check(words, text)
 
 
@@ -279,6 +300,15 @@ def _names(words: str, text: Text) -> Iterator[str]:
 
         if found[1] not in config_names():
             yield f"no specification {found[1]} is shipped"
+
+
+def _quoted(words: str, text: Text) -> Iterator[str]:
+    """Names of metrics, families, faults, profiles, keys and functions, as `code`."""
+    known = words_of_the_code()
+    for name in re.findall(r"`([a-z][a-z0-9]*(?:[_-][a-z0-9]+)+)`", words):
+        starts = {name[: place + 1] for place, letter in enumerate(name) if letter == "_"}
+        if name not in known and not starts & known:  # `patients_train` is patients_{split}
+            yield f"nothing in the code is called {name}"
 
 
 def _in_command(words: str, place: int) -> bool:

@@ -31,6 +31,8 @@ BROKEN = [
     ("as in `qa-suite train regresion cohort`", "no specification regresion"),
     ("as in `qa-suite list metric`", "list knows no metric"),
     ("as in `qa-suite exam --faults shift,swop`", "--faults knows no swop"),
+    ("the metric `largest_falze_depth` says", "is called largest_falze_depth"),
+    ("bounded by `mr-to-ct-pelwis`", "is called mr-to-ct-pelwis"),
     ("set MLFLOW_TRAKING_URI to it", "variable MLFLOW_TRAKING_URI"),
     ("set QA_SUITE_DBUG=1", "variable QA_SUITE_DBUG"),
     ("see inference.batches for it", "no inference.batches"),

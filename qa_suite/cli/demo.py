@@ -51,9 +51,8 @@ def demo(
     """
     from qa_suite import store
     from qa_suite.cli.dose import dose_settings
-    from qa_suite.cli.flows import judge_and_report, run_evaluation
+    from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
     from qa_suite.criteria import load_profile
-    from qa_suite.tracking import log_evaluation
     from reports.comparison import comparison_lines
 
     cohort_folder = out / "cohort"
@@ -75,7 +74,7 @@ def demo(
     )
     verdict, page = judge_and_report(folder, load_profile(PROFILE), floor=floor, baseline=baseline)
     for done in (floor, baseline, folder):
-        log_evaluation(done)
+        log_or_say(done)
     console.show("")
     console.show_verdict(verdict)
     console.show("")

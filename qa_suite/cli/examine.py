@@ -134,9 +134,9 @@ def evaluate(
         verdict, page = judge_and_report(folder, chosen)
         console.say(f"Report: {page}")
     if track:
-        from qa_suite.tracking import log_evaluation
+        from qa_suite.cli.flows import log_or_say
 
-        log_evaluation(folder)
+        log_or_say(folder)
     if as_json:
         _show_measurements_json(folder)
     else:
@@ -233,9 +233,9 @@ def report(
 
     _, page = judge_and_report(evaluation, load_profile(profile), floor=floor, baseline=baseline)
     if track:
-        from qa_suite.tracking import log_evaluation
+        from qa_suite.cli.flows import log_or_say
 
-        log_evaluation(evaluation)
+        log_or_say(evaluation)
     console.show(str(page))
 
 

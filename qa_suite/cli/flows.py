@@ -56,6 +56,7 @@ def run_evaluation(
     from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
     from qa_suite.measures.settings import MeasureSettings
     from qa_suite.preflight import PreflightSettings
+    from qa_suite.store import require_folder
 
     if (model is None) == (images is None):
         raise InputError("Name a model or give --images, one of the two.")
@@ -88,6 +89,7 @@ def run_evaluation(
         back, named = inverse_translator(inverse, cohort.direction)
         settings = settings.model_copy(update={"inverse": named})
     folder = out or Path("evaluations") / _plain(f"{cohort.name}-{facts.name}-{facts.version or 0}")
+    require_folder(folder)
     with console.progress_bar(f"Examining {facts.name}") as progress:
         record = evaluate(
             Examination(
@@ -107,6 +109,16 @@ def run_evaluation(
             progress=progress,
         )
     return folder, record
+
+
+def log_or_say(folder: Path) -> None:
+    """Log an evaluation to MLflow; where that fails, say so and go on: it is whole without."""
+    from qa_suite.tracking import log_evaluation
+
+    try:
+        log_evaluation(folder)
+    except InputError as error:
+        console.say(str(error))
 
 
 def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:
