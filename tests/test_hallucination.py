@@ -242,7 +242,7 @@ def test_every_metric_has_a_row_whatever_happens():
     structures = {"GTV": ball(COARSE, middle(COARSE), 12) >= 0.5}
     wanted = {(m, r) for m in METRICS for r in KINDS}
     wanted |= {(m, r) for m in VALUES for r in ("bone", "air", "metal")}
-    wanted.add(("lesion_contrast_change", "structure:GTV"))
+    wanted |= {("lesion_contrast_change", "structure:GTV"), ("outside_depth", "outside")}
     nothing = np.zeros(COARSE.shape, dtype=bool)
     cases = {
         "not finite": pair_of(COARSE, reference, broken, structures=structures),
