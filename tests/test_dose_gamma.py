@@ -537,7 +537,7 @@ def test_conventions_say_what_they_cannot_do():
     other = replace(a, grid=replace(a.grid, origin_mm=(1.0, 0, 0)))
     with pytest.raises(GeometryError, match="one grid"):
         one(a, other, mode="matrad")
-    turned = replace(a, grid=replace(a.grid, direction=(0, -1, 0, 1, 0, 0, 0, 0, 1)))
+    turned = replace(a, grid=replace(a.grid, direction=(0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1)))
     with pytest.raises(GeometryError, match="parallel axes"):
         one(a, turned, mode="pymedphys")
     with pytest.raises(InputError, match="cut-off above 0"):

@@ -173,3 +173,22 @@ def test_a_turn_names_the_axes_in_their_new_order():
     turn = Turn(order=(1, 2, 0), flipped=(False, False, False))
     assert turn.of_axes(SHAPE) == (7, 4, 5)
     assert a_volume().turned(turn).grid.long_axis == 1
+
+
+def test_the_day_of_a_positioning_test_is_the_patients_not_the_files():
+    """Its offset is drawn from the image; a helper may be handed any storage."""
+    from qa_suite.measures.geometry.cbct import make_day
+    from qa_suite.measures.geometry.images import Image
+    from qa_suite.measures.geometry_settings import PositioningSettings
+
+    trunk = a_trunk()
+
+    def day(volume: Volume):
+        image = Image(values=volume.array, grid=volume.grid)
+        return make_day(image, np.zeros(3), PositioningSettings())
+
+    expected = day(trunk)
+    for turn in STORAGES:
+        found = day(trunk.turned(turn))
+        assert found.seed == expected.seed
+        assert np.array_equal(found.offset.shift, expected.offset.shift)
