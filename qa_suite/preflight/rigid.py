@@ -213,7 +213,7 @@ def climb(
     kept = np.isin(np.arange(6), list(free))
     value, slope = _score_and_slope(level, motion)
     slope = np.where(kept, slope, 0.0)
-    inverse = np.eye(6) * (_FIRST_MM / max(float(np.linalg.norm(slope)), 1e-12))
+    inverse, fresh = _steepest(slope), True
     for _ in range(_MAX_STEPS):
         step = inverse @ slope
         step *= min(1.0, _LONGEST_MM / max(float(np.linalg.norm(step)), 1e-12))
@@ -222,18 +222,26 @@ def climb(
             if there > value:
                 break
             step = step / 2
-        else:
+        settled = there <= value
+        if not settled:
+            slope_there = np.where(kept, slope_there, 0.0)
+            change = slope - slope_there
+            along = float(step @ change)
+            if along > 0:
+                left = np.eye(6) - np.outer(step, change) / along
+                inverse = left @ inverse @ left.T + np.outer(step, step) / along
+            settled = bool(np.linalg.norm(step) < tolerance_mm or there - value < _SETTLED)
+            motion, value, slope = motion + step, there, slope_there
+        if settled and fresh:
             break
-        slope_there = np.where(kept, slope_there, 0.0)
-        change = slope - slope_there
-        along = float(step @ change)
-        if along > 0:
-            left = np.eye(6) - np.outer(step, change) / along
-            inverse = left @ inverse @ left.T + np.outer(step, step) / along
-        gained, motion, value, slope = there - value, motion + step, there, slope_there
-        if np.linalg.norm(step) < tolerance_mm or gained < _SETTLED:
-            break
+        fresh = settled
+        if settled:  # a kink may have spoilt what was learnt of the curvature: once more without
+            inverse = _steepest(slope)
     return Place(motion=motion, score=value)
+
+
+def _steepest(slope: Array) -> Array:
+    return np.eye(6) * (_FIRST_MM / max(float(np.linalg.norm(slope)), 1e-12))
 
 
 def search(level: Level, *, reach_mm: float, keep: int) -> list[Array]:
