@@ -82,11 +82,10 @@ def _ssim(comparison: Comparison, limits: tuple[float, float]) -> tuple[float, f
     """Mean of the SSIM map in the mask, less the three outermost voxels of the image."""
     from qa_suite.measures.ssim import whole_windows
 
-    own = {"data_range": {"HU": limits}, "ssim_window": WINDOW, "ssim_k1": K1, "ssim_k2": K2}
-    if any(getattr(comparison.settings, name) != value for name, value in own.items()):
-        comparison = replace(
-            comparison, limits=limits, settings=comparison.settings.model_copy(update=own)
-        )
+    own = {"ssim_window": WINDOW, "ssim_k1": K1, "ssim_k2": K2}
+    settings = comparison.settings.model_copy(update=own)
+    if (comparison.limits, comparison.settings) != (limits, settings):  # else measured already
+        comparison = replace(comparison, limits=limits, settings=settings)
     whole = whole_windows(
         comparison.mask, WINDOW, offset=comparison.offset, shape=comparison.grid.shape
     )
