@@ -156,8 +156,8 @@ _FARTHEST = (
     "image, is farthest to its side"
 )
 _CENSORED = (
-    "where an element without a counterpart may decide it: at least what it is if the counterpart "
-    "lies just beyond what was searched, at most what it is if it lies anywhere"
+    "where the percentile falls on an element without a counterpart, each counted as far as was "
+    "searched: at least that"
 )
 
 
@@ -211,7 +211,8 @@ def contour_distance(found: ContourDistances) -> float | Censored:
     "contour_distance_95",
     _facts(
         "95th percentile of the contour distance",
-        "smallest distance within which at least 95 % of the surface's area has its |d|",
+        "smallest distance within which at least 95 % of the surface's area has its |d|"
+        + _FARTHEST,
     ),
 )
 def contour_distance_95(found: ContourDistances) -> float | Censored:
@@ -223,7 +224,8 @@ def contour_distance_95(found: ContourDistances) -> float | Censored:
     "contour_loss",
     _facts(
         "Contour loss",
-        "smallest depth within which at least 99 % of the surface's area has its loss max(-d, 0)",
+        "smallest depth within which at least 99 % of the surface's area has its loss max(-d, 0)"
+        + _FARTHEST,
     ),
 )
 def contour_loss(found: ContourDistances) -> float | Censored:
@@ -235,7 +237,8 @@ def contour_loss(found: ContourDistances) -> float | Censored:
     "contour_gain",
     _facts(
         "Contour gain",
-        "smallest height within which at least 99 % of the surface's area has its gain max(d, 0)",
+        "smallest height within which at least 99 % of the surface's area has its gain max(d, 0)"
+        + _FARTHEST,
     ),
 )
 def contour_gain(found: ContourDistances) -> float | Censored:
@@ -251,15 +254,13 @@ def _one_sided(found: ContourDistances, size_mm: Array) -> float | Censored:
 def _percentile(
     size_mm: Array, unknown: Mask, found: ContourDistances, percent: float
 ) -> float | Censored:
-    """Return the percentile where what is unknown leaves it alone, else what it lies between."""
+    """Return the percentile, or what it is at least where it falls on what was not found."""
     low, high = (
         directed_percentile(sizes[order], found.area_mm2[order], percent)
         for sizes in (size_mm, np.where(unknown, np.inf, size_mm))
         for order in (np.argsort(sizes, kind="stable"),)
     )
-    if low == high:
-        return low
-    return Censored(at_least=low, at_most=high if np.isfinite(high) else None, why=found.beyond())
+    return high if np.isfinite(high) else Censored(at_least=low, why=found.beyond())
 
 
 def _trimmed_mean(values: Array, area_mm2: Array, *, below: float = 0.0, above: float) -> float:
