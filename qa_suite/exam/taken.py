@@ -37,8 +37,10 @@ def settings_for(
     metrics = {criterion.metric for criterion in profile.criteria}
     positioning = {c.variant for c in profile.criteria if c.metric.startswith("positioning")}
     source = alone or any(m.startswith(("source_", "excess_")) for m in metrics)
+    variants = {c.variant for c in profile.criteria}
     image = defaults.image.model_copy(
         update={
+            "synthrad_modes": tuple(m for m in defaults.image.synthrad_modes if m in variants),
             "structures": any(region.startswith("structure:") for region in regions),
             "shells_mm": defaults.image.shells_mm
             if any(region.startswith("shell:") for region in regions)

@@ -141,11 +141,10 @@ def _way(
     spacing_mm: NDArray[Any],
 ) -> float:
     """Mean over the targets of the error's sum from outside to the target, in mm of water."""
+    from qa_suite.measures.image_beams_kernels import along_beam
+
     step = float(spacing_mm.min())
     reach = float(np.hypot(*(np.asarray(plane.shape) * spacing_mm)))
     along = np.arange(0.5, reach / step) * step
-    ray = along[:, None] * np.array([np.cos(angle), np.sin(angle)])
-    index = np.rint((targets[:, None] + ray) / spacing_mm).astype(np.int64)
-    i, j = index[..., 0], index[..., 1]
-    inside = (i >= 0) & (i < plane.shape[0]) & (j >= 0) & (j < plane.shape[1])
-    return float(plane[i[inside], j[inside]].sum() * step / len(targets))
+    direction = np.array([np.cos(angle), np.sin(angle)])
+    return float(along_beam(plane, targets, along, direction, spacing_mm) * step / len(targets))

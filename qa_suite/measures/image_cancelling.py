@@ -209,8 +209,9 @@ def _robust_fit(terms: NDArray[np.float64], errors: NDArray[np.float64]) -> NDAr
     weight: NDArray[np.float64] = np.ones_like(errors)
     factors: NDArray[np.float64] = np.zeros(terms.shape[1])
     for _ in range(_ROUNDS):
-        root = np.sqrt(weight)
-        found = np.linalg.lstsq(terms * root[:, None], errors * root, rcond=1e-9)[0]
+        # normal equations: ten terms within ±1, and lstsq takes what is degenerate among them
+        weighted = terms * weight[:, None]
+        found = np.linalg.lstsq(weighted.T @ terms, weighted.T @ errors, rcond=1e-12)[0]
         factors = np.asarray(found, dtype=np.float64)
         rest = errors - terms @ factors
         scale = _MAD_TO_SD * float(np.median(np.abs(rest - np.median(rest))))

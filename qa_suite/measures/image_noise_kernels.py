@@ -44,6 +44,11 @@ def fine_detail(image, places, shift, result):  # type: ignore[no-untyped-def]  
     shape (n, 3).
     """
     ni, nj, nk = image.shape
+    weights = np.empty((3, 3, 3))
+    for p in range(3):
+        for q in range(3):
+            for r in range(3):
+                weights[p, q, r] = (-2.0) ** (3 - abs(p - 1) - abs(q - 1) - abs(r - 1))
     for n in range(places.shape[0]):
         i, j, k = places[n, 0] + shift[0], places[n, 1] + shift[1], places[n, 2] + shift[2]
         result[n] = np.nan
@@ -52,6 +57,6 @@ def fine_detail(image, places, shift, result):  # type: ignore[no-untyped-def]  
             for p in range(-1, 2):
                 for q in range(-1, 2):
                     for r in range(-1, 2):
-                        weight = (-2.0) ** (3 - abs(p) - abs(q) - abs(r))
+                        weight = weights[p + 1, q + 1, r + 1]
                         total += weight * np.float64(image[i + p, j + q, k + r])
             result[n] = total / np.sqrt(216.0)
