@@ -11,7 +11,7 @@ import pytest
 from qa_suite.cli import app, run
 from qa_suite.io.images import read_image, write_image
 from qa_suite.records import Measurement
-from tests.tiny_cohort import make_tiny_cohort, pair
+from tests.tiny_cohort import HU, TISSUES, make_tiny_cohort, pair, tissue_labels
 
 VERBS = (
     "demo", "phantom", "import", "preflight", "train", "translate", "evaluate", "measure",
@@ -255,9 +255,10 @@ def test_the_verdict_is_the_exit_status(own_store, capsys, profile, shift_hu, st
     cohort = make_tiny_cohort(folder / "tiny", "tssss")
     for case in cohort.in_split("test"):
         reference = read_image(folder / "tiny" / case.reference, "HU")
-        write_image(
-            reference.with_array(reference.array + shift_hu), folder / "box" / f"{case.case}.nii.gz"
-        )
+        labels = tissue_labels(int(case.case.removeprefix("case")))
+        noise = np.random.default_rng(1).normal(0, 10, labels.shape)  # its own, no copy
+        array = np.array([HU[tissue] for tissue in TISSUES])[labels] + noise + shift_hu
+        write_image(reference.with_array(array), folder / "box" / f"{case.case}.nii.gz")
     arguments = ["evaluate", "tiny", "--images", "box", "--no-track", "--out", "out"]
     assert run([*arguments, "--profile", profile]) == status
     assert (folder / "out" / "report.html").is_file()
