@@ -10,6 +10,9 @@ from pydantic import ValidationError
 
 from qa_suite.errors import InputError, UnknownName
 from qa_suite.exam.scenes import cohort_person, virtual_person, virtual_scene
+from qa_suite.measures.base import Pair
+from qa_suite.measures.hallucination_outside import outside_depth
+from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.phantom import make_phantom_cohort
 from qa_suite.phantom.faults import FAULTS, FaultFacts, plant
 from qa_suite.phantom.faults.base import ball, place
@@ -304,6 +307,15 @@ def test_the_couch_lies_behind_the_body(scene):
     assert not couch[scene.body].any()
     water_mm = (couch / 1100 * scene.grid.spacing_mm[1]).sum(axis=1)
     np.testing.assert_allclose(water_mm, 6, atol=0.1)
+    found = {
+        name: outside_depth(
+            Pair(reference=made.reference, synthetic=image, mask=scene.body),
+            HallucinationSettings(),
+        )
+        for name, image in (("clean", made.clean), ("faulted", made.synthetic))
+    }
+    assert found["clean"] < 0.1
+    assert found["faulted"] == pytest.approx(6 * 1.1, rel=0.1)
     np.testing.assert_array_equal(made.synthetic.array, scene.clean.array)
 
 

@@ -13,6 +13,7 @@ from qa_suite.measures.hallucination_settings import HallucinationSettings
 
 REGION = "outside"
 _RIM_VOXELS = 1  # around the mask: partial volume of the skin
+_AIR_HU = -700.0  # below it is air with its noise, offset and blur, and no thing
 _FEWEST = 20  # lines of a direction, below which it has no mean
 
 
@@ -27,15 +28,15 @@ _FEWEST = 20  # lines of a direction, below which it has no mean
         formula=(
             "largest |mean over the lines that meet the mask of the sum of (density of synthetic - "
             "of reference) before the mask| over the six directions along the grid's axes; the "
-            "mask, the voxels next to it and what is not finite are left out; density: electrons "
-            "relative to water"
+            "mask, the voxels next to it, air below -700 HU and what is not finite are left out; "
+            "density: electrons relative to water"
         ),
         empty=(
             f"directions of fewer than {_FEWEST} lines do not count; without any, an empty mask or "
             "an image not in HU: undefined"
         ),
         reference="Definition of this suite",
-        settings={"rim_voxels": _RIM_VOXELS},
+        settings={"rim_voxels": _RIM_VOXELS, "air_hu": _AIR_HU},
         quantities=("HU",),
         because="only HU say how much water a voxel is to a beam",
     ),
@@ -48,7 +49,11 @@ def outside_depth(pair: Pair, settings: HallucinationSettings) -> float | NoValu
     counted = ~rim if pair.coverage is None else pair.coverage & ~rim
     counted &= np.isfinite(pair.synthetic.array) & np.isfinite(pair.reference.array)
     synthetic, reference = (
-        np.where(counted, water_equivalent(v.array, settings.water_points), np.float32(0))
+        np.where(
+            counted & (v.array > _AIR_HU),
+            water_equivalent(v.array, settings.water_points),
+            np.float32(0),
+        )
         for v in (pair.synthetic, pair.reference)
     )
     change = synthetic - reference
