@@ -315,7 +315,8 @@ def test_the_couch_lies_behind_the_body(scene):
         for name, image in (("clean", made.clean), ("faulted", made.synthetic))
     }
     assert found["clean"] < 0.1
-    assert found["faulted"] == pytest.approx(6 * 1.1, rel=0.1)
+    # 1.1 of water, less where the plate touches the skin: that rim is left out
+    assert 0.85 * 6 * 1.1 < found["faulted"] <= 1.01 * 6 * 1.1
     np.testing.assert_array_equal(made.synthetic.array, scene.clean.array)
 
 
