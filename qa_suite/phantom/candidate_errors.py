@@ -1,9 +1,11 @@
 """Errors like those of a learned translator, added to the true CT of a virtual patient.
 
 A network's error is no white noise: borders lie off by a part of a millimetre over
-centimetres, edges are softer, values regress towards the mean, dense bone most, and what is
-left is smooth over about a centimetre. The numbers were taken from a network that was trained
-here, on patients of its own; ``benchmarks/candidate_errors.py`` makes them.
+centimetres, small detail is lost in a blur, values regress towards the mean, and what is left is
+smooth over a centimetre or two. The numbers were fitted to the images that a network made of
+virtual patients which it had not seen; ``benchmarks/candidate_errors.py`` does so. Virtual
+patients are easier than real ones, so the errors are enlarged to the size of published ones by
+stated factors.
 """
 
 from __future__ import annotations
@@ -27,6 +29,12 @@ _FWHM = 2.3548  # of a Gaussian of standard deviation 1
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Knots = tuple[tuple[float, float], ...]
+BONE_HU = 150.0
+SOFT_HU = (-200.0, 60.0)
+OUTLIER = 2.0
+"""Errors are cut at so many standard deviations: a good network has no outliers; faults have."""
+MUSCLE_HU, STAYS = 40.0, 0.5
+"""Half of its contrast with muscle is left to bone, fat and gas: they stay what they are."""
 
 
 class BorderError(BaseModel):
@@ -46,11 +54,31 @@ class BorderError(BaseModel):
     fwhm_mm: float = Field(gt=0)
 
 
+class Amplitude(BaseModel):
+    """Factors that enlarge what was learned to what was published.
+
+    Parameters
+    ----------
+    border
+        Of the displacement of borders.
+    soft, bone
+        Of the error that is left in soft tissue (:data:`SOFT_HU`), and in what is denser.
+    """
+
+    model_config = _STRICT
+
+    border: float = Field(default=1.0, ge=0)
+    soft: float = Field(default=1.0, ge=0)
+    bone: float = Field(default=1.0, ge=0)
+
+
 class ErrorModel(BaseModel):
     """What is wrong with a translator's image of a patient.
 
     Parameters
     ----------
+    amplitude
+        Factors that enlarge it.
     border
         How far borders are displaced.
     blur_mm
@@ -59,8 +87,8 @@ class ErrorModel(BaseModel):
         (true HU, mean error), linear between; beyond the ends as at the ends.
     residual_hu
         (true HU, standard deviation of the correlated error that is left), likewise.
-    residual_fwhm_mm
-        Of the Gaussian that it was smoothed with.
+    soft_fwhm_mm, bone_fwhm_mm
+        Of the Gaussian that it was smoothed with, below and above :data:`BONE_HU`.
     patient_bias_hu
         Standard deviation between patients of the mean error of the body.
     noise_hu
@@ -70,11 +98,13 @@ class ErrorModel(BaseModel):
     model_config = _STRICT
 
     schema_version: int = 1
+    amplitude: Amplitude = Amplitude()
     border: BorderError
     blur_mm: float = Field(ge=0)
     response_hu: Knots = Field(min_length=2)
     residual_hu: Knots = Field(min_length=2)
-    residual_fwhm_mm: float = Field(gt=0)
+    soft_fwhm_mm: float = Field(gt=0)
+    bone_fwhm_mm: float = Field(gt=0)
     patient_bias_hu: float = Field(ge=0)
     noise_hu: float = Field(ge=0)
 
@@ -109,10 +139,20 @@ def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> V
     """
     rng = generator(seed, "candidate", "realistic")
     grid = truth.grid
-    seen = displaced(truth.array, displacement(grid, model.border, rng))
+    border = model.border.model_copy(update={"sd_mm": model.border.sd_mm * model.amplitude.border})
+    seen = displaced(truth.array, displacement(grid, border, rng))
     # tissue decides how wrong a value is; the blur comes after, as it does in a network
     image = seen + _at(model.response_hu, seen)
-    image += _at(model.residual_hu, seen) * texture(grid, model.residual_fwhm_mm, rng) * body
+    soft, bone = (
+        np.clip(texture(grid, fwhm, rng), -OUTLIER, OUTLIER)
+        for fwhm in (model.soft_fwhm_mm, model.bone_fwhm_mm)
+    )
+    left = _at(model.residual_hu, seen) * np.where(seen < BONE_HU, soft, bone)
+    is_soft = (seen > SOFT_HU[0]) & (seen < SOFT_HU[1])
+    factors = (1.0, model.amplitude.soft, model.amplitude.bone)
+    left *= np.array(factors, dtype=np.float32)[np.digitize(seen, SOFT_HU)]
+    limit = np.maximum(STAYS * np.abs(seen - MUSCLE_HU), OUTLIER * np.abs(left * is_soft))
+    image += np.clip(left, -limit, limit) * body
     image += np.float32(rng.normal(0, model.patient_bias_hu)) * body
     image = _blurred(image, grid, model.blur_mm)
     image += rng.standard_normal(grid.shape, dtype=np.float32) * np.float32(model.noise_hu)
@@ -128,14 +168,14 @@ def displacement(grid: Grid, border: BorderError, rng: np.random.Generator) -> l
 
 
 def displaced(image: NDArray[Any], shift: list[Array]) -> Array:
-    """Return an image whose borders lie a little elsewhere, linearly interpolated."""
+    """Return an image whose borders lie a little elsewhere, by cubic splines: they blur little."""
     from scipy import ndimage
 
     index = np.indices(image.shape, dtype=np.float32)
     for axis, moved in enumerate(shift):
         index[axis] += moved
     array = image.astype(np.float32)
-    return np.asarray(ndimage.map_coordinates(array, index, order=1, mode="nearest"))
+    return np.asarray(ndimage.map_coordinates(array, index, order=3, mode="nearest"))
 
 
 def _at(knots: Knots, hu: Array) -> Array:
