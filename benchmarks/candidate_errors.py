@@ -288,14 +288,14 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--patients", type=int, default=100, help="at most")
     parser.add_argument(
-        "--amplitude", default="1,1,1",
-        help="factors of borders, soft tissue and bone, where virtual patients are too easy",
+        "--amplitude", default="1,1,1,1",
+        help="factors of borders, gas, soft tissue and bone, where virtual patients are too easy",
     )  # fmt: skip
     parser.add_argument("--write", type=Path, help="the file of the realistic candidate")
     options = parser.parse_args()
     seen = list(patients(options.cohort, options.translator, options.split, options.patients))
-    border, soft, bone = (float(factor) for factor in options.amplitude.split(","))
-    amplitude = Amplitude(border=border, soft=soft, bone=bone)
+    border, gas, soft, bone = (float(factor) for factor in options.amplitude.split(","))
+    amplitude = Amplitude(border=border, gas=gas, soft=soft, bone=bone)
     model = learned(seen).model_copy(update={"amplitude": amplitude})
     text = (
         "# How a good learned translator errs; see docs/exam/candidates.md.\n"

@@ -30,7 +30,7 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Knots = tuple[tuple[float, float], ...]
 BONE_HU = 150.0
-SOFT_HU = (-200.0, 60.0)
+SOFT_HU = (-130.0, 60.0)
 OUTLIER = 2.0
 """Errors are cut at so many standard deviations: a good network has no outliers; faults have."""
 MUSCLE_HU, STAYS = 40.0, 0.5
@@ -61,13 +61,14 @@ class Amplitude(BaseModel):
     ----------
     border
         Of the displacement of borders.
-    soft, bone
-        Of the error that is left in soft tissue (:data:`SOFT_HU`), and in what is denser.
+    gas, soft, bone
+        Of the error that is left below :data:`SOFT_HU`, within it, and above it.
     """
 
     model_config = _STRICT
 
     border: float = Field(default=1.0, ge=0)
+    gas: float = Field(default=1.0, ge=0)
     soft: float = Field(default=1.0, ge=0)
     bone: float = Field(default=1.0, ge=0)
 
@@ -142,14 +143,14 @@ def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> V
     border = model.border.model_copy(update={"sd_mm": model.border.sd_mm * model.amplitude.border})
     seen = displaced(truth.array, displacement(grid, border, rng))
     # tissue decides how wrong a value is; the blur comes after, as it does in a network
-    image = seen + _at(model.response_hu, seen)
+    image = seen + _at(model.response_hu, seen) * body
     soft, bone = (
         np.clip(texture(grid, fwhm, rng), -OUTLIER, OUTLIER)
         for fwhm in (model.soft_fwhm_mm, model.bone_fwhm_mm)
     )
     left = _at(model.residual_hu, seen) * np.where(seen < BONE_HU, soft, bone)
     is_soft = (seen > SOFT_HU[0]) & (seen < SOFT_HU[1])
-    factors = (1.0, model.amplitude.soft, model.amplitude.bone)
+    factors = (model.amplitude.gas, model.amplitude.soft, model.amplitude.bone)
     left *= np.array(factors, dtype=np.float32)[np.digitize(seen, SOFT_HU)]
     limit = np.maximum(STAYS * np.abs(seen - MUSCLE_HU), OUTLIER * np.abs(left * is_soft))
     image += np.clip(left, -limit, limit) * body

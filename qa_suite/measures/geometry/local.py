@@ -22,7 +22,7 @@ _MAX_SD_MM = 1.0
 _MIN_CORRELATION = 0.7
 _REPEATED = (4 * np.pi * SMOOTHING_VOXELS**2) ** 1.5  # voxels that one smoothing makes one
 _MIN_BLOCKS = 5
-_MIN_MATCHED = 0.5
+_MIN_MATCHED = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _facts(title: str, percent: float) -> MetricFacts:
         ),
         empty=(
             "undefined where fewer than 5 blocks hold structure along all axes, or fewer than "
-            "half of those are found again"
+            "a quarter of those are found again"
         ),
         censored="at least local_reach_mm, where the percentile lies beyond it",
         ends=(_DEFAULT.local_reach_mm,),
