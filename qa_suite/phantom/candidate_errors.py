@@ -62,7 +62,8 @@ class Amplitude(BaseModel):
     border
         Of the displacement of borders.
     gas, soft, bone
-        Of the error that is left below :data:`SOFT_HU`, within it, and above it.
+        Of the error that is left below :data:`SOFT_HU`, within it, and above it; that of gas
+        is of its mean error too.
     """
 
     model_config = _STRICT
@@ -143,7 +144,8 @@ def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> V
     border = model.border.model_copy(update={"sd_mm": model.border.sd_mm * model.amplitude.border})
     seen = displaced(truth.array, displacement(grid, border, rng))
     # tissue decides how wrong a value is; the blur comes after, as it does in a network
-    image = seen + _at(model.response_hu, seen) * body
+    in_gas = np.where(seen < SOFT_HU[0], np.float32(model.amplitude.gas), np.float32(1))
+    image = seen + _at(model.response_hu, seen) * in_gas * body
     soft, bone = (
         np.clip(texture(grid, fwhm, rng), -OUTLIER, OUTLIER)
         for fwhm in (model.soft_fwhm_mm, model.bone_fwhm_mm)
