@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.measures.hallucination_depth import water_equivalent
-from qa_suite.measures.hallucination_fields import block_factor, block_mean
+from qa_suite.measures.hallucination_fields import block_factor
 from qa_suite.volume import Triple
 
 if TYPE_CHECKING:
@@ -78,29 +77,25 @@ class ErrorField:
 
 def error_field(comparison: Comparison) -> ErrorField:
     """Average the errors of a pair in blocks; needs finite voxels in the mask."""
+    from qa_suite.measures.error_field_kernels import block_means
+
     settings = comparison.settings
     spacing = comparison.grid.spacing_mm
     factor = block_factor(spacing, settings.field_mm)
-    mask, reference, synthetic = comparison.mask, comparison.reference, comparison.synthetic
-    error = np.where(mask, synthetic - reference, np.float32(0))
-    tissue = mask
-    limits = settings.field_tissue.get(comparison.quantity)
-    if limits is not None:
-        tissue = mask & (reference >= limits[0]) & (reference < limits[1])
-    tissue_share = block_mean(tissue.astype(np.float32), factor)
-    body_share = block_mean(mask.astype(np.float32), factor)
-    density = np.zeros_like(body_share)
-    if comparison.quantity == "HU":
-        change = np.zeros_like(error)
-        water, was = (
-            water_equivalent(image[mask], settings.water_points) for image in (synthetic, reference)
-        )
-        change[mask] = water - was
-        density = block_mean(change, factor)
+    low, high = settings.field_tissue.get(comparison.quantity, (-np.inf, np.inf))
+    points = settings.water_points if comparison.quantity == "HU" else ()
+    known, values = np.asarray(points, dtype=np.float64).reshape(-1, 2).T.copy()
+    blocks = [-(-size // f) for size, f in zip(comparison.mask.shape, factor, strict=True)]
+    means = np.zeros((5, *blocks), dtype=np.float32)
+    block_means(
+        comparison.reference, comparison.synthetic, comparison.mask, low, high, known, values,
+        factor, means,
+    )  # fmt: skip
+    tissue, tissue_share, body, body_share, density = means
     return ErrorField(
-        tissue=_mean(block_mean(np.where(tissue, error, np.float32(0)), factor), tissue_share),
+        tissue=_mean(tissue, tissue_share),
         tissue_share=tissue_share,
-        body=_mean(block_mean(error, factor), body_share),
+        body=_mean(body, body_share),
         body_share=body_share,
         density=density,
         spacing_mm=(spacing[0] * factor[0], spacing[1] * factor[1], spacing[2] * factor[2]),

@@ -159,13 +159,15 @@ def block_error(comparison: Comparison) -> tuple[float, float] | NoValue:
 )
 def plane_jitter(comparison: Comparison) -> tuple[float, float] | NoValue:
     """Jitter of the planes' mean errors, as of a network that works slice by slice."""
-    error = np.where(comparison.mask, comparison.synthetic - comparison.reference, np.float32(0))
+    from qa_suite.measures.image_kernels import plane_sums
+
+    longest = max(comparison.mask.shape)  # of a shorter axis the last planes hold nothing
+    numbers, totals = np.zeros((3, longest), dtype=np.int64), np.zeros((3, longest))
+    plane_sums(comparison.reference, comparison.synthetic, comparison.mask, numbers, totals)
     fewest = comparison.settings.slice_min_voxels
     found = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        counts = comparison.mask.sum(axis=others)
-        means = error.sum(axis=others, dtype=np.float64) / np.maximum(counts, 1)
+    for counts, sums in zip(numbers, totals, strict=True):
+        means = sums / np.maximum(counts, 1)
         large = counts >= fewest
         whole = large[1:-1] & large[:-2] & large[2:]
         if whole.any():

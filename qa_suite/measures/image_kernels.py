@@ -160,6 +160,29 @@ def slice_sums(reference, synthetic, mask, axis, counts, sums):  # type: ignore[
 
 
 @njit(nogil=True, cache=True)
+def plane_sums(reference, synthetic, mask, counts, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add up the mask's voxels and their differences by their index along every axis.
+
+    Fills ``counts``, int64, and ``sums``, float64, both zeros of the shape (3, longest axis).
+    """
+    ni, nj, nk = mask.shape
+    for i in range(ni):
+        for j in range(nj):
+            found, total = 0, 0.0
+            for k in range(nk):
+                if mask[i, j, k]:
+                    error = np.float64(synthetic[i, j, k] - reference[i, j, k])
+                    found += 1
+                    total += error
+                    counts[2, k] += 1
+                    sums[2, k] += error
+            counts[0, i] += found
+            sums[0, i] += total
+            counts[1, j] += found
+            sums[1, j] += total
+
+
+@njit(nogil=True, cache=True)
 def clip_in_mask(array, mask, begin, low, high, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``result`` with the clipped, shifted image, zero outside the mask.
 
@@ -177,3 +200,15 @@ def clip_in_mask(array, mask, begin, low, high, result):  # type: ignore[no-unty
                 if mask[p, q, r]:
                     value = np.float32(min(max(np.float64(array[p, q, r]), low), high) - low)
                 result[i, j, k] = value
+
+
+@njit(nogil=True, cache=True)
+def cut_out(array, begin, result):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill ``result[d]`` with the voxel ``d + begin``, as :func:`clip_in_mask` places it."""
+    ni, nj, nk = array.shape
+    for i in range(result.shape[0]):
+        p = min(max(i + begin[0], 0), ni - 1)
+        for j in range(result.shape[1]):
+            q = min(max(j + begin[1], 0), nj - 1)
+            for k in range(result.shape[2]):
+                result[i, j, k] = array[p, q, min(max(k + begin[2], 0), nk - 1)]

@@ -130,7 +130,7 @@ def find_detail(comparison: Comparison) -> FineDetail | NoValue:
 
     def of(image: NDArray[np.float32], at: NDArray[np.int64], shift: tuple[int, ...]) -> Detail:
         found = np.empty(len(at))
-        fine_detail(image, at, np.asarray(shift, dtype=np.int64), found)
+        fine_detail(image, comparison.mask, at, np.asarray(shift, dtype=np.int64), found)
         return found
 
     still = (0, 0, 0)
@@ -143,10 +143,9 @@ def find_detail(comparison: Comparison) -> FineDetail | NoValue:
         return NoValue(why="the reference has no noise in the even tissue of the mask")
     shared = max(_correlation(one, two), _surely_repeated(one, two))
     few = slice(None, None, max(1, len(places) // _MOST_SHIFTED))
-    within = np.where(comparison.mask, comparison.synthetic, np.float32(np.nan))
     for shift in itertools.product(range(-_REACH, _REACH + 1), repeat=3):
         if shift != still:
-            moved = of(within, places[few], shift)
+            moved = of(comparison.synthetic, places[few], shift)
             seen = np.isfinite(moved)
             if np.count_nonzero(seen) >= _FEWEST:
                 shared = max(shared, _correlation(one[few][seen], _clipped(moved[seen])))

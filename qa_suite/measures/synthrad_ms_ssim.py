@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qa_suite.measures.base import NoValue
 from qa_suite.measures.comparison import Comparison, FloatMap
-from qa_suite.measures.image_kernels import clip_in_mask
+from qa_suite.measures.image_kernels import clip_in_mask, cut_out
 from qa_suite.measures.image_settings import MS_SSIM_WEIGHTS
 from qa_suite.measures.ssim import local_similarity, whole_windows
 
@@ -101,10 +101,12 @@ def padded(comparison: Comparison, limits: tuple[float, float]) -> Scale:
         image = np.empty([len(row) for row in rows], dtype=np.float32)
         clip_in_mask(array, comparison.mask, tuple(begin), *limits, image)
         images.append(image)
+    mask = np.empty([len(row) for row in rows], dtype=bool)
+    cut_out(comparison.mask, tuple(begin), mask)
     return Scale(
         first=images[0],
         second=images[1],
-        mask=comparison.mask[np.ix_(*rows)],
+        mask=mask,
         offset=tuple(offset),
         shape=tuple(shape),
     )

@@ -1,0 +1,95 @@
+"""The loops over voxels behind the error field; importing this module loads numba."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def _interpolated(value, known, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Interpolate linearly between points; beyond the ends as at the ends."""
+    last = known.size - 1
+    if value <= known[0]:
+        return values[0]
+    if value >= known[last]:
+        return values[last]
+    n = 0
+    while value >= known[n + 1]:
+        n += 1
+    slope = (values[n + 1] - values[n]) / (known[n + 1] - known[n])
+    return slope * (value - known[n]) + values[n]
+
+
+@njit(nogil=True, cache=True)
+def _read_line(x, y, mask, low, high, known, values, line):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill five lines with tissue error, tissue, error, mask and change of density."""
+    found = False
+    for k in range(mask.size):
+        inside = mask[k]
+        even = inside and low <= x[k] < high
+        error = y[k] - x[k] if inside else np.float32(0.0)
+        change = np.float32(0.0)
+        if inside and known.size > 0:
+            water = np.float32(_interpolated(np.float64(y[k]), known, values))
+            change = water - np.float32(_interpolated(np.float64(x[k]), known, values))
+        line[0, k] = error if even else np.float32(0.0)
+        line[1, k] = np.float32(1.0 if even else 0.0)
+        line[2, k] = error
+        line[3, k] = np.float32(1.0 if inside else 0.0)
+        line[4, k] = change
+        found |= inside
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _add_means(source, factor, target):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add the means of so many neighbours along the last axis; beyond its end all is zero."""
+    for q in range(source.shape[0]):
+        for b in range(target.shape[1]):
+            total = np.float32(0.0)
+            for k in range(b * factor, min((b + 1) * factor, source.shape[1])):
+                total += source[q, k]
+            target[q, b] += np.float32(total / np.float32(factor))
+
+
+@njit(nogil=True, cache=True)
+def block_means(  # type: ignore[no-untyped-def]
+    reference, synthetic, mask, low, high, known, values, factor, means
+):  # pragma: no cover
+    """Average five quantities of a pair in blocks of voxels, in float32, axis by axis.
+
+    Parameters
+    ----------
+    reference, synthetic : ndarray of float32, shape (ni, nj, nk)
+    mask : ndarray of bool, same shape
+    low, high : float
+        Even tissue is where the reference lies in ``[low, high)``.
+    known, values : ndarray of float64, shape (points,)
+        Relative electron density of values; none: the change of density stays zero.
+    factor : tuple of int
+        Voxels of a block along i, j, k; what lies beyond the image counts as 0.
+    means : ndarray of float32, shape (5, blocks along i, j, k)
+        Zeros, to be filled with tissue error, share of tissue, error, share of the mask and
+        change of density.
+    """
+    ni, nj, nk = mask.shape
+    fi, fj, fk = factor
+    line = np.empty((5, nk), dtype=np.float32)
+    rows = np.empty((5, means.shape[3]), dtype=np.float32)
+    for i in range(ni):
+        for bj in range(means.shape[2]):
+            rows[:] = np.float32(0.0)
+            for j in range(bj * fj, min((bj + 1) * fj, nj)):
+                x, y, inside = reference[i, j], synthetic[i, j], mask[i, j]
+                if _read_line(x, y, inside, low, high, known, values, line):
+                    _add_means(line, fk, rows)
+            for q in range(5):
+                for b in range(rows.shape[1]):
+                    means[q, i // fi, bj, b] += rows[q, b] / np.float32(fj)
+    for q in range(5):
+        block = means[q]
+        for a in range(block.shape[0]):
+            for b in range(block.shape[1]):
+                for c in range(block.shape[2]):
+                    block[a, b, c] /= np.float32(fi)
