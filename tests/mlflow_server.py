@@ -1,7 +1,11 @@
-"""An MLflow tracking server in a process of its own, to be silenced and killed by tests."""
+"""An MLflow tracking server in a process of its own, to be silenced and killed by tests.
+
+Loading MLflow's server takes seconds: it is loaded once, in a process that forks the servers.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,24 +18,38 @@ SECONDS = 90
 """After which a forgotten server ends by itself."""
 
 
+class Nursery:
+    """A process that has loaded MLflow's server and forks one for every line it is told."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def fork(self, folder: Path, port: int) -> int:
+        """Return the process id of a new server."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps([str(folder), port]) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def end(self) -> None:
+        self.process.communicate()  # the end of its input is the end of it
+
+
 class Server:
     """A server on a free port of the loopback, over a store in a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    def __init__(self, folder: Path, nursery: Nursery) -> None:
+        self.folder, self.nursery = folder, nursery
+        self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.start()
 
     def start(self) -> None:
-        words = [sys.executable, __file__, str(self.folder), str(self.port)]
-        self.process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self.pid = self.nursery.fork(self.folder, self.port)
         for _ in range(600):
-            assert self.process.poll() is None, "the server ended by itself"
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
@@ -40,14 +58,20 @@ class Server:
 
     def fall_silent(self) -> None:
         """Let it take connections and answer none."""
-        self.process.send_signal(signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def speak(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def die(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """Return a port of the loopback on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _serve(folder: str, port: int) -> None:
@@ -65,5 +89,16 @@ def _serve(folder: str, port: int) -> None:
     make_server("127.0.0.1", port, app, threaded=True).serve_forever()
 
 
+def _nurse() -> None:
+    import mlflow.server  # noqa: F401  loaded here, and so in every child
+    import werkzeug.serving  # noqa: F401
+
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _serve(*json.loads(line))
+        print(child, flush=True)
+
+
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]))
+    _nurse()

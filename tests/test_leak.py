@@ -92,6 +92,12 @@ def folder_of_references(folder: Path, to: Path):
     return finished_images(to, "vendor")
 
 
+@pytest.fixture(scope="module")
+def noisy(virtual, tmp_path_factory):
+    """The record of the reference with noise of its own on top."""
+    return evaluated(virtual, tmp_path_factory.mktemp("noisy") / "out", with_noise)
+
+
 @pytest.mark.parametrize(
     ("translate", "why"),
     [
@@ -115,18 +121,15 @@ def test_copies_fail_with_their_reason_and_pass_no_profile(virtual, tmp_path, tr
         assert verdict.outcome != "pass", profile.name
 
 
-def test_the_reference_with_noise_passes_no_profile_and_the_finding_names_the_patients(
-    virtual, tmp_path
-):
-    record = evaluated(virtual, tmp_path / "out", with_noise)
-    assert {case.status for case in record[2]} == {"evaluated"}
-    for profile, verdict in verdicts(record):
+def test_the_reference_with_noise_passes_no_profile_and_the_finding_names_the_patients(noisy):
+    assert {case.status for case in noisy[2]} == {"evaluated"}
+    for profile, verdict in verdicts(noisy):
         assert verdict.outcome == "fail", profile.name
         found = {f.criterion.name: f for f in verdict.findings if f.criterion in TOO_GOOD}
         assert set(found) == {criterion.name for criterion in TOO_GOOD}
         for finding in found.values():
             assert finding.outcome == "fail"
-            assert finding.scope_name in {case.patient for case in record[2]}
+            assert finding.scope_name in {case.patient for case in noisy[2]}
             assert "4 of 4 patients miss it" in finding.sentence
         assert "too good" in verdict.sentence or "noise" in verdict.sentence
 
@@ -145,8 +148,8 @@ def test_what_was_made_is_not_accused(virtual, tmp_path):
         assert not any("repeats the reference" in notice for notice in verdict.notices)
 
 
-def test_a_record_that_never_asked_says_so(virtual, tmp_path):
-    evaluation, rows, cases = evaluated(virtual, tmp_path / "out", with_noise)
+def test_a_record_that_never_asked_says_so(noisy):
+    evaluation, rows, cases = noisy
     old = rows[~rows["metric"].isin(TOO_GOOD_METRICS)]
     for _, verdict in verdicts((evaluation, old, cases)):
         assert any("was not measured" in notice for notice in verdict.notices)

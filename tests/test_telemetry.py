@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,24 +16,30 @@ from qa_suite.cohort import Cohort
 from qa_suite.errors import InputError, QAError
 from qa_suite.store import LONGEST_NAME, require_model_name, require_registrable
 from qa_suite.telemetry import JOURNAL_FILE, Telemetry, send_journal
-from tests.mlflow_server import Server
+from tests.mlflow_server import Nursery, Server, free_port
 from tests.test_translators import tiny_spec
 from translators.spec import load_spec
 from translators.train import train
 
 
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.end()
+
+
 @pytest.fixture
 def server(
-    tmp_path: Path, _empty_database: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, _empty_database: Path, monkeypatch: pytest.MonkeyPatch, nursery: Nursery
 ) -> Iterator[Server]:
     shutil.copy(_empty_database, tmp_path / "mlflow.db")
-    server = Server(tmp_path)
+    server = Server(tmp_path, nursery)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     monkeypatch.setattr("qa_suite.store._PATIENCE_S", 1)
     monkeypatch.setattr("translators.tracked._SEND_EVERY_S", 0.0)
     monkeypatch.chdir(tmp_path)
     yield server
-    server.speak()
     server.die()
 
 
@@ -74,17 +81,19 @@ def test_a_training_outlives_its_server_and_is_registered_later(
 
 
 def test_a_server_that_is_not_there_is_told_before_anything_is_trained(
-    server: Server, cohort: Cohort, folder: Path, tmp_path: Path
+    cohort: Cohort, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(done: int, total: int, figures: dict[str, float]) -> None:
         raise AssertionError("trained in vain")
 
-    for stop in (server.fall_silent, server.die):
-        stop()
-        started = time.monotonic()
-        with pytest.raises(InputError, match="cannot be used"):
-            train(tiny_spec(), cohort, folder, workdir=tmp_path / "w", progress=never)
-        assert time.monotonic() - started < 60, "the defaults would wait for minutes"
+    monkeypatch.setattr("qa_suite.store._PATIENCE_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, answers none
+        for port in (silent.getsockname()[1], free_port()):
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+            started = time.monotonic()
+            with pytest.raises(InputError, match="cannot be used"):
+                train(tiny_spec(), cohort, folder, workdir=tmp_path / "w", progress=never)
+            assert time.monotonic() - started < 60, "the defaults would wait for minutes"
 
 
 # ------------------------------------------------------------------ the journal
