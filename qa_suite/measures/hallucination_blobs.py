@@ -45,14 +45,24 @@ def blobs(
     left[0] = False
     if not left.any():
         return
-    boxes = ndimage.find_objects(np.where(left[labels], labels, 0))
+    kept = np.where(left[opened], opened, 0)
+    boxes = ndimage.find_objects(kept)
     for number in np.flatnonzero(left):
         box = boxes[number - 1]
-        parts, _ = ndimage.label(opened[box] == number)
+        parts, _ = ndimage.label(kept[box] == number)
         part_sizes = np.bincount(parts.ravel())
-        for part in range(1, part_sizes.size):
+        for part, inner in enumerate(ndimage.find_objects(parts), start=1):
             if part_sizes[part] >= fewest:
-                yield box, parts == part
+                yield _box_in(box, inner), parts[inner] == part
+
+
+def _box_in(box: Box, inner: Box) -> Box:
+    """Return the box of the image that a box within another one is."""
+    i, j, k = (
+        slice(outer.start + s.start, outer.start + s.stop)
+        for outer, s in zip(box, inner, strict=True)
+    )
+    return i, j, k
 
 
 def digital_balls(radius_mm: float, spacing_mm: Triple) -> tuple[Mask, Mask]:

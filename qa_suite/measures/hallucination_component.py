@@ -69,7 +69,7 @@ def described(spot: Spot, fields: Fields, settings: HallucinationSettings) -> Co
     """Measure a spot; None where a shift explains it, or where it hardly stands out."""
     spacing = fields.grid.spacing_mm
     gap = max(spacing)
-    voxels = int(np.ceil((gap + settings.shell_mm) / min(spacing)))
+    voxels = int(np.ceil((gap + settings.shell_mm) / min(spacing))) + 1  # the core's own step
     box, mask = enlarged(spot.box, spot.mask, voxels, fields.domain.shape)
     within = fields.support[box]
     core = _half_height(spot.excess[box], mask, within)
