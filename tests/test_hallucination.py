@@ -187,6 +187,19 @@ def test_metal_drawn_as_bone_has_a_wrong_value_and_metal_drawn_right_has_none():
     assert right["value_depth", "metal"] == right["value_error", "metal"] == 0
 
 
+def test_a_sclerosis_of_a_wrong_value_is_not_lost_in_a_large_bone():
+    """30 mm of 1300 HU drawn at 700 HU are 9 mm of water (600/1950 of 30 mm); the bone is right."""
+    bone, centre = planted(COARSE, 40, 400, 40)[0], middle(COARSE)
+    share = ball(COARSE, centre, 15)
+    reference, right, drawn = (
+        ((1 - share) * bone + share * hu).astype(np.float32) for hu in (1300, 1300, 700)
+    )
+    found = values_of(pair_of(COARSE, reference, drawn))
+    assert found["value_depth", "dense"] == pytest.approx(0.8 * 9.2, abs=1.0)
+    assert found["value_depth", "bone"] < 0.6 * found["value_depth", "dense"]
+    assert values_of(pair_of(COARSE, reference, right))["value_depth", "dense"] == 0
+
+
 def test_outside_the_mask_nothing_is_looked_for():
     mask = np.zeros(COARSE.shape, dtype=bool)
     mask[4:12] = True
@@ -241,7 +254,7 @@ def test_every_metric_has_a_row_whatever_happens():
     broken[3, 3, 3] = np.nan
     structures = {"GTV": ball(COARSE, middle(COARSE), 12) >= 0.5}
     wanted = {(m, r) for m in METRICS for r in KINDS}
-    wanted |= {(m, r) for m in VALUES for r in ("bone", "air", "metal")}
+    wanted |= {(m, r) for m in VALUES for r in ("bone", "dense", "air", "metal")}
     wanted |= {("lesion_contrast_change", "structure:GTV"), ("outside_depth", "outside")}
     nothing = np.zeros(COARSE.shape, dtype=bool)
     cases = {

@@ -251,7 +251,7 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     Returns
     -------
     list of Value
-        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, ``metal`` for the values,
+        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, ``dense`` and ``metal`` for values,
         ``outside``, and ``structure:NAME`` for every structure that the settings list.
     """
     why = _why_empty(pair)

@@ -38,8 +38,8 @@ class HallucinationSettings(BaseModel):
         False bone: at least so high in the synthetic image, and so much above the reference.
     gas_hu, gas_contrast_hu
         False air: at most so low in the synthetic image, and so much below the reference.
-    metal_hu
-        Metal: at least so high in the reference.
+    dense_hu, metal_hu
+        Dense bone, and metal: at least so high in the reference.
     lesion_soft_contrast_hu, lesion_bone_contrast_hu
         How far a lesion's difference stands out from the surroundings, where both images
         are below ``bone_hu``, and where one of them is not.
@@ -80,6 +80,7 @@ class HallucinationSettings(BaseModel):
     bone_contrast_hu: float = Field(default=120.0, gt=0)
     gas_hu: float = -300.0
     gas_contrast_hu: float = Field(default=300.0, gt=0)
+    dense_hu: float = 700.0
     metal_hu: float = 2000.0
     lesion_soft_contrast_hu: float = Field(default=20.0, gt=0)
     lesion_bone_contrast_hu: float = Field(default=65.0, gt=0)

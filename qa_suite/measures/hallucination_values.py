@@ -21,8 +21,8 @@ from qa_suite.measures.hallucination_fields import Fields, Image
 from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.volume import Triple
 
-ValueKind = Literal["bone", "air", "metal"]
-VALUE_KINDS: tuple[ValueKind, ...] = ("bone", "air", "metal")
+ValueKind = Literal["bone", "dense", "air", "metal"]
+VALUE_KINDS: tuple[ValueKind, ...] = ("bone", "dense", "air", "metal")
 
 _LONG = 0.5  # of the longest way through a component: shorter ways graze its edge
 
@@ -34,7 +34,8 @@ class Structure:
     Parameters
     ----------
     kind
-        ``bone``, ``air`` or ``metal``.
+        ``bone``, ``dense`` (bone, of which a sclerosis is a small part of a large piece),
+        ``air`` or ``metal``.
     volume_cc
         Its size in the reference.
     error_hu
@@ -102,7 +103,7 @@ VALUE_METRICS = {f.__name__: f for f in (value_error, value_depth)}
 
 
 def find_structures(fields: Fields, settings: HallucinationSettings) -> list[Structure]:
-    """Find every piece of bone, gas and metal of the reference.
+    """Find every piece of bone, dense bone, gas and metal of the reference.
 
     Returns
     -------
@@ -132,7 +133,8 @@ def _structures(
 def _shows(kind: ValueKind, image: Image, settings: HallucinationSettings) -> Mask:
     if kind == "air":
         return np.asarray(image <= settings.gas_hu)
-    return np.asarray(image >= (settings.bone_hu if kind == "bone" else settings.metal_hu))
+    lowest = {"bone": settings.bone_hu, "dense": settings.dense_hu, "metal": settings.metal_hu}
+    return np.asarray(image >= lowest[kind])
 
 
 def _described(

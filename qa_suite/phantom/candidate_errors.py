@@ -156,7 +156,8 @@ def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> V
     left *= np.array(factors, dtype=np.float32)[np.digitize(seen, SOFT_HU)]
     limit = np.maximum(STAYS * np.abs(seen - MUSCLE_HU), OUTLIER * np.abs(left * is_soft))
     image += np.clip(left, -limit, limit) * body
-    image += np.float32(rng.normal(0, model.patient_bias_hu)) * body
+    bias = model.patient_bias_hu * np.clip(rng.standard_normal(), -OUTLIER, OUTLIER)
+    image += np.float32(bias) * body
     image = _blurred(image, grid, model.blur_mm)
     image += rng.standard_normal(grid.shape, dtype=np.float32) * np.float32(model.noise_hu)
     return truth.with_array(clip(image), step=f"errors of a learned translator, seed {seed}")
@@ -165,20 +166,31 @@ def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> V
 def displacement(grid: Grid, border: BorderError, rng: np.random.Generator) -> list[Array]:
     """Return a smooth field of displacements along i, j and k, in voxels."""
     return [
-        texture(grid, border.fwhm_mm, rng) * np.float32(border.sd_mm / spacing)
+        np.clip(texture(grid, border.fwhm_mm, rng), -OUTLIER, OUTLIER)
+        * np.float32(border.sd_mm / spacing)
         for spacing in grid.spacing_mm
     ]
 
 
 def displaced(image: NDArray[Any], shift: list[Array]) -> Array:
-    """Return an image whose borders lie a little elsewhere, by cubic splines: they blur little."""
+    """Return an image whose borders lie a little elsewhere.
+
+    Cubic splines blur little, but they overshoot beside skin and gas; a network draws no value
+    that lies beyond those around.
+    """
     from scipy import ndimage
 
     index = np.indices(image.shape, dtype=np.float32)
     for axis, moved in enumerate(shift):
         index[axis] += moved
     array = image.astype(np.float32)
-    return np.asarray(ndimage.map_coordinates(array, index, order=3, mode="nearest"))
+    seen = ndimage.map_coordinates(array, index, order=3, mode="nearest")
+    size = [2 * max(1, int(np.ceil(np.abs(moved).max()))) + 1 for moved in shift]
+    low, high = (
+        f(array, size=size, mode="nearest")
+        for f in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    return np.asarray(np.clip(seen, low, high))
 
 
 def _at(knots: Knots, hu: Array) -> Array:

@@ -83,11 +83,16 @@ def local_shifts(
     )  # fmt: skip
     size = np.linalg.norm(shifts, axis=1)
     size[size > reach_mm] = np.inf
-    sharp = variances * _REPEATED <= _MAX_SD_MM**2
-    matched = sharp & (correlations >= _MIN_CORRELATION)
-    if matched.sum() < max(_MIN_BLOCKS, _MIN_MATCHED * len(lows)):
+    found = correlations >= _MIN_CORRELATION
+    if found.sum() < max(_MIN_BLOCKS, _MIN_MATCHED * len(lows)):
         return NoValue(
-            why=f"only {int(matched.sum())} of {len(lows)} blocks with structure were found again"
+            why=f"only {int(found.sum())} of {len(lows)} blocks with structure were found again"
+        )
+    matched = found & (variances * _REPEATED <= _MAX_SD_MM**2)
+    if matched.sum() < _MIN_BLOCKS:
+        return NoValue(
+            why=f"of {int(found.sum())} blocks that were found again {int(matched.sum())} have a "
+            f"shift that is known to {_MAX_SD_MM:g} mm, and {_MIN_BLOCKS} are needed"
         )
     return LocalShifts(
         shift_mm=shifts[matched],
@@ -133,7 +138,7 @@ def _facts(title: str, percent: float) -> MetricFacts:
         ),
         empty=(
             "undefined where fewer than 5 blocks hold structure along all axes, or fewer than "
-            "a quarter of those are found again"
+            "a quarter of those are found again, or fewer than 5 to within 1 mm"
         ),
         censored="at least local_reach_mm, where the percentile lies beyond it",
         ends=(_DEFAULT.local_reach_mm,),

@@ -122,8 +122,9 @@ def gas_moved(scene: Scene, severity: float, rng: np.random.Generator) -> Plante
         changes_dose=True,
         answers=(
             ("mirror_evidence", "body"), ("largest_false_depth", "bone_lesion"),
-            ("largest_missed_depth", "bone_lesion"), ("value_depth", "bone"),
-            ("value_error", "bone"), ("beam_depth_error", "body"),
+            ("largest_missed_depth", "bone_lesion"), ("value_depth", "dense"),
+            ("value_error", "dense"), ("value_depth", "bone"), ("value_error", "bone"),
+            ("beam_depth_error", "body"),
         ),
         answers_alone=("mirror_evidence",),
     ),

@@ -64,7 +64,8 @@ def pocket_value(scene: Scene, severity: float, rng: np.random.Generator) -> Pla
         hits="patient",
         changes_dose=True,
         answers=(
-            ("value_depth", "bone"), ("value_error", "bone"), ("largest_missed_depth", "bone"),
+            ("value_depth", "dense"), ("value_error", "dense"), ("value_depth", "bone"),
+            ("value_error", "bone"), ("largest_missed_depth", "bone"),
             ("largest_missed_depth", "bone_lesion"), ("largest_false_depth", "bone_lesion"),
             ("me", "cortical"), *_DEPTH,
         ),
