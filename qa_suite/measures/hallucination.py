@@ -251,8 +251,8 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     Returns
     -------
     list of Value
-        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, ``dense`` and ``metal`` for values,
-        ``outside``, and ``structure:NAME`` for every structure that the settings list.
+        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, ``dense`` and ``metal`` for the
+        values, ``outside``, and ``structure:NAME`` for every structure that the settings list.
     """
     why = _why_empty(pair)
     if why is not None:

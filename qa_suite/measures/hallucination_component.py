@@ -72,7 +72,7 @@ def described(spot: Spot, fields: Fields, settings: HallucinationSettings) -> Co
     voxels = int(np.ceil((gap + settings.shell_mm) / min(spacing))) + 1  # the core's own step
     box, mask = enlarged(spot.box, spot.mask, voxels, fields.domain.shape)
     within = fields.support[box]
-    core = _half_height(spot.excess[box], mask, within)
+    core = _half_height(spot.excess[box], mask, fields.domain[box])
     shell = shell_of(
         core | mask, spacing, gap_mm=gap, thickness_mm=settings.shell_mm, within=within
     )
@@ -122,13 +122,14 @@ def _kind(kind: Kind, reference: Image, synthetic: Image, settings: Hallucinatio
     return "bone_lesion" if kind == "lesion" and least >= settings.bone_tissue_hu else kind
 
 
-def _half_height(excess: Image, mask: Mask, support: Mask) -> Mask:
+def _half_height(excess: Image, mask: Mask, domain: Mask) -> Mask:
     """Return the component as far as its difference exceeds half of its own height.
 
-    The height is the 90th percentile of the component, which a single peak does not move.
+    The height is the 90th percentile of the component, which a single peak does not move. The
+    skin's own voxels are none of it: how they change with a displaced skin lies beyond the mask.
     """
     height = float(np.percentile(excess[mask], 90))
-    near = dilated(mask, 1) & support
+    near = dilated(mask, 1) & domain
     core = near & (excess >= height / 2)
     return np.asarray(core)
 

@@ -155,7 +155,9 @@ def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> V
     factors = (model.amplitude.gas, model.amplitude.soft, model.amplitude.bone)
     left *= np.array(factors, dtype=np.float32)[np.digitize(seen, SOFT_HU)]
     limit = np.maximum(STAYS * np.abs(seen - MUSCLE_HU), OUTLIER * np.abs(left * is_soft))
-    image += np.clip(left, -limit, limit) * body
+    left = np.clip(left, -limit, limit) * body
+    left -= left[body].mean() * body  # the mean error of a patient is his bias, drawn on its own
+    image += left
     bias = model.patient_bias_hu * np.clip(rng.standard_normal(), -OUTLIER, OUTLIER)
     image += np.float32(bias) * body
     image = _blurred(image, grid, model.blur_mm)
