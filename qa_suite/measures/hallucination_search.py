@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from qa_suite.measures.base import Pair
-from qa_suite.measures.hallucination_blobs import Box, Mask, blobs, dilated, enlarged
+from qa_suite.measures.hallucination_blobs import Box, Mask, blobs, dilated, enlarged, trimmed
 from qa_suite.measures.hallucination_component import KINDS, Component, Kind, Spot, described
 from qa_suite.measures.hallucination_fields import Fields, Image, fields_of
 from qa_suite.measures.hallucination_settings import HallucinationSettings
@@ -91,11 +91,12 @@ def _lesions(
     local = error - _background(error, fields, settings)
     for sign in (1, -1):
         excess = sign * local
-        for box, mask in _blobs(domain & (excess >= limit), fields, settings):
+        for whole, part in _blobs(domain & (excess >= limit), fields, settings):
+            box, mask = trimmed(whole, part, 1)
             compact = _spread(mask, fields.grid) <= settings.lesion_spread
             if compact and _beyond(excess[box], slack[box], mask):
                 false = _shown_by_synthetic(fields, box, mask)
-                yield Spot(kind="lesion", false=false, box=box, mask=mask, excess=excess)
+                yield Spot(kind="lesion", false=false, box=whole, mask=part, excess=excess)
 
 
 def _blobs(
