@@ -11,7 +11,7 @@ from scipy import ndimage
 
 import qa_suite.measures.run as run
 from qa_suite.measures.base import METRICS, NoValue, Pair
-from qa_suite.measures.geometry import cbct, drr, geometry, images
+from qa_suite.measures.geometry import cbct, drr, geometry, images, reference_side
 from qa_suite.measures.geometry.contours import contour_distances
 from qa_suite.measures.geometry.in_place import SOURCE_METRICS
 from qa_suite.measures.geometry.local import local_shift_95, local_shift_median, local_shifts
@@ -200,6 +200,37 @@ def test_the_answer_is_repeatable_and_the_day_belongs_to_the_reference(patient, 
     for variant in VARIANTS:
         floor = number(first, "positioning_truth_error", variant)
         assert number(other, "positioning_truth_error", variant) == floor
+
+
+def test_what_is_recalled_of_the_reference_changes_no_number(patient, clean):
+    """Its day and its own registration are kept, but not beyond a change of what they rest on."""
+
+    def rows(pair, settings=NO_SOURCE):
+        return [
+            (row.metric, row.variant, row.status, row.value)
+            for row in geometry(pair, settings)
+            if row.variant in VARIANTS
+        ]
+
+    own = patient.ct.with_array(patient.ct.array.copy())
+    pair = pair_of(patient, clean, reference=own)
+    smaller = pair.mask.copy()
+    smaller[:, :, :3] = False
+    tighter = GeometrySettings(
+        source_alignment="off", positioning=PositioningSettings(max_shift_mm=4)
+    )
+    asked = [(pair, NO_SOURCE), (replace(pair, mask=smaller), NO_SOURCE), (pair, tighter)]
+    alone = []
+    for one_pair, settings in asked:
+        reference_side._kept.clear()
+        alone.append(rows(one_pair, settings))
+    assert alone[0] != alone[1] and alone[0] != alone[2]
+    assert [rows(*question) for question in asked] == alone
+    assert rows(*asked[2]) == alone[2]  # now recalled
+    before = rows(pair)
+    own.array[pair.mask] += 40  # in place: the array is the same, and its values are not
+    assert rows(pair) != before
+    assert len(reference_side._kept) <= 2
 
 
 def test_the_day_changes_with_the_settings_and_stays_within_them(patient):

@@ -14,19 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.measures.base import METRICS, Censored, MetricFacts, NoValue, Value, as_value
-from qa_suite.measures.geometry.cbct import (
-    Day,
-    make_day,
-    register_cbct,
-    simulate_cbct,
-)
-from qa_suite.measures.geometry.drr import (
-    cut_share,
-    register_radiographs,
-    simulate_radiographs,
-)
+from qa_suite.measures.geometry.cbct import Day, make_day
+from qa_suite.measures.geometry.drr import cut_share
 from qa_suite.measures.geometry.images import Image
 from qa_suite.measures.geometry.motion import Motion
+from qa_suite.measures.geometry.reference_side import reference_side
 from qa_suite.measures.geometry.rigid_match import Match
 from qa_suite.measures.geometry_settings import PositioningSettings
 
@@ -152,16 +144,8 @@ def _what_is_known(
 def _register(
     plans: Plans, variant: str, day: Day, settings: PositioningSettings
 ) -> tuple[Match, Match]:
-    images = plans.reference, plans.synthetic
-    if variant == "cbct":
-        scan = simulate_cbct(plans.reference, plans.region, day, settings)
-        first, second = (register_cbct(scan, image, day) for image in images)
-    else:
-        shots = simulate_radiographs(plans.reference, plans.region, day, settings)
-        first, second = (
-            register_radiographs(shots, image, plans.region, day, settings) for image in images
-        )
-    return first, second
+    seen = reference_side(plans.reference, plans.region, variant, day, settings)
+    return seen.match, seen.register(plans.synthetic, plans.region, day, settings)
 
 
 def _why_not(match: Match, variant: str, settings: PositioningSettings) -> str:
