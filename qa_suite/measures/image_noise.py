@@ -2,6 +2,8 @@
 
 No translator can know the noise of a scan that it never saw. A synthetic image that repeats
 it was made from the reference: copied, rounded, filtered, or with noise of its own on top.
+A translator may know fine anatomy, as the fat between the fibres of a muscle, and then both
+images share that: so they are looked at where the synthetic image, too, has little detail.
 """
 
 from __future__ import annotations
@@ -18,19 +20,21 @@ from qa_suite.measures.image_settings import ImageSettings
 
 NAMES = ("error_to_noise", "shared_noise")
 
-_FLATTEST = 0.2  # share of the even places, by the reference's range around them
-_FEWEST = 400  # standard error of a correlation: 0.05
+_FLATTEST = 0.4  # share of the even places, by the reference's range around them
+_QUIETEST = 0.2  # share of those, by the synthetic image's detail around them
+_UNPADDED = 0.25  # share of the flattest places
+_FEWEST = 200  # standard error of a correlation, neighbours considered: 0.14
 _MOST = 40_000
 _MOST_SHIFTED = 4_000
 _REACH = 2  # voxels along each axis by which a copy may be shifted
 _SURE = 3.0  # standard errors
-_OVERLAP = 4  # neighbouring places share voxels, and count for fewer
+_OVERLAP = 4  # neighbouring places share voxels: n of them count for n / 4 (found: n / 3)
 _OUTLIER = 4.0  # robust standard deviations
 _MAD_TO_SD = 1.4826
 _SMALLEST = 1e-6  # of the reference's largest value: below it detail is rounding
 
 _EMPTY = (
-    f"undefined with fewer than {_FEWEST} even places, or where the reference has no noise there; "
+    f"undefined with fewer than {_FEWEST} quiet places, or where the reference has no noise there; "
     "a voxel of the mask that is not finite is an error"
 )
 _SETTINGS: dict[str, str | float | int | bool] = {
@@ -38,6 +42,8 @@ _SETTINGS: dict[str, str | float | int | bool] = {
     "detail": "product of the three axes' second differences (1, -2, 1)",
     "places": "voxels whose 3×3×3 voxels lie in the mask, of even tissue by the reference",
     "flattest_share": _FLATTEST,
+    "quietest_share": _QUIETEST,
+    "standard_errors": _SURE,
     "tissue_low_hu": ImageSettings().field_tissue["HU"][0],
     "tissue_high_hu": ImageSettings().field_tissue["HU"][1],
     "clipped_at_robust_sd": _OUTLIER,
@@ -46,7 +52,7 @@ _SETTINGS: dict[str, str | float | int | bool] = {
 
 @dataclass(frozen=True, kw_only=True)
 class FineDetail:
-    """The finest detail of both images at the flattest places, clipped; shape (places,) each.
+    """The finest detail of both images at the quiet places, clipped; shape (places,) each.
 
     ``shared`` is the largest share of the reference's noise in the synthetic image over the
     shifts looked at, ``coverage`` the share of the mask's voxels that are such places.
@@ -68,8 +74,8 @@ class FineDetail:
         direction="none",
         range="[0, inf)",
         formula=(
-            "SD of the finest detail of (synthetic - reference) over that of the reference, at the "
-            "flattest places; 1: a synthetic image without any noise; below 1 it errs less than "
+            "SD of the finest detail of (synthetic - reference) over that of the reference, where "
+            "the reference is flat and the synthetic image quiet; 1: a synthetic image without any noise; below 1 it errs less than "
             "the reference's noise, which nobody can know"
         ),
         empty=_EMPTY,
@@ -94,10 +100,11 @@ def error_to_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
         direction="none",
         range="[-1, inf)",
         formula=(
-            "correlation of both images' finest detail at the flattest places, the largest over "
-            f"shifts of up to {_REACH} voxels along each axis; or, without a shift, the slope of "
-            "the synthetic image's on the reference's less its uncertainty, where that is larger; "
-            "1: a copy, whatever noise was added; 0: independent"
+            "correlation of both images' finest detail where the reference is flat and the "
+            f"synthetic image quiet, the largest over shifts of up to {_REACH} voxels along each "
+            "axis; or, without a shift, the slope of the synthetic image's on the reference's, "
+            f"where that is larger; each is the lower limit, {_SURE:g} standard errors below what "
+            "was found; 1: a copy; 0 and below: independent"
         ),
         empty=f"{_EMPTY}; a synthetic image without fine detail: 0",
         reference="Definition of this suite",
@@ -120,13 +127,16 @@ def find_detail(comparison: Comparison) -> FineDetail | NoValue:
     ranges = np.empty(comparison.mask.shape, dtype=np.float32)
     even_places(comparison.reference, comparison.mask, low, high, ranges)
     known = ranges[ranges > 0]  # without any range: padding, or no noise at all
-    if known.size * _FLATTEST < _FEWEST:
+    needed = round(_FEWEST / (_FLATTEST * _QUIETEST))
+    if known.size < needed:
         return NoValue(
-            why=f"{known.size} voxels of the mask lie in even tissue with noise, and "
-            f"{round(_FEWEST / _FLATTEST)} are needed to tell the reference's noise"
+            why=f"{known.size} voxels of the mask lie in even tissue with noise, and {needed} "
+            "are needed to tell the reference's noise"
         )
     places = np.argwhere((ranges > 0) & (ranges <= np.quantile(known, _FLATTEST)))
-    coverage = len(places) / comparison.reference_values.size
+    coverage = _QUIETEST * len(places) / comparison.reference_values.size
+    most = round(_MOST / _QUIETEST)
+    places = _quiet(comparison, places[:: max(1, len(places) // most)])
 
     def of(image: NDArray[np.float32], at: NDArray[np.int64], shift: tuple[int, ...]) -> Detail:
         found = np.empty(len(at))
@@ -134,21 +144,20 @@ def find_detail(comparison: Comparison) -> FineDetail | NoValue:
         return found
 
     still = (0, 0, 0)
-    places = places[:: max(1, len(places) // _MOST)]
     reference = of(comparison.reference, places, still)
     synthetic = of(comparison.synthetic, places, still)
     one, two = _clipped(reference), _clipped(synthetic)
     largest = float(np.abs(comparison.reference_values).max())
     if one.std() <= _SMALLEST * largest:
         return NoValue(why="the reference has no noise in the even tissue of the mask")
-    shared = max(_correlation(one, two), _surely_repeated(one, two))
+    shared = max(_surely_correlated(one, two), _surely_repeated(one, two))
     few = slice(None, None, max(1, len(places) // _MOST_SHIFTED))
     for shift in itertools.product(range(-_REACH, _REACH + 1), repeat=3):
         if shift != still:
             moved = of(comparison.synthetic, places[few], shift)
             seen = np.isfinite(moved)
             if np.count_nonzero(seen) >= _FEWEST:
-                shared = max(shared, _correlation(one[few][seen], _clipped(moved[seen])))
+                shared = max(shared, _surely_correlated(one[few][seen], _clipped(moved[seen])))
     return FineDetail(
         reference=one,
         synthetic=two,
@@ -159,6 +168,30 @@ def find_detail(comparison: Comparison) -> FineDetail | NoValue:
 
 
 Detail = NDArray[np.float64]
+
+
+def _quiet(comparison: Comparison, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Keep the places around which the synthetic image has least detail, as long as it has any.
+
+    Where it has none it is padded; an image of assigned values has none in most places.
+    """
+    from qa_suite.measures.image_noise_kernels import detail_around, fine_detail
+
+    at, around = np.empty(len(places)), np.empty(len(places))
+    synthetic, mask = comparison.synthetic, comparison.mask
+    fine_detail(synthetic, mask, places, np.zeros(3, dtype=np.int64), at)
+    detail_around(synthetic, mask, places, around)
+    some = np.abs(at) > _SMALLEST * float(np.max(np.abs(at), initial=0.0))
+    if np.count_nonzero(some) >= max(_FEWEST / _QUIETEST, _UNPADDED * len(places)):
+        places, around = places[some], around[some]
+    return places[around <= np.quantile(around, _QUIETEST)]
+
+
+def _surely_correlated(one: Detail, two: Detail) -> float:
+    """Lower limit of the correlation, by Fisher's transformation."""
+    correlation = min(_correlation(one, two), 1.0 - 1e-15)
+    uncertain = _SURE / np.sqrt(one.size / _OVERLAP - 3)
+    return float(np.tanh(np.arctanh(correlation) - uncertain))
 
 
 def _correlation(one: Detail, two: Detail) -> float:
