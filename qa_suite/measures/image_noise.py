@@ -75,8 +75,8 @@ class FineDetail:
         range="[0, inf)",
         formula=(
             "SD of the finest detail of (synthetic - reference) over that of the reference, where "
-            "the reference is flat and the synthetic image quiet; 1: a synthetic image without any noise; below 1 it errs less than "
-            "the reference's noise, which nobody can know"
+            "the reference is flat and the synthetic image quiet; 1: a synthetic image without "
+            "any noise; below 1 it errs less than the reference's noise, which nobody can know"
         ),
         empty=_EMPTY,
         reference="Definition of this suite",
@@ -120,7 +120,7 @@ def shared_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
 
 
 def find_detail(comparison: Comparison) -> FineDetail | NoValue:
-    """Look at the finest detail of both images where the reference is flattest."""
+    """Look at the finest detail of both images where both have least of it."""
     from qa_suite.measures.image_noise_kernels import even_places, fine_detail
 
     low, high = comparison.settings.field_tissue.get(comparison.quantity, (-np.inf, np.inf))
