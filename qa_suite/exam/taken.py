@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from qa_suite.criteria.built_in import TOO_GOOD
 from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.measures.run import METRICS
 from qa_suite.measures.settings import MeasureSettings
@@ -73,7 +74,8 @@ def is_alone(row: Measurement) -> bool:
 
 def wanted(rows: Iterable[Measurement], profile: Profile, *, alone: bool) -> list[Measurement]:
     """Keep what a verdict needs: the measured criteria, what tells a miss, and failures."""
-    keys = {(c.metric, c.region, c.variant) for c in profile.criteria}
+    judged = (*profile.criteria, *TOO_GOOD)
+    keys = {(c.metric, c.region, c.variant) for c in judged}
     missable = {region for _, region, _ in keys}
     return [
         row
