@@ -187,6 +187,19 @@ def test_metal_drawn_as_bone_has_a_wrong_value_and_metal_drawn_right_has_none():
     assert right["value_depth", "metal"] == right["value_error", "metal"] == 0
 
 
+def test_a_lesion_is_not_lost_in_a_patch_of_a_smaller_error():
+    """12 mm of +300 HU within 60 mm that lie 45 HU too high, as a translator's errors do."""
+    _, clean, centre = planted(COARSE, 40, 85, 30)
+    patch = clean + 45 * ball(COARSE, centre, 30)
+    lesion = (patch + 300 * ball(COARSE, centre, 6)).astype(np.float32)
+    plain = flat(COARSE, 40, 1)
+    found = [
+        values_of(pair_of(COARSE, plain, image.astype(np.float32))) for image in (patch, lesion)
+    ]
+    assert found[0]["largest_false_contrast", "lesion"] < 50
+    assert found[1]["largest_false_contrast", "lesion"] > 90
+
+
 def test_a_sclerosis_of_a_wrong_value_is_not_lost_in_a_large_bone():
     """30 mm of 1300 HU drawn at 700 HU are 9 mm of water (600/1950 of 30 mm); the bone is right."""
     bone, centre = planted(COARSE, 40, 400, 40)[0], middle(COARSE)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.segment.threshold import bounding_box
 from qa_suite.volume import Triple
 
 Mask = NDArray[np.bool_]
@@ -94,21 +93,6 @@ def enlarged(box: Box, mask: Mask, voxels: int, shape: tuple[int, ...]) -> tuple
     large[tuple(slice(s.start - a, s.stop - a) for s, a in zip(box, low, strict=True))] = mask
     i, j, k = (slice(a, b) for a, b in zip(low, high, strict=True))
     return (i, j, k), large
-
-
-def trimmed(box: Box, mask: Mask, margin: int) -> tuple[Box, Mask]:
-    """Return a mask in a box with that margin, nowhere larger than the one it came in.
-
-    Parts that a bridge joined come in the box of all of them, which may be the whole body.
-    """
-    tight = bounding_box(mask, margin=margin)
-    if tight is None:
-        return box, mask
-    i, j, k = (
-        slice(outer.start + inner.start, outer.start + inner.stop)
-        for outer, inner in zip(box, tight, strict=True)
-    )
-    return (i, j, k), mask[tight]
 
 
 def dilated(mask: Mask, voxels: int) -> Mask:

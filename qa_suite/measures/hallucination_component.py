@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from qa_suite.measures.hallucination_blobs import Box, Mask, dilated, enlarged, shell_of, trimmed
+from qa_suite.measures.hallucination_blobs import Box, Mask, dilated, enlarged, shell_of
 from qa_suite.measures.hallucination_depth import along_rays, reach, water_equivalent
 from qa_suite.measures.hallucination_fields import Fields, Image
 from qa_suite.measures.hallucination_settings import HallucinationSettings
@@ -71,7 +71,6 @@ def described(spot: Spot, fields: Fields, settings: HallucinationSettings) -> Co
     gap = max(spacing)
     voxels = int(np.ceil((gap + settings.shell_mm) / min(spacing))) + 1  # the core's own step
     box, mask = enlarged(spot.box, spot.mask, voxels, fields.domain.shape)
-    box, mask = trimmed(box, mask, voxels + 1)  # half height may reach one voxel farther
     within = fields.support[box]
     core = _half_height(spot.excess[box], mask, fields.domain[box])
     shell = shell_of(

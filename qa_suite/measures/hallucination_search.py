@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from qa_suite.measures.base import Pair
-from qa_suite.measures.hallucination_blobs import Box, Mask, blobs, dilated, enlarged, trimmed
+from qa_suite.measures.hallucination_blobs import Box, Mask, blobs, dilated, enlarged
 from qa_suite.measures.hallucination_component import KINDS, Component, Kind, Spot, described
 from qa_suite.measures.hallucination_fields import Fields, Image, fields_of
 from qa_suite.measures.hallucination_settings import HallucinationSettings
@@ -91,12 +91,29 @@ def _lesions(
     local = error - _background(error, fields, settings)
     for sign in (1, -1):
         excess = sign * local
-        for whole, part in _blobs(domain & (excess >= limit), fields, settings):
-            box, mask = trimmed(whole, part, 1)
+        for box, mask in _peaks(domain, excess, limit, fields, settings):
             compact = _spread(mask, fields.grid) <= settings.lesion_spread
             if compact and _beyond(excess[box], slack[box], mask):
                 false = _shown_by_synthetic(fields, box, mask)
-                yield Spot(kind="lesion", false=false, box=whole, mask=part, excess=excess)
+                yield Spot(kind="lesion", false=false, box=box, mask=mask, excess=excess)
+
+
+def _peaks(
+    domain: Mask, excess: Image, limit: Image, fields: Fields, settings: HallucinationSettings
+) -> Iterator[tuple[Box, Mask]]:
+    """Yield what exceeds a limit, and what stands out far within a much larger patch of it.
+
+    A translator errs by more than the limit over centimetres; a lesion in such a patch would be
+    averaged away with it.
+    """
+    patch = np.zeros(domain.shape, dtype=np.int64)
+    for box, mask in _blobs(domain & (excess >= limit), fields, settings):
+        patch[box][mask] = np.count_nonzero(mask)
+        yield box, mask
+    high = limit + np.float32(settings.lesion_peak_hu)
+    for box, mask in _blobs(domain & (excess >= high), fields, settings):
+        if patch[box][mask].max() >= settings.lesion_patch * np.count_nonzero(mask):
+            yield box, mask
 
 
 def _blobs(
