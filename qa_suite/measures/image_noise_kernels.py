@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+WEIGHTS = (1.0, -2.0, 1.0)  # of a second difference
+
 
 @njit(nogil=True, cache=True)
 def even_places(reference, mask, low, high, ranges):  # type: ignore[no-untyped-def]  # pragma: no cover
@@ -91,7 +93,7 @@ def _detail(image, mask, i, j, k):  # type: ignore[no-untyped-def]  # pragma: no
     for p in range(-1, 2):
         for q in range(-1, 2):
             for r in range(-1, 2):
-                weight = (-2.0) ** (3 - abs(p) - abs(q) - abs(r))
+                weight = WEIGHTS[p + 1] * WEIGHTS[q + 1] * WEIGHTS[r + 1]
                 total += weight * np.float64(image[i + p, j + q, k + r])
                 inside &= mask[i + p, j + q, k + r]
     return total / np.sqrt(216.0) if inside else np.nan
