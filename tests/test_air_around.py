@@ -20,6 +20,8 @@ from qa_suite.phantom import make_patient, oracle_translate
 from qa_suite.records import InstrumentFacts
 from qa_suite.volume import Grid, Prediction, Volume
 
+pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
+
 FAMILIES = (
     "image", "segmentation", "geometry", "hallucination", "reference_free", "uncertainty",
 )  # fmt: skip

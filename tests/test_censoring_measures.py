@@ -35,6 +35,8 @@ from qa_suite.preflight.rigid import rotation_matrix
 from qa_suite.records import Measurement
 from qa_suite.volume import Grid, Prediction, Volume
 
+pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
+
 FAMILIES = ("geometry", "image", "reference_free", "segmentation")
 SETTINGS = MeasureSettings(
     geometry=GeometrySettings(positioning=PositioningSettings(cbct=False, drr=False))

@@ -33,6 +33,8 @@ from tests import battery
 from tests.storage import SOME_STORAGES, STORAGES, name_of, parts_of
 from tests.tiny_cohort import pair as tiny_pair
 
+pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
+
 REL = ABS = 1e-9
 NAMES = ("ct", "oblique", "mr", "pet", "clinic")
 SLOW = ("ct", "oblique")

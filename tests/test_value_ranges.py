@@ -17,6 +17,8 @@ from qa_suite.measures.value_range import ValueRange, parse_range
 from qa_suite.volume import Grid, IntervalFacts, Prediction, Volume
 from tests import battery
 
+pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
+
 SHAPE = (20, 18, 16)
 GRID = Grid(shape=SHAPE, spacing_mm=(3.0, 4.0, 5.0))
 NAMES = ("ct", "oblique", "mr", "pet", "clinic")
