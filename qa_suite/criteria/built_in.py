@@ -41,7 +41,7 @@ TOO_GOOD = (
         source=(
             "Built into every verdict: an image without any noise errs by the reference's own, "
             "which is 1. Between images that do not know it (at least 0.95) and copies with 3 HU "
-            "of noise (at most 0.52) in virtual patients (docs/measures/image.md)."
+            "of noise (at most 0.53) in virtual patients (docs/measures/image.md)."
         ),
         **_COMMON,
     ),
