@@ -38,7 +38,7 @@ dashboard: $(READY)  ## Open the dashboard over the MLflow store
 bench: $(READY)  ## Time the measures side by side with peers (about 10 minutes)
 	$(BIN)/python benchmarks/bench.py --write docs/speed.md
 
-exam: $(READY)   ## Examine the examiner: the table of planted faults (more than an hour)
+exam: $(READY)   ## Examine the examiner: the table of planted faults (some hours; it carries on)
 	$(BIN)/python benchmarks/exam_table.py --out exam --write docs/exam.md
 
 # pyRadPlan needs an older numpy and pydantic than ours: an environment of its own.
