@@ -5,7 +5,7 @@ not seen, and the numbers of ``qa_suite/phantom/candidate_errors.yaml`` are fitt
 
     qa-suite phantom COHORT --patients 14 --hospitals A,B,C,D --spacing-mm 3,3,4 --seed 11 \
         --split train=0.6,validation=0.05,calibration=0,test=0.35
-    qa-suite train benchmarks/targets/candidate-errors.yaml COHORT
+    qa-suite train benchmarks/specs/candidate-errors.yaml COHORT
     python -m benchmarks.candidate_errors COHORT models:/candidate-errors/1 \
         --write qa_suite/phantom/candidate_errors.yaml
 

@@ -276,15 +276,17 @@ def _examination(
     )
     return Examination(
         cohort=cohort, folder=store / "cohort", model=model, settings=settings,
-        translate=lambda loaded: _as_is(loaded.reference), instruments=instruments,
+        translate=lambda loaded: _with_noise(loaded.reference), instruments=instruments,
     )  # fmt: skip
 
 
-def _as_is(volume: Volume | None) -> object:
+def _with_noise(volume: Volume | None) -> object:
+    """A copy of the reference would be refused as one."""
     from qa_suite.volume import Prediction
 
     assert volume is not None
-    return Prediction(mean=volume)
+    noise = np.random.default_rng(5).normal(0, 20, volume.array.shape)
+    return Prediction(mean=volume.with_array((volume.array + noise).astype(np.float32)))
 
 
 def test_an_instrument_stands_in_the_record_and_in_its_identifier(
@@ -308,7 +310,7 @@ def test_an_instrument_stands_in_the_record_and_in_its_identifier(
     table = read_measurements(tmp_path)
     mine = table[table["variant"] == "ct-segmenter"]
     dice = mine[(mine["metric"] == "dice") & (mine["region"] == "seg:Bone")]
-    assert dice["value"].tolist() == [1.0], "the same image twice"
+    assert len(dice) == 1 and dice["value"].iloc[0] > 0.5, "the same anatomy twice"
 
 
 @pytest.mark.parametrize("how", ["loss", "itself"])
