@@ -23,8 +23,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)   ## Run the whole path on virtual hospitals (about 3 minutes)
 	$(BIN)/qa-suite demo
 
+# Files of tests run side by side, each whole in one process of at most 2 GB.
 test: lint       ## Check style, types and import contracts, then run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)   ## Check style, types and import contracts
 	$(BIN)/ruff check .
