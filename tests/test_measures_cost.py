@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,14 +104,15 @@ def test_a_translation_that_fails_has_no_cost(cohort_folder, tmp_path):
 @linux
 def test_the_memory_of_a_translation_is_what_it_held_at_most():
     def held() -> int:
-        block = np.ones(64 * 2**20 // 8)  # 64 MiB, written to
+        block = np.ones(256 * 2**20 // 8)  # 256 MiB, written to
         return int(block.size)
 
+    gc.collect()  # what earlier tests left may be given back meanwhile, and would be missing
     before = resident_mib()
     size, cost = watched(held, alone=True)
-    assert size == 64 * 2**20 // 8
+    assert size == 256 * 2**20 // 8
     assert before > 0
-    assert 60 < cost.cpu_mib < 100
+    assert 240 < cost.cpu_mib < 292
     assert cost.seconds > 0
     assert cost.cuda_mib is None or cost.cuda_mib >= 0
 
