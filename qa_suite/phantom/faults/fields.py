@@ -100,7 +100,7 @@ def _coil(scene: Scene, rng: np.random.Generator) -> Array:
     return np.exp(-(x * x + y * y + z * z) / 2).astype(np.float32)
 
 
-# name: field, title, severities, the clinical one, and what was measured of it
+# name: field, title, severities, the clinical one, and the water that it costs
 _MEASURED: dict[str, tuple[Field, str, tuple[float, ...], float, str]] = {
     "shading_x": (
         _ramp(0), "Shading from left to right", (20, 40, 60, 120), 60,
@@ -136,5 +136,5 @@ for _name, (_field_of, _title, _severities, _clinical, _found) in _MEASURED.item
         title=_title,
         severities=_severities,
         clinical=_clinical,
-        why=f"{DOSE_RULE}; measured: {_found}",
+        why=f"{DOSE_RULE}; measured here or scaled from another severity: {_found}",
     )

@@ -138,7 +138,7 @@ def metal_removed(scene: Scene, severity: float, rng: np.random.Generator) -> Pl
         unit="%",
         severities=(10, 20, 45, 70),
         clinical=45,
-        why_clinical=f"{DOSE_RULE}; measured: 5.1 mm in the beam that crosses most bone",
+        why_clinical=f"{DOSE_RULE}; interpolated: 5.1 mm in the beam that crosses most bone",
         hits="all",
         changes_dose=True,
         answers=(
@@ -160,7 +160,7 @@ def bone_contrast(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
         unit="%",
         severities=(10, 20, 45, 70),
         clinical=45,
-        why_clinical=f"{DOSE_RULE}; measured: 5.1 mm in the beam that crosses most bone",
+        why_clinical=f"{DOSE_RULE}; interpolated: 5.1 mm in the beam that crosses most bone",
         hits="all",
         changes_dose=True,
         answers=(
