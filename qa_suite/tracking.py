@@ -8,9 +8,10 @@ was registered.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,13 +23,22 @@ from qa_suite.instruments.registering import KIND_TAG, KINDS
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.series import quantity_of_modality
 from qa_suite.judge import read_verdicts
-from qa_suite.record_files import read_evaluation, read_measurements, sha256_of
-from qa_suite.records import Evaluation, ModelFacts, Verdict
+from qa_suite.record_files import read_cases, read_evaluation, read_measurements, sha256_of
+from qa_suite.records import (
+    Evaluation,
+    MeasurementStatus,
+    ModelFacts,
+    PreflightStatus,
+    Verdict,
+    preflight_status,
+)
 from qa_suite.volume import Grid, IntervalFacts, Prediction, Quantity, Volume
 
 EXPERIMENT = "evaluations"
 RECORD_PATH = "record"
 TRAINING_FILE = "training.json"
+_OUTCOMES = ("described", "pass", "inconclusive", "fail")
+"""From the least to what outdoes all others, where an evaluation has several verdicts."""
 _BATCH = 500  # metrics in one call; one by one is a hundred times slower
 
 
@@ -328,7 +338,7 @@ def _log(folder: Path) -> str:
     run_id = known[0].info.run_id if known else None
     name = f"{evaluation.model.name} on {evaluation.cohort.name}"
     with mlflow.start_run(run_id=run_id, experiment_id=experiment_id, run_name=name) as run:
-        mlflow.set_tags(_tags(evaluation, verdicts))
+        mlflow.set_tags(_tags(evaluation, verdicts) | _status_tags(folder))
         if run_id is None:
             mlflow.log_params(_parameters(evaluation))
             _link(mlflow, run, evaluation)
@@ -352,12 +362,33 @@ def _tags(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, str]
         "qa.direction": evaluation.cohort.direction,
         "qa.anatomy": evaluation.cohort.anatomy,
     }
-    for verdict in verdicts:
-        tags[f"qa.outcome.{verdict.profile.name}"] = verdict.outcome
-    if verdicts:
-        worst = max(verdicts, key=lambda v: ("pass", "inconclusive", "fail").index(v.outcome))
-        tags["qa.outcome"] = worst.outcome
+    outcomes = {verdict.profile.name: _outcome_tag(verdict) for verdict in verdicts}
+    tags |= {f"qa.outcome.{name}": outcome for name, outcome in outcomes.items()}
+    if outcomes:
+        tags["qa.outcome"] = max(outcomes.values(), key=_OUTCOMES.index)
     return tags
+
+
+def _outcome_tag(verdict: Verdict) -> str:
+    """Return an outcome; a profile without bounds judges nothing, so its verdict outdoes none."""
+    judged = verdict.profile.criteria or verdict.outcome == "fail"
+    return verdict.outcome if judged else "described"
+
+
+def _status_tags(folder: Path) -> dict[str, str]:
+    """Tell what the logged means cannot: cases and measurements by what became of them."""
+    cases: Counter[str] = Counter(
+        preflight_status(case.preflight) for case in read_cases(folder) if case.preflight
+    )
+    rows = Counter(read_measurements(folder)["status"])
+    return {
+        "qa.preflight": _counts(cases, get_args(PreflightStatus)),
+        "qa.measurements": _counts(rows, get_args(MeasurementStatus)),
+    }
+
+
+def _counts(found: Mapping[str, int], words: Sequence[str]) -> str:
+    return ", ".join(f"{found[word]} {word}" for word in words if found.get(word)) or "none"
 
 
 def _parameters(evaluation: Evaluation) -> dict[str, str]:

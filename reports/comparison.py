@@ -116,7 +116,7 @@ def _line(row: ComparisonRow, *, home: bool) -> str:
         for name in ("floor", "model", "baseline")
         if (value := getattr(row, name)) is not None
     ]
-    gain = f"undefined: {row.why}" if row.improvement is None else share(row.improvement)
+    gain = row.why if row.improvement is None else share(row.improvement)
     above = " above the floor" if row.floor is not None else ""
     what = measure_title(row.metric, row.region)
     numbers = ", ".join(parts) or "no values"
@@ -146,7 +146,7 @@ def _no_mean(key: tuple[str, str, str, str], censored: int, not_common: int) -> 
     return ComparisonRow(
         site=site, metric=metric, region=region, unit=unit, patients=0, not_common=not_common,
         model=None, floor=None, baseline=None, improvement=None, better_in=None,
-        why=f"{count(censored, 'patient')} censored, so there is no mean",
+        why=f"no mean: {count(censored, 'patient')} censored",
     )  # fmt: skip
 
 
@@ -178,10 +178,10 @@ def _improvement(
     model: float | None, floor: float | None, baseline: float | None
 ) -> tuple[float | None, str]:
     if model is None:
-        return None, "no patient has a value in every evaluation"
+        return None, "undefined: no patient has a value in every evaluation"
     if baseline is None:
-        return None, "no baseline was evaluated"
+        return None, "undefined: no baseline was evaluated"
     lowest = floor or 0.0
     if baseline <= lowest:
-        return None, "the baseline is not above the floor"
+        return None, "undefined: the baseline is not above the floor"
     return 1 - (model - lowest) / (baseline - lowest), ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import pandas as pd
@@ -19,34 +21,39 @@ def cost_line(table: pd.DataFrame) -> str:
     table
         Measurements of an evaluation; every translated case has rows of the family ``cost``.
     """
-    rows = table[(table["family"] == "cost") & (table["status"] == "ok")]
-    parts = []
-    seconds = _values(rows, "translation_seconds")
-    if seconds:
-        spread = f", {number(min(seconds))} to {number(max(seconds))}" if len(seconds) > 1 else ""
-        of = f"median of {count(len(seconds), 'case')}"
-        parts.append(f"{number(median(seconds))} s a volume ({of}{spread})")
-    for variant, where in _MEMORY.items():
-        memory = _values(rows, "translation_memory", variant)
-        if memory:
-            told = f"largest of {count(len(memory), 'case')}"
-            parts.append(f"{max(memory):.0f} MiB of memory {where} ({told})")
-    for metric, singular in (
-        ("network_evaluations", "network evaluation"),
-        ("sampler_steps", "sampler step"),
-    ):
-        stated = _values(rows, metric)
-        if stated:
-            parts.append(_counted(stated, singular))
-    return "; ".join(parts)
+    rows = table[table["family"] == "cost"]
+    asked: list[tuple[str, str, str, Callable[[list[float]], str]]] = [
+        ("translation_seconds", "default", "time of a volume", _time),
+        *(
+            ("translation_memory", variant, f"memory {where}", partial(_memory, where))
+            for variant, where in _MEMORY.items()
+        ),
+        ("network_evaluations", "default", "network evaluations",
+         partial(_counted, "network evaluation")),
+        ("sampler_steps", "default", "sampler steps", partial(_counted, "sampler step")),
+    ]  # fmt: skip
+    said = []
+    for metric, variant, name, write in asked:
+        here = rows[(rows["metric"] == metric) & (rows["variant"] == variant)]
+        values = [float(value) for value in here.loc[here["status"] == "ok", "value"]]
+        censored = int((here["status"] == "censored").sum())
+        if censored:
+            said.append(f"{name}: {censored} of {count(len(here), 'case')} censored")
+        elif values:
+            said.append(write(values))
+    return "; ".join(said)
 
 
-def _values(rows: pd.DataFrame, metric: str, variant: str = "default") -> list[float]:
-    here = rows[(rows["metric"] == metric) & (rows["variant"] == variant)]
-    return [float(value) for value in here["value"]]
+def _time(values: list[float]) -> str:
+    spread = f", {number(min(values))} to {number(max(values))}" if len(values) > 1 else ""
+    return f"{number(median(values))} s a volume (median of {count(len(values), 'case')}{spread})"
 
 
-def _counted(values: list[float], singular: str) -> str:
+def _memory(where: str, values: list[float]) -> str:
+    return f"{max(values):.0f} MiB of memory {where} (largest of {count(len(values), 'case')})"
+
+
+def _counted(singular: str, values: list[float]) -> str:
     low, high = min(values), max(values)
     if low == high:
         return count(round(low), singular)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from qa_suite.records import Criterion, Evaluation, Verdict
 from reports.patients import SHOWN, PatientValue, over_patients
+from reports.wording import without_value
 
 STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "seg:Bone"))
 """What the distributions always show; every other measure of the profile follows."""
@@ -15,12 +16,12 @@ STANDARD_PLOTS = (("mae", "body"), ("me", "body"), ("mae", "bone"), ("dice", "se
 
 @dataclass(frozen=True, kw_only=True)
 class SiteValues:
-    """One measure of the patients of one site, and the cases without it: (case, why not)."""
+    """One measure of the patients of one site, and the cases without it: (case, what is said)."""
 
     site: str
     in_training: bool
     values: tuple[PatientValue, ...]
-    undefined: tuple[tuple[str, str], ...]
+    without: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +79,10 @@ def _site_values(rows: pd.DataFrame, site: str, evaluation: Evaluation) -> SiteV
     """Arrange one site's patients; several examinations of a patient show as their mean."""
     missing = rows[~rows["status"].isin(SHOWN)]
     values = over_patients(rows.itertuples(index=False))
-    undefined = list(zip(missing["case"], missing["why"], strict=True))
+    said = [(str(row.case), without_value(row)) for row in missing.itertuples(index=False)]
     return SiteValues(
         site=site,
         in_training=site in evaluation.model.training_sites,
         values=tuple(sorted(values, key=lambda value: (value.known, value.cases))),
-        undefined=tuple(sorted(undefined)),
+        without=tuple(sorted(said)),
     )

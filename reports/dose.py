@@ -77,6 +77,11 @@ class DosePlan:
         found = [sum(len(goal.named(word)) for goal in self.goals) for word in ("lost", "gained")]
         return self.lost - found[0], self.gained - found[1]
 
+    @property
+    def undecided(self) -> int:
+        """Goals of a case, over all cases, of which nobody knows whether they flip."""
+        return sum(len(goal.named("undecided")) for goal in self.goals)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DoseReport:
@@ -227,6 +232,8 @@ def _warnings(plan: PlanFacts, rows: Rows) -> tuple[str, ...]:
 def _share(rows: Rows, metric: str, region: str, variant: str) -> str:
     """Write a share of a beam over the patients; empty where it is none."""
     found = spread(rows.of(metric, region, variant), "lower")
+    if found.censored:
+        return found.censored
     if found.mean is None or found.high is None or found.high <= _SEEN_PCT:
         return ""
     worst = f", up to {number(found.high)} % in {found.worst}" if found.worst else ""

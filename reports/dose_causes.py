@@ -48,7 +48,7 @@ def _cause_row(cause: CauseValues, y: float, left: float, x: Place, *, last: boo
         f'font-weight="{weight}" fill="{INK}">{escape(cause.name)}</text>'
     ]
     if not cause.values:
-        text = f'<text x="{left + 6}" y="{y + 4}" {_SMALL}>undefined: {escape(cause.why)}</text>'
+        text = f'<text x="{left + 6}" y="{y + 4}" {_SMALL}>{escape(cause.why)}</text>'
         return [*parts, text]
     mean = sum(value for _, _, value in cause.values) / len(cause.values)
     start, end = sorted((x(0), x(mean)))

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from reports.dose_facts import GoalFacts, PlanFacts
 from reports.dose_spread import Rows
+from reports.wording import UNSAID
 
 Met = Literal["met", "missed"]
 Points = tuple[tuple[float, float], ...]
@@ -32,7 +33,10 @@ _DOSE: Final = re.compile(r"D(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True, kw_only=True)
 class GoalReading:
-    """One goal of one case: its value on both images in ``unit``, or why there is none."""
+    """One goal of one case: its value on both images in ``unit``, or what is said in its place.
+
+    ``censored`` says that only a bound of one of the values is known.
+    """
 
     goal: GoalFacts
     case: str
@@ -43,6 +47,7 @@ class GoalReading:
     on_reference: Met | None
     on_synthetic: Met | None
     why: str
+    censored: bool = False
 
     @property
     def state(self) -> str:
@@ -66,7 +71,12 @@ class GoalSummary:
         return tuple(r.case for r in self.readings if r.state == state)
 
     def values(self, side: Literal["reference", "synthetic", "difference"]) -> tuple[float, ...]:
-        """Return the known values of one image, or their differences."""
+        """Return the known values of one image, or their differences; none beside a censored one.
+
+        What is shown of them is their mean, which would contain it.
+        """
+        if any(r.censored for r in self.readings):
+            return ()
         known = [
             (r.reference, r.synthetic)
             for r in self.readings
@@ -77,8 +87,16 @@ class GoalSummary:
 
     @property
     def why(self) -> str:
-        """The first reason why a case is undecided."""
+        """What is said of the first case that is undecided."""
         return next((r.why for r in self.readings if r.state == "undecided"), "")
+
+    @property
+    def no_mean(self) -> str:
+        """Say why there is no mean."""
+        censored = sum(r.censored for r in self.readings)
+        if censored:
+            return f"no mean: {censored} of {len(self.readings)} censored"
+        return self.why or UNSAID
 
 
 def goal_summaries(
@@ -139,7 +157,14 @@ def _read(
         on_reference=_met(values[0], bound, goal.direction),
         on_synthetic=_met(values[1], bound, goal.direction),
         why=why,
+        censored=any(rows.is_censored(case, name, region, plan.key) for name in _metrics(goal)),
     )
+
+
+def _metrics(goal: GoalFacts) -> tuple[str, ...]:
+    """Return the metrics of both images that a goal is read in; none for one of a volume."""
+    found = next((name for name, title in _DOSES.items() if title == goal.metric), None)
+    return () if found is None else (f"{found}_reference", f"{found}_synthetic")
 
 
 def _bound(goal: GoalFacts, plan: PlanFacts) -> tuple[float, str]:
@@ -162,7 +187,7 @@ def _value(
         return value, _absent(goal, rows, case, plan) or why if value is None else ""
     dose = volume_dose_gy(goal, plan)
     if dose is None:
-        return None, f"the record holds no {goal.metric}"
+        return None, f"undefined: the record holds no {goal.metric}"
     if key not in curves:
         why = (
             _absent(goal, rows, case, plan) or rows.value(case, "d2_reference", region, plan.key)[1]
@@ -175,9 +200,9 @@ def _absent(goal: GoalFacts, rows: Rows, case: str, plan: PlanFacts) -> str:
     """Say that a case has no such structure; empty where its doses were asked for."""
     region = f"structure:{goal.structure}"
     if len(rows.of("d2_reference", region, plan.key)) == 0:
-        return f"no case has a structure {goal.structure}"
+        return f"undefined: no case has a structure {goal.structure}"
     present = case in set(rows.of("d2_reference", region, plan.key)["case"])
-    return "" if present else f"the case has no structure {goal.structure}"
+    return "" if present else f"undefined: the case has no structure {goal.structure}"
 
 
 def volume_dose_gy(goal: GoalFacts, plan: PlanFacts) -> float | None:

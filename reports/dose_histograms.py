@@ -48,7 +48,7 @@ def _histogram(
     bars = points.get((case, region, "difference"), ())
     mean, why = rows.value(case, "dose_difference_mean", region, plan.key)
     if not bars and (mean is not None or not why):
-        why = "the record holds no histogram of the dose difference"
+        why = "undefined: the record holds no histogram of the dose difference"
     return DifferenceHistogram(
         region=region,
         bars=bars,

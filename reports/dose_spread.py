@@ -6,11 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-from qa_suite.wording import known
 from reports.patients import (
     SHOWN,
     censored_text,
@@ -18,16 +17,21 @@ from reports.patients import (
     range_text,
     worst_patient,
 )
+from reports.wording import without_value
+
+NOT_RECORDED: Final = "undefined: no such measurement was recorded"
+
+_Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
     """One number over the patients, a patient's examinations averaged first.
 
-    ``mean``, ``low`` and ``high`` are None where no patient has a value; ``why`` is then the
-    commonest reason. Where a patient is censored there is no mean either, and ``censored``
-    says how many are and from where to where all lie. ``worst`` names
-    the cases of the worst patient, where one side is worse.
+    ``mean``, ``low`` and ``high`` are None where no patient has a value; ``why`` says what became
+    of it and the commonest reason. Where a patient is censored there is no mean either, and
+    ``censored`` says how many are and from where to where all lie. ``worst`` names the cases of
+    the worst patient, where one side is worse.
     """
 
     unit: str
@@ -58,18 +62,14 @@ def spread(rows: pd.DataFrame, direction: str = "none") -> Spread:
         worst=worst.cases if worst else "",
         missing=len(lost),
         censored=f"{censored}: {range_text(values, unit)}" if censored else "",
-        why=commonest(lost["why"].tolist()) if len(lost) else "no such measurement was recorded",
+        why=commonest([without_value(row) for row in lost.itertuples(index=False)]),
     )
-
-
-def _known(row: Any) -> str:
-    """Say what is known of a censored row."""
-    low, high = (None if end != end else end for end in (row.at_least, row.at_most))
-    return known(low, high, str(row.unit))
 
 
 def commonest(reasons: Sequence[str]) -> str:
     """Return the reason that is given most often, and how many others there are."""
+    if not reasons:
+        return NOT_RECORDED
     counts = sorted(Counter(reasons).items(), key=lambda item: (-item[1], item[0]))
     more = f" (and {len(counts) - 1} other reasons)" if len(counts) > 1 else ""
     return f"{counts[0][0]}{more}"
@@ -82,21 +82,27 @@ class Rows:
         keys = ["metric", "region", "variant"]
         self._by_key: dict[Any, pd.DataFrame] = dict(list(table.groupby(keys, sort=True)))
         self._empty = table.iloc[:0]
-        self._values: dict[tuple[str, str, str, str], tuple[float | None, str]] = {}
+        self._values: dict[_Key, tuple[float | None, str]] = {}
+        self._censored: set[_Key] = set()
         rows: Any = table.itertuples(index=False)
         for row in rows:
             found = float(row.value) if row.status == "ok" else None
-            why = f"{_known(row)}, {row.why}" if row.status == "censored" else str(row.why)
-            self._values[row.case, row.metric, row.region, row.variant] = (found, why)
+            said = "" if row.status == "ok" else without_value(row)
+            self._values[row.case, row.metric, row.region, row.variant] = (found, said)
+            if row.status == "censored":
+                self._censored.add((row.case, row.metric, row.region, row.variant))
 
     def of(self, metric: str, region: str, variant: str) -> pd.DataFrame:
         """Return the rows of all cases; none where there is no such measurement."""
         return self._by_key.get((metric, region, variant), self._empty)
 
     def value(self, case: str, metric: str, region: str, variant: str) -> tuple[float | None, str]:
-        """Return a case's value, or None and the reason why there is none."""
-        missing = (None, "no such measurement was recorded")
-        return self._values.get((case, metric, region, variant), missing)
+        """Return a case's value, or None and what is said in its place."""
+        return self._values.get((case, metric, region, variant), (None, NOT_RECORDED))
+
+    def is_censored(self, case: str, metric: str, region: str, variant: str) -> bool:
+        """Whether only a bound of a case's value is known."""
+        return (case, metric, region, variant) in self._censored
 
     def prescription_gy(self, case: str, variant: str, otherwise: float) -> float:
         """Return the prescription that a case's percentages are of; ``otherwise`` without a row."""

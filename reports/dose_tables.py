@@ -10,9 +10,9 @@ import pandas as pd
 
 from qa_suite.records import Evaluation
 from reports.dose_facts import PlanFacts
-from reports.dose_spread import Rows, Spread, spread
+from reports.dose_spread import Rows, Spread, commonest, spread
 from reports.patients import SHOWN
-from reports.wording import metric_title
+from reports.wording import metric_title, without_value
 
 TARGET: Final = "target"
 TARGET_METRICS: Final = {"d98": "D98", "d95": "D95", "d50": "D50", "d2": "D2", "dmean": "Dmean"}
@@ -193,9 +193,12 @@ def cause_values(plan: PlanFacts, rows: Rows) -> tuple[CauseValues, ...]:
 
 
 def _cause(rows: pd.DataFrame, title: str) -> CauseValues:
+    """Take the values of one cause; none where one is censored, as their mean is drawn."""
     known, lost = rows[rows["status"] == "ok"], rows[rows["status"] != "ok"]
+    why = commonest([without_value(row) for row in lost.itertuples(index=False)])
+    if (lost["status"] == "censored").any():
+        known = known.iloc[:0]
     values = known[["case", "site", "value"]].sort_values("case")
-    why = str(lost["why"].iloc[0]) if len(lost) else "no such measurement was recorded"
     return CauseValues(
         name=title,
         values=tuple((str(c), str(s), float(v)) for c, s, v in values.itertuples(index=False)),

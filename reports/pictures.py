@@ -11,6 +11,7 @@ from qa_suite.record_files import VOLUMES_FOLDER
 from qa_suite.records import CaseRecord, Evaluation
 from reports.slices import CaseImages, crop_to_mask, load_images
 from reports.windows import ARBITRARY, PERCENT_OF
+from reports.wording import without_value
 
 RANKED_BY = ("mae", "body")
 """The measure that says which case is the best, the median and the worst."""
@@ -73,7 +74,11 @@ def choose_pictures(
     metric, region = RANKED_BY
     rows = table[(table["metric"] == metric) & (table["region"] == region)]
     rows = rows[rows["variant"] == rows["variant"].min()]
-    unranked = dict(zip(rows["case"], rows["why"], strict=True))
+    unranked = {
+        str(row.case): without_value(row)
+        for row in rows[rows["status"] != "ok"].itertuples(index=False)
+    }
+    censored = set(rows.loc[rows["status"] == "censored", "case"])
     unit = str(rows["unit"].iloc[0]) if len(rows) else ""
     rows = rows[rows["status"] == "ok"].sort_values(["value", "case"])
     ranked = list(rows[["case", "site", "value"]].itertuples(index=False, name=None))
@@ -100,14 +105,16 @@ def choose_pictures(
         PictureCase(
             case=record.case,
             site=record.site,
-            roles=("could not be measured",),
+            roles=(
+                "known by a bound only" if record.case in censored else "could not be measured",
+            ),
             rank=None,
             ranked=len(ranked),
             value=None,
             unit=unit if record.case in scales or not unit.startswith(PERCENT_OF) else ARBITRARY,
             source_unit=source_unit,
             hundred=scales.get(record.case),
-            why=unranked.get(record.case) or "no such measurement was recorded",
+            why=unranked.get(record.case, "undefined: no such measurement was recorded"),
             volumes=_volume_files(folder, record.volumes),
         )
         for record in lost[:MOST_UNMEASURED]

@@ -43,8 +43,8 @@ def strip_plot(plot: Distribution) -> str:
     height = top + row * len(plot.sites) + 34
     parts = [open_svg(width, height, f"{title} by site, one dot a patient", "strip")]
     if not values:
-        why = "; ".join(dict.fromkeys(w for site in plot.sites for _, w in site.undefined))
-        text = f"undefined: {why or 'no patient was measured'}"
+        said = dict.fromkeys(said for site in plot.sites for _, said in site.without)
+        text = "; ".join(said) or "undefined: no patient was measured"
         return "".join([*parts, f'<text x="8" y="40">{escape(text)}</text></svg>'])
     span = padded(values, 0.06)
 

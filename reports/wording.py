@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from qa_suite.records import Criterion, Finding, SetMeasurement, SiteGap, Verdict
+from qa_suite.records import Criterion, Finding, PreflightValue, SiteGap, Verdict
 from qa_suite.wording import brief, known, measure_name, number, percent, some, stated, suffix
 
 FAMILY_TITLES: Final[dict[str, str]] = {
@@ -36,6 +36,7 @@ STATISTIC_WORDS: Final[dict[str, str]] = {
     "min": "worst patient",
     "fraction_within": "share of patients",
 }
+UNSAID: Final = "undefined: no reason was recorded"
 _HUNDREDTHS: Final = ("Gy", "%", "mm")
 OUTCOME_SYMBOLS: Final[dict[str, str]] = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
 OUTCOME_WORDS: Final[dict[str, str]] = {
@@ -94,25 +95,41 @@ def unit_text(unit: str) -> str:
     return suffix(unit).strip()
 
 
-def quantity(value: float | None, unit: str = "", why: str = "no reason was recorded") -> str:
-    """Write a value with its unit, or ``undefined`` with the reason; never a blank."""
+def quantity(value: float | None, unit: str = "", why: str = UNSAID) -> str:
+    """Write a value with its unit, or what is said in its place; never a blank.
+
+    ``why`` begins with what became of it: ``undefined: ...``, ``error: ...``, ``no mean: ...``,
+    or the bound of a censored one.
+    """
     if value is None:
-        return f"undefined: {why}"
+        return why or UNSAID
     return f"{number(value)}{suffix(unit)}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def without_value(row: SetMeasurement) -> str:
-    """Say what stands in the place of a value: its bound, or why there is none."""
+def without_value(row: Any) -> str:
+    """Say what stands in the place of a measurement's value: its bound, or why there is none."""
     if row.status == "censored":
-        return f"{known(row.at_least, row.at_most, row.unit)}: {row.why}"
-    return f"{row.status}: {row.why}"
+        low, high = (
+            None if end is None or end != end else end for end in (row.at_least, row.at_most)
+        )
+        return f"{known(low, high, row.unit)}: {row.why}"
+    return f"{row.status}: {row.why or 'no reason was recorded'}"
+
+
+def check_value(check: PreflightValue) -> str:
+    """Write what a preflight check found, or that it is undetermined; never a number then."""
+    if check.value is not None:
+        return quantity(check.value, check.unit)
+    if check.at_least is not None:
+        return f"at least {quantity(check.at_least, check.unit)}"
+    return "undetermined" if check.status == "undetermined" else "no number"
 
 
 def gap_without(gap: SiteGap) -> str:
     """Say why a site has no mean."""
     if gap.censored:
         return f"no mean: {gap.censored} of {gap.patients} patients censored"
-    return "no patient has a value"
+    return "undefined: no patient has a value"
 
 
 def with_error(value: float, standard_error: float | None, unit: str = "") -> str:

@@ -271,7 +271,7 @@ def test_a_case_that_could_not_be_measured_is_shown_with_its_reason(tmp_path: Pa
     readiness = gather(tmp_path, verdict)
     last = readiness.pictures[-1]
     assert (last.case, last.value, last.rank) == (lost, None, None)
-    assert "undefined: no voxel in the mask" in words(render(readiness))
+    assert "error: no voxel in the mask" in words(render(readiness))
 
 
 def clean(table: pd.DataFrame) -> list[dict]:

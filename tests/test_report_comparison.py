@@ -83,9 +83,9 @@ def test_a_patient_counts_once_however_often_examined() -> None:
 @pytest.mark.parametrize(
     ("floor", "baseline", "why"),
     [
-        ({"p1": 90.0}, {"p1": 80.0}, "the baseline is not above the floor"),
-        ({"p1": 10.0}, None, "no baseline was evaluated"),
-        ({"p2": 10.0}, {"p1": 80.0}, "no patient has a value in every evaluation"),
+        ({"p1": 90.0}, {"p1": 80.0}, "undefined: the baseline is not above the floor"),
+        ({"p1": 10.0}, None, "undefined: no baseline was evaluated"),
+        ({"p2": 10.0}, {"p1": 80.0}, "undefined: no patient has a value in every evaluation"),
     ],
 )
 def test_an_improvement_without_meaning_has_its_reason(

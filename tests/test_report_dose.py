@@ -203,10 +203,10 @@ def test_goals_are_read_and_flips_named(report: DoseReport, page: str) -> None:
     assert volume.named("lost") == ("C01",)
     assert volume.named("met") == ("A01", "B01")
     assert volume.named("undecided") == (factory.OUTSIDE,)
-    assert volume.why == "only 48 % of Rectum lies in the dose grid, and 99 % must"
+    assert volume.why == "undefined: only 48 % of Rectum lies in the dose grid, and 99 % must"
     assert dose.named("met") == ("A01", "A03", "B01", "C01")
-    assert small.why == "the record holds no D0.03cc"
-    assert nowhere.why == "no case has a structure Nowhere"
+    assert small.why == "undefined: the record holds no D0.03cc"
+    assert nowhere.why == "undefined: no case has a structure Nowhere"
     assert plan.unnamed == (0, 0)
     assert "1 goal lost" in words(page)
 
@@ -465,7 +465,7 @@ def test_a_region_without_a_histogram_says_why(report: DoseReport) -> None:
     plan = report.plans[0]
     case = next(c for c in plan.case_views if c.case == factory.NO_HISTOGRAM)
     body, target = dose_views.histogram_views(plan, case)
-    assert (body.problem, target.problem) == ("", factory.NO_VOXEL)
+    assert (body.problem, target.problem) == ("", f"undefined: {factory.NO_VOXEL}")
     assert target.drawing == ""
 
 
@@ -478,7 +478,9 @@ def test_a_record_without_histograms_says_so(made: Made) -> None:
     )
     assert found is not None
     views = dose_views.histogram_views(found.plans[0], kept(found.plans[0]))
-    assert {v.problem for v in views} == {"the record holds no histogram of the dose difference"}
+    assert {v.problem for v in views} == {
+        "undefined: the record holds no histogram of the dose difference"
+    }
 
 
 @pytest.mark.parametrize(

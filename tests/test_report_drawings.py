@@ -185,7 +185,7 @@ def strip(values: dict[str, tuple], home: tuple[str, ...] = ("A",)) -> str:
                 else PatientValue(cases=f"{site}{n}", low=v[0], high=v[1])
                 for n, v in enumerate(numbers)
             ),
-            undefined=() if numbers else (("x", "planted reason"),),
+            without=() if numbers else (("x", "undefined: planted reason"),),
         )
         for site, numbers in values.items()
     )
@@ -265,7 +265,7 @@ def test_a_finding_without_an_interval_draws_no_interval(made: Made) -> None:
 @pytest.mark.parametrize(
     ("say", "text"),
     [
-        (lambda: wording.quantity(None, "HU", "no mask"), "undefined: no mask"),
+        (lambda: wording.quantity(None, "HU", "undefined: no mask"), "undefined: no mask"),
         (lambda: wording.quantity(-4.0, "HU"), "−4.00\N{NO-BREAK SPACE}HU"),
         (lambda: wording.quantity(0.8761, "1"), "0.876"),
         (lambda: wording.signed(3.0, "HU"), "+3.00\N{NO-BREAK SPACE}HU"),

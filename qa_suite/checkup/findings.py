@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite.checkup.charts import Limits, false_alarm_rate, widened_sigmas
 from qa_suite.errors import InputError
 from qa_suite.measures.run import METRICS
-from qa_suite.records import Measurement
+from qa_suite.records import Measurement, MeasurementStatus
 from qa_suite.samples import Measure
 from qa_suite.wording import known
 
@@ -44,6 +44,8 @@ class ChartFinding(BaseModel):
         Whether it lies beyond the control limit of that side, or could not be measured at
         all although every patient of the cohort has a value. A censored value is outside
         where its bound is.
+    status
+        Of the measurement; ``why`` is its reason where it is not ok.
     far_outside
         Whether it would still be outside with limits that hold for all measures together.
     state
@@ -59,6 +61,8 @@ class ChartFinding(BaseModel):
     value: float | None
     at_least: float | None = None
     at_most: float | None = None
+    status: MeasurementStatus = "ok"
+    why: str = ""
     percentile: float | None
     tail: float | None
     sigmas: float | None
@@ -180,12 +184,15 @@ def _sentence(outcome: str, findings: Sequence[ChartFinding], false_alarms: floa
         return "Nothing could be compared: the cohort has limits for none of the measures."
     outside = [f for f in findings if f.outside]
     far = sum(f.far_outside for f in findings)
-    unknown = sum(f.state == "unknown" for f in findings)
+    unknown = [f.status for f in findings if f.state == "unknown"]
+    censored = unknown.count("censored")
     text = f"{len(outside)} of {len(findings)} measures outside their control limits"
     if far:
         text += f", {far} of them also outside the limits that hold for all together"
-    if unknown:
-        text += f"; {unknown} without a value"
+    if len(unknown) > censored:
+        text += f"; {len(unknown) - censored} without a value"
+    if censored:
+        text += f"; {censored} known by a bound only, which decides nothing"
     return f"{text}; about {false_alarms:.2g} outside are expected of a patient without fault."
 
 
@@ -196,6 +203,7 @@ def _finding(
     found: dict[str, Any] = {
         "metric": row.metric, "region": row.region, "variant": row.variant, "unit": row.unit,
         "value": row.value, "low": limits.low, "high": limits.high, "side": side, "n": limits.n,
+        "status": row.status, "why": row.why,
     }  # fmt: skip
     name = f"{row.metric} in {row.region}"
     if row.status == "censored":
@@ -206,7 +214,7 @@ def _finding(
             found | {
                 "percentile": None, "tail": None, "sigmas": None, "outside": gone,
                 "far_outside": gone, "state": "outside" if gone else "unknown",
-                "sentence": f"{name} has no value: {row.why}.",
+                "sentence": f"{name} has no value ({row.status}): {row.why}.",
             }
         )  # fmt: skip
     sigmas = limits.sigmas(row.value)

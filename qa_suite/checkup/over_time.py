@@ -7,6 +7,7 @@ patients, who need not be like the held-out cohort's. From then on every check-u
 - *point*: is the newest value beyond the baseline's limits?
 - *range*: is its difference from the one before beyond 3.267 mean moving ranges?
 - *run*: do the newest values all lie on one side of the baseline's centre?
+- *lost*: could a value not be measured that every check-up of the baseline has?
 
 The run rule of Western Electric (1956) takes eight, which chance alone makes on one chart in
 128 check-ups; on forty charts that would be every fourth check-up. So the run is as long, and
@@ -31,6 +32,7 @@ from qa_suite.checkup.charts import widened_sigmas as _widened
 from qa_suite.checkup.cohort import RESOLUTION, scale_of
 from qa_suite.checkup.findings import FAMILY_ERROR, CheckUp
 from qa_suite.errors import InputError
+from qa_suite.records import MeasurementStatus
 from qa_suite.samples import Measure
 from qa_suite.wording import known
 
@@ -55,10 +57,12 @@ class LogRow(BaseModel):
     outside: bool
     at_least: float | None = None
     at_most: float | None = None
+    status: MeasurementStatus = "ok"
 
 
-_COLUMNS = tuple(LogRow.model_fields)[:-2]
-"""Of the file: a bound of a censored value stands in the column of the value, as ``>=10``."""
+_COLUMNS = tuple(LogRow.model_fields)[:-3]
+"""Of the file: a bound of a censored value stands in the column of the value, as ``>=10``, and
+where there is no value it says so: ``undefined`` or ``error``."""
 
 
 class Signal(BaseModel):
@@ -69,7 +73,7 @@ class Signal(BaseModel):
     metric: str
     region: str
     variant: str = "default"
-    rule: Literal["point", "range", "run"]
+    rule: Literal["point", "range", "run", "lost"]
     sentence: str
 
 
@@ -128,14 +132,19 @@ def read_log(path: Path) -> list[LogRow]:
 
 
 def _read_value(text: str) -> dict[str, str | None]:
-    """Read a cell: a value, bounds of one, or nothing."""
+    """Read a cell: a value, bounds of one, or why there is none (in old logs nothing)."""
+    if text in ("", "undefined", "error"):
+        return {"value": None, "status": text or "undefined"}
     if not text.startswith((">=", "<=")):
-        return {"value": text or None}
+        return {"value": text}
     names = {">=": "at_least", "<=": "at_most"}
-    return {"value": None, **{names[part[:2]]: part[2:] for part in text.split()}}
+    bounds = {names[part[:2]]: part[2:] for part in text.split()}
+    return {"value": None, "status": "censored", **bounds}
 
 
 def _written_value(row: LogRow) -> str | float | None:
+    if row.status in ("undefined", "error"):
+        return row.status
     bounds = ((">=", row.at_least), ("<=", row.at_most))
     return " ".join(f"{sign}{end!r}" for sign, end in bounds if end is not None) or row.value
 
@@ -157,7 +166,7 @@ def append_log(path: Path, check_up: CheckUp, *, time: str, evaluation: str) -> 
         LogRow(
             time=time, case=check_up.case, evaluation=evaluation, metric=f.metric, region=f.region,
             variant=f.variant, unit=f.unit, value=f.value, at_least=f.at_least, at_most=f.at_most,
-            outside=f.outside,
+            outside=f.outside, status=f.status,
         )
         for f in check_up.findings
     ]  # fmt: skip
@@ -213,13 +222,20 @@ def control_over_time(
         signal
         for row in log
         if row.case == cases[-1] and row.value is None and _key(row) in charts
-        for signal in _bound_signal(row, charts[_key(row)], widest[_key(row)])
+        for signal in _signal_without(row, charts[_key(row)], widest[_key(row)])
     ]
     state: Literal["in control", "out of control"] = "out of control" if signals else "in control"
+    signalled = {(s.metric, s.region, s.variant) for s in signals}
+    unknown = sum(
+        row.case == cases[-1] and row.value is None and _key(row) in charts
+        and (row.metric, row.region, row.variant) not in signalled
+        for row in log
+    )  # fmt: skip
+    more = f"; {unknown} more of the newest known by a bound only" if unknown else ""
     return OverTime(
         state=state, check_ups=len(cases), charts=len(charts), run=run, signals=tuple(signals),
         sentence=f"{state.capitalize()} after {len(cases)} check-ups: {len(signals)} signals on "
-        f"{len(charts)} charts of the first {baseline}.",
+        f"{len(charts)} charts of the first {baseline}{more}.",
     )  # fmt: skip
 
 
@@ -240,8 +256,19 @@ def _series(log: Sequence[LogRow]) -> dict[Measure, dict[str, float]]:
     return series
 
 
-def _bound_signal(row: LogRow, limits: Limits, widened: float) -> list[Signal]:
-    """Signal a censored value whose bound already lies beyond the limits."""
+def _signal_without(row: LogRow, limits: Limits, widened: float) -> list[Signal]:
+    """Signal a lost value, or a censored one whose bound already lies beyond the limits."""
+    if row.status in ("undefined", "error"):
+        sentence = (
+            f"{row.metric} in {row.region} has no value ({row.status}), and every check-up of the "
+            f"baseline has one."
+        )
+        return [
+            Signal(
+                metric=row.metric, region=row.region, variant=row.variant, rule="lost",
+                sentence=sentence,
+            )
+        ]  # fmt: skip
     above = -math.inf if row.at_least is None else limits.sigmas(row.at_least)
     below = -math.inf if row.at_most is None else -limits.sigmas(row.at_most)
     if max(above, below) <= widened:

@@ -220,8 +220,8 @@ def _line(finding: Any) -> tuple[Any, ...]:
         return "–" if value is None else format(value, form)
 
     mark = SYMBOL[finding.state] * (2 if finding.far_outside else 1)
-    value = number(finding.value)
-    if finding.at_least is not None or finding.at_most is not None:
+    value = finding.status if finding.value is None else number(finding.value)
+    if finding.status == "censored":
         value = brief(finding.at_least, finding.at_most)
     low = number(finding.low) if finding.side != "high" else "–"
     high = number(finding.high) if finding.side != "low" else "–"

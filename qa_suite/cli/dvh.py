@@ -170,14 +170,15 @@ def _write_curves(dvhs: Mapping[str, Dvh], path: Path, step_gy: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(("structure", "dose_gy", "volume_pct"))
+        writer.writerow(("structure", "dose_gy", "volume_pct", "remark"))
         for name, one in dvhs.items():
             if one.why_undefined:
                 console.say(f"  no curve: {one.why_undefined}")
+                writer.writerow((name, "", "", f"undefined: {one.why_undefined}"))
                 continue
             doses, volumes = one.curve(step_gy)
             for x, y in zip(doses, volumes, strict=True):
-                writer.writerow((name, f"{x:.6g}", f"{y:.6g}"))
+                writer.writerow((name, f"{x:.6g}", f"{y:.6g}", ""))
     console.say(f"Curves: {path}")
 
 

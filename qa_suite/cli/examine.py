@@ -92,7 +92,7 @@ def evaluate(
     Example: `qa-suite evaluate cohorts/virtual models:/pelvis-mr-to-ct/1 --profile demo-pelvis`
     """
     from qa_suite.cli.dose import dose_settings
-    from qa_suite.cli.flows import failed_cases, judge_and_report, run_evaluation
+    from qa_suite.cli.flows import doubtful_cases, judge_and_report, run_evaluation
     from qa_suite.criteria import load_profile
 
     chosen = load_profile(profile) if profile else None
@@ -127,7 +127,7 @@ def evaluate(
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()
     )
     console.say(f"Cases: {counts}")
-    for line in failed_cases(folder):
+    for line in doubtful_cases(folder):
         console.say(line)
     verdict: Verdict | None = None
     if chosen is not None:

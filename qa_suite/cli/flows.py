@@ -200,14 +200,23 @@ def _write_error_maps(pair: Pair, folder: Path) -> None:
     console.say(f"Error maps: {folder}")
 
 
-def failed_cases(folder: Path, most: int = 5) -> list[str]:
-    """Say which cases of an evaluation failed and why, the first few."""
+def doubtful_cases(folder: Path, most: int = 5) -> list[str]:
+    """Say which cases of an evaluation failed, or are undetermined, and why, the first few."""
     from qa_suite.record_files import read_cases
+    from qa_suite.records import preflight_sentence, preflight_status
 
-    failed = [case for case in read_cases(folder) if case.status == "failed"]
-    lines = [f"FAILED: {case.case}: {case.reason}." for case in failed[:most]]
-    if len(failed) > most:
-        lines.append(f"... and {len(failed) - most} more; cases.parquet has every reason.")
+    cases = read_cases(folder)
+    failed = [f"FAILED: {c.case}: {c.reason}." for c in cases if c.status == "failed"]
+    undetermined = [
+        f"UNDETERMINED: {case.case}: {preflight_sentence(case.preflight)}"
+        for case in cases
+        if case.status == "evaluated" and preflight_status(case.preflight) == "undetermined"
+    ]
+    lines = []
+    for found in (failed, undetermined):
+        lines += found[:most]
+        if len(found) > most:
+            lines.append(f"... and {len(found) - most} more; cases.parquet has every reason.")
     return lines
 
 

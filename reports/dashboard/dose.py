@@ -93,7 +93,7 @@ def _over(spread: Spread, *, sign: bool = False) -> str:
     if spread.censored:
         return f"no mean: {spread.censored}"
     if spread.mean is None or spread.low is None or spread.high is None:
-        return f"undefined: {spread.why}"
+        return spread.why
     mean = wording.dose_quantity(spread.mean, spread.unit, sign=sign)
     if spread.patients < 2:
         return mean
@@ -184,7 +184,7 @@ def _goal_rows(plan: DosePlan) -> list[dict[str, object]]:
             row[side] = (
                 wording.dose_quantity(sum(known) / len(known), unit, sign=sign)
                 if known
-                else f"undefined: {goal.why}"
+                else goal.no_mean
             )
         for state in ("met", "missed", "lost", "gained", "undecided"):
             names = goal.named(state)
@@ -231,7 +231,7 @@ def _show_case(plan: DosePlan) -> None:
         with column:
             st.markdown(f"**Dose difference in the {histogram.region}** · {histogram.voxels}")
             if histogram.problem:
-                st.info(f"undefined: {histogram.problem}")
+                st.info(histogram.problem)
             else:
                 alt = f"Histogram of the dose difference in the {histogram.region}, {case.case}"
                 st.html(drawing(histogram.drawing, "strip", alt))

@@ -14,6 +14,7 @@ from qa_suite.record_files import read_measurements
 from qa_suite.records import Verdict
 from reports import html, panels, slices, strips, wording
 from reports.dashboard import dose, store, tables
+from reports.dashboard.cohort import show_cohort
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record
 from reports.dashboard.widgets import drawing
 from reports.distributions import distributions
@@ -149,11 +150,14 @@ def show_record(record: Record) -> None:
             "`qa-suite judge FOLDER --profile mr-to-ct-pelvis`."
         )
     names = (
-        "Findings", "Sites", "Measures", "Curves", "Dose", "Worst cases", "Report", "Provenance",
+        "Findings", "Cohort", "Sites", "Measures", "Curves", "Dose", "Worst cases", "Report",
+        "Provenance",
     )  # fmt: skip
-    findings, sites, measures, curves, doses, cases, report, provenance = st.tabs(names)
+    findings, cohort, sites, measures, curves, doses, cases, report, provenance = st.tabs(names)
     with findings:
         _show_findings(verdict)
+    with cohort:
+        show_cohort(record, verdict)
     with sites:
         _show_sites(record, verdict)
     with measures:
@@ -228,6 +232,10 @@ def _show_sites(record: Record, verdict: Verdict | None) -> None:
             title = wording.measure_title(plot.metric, plot.region, plot.variant)
             st.markdown(f"**{title}**")
             st.html(drawing(strips.strip_plot(plot), "strip", f"{title} by site"))
+            for site in plot.sites:
+                said = "; ".join(f"{case} {said}" for case, said in site.without)
+                if said:
+                    st.html(f"<small>{escape(site.site)}: {escape(said)}</small>")
 
 
 def _show_pictures(pictures: Sequence[PictureCase]) -> None:
