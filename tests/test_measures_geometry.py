@@ -14,13 +14,19 @@ from qa_suite.measures.base import METRICS, NoValue, Pair
 from qa_suite.measures.geometry import cbct, drr, geometry, images, reference_side
 from qa_suite.measures.geometry.contours import contour_distances
 from qa_suite.measures.geometry.in_place import SOURCE_METRICS
-from qa_suite.measures.geometry.local import local_shift_95, local_shift_median, local_shifts
+from qa_suite.measures.geometry.local import (
+    LocalShifts,
+    local_shift_95,
+    local_shift_median,
+    local_shifts,
+)
 from qa_suite.measures.geometry.motion import Motion
 from qa_suite.measures.geometry.positioning import POSITIONING_METRICS
 from qa_suite.measures.geometry.quick import _cost
 from qa_suite.measures.geometry_settings import GeometrySettings, PositioningSettings
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.phantom import make_patient, oracle_translate
+from qa_suite.phantom.candidates import realistic, twin
 from qa_suite.preflight import estimate_alignment
 from qa_suite.preflight.alignment import sampled_level
 from qa_suite.preflight.rigid import rotation_matrix, similarity
@@ -30,6 +36,9 @@ from qa_suite.volume import Grid, Volume
 SPACING = (6.0, 6.0, 8.0)
 DEFAULT = GeometrySettings()
 NO_SOURCE = GeometrySettings(source_alignment="off")
+LOCAL_ONLY = GeometrySettings(
+    source_alignment="off", positioning=PositioningSettings(cbct=False, drr=False)
+)
 CONTOURS = ("contour_distance", "contour_distance_95", "contour_bias")
 LOCAL = ("local_shift_median", "local_shift_95")
 VARIANTS = ("cbct", "drr")
@@ -387,6 +396,49 @@ def test_a_shift_beyond_the_reach_is_at_least_the_reach(patient, clean):
         found = one(rows, metric)
         assert (found.status, found.value, found.at_least) == ("censored", None, 12)
     assert number(rows, "positioning_x", "cbct") == pytest.approx(15, abs=0.4)
+
+
+@pytest.mark.parametrize("maker", [twin, realistic], ids=["twin", "realistic"])
+def test_a_part_beyond_the_reach_is_never_a_small_shift(patient, maker):
+    """A third of the image moved so far that hardly a block of it can be found again."""
+    image = maker(patient, 5).array
+
+    def moved(mm: float) -> np.ndarray:
+        far = ndimage.shift(image, (mm / SPACING[0], 0, 0), order=1, mode="nearest")
+        part = image.shape[2] // 3
+        return np.concatenate([far[:, :, :part], image[:, :, part:]], axis=2)
+
+    clean = one(geometry(pair_of(patient, patient.ct.with_array(image)), LOCAL_ONLY), LOCAL[1])
+    assert clean.status == "ok" and clean.value < 4
+    for mm in (15, 30, 45):
+        pair = pair_of(patient, patient.ct.with_array(moved(mm)))
+        found = one(geometry(pair, LOCAL_ONLY), LOCAL[1])
+        assert found.status == "censored", (mm, found.value)
+        assert 0 <= found.at_least <= 12
+        assert "reach" in found.why or "not found again" in found.why
+
+
+def shifts(sizes, *, lost: int, unsharp: int = 0) -> LocalShifts:
+    return LocalShifts(
+        shift_mm=np.zeros((len(sizes), 3)), size_mm=np.array(sizes, dtype=float),
+        centre_index=np.zeros((len(sizes), 3)), with_structure=len(sizes) + lost + unsharp,
+        in_body=50, reach_mm=12.0, lost=lost,
+    )  # fmt: skip
+
+
+def test_a_lost_block_counts_as_farther_than_all_others():
+    """Of 20 blocks the 95th percentile is the 19th, and the median the 10th."""
+    ordered = [float(n) for n in range(1, 21)]
+    assert local_shift_95(shifts(ordered, lost=0)) == 19
+    assert local_shift_95(shifts(ordered[:19], lost=1)) == 19
+    two = local_shift_95(shifts(ordered[:18], lost=2))
+    assert (two.at_least, two.at_most) == (17, None)  # with both at 0 it is the 17th of the 18
+    assert "2 of 20 blocks with structure were not found again" in two.why
+    assert local_shift_median(shifts(ordered[:18], lost=2)) == 10
+    # of 40 blocks, 19 whose shift is not known sharply go by the 19 that are
+    assert local_shift_95(shifts(ordered[:19], lost=2, unsharp=19)) == 19
+    proven = local_shift_95(shifts([1.0] * 15 + [np.inf] * 3, lost=2))
+    assert proven.at_least == 12 and "beyond the reach" in proven.why
 
 
 def test_a_structure_that_is_gone_is_no_local_shift(patient, clean):

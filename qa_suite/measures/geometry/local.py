@@ -19,6 +19,7 @@ _MIN_FILLED = 0.5  # share of a block's voxels that lie in the mask
 _COARSE_FWHM_MM = 14.0
 _RESIDUAL_HU = 8.0  # after smoothing, of two good images
 _MAX_SD_MM = 1.0
+_MAX_RELATIVE_SD = 0.2  # of the shift: far and known to a fifth is far
 _MIN_CORRELATION = 0.7
 _REPEATED = (4 * np.pi * SMOOTHING_VOXELS**2) ** 1.5  # voxels that one smoothing makes one
 _MIN_BLOCKS = 5
@@ -40,6 +41,9 @@ class LocalShifts:
         Middle of each block on the working grid, shape (blocks, 3).
     with_structure, in_body
         How many blocks hold structure along all axes, and how many lie in the body.
+    lost
+        How many of those with structure were not found again within the reach: what became of
+        them nobody knows. The others were found, if not all so sharply that their shift counts.
     """
 
     shift_mm: Array
@@ -48,6 +52,25 @@ class LocalShifts:
     with_structure: int
     in_body: int
     reach_mm: float
+    lost: int = 0
+
+    def quantile_mm(self, share: float, lost_mm: float) -> float:
+        """Smallest displacement that at least a share of the blocks do not exceed.
+
+        Parameters
+        ----------
+        share
+            0 to 1.
+        lost_mm
+            What the displacement of the lost blocks is taken to be. A block whose shift is
+            known stands for as many of those that were found as any other.
+        """
+        sizes = np.append(self.size_mm, lost_mm)
+        one = (self.with_structure - self.lost) / len(self.size_mm)
+        weights = np.append(np.full(len(self.size_mm), one), self.lost)
+        order = np.argsort(sizes, kind="stable")
+        reached = np.cumsum(weights[order]) >= share * self.with_structure - 1e-9
+        return float(sizes[order][int(np.argmax(reached))])
 
 
 def local_shifts(
@@ -82,17 +105,21 @@ def local_shifts(
         shifts, correlations, variances,
     )  # fmt: skip
     size = np.linalg.norm(shifts, axis=1)
+    sharp = np.sqrt(np.maximum(variances, 0) * _REPEATED) <= np.maximum(
+        _MAX_SD_MM, _MAX_RELATIVE_SD * size
+    )
     size[size > reach_mm] = np.inf
-    found = correlations >= _MIN_CORRELATION
+    found = (correlations >= _MIN_CORRELATION) & (sharp | np.isfinite(size))
     if found.sum() < max(_MIN_BLOCKS, _MIN_MATCHED * len(lows)):
         return NoValue(
             why=f"only {int(found.sum())} of {len(lows)} blocks with structure were found again"
         )
-    matched = found & (variances * _REPEATED <= _MAX_SD_MM**2)
+    matched = found & sharp
     if matched.sum() < _MIN_BLOCKS:
         return NoValue(
             why=f"of {int(found.sum())} blocks that were found again {int(matched.sum())} have a "
-            f"shift that is known to {_MAX_SD_MM:g} mm, and {_MIN_BLOCKS} are needed"
+            f"shift that is known to {_MAX_SD_MM:g} mm or {_MAX_RELATIVE_SD:.0%}, and "
+            f"{_MIN_BLOCKS} are needed"
         )
     return LocalShifts(
         shift_mm=shifts[matched],
@@ -101,6 +128,7 @@ def local_shifts(
         with_structure=len(lows),
         in_body=in_body,
         reach_mm=reach_mm,
+        lost=int(len(lows) - found.sum()),
     )
 
 
@@ -134,13 +162,15 @@ def _facts(title: str, percent: float) -> MetricFacts:
         range="[0, inf)",
         formula=(
             f"{percent:g}th percentile over blocks of |u|; u: the shift at which the synthetic "
-            "image correlates best with the reference in the block, nothing removed before"
+            "image correlates best with the reference in the block, nothing removed before; a "
+            "block that is not found again counts as farther than all that are"
         ),
         empty=(
             "undefined where fewer than 5 blocks hold structure along all axes, or fewer than "
-            "a quarter of those are found again, or fewer than 5 to within 1 mm"
+            "a quarter of those are found again, or fewer than 5 to within 1 mm or a fifth"
         ),
-        censored="at least local_reach_mm, where the percentile lies beyond it",
+        censored="at least local_reach_mm, where the percentile lies beyond it; where it may lie "
+        "among blocks that were not found again, at least what it is if none of them moved",
         ends=(_DEFAULT.local_reach_mm,),
         reference=("Definition of this suite; steps after Lucas and Kanade 1981, Proc IJCAI: 674"),
         settings={
@@ -153,11 +183,22 @@ def _facts(title: str, percent: float) -> MetricFacts:
 
 
 def _percentile(found: LocalShifts, percent: float) -> float | Censored:
-    """Smallest displacement that at least ``percent`` of the blocks do not exceed."""
-    value = float(np.quantile(found.size_mm, percent / 100, method="inverted_cdf"))
-    if np.isinf(value):
+    """Smallest displacement that at least ``percent`` of the blocks do not exceed.
+
+    A lost block may lie anywhere. Few of them are taken to lie beyond all others, which the
+    percentile then need not know; where it may lie among them, only a bound is known of it.
+    """
+    value = found.quantile_mm(percent / 100, np.inf)
+    if np.isfinite(value):
+        return value
+    proven = found.quantile_mm(percent / 100, 0.0)
+    if np.isinf(proven):
         return Censored(at_least=found.reach_mm, why="beyond the reach of the search")
-    return value
+    return Censored(
+        at_least=proven,
+        why=f"{found.lost} of {found.with_structure} blocks with structure were not found again, "
+        f"and the percentile may lie among them",
+    )
 
 
 @METRICS.add("local_shift_95", _facts("95th percentile of the local shift", 95))
