@@ -418,27 +418,39 @@ def test_a_part_beyond_the_reach_is_never_a_small_shift(patient, maker):
         assert "reach" in found.why or "not found again" in found.why
 
 
-def shifts(sizes, *, lost: int, unsharp: int = 0) -> LocalShifts:
+def shifts(sizes, *, lost: int = 0, unsharp: int = 0, far: tuple = ()) -> LocalShifts:
     return LocalShifts(
         shift_mm=np.zeros((len(sizes), 3)), size_mm=np.array(sizes, dtype=float),
-        centre_index=np.zeros((len(sizes), 3)), with_structure=len(sizes) + lost + unsharp,
-        in_body=50, reach_mm=12.0, lost=lost,
+        centre_index=np.zeros((len(sizes), 3)), in_body=50, reach_mm=12.0, lost=lost,
+        far_mm=np.array(far, dtype=float), with_structure=len(sizes) + lost + unsharp + len(far),
     )  # fmt: skip
 
 
-def test_a_lost_block_counts_as_farther_than_all_others():
+def test_a_percentile_that_may_lie_among_lost_blocks_is_a_bound():
     """Of 20 blocks the 95th percentile is the 19th, and the median the 10th."""
     ordered = [float(n) for n in range(1, 21)]
-    assert local_shift_95(shifts(ordered, lost=0)) == 19
-    assert local_shift_95(shifts(ordered[:19], lost=1)) == 19
+    assert local_shift_95(shifts(ordered)) == 19
+    assert local_shift_95(shifts(ordered[:19], lost=1)) == 19  # of the 19: 0.95 * 19 = 18.05
     two = local_shift_95(shifts(ordered[:18], lost=2))
     assert (two.at_least, two.at_most) == (17, None)  # with both at 0 it is the 17th of the 18
     assert "2 of 20 blocks with structure were not found again" in two.why
-    assert local_shift_median(shifts(ordered[:18], lost=2)) == 10
+    assert local_shift_median(shifts(ordered[:18], lost=2)) == 9
+    half = local_shift_median(shifts(ordered[:8], lost=12))
+    assert half.at_least == 0  # were none of the 12 moved, the 10th were one of them
     # of 40 blocks, 19 whose shift is not known sharply go by the 19 that are
     assert local_shift_95(shifts(ordered[:19], lost=2, unsharp=19)) == 19
     proven = local_shift_95(shifts([1.0] * 15 + [np.inf] * 3, lost=2))
     assert proven.at_least == 12 and "beyond the reach" in proven.why
+
+
+def test_far_blocks_decide_where_they_are_a_part_of_the_body():
+    """Of 40 blocks two may lie beyond the 95th percentile."""
+    near = [float(n) / 10 for n in range(1, 21)]
+    assert local_shift_95(shifts(near, unsharp=20)) == 1.9
+    assert local_shift_95(shifts(near, unsharp=18, far=(9, 9))) == 1.9
+    assert local_shift_95(shifts(near, unsharp=17, far=(9, 9, 9))) == 9
+    assert local_shift_95(shifts(near, unsharp=17, far=(9, 9, np.inf))) == 9
+    assert local_shift_95(shifts(near, unsharp=17, far=(np.inf,) * 3)).at_least == 12
 
 
 def test_a_structure_that_is_gone_is_no_local_shift(patient, clean):

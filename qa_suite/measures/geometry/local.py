@@ -34,42 +34,48 @@ class LocalShifts:
     ----------
     shift_mm
         Of the synthetic anatomy relative to the reference, along the grid's axes, shape (blocks,
-        3), sorted as the blocks lie.
+        3), sorted as the blocks lie: of those whose shift is known sharply.
     size_mm
         Its length, inf where it is larger than the reach.
     centre_index
         Middle of each block on the working grid, shape (blocks, 3).
+    far_mm
+        Lengths of shifts that are not known sharply, but to a small part of themselves.
     with_structure, in_body
         How many blocks hold structure along all axes, and how many lie in the body.
     lost
-        How many of those with structure were not found again within the reach: what became of
-        them nobody knows. The others were found, if not all so sharply that their shift counts.
+        How many of those with structure were not found again: what became of them nobody knows.
     """
 
     shift_mm: Array
     size_mm: Array
     centre_index: Array
+    far_mm: Array
     with_structure: int
     in_body: int
+    lost: int
     reach_mm: float
-    lost: int = 0
 
-    def quantile_mm(self, share: float, lost_mm: float) -> float:
+    def quantile_mm(self, share: float, *, far: bool, lost_mm: float | None) -> float:
         """Smallest displacement that at least a share of the blocks do not exceed.
 
         Parameters
         ----------
         share
             0 to 1.
+        far
+            Whether far blocks count for themselves. If not, the sharp ones, which stand for all
+            others that were found, stand for them too.
         lost_mm
-            What the displacement of the lost blocks is taken to be. A block whose shift is
-            known stands for as many of those that were found as any other.
+            What the displacement of the lost blocks is taken to be; None leaves them out.
         """
-        sizes = np.append(self.size_mm, lost_mm)
-        one = (self.with_structure - self.lost) / len(self.size_mm)
-        weights = np.append(np.full(len(self.size_mm), one), self.lost)
+        far_mm = self.far_mm if far else self.far_mm[:0]
+        lost = 0 if lost_mm is None else self.lost
+        each = (self.with_structure - self.lost - len(far_mm)) / len(self.size_mm)
+        sizes = np.concatenate([self.size_mm, far_mm, [lost_mm or 0.0]])
+        blocks = np.repeat([each, 1.0, lost], [len(self.size_mm), len(far_mm), 1])
         order = np.argsort(sizes, kind="stable")
-        reached = np.cumsum(weights[order]) >= share * self.with_structure - 1e-9
+        reached = np.cumsum(blocks[order]) >= share * blocks.sum() - 1e-9
         return float(sizes[order][int(np.argmax(reached))])
 
 
@@ -105,30 +111,29 @@ def local_shifts(
         shifts, correlations, variances,
     )  # fmt: skip
     size = np.linalg.norm(shifts, axis=1)
-    sharp = np.sqrt(np.maximum(variances, 0) * _REPEATED) <= np.maximum(
-        _MAX_SD_MM, _MAX_RELATIVE_SD * size
-    )
+    sd = np.sqrt(np.maximum(variances, 0) * _REPEATED)
+    sharp, far = sd <= _MAX_SD_MM, (sd > _MAX_SD_MM) & (sd <= _MAX_RELATIVE_SD * size)
     size[size > reach_mm] = np.inf
-    found = (correlations >= _MIN_CORRELATION) & (sharp | np.isfinite(size))
+    found = (correlations >= _MIN_CORRELATION) & (sharp | far | np.isfinite(size))
     if found.sum() < max(_MIN_BLOCKS, _MIN_MATCHED * len(lows)):
         return NoValue(
             why=f"only {int(found.sum())} of {len(lows)} blocks with structure were found again"
         )
-    matched = found & sharp
-    if matched.sum() < _MIN_BLOCKS:
+    sharp, far = sharp & found, far & found
+    if sharp.sum() < _MIN_BLOCKS:
         return NoValue(
-            why=f"of {int(found.sum())} blocks that were found again {int(matched.sum())} have a "
-            f"shift that is known to {_MAX_SD_MM:g} mm or {_MAX_RELATIVE_SD:.0%}, and "
-            f"{_MIN_BLOCKS} are needed"
+            why=f"of {int(found.sum())} blocks that were found again {int(sharp.sum())} have a "
+            f"shift that is known to {_MAX_SD_MM:g} mm, and {_MIN_BLOCKS} are needed"
         )
     return LocalShifts(
-        shift_mm=shifts[matched],
-        size_mm=size[matched],
-        centre_index=((lows + highs - 1) / 2)[matched],
+        shift_mm=shifts[sharp],
+        size_mm=size[sharp],
+        centre_index=((lows + highs - 1) / 2)[sharp],
+        far_mm=size[far],
         with_structure=len(lows),
         in_body=in_body,
-        reach_mm=reach_mm,
         lost=int(len(lows) - found.sum()),
+        reach_mm=reach_mm,
     )
 
 
@@ -162,12 +167,11 @@ def _facts(title: str, percent: float) -> MetricFacts:
         range="[0, inf)",
         formula=(
             f"{percent:g}th percentile over blocks of |u|; u: the shift at which the synthetic "
-            "image correlates best with the reference in the block, nothing removed before; a "
-            "block that is not found again counts as farther than all that are"
+            "image correlates best with the reference in the block, nothing removed before"
         ),
         empty=(
             "undefined where fewer than 5 blocks hold structure along all axes, or fewer than "
-            "a quarter of those are found again, or fewer than 5 to within 1 mm or a fifth"
+            "a quarter of those are found again, or fewer than 5 to within 1 mm"
         ),
         censored="at least local_reach_mm, where the percentile lies beyond it; where it may lie "
         "among blocks that were not found again, at least what it is if none of them moved",
@@ -185,17 +189,19 @@ def _facts(title: str, percent: float) -> MetricFacts:
 def _percentile(found: LocalShifts, percent: float) -> float | Censored:
     """Smallest displacement that at least ``percent`` of the blocks do not exceed.
 
-    A lost block may lie anywhere. Few of them are taken to lie beyond all others, which the
-    percentile then need not know; where it may lie among them, only a bound is known of it.
+    Blocks that could not be followed well count where they are so many that the percentile may lie
+    among them; a few may as well have slipped along an edge, or lost what made them recognisable.
     """
-    value = found.quantile_mm(percent / 100, np.inf)
-    if np.isfinite(value):
-        return value
-    proven = found.quantile_mm(percent / 100, 0.0)
-    if np.isinf(proven):
+    share = percent / 100
+    most = found.quantile_mm(share, far=True, lost_mm=np.inf)
+    if np.isfinite(most):
+        many = len(found.far_mm) > 0 and most >= found.far_mm.min()
+        return found.quantile_mm(share, far=many, lost_mm=None)
+    least = found.quantile_mm(share, far=True, lost_mm=0.0)
+    if np.isinf(least):
         return Censored(at_least=found.reach_mm, why="beyond the reach of the search")
     return Censored(
-        at_least=proven,
+        at_least=least,
         why=f"{found.lost} of {found.with_structure} blocks with structure were not found again, "
         f"and the percentile may lie among them",
     )
