@@ -19,6 +19,7 @@ from qa_suite.criteria import load_profile
 from qa_suite.exam.doses import dose_of
 from qa_suite.exam.scenes import virtual_person
 from qa_suite.exam.settings import TUNING_SEED, ExamSettings
+from qa_suite.findings import meets
 from qa_suite.measures.base import Pair
 from qa_suite.measures.run import measure_pair
 from qa_suite.measures.settings import MeasureSettings
@@ -27,7 +28,8 @@ from qa_suite.phantom.candidates import CANDIDATES
 BEGIN, END = "<!-- candidates: begin -->", "<!-- candidates: end -->"
 HOSPITALS = ("A", "B", "C")
 DOSE = "mr-to-ct-pelvis-dose"
-IMAGE_FAMILIES = ("hallucination", "image", "segmentation")
+IMAGE = "mr-to-ct-pelvis"
+IMAGE_FAMILIES = ("geometry", "hallucination", "image", "reference_free", "segmentation")
 ROWS = (  # name, metric, region, variant
     ("MAE of the body, HU", "mae", "body", "default"),
     ("MAE of bone, HU", "mae", "bone", "default"),
@@ -47,7 +49,8 @@ ROWS = (  # name, metric, region, variant
     ("protons: depth from the right, mm", "wepl_difference_mean", "beam:G270", "proton-pelvis"),
     ("protons: rays beyond margin, %", "range_beyond_margin", "beam:G090", "proton-pelvis"),
 )
-Values = dict[tuple[str, str, str], list[float]]
+Values = dict[tuple[str, ...], list[float]]
+"""Metric, region and variant to the patients' values; of what has none, its status before them."""
 
 
 def measured(candidate: str, patients: int, dose_patients: int) -> Values:
@@ -67,11 +70,12 @@ def measured(candidate: str, patients: int, dose_patients: int) -> Values:
                 settings=MeasureSettings(dose=dose) if with_dose else MeasureSettings(),
                 case=scene.case, patient=scene.case, site=hospital,
             )  # fmt: skip
-            counts: dict[tuple[str, str, str], float] = defaultdict(float)
+            counts: dict[tuple[str, ...], float] = defaultdict(float)
             for row in found.rows:
-                if row.value is None:
-                    continue
                 key = (row.metric, row.region, row.variant)
+                if row.value is None:
+                    values[row.status, *key].append(np.nan)
+                    continue
                 if row.metric in ("false_components", "missed_components"):
                     counts["*components", row.region, row.variant] += row.value
                 else:
@@ -79,6 +83,25 @@ def measured(candidate: str, patients: int, dose_patients: int) -> Values:
             for key, value in counts.items():
                 values[key].append(value)
     return values
+
+
+def misses(found: Values) -> list[str]:
+    """Say each criterion of the image profile that a candidate's patients miss, and by what."""
+    lines = []
+    for c in load_profile(IMAGE).criteria:
+        known = found.get((c.metric, c.region, c.variant), [])
+        censored = len(found.get(("censored", c.metric, c.region, c.variant), []))
+        each = c.scope == "worst_patient" or c.statistic in ("max", "min")
+        asked = known if each else [float(np.mean(known))] if known else []
+        missed = [value for value in asked if not meets(c, value, c.bound)]
+        if missed:
+            worst = max(missed, key=lambda value: abs(abs(value) - c.bound))
+            many = f" in {len(missed)} of {len(known) + censored}" if each else " in the mean"
+            said = f"{worst:.3g} {c.unit.replace('1', '')}".strip()
+            lines.append(f"{c.name}: {said}{many} (bound {c.bound:g})")
+        elif censored:
+            lines.append(f"{c.name}: censored in {censored} of {len(known) + censored}")
+    return lines
 
 
 def table(found: dict[str, Values]) -> str:
@@ -112,8 +135,11 @@ def main() -> None:
     text = table(found)
     text += (
         f"\n\n{len(HOSPITALS) * options.patients} virtual patients of seed {TUNING_SEED} on voxels "
-        f"of 6 mm; doses of {len(HOSPITALS) * options.dose_patients} of them."
+        f"of 6 mm; doses of {len(HOSPITALS) * options.dose_patients} of them. Missed under "
+        f"`{IMAGE}`:\n"
     )
+    for name, values in found.items():
+        text += f"\n- {CANDIDATES[name].facts.title}: {'; '.join(misses(values)) or 'nothing'}."
     print(text)
     if options.write:
         page = options.write.read_text()

@@ -640,6 +640,23 @@ def test_new_bounds_judge_an_old_record_anew() -> None:
     assert outcomes == {70: "pass", 50: "inconclusive", 30: "fail"}
 
 
+def test_the_page_has_the_bounds_of_the_pelvis_profile() -> None:
+    """Between its marks, a row a criterion; the profile's version above them."""
+    from reports.wording import criterion_text
+
+    profile = load_profile("mr-to-ct-pelvis")
+    scopes = {"each_site": "each site", "pooled": "all patients", "worst_patient": "each patient"}
+    rows = [
+        f"| {c.name} | `{c.metric}` | {criterion_text(c).split(': ', 1)[1]} | {scopes[c.scope]} |"
+        for c in profile.criteria
+    ]
+    head = f"| Version {profile.version} | Measure | Bound | Of |"
+    wanted = [head, "|---|---|---|---|", *(row.replace("\N{NO-BREAK SPACE}", " ") for row in rows)]
+    page = (Path(__file__).parent.parent / "docs" / "judging.md").read_text()
+    found = page.split("<!-- pelvis: begin -->\n")[1].split("\n<!-- pelvis: end -->")[0]
+    assert found.splitlines() == wanted
+
+
 def test_judging_takes_milliseconds() -> None:
     record, rules = Record(), profile()
     evaluation, table = record.evaluation(), record.table()
