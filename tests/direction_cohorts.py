@@ -24,9 +24,9 @@ def lesion() -> np.ndarray:
     return mask
 
 
-def picture(modality: str, seed: int, *, second: bool = False) -> Volume:
-    """Show the anatomy of one patient; MR has a gain of its own."""
-    rng = np.random.default_rng([seed, len(modality), int(second)])
+def picture(modality: str, seed: int, *, second: bool = False, scan: int = 0) -> Volume:
+    """Show the anatomy of one patient; MR has a gain of its own, each scan noise of its own."""
+    rng = np.random.default_rng([seed, len(modality), int(second), scan])
     labels = tissue_labels(seed)
     values = {"MR": SECOND_MR if second else SIGNAL, "CT": HU, "CBCT": HU, "PT": UPTAKE}[modality]
     array = np.array([values[t] for t in TISSUES])[labels]

@@ -42,9 +42,9 @@ def grid() -> Grid:
     return Grid(shape=SHAPE, spacing_mm=SPACING_MM, origin_mm=(-160.0, -128.0, 0.0))
 
 
-def pair(seed: int, *, gain: float = 1.0) -> tuple[Volume, Volume, Volume]:
-    """Return MR, CT and body mask of one patient."""
-    rng = np.random.default_rng([seed, 7])
+def pair(seed: int, *, gain: float = 1.0, scan: int = 7) -> tuple[Volume, Volume, Volume]:
+    """Return MR, CT and body mask of one patient; each scan has noise of its own."""
+    rng = np.random.default_rng([seed, scan])
     labels = tissue_labels(seed)
     signal = np.array([SIGNAL[t] for t in TISSUES])[labels] * gain
     signal = np.abs(signal + rng.normal(0, 15 * gain, SHAPE))
