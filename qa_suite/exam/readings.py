@@ -174,7 +174,7 @@ def _faulted(
     hits = FAULTS[fault].facts.hits
     alone = reader.task.alone if hits in ONE_PATIENT else reader.task.alone_many
     if hits != "examinations":
-        made = _planted(scene, fault, severity)
+        made = planted_into(scene, fault, severity)
         yield reader.read(scene, made, alone=alone, fault=fault, severity=severity)
         if made.clean is not scene.clean:
             clean = replace(made, synthetic=made.clean)
@@ -183,7 +183,7 @@ def _faulted(
     number = reader.task.someone.number + AGAIN
     again = person.scene(reader.candidate, number=number, side=-1)
     for one, suffix in ((replace(scene, side=1), ""), (again, "-again")):
-        made = _planted(one, fault, severity)
+        made = planted_into(one, fault, severity)
         yield reader.read(one, made, alone=alone, fault=fault, severity=severity, suffix=suffix)
     yield reader.read(again, _as_it_is(again), clean_of=(fault, severity), suffix="-again")
 
@@ -194,7 +194,7 @@ def _as_it_is(scene: Scene) -> Planted:
     )
 
 
-def _planted(scene: Scene, fault: str, severity: float) -> Planted:
+def planted_into(scene: Scene, fault: str, severity: float) -> Planted:
     """Plant it where it would be planted for any candidate: the place is drawn by the patient."""
     rng = np.random.default_rng([*scene.case.encode(), *fault.encode(), int(10 * abs(severity))])
     return plant(scene, fault, severity, rng)

@@ -36,11 +36,13 @@ def settings_for(
     defaults = MeasureSettings()
     regions = [criterion.region for criterion in profile.criteria]
     metrics = {criterion.metric for criterion in profile.criteria}
+    judged = metrics | {criterion.metric for criterion in TOO_GOOD}
     positioning = {c.variant for c in profile.criteria if c.metric.startswith("positioning")}
     source = alone or any(m.startswith(("source_", "excess_")) for m in metrics)
     variants = {c.variant for c in profile.criteria}
     image = defaults.image.model_copy(
         update={
+            "only": tuple(sorted(judged)),
             "synthrad_modes": tuple(m for m in defaults.image.synthrad_modes if m in variants),
             "structures": any(region.startswith("structure:") for region in regions),
             "shells_mm": defaults.image.shells_mm
@@ -52,6 +54,7 @@ def settings_for(
         update={
             "source_alignment": defaults.geometry.source_alignment if source else "off",
             "local_shift": any(m.startswith("local_shift") for m in metrics),
+            "structure_shift": "structure_shift" in metrics,
             "positioning": defaults.geometry.positioning.model_copy(
                 update={"cbct": "cbct" in positioning, "drr": "drr" in positioning}
             ),

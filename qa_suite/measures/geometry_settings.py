@@ -106,6 +106,12 @@ class GeometrySettings(BaseModel):
         Edge of the blocks of the local shift.
     local_reach_mm
         Largest local shift that can be told; beyond, it is only known to be at least this.
+    structure_shift
+        Whether the shifts of delineated structures are measured.
+    structure_margin_mm
+        How much of its surroundings a structure is looked for with.
+    structure_max_cc
+        Larger structures are not looked for by themselves.
     positioning
         The positioning test.
     """
@@ -120,4 +126,7 @@ class GeometrySettings(BaseModel):
     local_shift: bool = True
     local_block_mm: float = Field(default=36.0, ge=10.0)
     local_reach_mm: float = Field(default=12.0, gt=0)
+    structure_shift: bool = True
+    structure_margin_mm: float = Field(default=12.0, ge=0)
+    structure_max_cc: float = Field(default=500.0, gt=0)
     positioning: PositioningSettings = PositioningSettings()

@@ -43,16 +43,11 @@ def along_rays(change: Image, mask: Mask, spacing_mm: Triple) -> float:
     spacing_mm
         Voxel spacing along i, j, k. Lines run in :data:`DIRECTIONS`, through voxel centres.
     """
-    index, values = np.argwhere(mask), change[mask]
-    deepest = 0.0
-    for direction in DIRECTIONS:
-        axis = int(np.flatnonzero(direction)[0])
-        start = index - index[:, [axis]] * np.multiply(direction, direction[axis])
-        start -= start.min(axis=0)
-        line = np.ravel_multi_index(start.T.tolist(), start.max(axis=0) + 1)
-        step = float(np.linalg.norm(np.multiply(direction, spacing_mm)))
-        deepest = max(deepest, float(np.bincount(line, weights=values).max()) * step)
-    return deepest
+    from qa_suite.measures.hallucination_kernels import largest_sum_along
+
+    steps = [float(np.linalg.norm(np.multiply(d, spacing_mm))) for d in DIRECTIONS]
+    values = np.where(mask, change, 0).astype(np.float64)
+    return float(largest_sum_along(values, np.asarray(DIRECTIONS), np.asarray(steps)))
 
 
 def reach(image: Image, sign: float, tolerance_mm: float, spacing_mm: Triple) -> Image:

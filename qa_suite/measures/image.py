@@ -193,7 +193,11 @@ def image(pair: Pair, settings: ImageSettings) -> list[Value]:
             f"{quantity}."
         )
     comparison = compare(pair, settings)
-    entries = [entry for entry in METRICS if entry.facts.family == "image"]
+    entries = [
+        entry
+        for entry in METRICS
+        if entry.facts.family == "image" and (settings.only is None or entry.name in settings.only)
+    ]
     of_body = [e.name for e in entries if e.facts.settings.get("regions") == "body"]
     of_scale = [e.name for e in entries if e.facts.settings.get("regions") == "scale"]
     of_regions = [e.name for e in entries if e.name not in (*of_body, *of_scale)]

@@ -32,7 +32,8 @@ _FIELD = {
 _FEWEST_BLOCKS = 60  # six for each of the ten terms of the fit
 _HUBER = 1.345  # tuning constant, in robust standard deviations (Huber 1981)
 _MAD_TO_SD = 1.4826
-_ROUNDS = 12
+_ROUNDS = 30
+_SETTLED_HU = 1e-4
 _OCTANT_SHARE = 0.02  # of the body, below which an octant has no mean
 
 
@@ -60,7 +61,7 @@ def shading(comparison: Comparison) -> tuple[float, float] | NoValue:
     if np.count_nonzero(chosen) < _FEWEST_BLOCKS:
         return _too_few(field)
     terms = _polynomial(field, chosen)
-    fitted = terms @ _robust_fit(terms, field.tissue[chosen].astype(np.float64))
+    fitted = _robust_fit(terms, field.tissue[chosen].astype(np.float64)) @ terms
     return float(np.abs(fitted - fitted.mean()).max()), _coverage(field)
 
 
@@ -196,26 +197,29 @@ def _coverage(field: ErrorField) -> float:
 
 
 def _polynomial(field: ErrorField, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Terms up to second order of the chosen blocks' places, each axis in halves of the body."""
+    """Terms up to second order, shape (10, chosen blocks); each axis in halves of the body."""
     axes = []
     for place in field.places_mm:
         here = np.broadcast_to(place, chosen.shape)[chosen]
         axes.append(here / max(float(np.abs(here).max()), 1e-6))
     terms = [np.ones_like(axes[0]), *axes]
     terms += [a * b for a, b in itertools.combinations_with_replacement(axes, 2)]
-    return np.stack(terms, axis=1)
+    return np.stack(terms)
 
 
 def _robust_fit(terms: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Huber's estimate of the terms' factors, by iteratively reweighted least squares."""
     weight: NDArray[np.float64] = np.ones_like(errors)
-    factors: NDArray[np.float64] = np.zeros(terms.shape[1])
+    factors: NDArray[np.float64] = np.zeros(len(terms))
     for _ in range(_ROUNDS):
         # normal equations: ten terms within ±1, and lstsq takes what is degenerate among them
-        weighted = terms * weight[:, None]
-        found = np.linalg.lstsq(weighted.T @ terms, weighted.T @ errors, rcond=1e-12)[0]
+        weighted = terms * weight
+        found = np.linalg.lstsq(weighted @ terms.T, weighted @ errors, rcond=1e-12)[0]
+        settled = bool(np.abs(found - factors).max() < _SETTLED_HU)
         factors = np.asarray(found, dtype=np.float64)
-        rest = errors - terms @ factors
+        if settled:
+            break
+        rest = errors - factors @ terms
         scale = _MAD_TO_SD * float(np.median(np.abs(rest - np.median(rest))))
         if scale < 1e-6:
             break

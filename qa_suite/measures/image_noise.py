@@ -121,7 +121,7 @@ def shared_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
 
 def find_detail(comparison: Comparison) -> FineDetail | NoValue:
     """Look at the finest detail of both images where both have least of it."""
-    from qa_suite.measures.image_noise_kernels import even_places, fine_detail
+    from qa_suite.measures.image_noise_kernels import even_places
 
     low, high = comparison.settings.field_tissue.get(comparison.quantity, (-np.inf, np.inf))
     ranges = np.empty(comparison.mask.shape, dtype=np.float32)
@@ -136,32 +136,26 @@ def find_detail(comparison: Comparison) -> FineDetail | NoValue:
     places = np.argwhere((ranges > 0) & (ranges <= np.quantile(known, _FLATTEST)))
     coverage = _QUIETEST * len(places) / comparison.reference_values.size
     most = round(_MOST / _QUIETEST)
-    places = _quiet(comparison, places[:: max(1, len(places) // most)])
-
-    def of(image: NDArray[np.float32], at: NDArray[np.int64], shift: tuple[int, ...]) -> Detail:
-        found = np.empty(len(at))
-        fine_detail(image, comparison.mask, at, np.asarray(shift, dtype=np.int64), found)
-        return found
-
-    still = (0, 0, 0)
-    reference = of(comparison.reference, places, still)
-    synthetic = of(comparison.synthetic, places, still)
-    one, two = _clipped(reference), _clipped(synthetic)
+    reference, synthetic = (
+        _detail(comparison.reference, comparison),
+        _detail(comparison.synthetic, comparison),
+    )
+    places = _quiet(synthetic, places[:: max(1, len(places) // most)])
+    at = tuple(places.T)
+    first, second = reference[at].astype(np.float64), synthetic[at].astype(np.float64)
+    one, two = _clipped(first), _clipped(second)
     largest = float(np.abs(comparison.reference_values).max())
     if one.std() <= _SMALLEST * largest:
         return NoValue(why="the reference has no noise in the even tissue of the mask")
-    shared = max(_surely_correlated(one, two), _surely_repeated(one, two))
-    few = slice(None, None, max(1, len(places) // _MOST_SHIFTED))
-    for shift in itertools.product(range(-_REACH, _REACH + 1), repeat=3):
-        if shift != still:
-            moved = of(comparison.synthetic, places[few], shift)
-            seen = np.isfinite(moved)
-            if np.count_nonzero(seen) >= _FEWEST:
-                shared = max(shared, _surely_correlated(one[few][seen], _clipped(moved[seen])))
+    shared = max(
+        _surely_correlated(_correlation(one, two), one.size),
+        _surely_repeated(one, two),
+        _shared_elsewhere(one, synthetic, places),
+    )
     return FineDetail(
         reference=one,
         synthetic=two,
-        error=_clipped(synthetic - reference),
+        error=_clipped(second - first),
         shared=shared,
         coverage=coverage,
     )
@@ -170,28 +164,52 @@ def find_detail(comparison: Comparison) -> FineDetail | NoValue:
 Detail = NDArray[np.float64]
 
 
-def _quiet(comparison: Comparison, places: NDArray[np.int64]) -> NDArray[np.int64]:
+def _detail(image: NDArray[np.float32], comparison: Comparison) -> NDArray[np.float32]:
+    from qa_suite.measures.image_noise_kernels import fine_detail
+
+    found = np.empty(image.shape, dtype=np.float32)
+    fine_detail(image, comparison.mask, found)
+    return found
+
+
+def _quiet(detail: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Keep the places around which the synthetic image has least detail, as long as it has any.
 
     Where it has none it is padded; an image of assigned values has none in most places.
     """
-    from qa_suite.measures.image_noise_kernels import detail_around, fine_detail
+    from qa_suite.measures.image_noise_kernels import detail_around
 
-    at, around = np.empty(len(places)), np.empty(len(places))
-    synthetic, mask = comparison.synthetic, comparison.mask
-    fine_detail(synthetic, mask, places, np.zeros(3, dtype=np.int64), at)
-    detail_around(synthetic, mask, places, around)
-    some = np.abs(at) > _SMALLEST * float(np.max(np.abs(at), initial=0.0))
+    around = np.empty(len(places))
+    detail_around(detail, places, around)
+    size = np.abs(detail[tuple(places.T)])
+    some = size > _SMALLEST * float(np.max(size, initial=0.0))
     if np.count_nonzero(some) >= max(_FEWEST / _QUIETEST, _UNPADDED * len(places)):
         places, around = places[some], around[some]
     return places[around <= np.quantile(around, _QUIETEST)]
 
 
-def _surely_correlated(one: Detail, two: Detail) -> float:
-    """Lower limit of the correlation, by Fisher's transformation."""
-    correlation = min(_correlation(one, two), 1.0 - 1e-15)
-    uncertain = _SURE / np.sqrt(one.size / _OVERLAP - 3)
-    return float(np.tanh(np.arctanh(correlation) - uncertain))
+def _shared_elsewhere(
+    one: Detail, synthetic: NDArray[np.float32], places: NDArray[np.int64]
+) -> float:
+    """Largest lower limit of the correlation over the shifts by which a copy may have moved."""
+    from qa_suite.measures.image_noise_kernels import shifted_correlations
+
+    few = slice(None, None, max(1, len(places) // _MOST_SHIFTED))
+    reach = range(-_REACH, _REACH + 1)
+    shifts = np.array([s for s in itertools.product(reach, repeat=3) if any(s)], dtype=np.int64)
+    numbers, correlations = np.zeros(len(shifts), dtype=np.int64), np.full(len(shifts), -1.0)
+    shifted_correlations(
+        one[few], synthetic, places[few], shifts, _OUTLIER * _MAD_TO_SD, _FEWEST, _SMALLEST,
+        numbers, correlations,
+    )  # fmt: skip
+    found = zip(correlations.tolist(), numbers.tolist(), strict=True)
+    return max((_surely_correlated(c, n) for c, n in found if n >= _FEWEST), default=-1.0)
+
+
+def _surely_correlated(correlation: float, number: int) -> float:
+    """Lower limit of a correlation of that many places, by Fisher's transformation."""
+    uncertain = _SURE / np.sqrt(number / _OVERLAP - 3)
+    return float(np.tanh(np.arctanh(min(correlation, 1.0 - 1e-15)) - uncertain))
 
 
 def _correlation(one: Detail, two: Detail) -> float:

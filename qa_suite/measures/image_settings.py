@@ -84,6 +84,8 @@ class ImageSettings(BaseModel):
 
     Parameters
     ----------
+    only
+        Metrics to measure and no others, in all their regions; None is all.
     data_range
         Lowest and highest value of each quantity, for PSNR, SSIM, MS-SSIM and mutual
         information. A quantity that is not named has none, and they are undefined: a range
@@ -135,6 +137,7 @@ class ImageSettings(BaseModel):
 
     model_config = _STRICT
 
+    only: tuple[str, ...] | None = None
     data_range: dict[Quantity, tuple[float, float]] = Field(default_factory=_data_range)
     bands: dict[Quantity, tuple[Band, ...]] = Field(default_factory=_bands)
     structures: bool = True

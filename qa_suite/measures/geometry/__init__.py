@@ -1,7 +1,7 @@
 """Geometric fidelity: whether the synthetic image is in the right place, whole and in parts.
 
-Contours of body and bone, the position against the source image, local shifts, and the
-positioning test of commissioning; in mm and degrees, LPS.
+Contours of body and bone, the position against the source image, shifts of blocks and of
+delineated structures, and the positioning test of commissioning; in mm and degrees, LPS.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from qa_suite.measures.geometry.positioning import (
     position,
     positioning_values,
 )
+from qa_suite.measures.geometry.structures import structure_regions, structure_values
 from qa_suite.measures.geometry_settings import GeometrySettings
 from qa_suite.measures.segmentation import outline_domain
 from qa_suite.preflight.bodies import centroid
@@ -86,15 +87,16 @@ def geometry(pair: Pair, settings: GeometrySettings) -> list[Value]:
     Returns
     -------
     list of Value
-        Regions ``seg:Body``, ``seg:Bone`` (contours) and ``body`` (everything else); each
+        Regions ``seg:Body``, ``seg:Bone`` (contours), ``structure:NAME`` and ``structures``
+        (their shifts) and ``body`` (everything else); each
         metric has a row for each of its regions and variants, undefined with a reason where
         it cannot be told.
     """
     box = bounding_box(pair.mask, margin=_margin(pair))
     if box is None:
-        return list(_all(undefined, "the mask is empty", _every_key()))
+        return list(_all(undefined, "the mask is empty", _every_key(pair)))
     values = _against_source(pair, settings)
-    inside = [key for key in _every_key() if key[0] not in SOURCE_METRICS]
+    inside = [key for key in _every_key(pair) if key[0] not in SOURCE_METRICS]
     for name, volume in (("reference", pair.reference), ("synthetic image", pair.synthetic)):
         if volume.quantity != "HU":
             why = f"this needs HU, and the {name} is in {volume.quantity}"
@@ -115,10 +117,11 @@ def _margin(pair: Pair) -> int:
     return int(np.ceil(_AROUND_MM / min(pair.grid.spacing_mm)))
 
 
-def _every_key() -> list[tuple[str, str, str]]:
+def _every_key(pair: Pair) -> list[tuple[str, str, str]]:
     """Every (metric, region, variant) that a case gets."""
     keys = [(m, region, "default") for region in _STRUCTURES for m in _CONTOUR_METRICS]
     keys += [(m, "body", "default") for m in _LOCAL_METRICS]
+    keys += [("structure_shift", region, "default") for region in structure_regions(pair)]
     keys += [(m, "body", variant) for variant in VARIANTS for m in POSITIONING_METRICS]
     return keys + [(m, "body", "default") for m in SOURCE_METRICS]
 
@@ -159,7 +162,7 @@ def _contours(pair: Pair, settings: GeometrySettings) -> list[Value]:
 
 
 def _working(pair: Pair, settings: GeometrySettings, box: Box) -> list[Value]:
-    """Local shifts and positioning, on images averaged to the working resolution."""
+    """Shifts of blocks and structures, and positioning, at the working resolution."""
     rule = settings.positioning
     plans: dict[str, Plans] = {}
     for variant, window in (("cbct", rule.window_hu), ("drr", _ATTENUATION_WINDOW_HU)):
@@ -181,7 +184,9 @@ def _working(pair: Pair, settings: GeometrySettings, box: Box) -> list[Value]:
         plans[variant] = Plans(
             reference=reference, synthetic=synthetic, region=region, centre_mm=centre
         )
-    values = _local(pair, plans["cbct"], settings)
+    shown = plans["cbct"]
+    values = _local(pair, shown, settings)
+    values += structure_values(pair, shown.reference, shown.synthetic, settings)
     for variant in VARIANTS:
         values += positioning_values(position(plans[variant], variant, rule), variant)
     return values

@@ -16,12 +16,12 @@ Mask = NDArray[np.bool_]
 
 _DEFAULT = GeometrySettings()
 _MIN_FILLED = 0.5  # share of a block's voxels that lie in the mask
-_COARSE_FWHM_MM = 14.0
+COARSE_FWHM_MM = 14.0
 _RESIDUAL_HU = 8.0  # after smoothing, of two good images
 _MAX_SD_MM = 1.0
 _MAX_RELATIVE_SD = 0.2  # of the shift: far and known to a fifth is far
-_MIN_CORRELATION = 0.7
-_REPEATED = (4 * np.pi * SMOOTHING_VOXELS**2) ** 1.5  # voxels that one smoothing makes one
+MIN_CORRELATION = 0.7
+REPEATED = (4 * np.pi * SMOOTHING_VOXELS**2) ** 1.5  # voxels that one smoothing makes one
 _MIN_BLOCKS = 5
 _MIN_MATCHED = 0.25
 
@@ -106,15 +106,15 @@ def local_shifts(
         )
     shifts, (correlations, variances) = np.zeros((len(lows), 3)), np.empty((2, len(lows)))
     match_blocks(
-        blurred(reference, _COARSE_FWHM_MM).values, blurred(synthetic, _COARSE_FWHM_MM).values,
+        blurred(reference, COARSE_FWHM_MM).values, blurred(synthetic, COARSE_FWHM_MM).values,
         fixed.values, moving.values, lows, highs, inside, spacing, reach_mm,
         shifts, correlations, variances,
     )  # fmt: skip
     size = np.linalg.norm(shifts, axis=1)
-    sd = np.sqrt(np.maximum(variances, 0) * _REPEATED)
+    sd = np.sqrt(np.maximum(variances, 0) * REPEATED)
     sharp, far = sd <= _MAX_SD_MM, (sd > _MAX_SD_MM) & (sd <= _MAX_RELATIVE_SD * size)
     size[size > reach_mm] = np.inf
-    found = (correlations >= _MIN_CORRELATION) & (sharp | far | np.isfinite(size))
+    found = (correlations >= MIN_CORRELATION) & (sharp | far | np.isfinite(size))
     if found.sum() < max(_MIN_BLOCKS, _MIN_MATCHED * len(lows)):
         return NoValue(
             why=f"only {int(found.sum())} of {len(lows)} blocks with structure were found again"
@@ -153,7 +153,7 @@ def _blocks_with_structure(
     tensors, counts = np.empty((len(lows), 3, 3)), np.empty(len(lows), np.int64)
     structure(fixed.values, lows, highs, inside, spacing, tensors, counts)
     in_body = counts >= _MIN_FILLED * np.prod(edge)
-    needed = _REPEATED * (_RESIDUAL_HU / _MAX_SD_MM) ** 2
+    needed = REPEATED * (_RESIDUAL_HU / _MAX_SD_MM) ** 2
     chosen = in_body & (np.linalg.eigvalsh(tensors)[:, 0] >= needed)
     return lows[chosen], highs[chosen], int(in_body.sum())
 

@@ -26,7 +26,8 @@ from qa_suite.volume import Volume
 FADE_MM = 25.0
 """Over which distance the surroundings of a moved organ give way."""
 _MOVED = (
-    ("local_shift_95", "body"), ("largest_false_contrast", "lesion"),
+    ("structure_shift", "structures"), ("local_shift_95", "body"),
+    ("largest_false_contrast", "lesion"),
     ("largest_missed_contrast", "lesion"), ("largest_false_depth", "air"),
     ("largest_missed_depth", "air"), ("percentile_99_error", "soft"),
 )  # fmt: skip
