@@ -24,10 +24,8 @@ from qa_suite.measures.base import (
 from qa_suite.measures.geometry.images import Image, blurred, mask_at, smoothed
 from qa_suite.measures.geometry.local import (
     COARSE_FWHM_MM,
-    MAX_SD_MM,
     MIN_CORRELATION,
     REPEATED,
-    RESIDUAL_HU,
     Mask,
 )
 from qa_suite.measures.geometry_settings import GeometrySettings
@@ -38,7 +36,8 @@ WORST = "structures"
 """Region of the value of the structure that moved most."""
 
 _DEFAULT = GeometrySettings()
-_MAX_SD_MM = 2.0  # of a match that is found again; of blocks, of which there are many, half of it
+_RESIDUAL_HU = 25.0  # between a good translator's image and the reference
+_SD_MM = 2.0  # to which the reference must let a shift be known in spite of it
 
 
 @METRICS.add(
@@ -218,7 +217,7 @@ class _Matcher:
         highs = (chosen.max(axis=0) + 1)[None].astype(np.int64)
         tensors, counts = np.empty((1, 3, 3)), np.empty(1, np.int64)
         structure(self.fixed.values, lows, highs, around, spacing, tensors, counts)
-        if np.linalg.eigvalsh(tensors[0])[0] < REPEATED * (RESIDUAL_HU / MAX_SD_MM) ** 2:
+        if np.linalg.eigvalsh(tensors[0])[0] < REPEATED * (_RESIDUAL_HU / _SD_MM) ** 2:
             return StructureShift(
                 why="it does not stand out from its surroundings in the reference"
             )
@@ -228,12 +227,10 @@ class _Matcher:
             self.moving.values, lows, highs, around, spacing, self.reach_mm,
             shifts, correlations, variances,
         )  # fmt: skip
-        correlation, variance = float(correlations[0]), float(variances[0])
+        correlation = float(correlations[0])
         if not correlation >= MIN_CORRELATION:
             said = "at all" if np.isnan(correlation) else f"(correlation {correlation:.2f})"
             return StructureShift(
                 why=f"it is not found again {said} in the synthetic image", lost=True
             )
-        if variance * REPEATED > _MAX_SD_MM**2:
-            return StructureShift(why=f"its shift is not known to {_MAX_SD_MM:g} mm", lost=True)
         return StructureShift(size_mm=float(np.linalg.norm(shifts[0])))
