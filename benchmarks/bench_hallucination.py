@@ -30,11 +30,13 @@ SETTINGS = HallucinationSettings()
 BONE = [LABELS[n] for n in LABELS if n.startswith(("bone", "marrow"))]
 SOFT = [LABELS[n] for n in LABELS if n not in ("air", "skin", "fat", "cartilage", "gas")]
 SOFT = [label for label in SOFT if label not in BONE]
+LESIONS = ("lesion", "bone_lesion")
+"""A lesion planted into bone is of one of these kinds, by how dense what it lies in is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plant:
-    kind: str
+    kinds: tuple[str, ...]
     what: str
     tissue: list[int]
     share: float  # of the ball that lies in the tissue
@@ -49,17 +51,17 @@ class Plant:
 
 
 def _bone(change: float, radius: float) -> Plant:
-    return Plant(kind="lesion", what=f"bone lesion {change:+.0f} HU", tissue=BONE, share=0.7,
+    return Plant(kinds=LESIONS, what=f"bone lesion {change:+.0f} HU", tissue=BONE, share=0.7,
                  radius_mm=radius, change_hu=change)  # fmt: skip
 
 
 def _soft(change: float, radius: float) -> Plant:
-    return Plant(kind="lesion", what=f"soft-tissue lesion {change:+.0f} HU", tissue=SOFT,
+    return Plant(kinds=LESIONS[:1], what=f"soft-tissue lesion {change:+.0f} HU", tissue=SOFT,
                  share=0.9, radius_mm=radius, change_hu=change)  # fmt: skip
 
 
 def _filled(kind: str, what: str, value: float, radius: float) -> Plant:
-    return Plant(kind=kind, what=what, tissue=SOFT, share=0.9, radius_mm=radius, value_hu=value)
+    return Plant(kinds=(kind,), what=what, tissue=SOFT, share=0.9, radius_mm=radius, value_hu=value)
 
 
 PLANTS = [
@@ -144,7 +146,7 @@ def sensitivity(cohort: list[VirtualPatient], plant: Plant) -> dict[str, float]:
             )  # fmt: skip
             near = [
                 c for c in found
-                if c.kind == plant.kind and np.linalg.norm(np.array(c.position_mm) - centre) < 10
+                if c.kind in plant.kinds and np.linalg.norm(np.array(c.position_mm) - centre) < 10
             ]  # fmt: skip
             hits.append(bool(near))
             if near:
@@ -172,7 +174,7 @@ def clean_alarms(cohort: list[VirtualPatient], twins: int) -> tuple[int, int]:
 
 def shifted(cohort: list[VirtualPatient], shift_mm: float) -> dict[str, float]:
     """Components per patient and kind where the whole image is moved along x."""
-    counts = dict.fromkeys(("bone", "air", "lesion"), 0)
+    counts = dict.fromkeys(("bone", "air", *LESIONS), 0)
     for number, patient in enumerate(cohort):
         step = (shift_mm / patient.grid.spacing_mm[0], 0, 0)
         truth = ndimage.shift(patient.ct_noise_free.array, step, order=1, mode="nearest")
