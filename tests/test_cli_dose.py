@@ -17,6 +17,7 @@ from qa_suite.cohort import Cohort, load_cohort, save_cohort
 from qa_suite.dose.hlut import shipped_hluts
 from qa_suite.dose.template import load_template, shipped_templates
 from qa_suite.dose_cases import cases_with_dose
+from qa_suite.errors import InputError
 from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.examined import finished_images
 from qa_suite.io.images import read_image, write_image
@@ -340,7 +341,7 @@ def _record(out: Path, case: str) -> dict[str, str]:
 
 def test_one_case_of_each_site(here):
     cohort = make_cohort(here, "sss")
-    assert run([*EVALUATE, "--dose-cases", "one_per_site"]) == 0
+    evaluate(quick_examination(here, cohort, ("segmentation", "dose")), here / "out")
     rows = pd.read_parquet(here / "out" / "measurements.parquet")
     mine = rows[rows.family == "dose"]
     first = {case.site: case.case for case in reversed(cohort.cases)}
@@ -348,13 +349,29 @@ def test_one_case_of_each_site(here):
     assert set(rows.case) == {case.case for case in cohort.cases}
 
 
-def quick_examination(here: Path, cohort: Cohort) -> Examination:
-    """Dose of one plan, and nothing else, for one case of each site."""
+def test_the_choice_of_cases_reaches_the_evaluation(here, monkeypatch):
+    make_cohort(here, "s")
+    asked: list[Examination] = []
+
+    def stop(examination: Examination, *_: object, **__: object) -> None:
+        asked.append(examination)
+        raise InputError("far enough")
+
+    monkeypatch.setattr("qa_suite.evaluate.evaluate", stop)
+    assert run([*EVALUATE, "--dose-cases", "one_per_site"]) == 2
+    assert run([*EVALUATE]) == 2
+    assert [one.settings.dose_cases for one in asked] == ["one_per_site", "all"]
+
+
+def quick_examination(
+    here: Path, cohort: Cohort, families: tuple[str, ...] = ("dose",)
+) -> Examination:
+    """Dose of one plan, and of other families those asked for, for one case of each site."""
     facts, translate = finished_images(here / "box", "vendor")
     dose = dose_settings(["photons.yaml"], ["thomas-1999"], grid_mm=10)
     quick = dose.model_copy(update={"causes": False, "bulk": False, "gamma": dose.gamma[:1]})
     settings = EvaluationSettings(
-        families=("dose",), keep_volumes="none", dose_cases="one_per_site",
+        families=families, keep_volumes="none", dose_cases="one_per_site",
         preflight=PreflightSettings(estimate_alignment=False),
         measures=MeasureSettings(dose=quick),
     )  # fmt: skip

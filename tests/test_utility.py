@@ -21,7 +21,7 @@ from qa_suite.statistics import mean_interval
 from qa_suite.utility import RESULT_FILE, UtilityExperiment, UtilitySettings, measure_utility
 from qa_suite.utility.clustered import clustered_interval
 from qa_suite.utility.material import UtilityCase, deal
-from qa_suite.utility.result import ARMS, OVERALL, FitScores
+from qa_suite.utility.result import ARMS, OVERALL, FitScores, UtilityResult
 from qa_suite.utility.summary import summarise
 from qa_suite.volume import Prediction, Volume
 from tests.tiny_cohort import pair, tissue_labels
@@ -110,9 +110,15 @@ def folder(tmp_path_factory) -> Path:
     return where
 
 
-def test_a_translator_with_wrong_bone_is_of_no_use_for_bone(folder, tmp_path):
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory) -> tuple[UtilityResult, list]:
+    """The experiment, run once, and what was trained for it."""
     calls: list = []
-    result = measure_utility(experiment_of(folder, calls), tmp_path)
+    return measure_utility(experiment_of(folder, calls), tmp_path_factory.mktemp("whole")), calls
+
+
+def test_a_translator_with_wrong_bone_is_of_no_use_for_bone(whole):
+    result, _ = whole
     found = {s.structure: s for s in result.structures}
     assert list(found) == [OVERALL, "Bone", "Fat"]
     bone = found["Bone"]
@@ -128,9 +134,8 @@ def test_a_translator_with_wrong_bone_is_of_no_use_for_bone(folder, tmp_path):
     assert any("repetition" in notice for notice in result.notices)
 
 
-def test_no_patient_is_tested_by_what_saw_him(folder, tmp_path):
-    calls: list = []
-    result = measure_utility(experiment_of(folder, calls), tmp_path)
+def test_no_patient_is_tested_by_what_saw_him(whole):
+    result, calls = whole
     assert len(calls) == 2 * 2 * 3
     for (seed, name, trained, images), scores in zip(calls, result.scores, strict=True):
         tested = {case.replace("case", "patient") for case in scores.dice}
@@ -141,8 +146,7 @@ def test_no_patient_is_tested_by_what_saw_him(folder, tmp_path):
     assert by_arm["real"] == by_arm["synthetic"] == by_arm["both"]
 
 
-def test_killed_it_carries_on_and_ends_alike(folder, tmp_path):
-    whole = measure_utility(experiment_of(folder, []), tmp_path / "whole")
+def test_killed_it_carries_on_and_ends_alike(folder, whole, tmp_path):
     calls: list = []
     experiment = experiment_of(folder, calls)
 
@@ -155,7 +159,7 @@ def test_killed_it_carries_on_and_ends_alike(folder, tmp_path):
     assert len(calls) == 5
     again = measure_utility(experiment, tmp_path / "cut")
     assert len(calls) == 12
-    assert again.structures == whole.structures
+    assert again.structures == whole[0].structures
     untouched = measure_utility(experiment, tmp_path / "cut")
     assert len(calls) == 12 and untouched == again
     other = experiment_of(folder, [], settings={"folds": 3})
