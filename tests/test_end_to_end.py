@@ -30,6 +30,24 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def known() -> dict[str, dict]:
+    """Verdicts by the name of their fault: several tests ask for the same one."""
+    return {}
+
+
+@pytest.fixture
+def examined(cohort, known, tmp_path, capsys):
+    """Return the verdict on the known-good model with a fault planted into its images."""
+
+    def verdict_of(fault) -> dict:
+        if fault.__name__ not in known:
+            known[fault.__name__] = examine(cohort, tmp_path, fault, capsys)
+        return known[fault.__name__]
+
+    return verdict_of
+
+
 def examine(cohort: Path, out: Path, fault, capsys) -> dict:
     """Judge the known-good model with a fault planted into its images."""
     material = load_cohort(cohort)
@@ -75,8 +93,8 @@ def with_nan(twin: Volume, case: str) -> Volume:
     return twin.with_array(array)
 
 
-def test_the_known_good_model_passes(cohort, tmp_path, capsys):
-    verdict = examine(cohort, tmp_path, clean, capsys)
+def test_the_known_good_model_passes(examined):
+    verdict = examined(clean)
     assert verdict["outcome"] == "pass", verdict["sentence"]
 
 
@@ -89,25 +107,23 @@ def test_the_known_good_model_passes(cohort, tmp_path, capsys):
         (one_terrible, {"body MAE of the worst patient"}, "C-003"),
     ],
 )
-def test_a_planted_fault_turns_the_verdict_and_is_named(
-    cohort, tmp_path, capsys, fault, criteria, scope
-):
-    verdict = examine(cohort, tmp_path, fault, capsys)
+def test_a_planted_fault_turns_the_verdict_and_is_named(examined, fault, criteria, scope):
+    verdict = examined(fault)
     assert verdict["outcome"] == "fail"
     failed = [f for f in verdict["findings"] if f["outcome"] == "fail"]
     assert criteria <= {finding["criterion"]["name"] for finding in failed}
     assert any(scope in finding["sentence"] for finding in failed)
 
 
-def test_a_fault_abroad_leaves_home_alone(cohort, tmp_path, capsys):
-    verdict = examine(cohort, tmp_path, biased_at_c, capsys)
+def test_a_fault_abroad_leaves_home_alone(examined):
+    verdict = examined(biased_at_c)
     home = [f for f in verdict["findings"] if f["scope_name"] == "hospital-A"]
     assert {finding["outcome"] for finding in home} == {"pass"}
     assert "hospital-C" in verdict["sentence"]
 
 
-def test_nan_never_passes(cohort, tmp_path, capsys):
-    verdict = examine(cohort, tmp_path, with_nan, capsys)
+def test_nan_never_passes(examined):
+    verdict = examined(with_nan)
     assert verdict["outcome"] != "pass"
 
 
@@ -115,6 +131,7 @@ def test_nan_never_passes(cohort, tmp_path, capsys):
 def test_the_demo_runs_from_start_to_report(own_store, monkeypatch, capsys):
     monkeypatch.setattr("qa_suite.cli.demo.PATIENTS", {"A": 6, "B": 6, "C": 2})
     monkeypatch.setattr("qa_suite.cli.demo.SPACING_MM", (10.0, 10.0, 12.0))
+    monkeypatch.setattr("qa_suite.cli.demo.DOSE_GRID_MM", 10.0)  # no finer than the voxels
     assert run(["demo", "--iterations", "8"]) == 0
     shown = capsys.readouterr().out
     page = Path(shown.split("Report:")[1].split()[0])
