@@ -207,9 +207,9 @@ def test_a_lower_bound_beyond_the_bound_refuses_and_says_at_least(scans, monkeyp
         ({"support": 1.0}, "almost as well"),
     ],
 )
-def test_a_doubt_warns_with_its_sentence(scans, monkeypatch, doubt, word):
+def test_a_doubt_is_undetermined_with_its_sentence(scans, monkeypatch, doubt, word):
     result = judged(scans, monkeypatch, displacement_95_mm=13.0, **doubt)
-    assert result.status == "warning"
+    assert result.status == "undetermined"
     assert "13.0 mm (bound 10.0 mm)" in result.sentence and word in result.sentence
 
 

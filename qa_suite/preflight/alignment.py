@@ -23,9 +23,11 @@ from qa_suite.preflight.rigid import (
     displacement_95_mm,
     search,
     similarity,
+    thinned,
 )
 from qa_suite.preflight.sampling import COARSE_MM, sampled_level
 from qa_suite.preflight.settings import PreflightSettings
+from qa_suite.preflight.shading import flattened
 from qa_suite.preflight.structure import components_without_structure
 from qa_suite.volume import Volume
 
@@ -35,6 +37,10 @@ AXES = ("x", "y", "z")
 _STARTS_A_TURN = 2
 _TRIES = 3
 _SAME_MM = 3.0
+_ROUGH_MM = 0.5
+_SHADINGS = 4
+_SETTLED_MM = 0.3
+_MOST_PLACES = 10
 _CLEARLY = 2.0
 _BEYOND_REACH_MM = 6.0  # starts lie a little beyond what is to be found
 _RIVAL_MM = 10.0
@@ -161,9 +167,11 @@ def estimate_alignment(
         reach_mm=settings.alignment_reach_mm + _BEYOND_REACH_MM,
         keep=_STARTS_A_TURN,
     )
-    places = _distinct(coarse, [climb(coarse, start) for start in starts])
+    places = _climbed(coarse, starts)
     # the coarse score draws weak components to where more is seen: their profile starts finer
     best = _polish(fine, _preferred(coarse, fine, places), range(6))
+    if source.quantity != "HU":
+        coarse, fine, places, best = _unshaded(coarse, fine, places, best)
     for _ in range(_TRIES):
         lost, better = components_without_structure(coarse, fine, best, least=settings.min_support)
         if better is None:
@@ -173,7 +181,7 @@ def estimate_alignment(
     if lost:
         at_zero = np.isin(np.arange(6), list(lost))
         free = [n for n in range(6) if n not in lost]
-        again = [climb(coarse, np.where(at_zero, 0.0, start), free) for start in starts]
+        again = [climb(coarse, np.where(at_zero, 0.0, place.motion), free) for place in places]
         motion = _polish(fine, _preferred(coarse, fine, _distinct(coarse, again)), free)
     rivals = _rivals(fine, best, places, settings.min_support)
     return Alignment(
@@ -192,6 +200,30 @@ def estimate_alignment(
         similarity_before=similarity(fine, np.zeros(6))[0],
         similarity_after=similarity(fine, motion)[0],
     )
+
+
+def _unshaded(
+    coarse: Level, fine: Level, places: Sequence[Place], best: Array
+) -> tuple[Level, Level, list[Place], Array]:
+    """Take out the shading of the source, and find the places again; the two in turn."""
+    flat = flattened(coarse, best)
+    places = _distinct(flat, [climb(flat, place.motion) for place in places])
+    flat_fine = flattened(fine, best)
+    best = _polish(flat_fine, _preferred(flat, flat_fine, places), range(6))
+    for _ in range(_SHADINGS):
+        last = best
+        flat_fine = flattened(fine, last)
+        best = _polish(flat_fine, last, range(6))
+        if displacement_95_mm(fine, best, last) < _SETTLED_MM:
+            break
+    return flattened(coarse, best), flat_fine, places, best
+
+
+def _climbed(coarse: Level, starts: Sequence[Array]) -> list[Place]:
+    """Climb from all starts with few points, and from where they end with all of them."""
+    quick = thinned(coarse)
+    rough = _distinct(quick, [climb(quick, start, tolerance_mm=_ROUGH_MM) for start in starts])
+    return _distinct(coarse, [climb(coarse, place.motion) for place in rough[:_MOST_PLACES]])
 
 
 def _rivals(level: Level, best: Array, places: Sequence[Place], least: float) -> list[Array]:

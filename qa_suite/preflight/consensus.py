@@ -75,6 +75,12 @@ def support(level: Level, one: Any, other: Any) -> float:
     return 0.0 if spread == 0 else float(found.sum()) / spread
 
 
+def reference_bins(level: Level, motion: Any) -> tuple[NDArray[np.int_], NDArray[np.bool_]]:
+    """Return the reference's bin at every point under a motion, and whether it is seen there."""
+    values, seen = _values(level, np.asarray(motion, dtype=float))
+    return _bin(values), seen
+
+
 def _blocks(level: Level, block_mm: float) -> NDArray[np.int_]:
     """Return the number of the block that each point lies in."""
     index = np.floor(level.points_mm / block_mm).astype(int)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qa_suite.preflight.alignment import AXES, Alignment, estimate_alignment
-from qa_suite.preflight.evidence import Evidence, Status, Values, undetermined
+from qa_suite.preflight.evidence import Evidence, Values, undetermined
 from qa_suite.preflight.settings import PreflightSettings
 from qa_suite.records import PreflightValue
 from qa_suite.volume import Quantity
@@ -44,8 +44,9 @@ def check_alignment(evidence: Evidence) -> Values:
 
     The case is judged by the 95th percentile of the displacement within the body, which counts
     shift and rotation together. What the images do not decide is undetermined and has no value;
-    a lower bound of it is told, and refuses where it exceeds the bound. An MR and a PET share
-    too little for a refusal, so there it is a warning.
+    a lower bound of it is told, and refuses where it exceeds the bound. A gross motion that only
+    part of the body speaks for is undetermined as well, and so is any of a PET: it shares too
+    little with an MR for a refusal.
     """
     settings = evidence.settings
     found = estimate_alignment(
@@ -76,7 +77,7 @@ def check_alignment(evidence: Evidence) -> Values:
             known = undetermined(why, unit="mm", bound=RECORDED)
         values[f"alignment_shift_{name}"] = known
     for key, one in lengths.items():
-        values[key] = _judged(one, found, settings, refuses=refuses and key != "alignment_rotation")
+        values[key] = _judged(one, found, settings, refuses=refuses)
     if found.consensus is None:
         values["alignment_consensus"] = undetermined(
             "no part of the body speaks for or against the estimate",
@@ -146,15 +147,18 @@ def _judged(
     value = None if one.unknown else one.found
     clear = found.support >= settings.min_support
     if one.found > one.bound and (clear or not one.unknown):
-        status, doubt = _grounds(found, settings, clear=clear, refuses=refuses)
         least = "" if value is not None else "at least "
         why = f"{one.what} {least}{_text(one.found, one.unit)} (bound {_text(one.bound, one.unit)})"
-        why += doubt if one.unit == "mm" else ""
-        why += f"; {one.unknown}" if one.unknown else ""
+        unknown = f"; {one.unknown}" if one.unknown else ""
+        doubt = _doubt(found, settings, clear=clear, refuses=refuses) if one.unit == "mm" else ""
+        if doubt:  # a motion that is not sure has no length, and is no proof of alignment either
+            why = f"by the best estimate {why}, {doubt}{unknown}"
+            return undetermined(why, unit=one.unit, bound=bound)
         at_least = None if value is not None else one.found
         return PreflightValue(
-            value=value, at_least=at_least, unit=one.unit, bound=bound, status=status, why=why
-        )
+            value=value, at_least=at_least, unit=one.unit, bound=bound, why=why + unknown,
+            status="refused" if one.unit == "mm" else "warning",
+        )  # fmt: skip
     if one.unknown:
         why = one.unknown
         evident = found.best_support >= settings.min_support
@@ -169,10 +173,8 @@ def _judged(
     return PreflightValue(value=value, unit=one.unit, bound=bound, status="ok")
 
 
-def _grounds(
-    found: Alignment, settings: PreflightSettings, *, clear: bool, refuses: bool
-) -> tuple[Status, str]:
-    """Whether a length beyond its bound refuses, and if not, why it only warns."""
+def _doubt(found: Alignment, settings: PreflightSettings, *, clear: bool, refuses: bool) -> str:
+    """Say why a length beyond its bound does not refuse; empty where it does."""
     doubts = []
     if found.consensus is None:
         doubts.append("but no part of the body speaks for it alone")
@@ -185,7 +187,7 @@ def _grounds(
         doubts.append("but as found the images fit almost as well")
     if not refuses:
         doubts.append("but a PET and its source share too little to be sure")
-    return ("warning" if doubts else "refused"), "".join(f", {doubt}" for doubt in doubts)
+    return ", ".join(doubts)
 
 
 def _text(value: float, unit: str) -> str:

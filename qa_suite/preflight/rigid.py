@@ -244,6 +244,14 @@ def _steepest(slope: Array) -> Array:
     return np.eye(6) * (_FIRST_MM / max(float(np.linalg.norm(slope)), 1e-12))
 
 
+def thinned(level: Level, most: int = _SEARCH_POINTS) -> Level:
+    """Keep at most so many points, evenly picked."""
+    if len(level.points_mm) <= most:
+        return level
+    chosen = np.linspace(0, len(level.points_mm) - 1, most).astype(int)
+    return replace(level, points_mm=level.points_mm[chosen], bins=level.bins[chosen])
+
+
 def search(level: Level, *, reach_mm: float, keep: int) -> list[Array]:
     """Try shifts within reach, alone and with turns, and return the best separated motions.
 
@@ -253,10 +261,8 @@ def search(level: Level, *, reach_mm: float, keep: int) -> list[Array]:
         No motion first, then for every turn the ``keep`` shifts of highest similarity that
         lie apart.
     """
-    quick = replace(level, rotation_sd_deg=1e6)  # of one turn all have the same expectation
-    if len(level.points_mm) > _SEARCH_POINTS:
-        chosen = np.linspace(0, len(level.points_mm) - 1, _SEARCH_POINTS).astype(int)
-        quick = replace(quick, points_mm=level.points_mm[chosen], bins=level.bins[chosen])
+    # of one turn all have the same expectation
+    quick = replace(thinned(level), rotation_sd_deg=1e6)
     shifts = _lattice(reach_mm)
     starts = [np.zeros(6)]
     for turn in _turns(level):

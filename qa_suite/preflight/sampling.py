@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 COARSE_MM = 6.0
+_LEAST_SMOOTHING = 1.0  # voxels
 _MIN_POINTS = 500
 _MAX_POINTS = 25_000
 _MAX_COARSE_POINTS = 8_000
@@ -153,8 +154,16 @@ def _thin(
 
 
 def _smooth(values: NDArray[np.float32], step: NDArray[np.int_]) -> NDArray[np.float32]:
+    """Smooth to the step, and enough to hide the grid.
+
+    Where two images were made on one grid, the staircase that its voxels make of every oblique
+    edge is the same in both, and would say that they lie alike wherever nothing else does.
+    """
     from scipy import ndimage
 
     return np.asarray(
-        ndimage.gaussian_filter(values, 0.5 * step, mode="nearest", truncate=3.0), np.float32
+        ndimage.gaussian_filter(
+            values, np.maximum(0.5 * step, _LEAST_SMOOTHING), mode="nearest", truncate=3.0
+        ),
+        np.float32,
     )

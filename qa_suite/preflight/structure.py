@@ -8,32 +8,40 @@ prefer the optimum, the component is undetermined.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.preflight.consensus import support
-from qa_suite.preflight.rigid import Level, climb, score
+from qa_suite.preflight.rigid import Level, climb, score, thinned
 
 Array = NDArray[np.float64]
 
+_POINTS = 8_000
 _STEP_MM = 10.0  # of a shift, and of the rms displacement by a rotation
 
 
-def displaced(coarse: Level, motion: Array) -> Array:
+def displaced(coarse: Level, fine: Level, motion: Array) -> Array:
     """Displace each component 10 mm to either side, and let the other five follow.
+
+    They follow at full resolution too: an edge that is missed by half a millimetre would speak
+    against a displacement along which there is no edge at all.
 
     Returns
     -------
     ndarray, shape (6, 2, 6)
-        By component and side, the motion that was climbed to at the coarse level.
+        By component and side, the motion that was climbed to.
     """
+    near = replace(thinned(fine, _POINTS), by_overlap=False)
     places = np.empty((6, 2, 6))
     for component in range(6):
         others = [n for n in range(6) if n != component]
         for side, step in enumerate((-_STEP_MM, _STEP_MM)):
             start = motion.copy()
             start[component] += step
-            places[component, side] = climb(coarse, start, others).motion
+            there = climb(coarse, start, others).motion
+            places[component, side] = climb(near, there, others).motion
     return places
 
 
@@ -50,7 +58,7 @@ def components_without_structure(
         A displaced place that scores higher and that the blocks clearly prefer: then
         ``motion`` was no optimum.
     """
-    places = displaced(coarse, motion)
+    places = displaced(coarse, fine, motion)
     found = np.array([[support(fine, place, motion) for place in sides] for sides in places])
     lost = frozenset(int(n) for n in np.flatnonzero(found.min(axis=1) < least))
     component, side = np.unravel_index(int(found.argmin()), found.shape)
