@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 COARSE_MM = 6.0
-_LEAST_SMOOTHING = 1.0  # voxels
+_GRID_MM = 3.3  # up to here one voxel is smoothed over; of larger ones too little would be left
 _MIN_POINTS = 500
 _MAX_POINTS = 25_000
 _MAX_COARSE_POINTS = 8_000
@@ -63,9 +63,15 @@ def sampled_level(
     source_bins = _bins(source, region)
     reference_bins = _bins(reference, region)
     step = np.maximum(1, np.round(resolution_mm / spacing)).astype(int)
-    fixed, fixed_start, fixed_step = _thin(source_bins, source_box, step, step // 4)
+    width = np.maximum(0.5 * step, np.minimum(1.0, _GRID_MM / spacing))
+    fixed, fixed_start, fixed_step = _thin(source_bins, source_box, step, step // 4, width)
     moving, moving_start, moving_step = _thin(
-        reference_bins, reference_box, step, step // 4 + step // 2, seen=_seen(reference, coverage)
+        reference_bins,
+        reference_box,
+        step,
+        step // 4 + step // 2,
+        width,
+        seen=_seen(reference, coverage),
     )
     if min(fixed.shape) < 2 or min(moving.shape) < 2:
         return None
@@ -129,6 +135,7 @@ def _thin(
     box: tuple[slice, slice, slice],
     step: NDArray[np.int_],
     first: NDArray[np.int_],
+    width: Array,
     *,
     seen: Mask | None = None,
 ) -> tuple[NDArray[np.float32], Array, Array]:
@@ -138,10 +145,10 @@ def _thin(
     and that likeness would draw the estimate to no motion.
     """
     inside = values[box]
-    smooth = _smooth(inside, step)
+    smooth = _smooth(inside, width)
     if seen is not None:  # what is not seen neither counts nor leaks into its neighbours
-        weight = _smooth(seen[box].astype(np.float32), step)
-        smooth = _smooth(np.where(seen[box], inside, np.float32(0)), step)
+        weight = _smooth(seen[box].astype(np.float32), width)
+        smooth = _smooth(np.where(seen[box], inside, np.float32(0)), width)
         smooth = np.where(
             weight >= _MIN_SHARE_SEEN, smooth / np.maximum(weight, _MIN_SHARE_SEEN), np.nan
         )
@@ -153,8 +160,8 @@ def _thin(
     return kept, corner + start, step.astype(float)
 
 
-def _smooth(values: NDArray[np.float32], step: NDArray[np.int_]) -> NDArray[np.float32]:
-    """Smooth to the step, and enough to hide the grid.
+def _smooth(values: NDArray[np.float32], width: Array) -> NDArray[np.float32]:
+    """Smooth by ``width`` voxels: to the step, and enough to hide the grid.
 
     Where two images were made on one grid, the staircase that its voxels make of every oblique
     edge is the same in both, and would say that they lie alike wherever nothing else does.
@@ -162,8 +169,5 @@ def _smooth(values: NDArray[np.float32], step: NDArray[np.int_]) -> NDArray[np.f
     from scipy import ndimage
 
     return np.asarray(
-        ndimage.gaussian_filter(
-            values, np.maximum(0.5 * step, _LEAST_SMOOTHING), mode="nearest", truncate=3.0
-        ),
-        np.float32,
+        ndimage.gaussian_filter(values, width, mode="nearest", truncate=3.0), np.float32
     )
