@@ -11,6 +11,7 @@ Studholme, Hill & Hawkes (1999), Pattern Recognit 32:71 (normalised, overlap-inv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -90,13 +91,18 @@ class Place:
 def rotation_matrix(vector_rad: Any) -> Array:
     """Rotation about the direction of ``vector_rad`` by its length (Rodrigues' formula)."""
     x, y, z = (float(v) for v in vector_rad)
-    angle = float(np.sqrt(x * x + y * y + z * z))
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    angle = math.sqrt(x * x + y * y + z * z)
     if angle < 1e-9:
-        return np.eye(3) + cross
-    first = np.sin(angle) / angle
-    second = (1 - np.cos(angle)) / angle**2
-    return np.asarray(np.eye(3) + first * cross + second * cross @ cross)
+        return np.array([[1.0, -z, y], [z, 1.0, -x], [-y, x, 1.0]])
+    along, across = math.cos(angle), math.sin(angle) / angle
+    plane = (1 - along) / angle**2
+    return np.array(
+        [
+            [along + plane * x * x, plane * x * y - across * z, plane * x * z + across * y],
+            [plane * x * y + across * z, along + plane * y * y, plane * y * z - across * x],
+            [plane * x * z - across * y, plane * y * z + across * x, along + plane * z * z],
+        ]
+    )
 
 
 def _turning(vector_rad: Array) -> Array:
@@ -190,11 +196,14 @@ def _overlap_slope(level: Level, motion: Array) -> Array:
     """Slope of the overlap by differences: it is a count, and has no other."""
     counts = np.empty((6, 2))
     points = level.points_mm[:: max(1, len(level.points_mm) // _OVERLAP_POINTS)]
+    as_it_is = level.to_index @ rotation_matrix(motion[3:] / level.radius_mm)
     for component in range(6):
         for end, step in enumerate((-_OVERLAP_STEP_MM, _OVERLAP_STEP_MM)):
             there = motion.copy()
             there[component] += step
-            matrix = level.to_index @ rotation_matrix(there[3:] / level.radius_mm)
+            matrix = as_it_is
+            if component >= 3:
+                matrix = level.to_index @ rotation_matrix(there[3:] / level.radius_mm)
             offset = level.to_index @ there[:3] + level.offset
             counts[component, end] = count_seen(points, level.moving, matrix, offset)
     return np.asarray((counts[:, 1] - counts[:, 0]) / (2 * _OVERLAP_STEP_MM * len(points)))

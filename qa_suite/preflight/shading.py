@@ -8,6 +8,7 @@ loses at the borders of bone and muscle, and the estimate is drawn along the lim
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,11 @@ def flattened(level: Level, motion: Array) -> Level:
 def _terms(points_mm: Array) -> Array:
     """Return the products of x, y and z up to the degree, without the constant, shape (n, k)."""
     x = points_mm / np.abs(points_mm).max(axis=0)
-    powers = np.stack(np.meshgrid(*[np.arange(_DEGREE + 1)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    powers = powers[(powers.sum(axis=1) > 0) & (powers.sum(axis=1) <= _DEGREE)]
-    return np.stack([(x**power).prod(axis=1) for power in powers], axis=1)
+    terms: list[Array] = []
+    for degree in range(1, _DEGREE + 1):
+        for axes in combinations_with_replacement(range(3), degree):
+            terms.append(np.asarray(np.multiply.reduce([x[:, axis] for axis in axes])))
+    return np.stack(terms, axis=1)
 
 
 def _without_mean(values: Array, group: NDArray[np.int_], weight: Array) -> Array:
