@@ -184,6 +184,7 @@ def estimate_alignment(
         again = [climb(coarse, np.where(at_zero, 0.0, place.motion), free) for place in places]
         motion = _polish(fine, _preferred(coarse, fine, _distinct(coarse, again)), free)
     rivals = _rivals(fine, best, places, settings.min_support)
+    rivals += _turned_further(fine, best, settings)
     return Alignment(
         shift_mm=_three(motion[:3]),
         rotation_deg=_three(np.degrees(motion[3:] / fine.radius_mm)),
@@ -243,6 +244,16 @@ def _rivals(level: Level, best: Array, places: Sequence[Place], least: float) ->
     return rivals
 
 
+def _turned_further(level: Level, best: Array, settings: PreflightSettings) -> list[Array]:
+    """Return where a free rotation leads, if only its expectation keeps the case in bounds."""
+    bound = settings.max_misalignment_mm
+    if displacement_95_mm(level, best) > bound:
+        return []
+    loose = _unbound(level, best, range(6))
+    opposed = support(level, loose, best) >= settings.min_support
+    return [loose] if displacement_95_mm(level, loose) > bound and not opposed else []
+
+
 def _distinct(level: Level, places: Sequence[Place]) -> list[Place]:
     """Leave out places that lie with another; the first, from no motion, always stays first."""
     kept = [places[0]]
@@ -277,8 +288,9 @@ def interior(body: NDArray[np.bool_], source: Volume, below_mm: float) -> NDArra
 def _polish(level: Level, motion: Array, free: Sequence[int]) -> Array:
     """Climb at full resolution, then once more with nothing expected of the rotation.
 
-    The second climb counts where the first had found most of its rotation already: there the
-    images themselves decide the rotation. Where it runs away, it follows a deformation.
+    The second climb counts where the first had found most of its rotation already, or where the
+    blocks of the body clearly prefer it: there the images themselves decide the rotation. Where
+    it runs away without, it follows a deformation.
     """
     if not len(free):
         return motion
@@ -286,11 +298,16 @@ def _polish(level: Level, motion: Array, free: Sequence[int]) -> Array:
     expected = climb(level, motion, free, tolerance_mm=0.01).motion
     if displacement_95_mm(level, expected, motion) > _RIVAL_MM:
         return motion  # it ran away: out of the field of view
-    unbound = replace(level, rotation_sd_deg=_UNBOUND_DEG)
-    loose = climb(unbound, expected, free, tolerance_mm=0.01).motion
+    loose = _unbound(level, expected, free)
     held, run = (float(np.linalg.norm(m[3:]) / level.radius_mm) for m in (expected, loose))
     supported = held >= _MIN_SUPPORT * run or run - held < np.radians(_SMALL_ROTATION_DEG)
-    return loose if supported else expected
+    return loose if supported or support(level, expected, loose) > _CLEARLY else expected
+
+
+def _unbound(level: Level, motion: Array, free: Sequence[int]) -> Array:
+    """Climb at full resolution with nothing expected of the rotation."""
+    level = replace(level, by_overlap=False, rotation_sd_deg=_UNBOUND_DEG)
+    return climb(level, motion, free, tolerance_mm=0.01).motion
 
 
 def _three(values: Array) -> tuple[float, float, float]:

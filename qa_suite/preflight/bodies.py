@@ -16,6 +16,9 @@ Box = tuple[slice, slice, slice]
 BODY_THRESHOLD_HU = -400.0
 _OPENING_MM = 3.0  # loses couch sheets and sleeves, keeps fingers
 _OTSU_BINS = 256
+_NOISE_REACH = 3.0  # standard deviations
+_NOISE_FILTER = 3  # voxels, the size of a median
+_RAYLEIGH_MEAN = 1.25  # of the magnitude of noise alone, in its standard deviations
 _MOST_VALUES = 1_000_000
 
 
@@ -54,17 +57,38 @@ def signal_body(array: NDArray[Any], grid: Grid) -> Mask:
 
     A quarter of Otsu's threshold (Otsu 1979, IEEE Trans Syst Man Cybern 9:62) of the voxels above
     the background separates tissue from noise: muscle is dark in T1w, and Otsu's threshold
-    itself would part it from fat.
+    itself would part it from fat. An image whose noise reaches that threshold is median-filtered,
+    and its background taken to be the noise's magnitude (Gudbjartsson & Patz 1995, Magn Reson Med
+    34:910): else the background is body.
     """
     box = data_box(array)
     if box is None:
         return np.zeros(array.shape, dtype=bool)
-    inside = thinned(array[box]).astype(float)
+    threshold, low = _signal_threshold(array[box])
+    if _NOISE_REACH * _noise(array[box]) > threshold - low:
+        from scipy import ndimage
+
+        smooth = ndimage.median_filter(array.astype(np.float32), _NOISE_FILTER)
+        bright = _otsu(thinned(smooth[box]).astype(float))
+        floor = _RAYLEIGH_MEAN * _noise(np.where(smooth > bright, array, np.nan)[box])
+        array, threshold = smooth, floor + 0.25 * (bright - floor)
+    return _largest_filled((array > threshold) & box_mask(box, array.shape), grid)
+
+
+def _signal_threshold(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the least signal of tissue, and the background's; infinite without contrast."""
+    inside = thinned(values).astype(float)
     low, high = np.percentile(inside, [0.5, 99.5])
     if high <= low:
-        return np.zeros(array.shape, dtype=bool)
-    threshold = low + 0.25 * (_otsu(np.clip(inside, low, high)) - low)
-    return _largest_filled((array > threshold) & box_mask(box, array.shape), grid)
+        return np.inf, float(low)
+    return float(low + 0.25 * (_otsu(np.clip(inside, low, high)) - low)), float(low)
+
+
+def _noise(values: NDArray[Any]) -> float:
+    """Estimate the noise (standard deviation) by the median difference of neighbours along i."""
+    steps = np.abs(thinned(np.diff(values.astype(np.float32), axis=0)))
+    steps = steps[np.isfinite(steps)]
+    return float(np.median(steps)) / 0.954 if len(steps) else 0.0
 
 
 def _otsu(values: NDArray[np.floating]) -> float:
