@@ -315,5 +315,5 @@ def test_no_gross_misalignment_of_a_limb_is_ok_and_no_aligned_one_is_refused():
     assert (len(far), len(near)) == (3, 3)
     assert all(r["status"] != "ok" and r["why"] for r in far)
     assert all(r["status"] != "refused" for r in near)
-    assert all(abs(r["found_mm"] - r["true_mm"]) < 2 for r in rows if r["status"] == "ok")
+    assert all(abs(r["found_mm"] - r["true_mm"]) < 3 for r in rows if r["status"] == "ok")
     assert table(rows).count("\n") == len(VIEWS) + 2

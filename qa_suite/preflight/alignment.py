@@ -288,9 +288,8 @@ def interior(body: NDArray[np.bool_], source: Volume, below_mm: float) -> NDArra
 def _polish(level: Level, motion: Array, free: Sequence[int]) -> Array:
     """Climb at full resolution, then once more with nothing expected of the rotation.
 
-    The second climb counts where the first had found most of its rotation already, or where the
-    blocks of the body clearly prefer it: there the images themselves decide the rotation. Where
-    it runs away without, it follows a deformation.
+    The second climb counts where the first had found most of its rotation already: there the
+    images themselves decide the rotation. Where it runs away, it may follow a deformation.
     """
     if not len(free):
         return motion
@@ -301,7 +300,7 @@ def _polish(level: Level, motion: Array, free: Sequence[int]) -> Array:
     loose = _unbound(level, expected, free)
     held, run = (float(np.linalg.norm(m[3:]) / level.radius_mm) for m in (expected, loose))
     supported = held >= _MIN_SUPPORT * run or run - held < np.radians(_SMALL_ROTATION_DEG)
-    return loose if supported or support(level, expected, loose) > _CLEARLY else expected
+    return loose if supported else expected
 
 
 def _unbound(level: Level, motion: Array, free: Sequence[int]) -> Array:
