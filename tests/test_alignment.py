@@ -178,8 +178,5 @@ def test_real_patients_misaligned_by_more_than_ten_mm_are_told_apart(shared_data
         assert result.values["alignment_shift"].value < 3
         assert found.status == "ok" and found.value < 4
         return
-    assert found.status in ("refused", "undetermined")
-    assert found.why
-    if patient == "STS_006":  # a posture: almost all of the thigh lies elsewhere
-        assert result.refused and "displaced" in result.reason
-        assert (found.value or found.at_least) > 15
+    assert result.refused and "displaced" in result.reason
+    assert (found.value or found.at_least) > (15 if patient == "STS_006" else 12)
