@@ -52,20 +52,20 @@ def ct_body(array: NDArray[Any], grid: Grid, *, offset_hu: float = 0.0) -> Mask:
     return _largest_filled(array - offset_hu > BODY_THRESHOLD_HU, grid)
 
 
-def signal_body(array: NDArray[Any], grid: Grid) -> Mask:
+def signal_body(array: NDArray[Any], grid: Grid, *, through_noise: bool = False) -> Mask:
     """Return the body in an image of arbitrary scale: well above the background's signal.
 
     A quarter of Otsu's threshold (Otsu 1979, IEEE Trans Syst Man Cybern 9:62) of the voxels above
     the background separates tissue from noise: muscle is dark in T1w, and Otsu's threshold
-    itself would part it from fat. An image whose noise reaches that threshold is median-filtered,
-    and its background taken to be the noise's magnitude (Gudbjartsson & Patz 1995, Magn Reson Med
-    34:910): else the background is body.
+    itself would part it from fat. With ``through_noise`` an image whose noise reaches that threshold
+    is median-filtered, and its background taken to be the noise's magnitude (Gudbjartsson & Patz
+    1995, Magn Reson Med 34:910): else the background is body.
     """
     box = data_box(array)
     if box is None:
         return np.zeros(array.shape, dtype=bool)
     threshold, low = _signal_threshold(array[box])
-    if _NOISE_REACH * _noise(array[box]) > threshold - low:
+    if through_noise and _NOISE_REACH * _noise(array[box]) > threshold - low:
         from scipy import ndimage
 
         smooth = ndimage.median_filter(array.astype(np.float32), _NOISE_FILTER)

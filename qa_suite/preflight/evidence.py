@@ -66,7 +66,7 @@ class Evidence:
         """The body as the source shows it."""
         if self.source.quantity == "HU":
             return bodies.ct_body(self.source.array, self.grid)
-        return bodies.signal_body(self.source.array, self.grid)
+        return bodies.signal_body(self.source.array, self.grid, through_noise=True)
 
     @cached_property
     def reference_body(self) -> Mask:
