@@ -57,9 +57,9 @@ def signal_body(array: NDArray[Any], grid: Grid, *, through_noise: bool = False)
 
     A quarter of Otsu's threshold (Otsu 1979, IEEE Trans Syst Man Cybern 9:62) of the voxels above
     the background separates tissue from noise: muscle is dark in T1w, and Otsu's threshold
-    itself would part it from fat. With ``through_noise`` an image whose noise reaches that threshold
-    is median-filtered, and its background taken to be the noise's magnitude (Gudbjartsson & Patz
-    1995, Magn Reson Med 34:910): else the background is body.
+    itself would part it from fat. With ``through_noise`` an image whose noise reaches that
+    threshold is median-filtered, and its background taken to be the noise's magnitude
+    (Gudbjartsson & Patz 1995, Magn Reson Med 34:910): else the background is body.
     """
     box = data_box(array)
     if box is None:
