@@ -86,16 +86,18 @@ def test_an_organ_that_is_not_there_leaves_the_largest_undefined() -> None:
 
 
 def test_what_the_reference_does_not_show_says_nothing() -> None:
-    structures = {**ORGAN, "PTV": _away(np.array([50.0, 50.0, 59.0])) <= 12}
+    structures = {**ORGAN, "PTV": _away(np.array([34.0, 34.0, 59.0])) <= 14}
     rows = _rows(_image(_moved(4)), structures)
     assert "does not stand out" in rows["structure:PTV"].why
     assert rows["structures"].value == rows["structure:Organ"].value
 
 
-def test_large_and_empty_structures_and_none_at_all() -> None:
+def test_small_large_and_empty_structures_and_none_at_all() -> None:
     body = np.zeros(SHAPE, dtype=bool)
     body[4:-4, 4:-4, :] = True
-    rows = _rows(_image(CENTRE), {"Body": body, "Empty": np.zeros(SHAPE, dtype=bool)})
+    structures = {"Body": body, "Empty": np.zeros(SHAPE, dtype=bool), "Seed": _away(CENTRE) <= 12}
+    rows = _rows(_image(CENTRE), structures)
+    assert "less than 10 cc" in rows["structure:Seed"].why
     assert "more than 500 cc" in rows["structure:Body"].why
     assert "empty" in rows["structure:Empty"].why
     assert rows["structures"].status == "undefined"

@@ -110,8 +110,8 @@ class GeometrySettings(BaseModel):
         Whether the shifts of delineated structures are measured.
     structure_margin_mm
         How much of its surroundings a structure is looked for with.
-    structure_max_cc
-        Larger structures are not looked for by themselves.
+    structure_min_cc, structure_max_cc
+        Smaller and larger structures are not looked for by themselves.
     positioning
         The positioning test.
     """
@@ -127,6 +127,7 @@ class GeometrySettings(BaseModel):
     local_block_mm: float = Field(default=36.0, ge=10.0)
     local_reach_mm: float = Field(default=12.0, gt=0)
     structure_shift: bool = True
-    structure_margin_mm: float = Field(default=12.0, ge=0)
+    structure_margin_mm: float = Field(default=18.0, ge=0)
+    structure_min_cc: float = Field(default=10.0, ge=0)
     structure_max_cc: float = Field(default=500.0, gt=0)
     positioning: PositioningSettings = PositioningSettings()

@@ -81,7 +81,9 @@ def described(spot: Spot, fields: Fields, settings: HallucinationSettings) -> Co
     step = float((synthetic - reference)[core].mean() - around.mean())
     noise = float(around.std()) / np.sqrt(np.count_nonzero(core))
     needed = max(settings.lesion_soft_contrast_hu, settings.lesion_significance * noise)
-    if spot.kind == "lesion" and abs(step) < needed:
+    if spot.kind == "lesion" and (
+        abs(step) < needed or _partly_air(reference[core], synthetic[core], settings)
+    ):
         return None
     explained = _explained(fields, box, core, np.sign(step), settings)
     unexplained = float(spot.excess[box][core].mean()) - explained
@@ -114,6 +116,12 @@ def _explained(
         far = reach(known, towards, settings.edge_tolerance_mm, fields.grid.spacing_mm)
         reaches.append(float(np.nanmean(far[core])))
     return max(reaches)
+
+
+def _partly_air(reference: Image, synthetic: Image, settings: HallucinationSettings) -> bool:
+    """Whether a place is a mixture with air, whose value follows a border displaced by little."""
+    least = min(float(np.median(reference)), float(np.median(synthetic)))
+    return least < settings.lesion_lowest_hu
 
 
 def _kind(kind: Kind, reference: Image, synthetic: Image, settings: HallucinationSettings) -> Kind:

@@ -53,6 +53,8 @@ class HallucinationSettings(BaseModel):
         A lesion is compact: its volume is at most so many times that of the largest ball in it.
     lesion_background_mm
         Edge of the cube whose mean difference is taken as the surroundings' level.
+    lesion_lowest_hu
+        A place that one of the images shows below it is partly air, and no lesion of soft tissue.
     bone_tissue_hu
         A lesion lies in bone where neither image is below this in half of its voxels.
     water_points
@@ -92,6 +94,7 @@ class HallucinationSettings(BaseModel):
     lesion_significance: float = Field(default=7.0, ge=0)
     lesion_spread: float = Field(default=25.0, ge=1)
     lesion_background_mm: float = Field(default=60.0, gt=0)
+    lesion_lowest_hu: float = -150.0
     bone_tissue_hu: float = 100.0
     water_points: tuple[tuple[float, float], ...] = Field(default=WATER_POINTS, min_length=2)
     matched_share: float = Field(default=0.5, gt=0, le=1)

@@ -31,7 +31,7 @@ Mask = NDArray[np.bool_]
 Knots = tuple[tuple[float, float], ...]
 BONE_HU = 150.0
 SOFT_HU = (-130.0, 60.0)
-OUTLIER = 2.0
+OUTLIER = 1.6
 """Errors are cut at so many standard deviations: a good network has no outliers; faults have."""
 MUSCLE_HU, STAYS = 40.0, 0.5
 """Half of its contrast with muscle is left to bone, fat and gas: they stay what they are."""

@@ -52,13 +52,14 @@ _SD_MM = 2.0  # to which the reference must let a shift be known in spite of it
             "|u|; u: the shift at which the synthetic image, clipped to low_hu and high_hu, "
             "correlates best with the reference in the structure and structure_margin_mm around "
             "it; as what lies around may not have moved, |u| is at most the organ's own way and "
-            f"commonly two thirds of it; region '{WORST}': the largest of those that can be told"
+            f"commonly two fifths of it; region '{WORST}': the largest of those that can be told"
         ),
         empty=(
-            "undefined where the structure is empty, larger than structure_max_cc (such a one "
-            "moves with the body), does not stand out from its surroundings in the reference, or "
-            f"is not found again; '{WORST}': undefined without a structure that can be told, or "
-            "where one is not found again"
+            "undefined where the structure is empty, smaller than structure_min_cc (its "
+            "surroundings would answer), larger than structure_max_cc (it moves with the body), "
+            "does not stand out from its surroundings in the reference, or is not found again; "
+            f"'{WORST}': undefined without a structure that can be told, or where one is not "
+            "found again"
         ),
         censored="at least local_reach_mm, where the structure lies beyond it",
         ends=(_DEFAULT.local_reach_mm,),
@@ -67,6 +68,7 @@ _SD_MM = 2.0  # to which the reference must let a shift be known in spite of it
             "low_hu": _DEFAULT.positioning.window_hu[0],
             "high_hu": _DEFAULT.positioning.window_hu[1],
             "structure_margin_mm": _DEFAULT.structure_margin_mm,
+            "structure_min_cc": _DEFAULT.structure_min_cc,
             "structure_max_cc": _DEFAULT.structure_max_cc,
             "local_reach_mm": _DEFAULT.local_reach_mm,
         },
@@ -168,6 +170,12 @@ def _search(
             why = (
                 f"its {volume_cc:.0f} cc are more than {settings.structure_max_cc:g} cc: it moves "
                 "with the body"
+            )
+            yield name, StructureShift(why=why)
+        elif 0 < volume_cc < settings.structure_min_cc:
+            why = (
+                f"its {volume_cc:.1f} cc are less than {settings.structure_min_cc:g} cc: its "
+                "surroundings would answer in its place"
             )
             yield name, StructureShift(why=why)
         elif not inside.any():
