@@ -14,6 +14,7 @@ from qa_suite.measures.hallucination_settings import HallucinationSettings
 from qa_suite.volume import Triple
 
 Kind = Literal["bone", "air", "lesion", "bone_lesion"]
+_MAD_TO_SD = 1.4826
 KINDS: tuple[Kind, ...] = ("bone", "air", "lesion", "bone_lesion")
 
 
@@ -79,7 +80,7 @@ def described(spot: Spot, fields: Fields, settings: HallucinationSettings) -> Co
     reference, synthetic = fields.raw_reference[box], fields.raw_synthetic[box]
     around = (synthetic - reference)[shell] if shell.any() else np.zeros(1, dtype=np.float32)
     step = float((synthetic - reference)[core].mean() - around.mean())
-    noise = float(around.std()) / np.sqrt(np.count_nonzero(core))
+    noise = _spread(around) / np.sqrt(np.count_nonzero(core))
     needed = max(settings.lesion_soft_contrast_hu, settings.lesion_significance * noise)
     if spot.kind == "lesion" and (
         abs(step) < needed or _partly_air(reference[core], synthetic[core], settings)
@@ -116,6 +117,11 @@ def _explained(
         far = reach(known, towards, settings.edge_tolerance_mm, fields.grid.spacing_mm)
         reaches.append(float(np.nanmean(far[core])))
     return max(reaches)
+
+
+def _spread(values: Image) -> float:
+    """Standard deviation by the median absolute one: a bone beside it must not hide a lesion."""
+    return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
 
 
 def _partly_air(reference: Image, synthetic: Image, settings: HallucinationSettings) -> bool:

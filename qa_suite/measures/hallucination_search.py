@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa_suite.measures.base import Pair
 from qa_suite.measures.hallucination_blobs import Box, Mask, blobs, dilated, enlarged
@@ -101,19 +102,20 @@ def _lesions(
 def _peaks(
     domain: Mask, excess: Image, limit: Image, fields: Fields, settings: HallucinationSettings
 ) -> Iterator[tuple[Box, Mask]]:
-    """Yield what exceeds a limit, and what stands out far within a much larger patch of it.
+    """Yield what exceeds a limit, and what stands out within a much larger patch of it, by steps.
 
     A translator errs by more than the limit over centimetres; a lesion in such a patch would be
     averaged away with it.
     """
-    patch = np.zeros(domain.shape, dtype=np.int64)
-    for box, mask in _blobs(domain & (excess >= limit), fields, settings):
-        patch[box][mask] = np.count_nonzero(mask)
-        yield box, mask
-    high = limit + np.float32(settings.lesion_peak_hu)
-    for box, mask in _blobs(domain & (excess >= high), fields, settings):
-        if patch[box][mask].max() >= settings.lesion_patch * np.count_nonzero(mask):
-            yield box, mask
+    patch: NDArray[np.int64] | None = None
+    for rise in (0.0, *settings.lesion_peaks_hu):
+        here = np.zeros(domain.shape, dtype=np.int64)
+        for box, mask in _blobs(domain & (excess >= limit + np.float32(rise)), fields, settings):
+            voxels = np.count_nonzero(mask)
+            here[box][mask] = voxels
+            if patch is None or patch[box][mask].max() >= settings.lesion_patch * voxels:
+                yield box, mask
+        patch = here
 
 
 def _blobs(

@@ -43,11 +43,11 @@ class HallucinationSettings(BaseModel):
     lesion_soft_contrast_hu, lesion_bone_contrast_hu
         How far a lesion's difference stands out from the surroundings, where both images
         are below ``bone_hu``, and where one of them is not.
-    lesion_peak_hu, lesion_patch
-        What stands out so much farther, within a patch of at least so many times its size, is a
-        lesion of its own.
+    lesion_peaks_hu, lesion_patch
+        What stands out so much farther (HU, in steps), within a patch of at least so many times
+        its size at the step before, is a lesion of its own.
     lesion_significance
-        A lesion's contrast is at least so many standard errors: the difference's standard
+        A lesion's contrast is at least so many standard errors: the difference's robust standard
         deviation in the shell over the root of the lesion's working voxels.
     lesion_spread
         A lesion is compact: its volume is at most so many times that of the largest ball in it.
@@ -89,7 +89,7 @@ class HallucinationSettings(BaseModel):
     metal_hu: float = 2000.0
     lesion_soft_contrast_hu: float = Field(default=20.0, gt=0)
     lesion_bone_contrast_hu: float = Field(default=65.0, gt=0)
-    lesion_peak_hu: float = Field(default=40.0, gt=0)
+    lesion_peaks_hu: tuple[float, ...] = (20.0, 40.0)
     lesion_patch: float = Field(default=3.0, ge=1)
     lesion_significance: float = Field(default=7.0, ge=0)
     lesion_spread: float = Field(default=25.0, ge=1)
