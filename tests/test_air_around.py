@@ -46,12 +46,14 @@ FIELD_OF_VIEW = {
 # The same for a cut to the mask's box: the mask then ends where the image ends.
 END = "the image's end is no surface of the body"
 ALONE = "without a reference the body is found in the image, and ends where the image ends"
+MATCHED = "a structure near the image's end is matched with less around it"
 ALIGNED = "the registration to the source looks at the air around the body too"
 CUT = {
     **FIELD_OF_VIEW,
     ("*", "shell:*", "*"): END,
     ("*", "seg:*", "*"): END,
     ("contour_*", "*", "*"): END,
+    ("structure_shift", "*", "*"): MATCHED,
     ("source_shift*", "*", "*"): ALIGNED,
     ("source_rotation", "*", "*"): ALIGNED,
     ("excess_*", "*", "*"): ALIGNED,

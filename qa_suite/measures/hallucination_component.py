@@ -120,7 +120,7 @@ def _explained(
 
 
 def _spread(values: Image) -> float:
-    """Standard deviation by the median absolute one: a bone beside it must not hide a lesion."""
+    """Return the robust standard deviation: a bone beside it must not hide a lesion."""
     return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
 
 
