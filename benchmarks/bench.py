@@ -1,20 +1,24 @@
 """Speed, side by side with peers in one run: every ``bench_*.py`` beside this file.
 
 python benchmarks/bench.py [--write docs/speed.md] [--only surfaces]
+
+With --only the page keeps its other tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BEGIN, END = "<!-- speed table: begin -->", "<!-- speed table: end -->"
+BEGIN, END = "<!-- speed tables: begin -->", "<!-- speed tables: end -->"
 COLUMNS = ("task", "sizes", "peer", "ours, s", "peer, s", "ratio", "agreement")
 
 
@@ -34,7 +38,7 @@ def _number(value: object) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, help="page whose marked table is replaced")
+    parser.add_argument("--write", type=Path, help="page whose marked tables are replaced")
     parser.add_argument("--only", default="", help="names, such as image,surfaces")
     parser.add_argument("--inside", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -44,7 +48,7 @@ def main() -> None:
     wanted = [name for name in options.only.split(",") if name]
     found = sorted(path.stem for path in HERE.glob("bench_*.py"))
     chosen = [name for name in found if not wanted or name.removeprefix("bench_") in wanted]
-    body: list[str] = []
+    tables: dict[str, str] = {}
     for name in chosen:  # each in a process of its own, so that memory is its own too
         done = subprocess.run(
             [sys.executable, __file__, "--inside", name], capture_output=True, text=True
@@ -52,13 +56,32 @@ def main() -> None:
         table = [line for line in done.stdout.splitlines() if line.startswith("|")]
         if done.returncode or len(table) < 3:
             raise SystemExit(f"{name} failed:\n{done.stdout}{done.stderr}")
-        body += table[2:]
-        print("\n".join(table), flush=True)
-    text = "\n".join([*markdown([]).splitlines(), *body])
+        tables[name] = "\n".join(table)
+        print(tables[name], flush=True)
     print(f"\n{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
     if options.write is not None:
         head, rest = options.write.read_text().split(BEGIN)
-        options.write.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+        old, tail = rest.split(END)
+        tables = {**_tables_of(old), **tables}
+        text = "\n\n".join(f"### {_title(n)}\n\n{tables[n]}" for n in found if n in tables)
+        options.write.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}")
+
+
+def _title(name: str) -> str:
+    """First sentence of a benchmark's docstring."""
+    said = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text())) or name
+    return said.split("\n")[0].rstrip(".")
+
+
+def _tables_of(text: str) -> dict[str, str]:
+    """Tables of a page by benchmark, told by their headings."""
+    names = {_title(path.stem): path.stem for path in HERE.glob("bench_*.py")}
+    sections = re.split(r"^### (.+)$", text, flags=re.MULTILINE)
+    return {
+        names[title]: table.strip()
+        for title, table in zip(sections[1::2], sections[2::2], strict=True)
+        if title in names
+    }
 
 
 if __name__ == "__main__":
