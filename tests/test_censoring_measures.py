@@ -54,7 +54,10 @@ class Scene:
     def pair(self, array: Array) -> Pair:
         p = self.patient
         image = self.clean.with_array(np.ascontiguousarray(array, dtype=np.float32))
-        return Pair(reference=p.ct, synthetic=image, mask=p.structures["Body"], source=p.mr)
+        return Pair(
+            reference=p.ct, synthetic=image, mask=p.structures["Body"], source=p.mr,
+            structures={"Bladder": p.structures["Bladder"]},
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

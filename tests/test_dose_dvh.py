@@ -483,7 +483,7 @@ def test_the_command(tmp_path, capsys):
     assert values["Empty", "D95"] is None
     assert [goal["met"] for goal in data["goals"]] == [True, None]
     lines = (tmp_path / "c.csv").read_text().splitlines()
-    assert lines[0] == "structure,dose_gy,volume_pct"
-    assert lines[1] == "ptv,0,100"
+    assert lines[0] == "structure,dose_gy,volume_pct,remark"
+    assert lines[1] == "ptv,0,100,"
     assert run(["dvh", *arguments, "--structure", "s", "--metrics", "D95"]) == 2
     assert "Unknown structure 's'; known: Empty, S, ptv." in capsys.readouterr().err
