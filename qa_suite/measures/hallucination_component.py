@@ -80,7 +80,7 @@ def described(spot: Spot, fields: Fields, settings: HallucinationSettings) -> Co
     reference, synthetic = fields.raw_reference[box], fields.raw_synthetic[box]
     around = (synthetic - reference)[shell] if shell.any() else np.zeros(1, dtype=np.float32)
     step = float((synthetic - reference)[core].mean() - around.mean())
-    noise = _spread(around) / np.sqrt(np.count_nonzero(core))
+    noise = _robust_sd(around) / np.sqrt(np.count_nonzero(core))
     needed = max(settings.lesion_soft_contrast_hu, settings.lesion_significance * noise)
     if spot.kind == "lesion" and (
         abs(step) < needed or _partly_air(reference[core], synthetic[core], settings)
@@ -119,7 +119,7 @@ def _explained(
     return max(reaches)
 
 
-def _spread(values: Image) -> float:
+def _robust_sd(values: Image) -> float:
     """Return the robust standard deviation: a bone beside it must not hide a lesion."""
     return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
 

@@ -142,9 +142,7 @@ def _worst(found: dict[str, StructureShift], settings: GeometrySettings) -> Stru
     if told and max(told) > settings.local_reach_mm:
         return StructureShift(size_mm=np.inf)
     if lost:
-        return StructureShift(
-            why="; ".join(f"{name}: {why}" for name, why in lost.items()), lost=True
-        )
+        return StructureShift(why="; ".join(f"{name}: {why}" for name, why in lost.items()))
     if told:
         return StructureShift(size_mm=max(told))
     if not found:
