@@ -10,7 +10,6 @@ import pytest
 from qa_suite.dose.beam_view import beam_axes
 from qa_suite.dose.hlut import Hlut, load_hlut
 from qa_suite.dose.photons import PhotonEngine
-from qa_suite.dose.photons.adapter import machine_of
 from qa_suite.dose.photons.engine import with_weights
 from qa_suite.dose.photons.fluence import PIXELS, machine_fluence, target_aperture, turned
 from qa_suite.dose.plan import PhotonField, Plan, PlannedBeam
@@ -58,7 +57,7 @@ def dose_of(
     engine: PhotonEngine = ENGINE,
 ) -> np.ndarray:
     """Dose of one monitor unit through one aperture."""
-    field = PhotonField(fluence=machine_fluence(aperture, machine_of(engine.machine)), pixel_mm=1.0)
+    field = PhotonField(fluence=machine_fluence(aperture, engine.machine), pixel_mm=1.0)
     geometry = BeamTemplate(gantry_deg=gantry_deg)
     plan = Plan(
         template=template(gantry_deg), engine="test", isocentre_mm=isocentre_mm, grid=grid,
@@ -130,14 +129,14 @@ def test_depth_dose_in_water_has_the_shape_of_ten_megavolts() -> None:
     np.testing.assert_allclose(share, [91.0, 73.0, 46.0], atol=2.0)
 
 
-def test_the_ratio_of_tissue_phantom_doses_is_that_of_themachine_of() -> None:
+def test_the_ratio_of_tissue_phantom_doses_is_that_of_the_machine() -> None:
     """TPR20,10, the machine's own index of quality."""
     grid, density, surface = water(5.0, depth_mm=280)
     one, two = (
         read(dose_of(density, grid, below(surface, d), square(100)), grid, below(surface, d))[0]
         for d in (200.0, 100.0)
     )
-    assert one / two == pytest.approx(machine_of(MACHINE).tpr_20_10, abs=0.01)
+    assert one / two == pytest.approx(ENGINE.machine.tpr_20_10, abs=0.01)
 
 
 def test_output_grows_with_the_field() -> None:
@@ -320,7 +319,7 @@ def test_fluence_is_that_of_pydosert_for_a_field_of_leaves(x, y) -> None:
 def test_fluence_is_that_of_pydosert_for_leaves_and_jaws(x, y) -> None:
     """But for the output factor: with jaws PyDoseRT always takes that of its whole map."""
     ours, theirs, inside = both_fluences(x, y, jaws=True)
-    size, factor = machine_of(MACHINE).output_factors
+    size, factor = np.asarray(ENGINE.machine.output_factors).T
     ours = ours / np.interp([x[1] - x[0], y[1] - y[0]], size, factor).mean()
     theirs = theirs / factor[-1]
     np.testing.assert_allclose(ours[inside], theirs[inside], rtol=0.01)
@@ -332,9 +331,10 @@ def test_fluence_is_that_of_pydosert_for_leaves_and_jaws(x, y) -> None:
 def both_fluences(x, y, *, jaws: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Our map of a rectangle, PyDoseRT's, and where it is open, less the penumbra."""
     import torch
+    from pydosert.data import MachineConfig
     from pydosert.layers.FluenceMapLayer import FluenceMapLayer
 
-    machine = machine_of(MACHINE)
+    machine = MachineConfig(preset=MACHINE)
     layer = FluenceMapLayer(machine, field_size=(PIXELS, PIXELS), device="cpu")
     edges = np.concatenate([[0], np.cumsum(machine.leaf_widths)]) - PIXELS / 2
     moved = (edges[:-1] >= y[0]) & (edges[1:] <= y[1])
@@ -346,18 +346,18 @@ def both_fluences(x, y, *, jaws: bool) -> tuple[np.ndarray, np.ndarray, np.ndarr
         )[0].numpy()
     inside = np.zeros((PIXELS, PIXELS), bool)
     inside[200 + y[0] + 4 : 200 + y[1] - 4, 200 + x[0] + 4 : 200 + x[1] - 4] = True
-    return machine_fluence(opening(x, y), machine), theirs, inside
+    return machine_fluence(opening(x, y), ENGINE.machine), theirs, inside
 
 
 def test_no_opening_no_fluence() -> None:
-    assert (machine_fluence(np.zeros((PIXELS, PIXELS)), machine_of(MACHINE)) == 0).all()
+    assert (machine_fluence(np.zeros((PIXELS, PIXELS)), ENGINE.machine) == 0).all()
 
 
 def test_leakage_passes_the_leaves_but_not_the_jaws() -> None:
     aperture = square(100)
     aperture[:, 200:] = 0.0
     aperture[240, 249] = 1.0  # the jaws frame it
-    fluence = machine_fluence(aperture, machine_of(MACHINE))
+    fluence = machine_fluence(aperture, ENGINE.machine)
     assert fluence[170, 180] > 0.9
     assert 0.01 < fluence[170, 230] < 0.06  # leaves
     assert fluence[100, 180] < fluence[170, 230] / 2  # jaws: scatter from the head only

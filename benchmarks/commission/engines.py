@@ -66,7 +66,7 @@ def photon_surrogate(
 
     engine = photon_engine(MACHINE)
     if mv == 6:  # only the kernel's beam quality; the head stays that of 10 MV
-        engine._config = engine._config.model_copy(update={"tpr_20_10": TPR_6MV})
+        engine.machine = engine.machine.model_copy(update={"tpr_20_10": TPR_6MV})
     return {name: engine.recalculate(density, plan) for name, density in densities.items()}
 
 

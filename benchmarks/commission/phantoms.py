@@ -80,16 +80,15 @@ def slope(grid: Grid, angle_deg: float, isocentre_depth_mm: float) -> Array:
 
 
 def square_field(side_mm: float, machine: str, *, gantry_deg: float = 0.0) -> PlannedBeam:
-    """A square field of one monitor unit, sent through the head of a machine of PyDoseRT."""
-    from pydosert.data import MachineConfig
-
+    """A square field of one monitor unit, sent through the head of a machine."""
+    from qa_suite.dose.photon_machine import load_photon_machine
     from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence
 
     edge = round(side_mm / 2 / PIXEL_MM)
     middle = PIXELS // 2
     aperture = np.zeros((PIXELS, PIXELS))
     aperture[middle - edge : middle + edge, middle - edge : middle + edge] = 1.0
-    fluence = machine_fluence(aperture, MachineConfig(preset=machine))
+    fluence = machine_fluence(aperture, load_photon_machine(machine))
     return PlannedBeam(
         geometry=BeamTemplate(gantry_deg=gantry_deg),
         weight=1.0,

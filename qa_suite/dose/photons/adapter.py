@@ -1,4 +1,4 @@
-"""PyDoseRT itself: its axes, its machines, and its calibration to Gy per monitor unit.
+"""PyDoseRT itself: its axes, its kernel, and its calibration to Gy per monitor unit.
 
 PyDoseRT works on axes (head, depth, width) with the gantry turning in the last two; a density
 ``[x, y, z]`` of an axial LPS grid becomes that by a transpose. It turns each slice about the
@@ -15,16 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, SAD_MM, machine_fluence
+from qa_suite.dose.photon_machine import PhotonMachine
+from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence
 from qa_suite.dose.template import BeamTemplate
-from qa_suite.errors import GeometryError, InputError, UnknownName
-from qa_suite.registry import unknown_name
+from qa_suite.errors import GeometryError, InputError
 from qa_suite.volume import Grid, Triple
 
 Array = NDArray[np.float32]
-CALIBRATION_DEPTH_MM = 100.0
-CALIBRATION_FIELD_MM = 100.0
-CALIBRATION_GY_PER_MU = 0.01
+_LEAF_PAIRS = 2  # PyDoseRT wants leaves, though the fluence is given
 _KERNEL_MM = 75.0  # half width; PyDoseRT's kernel holds nothing of note beyond
 
 
@@ -83,19 +81,11 @@ def _padding(place: float, size: int, radius: float) -> tuple[int, int]:
     return max(0, int(np.ceil(radius - place))), max(0, int(np.ceil(radius - (size - 1 - place))))
 
 
-def machine_of(name: str) -> Any:
-    """Return one of PyDoseRT's photon machines by its name."""
-    from pydosert.data import MachineConfig
-    from pydosert.data.machine_config import list_machine_presets
-
-    known = [preset for preset in list_machine_presets() if preset.endswith("MV")]
-    if name not in known:
-        raise UnknownName(unknown_name("photon machine", name, known))
-    return MachineConfig(preset=name)
-
-
 def beam_sequence(
-    beams: Sequence[BeamTemplate], isocentre: tuple[float, float, float], machine: Any, device: str
+    beams: Sequence[BeamTemplate],
+    isocentre: tuple[float, float, float],
+    machine: PhotonMachine,
+    device: str,
 ) -> Any:
     """Return beams of one monitor unit each, their fluence given elsewhere."""
     import torch
@@ -105,26 +95,27 @@ def beam_sequence(
     angles = torch.tensor([np.deg2rad(b.gantry_deg) for b in beams], dtype=torch.float32)
     return BeamSequence(
         mus=torch.ones(count, device=device),
-        leaf_positions=torch.zeros(count, machine.number_of_leaf_pairs, 2, device=device),
+        leaf_positions=torch.zeros(count, _LEAF_PAIRS, 2, device=device),
         jaw_positions=torch.zeros(count, 2, device=device),
         field_size=(PIXELS, PIXELS),
         iso_center=isocentre,
-        sid=SAD_MM,
+        sid=machine.sad_mm,
         gantry_angles=angles.to(device),
         collimator_angles=torch.zeros(count, device=device),
     )
 
 
 def library_engine(
-    machine: Any, spacing_mm: Triple, shape: tuple[int, int, int], device: str
+    machine: PhotonMachine, spacing_mm: Triple, shape: tuple[int, int, int], device: str
 ) -> Any:
     """Return PyDoseRT's engine for axes of a size."""
     import torch
     from pydosert import PencilDepthEngine
+    from pydosert.data import MachineConfig
 
     sx, sy, sz = spacing_mm
     return PencilDepthEngine(
-        machine,
+        MachineConfig(tpr_20_10=machine.tpr_20_10, number_of_leaf_pairs=_LEAF_PAIRS),
         2 * round(_KERNEL_MM / min(spacing_mm)) + 1,
         (sz, sy, sx),
         shape,
@@ -134,7 +125,7 @@ def library_engine(
 
 
 @lru_cache(maxsize=16)
-def gy_per_unit(machine: str, spacing_mm: Triple, device: str) -> float:
+def gy_per_unit(machine: PhotonMachine, spacing_mm: Triple, device: str) -> float:
     """Return the factor from PyDoseRT's units to Gy per monitor unit, on voxels of this size.
 
     A water box is irradiated by the reference field; its surface is the face of the first
@@ -143,26 +134,26 @@ def gy_per_unit(machine: str, spacing_mm: Triple, device: str) -> float:
     import torch
     from scipy.ndimage import map_coordinates
 
-    config = machine_of(machine)
+    said = machine.calibration
     sx, sy, sz = spacing_mm
-    half = CALIBRATION_FIELD_MM / 2 + _KERNEL_MM
-    shape = (2 * int(half / sz) + 1, int((CALIBRATION_DEPTH_MM + _KERNEL_MM) / sy),
+    half = said.field_mm / 2 + _KERNEL_MM
+    shape = (2 * int(half / sz) + 1, int((said.depth_mm + _KERNEL_MM) / sy),
              2 * int(half / sx) + 1)  # fmt: skip
-    depth = CALIBRATION_DEPTH_MM - sy / 2  # from the first voxel's centre
+    depth = said.depth_mm - sy / 2  # from the first voxel's centre
     isocentre = (shape[0] // 2 * sz, depth, shape[2] // 2 * sx)
-    edge = int(CALIBRATION_FIELD_MM / 2 / PIXEL_MM)
+    edge = int(said.field_mm / 2 / PIXEL_MM)
     middle = PIXELS // 2
     aperture = np.zeros((PIXELS, PIXELS))
     aperture[middle - edge : middle + edge, middle - edge : middle + edge] = 1.0
-    fluence = torch.from_numpy(machine_fluence(aperture, config)).to(device)
+    fluence = torch.from_numpy(machine_fluence(aperture, machine)).to(device)
     beam = BeamTemplate(gantry_deg=0.0)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the box reaches the grid's edge on purpose
-        dose = library_engine(config, spacing_mm, shape, device).compute_dose(
-            beam_sequence([beam], isocentre, config, device),
+        dose = library_engine(machine, spacing_mm, shape, device).compute_dose(
+            beam_sequence([beam], isocentre, machine, device),
             density_image=torch.ones(1, *shape, device=device),
             fluence_maps=fluence[None, None],
         )[0]
     place = np.array([[shape[0] // 2], [depth / sy], [shape[2] // 2]])
     at_depth = map_coordinates(dose.cpu().numpy(), place, order=1)[0]
-    return CALIBRATION_GY_PER_MU / float(at_depth)
+    return said.gy_per_mu / float(at_depth)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,12 @@ from numpy.typing import NDArray
 
 from qa_suite.dose.engines import ENGINES, EngineFacts, require_quantity
 from qa_suite.dose.hlut import Hlut
+from qa_suite.dose.photon_machine import PhotonMachine, load_photon_machine
 from qa_suite.dose.photons.adapter import (
-    CALIBRATION_GY_PER_MU,
     LibraryFrame,
     beam_sequence,
     gy_per_unit,
     library_engine,
-    machine_of,
 )
 from qa_suite.dose.photons.fluence import (
     PIXEL_MM,
@@ -54,11 +54,11 @@ VERSION = "1.5.0"
             "Differences between two images in soft tissue and bone; not in lung, behind large "
             "air cavities or at the skin, where lateral electron transport decides"
         ),
-        reference="PyDoseRT 1.5.0 (MIT), PencilDepthEngine; machine data of its 10 MV presets",
+        reference="PyDoseRT 1.5.0 (MIT), PencilDepthEngine; machines from their data files",
     ),
 )
 def photon_engine(machine: str, *, device: str = "cpu") -> PhotonEngine:
-    """Return the engine for one of PyDoseRT's machines, such as ``varian_10MV``."""
+    """Return the engine for a machine: ``varian_10MV``, or the path of one's own."""
     return PhotonEngine(machine, device=device)
 
 
@@ -68,15 +68,16 @@ class PhotonEngine:
     Parameters
     ----------
     machine
-        Name of one of PyDoseRT's machine presets.
+        A machine, its name, or the path of one's own.
     device
         ``cpu``, ``cuda`` or ``cuda:1``, where torch computes; doses come back as arrays.
     """
 
-    def __init__(self, machine: str, *, device: str = "cpu") -> None:
-        self.machine = machine
+    def __init__(self, machine: PhotonMachine | str | Path, *, device: str = "cpu") -> None:
+        self.machine = (
+            machine if isinstance(machine, PhotonMachine) else load_photon_machine(machine)
+        )
         self.device = device
-        self._config = machine_of(machine)
 
     def plan(
         self,
@@ -110,7 +111,10 @@ class PhotonEngine:
                 PlannedBeam(geometry=beam, weight=1.0, delivery=field)
                 for beam, field in zip(template.beams, fields, strict=True)
             ),
-            facts={"machine": self.machine, "gy_per_mu_at_reference": CALIBRATION_GY_PER_MU},
+            facts={
+                "machine": self.machine.name,
+                "gy_per_mu_at_reference": self.machine.calibration.gy_per_mu,
+            },
         )  # fmt: skip
         if template.technique == "imrt":
             from qa_suite.dose.photons.imrt import with_modulated_fields
@@ -142,7 +146,7 @@ class PhotonEngine:
 
         require_quantity(NAME, hlut)
         return photon_plan(
-            plan, machine=self._config, machine_name=self.machine, engine=f"{NAME} {VERSION}",
+            plan, machine=self.machine, engine=f"{NAME} {VERSION}",
             grid=grid, target=target, target_name=target_name, template=template, hlut=hlut,
         )  # fmt: skip
 
@@ -188,12 +192,12 @@ class PhotonEngine:
 
         factor = gy_per_unit(self.machine, grid.spacing_mm, self.device)
         frame = LibraryFrame.around(density, grid, isocentre_mm)
-        engine = library_engine(self._config, grid.spacing_mm, frame.shape, self.device)
+        engine = library_engine(self.machine, grid.spacing_mm, frame.shape, self.device)
         given = torch.from_numpy(frame.padded(density)).to(self.device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="In CPU autocast")
             dose = engine.compute_dose(
-                beam_sequence(beams, frame.isocentre, self._config, self.device),
+                beam_sequence(beams, frame.isocentre, self.machine, self.device),
                 density_image=given[None],
                 fluence_maps=fluence.to(self.device)[None],
             )
@@ -214,7 +218,7 @@ class PhotonEngine:
                 f"The target does not fit into a field of {PIXELS * PIXEL_MM / 10:g} cm from "
                 f"beam {beam.label}; check isocentre and target."
             )
-        return PhotonField(fluence=machine_fluence(aperture, self._config), pixel_mm=PIXEL_MM)
+        return PhotonField(fluence=machine_fluence(aperture, self.machine), pixel_mm=PIXEL_MM)
 
 
 def field_of(beam: PlannedBeam) -> PhotonField:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.dose.photon_machine import PhotonMachine
 from qa_suite.dose.plan import Mask
 from qa_suite.dose.raytrace import beam_frame
 from qa_suite.dose.template import BeamTemplate
@@ -57,19 +56,19 @@ def target_aperture(
     return np.asarray(ndimage.binary_fill_holes(field), dtype=float)
 
 
-def machine_fluence(aperture: FloatArray, machine: Any) -> NDArray[np.float32]:
+def machine_fluence(aperture: FloatArray, machine: PhotonMachine) -> NDArray[np.float32]:
     """Send an aperture through the machine's head.
 
-    The model and its numbers are those of PyDoseRT's machine: leakage, a Gaussian penumbra, the
-    off-axis profile of the primary fluence, scatter from the head as a wide Gaussian of the
-    aperture, and the output factor of the jaws, which frame the aperture.
+    The model is PyDoseRT's: leakage, a Gaussian penumbra, the off-axis profile of the primary
+    fluence, scatter from the head as a wide Gaussian of the aperture, and the output factor of
+    the jaws, which frame the aperture.
 
     Parameters
     ----------
     aperture
         Open share of each pixel, shape (400, 400).
     machine
-        ``pydosert.MachineConfig``.
+        Whose head it is.
 
     Returns
     -------
@@ -82,28 +81,22 @@ def machine_fluence(aperture: FloatArray, machine: Any) -> NDArray[np.float32]:
     rows, columns = np.flatnonzero(aperture.any(axis=1)), np.flatnonzero(aperture.any(axis=0))
     jaws = np.zeros_like(aperture)
     jaws[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 1.0
-    leakage = machine.mlc_transmission
+    leakage = machine.leaf_transmission
     through = (leakage + (1 - leakage) * aperture) * jaws
-    primary = through
-    if machine.penumbra_fwhm:
-        across, along = _pair(machine.penumbra_fwhm)
-        sigma = (along / _FWHM / PIXEL_MM, across / _FWHM / PIXEL_MM)
-        primary = ndimage.gaussian_filter(through, sigma, mode="nearest", truncate=3.0)
-    if machine.profile_corrections:
-        distance, ratio = machine.profile_corrections
-        primary = primary * np.interp(_off_axis_mm(), distance, ratio)
+    across, along = machine.penumbra_fwhm_mm
+    sigma = (along / _FWHM / PIXEL_MM, across / _FWHM / PIXEL_MM)
+    primary = ndimage.gaussian_filter(through, sigma, mode="nearest", truncate=3.0)
+    primary = primary * np.interp(_off_axis_mm(), *np.asarray(machine.profile).T)
     fluence = primary
-    if machine.head_scatter_amplitude:
-        share = machine.head_scatter_amplitude[0]
-        across, along = _pair(machine.head_scatter_sigma)
-        sigma = (10 * along / PIXEL_MM, 10 * across / PIXEL_MM)  # the machine gives cm
+    if machine.head_scatter is not None:
+        share = machine.head_scatter.share
+        across, along = machine.head_scatter.sigma_mm
+        sigma = (along / PIXEL_MM, across / PIXEL_MM)
         scatter = ndimage.gaussian_filter(through, sigma, mode="constant", truncate=5.0)
         fluence = (1 - share) * primary + share * scatter
-    if machine.output_factors:
-        size, factor = machine.output_factors
-        sides = np.array([np.ptp(rows) + 1, np.ptp(columns) + 1]) * PIXEL_MM
-        fluence = fluence * float(np.interp(sides, size, factor).mean())
-    return np.asarray(fluence, dtype=np.float32)
+    sides = np.array([np.ptp(rows) + 1, np.ptp(columns) + 1]) * PIXEL_MM
+    factor = np.interp(sides, *np.asarray(machine.output_factors).T).mean()
+    return np.asarray(fluence * float(factor), dtype=np.float32)
 
 
 def turned(aperture: FloatArray, collimator_deg: float) -> FloatArray:
@@ -117,10 +110,6 @@ def turned(aperture: FloatArray, collimator_deg: float) -> FloatArray:
     return np.asarray(
         ndimage.rotate(aperture, -collimator_deg, reshape=False, order=1, mode="constant")
     )
-
-
-def _pair(values: list[float]) -> tuple[float, float]:
-    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
 
 
 def _off_axis_mm() -> FloatArray:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qa_suite.dose.hlut import Hlut
 from qa_suite.dose.imported_beams import common_isocentre, imported_fields
+from qa_suite.dose.photon_machine import PhotonMachine
 from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence, turned
 from qa_suite.dose.plan import Mask, PhotonField, Plan, PlannedBeam
 from qa_suite.dose.template import PlanTemplate
@@ -17,8 +16,7 @@ from qa_suite.volume import Grid
 def photon_plan(
     imported: ImportedPlan,
     *,
-    machine: Any,
-    machine_name: str,
+    machine: PhotonMachine,
     engine: str,
     grid: Grid,
     target: Mask,
@@ -50,5 +48,5 @@ def photon_plan(
         template=template, engine=engine, isocentre_mm=common_isocentre(imported), grid=grid,
         target=target_name, target_mask=target, beams=tuple(beams),
         hlut=(hlut.name, hlut.digest),
-        facts={"machine": machine_name, "rtplan": imported.label},
+        facts={"machine": machine.name, "rtplan": imported.label},
     )  # fmt: skip
