@@ -38,6 +38,9 @@ _NAMES |= {"suv_mae": "MAE of the SUV", "suv_mae_pct": "MAE of the SUV, relative
 _UNITS = {"arbitrary": "a.u."}
 _MOST_NAMED = 4
 _LONGEST_SETTING = 5
+FAR_FROM_PRESCRIPTION_PCT = 10.0
+"""A target's mean dose further than this from its prescription is told; ICRU Report 50 wants the
+whole target within 95 and 107 %."""
 
 
 def measure_name(metric: str, region: str, variant: str = "default") -> str:
@@ -129,6 +132,24 @@ def some(names: Sequence[str], most: int = 8) -> list[str]:
     if len(names) <= most:
         return list(names)
     return [*names[: most - 1], f"{len(names) - most + 1} more"]
+
+
+def far_from_prescription(mean_gy: float, prescribed_gy: float) -> str:
+    """Say that a target's mean dose is far from its prescription; empty where it is not.
+
+    Parameters
+    ----------
+    mean_gy, prescribed_gy
+        Of the whole course.
+    """
+    off = 100 * (mean_gy - prescribed_gy) / prescribed_gy
+    if abs(off) <= FAR_FROM_PRESCRIPTION_PCT:
+        return ""
+    return (
+        f"the target's mean dose is {mean_gy:.1f} Gy where {prescribed_gy:g} Gy are prescribed "
+        f"({off:+.0f} %): percentages of the prescription, goals and gamma mean little before "
+        f"that is understood (another target, fractions, machine or image than the plan's?)"
+    )
 
 
 def named_cases(reasons: Mapping[str, str]) -> str:

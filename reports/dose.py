@@ -13,7 +13,7 @@ from typing import Final
 import pandas as pd
 
 from qa_suite.records import CaseRecord, Criterion, Evaluation
-from qa_suite.wording import number
+from qa_suite.wording import far_from_prescription, number, some
 from reports.dose_cases import Curves, DoseCase, curve_points, dose_cases
 from reports.dose_facts import PlanFacts, plans_of
 from reports.dose_goals import GoalSummary, goal_summaries
@@ -179,7 +179,7 @@ def _plan(
         ranges=beam_ranges(plan, rows, bounded) if plan.modality == "protons" else (),
         causes=cause_values(plan, rows),
         asides=asides(plan, rows, evaluation, bounded),
-        warnings=_warnings(plan, rows),
+        warnings=(*far_means(plan, rows, [case for case, _ in computed]), *_warnings(plan, rows)),
         problems=problems(mine),
         case_views=dose_cases(folder, plan, rows, points, goals, computed, cases, plan_of),
     )
@@ -200,6 +200,22 @@ def _pairs(rows: pd.DataFrame) -> tuple[tuple[str, str], ...]:
 
 def _total(rows: pd.DataFrame) -> int:
     return int(rows[rows["status"] == "ok"]["value"].sum())
+
+
+def far_means(plan: PlanFacts, rows: Rows, cases: Sequence[str]) -> tuple[str, ...]:
+    """Name the cases whose target gets a dose far from its prescription on the reference."""
+    said: dict[str, list[str]] = {}
+    for case in cases:
+        mean, _ = rows.value(case, "dmean_reference", TARGET, plan.key)
+        asked, _ = rows.value(case, "prescribed_dose", TARGET, plan.key)
+        if mean is None or asked is None:
+            continue
+        if sentence := far_from_prescription(mean, asked):
+            said.setdefault(sentence, []).append(case)
+    return tuple(
+        f"{', '.join(some(names))}: on the reference CT {sentence}."
+        for sentence, names in said.items()
+    )
 
 
 def _warnings(plan: PlanFacts, rows: Rows) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -129,7 +130,7 @@ def _plan(
     dose: Mapping[str, Any],
     evaluation: Evaluation,
 ) -> PlanFacts:
-    asked, settings = template["prescription"], dose.get("gamma_settings", {})
+    asked, settings = _asked(template, dose), dose.get("gamma_settings", {})
     said: Mapping[str, Any] = evaluation.variants.get(key, {})
     clinic, imported = key == CLINIC, bool(dose.get("rtplans"))
     return PlanFacts(
@@ -151,7 +152,7 @@ def _plan(
         believed_for=str(said.get("believed_for", "")),
         from_clinic=clinic,
         by_case=clinic or imported,
-        lines=_clinic_lines(template)
+        lines=_clinic_lines(template, dose)
         if clinic
         else _lines(template, choice["hlut"], dose, said, imported=imported),
     )
@@ -165,13 +166,13 @@ def _lines(
     *,
     imported: bool,
 ) -> tuple[tuple[str, str], ...]:
-    prescription = _prescription(template["prescription"], template)
+    prescription = _said_prescription(template, dose, imported=imported)
     made = "the clinic's" if imported else "made and optimised on the reference CT, then frozen"
     beams = "beams, monitor units and isocentre of each case's RTPLAN"
     return (
         ("Plan", f"{_title(template)}; {made}"),
         ("Engine", _engine(template, said)),
-        ("Prescription", f"of each case's RTPLAN, or {prescription}" if imported else prescription),
+        ("Prescription", prescription),
         ("Beams", beams if imported else _beams(template)),
         ("Target", _targets(template["targets"])),
         ("HLUT", _hlut(hlut)),
@@ -180,8 +181,10 @@ def _lines(
     )
 
 
-def _clinic_lines(template: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    prescription = _prescription(template["prescription"], template)
+def _clinic_lines(
+    template: Mapping[str, Any], dose: Mapping[str, Any]
+) -> tuple[tuple[str, str], ...]:
+    own = _said_prescription(template, dose, imported=False)
     return (
         ("Plan", f"the clinic's own, judged by the goals of {template['name']}"),
         ("Engine", "the clinic's planning system: both doses are its own, read from RTDOSE"),
@@ -189,13 +192,18 @@ def _clinic_lines(template: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             "Same plan",
             "for the clinic to see to: equal beams and monitor units, no renormalisation",
         ),
-        ("Prescription", f"of each case's RTPLAN, or {prescription}"),
+        (
+            "Prescription",
+            own if dose.get("prescription_gy") else f"of each case's RTPLAN; without one, {own}",
+        ),
         ("Target", _targets(template["targets"])),
         ("Where the goals come from", str(template["source"])),
     )
 
 
 def _title(template: Mapping[str, Any]) -> str:
+    if template["technique"] == "imported":
+        return f"{template['name']}: {template['modality']}"
     return (
         f"{template['name']}: {template['modality']}, {template['technique']}, "
         f"{template['anatomy']}"
@@ -208,6 +216,29 @@ def _engine(template: Mapping[str, Any], said: Mapping[str, Any]) -> str:
         if said.get(name):
             words.append(str(said[name]))
     return ". ".join(word.rstrip(".") for word in words)
+
+
+def _asked(template: Mapping[str, Any], dose: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the prescription: the template's own, but for what the user stated.
+
+    An imported plan's template has none; each case brings its own, in its rows.
+    """
+    asked = {"dose_gy": math.nan, "fractions": None, "coverage_pct": 95, "coverage_dose_pct": 95}
+    asked |= template.get("prescription") or {}
+    stated = {"dose_gy": dose.get("prescription_gy"), "fractions": dose.get("fractions")}
+    return asked | {name: value for name, value in stated.items() if value}
+
+
+def _said_prescription(
+    template: Mapping[str, Any], dose: Mapping[str, Any], *, imported: bool
+) -> str:
+    asked, stated = _asked(template, dose), bool(dose.get("prescription_gy"))
+    if imported and not stated:
+        fractions = f", in {dose['fractions']} fractions as stated" if dose.get("fractions") else ""
+        return f"of each case's RTPLAN, to the target that is judged{fractions}"
+    if imported and not dose.get("fractions"):
+        return f"{asked['dose_gy']:g} Gy as stated, in the fractions of each case's RTPLAN"
+    return _prescription(asked, template) + (", as stated" if stated else "")
 
 
 def _prescription(asked: Mapping[str, Any], template: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from qa_suite.cli import run
-from qa_suite.cli.dose import dose_settings
+from qa_suite.cli.dose_settings import DoseAsked, dose_settings
 from qa_suite.cohort import Cohort, load_cohort, save_cohort
 from qa_suite.dose.hlut import shipped_hluts
 from qa_suite.dose.template import load_template, shipped_templates
@@ -115,8 +115,35 @@ def test_a_plan_on_one_image_has_no_difference(files, capsys):
     rows = json.loads(capsys.readouterr().out)
     rates = [r["value"] for r in rows if r["metric"] == "gamma_pass_rate" and r["region"] == "body"]
     assert rates == [100, 100, 100]
-    assert run(arguments()) == 0  # as a table
+    assert run(arguments("--all")) == 0  # as a table
     assert "gamma_pass_rate" in capsys.readouterr().out
+
+
+def test_the_summary_leads_with_target_and_organs(files, capsys):
+    assert run(arguments("--synthetic", "made.nii.gz")) == 0
+    out = capsys.readouterr().out
+    lines = [line.strip() for line in out.splitlines()]
+    assert lines[0].startswith("photons: 78 Gy prescribed to the target (template photons)")
+    assert "difference (Gy)" in lines[2]
+    first = next(line for line in lines if line.startswith("│"))
+    assert first.startswith("│ target")
+    assert [line for line in lines if line.startswith("│ Prostate")]
+    assert any(line.startswith("γ 2 %/2 mm, global: body ") for line in lines)
+    assert any(line.startswith("Goals on the synthetic image: 0 lost") for line in lines)
+    assert "gamma_pass_rate" not in out
+    assert run(arguments()) == 0  # one image: nothing to compare
+    out = capsys.readouterr().out
+    assert "synthetic" not in out
+    assert "γ" not in out
+
+
+def test_a_stated_prescription_is_planned_and_recorded(files, capsys):
+    more = ("--prescription-gy", "60", "--fractions", "20", "--json")
+    assert run(arguments(*more)) == 0
+    rows = {(r["metric"], r["region"]): r for r in json.loads(capsys.readouterr().out)}
+    asked = rows["prescribed_dose", "target"]
+    assert (asked["value"], asked["why"]) == (60, "as stated")
+    assert rows["d95_reference", "target"]["value"] == pytest.approx(57, rel=0.01)  # 95 % of 60
 
 
 def test_what_the_source_did_not_see_is_told(files, capsys):
@@ -256,10 +283,16 @@ def test_a_device_that_cannot_compute_is_one_sentence(files, capsys, request, wh
 
 
 def test_protons_never_ask_for_a_gpu(files, two_cards):
-    settings = dose_settings(["protons.yaml"], ["matrad-protons"], device="auto")
+    settings = dose_settings(
+        DoseAsked(plans=["protons.yaml"], hluts=["matrad-protons"], device="auto")
+    )
     assert settings.device == "cpu"
-    both = dose_settings(["protons.yaml", "photons.yaml"], ["matrad-protons", "thomas-1999"],
-                         device="auto")  # fmt: skip
+    both = dose_settings(
+        DoseAsked(
+            plans=["protons.yaml", "photons.yaml"], hluts=["matrad-protons", "thomas-1999"],
+            device="auto",
+        )
+    )  # fmt: skip
     assert both.device == "cuda"
 
 
@@ -368,7 +401,7 @@ def quick_examination(
 ) -> Examination:
     """Dose of one plan, and of other families those asked for, for one case of each site."""
     facts, translate = finished_images(here / "box", "vendor")
-    dose = dose_settings(["photons.yaml"], ["thomas-1999"], grid_mm=10)
+    dose = dose_settings(DoseAsked(plans=["photons.yaml"], hluts=["thomas-1999"], grid_mm=10))
     quick = dose.model_copy(update={"causes": False, "bulk": False, "gamma": dose.gamma[:1]})
     settings = EvaluationSettings(
         families=families, keep_volumes="none", dose_cases="one_per_site",
@@ -455,7 +488,7 @@ def test_evaluate_refuses_before_it_measures(here, capsys, change, sentence):
 def test_an_option_without_a_plan_is_one_sentence(here, capsys, option):
     assert run(["evaluate", "tiny", "--images", "box", *option]) == 2
     assert f"{option[0]} " in (sentence := one_sentence(capsys))
-    assert "needs a --plan" in sentence
+    assert "needs a --plan or an RTPLAN" in sentence
 
 
 # --- two columns of text -----------------------------------------------------------------------

@@ -129,8 +129,8 @@ def test_a_plan_of_the_clinic_drives_the_surrogate(tmp_path):
     assert reference > 0
     assert change is not None
     assert -0.05 < change / reference < -0.005
-    prescribed = case.plan.prescription_gy or TEMPLATE.prescription.dose_gy
-    assert found["dmean_difference_pct", "target"] == pytest.approx(100 * change / prescribed)
+    assert found["prescribed_dose", "target"] == 60  # of its target 'PTV', not the boost's 66
+    assert found["dmean_difference_pct", "target"] == pytest.approx(100 * change / 60)
 
 
 def test_a_plan_that_is_not_there_is_an_error():
@@ -138,3 +138,21 @@ def test_a_plan_that_is_not_there_is_an_error():
     found = dose(pair(), DoseSettings(plans=(choice,), rtplans=True, grid_mm=10))
     assert found
     assert all(v.status == "error" and "plan.dcm" in v.why for v in found)  # type: ignore[union-attr]
+
+
+def test_a_plan_of_the_clinic_needs_no_template(tmp_path):
+    from qa_suite.dose.imported_template import IMPORTED, imported_template
+
+    (tmp_path / "A-001").mkdir()
+    write_plan(tmp_path / "A-001" / "plan.dcm", [square_beam(1)])
+    case = read_clinic_case(tmp_path, "A-001")
+    choice = PlanChoice(
+        template=imported_template("photons", targets=["PTV"]), hlut=load_hlut("thomas-1999")
+    )
+    settings = DoseSettings(plans=(choice,), rtplans=True, grid_mm=10, causes=False, bulk=False)
+    rows = [v for v in dose(replace(pair(), clinic=case), settings) if hasattr(v, "metric")]
+    assert {row.variant.split(":")[0] for row in rows} == {IMPORTED}
+    asked = next(row for row in rows if row.metric == "prescribed_dose")
+    assert (asked.value, asked.why) == (60, "plan.dcm: PTV")
+    with pytest.raises(ValueError, match="needs RTPLANs"):
+        DoseSettings(plans=(choice,))

@@ -43,7 +43,7 @@ def test_shipped_templates_are_sound(name):
     labels = [beam.label for beam in plan.beams]
     assert len(set(labels)) == len(labels)
     assert not any(beam.couch_deg for beam in plan.beams)
-    per_fraction = plan.prescription.dose_gy / plan.prescription.fractions
+    per_fraction = plan.prescribed.dose_gy / plan.prescribed.fractions
     assert 1.7 <= per_fraction <= 2.3  # all are conventional courses
     names = {goal.structure for goal in plan.goals}
     names |= {structure for rule in plan.targets for structure in rule.structures}
@@ -75,7 +75,7 @@ def test_limits_are_in_the_range_that_people_use():
     for name in shipped_templates():
         plan = load_template(name)
         for goal in plan.goals:
-            dose = goal.upper_dose_gy(plan.prescription.dose_gy)
+            dose = goal.upper_dose_gy(plan.prescribed.dose_gy)
             assert dose is not None and 15 <= dose <= 80, goal.text
 
 
@@ -84,7 +84,7 @@ def test_a_file_of_ones_own(tmp_path):
     path.write_text(yaml.safe_dump(MADE))
     plan = load_template(path)
     assert plan == PlanTemplate.model_validate(MADE)
-    assert (plan.grid_mm, plan.prescription.coverage_pct) == (3.0, 95.0)
+    assert (plan.grid_mm, plan.prescribed.coverage_pct) == (3.0, 95.0)
     assert PlanTemplate.model_validate(plan.model_dump(mode="json")) == plan
 
 
@@ -111,7 +111,9 @@ def test_all_problems_are_told_at_once(tmp_path):
         ({"technique": "spots"}, "photons have no technique 'spots'"),
         ({"modality": "protons"}, "protons have no technique 'conformal'"),
         ({"beams": [{"gantry_deg": 0}, {"gantry_deg": 0.2}]}, "two beams have one name: G000, G00"),
-        ({"beams": []}, "at least 1 item"),
+        ({"beams": []}, "a plan needs at least one beam"),
+        ({"technique": "imported"}, "an imported plan brings its own beams"),
+        ({"prescription": None}, "a plan needs a prescription"),
         ({"targets": []}, "at least 1 item"),
         ({"targets": [{"structures": []}]}, "at least 1 item"),
         ({"prescription": {"dose_gy": float("inf"), "fractions": 30}}, "finite number"),

@@ -33,8 +33,7 @@ from tests.rt_factory import item, write_dose
 def test_a_photon_plan_is_read_whole(tmp_path):
     plan = read_plan(write_plan(tmp_path / "p.dcm"))
     assert (plan.modality, plan.fractions, plan.patient_position) == ("photons", 30, "HFS")
-    assert plan.prescription_gy == 66
-    assert dict(plan.prescriptions_gy) == {"PTV": 60, "PTV boost": 66}
+    assert {one.name: one.dose_gy for one in plan.target_doses} == {"PTV": 60, "PTV boost": 66}
     assert (plan.label, plan.approval, plan.unsupported) == ("pelvis 1a", "APPROVED", ())
     assert (plan.uid, plan.structure_set_uid) == (uid("plan"), uid("structures"))
     square, steps = plan.beams
@@ -263,7 +262,8 @@ def test_a_plan_of_a_treatment_planning_system():
     """One of pydicom's own test files."""
     plan = read_plan(Path(str(get_testdata_file("rtplan.dcm", download=False))))
     (beam,) = plan.beams
-    assert (plan.fractions, plan.prescription_gy) == (30, pytest.approx(30.826203))
+    assert plan.fractions == 30
+    assert [one.dose_gy for one in plan.target_doses] == [pytest.approx(30.826203)]
     assert (beam.name, beam.machine) == ("Field 1", "unit001")
     assert beam.meterset_mu == pytest.approx(116.0036697)
     assert aperture_fluence(beam).sum(dtype=float) == pytest.approx(200 * 200)

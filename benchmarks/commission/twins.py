@@ -163,7 +163,7 @@ class Case:
 
     @property
     def prescription_gy(self) -> float:
-        return self.plan.template.prescription.dose_gy
+        return self.plan.template.prescribed.dose_gy
 
     def metrics(self, dose: Volume) -> dict[str, float]:
         """DVH metrics in percent of the prescription."""

@@ -55,7 +55,7 @@ class Planned:
 
     @property
     def prescription_gy(self) -> float:
-        return self.template.prescription.dose_gy
+        return self.template.prescribed.dose_gy
 
     @cached_property
     def samples(self) -> Mapping[str, StructureSamples]:

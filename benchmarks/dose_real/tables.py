@@ -29,8 +29,8 @@ def plan_line(planned: Planned, cut: Mapping[str, float]) -> str:
     grid = f"{planned.scene.grid.spacing_mm[0]:g} mm"
     template = planned.template
     return (
-        f"`{template.name}`: {template.prescription.dose_gy:g} Gy in "
-        f"{template.prescription.fractions} fractions, HLUT `{planned.hlut.name}`, dose grid "
+        f"`{template.name}`: {template.prescribed.dose_gy:g} Gy in "
+        f"{template.prescribed.fractions} fractions, HLUT `{planned.hlut.name}`, dose grid "
         f"{shape} at {grid}. On the CT: target {doses}. "
         f"Rays that enter through the image's edge (`path_cut`): {edge or 'none'}."
     )

@@ -50,7 +50,7 @@ def demo(
     Example: `qa-suite demo --out demo-output`
     """
     from qa_suite import store
-    from qa_suite.cli.dose import dose_settings
+    from qa_suite.cli.dose_settings import DoseAsked, dose_settings
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
     from qa_suite.criteria import load_profile
     from reports.comparison import comparison_lines
@@ -69,7 +69,7 @@ def demo(
         model_uri,
         out=_folder(out, model_uri),
         preflights=checked,
-        dose=dose_settings(PLANS, HLUTS, grid_mm=DOSE_GRID_MM),
+        dose=dose_settings(DoseAsked(plans=PLANS, hluts=HLUTS, grid_mm=DOSE_GRID_MM)),
         dose_cases="all" if full else "one_per_site",
     )
     verdict, page = judge_and_report(folder, load_profile(PROFILE), floor=floor, baseline=baseline)

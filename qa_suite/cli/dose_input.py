@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -75,7 +75,7 @@ def read_pair(
     structures
         As :func:`parse_structure` takes them.
     plan
-        The RTPLAN that will drive the beams; must be of the same patient.
+        The RTPLAN that is computed; must be of the same patient.
 
     Raises
     ------
@@ -83,6 +83,7 @@ def read_pair(
         If something cannot be read, is of another patient or in another frame of reference, or
         lies on another grid.
     """
+    from qa_suite.dose.clinic import ClinicCase
     from qa_suite.io.same_patient import check_same_frame, check_same_patient
     from qa_suite.measures.base import Pair
     from qa_suite.segment.threshold import body
@@ -105,7 +106,29 @@ def read_pair(
         else:
             _add_mask(one, found)
     require_same_grid(found.volumes)
-    return Pair(reference=ct, synthetic=other, source=seen, mask=body(ct), structures=found.masks)
+    return Pair(
+        reference=ct, synthetic=other, source=seen, mask=body(ct), structures=found.masks,
+        clinic=None if plan is None else ClinicCase(plan=_named_targets(plan, wanted, sets)),
+    )  # fmt: skip
+
+
+def _named_targets(
+    plan: ImportedPlan, wanted: Sequence[Wanted], sets: Mapping[Path, StructureSet]
+) -> ImportedPlan:
+    """Say what the plan's targets are called here, where its own structure set is at hand.
+
+    A plan refers to its targets by the numbers that their contours have in one structure set.
+    """
+    names = {}
+    for one in wanted:
+        drawn = sets.get(one.path)
+        if drawn is None or drawn.uid != plan.structure_set_uid:
+            continue
+        for structure in drawn.structures.values():
+            if one.drawn in (None, structure.name):
+                names[structure.number] = one.name or structure.name
+    doses = tuple(replace(t, structure=names.get(t.roi_number or 0)) for t in plan.target_doses)
+    return replace(plan, target_doses=doses)
 
 
 def parse_structure(text: str) -> Wanted:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
-from qa_suite.cli.dose import HLUT_HELP, DeviceOption
+from qa_suite.cli.dose_settings import (
+    HLUT_HELP,
+    DeviceOption,
+    FractionsOption,
+    GoalsOption,
+    PrescriptionOption,
+)
+from qa_suite.errors import InputError
 
 if TYPE_CHECKING:
     from qa_suite.records import Verdict
@@ -80,8 +87,21 @@ def evaluate(
         typer.Option(help="Template whose target and goals judge the doses of --clinic."),
     ] = None,
     rtplans: Annotated[
-        bool, typer.Option("--rtplans", help="Drive --plan by the plan.dcm of each case.")
+        bool,
+        typer.Option(
+            "--rtplans",
+            help="Compute the plan.dcm of each case as it stands; needs --target or a --plan.",
+        ),
     ] = False,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Structure that plans aim at, as drawn; may be repeated: the first that is there."
+        ),
+    ] = None,
+    goals: GoalsOption = None,
+    prescription_gy: PrescriptionOption = None,
+    fractions: FractionsOption = None,
     track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements.")] = False,
 ) -> int:
@@ -91,11 +111,18 @@ def evaluate(
 
     Example: `qa-suite evaluate cohorts/virtual models:/pelvis-mr-to-ct/1 --profile demo-pelvis`
     """
-    from qa_suite.cli.dose import dose_settings
-    from qa_suite.cli.flows import doubtful_cases, judge_and_report, run_evaluation
+    from qa_suite.cli.dose_settings import DoseAsked, dose_settings
+    from qa_suite.cli.flows import (
+        clinic_plans,
+        doubtful_cases,
+        far_prescriptions,
+        judge_and_report,
+        run_evaluation,
+    )
     from qa_suite.criteria import load_profile
 
     chosen = load_profile(profile) if profile else None
+    _require_clinic(clinic, clinic_goals, rtplans)
     folder, evaluation = run_evaluation(
         cohort,
         model,
@@ -112,13 +139,18 @@ def evaluate(
         extractor=extractor,
         ask=ask or (),
         dose=dose_settings(
-            plan or (),
-            hlut or (),
-            grid_mm=dose_grid_mm,
-            clinic=clinic,
-            clinic_goals=clinic_goals,
-            rtplans=rtplans,
-            device=device,
+            DoseAsked(
+                plans=plan or (),
+                hluts=hlut or (),
+                rtplans=clinic_plans(cohort, clinic) if clinic and rtplans else None,
+                targets=target or (),
+                goals=goals,
+                clinic_goals=clinic_goals,
+                prescription_gy=prescription_gy,
+                fractions=fractions,
+                grid_mm=dose_grid_mm,
+                device=device,
+            )
         ),
         clinic=clinic,
         dose_cases=dose_cases,
@@ -127,7 +159,7 @@ def evaluate(
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()
     )
     console.say(f"Cases: {counts}")
-    for line in doubtful_cases(folder):
+    for line in (*doubtful_cases(folder), *far_prescriptions(folder)):
         console.say(line)
     verdict: Verdict | None = None
     if chosen is not None:
@@ -157,6 +189,17 @@ def _show_measurements_json(folder: Path) -> None:
     console.show(
         json.dumps(json.loads(read_measurements(folder).to_json(orient="records")), indent=1)
     )
+
+
+def _require_clinic(folder: Path | None, goals: str | None, rtplans: bool) -> None:
+    """Refuse a folder of the clinic that nothing is done with, and the reverse."""
+    if folder is None and (goals or rtplans):
+        raise InputError("--clinic-goals and --rtplans need the folder --clinic.")
+    if folder is not None and goals is None and not rtplans:
+        raise InputError(
+            "--clinic needs --clinic-goals, the template that judges its doses, or --rtplans to "
+            "compute its plans."
+        )
 
 
 def measure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from qa_suite.errors import InputError
 
 if TYPE_CHECKING:
     from qa_suite.cohort import Cohort
+    from qa_suite.dose.template import Modality
     from qa_suite.io.cases import Translate
     from qa_suite.measures.base import Pair
     from qa_suite.measures.dose_settings import DoseSettings
@@ -218,6 +220,44 @@ def doubtful_cases(folder: Path, most: int = 5) -> list[str]:
         if len(found) > most:
             lines.append(f"... and {len(found) - most} more; cases.parquet has every reason.")
     return lines
+
+
+def far_prescriptions(folder: Path, most: int = 5) -> list[str]:
+    """Say which cases' target gets a dose far from its prescription on the reference CT."""
+    from qa_suite.record_files import read_measurements
+    from qa_suite.wording import far_from_prescription
+
+    table = read_measurements(folder)
+    table = table[(table["region"] == "target") & (table["status"] == "ok")]
+    asked, means = (
+        dict(zip(zip(rows["case"], rows["variant"], strict=True), rows["value"].astype(float),
+                 strict=True))
+        for rows in (table[table["metric"] == m] for m in ("prescribed_dose", "dmean_reference"))
+    )  # fmt: skip
+    said = {key: far_from_prescription(mean, asked[key]) for key, mean in means.items()}
+    lines = [f"{c}, {v}: on the reference CT {why}." for (c, v), why in said.items() if why]
+    rest = len(lines) - most
+    return lines if rest <= 0 else [*lines[:most], f"... and {rest} more; the report has them."]
+
+
+def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:
+    """Return the modality of the RTPLAN of each case that has one, by its path.
+
+    A plan that cannot be read is left out: it fails with its case, whose record says why.
+    """
+    from qa_suite.cohort import load_cohort
+    from qa_suite.dose.clinic import clinic_files
+    from qa_suite.errors import QAError
+    from qa_suite.io.rtplan import read_plan
+
+    found: dict[Path, Modality] = {}
+    for case in load_cohort(cohort_path, check_files=False).cases:
+        path = clinic_files(clinic, case.case).get("plan")
+        if path is None:
+            continue
+        with suppress(QAError):
+            found[path] = read_plan(path).modality
+    return found
 
 
 def measure_files(

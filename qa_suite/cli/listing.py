@@ -88,8 +88,8 @@ def _plans() -> list[dict[str, Any]]:
         template.model_dump(mode="json")
         | {
             "gantry_deg": [beam.gantry_deg for beam in template.beams],
-            "dose_gy": template.prescription.dose_gy,
-            "fractions": template.prescription.fractions,
+            "dose_gy": template.prescribed.dose_gy,
+            "fractions": template.prescribed.fractions,
         }
         for template in found
     ]

@@ -67,6 +67,8 @@ class PlanTemplate(BaseModel):
 
     Parameters
     ----------
+    prescription
+        Of a plan that is imported it may be missing: each case's RTPLAN brings its own.
     targets
         Rules in order of preference: a delineated PTV first, then a target with a margin.
     engine
@@ -74,7 +76,8 @@ class PlanTemplate(BaseModel):
     machine
         Machine data of the engine.
     technique
-        ``conformal`` (one weight a beam), ``imrt`` (beamlets) or ``spots``.
+        ``conformal`` (one weight a beam), ``imrt`` (beamlets) or ``spots``; ``imported`` where
+        beams and monitor units are those of each case's RTPLAN, and the template has no beams.
     grid_mm
         Voxels of the dose grid.
     aperture_margin_mm
@@ -88,9 +91,9 @@ class PlanTemplate(BaseModel):
     anatomy: str
     engine: str
     machine: str
-    technique: Literal["conformal", "imrt", "spots"]
-    beams: tuple[BeamTemplate, ...] = Field(min_length=1)
-    prescription: Prescription
+    technique: Literal["conformal", "imrt", "spots", "imported"]
+    beams: tuple[BeamTemplate, ...] = ()
+    prescription: Prescription | None = None
     targets: tuple[TargetRule, ...] = Field(min_length=1)
     grid_mm: float = Field(default=3.0, gt=0, le=10)
     aperture_margin_mm: float = Field(default=7.0, ge=0)
@@ -101,12 +104,34 @@ class PlanTemplate(BaseModel):
     @model_validator(mode="after")
     def _one_sense(self) -> PlanTemplate:
         photon = self.modality == "photons"
-        if photon != (self.technique in ("conformal", "imrt")):
+        imported = self.technique == "imported"
+        if not imported and photon != (self.technique in ("conformal", "imrt")):
             raise ValueError(f"{self.modality} have no technique '{self.technique}'")
+        if imported == bool(self.beams):
+            raise ValueError(
+                "an imported plan brings its own beams; give none"
+                if imported
+                else "a plan needs at least one beam"
+            )
+        if self.prescription is None and not imported:
+            raise ValueError("a plan needs a prescription")
         labels = [beam.label for beam in self.beams]
         if len(set(labels)) != len(labels):
             raise ValueError(f"two beams have one name: {', '.join(labels)}")
         return self
+
+    @property
+    def prescribed(self) -> Prescription:
+        """The prescription, of a template that has one.
+
+        Raises
+        ------
+        InputError
+            If it is imported, and no case's plan gave it its own.
+        """
+        if self.prescription is None:
+            raise InputError(f"The plan {self.name} has the prescription of each case's RTPLAN.")
+        return self.prescription
 
 
 def shipped_templates() -> tuple[str, ...]:

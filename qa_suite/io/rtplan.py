@@ -17,7 +17,13 @@ from qa_suite.io.problems import ReadProblem, count_of
 from qa_suite.io.rtplan_ions import read_ion_beam
 from qa_suite.io.rtplan_photons import read_photon_beam
 from qa_suite.io.rtplan_reading import Findings
-from qa_suite.io.rtplan_types import ImportedPlan, IonBeam, PatientPosition, PhotonBeam
+from qa_suite.io.rtplan_types import (
+    ImportedPlan,
+    IonBeam,
+    PatientPosition,
+    PhotonBeam,
+    TargetDose,
+)
 
 __all__ = ["ImportedPlan", "IonBeam", "PhotonBeam", "read_plan", "require_supported"]
 
@@ -93,15 +99,13 @@ def _plan(path: Path, header: Any, ions: bool, found: Findings) -> ImportedPlan 
         found.problem(f"two beams share a number: {', '.join(map(str, numbers))}")
     if found.problems:
         return None
-    prescriptions = _prescriptions(header, group)
     sets = list(header.get("ReferencedStructureSetSequence") or ())
     return ImportedPlan(
         path=path,
         label=text_of(header, "RTPlanLabel"),
         modality="protons" if ions else "photons",
         beams=cast(Any, tuple(beams)),
-        prescription_gy=max(prescriptions.values(), default=None),
-        prescriptions_gy=prescriptions,
+        target_doses=_target_doses(header, group),
         fractions=fractions,
         patient_position=cast(PatientPosition, position),
         approval=text_of(header, "ApprovalStatus"),
@@ -174,31 +178,33 @@ def _position(header: Any, found: Findings) -> str:
     return ""
 
 
-def _prescriptions(header: Any, group: Any) -> dict[str, float]:
-    """Return the dose prescribed to each target, in Gy, by the target's description.
+def _target_doses(header: Any, group: Any) -> tuple[TargetDose, ...]:
+    """Return the dose prescribed to each target.
 
     The prescription module counts; where it names no dose, the fraction group's references to
     its targets do.
     """
-    references = {
+    targets = {
         text_of(item, "DoseReferenceNumber"): item
         for item in header.get("DoseReferenceSequence") or ()
         if text_of(item, "DoseReferenceType").upper() == "TARGET"
     }
-    result: dict[str, float] = {}
-    for number, item in references.items():
-        _prescribe(result, item, number, number_of(item, "TargetPrescriptionDose"))
-    if not result:
-        for item in group.get("ReferencedDoseReferenceSequence") or ():
-            number = text_of(item, "ReferencedDoseReferenceNumber")
-            if number in references:
-                dose = number_of(item, "TargetPrescriptionDose")
-                _prescribe(result, references[number], number, dose)
-    return result
+    asked = [(n, number_of(item, "TargetPrescriptionDose")) for n, item in targets.items()]
+    if not any(dose for _, dose in asked):
+        asked = [
+            (number, number_of(item, "TargetPrescriptionDose"))
+            for item in group.get("ReferencedDoseReferenceSequence") or ()
+            if (number := text_of(item, "ReferencedDoseReferenceNumber")) in targets
+        ]
+    return tuple(
+        _target_dose(targets[number], number, dose) for number, dose in asked if dose and dose > 0
+    )
 
 
-def _prescribe(result: dict[str, float], item: Any, number: str, dose: float | None) -> None:
-    if dose is None or dose <= 0:
-        return
-    name = text_of(item, "DoseReferenceDescription") or f"target {number}"
-    result[f"{name} {number}" if name in result else name] = dose
+def _target_dose(item: Any, number: str, dose_gy: float) -> TargetDose:
+    roi = number_of(item, "ReferencedROINumber")
+    return TargetDose(
+        name=text_of(item, "DoseReferenceDescription") or f"target {number}",
+        dose_gy=dose_gy,
+        roi_number=None if roi is None else int(roi),
+    )

@@ -170,6 +170,25 @@ class IonBeam:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetDose:
+    """The dose that a plan prescribes to one target, in Gy of the whole course.
+
+    Parameters
+    ----------
+    name
+        The target's description, or its number where the plan has no description.
+    roi_number
+        Of its contours in the plan's structure set, where the plan says it; ``structure`` is what
+        that set calls them, once it was looked up.
+    """
+
+    name: str
+    dose_gy: float
+    roi_number: int | None = None
+    structure: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImportedPlan:
     """A plan of the clinic, to drive the surrogate with the real geometry.
 
@@ -177,9 +196,8 @@ class ImportedPlan:
     ----------
     modality
         ``photons`` or ``protons``.
-    prescription_gy
-        The highest dose prescribed to a target, in the whole course, or None where the plan
-        says none; ``prescriptions_gy`` names every target's.
+    target_doses
+        What is prescribed to each target; empty where the plan says nothing.
     fractions
         Number of fractions planned.
     patient_position
@@ -196,8 +214,7 @@ class ImportedPlan:
     label: str
     modality: Literal["photons", "protons"]
     beams: tuple[PhotonBeam, ...] | tuple[IonBeam, ...]
-    prescription_gy: float | None
-    prescriptions_gy: Mapping[str, float]
+    target_doses: tuple[TargetDose, ...]
     fractions: int
     patient_position: PatientPosition
     approval: str

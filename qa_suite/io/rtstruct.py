@@ -26,10 +26,12 @@ class Structure:
     """One structure as it was drawn.
 
     ``contours`` are closed polygons, each an array of LPS points in mm, shape (n, 3); ``kind``
-    is the interpreted type (``EXTERNAL``, ``GTV`` ...) and ``notes`` say what was left out.
+    is the interpreted type (``EXTERNAL``, ``GTV`` ...), ``number`` the ROI number by which plans
+    refer to it, and ``notes`` say what was left out.
     """
 
     name: str
+    number: int = 0
     kind: str
     contours: tuple[Contour, ...]
     notes: tuple[str, ...] = ()
@@ -39,10 +41,12 @@ class Structure:
 class StructureSet:
     """The structures of one file, and the images they were drawn on.
 
-    ``frames_of_reference`` and ``series_uids`` are identifiers and never leave the machine.
+    ``uid``, ``frames_of_reference`` and ``series_uids`` are identifiers and never leave the
+    machine.
     """
 
     path: Path
+    uid: str
     patient_id: str
     frames_of_reference: frozenset[str]
     series_uids: frozenset[str]
@@ -96,10 +100,11 @@ def _structure_set(path: Path, dataset: Any) -> StructureSet:
             name = f"{name} {number}"
         contours, notes = _contours(drawn.get(number, ()))
         structures[name] = Structure(
-            name=name, kind=kinds.get(number, ""), contours=contours, notes=notes
+            name=name, number=number, kind=kinds.get(number, ""), contours=contours, notes=notes
         )
     return StructureSet(
         path=path,
+        uid=text_of(dataset, "SOPInstanceUID"),
         patient_id=text_of(dataset, "PatientID"),
         frames_of_reference=frozenset(frames - {""}),
         series_uids=frozenset(series - {""}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qa_suite.dose.dvh import HIGHEST_PRESCRIPTION_GY
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings
 from qa_suite.dose.hlut import Hlut
 from qa_suite.dose.template import PlanTemplate, TargetRule
@@ -59,6 +60,9 @@ class DoseSettings(BaseModel):
     rtplans
         Whether the clinic's RTPLAN of each case gives beams, monitor units and prescription; the
         templates then say target, goals and engine only.
+    prescription_gy, fractions
+        Dose of the whole course to the target and its fractions, where the user states them
+        instead of templates and plans.
     clinic
         Template whose target, prescription and goals the doses of the clinic's planning system
         are judged by; None where there are none.
@@ -87,6 +91,8 @@ class DoseSettings(BaseModel):
     plans: tuple[PlanChoice, ...] = ()
     rtplans: bool = False
     clinic: PlanTemplate | None = None
+    prescription_gy: float | None = Field(default=None, gt=0, le=HIGHEST_PRESCRIPTION_GY)
+    fractions: int | None = Field(default=None, ge=1)
     grid_mm: float | None = Field(default=None, gt=0, le=10)
     gamma: tuple[GammaCriterion, ...] = (
         GammaCriterion(dose_pct=3, distance_mm=3),
@@ -107,6 +113,9 @@ class DoseSettings(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"the plan {twice[0]} is given twice; name each one once")
+        idle = [c.key for c in self.plans if c.template.technique == "imported"]
+        if idle and not self.rtplans:
+            raise ValueError(f"the plan {idle[0]} has no beams of its own; it needs RTPLANs")
         taken = {"default"} | ({"clinic"} if self.clinic is not None else set())
         if taken & set(names):
             raise ValueError(f"a plan cannot be called {min(taken & set(names))}; rename it")

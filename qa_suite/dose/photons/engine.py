@@ -125,11 +125,11 @@ class PhotonEngine:
         weights = optimise_weights(
             doses.reshape(len(doses), -1)[:, voxels.flat].T,
             target=voxels.target, organs=organs, goals=template.goals,
-            prescription=template.prescription,
+            prescription=template.prescribed,
         )  # fmt: skip
         # weights are found on a sample of the target, its coverage is that of all of it
         covered = np.tensordot(weights, doses[:, target], axes=1)
-        return with_weights(plan, weights * coverage_factor(covered, template.prescription))
+        return with_weights(plan, weights * coverage_factor(covered, template.prescribed))
 
     def imported(
         self,

@@ -81,7 +81,7 @@ def with_modulated_fields(
     )
     modulated = with_weights(replace(plan, beams=beams), [scale] * len(beams))
     dose_gy = engine.recalculate(density, modulated).array[plan.target_mask]
-    factor = coverage_factor(dose_gy, template.prescription)
+    factor = coverage_factor(dose_gy, template.prescribed)
     return with_weights(modulated, [scale * factor] * len(beams))
 
 
@@ -97,7 +97,7 @@ class _Aim:
     ) -> None:
         import torch
 
-        self.wanted = template.prescription.dose_gy
+        self.wanted = template.prescribed.dose_gy
         self.flat = torch.from_numpy(flat)
         self.target = torch.from_numpy(target)
         self.rest = torch.from_numpy(np.setdiff1d(np.arange(flat.size), target))

@@ -99,7 +99,7 @@ class ProtonRangeEngine:
         ]  # fmt: skip
         chosen = plan_voxels(density, grid, target, avoid)
         weights = self._optimise(density, grid, frames, layouts, chosen, template)
-        least = self.machine.least_protons * template.prescription.fractions
+        least = self.machine.least_protons * template.prescribed.fractions
         weights = np.where(weights >= least, weights, 0.0)
         if not weights.any():
             raise InputError(
@@ -112,7 +112,7 @@ class ProtonRangeEngine:
             target=target_name, target_mask=target, beams=beams, hlut=(hlut.name, hlut.digest),
         )  # fmt: skip
         dose = self._dose(density, plan)[target & (density > 0)]
-        factor = coverage_factor(dose, template.prescription)
+        factor = coverage_factor(dose, template.prescribed)
         beams = tuple(_scaled(beam, factor) for beam in beams)
         return replace(plan, beams=beams, facts=_facts(self.machine, beams))
 
@@ -175,7 +175,7 @@ class ProtonRangeEngine:
             part = influence_matrix(density, grid, frame, layout, self.machine, chosen.voxels)
             weights = optimise_weights(
                 part @ diags(layout.first_guess), target=chosen.target, organs=chosen.organs,
-                goals=template.goals, prescription=template.prescription, share=1 / len(frames),
+                goals=template.goals, prescription=template.prescribed, share=1 / len(frames),
             )  # fmt: skip
             found.append(layout.first_guess * weights)
         return np.concatenate(found)

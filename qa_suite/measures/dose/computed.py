@@ -14,8 +14,10 @@ from qa_suite.dose.dvh import Dvh, dvhs_of
 from qa_suite.dose.engines import DoseEngine, engine_of, require_modality, require_quantity
 from qa_suite.dose.gridding import mask_onto, require_overlap
 from qa_suite.dose.plan import Plan
+from qa_suite.dose.prescription import prescription_of
 from qa_suite.dose.scene import DoseImage, DoseScene, dose_scene
 from qa_suite.dose.structures import MaskStructure, StructureSamples, sample_structures
+from qa_suite.dose.targets import choose_target
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import InputError
 from qa_suite.io.field_of_view import padding_in
@@ -48,20 +50,23 @@ class DosePair:
         Says what the target is, what is prescribed, and which goals hold.
     scene
         Images, target, and the grid that both doses lie on.
+    prescribed_by
+        Where the prescription comes from, as people say it.
     reference, synthetic
         The two doses, in Gy of the whole course.
     """
 
     key: str
     template: PlanTemplate
+    prescribed_by: str
     scene: DoseScene
     reference: Volume
     synthetic: Volume
 
     @property
     def prescription_gy(self) -> float:
-        """Prescribed dose of the course."""
-        return self.template.prescription.dose_gy
+        """Prescribed dose of the course, to the target that is judged."""
+        return self.template.prescribed.dose_gy
 
     @cached_property
     def samples(self) -> Mapping[str, StructureSamples]:
@@ -142,8 +147,7 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
     require_modality(template)
     require_quantity(template.engine, choice.hlut)
     imported = _clinic_plan(pair, template) if settings.rtplans else None
-    if imported is not None:
-        template = _prescribed(template, imported)
+    template, prescribed_by = _prescribed(template, imported, pair, settings)
     scene = dose_scene(
         pair.reference, pair.synthetic, template=template, structures=pair.structures,
         seen=seen_by_source(pair), support_hu=settings.support_hu, grid_mm=settings.grid_mm,
@@ -163,7 +167,8 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
             target_name=scene.target_name,
         )  # fmt: skip
     return ComputedPlan(
-        key=choice.key, template=template, choice=choice, scene=scene, engine=engine, plan=plan,
+        key=choice.key, template=template, prescribed_by=prescribed_by, choice=choice, scene=scene,
+        engine=engine, plan=plan,
         reference=engine.recalculate(density, plan),
         synthetic=engine.recalculate(scene.density(scene.synthetic, choice.hlut), plan),
     )  # fmt: skip
@@ -182,8 +187,7 @@ def clinic_doses(pair: Pair, template: PlanTemplate, settings: DoseSettings) -> 
     doses = pair.clinic
     if doses is None or doses.reference is None or doses.synthetic is None:
         raise InputError("The case has no doses of the clinic's planning system.")
-    if pair.clinic is not None and pair.clinic.plan is not None:
-        template = _prescribed(template, pair.clinic.plan)
+    template, prescribed_by = _prescribed(template, doses.plan, pair, settings)
     reference, synthetic = doses.reference, doses.synthetic
     require_overlap(reference.grid, pair.grid, "The clinic's dose on the reference", "the images")
     if not synthetic.grid.same_as(reference.grid):
@@ -195,7 +199,12 @@ def clinic_doses(pair: Pair, template: PlanTemplate, settings: DoseSettings) -> 
         seen=seen_by_source(pair), support_hu=settings.support_hu, grid=reference.grid,
     )  # fmt: skip
     return DosePair(
-        key=CLINIC, template=template, scene=scene, reference=reference, synthetic=synthetic
+        key=CLINIC,
+        template=template,
+        prescribed_by=prescribed_by,
+        scene=scene,
+        reference=reference,
+        synthetic=synthetic,
     )
 
 
@@ -211,14 +220,16 @@ def _clinic_plan(pair: Pair, template: PlanTemplate) -> ImportedPlan:
     return plan
 
 
-def _prescribed(template: PlanTemplate, plan: ImportedPlan) -> PlanTemplate:
-    """Return the template with the prescription of a clinic's plan, where it says one."""
-    if plan.prescription_gy is None:
-        return template
-    rx = template.prescription.model_copy(
-        update={"dose_gy": plan.prescription_gy, "fractions": plan.fractions}
-    )
-    return template.model_copy(update={"prescription": rx})
+def _prescribed(
+    template: PlanTemplate, plan: ImportedPlan | None, pair: Pair, settings: DoseSettings
+) -> tuple[PlanTemplate, str]:
+    """Return the template with the prescription that its target is judged by, and who says it."""
+    _, names = choose_target(template, pair.structures)
+    found, why = prescription_of(
+        template, plan, names,
+        stated_gy=settings.prescription_gy, stated_fractions=settings.fractions,
+    )  # fmt: skip
+    return template.model_copy(update={"prescription": found}), why
 
 
 def _organs(scene: DoseScene, template: PlanTemplate) -> dict[str, Mask]:

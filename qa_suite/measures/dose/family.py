@@ -98,7 +98,9 @@ def _compared(done: DosePair, settings: DoseSettings) -> Iterator[Found]:
     """Yield what two doses say, wherever they come from."""
     reference, synthetic = done.dvhs(done.reference), done.dvhs(done.synthetic)
     results = gamma_results(done, done.synthetic, settings)
-    yield ok("prescribed_dose", TARGET, done.prescription_gy, variant=done.key)
+    yield ok(
+        "prescribed_dose", TARGET, done.prescription_gy, variant=done.key, why=done.prescribed_by
+    )
     yield from dvh_rows(done, reference, synthetic)
     yield from goal_rows(done, reference, synthetic)
     yield from difference_rows(done, settings)

@@ -77,7 +77,7 @@ def _both(
 
 def _index_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
     """Yield homogeneity and conformity of the target, at the dose that its coverage speaks of."""
-    level = done.prescription_gy * done.template.prescription.coverage_dose_pct / 100
+    level = done.prescription_gy * done.template.prescribed.coverage_dose_pct / 100
     fits = [
         conformity_of(dose, done.samples[AIM], level) for dose in (done.reference, done.synthetic)
     ]

@@ -1,0 +1,222 @@
+"""What the verbs ask about dose: plans, tables, targets, goals, prescription, device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_suite.errors import InputError, Problems
+
+if TYPE_CHECKING:
+    from qa_suite.dose.hlut import Hlut
+    from qa_suite.dose.template import Modality, PlanTemplate
+    from qa_suite.measures.dose_settings import DoseSettings
+
+HLUT_HELP = (
+    "HU to density: a shipped table, a YAML file, or two columns of HU and value as red:FILE "
+    "(electron density), rsp:FILE (stopping power) or density:FILE; the first that fits a plan."
+)
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where photon dose is computed: auto, cpu, cuda, cuda:1 ...")
+]
+GoalsOption = Annotated[
+    str | None,
+    typer.Option(help="Clinical goals: a YAML list, or the template to take them from."),
+]
+PrescriptionOption = Annotated[
+    float | None,
+    typer.Option(help="Dose of the course to the target in Gy; default: the plan's for it."),
+]
+FractionsOption = Annotated[
+    int | None, typer.Option(help="Fractions of the course; default: the plan's.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoseAsked:
+    """What the options of a verb say about dose.
+
+    Parameters
+    ----------
+    plans, hluts
+        Names of templates and tables, or files.
+    rtplans
+        Modality of each of the clinic's plans that drive the surrogate, by its path; empty where
+        none do.
+    targets
+        Structures that may be the target, as drawn, in order of preference; empty leaves it to
+        the rules of the templates.
+    goals
+        Template to take goals from, or a YAML list; None leaves the templates theirs.
+    clinic_goals
+        Template that judges doses of the clinic's planning system.
+    prescription_gy, fractions
+        As stated by the user.
+    """
+
+    plans: Sequence[str] = ()
+    hluts: Sequence[str] = ()
+    rtplans: dict[Path, Modality] | None = None
+    targets: Sequence[str] = ()
+    goals: str | None = None
+    clinic_goals: str | None = None
+    prescription_gy: float | None = None
+    fractions: int | None = None
+    grid_mm: float | None = None
+    device: str = "cpu"
+
+
+def dose_settings(asked: DoseAsked) -> DoseSettings | None:
+    """Match plans with their tables; None without a plan and without doses of the clinic.
+
+    Each plan takes the first table of a quantity that its engine takes; further tables of that
+    quantity show what the table decides. Without a template, the clinic's plans are computed by
+    one of their own that has no goals but those that were asked for.
+
+    Raises
+    ------
+    InputError
+        If a plan finds no table, a table fits no plan, or an option lacks its other half.
+    """
+    from pydantic import ValidationError
+
+    from qa_suite.cohort import describe_validation
+    from qa_suite.dose.hlut import load_hlut
+    from qa_suite.dose.template import load_template
+    from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
+
+    planned = bool(asked.plans) or asked.rtplans is not None
+    _require_halves(asked, planned)
+    if not planned and asked.clinic_goals is None:
+        return None
+    for option, given in (("--plan", asked.plans), ("--hlut", asked.hluts)):
+        twice = sorted({name for name in given if list(given).count(name) > 1})
+        if twice:
+            raise InputError(f"{option} names {', '.join(twice)} twice; once is enough.")
+    tables = [load_hlut(name) for name in asked.hluts]
+    templates = [load_template(name) for name in asked.plans]
+    if not templates and asked.rtplans is not None:
+        templates = [_template_of_the_clinic(asked)]
+    choices = [(one, _tables_of(one, tables)) for one in templates]
+    used = {table.name for _, fitting in choices for table in fitting}
+    idle = [table.name for table in tables if table.name not in used]
+    if idle:
+        raise InputError(f"No plan takes the HLUT {', '.join(idle)}.")
+    place = _device(templates, asked.device)
+    judged = None if asked.clinic_goals is None else load_template(asked.clinic_goals)
+    try:
+        return DoseSettings(
+            plans=tuple(
+                PlanChoice(
+                    template=_aimed(template, asked), hlut=fitting[0], other_hluts=fitting[1:]
+                )
+                for template, fitting in choices
+            ),
+            grid_mm=asked.grid_mm, rtplans=asked.rtplans is not None, device=place,
+            prescription_gy=asked.prescription_gy, fractions=asked.fractions,
+            clinic=None if judged is None else _aimed(judged, asked),
+        )  # fmt: skip
+    except ValidationError as error:
+        raise Problems("The dose settings", describe_validation(error)) from None
+
+
+def _require_halves(asked: DoseAsked, planned: bool) -> None:
+    """Refuse options that say something about a plan where there is none."""
+    if asked.hluts and not planned:
+        raise InputError("--hlut needs a --plan or an RTPLAN that it is for.")
+    if asked.device not in ("auto", "cpu") and not planned:
+        raise InputError(f"--device {asked.device} needs a --plan or an RTPLAN to compute there.")
+    if planned or asked.clinic_goals is not None:
+        return
+    given = {
+        "--target": asked.targets, "--goals": asked.goals, "--fractions": asked.fractions,
+        "--prescription-gy": asked.prescription_gy,
+    }  # fmt: skip
+    if idle := [option for option, value in given.items() if value]:
+        raise InputError(
+            f"{' and '.join(idle)} need a plan to speak of: --plan, an RTPLAN or --clinic-goals."
+        )
+
+
+def _template_of_the_clinic(asked: DoseAsked) -> PlanTemplate:
+    """Return the template of RTPLANs that are computed without one of the suite's.
+
+    Raises
+    ------
+    InputError
+        If there is no plan, they are of two modalities, or no target is named.
+    """
+    from qa_suite.dose.imported_template import imported_template
+
+    plans = asked.rtplans or {}
+    if not plans:
+        raise InputError("No case has an RTPLAN (plan.dcm) to be computed.")
+    kinds = sorted(set(plans.values()))
+    if len(kinds) > 1:
+        one = [next(path for path, what in plans.items() if what == kind) for kind in kinds]
+        raise InputError(
+            f"{one[0]} is a plan of {kinds[0]} and {one[1]} one of {kinds[1]}; evaluate them apart."
+        )
+    if not asked.targets:
+        raise InputError(
+            "An RTPLAN does not say which structure is judged as its target: name it with "
+            "--target, or give a --plan with its rules."
+        )
+    return imported_template(kinds[0], targets=asked.targets)
+
+
+def _tables_of(template: PlanTemplate, tables: Sequence[Hlut]) -> tuple[Hlut, ...]:
+    from qa_suite.dose.engines import ENGINES, fitting_hluts, require_modality
+
+    require_modality(template)
+    fitting = fitting_hluts(template, tables)
+    if not fitting:
+        takes = ENGINES[template.engine].facts.hlut
+        raise InputError(
+            f"The plan {template.name} needs an HLUT that gives {' or '.join(takes)}: "
+            f"--hlut with one of {', '.join(_tables_for(takes))}, or your own file."
+        )
+    return tuple(fitting)
+
+
+def _aimed(template: PlanTemplate, asked: DoseAsked) -> PlanTemplate:
+    """Give a template the targets and goals that were asked for."""
+    from qa_suite.dose.imported_template import goals_of
+    from qa_suite.dose.template import TargetRule
+
+    change: dict[str, object] = {}
+    if asked.targets:
+        change["targets"] = tuple(TargetRule(structures=(name,)) for name in asked.targets)
+    if asked.goals is not None:
+        change["goals"] = goals_of(asked.goals)
+    return template.model_copy(update=change)
+
+
+def _tables_for(quantities: Sequence[str]) -> list[str]:
+    from qa_suite.dose.hlut import load_hlut, shipped_hluts
+
+    return [name for name in shipped_hluts() if load_hlut(name).quantity in quantities]
+
+
+def _device(templates: Sequence[PlanTemplate], asked: str) -> str:
+    """Return the device to compute plans on; ``auto`` takes a GPU where there is one and a use.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown, absent, or no plan can be computed there.
+    """
+    from qa_suite.dose.engines import can_compute_on
+    from qa_suite.instruments.network import pick_device
+
+    if asked == "auto" and not any(can_compute_on(template, "cuda") for template in templates):
+        return "cpu"
+    found = str(pick_device(asked))
+    if not any(can_compute_on(template, found) for template in templates):
+        names = ", ".join(template.name for template in templates)
+        raise InputError(f"--device {asked} has no use: {names} can be computed on the CPU only.")
+    return found

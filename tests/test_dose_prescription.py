@@ -1,0 +1,117 @@
+"""The prescription that a target is judged by: stated, of its own in the plan, or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qa_suite.dose.imported_template import goals_of, imported_template
+from qa_suite.dose.prescription import prescription_of
+from qa_suite.dose.template import Prescription, load_template
+from qa_suite.errors import InputError
+from qa_suite.io.rtplan import read_plan
+from qa_suite.io.rtplan_types import ImportedPlan, TargetDose
+from qa_suite.wording import far_from_prescription
+from tests.plan_factory import square_beam, write_plan
+
+TEMPLATE = load_template("photon-pelvis")
+
+
+@pytest.fixture
+def plan(tmp_path) -> ImportedPlan:
+    return read_plan(write_plan(tmp_path / "rp.dcm", [square_beam(1)]))
+
+
+def with_doses(plan: ImportedPlan, *doses: TargetDose) -> ImportedPlan:
+    from dataclasses import replace
+
+    return replace(plan, target_doses=doses)
+
+
+BOOST = (
+    TargetDose(name="PTV_High", dose_gy=66.0, roi_number=7),
+    TargetDose(name="PTV low", dose_gy=50.0, roi_number=8),
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "gy"), [("PTV_High", 66), ("ptv high", 66), ("PTV_Low", 50), ("PTVlow", 50)]
+)
+def test_a_target_has_its_own_prescription_and_not_the_highest(plan, target, gy):
+    found, why = prescription_of(TEMPLATE, with_doses(plan, *BOOST), [target])
+    assert (found.dose_gy, found.fractions) == (gy, plan.fractions)
+    assert why.startswith("rp.dcm: PTV")
+    assert found.coverage_pct == TEMPLATE.prescribed.coverage_pct
+
+
+def test_contours_are_found_by_what_the_structure_set_calls_them(plan):
+    named = TargetDose(name="Course A", dose_gy=40.0, roi_number=3, structure="CTV nodes")
+    found, _ = prescription_of(TEMPLATE, with_doses(plan, *BOOST, named), ["CTV_Nodes"])
+    assert found.dose_gy == 40
+
+
+def test_which_of_several_is_never_guessed(plan):
+    with pytest.raises(InputError, match=r"66 Gy to PTV_High, 50 Gy to PTV low.*--prescription-gy"):
+        prescription_of(TEMPLATE, with_doses(plan, *BOOST), ["Prostate"])
+
+
+def test_targets_joined_of_different_doses_are_refused(plan):
+    with pytest.raises(InputError, match="--prescription-gy"):
+        prescription_of(TEMPLATE, with_doses(plan, *BOOST), ["PTV_High", "PTV_Low"])
+
+
+def test_one_dose_is_for_whatever_is_judged_and_says_so(plan):
+    same = (BOOST[0], TargetDose(name="other", dose_gy=66.0))
+    for doses in (BOOST[:1], same):
+        found, why = prescription_of(TEMPLATE, with_doses(plan, *doses), ["Prostate"])
+        assert found.dose_gy == 66
+        assert why == "rp.dcm: PTV_High, its only prescription"
+
+
+def test_a_plan_without_a_dose_never_takes_the_templates(plan):
+    with pytest.raises(InputError, match="prescribes no dose to a target; state it with"):
+        prescription_of(TEMPLATE, with_doses(plan), ["PTV"])
+
+
+def test_what_is_stated_counts_and_says_what_the_plan_says(plan):
+    found, why = prescription_of(
+        TEMPLATE, with_doses(plan, *BOOST), ["x"], stated_gy=60, stated_fractions=20
+    )
+    assert (found.dose_gy, found.fractions) == (60, 20)
+    assert "rp.dcm prescribes 66 Gy to PTV_High, 50 Gy to PTV low" in why
+    assert f"rp.dcm plans {plan.fractions} fractions" in why
+    _, why = prescription_of(TEMPLATE, with_doses(plan, *BOOST), ["x"], stated_gy=50)
+    assert why == "as stated"
+
+
+def test_without_a_plan_it_is_the_templates_or_what_is_stated():
+    found, why = prescription_of(TEMPLATE, None, ["x"])
+    assert (found.dose_gy, found.fractions, why) == (78, 39, "template photon-pelvis")
+    found, why = prescription_of(TEMPLATE, None, ["x"], stated_gy=60, stated_fractions=20)
+    assert (found.dose_gy, found.fractions, why) == (60, 20, "as stated")
+
+
+def test_a_template_of_the_clinics_plan_has_no_dose_of_its_own(plan):
+    template = imported_template(plan.modality, targets=["PTV"])
+    found, _ = prescription_of(template, with_doses(plan, BOOST[0]), ["PTV_High"])
+    assert found == Prescription(dose_gy=66, fractions=plan.fractions)
+    with pytest.raises(InputError, match="of each case's RTPLAN"):
+        prescription_of(template, None, ["PTV"])
+
+
+@pytest.mark.parametrize(("mean", "far"), [(60, False), (66, False), (54, False), (66.7, True)])
+def test_a_mean_far_from_its_prescription_is_told(mean, far):
+    assert bool(far_from_prescription(mean, 60.0)) == far
+    if far:
+        assert "66.7 Gy where 60 Gy are prescribed (+11 %)" in far_from_prescription(mean, 60.0)
+
+
+def test_goals_come_from_a_template_or_a_file(tmp_path):
+    assert goals_of("photon-pelvis") == TEMPLATE.goals
+    (tmp_path / "goals.yaml").write_text(
+        '- {structure: Rectum, goal: "V50Gy <= 50 %", source: "local decision"}\n'
+    )
+    assert [goal.text for goal in goals_of(str(tmp_path / "goals.yaml"))] == ["V50Gy <= 50 %"]
+    with pytest.raises(InputError, match="neither a YAML file nor one of the templates"):
+        goals_of(str(Path("nothing.yaml")))
