@@ -21,15 +21,12 @@ from qa_suite.io.rtplan_types import BeamLimiter, ControlPoint, PhotonBeam
 from tests.plan_factory import (
     ISOCENTRE,
     LEAF_EDGES,
-    first_point,
     ion_beam,
     mlc_beam,
-    photon_beam,
     square_beam,
     write_ion_plan,
     write_plan,
 )
-from tests.plan_factory import jaws as plan_jaws
 from tests.rt_factory import item
 
 JAWS = (
@@ -202,31 +199,6 @@ def test_motion_backwards_gives_the_same_map():
     assert aperture_fluence(forth) == pytest.approx(aperture_fluence(back), abs=1e-6)
 
 
-def test_an_arc_is_one_map_a_step_at_the_middle_angle():
-    states = [(w, jaws(x=(-10 * n - 10, 10))) for n, w in enumerate((0.0, 0.25, 0.25, 1.0))]
-    beam = a_beam(JAWS, states, gantry=(350.0, 2.0, 6.0, 10.0), rotation="CW")
-    assert beam.is_arc
-    with pytest.raises(InputError, match="turns during delivery; it has 2 fluences"):
-        aperture_fluence(beam)
-    first, last = segment_fluences(beam)  # the step without monitor units is left out
-    assert (first.gantry_deg, first.weight) == (356, 0.25)
-    assert (last.gantry_deg, last.weight) == (8, 0.75)
-    assert first.fluence.sum(dtype=float) == pytest.approx(25 * 100, rel=1e-3)
-
-
-def test_the_direction_of_rotation_decides_the_middle():
-    def middle(start, end, rotation):
-        states = [(0.0, jaws()), (1.0, jaws())]
-        beam = a_beam(JAWS, states, gantry=(start, end), rotation=rotation)
-        return segment_fluences(beam)[0].gantry_deg
-
-    assert middle(10, 350, "CW") == 180
-    assert middle(10, 350, "CC") == 0
-    assert middle(350, 10, "CW") == 0
-    assert middle(179, 181, "CC") == 0
-    assert middle(10, 350, "NONE") == 0
-
-
 def test_a_field_beyond_the_map_is_refused_and_not_cut():
     with pytest.raises(InputError, match="210 mm along x"):
         aperture_fluence(still(JAWS, jaws(x=(-210, 50))))
@@ -272,21 +244,6 @@ def test_an_imported_plan_becomes_fields(tmp_path):
     assert (first.geometry.label, second.geometry.label) == ("field 1", "field 2")
     assert (first.monitor_units, second.monitor_units) == (100 * 30, 200 * 30)
     assert first.aperture.sum() == 100 * 100
-
-
-def test_an_arc_becomes_a_field_a_step(tmp_path):
-    positions = [plan_jaws("ASYMX", -50, 50), plan_jaws("ASYMY", -50, 50)]
-    points = [
-        first_point(positions, 170.0),
-        item(CumulativeMetersetWeight=1, GantryAngle=180),
-        item(CumulativeMetersetWeight=4, GantryAngle=190),
-    ]
-    points[0].GantryRotationDirection = "CW"
-    beam = photon_beam(1, points, ("ASYMX", "ASYMY"))
-    fields = imported_fields(read_plan(write_plan(tmp_path / "p.dcm", [beam])))
-    assert [one.geometry.gantry_deg for one in fields] == [175, 185]
-    assert [one.monitor_units for one in fields] == [750, 2250]
-    assert [one.geometry.label for one in fields] == ["field 1 1/2", "field 1 2/2"]
 
 
 def test_an_imported_ion_plan_becomes_spots(tmp_path):

@@ -270,3 +270,49 @@ def test_a_plan_of_a_treatment_planning_system():
     broken = Path(str(get_testdata_file("rtplan_truncated.dcm", download=False)))
     with pytest.raises(Problems, match="2 problems"):
         read_plan(broken)
+
+
+DUST = (8e-10, -1e-12, 359.9999999, 360.0, 1e-4)
+
+
+@pytest.mark.parametrize("dust", DUST)
+@pytest.mark.parametrize("kind", ["photons", "protons"])
+@pytest.mark.parametrize(
+    "tag",
+    ["GantryAngle", "BeamLimitingDeviceAngle", "PatientSupportAngle", "TableTopPitchAngle",
+     "TableTopRollAngle", "TableTopEccentricAngle"],
+)  # fmt: skip
+def test_dust_on_an_angle_changes_nothing(tmp_path, tag, kind, dust):
+    """A real plan's couch stood at 8e-10 degrees; others write 359.9999999 or 360."""
+    make, write = (square_beam, write_plan) if kind == "photons" else (ion_beam, write_ion_plan)
+    beam = make(1)
+    points = beam.ControlPointSequence if kind == "photons" else beam.IonControlPointSequence
+    setattr(points[0], tag, 0.0)
+    setattr(points[1], tag, dust)
+    plan = read_plan(write(tmp_path / "p.dcm", [beam]))
+    delattr(points[1], tag)
+    still = read_plan(write(tmp_path / "q.dcm", [beam]))
+    assert plan.unsupported == still.unsupported
+
+
+@pytest.mark.parametrize(
+    "weights", [(1e-10, 1), (0, 0.9999999), (-1e-9, 1), (0, 0.5, 0.4999999, 1), (1e-10, 1.0004)]
+)
+def test_dust_on_weights_changes_nothing(tmp_path, weights):
+    positions = [jaws("ASYMX", -50, 50), jaws("ASYMY", -50, 50)]
+    points = [first_point(positions), *(item() for _ in weights[1:])]
+    for point, weight in zip(points, weights, strict=True):
+        point.CumulativeMetersetWeight = weight
+    beam = photon_beam(1, points, ("ASYMX", "ASYMY"), FinalCumulativeMetersetWeight=1)
+    (read,) = read_plan(write_plan(tmp_path / "p.dcm", [beam])).beams
+    shares = [point.weight for point in read.control_points]
+    assert (shares[0], shares[-1]) == (0, 1)
+    assert (np.diff(shares) >= 0).all()
+    assert aperture_fluence(read).sum(dtype=float) == pytest.approx(100 * 100)
+
+
+def test_dust_on_energy_and_isocentre_changes_nothing(tmp_path):
+    beam = square_beam(1)
+    beam.ControlPointSequence[1].NominalBeamEnergy = 6.0000001
+    beam.ControlPointSequence[1].IsocenterPosition = [12.00001, -34.0, 55.99999]
+    assert read_plan(write_plan(tmp_path / "p.dcm", [beam])).unsupported == ()

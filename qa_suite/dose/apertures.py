@@ -12,20 +12,20 @@ that open (PS3.3, C.8.8.14.5), and linacs are driven so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.open_areas import STILL_MM, Positions, mean_opening, narrowed
+from qa_suite.dose.arcs import STEP_DEG, Part, still_parts
+from qa_suite.dose.open_areas import Positions, mean_opening, narrowed
 from qa_suite.errors import InputError
-from qa_suite.io.rtplan_types import BeamLimiter, ControlPoint, FloatArray, PhotonBeam
+from qa_suite.io.rtplan_types import BeamLimiter, FloatArray, PhotonBeam
+from qa_suite.tolerances import LENGTH_MM
 
 SHAPE = (400, 400)
 PIXEL_MM = 1.0
-_STILL_DEG = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Segment:
     Parameters
     ----------
     gantry_deg, collimator_deg, couch_deg
-        Of an arc: in the middle between two control points.
+        Of an arc: in the middle of the part, by monitor units.
     weight
         Share of the beam's monitor units, 0 to 1.
     fluence
@@ -80,66 +80,53 @@ def aperture_fluence(
     if len(segments) != 1:
         raise InputError(
             f"Beam {beam.name} turns during delivery; it has {len(segments)} fluences, one for "
-            f"each step between control points, and not one."
+            f"each part of {STEP_DEG:g}° at most, and not one."
         )
     return np.asarray(segments[0].fluence, dtype=np.float32)
 
 
 def segment_fluences(
-    beam: PhotonBeam, shape: tuple[int, int] = SHAPE, pixel_mm: float = PIXEL_MM
+    beam: PhotonBeam,
+    shape: tuple[int, int] = SHAPE,
+    pixel_mm: float = PIXEL_MM,
+    *,
+    step_deg: float = STEP_DEG,
 ) -> tuple[Segment, ...]:
-    """Return the fluence of each part of a beam in which no angle changes.
+    """Return the fluence of each part of a beam in which the angles count as still.
 
-    A static beam, step-and-shoot and sliding window are one part each; an arc is one part a
-    step between control points, at the middle of its angles. Steps without monitor units are
-    left out.
+    A static beam, step-and-shoot and sliding window are one part each; an arc is cut into parts
+    that turn by a step at most (:mod:`qa_suite.dose.arcs`), however far apart or near its
+    control points are.
+
+    Parameters
+    ----------
+    step_deg
+        Most that gantry, collimator or couch turn within a part.
 
     Raises
     ------
     InputError
         If the field reaches beyond the map.
     """
-    edges = tuple(_pixel_edges(size, pixel_mm) for size in shape)
+    edges = (_pixel_edges(shape[0], pixel_mm), _pixel_edges(shape[1], pixel_mm))
     _require_room(beam, shape, pixel_mm)
-    parts: list[Segment] = []
-    for first, second in pairwise(beam.control_points):
-        weight = second.weight - first.weight
-        if weight <= 0:
-            continue
-        fluence = mean_opening(beam.limiters, first, second, edges[1], edges[0])
-        gantry, collimator, couch = _middle_angles(first, second)
-        part = Segment(
-            gantry_deg=gantry,
-            collimator_deg=collimator,
-            couch_deg=couch,
-            weight=weight,
-            fluence=fluence,
-        )
-        if parts and not _turns(first, second) and _same_angles(parts[-1], part):
-            part = _joined(parts.pop(), part)
-        elif parts:
-            parts[-1] = _rounded(parts[-1])
-        parts.append(part)
-    return (*parts[:-1], *map(_rounded, parts[-1:]))
+    return tuple(_segment(beam, part, edges) for part in still_parts(beam, step_deg))
 
 
-def _same_angles(first: Segment, second: Segment) -> bool:
-    return (first.gantry_deg, first.collimator_deg, first.couch_deg) == (
-        second.gantry_deg,
-        second.collimator_deg,
-        second.couch_deg,
+def _segment(beam: PhotonBeam, part: Part, edges: tuple[FloatArray, FloatArray]) -> Segment:
+    along, across = edges
+    fluence = np.zeros((len(along) - 1, len(across) - 1))
+    for motion in part.motions:
+        opening = mean_opening(beam.limiters, motion.first, motion.second, across, along)
+        fluence += motion.weight / part.weight * opening
+    gantry, collimator, couch = part.angles_deg
+    return Segment(
+        gantry_deg=gantry,
+        collimator_deg=collimator,
+        couch_deg=couch,
+        weight=part.weight,
+        fluence=fluence.astype(np.float32),
     )
-
-
-def _joined(first: Segment, second: Segment) -> Segment:
-    weight = first.weight + second.weight
-    share = second.weight / weight
-    fluence = (1 - share) * first.fluence + share * second.fluence
-    return replace(first, weight=weight, fluence=fluence)
-
-
-def _rounded(part: Segment) -> Segment:
-    return replace(part, fluence=part.fluence.astype(np.float32))
 
 
 def _pixel_edges(size: int, pixel_mm: float) -> FloatArray:
@@ -153,7 +140,7 @@ def _require_room(beam: PhotonBeam, shape: tuple[int, int], pixel_mm: float) -> 
         frame = _frame(beam.limiters, point.positions_mm)
         for axis, (low, high) in frame.items():
             reach = max(-low, high)
-            if high > low and reach > half[axis] + STILL_MM:
+            if high > low and reach > half[axis] + LENGTH_MM:
                 raise InputError(
                     f"Beam {beam.name} opens to {reach:.0f} mm along {axis}, beyond a fluence map "
                     f"of {half[axis]:.0f} mm to each side; use a larger map."
@@ -173,28 +160,3 @@ def _frame(limiters: Sequence[BeamLimiter], positions: Positions) -> dict[str, t
             edges = one.boundaries_mm
             frame[across] = narrowed(frame[across], (float(edges[0]), float(edges[-1])))
     return frame
-
-
-def _turns(first: ControlPoint, second: ControlPoint) -> bool:
-    pairs = (
-        (first.gantry_deg, second.gantry_deg),
-        (first.collimator_deg, second.collimator_deg),
-        (first.couch_deg, second.couch_deg),
-    )
-    return any(abs(a - b) > _STILL_DEG for a, b in pairs)
-
-
-def _middle_angles(first: ControlPoint, second: ControlPoint) -> tuple[float, float, float]:
-    return (
-        _middle(first.gantry_deg, second.gantry_deg, first.gantry_rotation),
-        _middle(first.collimator_deg, second.collimator_deg, "NONE"),
-        _middle(first.couch_deg, second.couch_deg, "NONE"),
-    )
-
-
-def _middle(start: float, end: float, rotation: str) -> float:
-    """Return the angle half way; ``CW`` turns upwards (IEC 61217), no direction the short way."""
-    turn = (end - start) % 360.0
-    if rotation == "CC" or (rotation == "NONE" and turn > 180.0):
-        turn -= 360.0 if turn else 0.0
-    return float((start + turn / 2) % 360.0)

@@ -20,9 +20,8 @@ from qa_suite.dose.plan import PlannedBeam, ProtonSpots
 from qa_suite.dose.template import BeamTemplate
 from qa_suite.errors import InputError
 from qa_suite.io.rtplan_types import ImportedPlan, IonBeam, PatientPosition, PhotonBeam
+from qa_suite.tolerances import same_angle, same_length, wrapped_deg
 from qa_suite.volume import Triple
-
-_ONE_PLACE_MM = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +63,11 @@ def supine_angles(
         gantry, couch = gantry + 180.0, -couch
     if position in ("FFS", "FFP"):
         couch = couch + 180.0
-    if couch % 360.0 == 180.0:
+    if same_angle(couch, 180.0):
         gantry, couch, collimator = -gantry, 0.0, collimator + 180.0
-    return gantry % 360.0, couch % 360.0, collimator % 360.0
+    elif same_angle(couch):
+        couch = 0.0  # engines that cannot turn the couch take what stands straight
+    return wrapped_deg(gantry), wrapped_deg(couch), wrapped_deg(collimator)
 
 
 def common_isocentre(plan: ImportedPlan) -> Triple:
@@ -82,7 +83,7 @@ def common_isocentre(plan: ImportedPlan) -> Triple:
         for beam in plan.beams
     ]
     apart = float(np.ptp(np.array(places), axis=0).max())
-    if apart > _ONE_PLACE_MM:
+    if not same_length(apart):
         raise InputError(
             f"The beams of {plan.path} have isocentres up to {apart:.1f} mm apart; export the "
             f"beams of each isocentre as a plan of its own."
@@ -93,7 +94,7 @@ def common_isocentre(plan: ImportedPlan) -> Triple:
 def imported_fields(
     plan: ImportedPlan, shape: tuple[int, int] = SHAPE, pixel_mm: float = PIXEL_MM
 ) -> tuple[ImportedField, ...]:
-    """Return the photon fields of a plan, an arc as one field a step between control points.
+    """Return the photon fields of a plan, an arc as one field a part (:mod:`.arcs`).
 
     Monitor units are those of all fractions.
 

@@ -14,14 +14,15 @@ from qa_suite.io.rtplan_reading import (
     Findings,
     check_isocentre,
     check_table,
-    check_weights,
     numbers,
+    shares_of,
 )
 from qa_suite.io.rtplan_types import IonBeam, IonLayer, RangeShifter
+from qa_suite.tolerances import WEIGHT, same_angle, turn_deg
 from qa_suite.volume import Triple
 
 SCANNED = ("MODULATED", "MODULATED_SPEC")
-_STILL_DEG = 0.05
+_SPOT_SUM = 0.01  # of a layer's weight, that its spots may differ from it in all
 _REQUIRED = {
     "gantry_deg": "GantryAngle",
     "collimator_deg": "BeamLimitingDeviceAngle",
@@ -90,9 +91,9 @@ def _geometry(
         places.append(place)
     if not states:
         return {}, None, None
-    spread = np.ptp(np.array(states), axis=0)
-    for (name, _), change in zip(_REQUIRED.items(), spread, strict=True):
-        if change > _STILL_DEG:
+    for name, angles in zip(_REQUIRED, zip(*states, strict=True), strict=True):
+        change = max(abs(turn_deg(angles[0], angle)) for angle in angles)
+        if not same_angle(change):
             about.cannot(f"a {name.removesuffix('_deg')} angle that changes by {change:.1f}°")
     check_isocentre(places, about)
     return dict(zip(_REQUIRED, states[0], strict=True)), places[0], snout
@@ -109,8 +110,8 @@ def _layers(
     weight).
     """
     final = number_of(beam, "FinalCumulativeMetersetWeight")
-    weights = [number_of(item, "CumulativeMetersetWeight") for item in items]
-    if not check_weights(weights, final, about):
+    steps = np.diff(shares_of(items, beam, about), append=1.0) * (final or 0.0)
+    if len(steps) != len(items):
         return ()
     carried = Carried()
     layers = []
@@ -133,8 +134,8 @@ def _layers(
         if (shares < 0).any():
             about.problem(f"control point {index} has a negative spot weight")
             return ()
-        step = _step(weights, index)
-        if abs(shares.sum() - step) > 1e-2 * max(step, 1e-9) + 1e-6:
+        step = float(steps[index])
+        if abs(shares.sum() - step) > _SPOT_SUM * step + _SPOT_SUM * WEIGHT * (final or 0.0):
             about.problem(
                 f"control point {index}: spot weights add up to {shares.sum():g}, and the "
                 f"cumulative weight rises by {step:g}"
@@ -152,11 +153,6 @@ def _layers(
     if not layers:
         about.problem("no spots with any meterset")
     return tuple(layers)
-
-
-def _step(weights: Sequence[float | None], index: int) -> float:
-    following = weights[index + 1] if index + 1 < len(weights) else weights[index]
-    return float(following or 0.0) - float(weights[index] or 0.0)
 
 
 def _lateral_spreading(item: Any) -> tuple[str, ...]:

@@ -14,14 +14,14 @@ from qa_suite.io.rtplan_reading import (
     Findings,
     check_isocentre,
     check_table,
-    check_weights,
     numbers,
+    shares_of,
 )
 from qa_suite.io.rtplan_types import BeamLimiter, ControlPoint, FloatArray, PhotonBeam, Rotation
+from qa_suite.tolerances import ENERGY, LENGTH_MM, distinct
 
 JAWS = {"X": "x", "ASYMX": "x", "Y": "y", "ASYMY": "y"}
 LEAVES = {"MLCX": "x", "MLCX1": "x", "MLCX2": "x", "MLCY": "y"}
-_OVERLAP_MM = 0.05  # closed leaves may be written a rounding apart
 
 _REQUIRED = {
     "gantry_deg": "GantryAngle",
@@ -52,9 +52,9 @@ def read_photon_beam(
     _modifiers(item, items, about)
     check_table(items, about)
     check_isocentre([point.isocentre_mm for point in points], about)
-    energies = {point.energy_mv for point in points}
+    energies = distinct((point.energy_mv for point in points), ENERGY)
     if len(energies) > 1:
-        about.cannot(f"energies that change during the beam: {sorted(energies)} MV")
+        about.cannot(f"energies that change during the beam: {list(energies)} MV")
     if len(about.problems) > before or meterset is None or sad is None:
         return None
     return PhotonBeam(
@@ -101,9 +101,8 @@ def _limiters(item: Any, about: Findings) -> tuple[BeamLimiter, ...]:
 def _control_points(
     items: Sequence[Any], beam: Any, limiters: Sequence[BeamLimiter], about: Findings
 ) -> tuple[ControlPoint, ...]:
-    final = number_of(beam, "FinalCumulativeMetersetWeight")
-    weights = [number_of(item, "CumulativeMetersetWeight") for item in items]
-    if not check_weights(weights, final, about):
+    shares = shares_of(items, beam, about)
+    if not shares:
         return ()
     carried = Carried()
     held: dict[str, FloatArray] = {}
@@ -118,12 +117,13 @@ def _control_points(
         missing |= {f"positions of {one.kind}" for one in limiters if one.kind not in held}
         if missing or isocentre is None:
             break
-        rotation = carried.text(item, "GantryRotationDirection")
         points.append(
             ControlPoint(
                 index=index,
-                weight=float(weights[index] or 0.0) / float(final or 1.0),
-                gantry_rotation=cast(Rotation, rotation if rotation in ("CW", "CC") else "NONE"),
+                weight=shares[index],
+                gantry_rotation=_rotation(carried, item, "GantryRotationDirection"),
+                collimator_rotation=_rotation(carried, item, "BeamLimitingDeviceRotationDirection"),
+                couch_rotation=_rotation(carried, item, "PatientSupportRotationDirection"),
                 isocentre_mm=isocentre,
                 ssd_mm=carried.number(item, "SourceToSurfaceDistance"),
                 positions_mm=held,
@@ -134,6 +134,11 @@ def _control_points(
         about.problem(f"control points without {', '.join(sorted(missing))}")
         return ()
     return tuple(points)
+
+
+def _rotation(carried: Carried, item: Any, keyword: str) -> Rotation:
+    said = carried.text(item, keyword)
+    return cast(Rotation, said if said in ("CW", "CC") else "NONE")
 
 
 def _positions(
@@ -155,7 +160,7 @@ def _positions(
             continue
         edges = np.array(values).reshape(2, pairs)
         overlap = float((edges[0] - edges[1]).max())
-        if overlap > _OVERLAP_MM:
+        if overlap > LENGTH_MM:
             about.problem(f"control point {index}: {kind} overlap by {overlap:.1f} mm")
             continue
         edges[1] = np.maximum(edges[0], edges[1])

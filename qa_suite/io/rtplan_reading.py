@@ -8,10 +8,9 @@ from typing import Any, cast
 import numpy as np
 
 from qa_suite.io.dicom import number_of, texts_of
+from qa_suite.io.problems import count_of
+from qa_suite.tolerances import LENGTH_MM, WEIGHT, same_angle, turn_deg
 from qa_suite.volume import Triple
-
-_STILL_DEG = 0.05
-_STILL_MM = 0.1
 
 
 class Findings:
@@ -81,25 +80,33 @@ def numbers(item: Any, keyword: str) -> list[float]:
     return values if np.isfinite(values).all() else []
 
 
-def check_weights(weights: Sequence[float | None], final: float | None, about: Findings) -> bool:
-    """Whether cumulative meterset weights run from 0 to the final one and never fall."""
+def shares_of(items: Sequence[Any], beam: Any, about: Findings) -> tuple[float, ...]:
+    """Return the control points' cumulative weights as shares of the final one.
+
+    None where they cannot be told. They must run from 0 to the final weight and never fall, but
+    for what the tolerance of weights allows; what is returned does so exactly.
+    """
+    final = number_of(beam, "FinalCumulativeMetersetWeight")
+    weights = [number_of(item, "CumulativeMetersetWeight") for item in items]
     if final is None or final <= 0:
         about.problem("no final cumulative meterset weight")
-        return False
+        return ()
     if any(weight is None for weight in weights):
         about.problem("a control point without a cumulative meterset weight")
-        return False
-    values = np.array(weights, dtype=float)
+        return ()
+    values = np.array(weights, dtype=float) / final
     if len(values) < 2:
-        about.problem(f"{len(values)} control point(s), and at least two make a beam")
-        return False
-    if (np.diff(values) < 0).any() or values[0] != 0 or abs(values[-1] / final - 1) > 1e-3:
+        about.problem(f"{count_of(len(values), 'control point')}, and at least two make a beam")
+        return ()
+    ends_off = max(abs(values[0]), abs(values[-1] - 1))
+    if (np.diff(values) < -WEIGHT).any() or ends_off > WEIGHT:
         about.problem(
-            f"cumulative meterset weights from {values[0]:g} to {values[-1]:g}, which do not "
-            f"rise from 0 to the final {final:g}"
+            f"cumulative meterset weights from {values[0] * final:g} to "
+            f"{values[-1] * final:g}, which do not rise from 0 to the final {final:g}"
         )
-        return False
-    return True
+        return ()
+    rising = np.maximum.accumulate(values)
+    return tuple(float(v) for v in (rising - rising[0]) / (rising[-1] - rising[0]))
 
 
 def check_table(items: Sequence[Any], about: Findings) -> None:
@@ -110,14 +117,14 @@ def check_table(items: Sequence[Any], about: Findings) -> None:
         ("TableTopEccentricAngle", "a couch turned about its own column"),
         ("GantryPitchAngle", "a pitched gantry"),
     ):
-        turned = [abs((number_of(item, keyword) or 0.0) % 360) for item in items]
-        most = max((min(angle, 360 - angle) for angle in turned), default=0.0)
-        if most > _STILL_DEG:
+        angles = [turn_deg(0.0, number_of(item, keyword) or 0.0) for item in items]
+        most = max(map(abs, angles), default=0.0)
+        if not same_angle(most):
             about.cannot(f"{what} ({most:g}°)")
 
 
 def check_isocentre(places: Sequence[Triple], about: Findings) -> None:
     """Say where the isocentre moves while the beam is on."""
     spread = float(np.ptp(np.array(places), axis=0).max()) if places else 0.0
-    if spread > _STILL_MM:
+    if spread > LENGTH_MM:
         about.cannot(f"an isocentre that moves by {spread:.1f} mm during the beam")

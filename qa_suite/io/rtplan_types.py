@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.tolerances import same_angle
 from qa_suite.volume import Triple
 
 FloatArray = NDArray[np.float64]
@@ -49,8 +50,9 @@ class ControlPoint:
     ----------
     weight
         Cumulative meterset weight as a share of the final one, 0 to 1.
-    gantry_rotation
-        How the gantry turns to the next control point.
+    gantry_rotation, collimator_rotation, couch_rotation
+        How they turn to the next control point, as DICOM says it: clockwise (``CW``) seen from
+        the isocentre, from the source, and from above.
     positions_mm
         Of each limiter by its kind, shape (2, pairs): the lower and the higher edge of the
         opening.
@@ -68,6 +70,8 @@ class ControlPoint:
     energy_mv: float
     ssd_mm: float | None
     positions_mm: Mapping[str, FloatArray] = field(repr=False)
+    collimator_rotation: Rotation = "NONE"
+    couch_rotation: Rotation = "NONE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +100,8 @@ class PhotonBeam:
     @property
     def is_arc(self) -> bool:
         """Whether the gantry turns while the beam is on."""
-        angles = {point.gantry_deg for point in self.control_points}
-        return len(angles) > 1
+        first = self.control_points[0]
+        return not all(same_angle(p.gantry_deg, first.gantry_deg) for p in self.control_points)
 
     @property
     def energy_mv(self) -> float:

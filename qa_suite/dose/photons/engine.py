@@ -31,6 +31,7 @@ from qa_suite.dose.template import BeamTemplate, PlanTemplate
 from qa_suite.dose.weights import coverage_factor, optimise_weights
 from qa_suite.errors import InputError
 from qa_suite.io.rtplan_types import ImportedPlan
+from qa_suite.tolerances import same_angle
 from qa_suite.volume import Grid, Triple, Volume
 
 Array = NDArray[np.float32]
@@ -206,7 +207,7 @@ class PhotonEngine:
     def _field(
         self, target: Mask, grid: Grid, isocentre_mm: Triple, beam: BeamTemplate, margin_mm: float
     ) -> PhotonField:
-        if beam.couch_deg:
+        if not same_angle(beam.couch_deg):
             raise InputError(
                 f"The engine {NAME} has no couch rotation; beam {beam.label} asks for "
                 f"{beam.couch_deg:g}°."

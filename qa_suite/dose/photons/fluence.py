@@ -9,6 +9,7 @@ from qa_suite.dose.photon_machine import PhotonMachine
 from qa_suite.dose.plan import Mask
 from qa_suite.dose.raytrace import beam_frame
 from qa_suite.dose.template import BeamTemplate
+from qa_suite.tolerances import same_angle
 from qa_suite.volume import Grid, Triple
 
 FloatArray = NDArray[np.float64]
@@ -103,7 +104,7 @@ def turned(aperture: FloatArray, collimator_deg: float) -> FloatArray:
     """Turn an aperture drawn in the collimator's axes into those of the gantry (IEC 61217)."""
     from scipy import ndimage
 
-    if collimator_deg % 360 == 0:
+    if same_angle(collimator_deg):
         return aperture
     # a positive angle turns +x towards +y; rotate() turns the second axis towards the first
     # for negative angles

@@ -10,6 +10,7 @@ from qa_suite.dose.plan import Mask, PhotonField, Plan, PlannedBeam
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import InputError
 from qa_suite.io.rtplan_types import ImportedPlan
+from qa_suite.tolerances import same_angle
 from qa_suite.volume import Grid
 
 
@@ -33,7 +34,7 @@ def photon_plan(
     """
     beams = []
     for number, field in enumerate(imported_fields(imported, (PIXELS, PIXELS), PIXEL_MM), 1):
-        if field.geometry.couch_deg:
+        if not same_angle(field.geometry.couch_deg):
             raise InputError(
                 f"{imported.path}: beam {field.geometry.label} turns the couch by "
                 f"{field.geometry.couch_deg:g}°, which the photon surrogate cannot."
