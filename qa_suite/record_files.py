@@ -84,11 +84,13 @@ def read_curves(folder: Path) -> pd.DataFrame:
 def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
     """Read what happened to every case of an evaluation."""
     frame = _read_table(folder, CASES_FILE)
+    old = _is_of_schema_1(folder)
     records = []
     for row in frame.to_dict(orient="records"):
         for column in _JSON_COLUMNS:
             row[column] = json.loads(row[column])
-        row["preflight"] = _known_preflight(row["preflight"])
+        if old:
+            row["preflight"] = _known_preflight(row["preflight"])
         if row["split"] is None or row["split"] != row["split"]:
             row["split"] = None
         records.append(CaseRecord.model_validate(row))
@@ -98,8 +100,14 @@ def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
 _PARTS_OF_THE_MOTION = ("alignment_shift", "alignment_rotation")
 
 
+def _is_of_schema_1(folder: Path) -> bool:
+    """Whether a record says less of its preflight; one that has no evaluation yet is new."""
+    path = Path(folder) / EVALUATION_FILE
+    return path.is_file() and json.loads(path.read_text()).get("schema_version", 1) == 1
+
+
 def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
-    """Read checks of a record that gave a lower bound, or zero, as the value of what it lacked.
+    """Read checks of a record of schema 1, that gave a lower bound, or zero, as the value of what it lacked.
 
     There ``alignment_displacement_95`` was ok whatever was undetermined beneath it.
     """

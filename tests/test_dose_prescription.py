@@ -56,6 +56,14 @@ def test_which_of_several_is_never_guessed(plan):
         prescription_of(TEMPLATE, with_doses(plan, *BOOST), ["Prostate"])
 
 
+def test_a_dose_at_a_point_stands_in_only_where_no_volume_has_one(plan):
+    point = TargetDose(name="CALC POINT", dose_gy=11.3, at_a_point=True)
+    found, _ = prescription_of(TEMPLATE, with_doses(plan, BOOST[0], point), ["Prostate"])
+    assert found.dose_gy == 66
+    found, why = prescription_of(TEMPLATE, with_doses(plan, point), ["Prostate"])
+    assert (found.dose_gy, why) == (11.3, "rp.dcm: CALC POINT, its only prescription")
+
+
 def test_targets_joined_of_different_doses_are_refused(plan):
     with pytest.raises(InputError, match="--prescription-gy"):
         prescription_of(TEMPLATE, with_doses(plan, *BOOST), ["PTV_High", "PTV_Low"])

@@ -423,3 +423,13 @@ def test_a_family_that_raises_leaves_a_row_and_the_others_go_on(rng, monkeypatch
 def test_an_unknown_family_is_named(rng):
     with pytest.raises(UnknownName, match="did you mean image"):
         rows_of(pair_of(anatomy(rng), anatomy(rng)), ["imge"])
+
+
+@pytest.mark.parametrize("family", ["image", "reference_free"])
+def test_a_choice_of_metrics_that_there_are_not_is_refused(rng, family):
+    settings = MeasureSettings.model_validate({family: {"only": ["mea"]}})
+    hu = anatomy(rng)
+    with pytest.raises(UnknownName, match=f"Unknown metric of the family {family} 'mea'"):
+        measure_pair(
+            pair_of(hu, hu), families=["image"], settings=settings, case="a", patient="a", site="A"
+        )

@@ -13,8 +13,8 @@ from qa_suite.cli import checks, run
 from qa_suite.preflight import Alignment, PreflightSettings, preflight, registration
 from qa_suite.preflight.checks import conclude
 from qa_suite.preflight.evidence import undetermined
-from qa_suite.record_files import _known_preflight
-from qa_suite.records import PreflightValue, preflight_sentence, preflight_status
+from qa_suite.record_files import _known_preflight, read_cases, write_table
+from qa_suite.records import CaseRecord, PreflightValue, preflight_sentence, preflight_status
 from qa_suite.volume import Grid, Volume
 from tests.ellipsoid_patient import loaded, scan
 
@@ -162,6 +162,25 @@ def test_a_record_that_gave_zero_for_what_it_lacked_is_read_as_undetermined():
     assert values["alignment_displacement_95"].status == "undetermined"
     assert "no structure along x, y, z" in values["alignment_displacement_95"].why
     assert values["spacing"].why == "no reason was recorded"
+
+
+def test_a_record_of_today_is_read_as_it_was_written(tmp_path):
+    """There a displacement may be known although the rotation about one axis is not."""
+    checks = {
+        "alignment_rotation": PreflightValue(
+            value=None, unit="°", bound="", status="undetermined", why="no structure about z"
+        ),
+        "alignment_displacement_95": PreflightValue(
+            value=1.0, unit="mm", bound="<= 10 mm", status="ok"
+        ),
+    }
+    one = CaseRecord(case="a", patient="a", site="A", split="test", status="evaluated",
+                     preflight=checks)  # fmt: skip
+    write_table(tmp_path / "cases.parquet", [one], CaseRecord)
+    for schema, status in ((2, "ok"), (1, "undetermined")):
+        (tmp_path / "evaluation.json").write_text(f'{{"schema_version": {schema}}}')
+        (read,) = read_cases(tmp_path)
+        assert read.preflight["alignment_displacement_95"].status == status
 
 
 # ---------------------------------------------------------------------------------------

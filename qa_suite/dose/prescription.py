@@ -74,7 +74,8 @@ def prescription_of(
 
 
 def _of_plan(plan: ImportedPlan, target: Sequence[str]) -> tuple[float, str]:
-    doses = plan.target_doses
+    volumes = [one for one in plan.target_doses if not one.at_a_point]
+    doses = volumes or list(plan.target_doses)
     if not doses:
         raise InputError(
             f"{plan.path} prescribes no dose to a target; state it with --prescription-gy (Gy of "

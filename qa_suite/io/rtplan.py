@@ -30,6 +30,7 @@ __all__ = ["ImportedPlan", "IonBeam", "PhotonBeam", "read_plan", "require_suppor
 RTPLAN_CLASS = "1.2.840.10008.5.1.4.1.1.481.5"
 ION_PLAN_CLASS = "1.2.840.10008.5.1.4.1.1.481.8"
 POSITIONS = ("HFS", "HFP", "FFS", "FFP")
+_POINTS = ("POINT", "COORDINATES")
 _NOT_TREATED = ("SETUP", "OPEN_PORTFILM", "TRMT_PORTFILM", "CONTINUATION")
 
 
@@ -207,4 +208,5 @@ def _target_dose(item: Any, number: str, dose_gy: float) -> TargetDose:
         name=text_of(item, "DoseReferenceDescription") or f"target {number}",
         dose_gy=dose_gy,
         roi_number=None if roi is None else int(roi),
+        at_a_point=text_of(item, "DoseReferenceStructureType").upper() in _POINTS,
     )

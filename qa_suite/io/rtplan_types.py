@@ -184,12 +184,16 @@ class TargetDose:
     roi_number
         Of its contours in the plan's structure set, where the plan says it; ``structure`` is what
         that set calls them, once it was looked up.
+    at_a_point
+        Whether it is prescribed at a point of the target, such as the reference point of ICRU
+        Report 50, and not to a volume.
     """
 
     name: str
     dose_gy: float
     roi_number: int | None = None
     structure: str | None = None
+    at_a_point: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from qa_suite.errors import QAError
+from qa_suite.errors import QAError, UnknownName
 from qa_suite.measures import cost as _cost
 from qa_suite.measures import dose as _dose
 from qa_suite.measures import geometry as _geometry
@@ -39,6 +39,7 @@ from qa_suite.measures.structure_values import tolerance_variant
 from qa_suite.measures.synthrad import describe as describe_mode
 from qa_suite.measures.synthrad_segmentation import mode_variants
 from qa_suite.records import CurvePoint, Measurement
+from qa_suite.registry import unknown_name
 from qa_suite.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -103,8 +104,9 @@ def measure_pair(
     Raises
     ------
     UnknownName
-        If a family is not registered.
+        If a family is not registered, or a family is told to measure only what it does not have.
     """
+    _require_known(settings)
     quantity = pair.reference.quantity
     views: dict[bool, Callable[[], Pair]] = {
         False: lambda: pair,
@@ -119,6 +121,15 @@ def measure_pair(
         measured.curves.extend(found.curves)
         measured.volumes.update(found.volumes)
     return measured
+
+
+def _require_known(settings: MeasureSettings) -> None:
+    """Refuse a choice of metrics (``only``) that names none of the family's."""
+    for entry in FAMILIES:
+        for name in getattr(getattr(settings, entry.name, None), "only", None) or ():
+            known = [metric.name for metric in METRICS if metric.facts.family == entry.name]
+            if name not in known:
+                raise UnknownName(unknown_name(f"metric of the family {entry.name}", name, known))
 
 
 def noise_rows(pair: Pair, settings: MeasureSettings, who: dict[str, str]) -> list[Measurement]:
