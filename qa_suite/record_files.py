@@ -107,7 +107,7 @@ def _is_of_schema_1(folder: Path) -> bool:
 
 
 def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
-    """Read checks of a record of schema 1, that gave a lower bound, or zero, as the value of what it lacked.
+    """Read checks of schema 1, which gave a lower bound, or zero, as the value of what it lacked.
 
     There ``alignment_displacement_95`` was ok whatever was undetermined beneath it.
     """
