@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.dose.photon_machine import PhotonMachine, load_photon_machine
 from qa_suite.dose.plan import PhotonField, Plan, PlannedBeam, ProtonSpots
 from qa_suite.dose.template import BeamTemplate, Modality, PlanTemplate, Prescription, TargetRule
 from qa_suite.volume import Grid, Triple
@@ -79,16 +80,19 @@ def slope(grid: Grid, angle_deg: float, isocentre_depth_mm: float) -> Array:
     return np.broadcast_to((share / 25)[:, :, None], grid.shape).astype(np.float32)
 
 
-def square_field(side_mm: float, machine: str, *, gantry_deg: float = 0.0) -> PlannedBeam:
+def square_field(
+    side_mm: float, machine: PhotonMachine | str, *, gantry_deg: float = 0.0
+) -> PlannedBeam:
     """A square field of one monitor unit, sent through the head of a machine."""
-    from qa_suite.dose.photon_machine import load_photon_machine
     from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence
 
     edge = round(side_mm / 2 / PIXEL_MM)
     middle = PIXELS // 2
     aperture = np.zeros((PIXELS, PIXELS))
     aperture[middle - edge : middle + edge, middle - edge : middle + edge] = 1.0
-    fluence = machine_fluence(aperture, load_photon_machine(machine))
+    fluence = machine_fluence(
+        aperture, load_photon_machine(machine) if isinstance(machine, str) else machine
+    )
     return PlannedBeam(
         geometry=BeamTemplate(gantry_deg=gantry_deg),
         weight=1.0,
