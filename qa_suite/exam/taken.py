@@ -42,7 +42,7 @@ def settings_for(
     variants = {c.variant for c in profile.criteria}
     image = defaults.image.model_copy(
         update={
-            "only": tuple(sorted(judged)),
+            "only": tuple(m for m in sorted(judged) if METRICS[m].facts.family == "image"),
             "synthrad_modes": tuple(m for m in defaults.image.synthrad_modes if m in variants),
             "structures": any(region.startswith("structure:") for region in regions),
             "shells_mm": defaults.image.shells_mm
