@@ -384,7 +384,7 @@ def test_an_aperture_shows_a_sphere_with_its_margin(spacing, gantry) -> None:
     world = grid.to_world(np.stack(np.indices(grid.shape), axis=-1))
     ball = np.linalg.norm(world, axis=-1) <= radius
     beam = BeamTemplate(gantry_deg=gantry)
-    aperture = target_aperture(ball, grid, CENTRE, beam, margin_mm=margin)
+    aperture = target_aperture(ball, grid, CENTRE, beam, margin_mm=margin, sad_mm=1000.0)
     assert np.sqrt(aperture.sum() / np.pi) == pytest.approx(radius + margin, abs=spacing / 2 + 0.5)
     for rows in (aperture, aperture.T):
         low, high = np.flatnonzero(rows.any(axis=0))[[0, -1]] - 199.5
@@ -395,7 +395,8 @@ def test_an_aperture_keeps_the_side_of_its_target() -> None:
     grid = Grid(shape=(41, 41, 41), spacing_mm=(4.0,) * 3, origin_mm=(-80.0,) * 3)
     target = np.zeros(grid.shape, bool)
     target[25:30, 18:23, 30:33] = True  # to the left, to the head
-    aperture = target_aperture(target, grid, CENTRE, BeamTemplate(gantry_deg=0), margin_mm=5)
+    beam = BeamTemplate(gantry_deg=0)
+    aperture = target_aperture(target, grid, CENTRE, beam, margin_mm=5, sad_mm=1000.0)
     row, column = np.argwhere(aperture).mean(axis=0) - 199.5
     assert (column, row) == pytest.approx((28.0, 44.0), abs=1.0)
 

@@ -38,7 +38,6 @@ GAMMA = GammaSettings(normalisation="prescription", max_gamma=2.0)
 TARGET = "target"
 IDENTITY = "the same CT"
 BULK = "bulk override"
-PHOTON_SAD_MM = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,11 +189,6 @@ def change_pct(
     return None if one is None or two is None else 100 * (two - one) / prescription_gy
 
 
-def source_mm(engine: DoseEngine) -> float:
-    """Distance of the source from the isocentre: the machine's own, or a linac's."""
-    return float(getattr(getattr(engine, "machine", None), "sad_mm", PHOTON_SAD_MM))
-
-
 def _image(hu: NDArray[np.float32], grid: object) -> DoseImage:
     hu = np.asarray(hu, dtype=np.float32)
     return DoseImage(hu=hu, body=ct_body(hu, grid))  # type: ignore[arg-type]
@@ -207,7 +201,7 @@ def _ranges(planned: Planned, scene: DoseScene) -> dict[str, RangeComparison]:
     return {
         beam.label: compare_ranges(
             one, two, scene.grid, target=scene.target_on_grid, label=beam.label,
-            frame=beam_frame(beam, planned.plan.isocentre_mm, sad_mm=source_mm(planned.engine)),
+            frame=beam_frame(beam, planned.plan.isocentre_mm, sad_mm=planned.engine.sad_mm),
         )
         for beam in planned.template.beams
     }  # fmt: skip

@@ -40,6 +40,11 @@ class DoseEngine(Protocol):
     own body outline: outside it the density is 0.
     """
 
+    @property
+    def sad_mm(self) -> float | None:
+        """From the source that all rays diverge from to the isocentre; None: parallel rays."""
+        ...
+
     def plan(
         self,
         density: NDArray[np.float32],

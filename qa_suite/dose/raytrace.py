@@ -61,6 +61,19 @@ class BeamFrame:
         x, y, z = np.asarray(self.isocentre_mm) + self.sad_mm * self.axes[:, 2]
         return (float(x), float(y), float(z))
 
+    def upstream_mm(self, world_mm: Any, reach_mm: float) -> FloatArray:
+        """Return where the rays to LPS positions, shape (..., 3), start, same shape.
+
+        Parameters
+        ----------
+        reach_mm
+            How far before its end a parallel ray starts; the others start at the source.
+        """
+        ends = np.asarray(world_mm, dtype=float)
+        if self.source_mm is None:
+            return np.asarray(ends + reach_mm * self.axes[:, 2])
+        return np.broadcast_to(np.asarray(self.source_mm), ends.shape)
+
     def to_beam(self, world_mm: Any) -> FloatArray:
         """Map LPS positions, shape (..., 3), to beam coordinates in mm, same shape."""
         return np.asarray((np.asarray(world_mm, dtype=float) - self.isocentre_mm) @ self.axes)

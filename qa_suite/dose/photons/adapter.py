@@ -24,6 +24,7 @@ from qa_suite.volume import Grid, Triple
 Array = NDArray[np.float32]
 _LEAF_PAIRS = 2  # PyDoseRT wants leaves, though the fluence is given
 _KERNEL_MM = 150.0  # half width; at 75 mm a field of 20×20 cm² lacks 3 % of its scatter
+_SAME_SPACING = 1e-3  # relative: 0.2 mm at the far side of a body, well within a voxel
 
 
 class LibraryFrame:
@@ -37,9 +38,20 @@ class LibraryFrame:
 
     @classmethod
     def around(cls, density: Array, grid: Grid, isocentre_mm: Triple) -> LibraryFrame:
-        """Lay the frame around a patient; refuse grids that are oblique or miss the isocentre."""
+        """Lay the frame around a patient; refuse grids that are not axial or miss the isocentre.
+
+        Slices may be thicker or thinner than their pixels, but the pixels must be square: the
+        gantry turns in them, and PyDoseRT turns voxels, not millimetres.
+        """
         if not np.allclose(grid.axes, np.eye(3), atol=1e-6):
             raise GeometryError("A photon dose grid must be axial: its axes those of LPS.")
+        if not np.isclose(*grid.spacing_mm[:2], rtol=_SAME_SPACING, atol=0.0):
+            x, y, _ = grid.spacing_mm
+            raise GeometryError(
+                f"A photon dose grid must have square pixels in its slices, not {x:g} × {y:g} mm: "
+                "resample the densities to one spacing in x and y (the dose grids of the plan "
+                "templates are cubes of grid_mm)."
+            )
         place = grid.to_index(isocentre_mm)
         if (place < 0).any() or (place > np.asarray(grid.shape) - 1).any():
             raise InputError(
@@ -108,13 +120,14 @@ def beam_sequence(
 def library_engine(
     machine: PhotonMachine, spacing_mm: Triple, shape: tuple[int, int, int], device: str
 ) -> Any:
-    """Return PyDoseRT's engine for axes of a size."""
+    """Return PyDoseRT's engine, with depths that diverge, for axes of a size."""
     import torch
-    from pydosert import PencilDepthEngine
     from pydosert.data import MachineConfig
 
+    from qa_suite.dose.photons.pencils import DivergingEngine
+
     sx, sy, sz = spacing_mm
-    return PencilDepthEngine(
+    return DivergingEngine(
         MachineConfig(tpr_20_10=machine.tpr_20_10, number_of_leaf_pairs=_LEAF_PAIRS),
         2 * round(_KERNEL_MM / min(spacing_mm)) + 1,
         (sz, sy, sx),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from qa_suite.volume import Grid, Triple, Volume
 
 Array = NDArray[np.float32]
 NAME = "photons-pydosert"
-VERSION = "1.5.0"
+VERSION = "2"  # of this adapter: what it changes in the library changes doses
 
 
 @ENGINES.add(
@@ -48,8 +48,9 @@ VERSION = "1.5.0"
         version=VERSION,
         devices=("cpu", "cuda"),
         method=(
-            "Fluence of the isocentre plane convolved with a pencil kernel at each pencil's own "
-            "radiological depth; 0.01 Gy per MU at 10 cm depth in water, 10×10 cm², SAD 1000 mm"
+            "Fluence of the isocentre plane, projected from the source and convolved with a pencil "
+            "kernel at the radiological depth of each pencil's own ray; 0.01 Gy per MU at 10 cm "
+            "depth in water, 10×10 cm², SAD 1000 mm"
         ),
         believed_for=(
             "Differences between two images in soft tissue and bone; not in lung, behind large "
@@ -79,6 +80,11 @@ class PhotonEngine:
             machine if isinstance(machine, PhotonMachine) else load_photon_machine(machine)
         )
         self.device = device
+
+    @property
+    def sad_mm(self) -> float:
+        """From the machine's source to the isocentre: fluence and depths diverge from there."""
+        return self.machine.sad_mm
 
     def plan(
         self,
@@ -189,20 +195,40 @@ class PhotonEngine:
         -------
         torch tensor of the grid's shape, in Gy
         """
+        return self.irradiation(density, grid, isocentre_mm, beams)(fluence)
+
+    def irradiation(
+        self, density: Array, grid: Grid, isocentre_mm: Triple, beams: Sequence[BeamTemplate]
+    ) -> Callable[[Any], Any]:
+        """Return the function from fluence to dose of some beams on one density.
+
+        What does not depend on the fluence is done once: who changes the fluence again and
+        again keeps the function. See :meth:`dose_of` for what it takes and returns.
+
+        Raises
+        ------
+        GeometryError
+            If the grid is not axial or its slices have no square pixels.
+        InputError
+            If the isocentre lies outside the grid.
+        """
         import torch
 
-        factor = gy_per_unit(self.machine, grid.spacing_mm, self.device)
         frame = LibraryFrame.around(density, grid, isocentre_mm)
+        factor = gy_per_unit(self.machine, grid.spacing_mm, self.device)
         engine = library_engine(self.machine, grid.spacing_mm, frame.shape, self.device)
-        given = torch.from_numpy(frame.padded(density)).to(self.device)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="In CPU autocast")
-            dose = engine.compute_dose(
-                beam_sequence(beams, frame.isocentre, self.machine, self.device),
-                density_image=given[None],
-                fluence_maps=fluence.to(self.device)[None],
-            )
-        return frame.cropped(dose[0]) * factor
+        given = torch.from_numpy(frame.padded(density)).to(self.device)[None]
+        sequence = beam_sequence(beams, frame.isocentre, self.machine, self.device)
+
+        def dose_through(fluence: Any) -> Any:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="In CPU autocast")
+                dose = engine.compute_dose(
+                    sequence, density_image=given, fluence_maps=fluence.to(self.device)[None]
+                )
+            return frame.cropped(dose[0]) * factor
+
+        return dose_through
 
     def _field(
         self, target: Mask, grid: Grid, isocentre_mm: Triple, beam: BeamTemplate, margin_mm: float
@@ -212,7 +238,9 @@ class PhotonEngine:
                 f"The engine {NAME} has no couch rotation; beam {beam.label} asks for "
                 f"{beam.couch_deg:g}°."
             )
-        aperture = target_aperture(target, grid, isocentre_mm, beam, margin_mm=margin_mm)
+        aperture = target_aperture(
+            target, grid, isocentre_mm, beam, margin_mm=margin_mm, sad_mm=self.sad_mm
+        )
         edge = np.concatenate([aperture[[0, -1]].ravel(), aperture[:, [0, -1]].ravel()])
         if edge.any() or not aperture.any():
             raise InputError(

@@ -15,13 +15,13 @@ from qa_suite.volume import Grid, Triple
 FloatArray = NDArray[np.float64]
 PIXELS = 400
 PIXEL_MM = 1.0
-SAD_MM = 1000.0
 _FWHM = 2.355  # of a Gaussian, in standard deviations
 
 
 def target_aperture(
-    target: Mask, grid: Grid, isocentre_mm: Triple, beam: BeamTemplate, *, margin_mm: float
-) -> FloatArray:
+    target: Mask, grid: Grid, isocentre_mm: Triple, beam: BeamTemplate, *, margin_mm: float,
+    sad_mm: float,
+) -> FloatArray:  # fmt: skip
     """Draw the field that shows the target with a margin.
 
     Parameters
@@ -30,6 +30,8 @@ def target_aperture(
         Bool, of the grid's shape.
     margin_mm
         From the target's outline to the field's edge, in the isocentre plane.
+    sad_mm
+        From the source to the isocentre.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def target_aperture(
 
     points = grid.to_world(np.argwhere(target))
     straight = beam.model_copy(update={"collimator_deg": 0.0})
-    frame = beam_frame(straight, isocentre_mm, sad_mm=SAD_MM)
+    frame = beam_frame(straight, isocentre_mm, sad_mm=sad_mm)
     places = frame.project(points) / PIXEL_MM + PIXELS / 2 - 0.5
     column, row = np.rint(places).astype(int).T
     inside = (row >= 0) & (row < PIXELS) & (column >= 0) & (column < PIXELS)

@@ -61,15 +61,16 @@ def with_modulated_fields(
     geometry = [beam.geometry for beam in plan.beams]
     voxels, organs = planning_voxels(plan.target_mask, avoid, density > 0)
     aim = _Aim(template, voxels.target, organs, voxels.flat)
+    dose_through = engine.irradiation(density, plan.grid, plan.isocentre_mm, geometry)
     with torch.no_grad():
-        start = engine.dose_of(density, plan.grid, plan.isocentre_mm, geometry, open_fields)
+        start = dose_through(open_fields)
         scale = aim.wanted / float(start.reshape(-1)[aim.flat][aim.target].mean()) / _FIRST_SHARE
     optimiser = torch.optim.Adam([raw], lr=_RATE)
     for _ in range(_STEPS):
         optimiser.zero_grad()
         share = torch.sigmoid(raw)
         fluence = open_fields * _pixels(share, block, open_fields.shape)
-        dose = engine.dose_of(density, plan.grid, plan.isocentre_mm, geometry, fluence * scale)
+        dose = dose_through(fluence * scale)
         loss = aim.loss(dose.reshape(-1)[aim.flat]) + _SMOOTH_SHARE * _roughness(share)
         loss.backward()
         optimiser.step()

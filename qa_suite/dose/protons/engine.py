@@ -40,6 +40,11 @@ class ProtonRangeEngine:
 
     machine: ProtonMachine
 
+    @property
+    def sad_mm(self) -> float | None:
+        """From the virtual source of the machine to the isocentre."""
+        return self.machine.sad_mm
+
     def plan(
         self,
         density: NDArray[np.float32],

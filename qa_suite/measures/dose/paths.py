@@ -16,20 +16,14 @@ from qa_suite.measures.dose.computed import ComputedPlan
 from qa_suite.volume import Grid
 
 FloatArray = NDArray[np.float64]
-PHOTON_SAD_MM = 1000.0
 _MOST_RAYS = 500
 _SEED = 21
+_REACH_MM = 10_000.0  # parallel rays start outside any image
 
 
 def beam_region(beam: BeamTemplate) -> str:
     """Return the region of a beam's rows."""
     return f"beam:{beam.label}"
-
-
-def sad_mm(done: ComputedPlan) -> float:
-    """Return the distance from source to isocentre of the plan's machine."""
-    machine = getattr(done.engine, "machine", None)
-    return float(getattr(machine, "sad_mm", PHOTON_SAD_MM))
 
 
 def path_rows(done: ComputedPlan) -> Iterator[Value]:
@@ -40,8 +34,8 @@ def path_rows(done: ComputedPlan) -> Iterator[Value]:
     ends = _target_points(done)
     for beam in done.plan.beams:
         region = beam_region(beam.geometry)
-        frame = beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=sad_mm(done))
-        starts = np.broadcast_to(np.asarray(frame.source_mm), ends.shape)
+        frame = beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=done.engine.sad_mm)
+        starts = frame.upstream_mm(ends, _REACH_MM)
         whole = path_integral(density, scene.grid, starts, ends)
         hidden = path_integral(density * unseen, scene.grid, starts, ends)
         reached = whole > 0
