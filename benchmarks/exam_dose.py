@@ -1,6 +1,8 @@
 """Examine the dose profile: plant what changes dose, and write the table into the docs.
 
-python benchmarks/exam_dose.py --write docs/dose/exam.md
+python benchmarks/exam_dose.py --write docs/dose/exam.md --out exam-dose
+
+With --out an exam that was ended carries on.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=REPORTED_SEED)
     parser.add_argument("--clean-cohorts", type=int, default=5)
     parser.add_argument("--faults", default=",".join(FAULTS))
-    parser.add_argument("--out", type=Path, help="folder for exam.json")
+    parser.add_argument("--candidates", default="twin,realistic")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="folder for exam.json and the journal")
     parser.add_argument("--write", type=Path, help="page whose marked table is replaced")
     options = parser.parse_args()
 
@@ -35,10 +39,9 @@ def main() -> None:
         clinical_only=True,
         trials=3,
         alone=False,
-        candidates=("twin",),
-        clean_only=("realistic", "bulk"),
+        candidates=tuple(options.candidates.split(",")),
     )
-    run_and_write(settings, out=options.out, page=options.write)
+    run_and_write(settings, out=options.out, page=options.write, workers=options.workers)
 
 
 if __name__ == "__main__":
