@@ -52,7 +52,7 @@ commission: $(READY)  ## Hold the dose engines against the reference engines (ab
 	$(BIN)/python -m benchmarks.commission --write docs/dose/commissioning.md
 
 exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (see docs/dose/exam.md)
-	$(BIN)/python benchmarks/exam_dose.py --write docs/dose/exam.md
+	$(BIN)/python benchmarks/exam_dose.py --out exam-dose --write docs/dose/exam.md
 
 families: $(READY)  ## Train, register and examine every family of translator alike (about two hours)
 	$(BIN)/python -m benchmarks.families --at-a-time 2 --write docs/families.md
