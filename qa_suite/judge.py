@@ -79,7 +79,11 @@ def judge_tables(
     gaps
         Whether to compare the sites too; that takes most of the time and decides no outcome.
     """
-    require_fit(profile, evaluation)
+    found = (evaluation.cohort.direction, evaluation.model.direction)
+    require_fit(
+        profile, cohort=evaluation.cohort.name, anatomy=evaluation.cohort.anatomy,
+        directions={direction for direction in found if direction is not None},
+    )  # fmt: skip
     require_sound_tables(measurements, cases)
     held_out = [case for case in cases if _is_examined(case, evaluation)]
     excluded, undetermined = _exclusions(profile, held_out)
@@ -151,21 +155,27 @@ def read_verdicts(folder: Path) -> tuple[Verdict, ...]:
 # Who is judged
 
 
-def require_fit(profile: Profile, evaluation: Evaluation) -> None:
-    """Refuse a profile that was not written for this direction and anatomy."""
-    found = {evaluation.cohort.direction, evaluation.model.direction or profile.direction}
-    wrong = sorted(found - {profile.direction})
+def require_fit(profile: Profile, *, cohort: str, anatomy: str, directions: set[str]) -> None:
+    """Refuse a profile that was not written for this direction and anatomy.
+
+    Parameters
+    ----------
+    cohort, anatomy
+        Name and anatomy of the cohort.
+    directions
+        Of the cohort and, where it says one, of the model.
+    """
+    wrong = sorted(directions - {profile.direction})
     if wrong and profile.direction != "any":
         raise InputError(
             f"The profile {profile.name} is for {profile.direction}, but the evaluation is of "
             f"{' and '.join(wrong)}; choose a profile for that direction, or 'descriptive', which "
             f"sets no bounds."
         )
-    anatomy = evaluation.cohort.anatomy
     if profile.anatomy not in ("any", anatomy):
         raise InputError(
             f"The profile {profile.name} is for the anatomy '{profile.anatomy}', but the cohort "
-            f"{evaluation.cohort.name} is '{anatomy}'; choose a profile for it or for 'any'."
+            f"{cohort} is '{anatomy}'; choose a profile for it or for 'any'."
         )
 
 

@@ -14,6 +14,7 @@ import yaml
 from qa_suite.cli import run
 from qa_suite.cli.dose_settings import DoseAsked, dose_settings
 from qa_suite.cohort import Cohort, load_cohort, save_cohort
+from qa_suite.criteria import load_profile
 from qa_suite.dose.hlut import shipped_hluts
 from qa_suite.dose.template import load_template, shipped_templates
 from qa_suite.dose_cases import cases_with_dose
@@ -473,12 +474,17 @@ def test_a_site_without_a_case_that_may_be_measured_has_no_dose(here):
         (["--plan", "proton-pelvis"], "needs an HLUT that gives relative_stopping_power"),
         (["--plan", "photon-pelvi"], "did you mean photon-pelvis"),
         (["--dose-cases", "some"], "some"),
+        (["--profile", "thorax.yaml"], "The profile thorax is for the anatomy 'thorax'"),
         (["--dose-grid-mm", "0"], "grid_mm"),
         (["--device", "gpu"], "Unknown device 'gpu'"),
     ],
 )
 def test_evaluate_refuses_before_it_measures(here, capsys, change, sentence):
     make_cohort(here, "s")
+    profile = load_profile("demo-pelvis").model_dump(mode="json")
+    (here / "thorax.yaml").write_text(
+        yaml.safe_dump(profile | {"name": "thorax", "anatomy": "thorax"})
+    )
     assert run([*EVALUATE, *change]) == 2
     assert sentence in one_sentence(capsys)
     assert not (here / "out").exists()

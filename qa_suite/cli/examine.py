@@ -154,6 +154,7 @@ def evaluate(
         ),
         clinic=clinic,
         dose_cases=dose_cases,
+        profile=chosen,
     )
     counts = ", ".join(
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()

@@ -44,10 +44,12 @@ def run_evaluation(
     dose_cases: str = "all",
     clinic: Path | None = None,
     preflights: dict[str, PreflightResult] | None = None,
+    profile: Profile | None = None,
 ) -> tuple[Path, Evaluation]:
     """Evaluate a model, an oracle or a folder of images; return the folder and the record.
 
-    ``preflights`` may be shared by evaluations of several models on one cohort.
+    ``preflights`` may be shared by evaluations of several models on one cohort; ``profile`` is
+    what will judge it, and is refused before anything is measured where it cannot.
     """
     from pydantic import ValidationError
 
@@ -56,6 +58,7 @@ def run_evaluation(
     from qa_suite.cohort import describe_validation, load_cohort, manifest_path
     from qa_suite.errors import Problems
     from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+    from qa_suite.judge import require_fit
     from qa_suite.measures.settings import MeasureSettings
     from qa_suite.preflight import PreflightSettings
     from qa_suite.store import require_folder
@@ -81,6 +84,10 @@ def run_evaluation(
         raise InputError(
             f"{facts.uri} translates {facts.direction} and the cohort {cohort.name} is "
             f"{cohort.direction}."
+        )
+    if profile is not None:
+        require_fit(
+            profile, cohort=cohort.name, anatomy=cohort.anatomy, directions={cohort.direction}
         )
     if clinic is not None:
         settings = settings.model_copy(update={"clinic_files": _clinic_hashes(cohort, clinic)})
