@@ -190,7 +190,7 @@ def _own(plan: PlanFacts, rows: Rows, case: str) -> PlanFacts:
     if not plan.by_case:
         return plan
     dose = rows.prescription_gy(case, plan.key, plan.prescription_gy)
-    return replace(plan, prescription_gy=dose)
+    return replace(plan, prescription_gy=dose, prescribed_by=rows.prescribed_by(case, plan.key))
 
 
 def _pairs(rows: pd.DataFrame) -> tuple[tuple[str, str], ...]:

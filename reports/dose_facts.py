@@ -70,7 +70,8 @@ class PlanFacts:
     """One plan as it was asked for; ``lines`` are names and texts for people, in order.
 
     ``from_clinic`` says that the clinic's planning system computed both doses, ``by_case`` that
-    each case may have a prescription of its own (that of its RTPLAN). Dose differences are of
+    each case may have a prescription of its own (that of its RTPLAN); ``prescribed_by`` then says
+    where it comes from. Dose differences are of
     voxels that get at least ``difference_cutoff_pct`` of the prescription on the reference.
     """
 
@@ -90,6 +91,7 @@ class PlanFacts:
     from_clinic: bool
     by_case: bool
     lines: tuple[tuple[str, str], ...]
+    prescribed_by: str = ""
 
     @property
     def coverage_gy(self) -> float:

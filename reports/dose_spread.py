@@ -84,11 +84,14 @@ class Rows:
         self._empty = table.iloc[:0]
         self._values: dict[_Key, tuple[float | None, str]] = {}
         self._censored: set[_Key] = set()
+        self._remarks: dict[_Key, str] = {}
         rows: Any = table.itertuples(index=False)
         for row in rows:
             found = float(row.value) if row.status == "ok" else None
             said = "" if row.status == "ok" else without_value(row)
             self._values[row.case, row.metric, row.region, row.variant] = (found, said)
+            if row.status == "ok" and row.why:
+                self._remarks[row.case, row.metric, row.region, row.variant] = row.why
             if row.status == "censored":
                 self._censored.add((row.case, row.metric, row.region, row.variant))
 
@@ -103,6 +106,10 @@ class Rows:
     def is_censored(self, case: str, metric: str, region: str, variant: str) -> bool:
         """Whether only a bound of a case's value is known."""
         return (case, metric, region, variant) in self._censored
+
+    def prescribed_by(self, case: str, variant: str) -> str:
+        """Return where a case's prescription comes from; empty where the record does not say."""
+        return self._remarks.get((case, "prescribed_dose", "target", variant), "")
 
     def prescription_gy(self, case: str, variant: str, otherwise: float) -> float:
         """Return the prescription that a case's percentages are of; ``otherwise`` without a row."""

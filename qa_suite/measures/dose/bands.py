@@ -12,7 +12,7 @@ from qa_suite.dose.dvh_metrics import read_metric
 from qa_suite.errors import GeometryError, InputError, QAError
 from qa_suite.measures.base import Curve, Pair, Value, failed, ok, undefined
 from qa_suite.measures.dose.computed import AIM, TARGET, ComputedPlan
-from qa_suite.measures.dose.rows import CURVE_STEP_GY, region_of
+from qa_suite.measures.dose.rows import curve_step_gy, region_of
 from qa_suite.volume import Volume
 
 FloatArray = NDArray[np.float64]
@@ -46,7 +46,7 @@ def band_rows(done: ComputedPlan, pair: Pair, reference: Dvh, most: int) -> Iter
         return
     yield ok("band_samples", TARGET, len(found), variant=done.key)
     yield from _d95_rows(done, reference, [dvhs[AIM] for dvhs in found])
-    yield from _band_curves(done.key, found)
+    yield from _band_curves(done, found)
 
 
 def _without(name: str, done: ComputedPlan, why: str) -> Value:
@@ -68,16 +68,22 @@ def _d95_rows(done: ComputedPlan, reference: Dvh, samples: Sequence[Dvh]) -> Ite
         yield ok(name, TARGET, 100 * value / done.prescription_gy, variant=done.key)
 
 
-def _band_curves(key: str, samples: Sequence[Mapping[str, Dvh]]) -> Iterator[Curve]:
+def _band_curves(done: ComputedPlan, samples: Sequence[Mapping[str, Dvh]]) -> Iterator[Curve]:
     """Yield the envelope of every structure that has a DVH."""
     for name in samples[0]:
         dvhs = [dvhs[name] for dvhs in samples]
         if any(dvh.why_undefined for dvh in dvhs):
             continue
-        x, low, high = dvh_envelope(dvhs, CURVE_STEP_GY)
+        x, low, high = dvh_envelope(dvhs, curve_step_gy(done.prescription_gy))
         for curve, y in zip(BAND_CURVES, (low, high), strict=True):
             yield Curve(
-                curve=curve, region=region_of(name), x=x, y=y, x_unit="Gy", y_unit="%", variant=key
+                curve=curve,
+                region=region_of(name),
+                x=x,
+                y=y,
+                x_unit="Gy",
+                y_unit="%",
+                variant=done.key,
             )
 
 

@@ -19,8 +19,8 @@ from qa_suite.measures.dose.facts import DVH_METRICS
 from qa_suite.measures.dose_settings import DoseSettings
 from qa_suite.volume import Volume
 
-CURVE_STEP_GY = 0.5
-"""Distance of the points of every recorded DVH."""
+_CURVE_STEP_GY = 0.5
+_LEAST_CURVE_STEPS = 100  # up to the prescription
 _BINS_PER_PCT = 10  # of the prescription, in the histograms of the dose difference
 _CUTOFF_PCT = 10.0  # of the prescription, where the settings of gamma name none
 _THREADS = 2
@@ -30,6 +30,11 @@ Dvhs = Mapping[str, Dvh]
 def region_of(name: str) -> str:
     """Return the region of a structure's rows."""
     return TARGET if name == AIM else f"structure:{name}"
+
+
+def curve_step_gy(prescription_gy: float) -> float:
+    """Return the distance of the points of every recorded DVH, for a prescription in Gy."""
+    return min(_CURVE_STEP_GY, prescription_gy / _LEAST_CURVE_STEPS)
 
 
 def dvh_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value | Curve]:
@@ -50,7 +55,7 @@ def dvh_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value
         for side, dvh in (("reference", reference[name]), ("synthetic", synthetic[name])):
             if dvh.why_undefined:
                 continue
-            x, y = dvh.curve(CURVE_STEP_GY)
+            x, y = dvh.curve(curve_step_gy(dose_gy))
             yield Curve(
                 curve=f"dvh_{side}", region=region, x=x, y=y, x_unit="Gy", y_unit="%", variant=key
             )
