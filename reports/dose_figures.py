@@ -182,7 +182,8 @@ def _dash(level: float, thick: float) -> str:
 
 def level_text(level_pct: float, prescription_gy: float) -> str:
     """Write an isodose level as ``95 % = 74.1 Gy``."""
-    text = f"{level_pct:g} % = {level_pct / 100 * prescription_gy:.{1 if prescription_gy >= 10 else 2}f} Gy"
+    digits = 1 if prescription_gy >= 10 else 2
+    text = f"{level_pct:g} % = {level_pct / 100 * prescription_gy:.{digits}f} Gy"
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
