@@ -164,11 +164,12 @@ def examine_case(
     settings = _measures(examination, with_dose=with_dose)
     who = {"case": case.case, "patient": case.patient, "site": case.site}
     try:
+        clinic = _clinic_case(examination, case)
         with translating:
             prediction, cost = watched(lambda: examination.translate(loaded), alone=alone)
         pair = replace(
             _pair(loaded, prediction, examination.instruments),
-            clinic=_clinic_case(examination, case),
+            clinic=clinic,
         )
         require_plausible(prediction.mean.array, prediction.mean.quantity, examination.model.name)
         refuse_copies(pair)
@@ -192,6 +193,8 @@ def examine_case(
         kept["synthetic"] = volumes.keep(prediction.mean, out)
         kept |= {role: volumes.keep(v, out) for role, v in measured.volumes.items()}
     history = (*case.history, *told(prediction.mean).history)
+    if clinic is not None:
+        history = (*history, *clinic.history)
     record = record.model_copy(update={"volumes": kept, "history": history})
     entry = _entry(record, started, status="evaluated", measured=measured, features=features)
     costs = tuple(measured_rows(cost, who))
@@ -215,7 +218,8 @@ def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:
     """Read the clinic's doses and plan of a case; None where it has none."""
     if examination.clinic is None or case.case not in examination.settings.clinic_files:
         return None
-    return read_clinic_case(examination.clinic, case.case)
+    request = examination.settings.measures.dose.clinic_request
+    return read_clinic_case(examination.clinic, case.case, request)
 
 
 def _measures(examination: Examination, *, with_dose: bool) -> MeasureSettings:

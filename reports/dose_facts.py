@@ -154,7 +154,7 @@ def _plan(
         believed_for=str(said.get("believed_for", "")),
         from_clinic=clinic,
         by_case=clinic or imported,
-        lines=_clinic_lines(template, dose)
+        lines=_clinic_lines(template, dose, said)
         if clinic
         else _lines(template, choice["hlut"], dose, said, imported=imported),
     )
@@ -184,12 +184,13 @@ def _lines(
 
 
 def _clinic_lines(
-    template: Mapping[str, Any], dose: Mapping[str, Any]
+    template: Mapping[str, Any], dose: Mapping[str, Any], said: Mapping[str, Any]
 ) -> tuple[tuple[str, str], ...]:
     own = _said_prescription(template, dose, imported=False)
     return (
         ("Plan", f"the clinic's own, judged by the goals of {template['name']}"),
-        ("Engine", "the clinic's planning system: both doses are its own, read from RTDOSE"),
+        ("Engine", "the clinic's planning system: both doses are its own, read from files"),
+        ("Doses", str(said.get("doses", "physical, of the plan, in Gy"))),
         (
             "Same plan",
             "for the clinic to see to: equal beams and monitor units, no renormalisation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,22 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from qa_suite.errors import GeometryError, InputError, Problems
-from qa_suite.io.beam_doses import sum_beam_doses
+from qa_suite.io.beam_doses import PlannedParts, sum_doses
 from qa_suite.io.dicom import scan_dicom
+from qa_suite.io.dose_request import DoseRequest, parse_requests
+from qa_suite.io.dose_scale import require_same_unit, scale_doubt
+from qa_suite.io.given_doses import read_dose
 from qa_suite.io.images import write_image
-from qa_suite.io.rtdose import read_dose, read_dose_file, read_rtdose, require_same_scale
+from qa_suite.io.rtdose import read_rtdose
 from qa_suite.io.series import read_series
 from qa_suite.volume import Grid, Volume
 from tests.dicom_factory import PATIENT_ID, body_phantom, uid, write_series
 from tests.rt_factory import write_dose
 
 SHAPE = (7, 6, 5)
+BEAM = DoseRequest(summation="beam")
+EFFECTIVE = DoseRequest(dose_type="effective")
+CGY = DoseRequest(dose_unit="cGy")
 
 
 def a_dose() -> np.ndarray:
@@ -111,20 +118,21 @@ def test_a_dose_shares_the_frame_of_its_ct(tmp_path):
 
 def test_header_facts_are_kept(tmp_path):
     write_dose(tmp_path / "d.dcm", DOSE, beams=[3])
-    dose = read_rtdose(tmp_path / "d.dcm", summation="BEAM")
+    dose = read_rtdose(tmp_path / "d.dcm", BEAM)
     assert dose.plan_uids == (uid("plan"),)
-    assert (dose.beam_numbers, dose.fraction_group) == ((3,), 1)
+    assert (dose.beam_numbers, dose.fraction_groups) == ((3,), (1,))
     assert (dose.dose_type, dose.summation) == ("PHYSICAL", "BEAM")
     assert "PHYSICAL dose of a BEAM" in dose.volume.history[0]
 
 
 REFUSALS = {
-    "relative unit": ({"DoseUnits": "RELATIVE"}, "DoseUnits RELATIVE"),
+    "relative unit": ({"DoseUnits": "RELATIVE"}, "DoseUnits RELATIVE.*--relative-unit-gy GY"),
     "no unit": ({"DoseUnits": None}, "DoseUnits none"),
-    "error": ({"DoseType": "ERROR"}, "DoseType ERROR"),
-    "effective": ({"DoseType": "EFFECTIVE"}, "EFFECTIVE dose"),
-    "fraction": ({"DoseSummationType": "FRACTION"}, "ask for FRACTION"),
-    "session": ({"DoseSummationType": "FRACTION_SESSION"}, "FRACTION_SESSION; known"),
+    "error": ({"DoseType": "ERROR"}, "a difference of doses"),
+    "no type": ({"DoseType": None}, "DoseType none"),
+    "effective": ({"DoseType": "EFFECTIVE"}, "EFFECTIVE dose.*--dose-type effective"),
+    "fraction": ({"DoseSummationType": "FRACTION"}, "--summation fraction"),
+    "session": ({"DoseSummationType": "FRACTION_SESSION"}, "--summation fraction_session"),
     "no scaling": ({"DoseGridScaling": None}, "DoseGridScaling"),
     "scaling zero": ({"DoseGridScaling": 0}, "DoseGridScaling"),
     "no offsets": ({"GridFrameOffsetVector": None}, "GridFrameOffsetVector"),
@@ -136,7 +144,7 @@ REFUSALS = {
     "no spacing": ({"PixelSpacing": None}, "PixelSpacing"),
     "spacing zero": ({"PixelSpacing": [0, 2]}, "spacings"),
     "rows": ({"Rows": 60}, "truncated or damaged"),
-    "one frame": ({"NumberOfFrames": 1}, "single plane"),
+    "one frame": ({"NumberOfFrames": 1}, "single plane.*--plane-mm MM"),
     "cGy": ({"DoseGridScaling": 1e-6}, "no external beam dose"),
     "nothing": ({"PixelData": bytes(4 * DOSE.size)}, "holds no dose"),
     "negative": (
@@ -158,10 +166,10 @@ def test_what_is_no_usable_dose_is_one_sentence(tmp_path, name):
 
 def test_effective_dose_on_request_only_and_never_by_chance(tmp_path):
     write_dose(tmp_path / "e.dcm", DOSE, DoseType="EFFECTIVE")
-    assert "EFFECTIVE" in read_dose(tmp_path / "e.dcm", effective=True).history[0]
+    assert "EFFECTIVE" in read_dose(tmp_path / "e.dcm", EFFECTIVE).history[0]
     write_dose(tmp_path / "p.dcm", DOSE)
     with pytest.raises(InputError, match="PHYSICAL"):
-        read_dose(tmp_path / "p.dcm", effective=True)
+        read_dose(tmp_path / "p.dcm", EFFECTIVE)
 
 
 @pytest.mark.parametrize("cut", [10, 300, 700, 1200, 1500])
@@ -189,12 +197,12 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path):
 def test_a_folder_with_one_dose_and_with_several(tmp_path):
     write_series(tmp_path / "p" / "ct", body_phantom() + 1024)
     with pytest.raises(InputError, match="no RTDOSE"):
-        read_dose_file(tmp_path / "p")
+        read_dose(tmp_path / "p")
     write_dose(tmp_path / "p" / "a.dcm", DOSE)
-    assert read_dose_file(tmp_path / "p").array.max() == pytest.approx(60)
+    assert read_dose(tmp_path / "p").array.max() == pytest.approx(60)
     write_dose(tmp_path / "p" / "b.dcm", DOSE)
     with pytest.raises(InputError, match="2 RTDOSE files; name the one"):
-        read_dose_file(tmp_path / "p")
+        read_dose(tmp_path / "p")
 
 
 def test_beam_doses_are_summed_on_request_only(tmp_path):
@@ -202,32 +210,75 @@ def test_beam_doses_are_summed_on_request_only(tmp_path):
     write_dose(tmp_path / "2.dcm", 0.75 * DOSE, beams=[2])
     with pytest.raises(InputError):
         read_dose(tmp_path)
-    volume = read_dose(tmp_path, summation="BEAM")
+    volume = read_dose(tmp_path, BEAM)
     assert volume.array == pytest.approx(DOSE, abs=1e-5)
-    assert "sum of 2 beam doses (1, 2)" in volume.history
+    assert "sum of 2 beam doses (beam 1, beam 2)" in volume.history
 
 
 def test_a_sum_of_beams_names_all_that_is_wrong(tmp_path):
     write_dose(tmp_path / "1.dcm", DOSE, beams=[1])
     write_dose(tmp_path / "2.dcm", DOSE, beams=[1], plan=uid("another plan"), PatientID="B")
-    doses = [read_rtdose(tmp_path / f"{n}.dcm", summation="BEAM") for n in (1, 2)]
+    doses = [read_rtdose(tmp_path / f"{n}.dcm", BEAM) for n in (1, 2)]
     with pytest.raises(Problems) as caught:
-        sum_beam_doses(doses, planned_beams=[1, 3])
+        sum_doses(doses)
     text = str(caught.value)
     for words in (
         "different plans",
         "different patients",
-        "beam 1 is there 2",
-        "beam 3 is missing",
+        "beam 1 is there 2 times (1.dcm, 2.dcm)",
     ):
         assert words in text
+
+
+def a_plan(**groups: tuple[int, ...]) -> PlannedParts:
+    beams = {int(name[1:]): numbers for name, numbers in groups.items()}
+    return PlannedParts(
+        path=Path("plan.dcm"), uid=uid("plan"), patient_id=PATIENT_ID, frame_of_reference=None,
+        beams=beams, idle=frozenset({9}),
+    )  # fmt: skip
+
+
+def test_a_sum_is_held_against_its_plan(tmp_path):
+    for number in (1, 2):
+        write_dose(tmp_path / f"{number}.dcm", DOSE, beams=[number])
+    doses = [read_rtdose(tmp_path / f"{n}.dcm", BEAM) for n in (1, 2)]
+    assert sum_doses(doses, plan=a_plan(g1=(1, 2, 9))).beam_numbers == (1, 2)  # 9 has no MU
+    for plan, words in (
+        (a_plan(g1=(1, 2, 3)), "dose of beam 3 of plan.dcm is missing"),
+        (a_plan(g1=(1,)), "plan.dcm has no treatment beam 2"),
+        (a_plan(g2=(1, 2)), "plan.dcm has no fraction group 1"),
+        (replace(a_plan(g1=(1, 2)), uid="1.2"), "belong to another plan than plan.dcm"),
+    ):
+        with pytest.raises(Problems, match=words):
+            sum_doses(doses, plan=plan)
+
+
+def test_a_beam_without_dose_adds_nothing_and_stops_nothing(tmp_path):
+    write_dose(tmp_path / "1.dcm", DOSE, beams=[1])
+    write_dose(tmp_path / "2.dcm", DOSE, beams=[2], PixelData=bytes(4 * DOSE.size))
+    write_dose(tmp_path / "3.dcm", DOSE, beams=[3], PixelData=bytes(4 * DOSE.size),
+               DoseGridScaling=0)  # fmt: skip
+    volume = read_dose(tmp_path, BEAM)
+    assert volume.array == pytest.approx(DOSE, abs=1e-5)
+    assert "of beam 2, beam 3 no dose at all" in volume.history[-1]
+    (tmp_path / "1.dcm").unlink()
+    with pytest.raises(InputError, match="no dose in any voxel"):
+        read_dose(tmp_path, BEAM)
+
+
+def test_copies_of_one_file_are_named(tmp_path):
+    write_dose(tmp_path / "1.dcm", DOSE, beams=[1])
+    (tmp_path / "2.dcm").write_bytes((tmp_path / "1.dcm").read_bytes())
+    with pytest.raises(Problems, match=r"1.dcm and 2.dcm are copies of one file") as caught:
+        read_dose(tmp_path, BEAM)
+    assert "beam 1 is there 2 times (1.dcm, 2.dcm); keep one" in str(caught.value)
 
 
 def test_beams_on_two_grids_are_not_summed(tmp_path):
     write_dose(tmp_path / "1.dcm", DOSE, beams=[1])
     write_dose(tmp_path / "2.dcm", DOSE, beams=[2], origin_mm=(-9, -20, -30))
     with pytest.raises(GeometryError):
-        read_dose(tmp_path, summation="BEAM")
+        read_dose(tmp_path, BEAM)
 
 
 def volume_of(array: np.ndarray) -> Volume:
@@ -238,21 +289,21 @@ def volume_of(array: np.ndarray) -> Volume:
 @pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
 def test_images_are_read_in_their_unit(tmp_path, ending):
     write_image(volume_of(DOSE * 100), tmp_path / f"d{ending}")
-    volume = read_dose_file(tmp_path / f"d{ending}", "cGy")
+    volume = read_dose(tmp_path / f"d{ending}", CGY)
     assert volume.array == pytest.approx(DOSE, abs=1e-4)
     assert "from cGy to Gy" in volume.history[-1]
     with pytest.raises(InputError, match="--dose-unit cGy"):
-        read_dose_file(tmp_path / f"d{ending}")
-    with pytest.raises(InputError, match="not in 'Sv'"):
-        read_dose_file(tmp_path / f"d{ending}", "Sv")
+        read_dose(tmp_path / f"d{ending}")
+    with pytest.raises(Problems, match=r"dose-unit.*'Sv'"):
+        parse_requests({"dose-unit": "Sv"}, 1)
 
 
 def test_dicom_takes_no_unit(tmp_path):
     write_dose(tmp_path / "d.dcm", DOSE)
     with pytest.raises(InputError, match="says its own unit"):
-        read_dose_file(tmp_path / "d.dcm", "cGy")
+        read_dose(tmp_path / "d.dcm", CGY)
     with pytest.raises(InputError, match="no dose at"):
-        read_dose_file(tmp_path / "none.dcm")
+        read_dose(tmp_path / "none.dcm")
 
 
 def test_values_that_are_no_dose(tmp_path):
@@ -260,27 +311,30 @@ def test_values_that_are_no_dose(tmp_path):
     array[0, 0, 0] = np.nan
     write_image(volume_of(array), tmp_path / "nan.nii.gz")
     with pytest.raises(InputError, match="1 of 210 voxels"):
-        read_dose_file(tmp_path / "nan.nii.gz")
+        read_dose(tmp_path / "nan.nii.gz")
     array[0, 0, 0] = -3
     write_image(volume_of(array), tmp_path / "neg.nii.gz")
     with pytest.raises(InputError, match="negative dose"):
-        read_dose_file(tmp_path / "neg.nii.gz")
+        read_dose(tmp_path / "neg.nii.gz")
     array[0, 0, 0] = -0.01  # below a thousandth of the maximum: rounding
     write_image(volume_of(array), tmp_path / "tiny.nii.gz")
-    volume = read_dose_file(tmp_path / "tiny.nii.gz")
+    volume = read_dose(tmp_path / "tiny.nii.gz")
     assert volume.array[0, 0, 0] == 0
     assert "1 negative values" in volume.history[-1]
 
 
 def test_gy_against_cgy_is_refused_with_both_maxima():
     dose = volume_of(DOSE)
-    require_same_scale(dose, volume_of(DOSE * 1.4))
-    require_same_scale(dose, volume_of(DOSE * 30))
+    require_same_unit(dose, volume_of(DOSE * 1.4))
+    require_same_unit(dose, volume_of(DOSE * 30))
+    doubt = scale_doubt(dose, volume_of(DOSE / 30))
+    assert doubt is not None and (doubt.kind, doubt.low, doubt.fractions) == ("fractions", 1, 30)
+    assert scale_doubt(dose, volume_of(DOSE * 1.4)) is None
     for other in (DOSE * 100, DOSE / 100, DOSE * 55):
         with pytest.raises(InputError, match=r"60 Gy.*looks like cGy"):
-            require_same_scale(dose, volume_of(other), ("a.nii", "b.nii"))
+            require_same_unit(dose, volume_of(other), ("a.nii", "b.nii"))
         with pytest.raises(InputError):
-            require_same_scale(volume_of(other), dose)
+            require_same_unit(volume_of(other), dose)
 
 
 def test_a_dose_of_a_treatment_planning_system(tmp_path):
@@ -291,8 +345,8 @@ def test_a_dose_of_a_treatment_planning_system(tmp_path):
     header = pydicom.dcmread(path)
     header.DoseUnits = "GY"
     header.save_as(tmp_path / "d.dcm")
-    dose = read_rtdose(tmp_path / "d.dcm", summation="BEAM")
+    dose = read_rtdose(tmp_path / "d.dcm", BEAM)
     assert dose.volume.grid.spacing_mm == pytest.approx((10, 10, 5))
     assert dose.volume.array.max() == pytest.approx(1.254)
     assert np.abs(dose.volume.array.T - header.pixel_array * 1e-6).max() < 1e-6
-    assert (dose.beam_numbers, dose.fraction_group) == ((1,), 1)
+    assert (dose.beam_numbers, dose.fraction_groups) == ((1,), (1,))

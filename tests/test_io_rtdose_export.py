@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.cli.rtdose import load_doses
-from qa_suite.errors import GeometryError, InputError
+from qa_suite.errors import GeometryError, InputError, QAError
 from qa_suite.io.dicom import scan_dicom
+from qa_suite.io.dose_request import parse_requests
 from qa_suite.io.exporting import ExportIdentity
+from qa_suite.io.given_doses import read_dose, read_given_doses
 from qa_suite.io.images import write_image
-from qa_suite.io.rtdose import read_dose, read_dose_file, read_rtdose
+from qa_suite.io.rtdose import read_rtdose
 from qa_suite.io.rtdose_export import write_dose
 from qa_suite.io.rtplan import read_plan
 from qa_suite.io.rtstruct import read_structure_set
@@ -186,11 +188,16 @@ def test_the_verb_exports_and_tells(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["maximum_gy"] == pytest.approx(dose.array.max(), abs=1e-3)
     assert 0 < told["largest_change_gy"] < 1e-3 and told["refers_to_a_plan"] is False
-    back = read_dose_file(tmp_path / "out" / "dose.dcm")
+    back = read_dose(tmp_path / "out" / "dose.dcm")
     assert np.abs(np.sort(back.array.ravel()) - np.sort(dose.array.ravel())).max() < 1e-3
     assert errors_of(tmp_path / "out" / "dose.dcm", "RTDose") == []
     assert run(words[:-3]) == 2
     assert "--dose-unit cGy" in capsys.readouterr().err
+
+
+def loaded(folder: Path, names: tuple[str, ...], unit: str) -> list[Volume]:
+    requests = parse_requests({"dose-unit": unit}, len(names))
+    return [one.volume for one in read_given_doses([folder / n for n in names], requests)]
 
 
 def test_doses_to_compare_are_read_by_one_rule(tmp_path):
@@ -200,15 +207,17 @@ def test_doses_to_compare_are_read_by_one_rule(tmp_path):
     write_image(replace(dose, array=dose.array / 100), tmp_path / "small.mha")
     write_clinical_dose(tmp_path / "a.dcm", dose.array)
     write_clinical_dose(tmp_path / "b.dcm", dose.array, PatientID="B-2")
-    dicom, silent = load_doses([tmp_path / "a.dcm", tmp_path / "cgy.mha"], unit="cGy")
+    dicom, silent = loaded(tmp_path, ("a.dcm", "cgy.mha"), "cGy")
     assert dicom.array.max() == pytest.approx(silent.array.max(), rel=1e-5)
+    silent, other = loaded(tmp_path, ("gy.nii.gz", "cgy.mha"), "Gy,cGy")
+    assert other.array.max() == pytest.approx(silent.array.max(), rel=1e-5)
     refused = [
         (("a.dcm", "b.dcm"), "Gy", "another patient"),
-        (("a.dcm", "a.dcm"), "cGy", "say their own unit"),
+        (("a.dcm", "a.dcm"), "cGy", "says its own unit"),
         (("gy.nii.gz", "small.mha"), "Gy", "factor of 100"),
-        (("gy.nii.gz", "cgy.mha"), "Gy", "no external beam dose"),
-        (("gy.nii.gz",), "mGy", "not in 'mGy'"),
+        (("gy.nii.gz", "cgy.mha"), "Gy", "no external beam dose.*--dose-unit Gy,cGy"),
+        (("gy.nii.gz",), "mGy", "dose-unit.*'mGy'"),
     ]
     for names, unit, words in refused:
-        with pytest.raises(InputError, match=words):
-            load_doses([tmp_path / name for name in names], unit=unit)
+        with pytest.raises(QAError, match=words):
+            loaded(tmp_path, names, unit)

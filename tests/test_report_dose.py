@@ -104,7 +104,7 @@ def test_the_section_says_what_was_planned(page: str) -> None:
         "not to be believed anywhere",
         "4 cases of 18 evaluated",
         "The clinic's own doses",
-        "both doses are its own, read from RTDOSE",
+        "both doses are its own, read from files",
     ):
         assert must in said, must
 

@@ -54,6 +54,8 @@ class DoseAsked:
         Template to take goals from, or a YAML list; None leaves the templates theirs.
     clinic_goals
         Template that judges doses of the clinic's planning system.
+    clinic_doses
+        What those doses are said to be, ``NAME=VALUE`` each.
     prescription_gy, fractions
         As stated by the user.
     """
@@ -64,6 +66,7 @@ class DoseAsked:
     targets: Sequence[str] = ()
     goals: str | None = None
     clinic_goals: str | None = None
+    clinic_doses: Sequence[str] = ()
     prescription_gy: float | None = None
     fractions: int | None = None
     grid_mm: float | None = None
@@ -85,11 +88,13 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
     from pydantic import ValidationError
 
     from qa_suite.cohort import describe_validation
+    from qa_suite.dose.clinic import parse_clinic_request
     from qa_suite.dose.hlut import load_hlut
     from qa_suite.dose.template import load_template
     from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 
     planned = bool(asked.plans) or asked.rtplans is not None
+    request = parse_clinic_request(asked.clinic_doses)
     _require_halves(asked, planned)
     if not planned and asked.clinic_goals is None:
         return None
@@ -118,7 +123,7 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
             ),
             grid_mm=asked.grid_mm, rtplans=asked.rtplans is not None, device=place,
             prescription_gy=asked.prescription_gy, fractions=asked.fractions,
-            clinic=None if judged is None else _aimed(judged, asked),
+            clinic=None if judged is None else _aimed(judged, asked), clinic_request=request,
         )  # fmt: skip
     except ValidationError as error:
         raise Problems("The dose settings", describe_validation(error)) from None
@@ -130,6 +135,8 @@ def _require_halves(asked: DoseAsked, planned: bool) -> None:
         raise InputError("--hlut needs a --plan or an RTPLAN that it is for.")
     if asked.device not in ("auto", "cpu") and not planned:
         raise InputError(f"--device {asked.device} needs a --plan or an RTPLAN to compute there.")
+    if asked.clinic_doses and asked.clinic_goals is None:
+        raise InputError("--clinic-dose needs --clinic-goals, the template that judges the doses.")
     if planned or asked.clinic_goals is not None:
         return
     given = {

@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.given import (
+    AnyScaleOption,
+    DoseTypeOption,
+    DoseUnitOption,
+    FractionsOption,
+    PlaneOption,
+    RelativeOption,
+    RtplanOption,
+    SummationOption,
+    given,
+)
 from qa_suite.errors import InputError
 
 if TYPE_CHECKING:
     from qa_suite.dose.dvh import Dvh
+    from qa_suite.dose.dvh_metrics import Reading
     from qa_suite.dose.goals import GoalResult
     from qa_suite.dose.structures import AnyStructure
+    from qa_suite.io.rtstruct import StructureSet
     from qa_suite.volume import Grid
 
 _METRICS = "D98,D95,D50,D2,Dmean,Dmax,D0.03cc"
@@ -42,12 +55,20 @@ def dvh(
     goals: Annotated[Path | None, typer.Option(help="YAML list of clinical goals.")] = None,
     curves: Annotated[Path | None, typer.Option(help="CSV file for the curves.")] = None,
     step_gy: Annotated[float, typer.Option(help="Distance of the points of a curve.")] = 0.1,
-    dose_unit: Annotated[str, typer.Option(help="Gy or cGy, of NIfTI and MHA.")] = "Gy",
+    dose_type: DoseTypeOption = "physical",
+    summation: SummationOption = "plan",
+    fractions: FractionsOption = "",
+    relative_unit_gy: RelativeOption = "",
+    plane_mm: PlaneOption = "",
+    dose_unit: DoseUnitOption = "Gy",
+    rtplan: RtplanOption = None,
+    any_scale: AnyScaleOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Dose-volume metrics of structures, with fractional voxel weights, and clinical goals.
 
-    Exit status 1 where a goal is missed, 3 where one cannot be judged.
+    Exit status 1 where a goal is missed; else 3 where one cannot be judged, where a structure
+    that was named has no value, or none has.
 
     Example: `qa-suite dvh dose.nii.gz ptv.nii.gz Rectum=rectum.nii.gz --prescription-gy 60
     --metrics D95,D2,V20Gy`
@@ -55,12 +76,22 @@ def dvh(
     from qa_suite.dose.dvh import dvhs_of
     from qa_suite.dose.dvh_metrics import parse_metric, read_metric
     from qa_suite.dose.goals import evaluate_goals, load_goals
+    from qa_suite.io.given_doses import notes_of
 
     wanted = [parse_metric(name) for name in metrics.split(",") if name.strip()]
     asked = load_goals(goals) if goals else ()
-    volume = _dose_of(dose, dose_unit)
-    drawn = _chosen(_structures_of(structures, dose, volume.grid), structure or ())
-    found = dvhs_of(volume, drawn, prescription_gy=prescription_gy, threads=2)
+    sets = _structure_sets(structures)
+    (read,) = given(
+        [dose], dose_type=dose_type, summation=summation, fractions=fractions,
+        relative_unit_gy=relative_unit_gy, plane_mm=plane_mm, dose_unit=dose_unit, rtplan=rtplan,
+        any_scale=any_scale, belongs=list(sets.values()), prescription_gy=prescription_gy,
+        signed=True,
+    )  # fmt: skip
+    drawn, named = _structures_of(structures, sets, read.volume.grid)
+    drawn = _chosen(drawn, structure or ())
+    found = dvhs_of(
+        read.volume, drawn, prescription_gy=prescription_gy, any_scale=any_scale, threads=2
+    )
     rows = [
         read_metric(one, metric, prescription_gy=prescription_gy)
         for one in found.values()
@@ -71,39 +102,53 @@ def dvh(
         _write_curves(found, curves, step_gy)
     if as_json:
         console.show_json({
-            "dose": str(dose), "prescription_gy": prescription_gy,
+            "dose": str(dose), "given": read.told(), "notes": notes_of([read]),
+            "prescription_gy": prescription_gy,
             "structures": [_facts(one) for one in found.values()],
             "metrics": [dataclasses.asdict(row) for row in rows],
             "goals": [_goal_facts(result) for result in results],
         })  # fmt: skip
     else:
         _show(found, rows, results)
+        for note in notes_of([read]):
+            console.show(f"  {note}")
     if any(result.met is False for result in results):
         return console.EXIT_STATUS["fail"]
     undecided = any(result.met is None for result in results)
+    undecided |= _lacks_values(rows, {*named, *(structure or ())})
     return console.EXIT_STATUS["inconclusive" if undecided else "pass"]
 
 
-def _dose_of(path: Path, unit: str) -> Any:
-    from qa_suite.io.rtdose import read_dose_file
-
-    if unit not in ("Gy", "cGy"):
-        raise InputError(f"Doses are given in Gy or cGy, not in {unit!r}.")
-    return read_dose_file(path, "Gy" if unit == "Gy" else "cGy")
+def _lacks_values(rows: Sequence[Reading], named: set[str]) -> bool:
+    """Whether a structure that was named has no value at all, or no structure has any."""
+    valued = {row.structure for row in rows if row.value is not None}
+    return bool(rows) and (not valued or bool(named - valued))
 
 
-def _structures_of(arguments: Sequence[str], dose: Path, grid: Grid) -> list[AnyStructure]:
+def _structure_sets(arguments: Sequence[str]) -> dict[str, StructureSet]:
+    """Read every RTSTRUCT among the arguments, by its argument."""
+    from qa_suite.cli.dose_input import structure_set
     from qa_suite.io.images import is_image_file
 
+    paths = {argument: Path(argument.rpartition("=")[2]) for argument in arguments}
+    return {a: structure_set(path) for a, path in paths.items() if not is_image_file(path)}
+
+
+def _structures_of(
+    arguments: Sequence[str], sets: Mapping[str, StructureSet], grid: Grid
+) -> tuple[list[AnyStructure], set[str]]:
+    """Return all structures, and the names of those that have a file of their own."""
     found: list[AnyStructure] = []
+    named: set[str] = set()
     for argument in arguments:
+        if argument in sets:
+            found += sets[argument].structures.values()
+            continue
         name, _, rest = argument.rpartition("=")
-        path = Path(rest)
-        if is_image_file(path):
-            found += _of_image(path, name, grid)
-        else:
-            found += _of_structure_set(path, dose)
-    return found
+        masks = _of_image(Path(rest), name, grid)
+        named |= {one.name for one in masks}
+        found += masks
+    return found, named
 
 
 def _of_image(path: Path, name: str, grid: Grid) -> list[AnyStructure]:
@@ -124,20 +169,6 @@ def _of_image(path: Path, name: str, grid: Grid) -> list[AnyStructure]:
     values = [int(v) for v in np.flatnonzero(np.bincount(labels.array.ravel())) if v > 0]
     names = {v: f"{name} {v}" for v in values} if len(values) > 1 else {(values or [1])[0]: name}
     return list(sample_labels(labels, names, grid).values())
-
-
-def _of_structure_set(path: Path, dose: Path) -> list[AnyStructure]:
-    from qa_suite.cli.dose_input import structure_set
-    from qa_suite.io.images import is_image_file
-    from qa_suite.io.rtdose import rtdose_files
-    from qa_suite.io.same_patient import check_same_frame, check_same_patient
-
-    found = structure_set(path)
-    if dose.is_dir() or not is_image_file(dose):
-        files = rtdose_files(dose) if dose.is_dir() else [dose]
-        check_same_patient([*files, found])
-        check_same_frame([*files, found])
-    return list(found.structures.values())
 
 
 def _chosen(structures: list[AnyStructure], names: Sequence[str]) -> list[AnyStructure]:

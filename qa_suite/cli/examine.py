@@ -86,6 +86,14 @@ def evaluate(
         str | None,
         typer.Option(help="Template whose target and goals judge the doses of --clinic."),
     ] = None,
+    clinic_dose: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the doses of --clinic are, NAME=VALUE: dose-type=effective, "
+            "summation=beam, fractions=30, relative-unit-gy=2, plane-mm=1, dose-unit=cGy, "
+            "any-scale=yes; REFERENCE,SYNTHETIC by a comma where they differ. May be repeated."
+        ),
+    ] = None,
     rtplans: Annotated[
         bool,
         typer.Option(
@@ -146,6 +154,7 @@ def evaluate(
                 targets=target or (),
                 goals=goals,
                 clinic_goals=clinic_goals,
+                clinic_doses=clinic_dose or (),
                 prescription_gy=prescription_gy,
                 fractions=fractions,
                 grid_mm=dose_grid_mm,

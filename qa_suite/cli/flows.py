@@ -132,15 +132,10 @@ def log_or_say(folder: Path) -> None:
 
 def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:
     """Return the SHA-256 of the clinic's files of every case that has any."""
-    from qa_suite.cohort import sha256_of
-    from qa_suite.dose.clinic import clinic_files
+    from qa_suite.dose.clinic import clinic_hashes
 
-    found = {case.case: clinic_files(folder, case.case) for case in cohort.cases}
-    hashes = {
-        case: {role: sha256_of(path) for role, path in files.items()}
-        for case, files in found.items()
-        if files
-    }
+    found = {case.case: clinic_hashes(folder, case.case) for case in cohort.cases}
+    hashes = {case: files for case, files in found.items() if files}
     if not hashes:
         raise InputError(f"{folder} holds no doses or plan of a case of {cohort.name}.")
     return hashes
@@ -259,11 +254,9 @@ def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:
 
     found: dict[Path, Modality] = {}
     for case in load_cohort(cohort_path, check_files=False).cases:
-        path = clinic_files(clinic, case.case).get("plan")
-        if path is None:
-            continue
-        with suppress(QAError):
-            found[path] = read_plan(path).modality
+        for path in clinic_files(clinic, case.case).get("plan", ()):
+            with suppress(QAError):
+                found[path] = read_plan(path).modality
     return found
 
 

@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.given import (
+    AnyScaleOption,
+    DoseTypeOption,
+    DoseUnitOption,
+    FractionsOption,
+    PlaneOption,
+    RelativeOption,
+    RtplanOption,
+    SummationOption,
+    given,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +29,8 @@ if TYPE_CHECKING:
     from qa_suite.volume import Grid
 
 _COLUMNS = (
-    "criterion", "region", "pass", "passed", "judged", "above cut-off", "mean", "95th", "max",
+    "criterion", "region", "pass", "passed", "voxels judged", "above cut-off", "mean", "95th",
+    "max",
 )  # fmt: skip
 
 
@@ -63,10 +75,14 @@ def gamma(
         list[Path] | None,
         typer.Option(help="Label or mask file; every label is a region. Repeat for more."),
     ] = None,
-    dose_unit: Annotated[str, typer.Option(help="Gy or cGy, of NIfTI and MHA.")] = "Gy",
-    any_scale: Annotated[
-        bool, typer.Option("--any-scale", help="Take maxima a hundred times apart.")
-    ] = False,
+    dose_type: DoseTypeOption = "physical",
+    summation: SummationOption = "plan",
+    fractions: FractionsOption = "",
+    relative_unit_gy: RelativeOption = "",
+    plane_mm: PlaneOption = "",
+    dose_unit: DoseUnitOption = "Gy",
+    rtplan: RtplanOption = None,
+    any_scale: AnyScaleOption = False,
     out: Annotated[
         Path | None, typer.Option(help="Gamma map; -1 where nothing was judged.")
     ] = None,
@@ -78,11 +94,14 @@ def gamma(
     Says what percentages are percentages of, how many voxels were judged, and how many above
     the cut-off could not be. Exits with 3 where nothing could be judged.
 
+    What is said of the doses (--dose-type to --dose-unit) holds for both, or, written with a
+    comma, for the reference and the evaluated dose: --summation plan,beam.
+
     Example: `qa-suite gamma dose_ct.nii.gz dose_synthetic.nii.gz --criteria 3/3,2/2`
     """
     from qa_suite.dose.gamma import gamma as gamma_of
-    from qa_suite.dose.gamma import parse_criteria
-    from qa_suite.io.rtdose import read_dose_file
+    from qa_suite.dose.gamma import parse_criteria, rest_on
+    from qa_suite.io.given_doses import notes_of
 
     wanted = parse_criteria(criteria or f"{dose_pct!r}/{distance_mm!r}", local=local)
     settings = _settings(
@@ -95,18 +114,26 @@ def gamma(
         matrad_n=matrad_n,
         any_scale=any_scale,
     )
-    doses = [read_dose_file(path, dose_unit) for path in (reference, evaluated)]  # type: ignore[arg-type]
-    masks, notes = _masks(structures or [], doses[0].grid)
+    doses = given(
+        (reference, evaluated), dose_type=dose_type, summation=summation, fractions=fractions,
+        relative_unit_gy=relative_unit_gy, plane_mm=plane_mm, dose_unit=dose_unit, rtplan=rtplan,
+        any_scale=any_scale,
+    )  # fmt: skip
+    masks, notes = _masks(structures or [], doses[0].volume.grid)
+    notes = [*notes_of(doses), *notes]
     results = gamma_of(
-        doses[0], doses[1], wanted, settings, prescription_gy=prescription_gy, threads=threads
-    )
+        doses[0].volume, doses[1].volume, wanted, settings,
+        prescription_gy=prescription_gy, threads=threads,
+    )  # fmt: skip
     summaries = [result.summary(masks) for result in results]
+    notes += [sentence for sentence in (_searched(summaries[0]), rest_on(summaries)) if sentence]
     maps = [] if out is None else _write(results, out)
     if as_json:
         console.show_json(
             {
                 "reference": str(reference),
                 "evaluated": str(evaluated),
+                "doses": [dose.told() for dose in doses],
                 "notes": notes,
                 "results": [summary.model_dump(mode="json") for summary in summaries],
                 "maps": [str(path) for path in maps],
@@ -213,6 +240,13 @@ def _show(summaries: Sequence[GammaSummary], notes: Sequence[str], maps: Sequenc
         console.show(f"  {note}")
     for path in maps:
         console.show(f"Map: {path}")
+
+
+def _searched(summary: GammaSummary) -> str:
+    """Say that gamma is two-dimensional, where it is."""
+    if summary.searched == "volume":
+        return ""
+    return "The evaluated dose is a single plane: gamma was searched within the plane alone."
 
 
 def _statistic(region: RegionGamma, name: str) -> str:

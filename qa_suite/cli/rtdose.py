@@ -1,72 +1,23 @@
-"""The verb ``export-dose``, and how every verb of dose reads its doses."""
+"""The verb ``export-dose``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.given import DoseUnitOption
 
 if TYPE_CHECKING:
     from qa_suite.io.dicom import Series
     from qa_suite.volume import Volume
 
-DoseUnitOption = Annotated[
-    str, typer.Option("--dose-unit", help="Gy or cGy: unit of NIfTI, MHA and NRRD doses.")
-]
-EffectiveOption = Annotated[
-    bool, typer.Option("--effective", help="DICOM doses are weighted by biological effect.")
-]
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
     app.command("export-dose")(export_dose)
-
-
-def load_doses(
-    paths: Sequence[Path], *, unit: str = "Gy", effective: bool = False
-) -> tuple[Volume, ...]:
-    """Read doses that will be compared.
-
-    Parameters
-    ----------
-    paths
-        NIfTI, MHA or NRRD files, RTDOSE files, or folders with one RTDOSE.
-    unit
-        Of the files that do not say it themselves.
-    effective
-        Whether DICOM doses are weighted by biological effect.
-
-    Raises
-    ------
-    InputError
-        If one is no dose, two are of different patients, two differ about a hundredfold (Gy
-        against cGy), or a unit is given and every file is DICOM.
-    """
-    from qa_suite.errors import InputError
-    from qa_suite.io.dose_values import require_unit
-    from qa_suite.io.images import is_image_file
-    from qa_suite.io.rtdose import read_dose_file, require_same_scale
-    from qa_suite.io.same_patient import check_same_patient
-
-    require_unit(unit)
-    silent = [path.is_file() and is_image_file(path) for path in paths]
-    if unit != "Gy" and not any(silent):
-        raise InputError(f"DICOM doses say their own unit; leave --dose-unit {unit} away.")
-    doses = [
-        read_dose_file(path, unit if says_nothing else "Gy", effective=effective)  # type: ignore[arg-type]
-        for path, says_nothing in zip(paths, silent, strict=True)
-    ]
-    files = [path for path, nothing in zip(paths, silent, strict=True) if not nothing]
-    if all(path.is_file() for path in files):
-        check_same_patient(files)
-    for path, dose in zip(paths[1:], doses[1:], strict=True):
-        require_same_scale(doses[0], dose, (str(paths[0]), str(path)))
-    return tuple(doses)
 
 
 def export_dose(
@@ -88,11 +39,19 @@ def export_dose(
 
     Example: `qa-suite export-dose dose.nii.gz --like dicom/ct --out dose.dcm`
     """
+    from qa_suite.errors import InputError
+    from qa_suite.io.dose_request import DoseRequest, parse_requests
+    from qa_suite.io.given_doses import read_given_doses
+    from qa_suite.io.images import is_image_file
     from qa_suite.io.rtdose import read_rtdose
     from qa_suite.io.rtdose_export import write_dose
     from qa_suite.io.rtplan import read_plan
 
-    (volume,) = load_doses([dose], unit=dose_unit, effective=effective)
+    if dose.is_dir() or not is_image_file(dose):
+        raise InputError(f"{dose} is no NIfTI, MHA or NRRD; the dose of a surrogate is one.")
+    kind = "effective" if effective else "physical"
+    request = parse_requests({"dose_type": kind, "dose_unit": dose_unit}, 1)
+    volume = read_given_doses([dose], request)[0].volume
     write_dose(
         volume,
         out,
@@ -102,7 +61,7 @@ def export_dose(
         fractions=fractions,
         effective=effective,
     )
-    written = read_rtdose(out, effective=effective)
+    written = read_rtdose(out, DoseRequest.model_validate({"dose_type": kind}))
     change_gy = _largest_change(volume, written.volume)
     facts = {
         "file": str(out),

@@ -23,15 +23,13 @@ from qa_suite.dose.structures import (
     sample_structures,
 )
 from qa_suite.errors import InputError, QAError
+from qa_suite.io.dose_scale import prescription_doubt
 from qa_suite.volume import Volume, canonical
 
 FloatArray = NDArray[np.float64]
 
 LEAST_COVERAGE = 0.99
 """Metrics are undefined where less than this share of a structure lies in the dose grid."""
-
-HIGHEST_SHARE = 10.0
-"""A dose above this many times the prescription is in another unit."""
 
 HIGHEST_PRESCRIPTION_GY = 200.0
 _ROUNDING = 1e-6
@@ -180,7 +178,9 @@ class Dvh:
         return self.volume_cc
 
     def curve(self, step_gy: float) -> tuple[FloatArray, FloatArray]:
-        """Return the cumulative DVH: doses in Gy from 0 on, and the % of volume at or above each.
+        """Return the cumulative DVH: doses in Gy, and the % of volume at or above each.
+
+        It begins at 0; where a difference of doses is negative, at the step below its minimum.
 
         Parameters
         ----------
@@ -190,7 +190,9 @@ class Dvh:
         if step_gy <= 0:
             raise InputError(f"The step of a DVH curve must be positive, got {step_gy} Gy.")
         self._require()
-        doses = np.arange(int(np.floor(max(self.max_gy, 0.0) / step_gy)) + 2) * step_gy
+        first = int(np.floor(min(self.min_gy, 0.0) / step_gy))
+        last = int(np.floor(max(self.max_gy, 0.0) / step_gy)) + 2
+        doses = np.arange(first, last) * step_gy
         levels = doses - _ROUNDING * np.maximum(1.0, doses)
         above = np.append(np.cumsum(self.volumes_cc[::-1])[::-1], 0.0)
         found = above[np.searchsorted(self.doses_gy, levels)]
@@ -248,10 +250,14 @@ def dvhs_of(
     *,
     prescription_gy: float | None = None,
     least_coverage: float = LEAST_COVERAGE,
+    any_scale: bool = False,
     threads: int = 1,
 ) -> dict[str, Dvh]:
-    """Return the DVHs of many structures, by name; see :func:`dvh_of`."""
-    require_gy(dose, prescription_gy)
+    """Return the DVHs of many structures, by name; see :func:`dvh_of`.
+
+    ``any_scale`` takes a dose that looks like cGy beside its prescription.
+    """
+    require_gy(dose, prescription_gy, any_scale=any_scale)
     dose = canonical(dose)
     array = _array_of(dose)
     samples = list(sample_structures(structures, dose.grid).values())
@@ -265,7 +271,7 @@ def dvhs_of(
         return {dvh.name: dvh for dvh in pool.map(one, samples)}
 
 
-def require_gy(dose: Volume, prescription_gy: float | None) -> None:
+def require_gy(dose: Volume, prescription_gy: float | None, *, any_scale: bool = False) -> None:
     """Refuse what cannot be a dose in Gy.
 
     Raises
@@ -280,14 +286,11 @@ def require_gy(dose: Volume, prescription_gy: float | None) -> None:
     if not 0 < prescription_gy <= HIGHEST_PRESCRIPTION_GY:
         raise InputError(
             f"A prescription lies between 0 and {HIGHEST_PRESCRIPTION_GY:g} Gy, got "
-            f"{prescription_gy:g}; was it meant in cGy?"
+            f"{prescription_gy:g}; give it in Gy."
         )
-    highest = float(np.max(dose.array))
-    if highest > HIGHEST_SHARE * prescription_gy:
-        raise InputError(
-            f"The dose goes up to {highest:.4g}, {highest / prescription_gy:.0f} times the "
-            f"prescription of {prescription_gy:g} Gy; if it is in cGy, say so (--dose-unit cGy)."
-        )
+    doubt = None if any_scale else prescription_doubt(dose, prescription_gy)
+    if doubt is not None and doubt.low == 1:  # a low one may be that of a beam
+        raise InputError(f"Of a DVH, {doubt.what}; bring both to Gy.")
 
 
 def _array_of(dose: Volume) -> NDArray[np.float32]:

@@ -24,10 +24,16 @@ _SAME_PLACE_MM = 1e-3  # rounding in a header, for offsets that stand for one pl
 _ORTHONORMAL = 1e-3
 
 
-def dose_grid(path: Path, header: Any) -> tuple[Grid, bool]:
+def frames_of(path: Path, header: Any) -> int:
+    """Return the number of planes of a dose; one where the file does not say it."""
+    return _count(path, header, "NumberOfFrames")
+
+
+def dose_grid(path: Path, header: Any, *, plane_mm: float | None = None) -> tuple[Grid, bool]:
     """Return the grid of an RTDOSE, and whether its frames run against the grid's k.
 
-    The grid is right-handed: k runs along the normal (row × column) of the planes.
+    The grid is right-handed: k runs along the normal (row × column) of the planes. A single plane
+    lies at Image Position, as thick as ``plane_mm`` says.
 
     Raises
     ------
@@ -38,17 +44,24 @@ def dose_grid(path: Path, header: Any) -> tuple[Grid, bool]:
     orientation = _numbers(path, header, "ImageOrientationPatient", 6)
     row_mm, column_mm = _numbers(path, header, "PixelSpacing", 2)
     rows, columns, frames = (_count(path, header, k) for k in ("Rows", "Columns", "NumberOfFrames"))
-    if frames < 2:
-        raise ReadProblem(path, "a single plane of dose, which makes no volume")
+    if frames == 1 and plane_mm is None:
+        raise ReadProblem(path, "a single plane of dose, whose thickness nobody said")
     across, down = orientation[:3], orientation[3:]
     frame = np.array([across, down])
     if not np.allclose(frame @ frame.T, np.eye(2), atol=_ORTHONORMAL):
         raise ReadProblem(path, "an image orientation whose two directions are not orthonormal")
     normal = np.cross(across, down)
-    offsets = _numbers(path, header, "GridFrameOffsetVector", frames)
+    if frames == 1 and not texts_of(header, "GridFrameOffsetVector"):
+        offsets = np.zeros(1)  # the standard asks for it in doses of several planes only
+    else:
+        offsets = _numbers(path, header, "GridFrameOffsetVector", frames)
     along = _along_normal(path, offsets, position, orientation)
     backwards = bool(along[-1] < along[0])
-    spacing = _regular_step(path, along[::-1] if backwards else along)
+    spacing = (
+        plane_mm
+        if frames == 1 and plane_mm
+        else _regular_step(path, along[::-1] if backwards else along)
+    )
     origin = position + min(along[0], along[-1]) * normal
     try:
         grid = Grid(

@@ -1,4 +1,4 @@
-"""Whether the numbers of a dose can be Gy: finite, not negative, and not a hundred times off."""
+"""Whether the numbers of a dose can be Gy: finite, not negative, no higher than any treatment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.errors import InputError
-from qa_suite.volume import Volume
 
 DoseUnit = Literal["Gy", "cGy"]
 GY_PER_UNIT: dict[str, float] = {"Gy": 1.0, "cGy": 0.01}
@@ -21,10 +20,15 @@ interpolating spline) and are set to 0; more is refused."""
 IMPLAUSIBLE_GY = 500.0
 """No external beam treatment reaches this: a higher maximum is a unit that is not Gy."""
 
-_CENTI = (50.0, 200.0)  # a factor of maxima that looks like Gy against cGy
 
-
-def checked_dose(array: NDArray[Any], where: Path | str) -> tuple[NDArray[np.float32], list[str]]:
+def checked_dose(
+    array: NDArray[Any],
+    where: Path | str,
+    *,
+    signed: bool = False,
+    may_be_zero: bool = False,
+    too_high: str = "export it again in Gy",
+) -> tuple[NDArray[np.float32], list[str]]:
     """Return dose values in Gy, and what was done to them, in words for the history.
 
     Parameters
@@ -33,6 +37,12 @@ def checked_dose(array: NDArray[Any], where: Path | str) -> tuple[NDArray[np.flo
         Dose in Gy, any shape.
     where
         What the message names: the file.
+    signed
+        Whether negative values are meant: a difference of doses.
+    may_be_zero
+        Whether there may be no dose at all: that of a beam of no monitor units.
+    too_high
+        The way out where the highest value cannot be Gy.
 
     Raises
     ------
@@ -48,21 +58,21 @@ def checked_dose(array: NDArray[Any], where: Path | str) -> tuple[NDArray[np.flo
             f"the calculated region to 0, or calculate them."
         )
     low, high = float(values.min()), float(values.max())
-    if high <= 0:
+    if high <= 0 and not (signed or (may_be_zero and low == 0)):
         raise InputError(f"{where} holds no dose: its highest value is {high:g} Gy.")
-    if high > IMPLAUSIBLE_GY:
+    if max(high, -low) > IMPLAUSIBLE_GY:
         raise InputError(
-            f"{where} goes up to {high:.4g} Gy, which is no external beam dose; if its values are "
-            f"in cGy, say so (--dose-unit cGy)."
+            f"{where} goes up to {max(high, -low):.4g} Gy, which is no external beam dose; "
+            f"{too_high}."
         )
-    if low < -ROUNDING_SHARE * high:
+    if low < -ROUNDING_SHARE * high and not signed:
         raise InputError(
             f"{where} holds negative dose, down to {low:.4g} Gy with a maximum of {high:.4g} Gy; "
             f"a difference of doses is no dose."
         )
     done = []
     result = np.array(values, dtype=np.float32, order="C")
-    if low < 0:
+    if low < 0 and not signed:
         done.append(f"{int((values < 0).sum())} negative values down to {low:.2g} Gy set to 0")
         np.maximum(result, 0.0, out=result)
     return result, done
@@ -79,33 +89,3 @@ def require_unit(unit: str) -> float:
     if unit not in get_args(DoseUnit):
         raise InputError(f"Doses are given in {' or '.join(get_args(DoseUnit))}, not in {unit!r}.")
     return GY_PER_UNIT[unit]
-
-
-def require_same_scale(
-    first: Volume, second: Volume, names: tuple[str, str] = ("The first dose", "the second")
-) -> None:
-    """Refuse two doses whose maxima are about a hundred times apart: Gy against cGy.
-
-    Parameters
-    ----------
-    first, second
-        Doses in Gy; they need not lie on one grid.
-    names
-        How the message calls them.
-
-    Raises
-    ------
-    InputError
-        If one of them is no dose, or the ratio of the maxima lies between 50 and 200.
-    """
-    for name, volume in zip(names, (first, second), strict=True):
-        if volume.quantity != "Gy":
-            raise InputError(f"{name} holds {volume.quantity}, and a dose in Gy is needed.")
-    maxima = [float(np.max(volume.array)) for volume in (first, second)]
-    low, high = sorted(maxima)
-    if low > 0 and _CENTI[0] <= high / low <= _CENTI[1]:
-        raise InputError(
-            f"{names[0]} goes up to {maxima[0]:.4g} Gy and {names[1]} to {maxima[1]:.4g} Gy, a "
-            f"factor of {high / low:.0f}: one of them looks like cGy; say which "
-            f"(--dose-unit cGy)."
-        )

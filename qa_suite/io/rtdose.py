@@ -1,38 +1,44 @@
-"""RTDOSE files to doses in Gy; and doses of any format by one call, :func:`read_dose_file`."""
+"""One RTDOSE file to a dose in Gy, with what its header says of it.
+
+A file that is no physical dose of a whole plan in Gy, over a volume, is taken when it was asked
+for as what it is (:class:`qa_suite.io.dose_request.DoseRequest`), and refused with that advice
+otherwise. Doses of any format, and of several files, are read by
+:func:`qa_suite.io.given_doses.read_given_doses`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from qa_suite.errors import InputError
 from qa_suite.io.dicom import number_of, open_dicom, text_of
-from qa_suite.io.dose_grid import dose_grid
-from qa_suite.io.dose_values import DoseUnit, checked_dose, require_same_scale, require_unit
-from qa_suite.io.images import is_image_file, read_image
-from qa_suite.io.problems import ReadProblem, count_of
+from qa_suite.io.dose_grid import dose_grid, frames_of
+from qa_suite.io.dose_request import (
+    OPTIONS,
+    SUMMABLE,
+    DoseRequest,
+    Need,
+    NotAsked,
+    Summation,
+    terms,
+)
+from qa_suite.io.dose_values import checked_dose
+from qa_suite.io.problems import ReadProblem
 from qa_suite.io.series import decode_pixels
 from qa_suite.volume import Volume
-
-__all__ = [
-    "DoseFile",
-    "Summation",
-    "read_dose",
-    "read_dose_file",
-    "read_rtdose",
-    "require_same_scale",
-]
 
 RTDOSE_CLASS = "1.2.840.10008.5.1.4.1.1.481.2"
 SURROGATE_MODEL = "qa-suite surrogate dose"
 """Manufacturer's model name in the doses that this suite exports."""
 
-Summation = Literal["PLAN", "MULTI_PLAN", "FRACTION", "BEAM"]
-SUMMATIONS: tuple[Summation, ...] = ("PLAN", "MULTI_PLAN", "FRACTION", "BEAM")
+_TYPES = ("PHYSICAL", "EFFECTIVE", "ERROR")
+_MEANS = {
+    "EFFECTIVE": "is an EFFECTIVE dose, weighted by biological effect",
+    "ERROR": "is a dose ERROR, a difference of doses",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,113 +51,35 @@ class DoseFile:
         Where it was read.
     volume
         Dose in Gy; its grid carries a hash of the frame of reference.
+    dose_units
+        ``GY``, ``RELATIVE`` or ``none``, as the file says; the volume is in Gy.
     dose_type
-        ``PHYSICAL`` or ``EFFECTIVE``.
+        ``PHYSICAL``, ``EFFECTIVE`` or ``ERROR``.
     summation
-        What was summed: the whole plan, a fraction group, one or more beams.
-    plan_uids, beam_numbers, fraction_group
-        Which plan (its SOP instance), beams and fraction group the dose belongs to, as far as
-        the file says.
-    patient_id, study_uid, frame_of_reference
+        What was summed, a defined term of DoseSummationType (PLAN_OVERVIEW counts as ``PLAN`` or
+        ``MULTI_PLAN``).
+    plan_uids, beam_numbers, fraction_groups
+        Which plans (their SOP instances), beams and fraction groups the dose belongs to, as far
+        as the file says.
+    parts
+        What of the plan it is, in words that differ where the parts do: ``beam 2``.
+    instance_uid, patient_id, study_uid, frame_of_reference
         Identifiers; they never leave the machine.
     """
 
     path: Path
     volume: Volume
+    dose_units: str
     dose_type: str
     summation: str
     plan_uids: tuple[str, ...]
     beam_numbers: tuple[int, ...]
-    fraction_group: int | None
+    fraction_groups: tuple[int, ...]
+    parts: tuple[str, ...]
+    instance_uid: str
     patient_id: str
     study_uid: str
     frame_of_reference: str | None
-
-
-def read_dose_file(
-    path: Path,
-    unit: DoseUnit = "Gy",
-    *,
-    summation: Summation = "PLAN",
-    effective: bool = False,
-) -> Volume:
-    """Read a dose: NIfTI, MHA, NRRD, an RTDOSE file, or a folder that holds one.
-
-    Parameters
-    ----------
-    path
-        The file or folder.
-    unit
-        Unit of the values of a NIfTI, MHA or NRRD file, which does not say it itself.
-    summation, effective
-        For DICOM, see :func:`read_dose`.
-
-    Returns
-    -------
-    Volume
-        ``float32``, in Gy, finite and not negative.
-
-    Raises
-    ------
-    InputError
-        If there is no such dose, or its values cannot be Gy.
-    GeometryError
-        If its geometry is impossible.
-    """
-    path = Path(path)
-    factor = require_unit(unit)
-    if path.is_dir() or not is_image_file(path):
-        if factor != 1.0:
-            raise InputError(
-                f"{path} is DICOM and says its own unit; leave the dose unit {unit} away."
-            )
-        return read_dose(path, summation=summation, effective=effective)
-    volume = read_image(path, "Gy")
-    history = [] if factor == 1.0 else [f"multiplied by {factor:g}, from {unit} to Gy"]
-    array, done = checked_dose(volume.array * np.float32(factor), path)
-    return replace(volume, array=array, history=(*volume.history, *history, *done))
-
-
-def read_dose(path: Path, *, summation: Summation = "PLAN", effective: bool = False) -> Volume:
-    """Read the dose of an RTDOSE file, or of a folder with one.
-
-    Parameters
-    ----------
-    path
-        A file, or a folder that is searched with all its subfolders.
-    summation
-        What the dose must be the sum of. ``PLAN`` is the dose of the whole plan, also of one
-        that is only described (PLAN_OVERVIEW). With ``BEAM``, all beam doses of a folder are
-        summed if they belong to one plan.
-    effective
-        Whether a dose weighted by biological effect (``EFFECTIVE``) is wanted; then a physical
-        one is refused.
-
-    Raises
-    ------
-    ReadProblem
-        If a file is damaged, its unit is not Gy, it is a dose error, or another sum or kind
-        than asked for.
-    InputError
-        If the folder holds no RTDOSE or several that do not belong together.
-    """
-    if summation not in SUMMATIONS:
-        raise InputError(f"Dose sums are {', '.join(SUMMATIONS)}; got {summation!r}.")
-    path = Path(path)
-    if not path.is_dir():
-        return read_rtdose(path, summation=summation, effective=effective).volume
-    files = rtdose_files(path)
-    if len(files) == 1:
-        return read_rtdose(files[0], summation=summation, effective=effective).volume
-    if summation != "BEAM":
-        raise InputError(
-            f"{path} holds {len(files)} RTDOSE files; name the one that is meant, for example "
-            f"{files[0]}."
-        )
-    from qa_suite.io.beam_doses import sum_beam_doses
-
-    doses = [read_rtdose(file, summation="BEAM", effective=effective) for file in files]
-    return sum_beam_doses(doses).volume
 
 
 def rtdose_files(folder: Path) -> list[Path]:
@@ -170,11 +98,25 @@ def rtdose_files(folder: Path) -> list[Path]:
 
 
 def read_rtdose(
-    path: Path, *, summation: Summation | None = "PLAN", effective: bool = False
+    path: Path, request: DoseRequest | None = None, *, spelling: str = OPTIONS
 ) -> DoseFile:
-    """Read one RTDOSE file with what its header says; see :func:`read_dose`.
+    """Read one RTDOSE file with what its header says.
 
-    ``summation=None`` takes any of the known sums.
+    Parameters
+    ----------
+    path
+        The file.
+    request
+        What it is said to be; by default a physical dose of a plan, in Gy, over a volume.
+    spelling
+        How the caller spells a request, for the advice of a refusal.
+
+    Raises
+    ------
+    NotAsked
+        If it is usable, and something else than was asked for.
+    ReadProblem
+        If the file is damaged, or no dose can be made of it.
     """
     path = Path(path)
     if not path.is_file():
@@ -183,104 +125,129 @@ def read_rtdose(
     if text_of(header, "SOPClassUID") != RTDOSE_CLASS:
         raise ReadProblem(path, "a file is no RTDOSE")
     try:
-        return _dose_file(path, header, summation, effective)
+        return _dose_file(path, header, request or DoseRequest(), spelling)
     except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
         raise ReadProblem(path, f"a damaged RTDOSE ({type(error).__name__})") from None
 
 
-def _dose_file(path: Path, header: Any, summation: Summation | None, effective: bool) -> DoseFile:
-    kind, summed = _kind(path, header, effective), _summation(path, header, summation)
-    scaling = _scaling(path, header)
-    grid, backwards = dose_grid(path, header)
+def _dose_file(path: Path, header: Any, request: DoseRequest, spelling: str) -> DoseFile:
+    kind, summed = text_of(header, "DoseType").upper(), summation_of(header)
+    if kind not in _TYPES:
+        raise ReadProblem(
+            path, f"a DoseType {kind or 'none'}; {', '.join(_TYPES)} are known: export it again"
+        )
+    needs = [*_needs(path, header, kind, summed, request)]
+    if needs:
+        raise NotAsked(path, needs, spelling)
+    grid, backwards = dose_grid(path, header, plane_mm=request.plane_mm)
     stored = decode_pixels(path, header)
     columns, rows, frames = grid.shape
-    if stored.shape != (frames, rows, columns):
+    if stored.shape != (frames, rows, columns) and (frames, *stored.shape) != (1, rows, columns):
         raise ReadProblem(path, f"pixels of shape {stored.shape}, not as its header says")
+    stored = stored.reshape(frames, rows, columns)
     if backwards:
         stored = stored[::-1]
-    array, done = checked_dose(stored.transpose(2, 1, 0) * scaling, path)
-    plans, beams, group = _references(header)
+    units = text_of(header, "DoseUnits").upper()
+    unit = 1.0 if units == "GY" else float(request.relative_unit_gy or 1.0)
+    part = summed.lower() in SUMMABLE
+    scaling = unit * _scaling(path, header, nothing=part and not stored.any())
+    array, done = checked_dose(
+        stored.transpose(2, 1, 0) * scaling, path, signed=kind == "ERROR", may_be_zero=part,
+        too_high="its DoseUnits or its DoseGridScaling is wrong, so export it again in Gy"
+        if units == "GY" else f"it takes {unit:g} Gy for the value 1, so say fewer",
+    )  # fmt: skip
+    plans, beams, groups, parts = _references(header, summed)
     step = f"read {kind} dose of a {summed} from RTDOSE, {scaling:.3g} Gy a step"
+    if units != "GY":
+        step += f", the value 1 of its DoseUnits {units or 'none'} taken as {unit:g} Gy"
     if backwards:
         step += ", its frames stored from the last to the first"
+    if frames == 1:
+        step += f", a single plane taken as {grid.spacing_mm[2]:g} mm thick"
     if text_of(header, "ManufacturerModelName") == SURROGATE_MODEL:
         step += "; a surrogate dose exported by qa-suite"
     return DoseFile(
         path=path,
         volume=Volume(array=array, grid=grid, quantity="Gy", history=(step, *done)),
+        dose_units=units or "none",
         dose_type=kind,
         summation=summed,
         plan_uids=plans,
         beam_numbers=beams,
-        fraction_group=group,
+        fraction_groups=groups,
+        parts=parts,
+        instance_uid=text_of(header, "SOPInstanceUID"),
         patient_id=text_of(header, "PatientID"),
         study_uid=text_of(header, "StudyInstanceUID"),
         frame_of_reference=text_of(header, "FrameOfReferenceUID") or None,
     )
 
 
-def _kind(path: Path, header: Any, effective: bool) -> str:
+def _needs(path: Path, header: Any, kind: str, summed: str, request: DoseRequest) -> Iterator[Need]:
+    """Say what the file is and was not asked for as, or refuse what was asked and it is not."""
+    if kind.lower() != request.dose_type:
+        means = _MEANS.get(kind, "is a PHYSICAL dose")
+        yield Need(option="dose_type", value=kind.lower(), what=means)
+    if request.summation not in ("any", summed.lower()):
+        known = summed.lower() in terms(Summation).split(", ")
+        value = summed.lower() if known else "any"
+        yield Need(option="summation", value=value, what=f"is the dose of a {summed}")
     units = text_of(header, "DoseUnits").upper()
-    if units != "GY":
-        raise ReadProblem(
-            path,
-            f"a dose in DoseUnits {units or 'none'}, whose Gy are not known; export it as an "
-            f"absolute dose (GY)",
-        )
-    kind = text_of(header, "DoseType").upper()
-    if kind not in ("PHYSICAL", "EFFECTIVE"):
-        raise ReadProblem(path, f"a DoseType {kind or 'none'}; PHYSICAL or EFFECTIVE is needed")
-    if kind == "EFFECTIVE" and not effective:
-        raise ReadProblem(
-            path,
-            "an EFFECTIVE dose, weighted by biological effect, where a physical one is needed; "
-            "ask for effective dose if both doses are weighted alike",
-        )
-    if kind == "PHYSICAL" and effective:
-        raise ReadProblem(path, "a PHYSICAL dose where an effective one was asked for")
-    return kind
+    if units != "GY" and request.relative_unit_gy is None:
+        what = f"has DoseUnits {units or 'none'}, so that the Gy of the value 1 must be said"
+        yield Need(option="relative_unit_gy", value="GY", what=what)
+    if frames_of(path, header) == 1 and request.plane_mm is None:
+        what = "is a single plane of dose, whose thickness must be said"
+        yield Need(option="plane_mm", value="MM", what=what)
 
 
-def _summation(path: Path, header: Any, wanted: Summation | None) -> str:
+def summation_of(header: Any) -> str:
+    """Return what a dose is the sum of; ``none`` where it does not say."""
     found = text_of(header, "DoseSummationType").upper()
     if found == "PLAN_OVERVIEW":  # described instead of referenced
         described = len(header.get("PlanOverviewSequence") or ())
         found = "PLAN" if described == 1 else "MULTI_PLAN"
-    if found not in SUMMATIONS:
-        raise ReadProblem(
-            path,
-            f"a DoseSummationType {found or 'none'}; known: {', '.join(SUMMATIONS)}",
-        )
-    if wanted is not None and found != wanted:
-        raise ReadProblem(
-            path, f"the dose of a {found} where that of a {wanted} is needed; ask for {found}"
-        )
-    return found
+    return found or "none"
 
 
-def _scaling(path: Path, header: Any) -> float:
+def _scaling(path: Path, header: Any, *, nothing: bool) -> float:
     scaling = number_of(header, "DoseGridScaling")
-    if scaling is None or scaling <= 0:
+    if scaling is None or scaling < 0 or (scaling == 0 and not nothing):
         raise ReadProblem(path, "a dose without a usable DoseGridScaling")
     return scaling
 
 
-def _references(header: Any) -> tuple[tuple[str, ...], tuple[int, ...], int | None]:
+_References = tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...], tuple[str, ...]]
+
+
+def _references(header: Any, summed: str) -> _References:
+    """Plans, beams, fraction groups, and the parts of the plan in words."""
     plans: list[str] = []
     beams: list[int] = []
     groups: list[int] = []
+    parts: list[str] = []
     for plan in header.get("ReferencedRTPlanSequence") or ():
         plans.append(text_of(plan, "ReferencedSOPInstanceUID"))
         for group in plan.get("ReferencedFractionGroupSequence") or ():
             groups.append(int(group.ReferencedFractionGroupNumber))
-            beams += [
-                int(beam.ReferencedBeamNumber) for beam in group.get("ReferencedBeamSequence") or ()
-            ]
-    return tuple(filter(None, plans)), tuple(beams), groups[0] if len(groups) == 1 else None
+            if summed.startswith("FRACTION"):
+                parts.append(f"fraction group {groups[-1]}")
+            for setup in group.get("ReferencedBrachyApplicationSetupSequence") or ():
+                parts.append(
+                    f"application setup {int(setup.ReferencedBrachyApplicationSetupNumber)}"
+                )
+            for beam in group.get("ReferencedBeamSequence") or ():
+                beams.append(int(beam.ReferencedBeamNumber))
+                if not summed.startswith("FRACTION"):
+                    parts += _parts_of_beam(beam)
+    return tuple(filter(None, plans)), tuple(beams), tuple(groups), tuple(parts)
 
 
-def describe_sum(doses: Sequence[DoseFile]) -> str:
-    """Say which beam doses were summed, for the history."""
-    numbers = [str(number) for dose in doses for number in dose.beam_numbers]
-    which = f" ({', '.join(numbers)})" if numbers else ""
-    return f"sum of {count_of(len(doses), 'beam dose')}{which}"
+def _parts_of_beam(beam: Any) -> list[str]:
+    name = f"beam {int(beam.ReferencedBeamNumber)}"
+    points = beam.get("ReferencedControlPointSequence") or ()
+    return [
+        f"{name}, control points {int(p.ReferencedStartControlPointIndex)} to "
+        f"{int(p.ReferencedStopControlPointIndex)}"
+        for p in points
+    ] or [name]

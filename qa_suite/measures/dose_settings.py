@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qa_suite.dose.clinic import ClinicRequest
 from qa_suite.dose.dvh import HIGHEST_PRESCRIPTION_GY
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings
 from qa_suite.dose.hlut import Hlut
@@ -66,6 +67,8 @@ class DoseSettings(BaseModel):
     clinic
         Template whose target, prescription and goals the doses of the clinic's planning system
         are judged by; None where there are none.
+    clinic_request
+        What the files of those doses are said to be, beyond physical doses of a plan in Gy.
     grid_mm
         Voxels of the dose grid instead of the templates'.
     gamma, gamma_settings
@@ -93,6 +96,7 @@ class DoseSettings(BaseModel):
     clinic: PlanTemplate | None = None
     prescription_gy: float | None = Field(default=None, gt=0, le=HIGHEST_PRESCRIPTION_GY)
     fractions: int | None = Field(default=None, ge=1)
+    clinic_request: ClinicRequest = ClinicRequest()
     grid_mm: float | None = Field(default=None, gt=0, le=10)
     gamma: tuple[GammaCriterion, ...] = (
         GammaCriterion(dose_pct=3, distance_mm=3),

@@ -5,7 +5,7 @@
 """
 
 from qa_suite.dose.gamma.compute import gamma
-from qa_suite.dose.gamma.result import GammaResult, GammaSummary, PassRate, RegionGamma
+from qa_suite.dose.gamma.result import GammaResult, GammaSummary, PassRate, RegionGamma, rest_on
 from qa_suite.dose.gamma.settings import (
     GammaCriterion,
     GammaMode,
@@ -23,4 +23,5 @@ __all__ = [
     "RegionGamma",
     "gamma",
     "parse_criteria",
+    "rest_on",
 ]

@@ -96,8 +96,13 @@ def _canonical_gamma(
     for criterion in criteria:
         require_local_cutoff(criterion, cutoff_gy_of(criterion, settings, bases))
     if settings.mode == "pymedphys":
-        from qa_suite.dose.gamma.shells import gamma_by_shells
+        from qa_suite.dose.gamma.shells import gamma_by_shells, require_an_end
 
+        if settings.max_gamma is None:
+            cutoff_pct = settings.cutoff_pct_for(criteria[0])
+            exact = settings.model_copy(update={"mode": "trilinear", "cutoff_pct": cutoff_pct})
+            least = _by_search(reference, evaluated, criteria, exact, bases, threads)
+            require_an_end(reference, evaluated, least, settings)
         return gamma_by_shells(reference, evaluated, criteria, settings, bases, threads)
     if settings.mode == "matrad":
         from qa_suite.dose.gamma.lattice import gamma_by_lattice
@@ -115,7 +120,7 @@ def _by_search(
     threads: int,
 ) -> list[GammaResult]:
     matrix = index_matrix(reference.grid, evaluated.grid)
-    inside = covered(matrix, reference.grid.shape, evaluated.grid.shape)
+    inside = covered(matrix, reference.grid, evaluated.grid)
     require_overlap(inside, reference.grid, evaluated.grid)
     # Modes that search share one cut-off among all criteria.
     above = reference.array >= cutoff_gy_of(criteria[0], settings, bases)

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.gamma.prepare import Bases, cutoff_gy_of
+from qa_suite.dose.gamma.prepare import Bases, cutoff_gy_of, is_plane
 from qa_suite.dose.gamma.result import GammaResult, assemble
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings
 from qa_suite.errors import GeometryError
@@ -37,13 +37,18 @@ def gamma_by_lattice(
     Raises
     ------
     GeometryError
-        If the doses do not lie on one grid.
+        If the doses do not lie on one grid, or are single planes.
     """
     if not reference.grid.same_as(evaluated.grid):
         raise GeometryError(
             f"The convention of matRad needs both doses on one grid, and they lie on "
             f"{reference.grid.describe()} and {evaluated.grid.describe()}; resample one of them, "
             f"or use the mode trilinear."
+        )
+    if is_plane(evaluated.grid):
+        raise GeometryError(
+            "The convention of matRad compares volumes, and a dose is a single plane; use the mode "
+            "trilinear."
         )
     highest = float(evaluated.array.max())
     results = []

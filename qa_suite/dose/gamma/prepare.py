@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings
 from qa_suite.errors import GeometryError, InputError
-from qa_suite.io.dose_values import require_same_scale
+from qa_suite.io.dose_scale import require_same_unit
 from qa_suite.volume import Grid, Volume
+
+SAME_PLANE_MM = 0.1
+"""Two planes of dose no further apart are one plane: rounding in a header."""
 
 EDGE_TOLERANCE_VOXEL = 1e-3
 """By so much a position may lie outside the evaluated grid: rounding in a header."""
@@ -69,7 +72,7 @@ def require_comparable(reference: Volume, evaluated: Volume, settings: GammaSett
             f"{float(reference.array.max()):g} Gy); there is nothing to compare with."
         )
     if not settings.any_scale:
-        require_same_scale(reference, evaluated, ("The reference", "the evaluated dose"))
+        require_same_unit(reference, evaluated, ("The reference", "the evaluated dose"))
 
 
 def bases_of(
@@ -137,17 +140,24 @@ def index_matrix(reference: Grid, evaluated: Grid) -> NDArray[np.float64]:
     return np.where(np.abs(matrix - rounded) < 1e-9, rounded, matrix)[:3]
 
 
-def covered(matrix: NDArray[np.float64], shape: tuple[int, ...], size: tuple[int, ...]) -> Any:
-    """Say which voxels of a reference of ``shape`` lie within an evaluated grid of ``size``."""
-    if shape == size and np.array_equal(matrix, np.eye(3, 4)):
+def covered(matrix: NDArray[np.float64], reference: Grid, evaluated: Grid) -> Any:
+    """Say which voxels of the reference lie within the evaluated grid, or in its one plane."""
+    shape = reference.shape
+    if shape == evaluated.shape and np.array_equal(matrix, np.eye(3, 4)):
         return np.ones(shape, dtype=bool)
     grid = np.ogrid[tuple(slice(0, n) for n in shape)]
     inside = np.ones(shape, dtype=bool)
-    for row, count in zip(matrix, size, strict=True):
+    for row, count, step in zip(matrix, evaluated.shape, evaluated.spacing_mm, strict=True):
         position = row[0] * grid[0] + row[1] * grid[1] + row[2] * grid[2] + row[3]
-        inside &= position >= -EDGE_TOLERANCE_VOXEL
-        inside &= position <= count - 1 + EDGE_TOLERANCE_VOXEL
+        beyond = EDGE_TOLERANCE_VOXEL if count > 1 else SAME_PLANE_MM / step
+        inside &= position >= -beyond
+        inside &= position <= count - 1 + beyond
     return inside
+
+
+def is_plane(grid: Grid) -> bool:
+    """Whether a grid is a single plane, in which alone gamma is then searched."""
+    return min(grid.shape) == 1
 
 
 def require_overlap(inside: NDArray[np.bool_], reference: Grid, evaluated: Grid) -> None:
@@ -162,7 +172,12 @@ def require_overlap(inside: NDArray[np.bool_], reference: Grid, evaluated: Grid)
         raise GeometryError(
             f"The dose grids do not overlap: the reference ({reference.describe()}) is centred at "
             f"{_place(reference)} mm and the evaluated dose ({evaluated.describe()}) at "
-            f"{_place(evaluated)} mm."
+            f"{_place(evaluated)} mm"
+            + (
+                f"; a single plane is compared with what lies within {SAME_PLANE_MM:g} mm of it."
+                if is_plane(evaluated)
+                else "."
+            )
         )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from qa_suite.dose.gamma.prepare import Bases, cutoff_gy_of
+from qa_suite.dose.gamma.prepare import Bases, cutoff_gy_of, is_plane
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings
 from qa_suite.errors import GeometryError
 from qa_suite.volume import Grid, Volume
@@ -75,6 +76,9 @@ class GammaSummary(BaseModel):
     pass_rule: str
     reference_grid: str
     evaluated_grid: str
+    searched: Literal["volume", "plane"] = Field(
+        default="volume", description="where gamma was searched: of one plane within it alone"
+    )
     regions: tuple[RegionGamma, ...]
 
 
@@ -192,6 +196,7 @@ class GammaResult:
             pass_rule=self.pass_rule,
             reference_grid=self.grid.describe(),
             evaluated_grid=self.evaluated_grid.describe(),
+            searched="plane" if is_plane(self.evaluated_grid) else "volume",
             regions=tuple(regions),
         )
 
@@ -227,6 +232,33 @@ class GammaResult:
 
     def _cutoff_said(self) -> str:
         return f"the cut-off of {self.cutoff_gy:.3g} Gy"
+
+
+def rest_on(summaries: Sequence[GammaSummary]) -> str:
+    """Say where the pass rates of several criteria rest on different voxels; else nothing.
+
+    A stricter criterion may then pass a larger share, of fewer or of other voxels.
+    """
+    said = []
+    regions = {region.region for summary in summaries for region in summary.regions}
+    for name in sorted(regions, key=lambda n: (n != "all", n)):
+        counts = {
+            summary.criterion.title: one.judged
+            for summary in summaries
+            for one in summary.regions
+            if one.region == name
+        }
+        cutoffs = {summary.cutoff_gy for summary in summaries}
+        if len(set(counts.values())) > 1 or len(cutoffs) > 1:
+            listed = ", ".join(f"{title} on {count}" for title, count in counts.items())
+            said.append(f"{name}: {listed}")
+    if not said:
+        return ""
+    return (
+        "These pass rates rest on different voxels and do not compare with each other: "
+        + "; ".join(said)
+        + "."
+    )
 
 
 def assemble(

@@ -39,6 +39,8 @@ from qa_suite.volume import Volume
 
 __all__ = ["dose", "dose_variants"]
 
+AS_EXPORTED = "physical, of the plan, in Gy"
+"""What the clinic's doses are where nothing else was said of them."""
 Found = Value | Curve | Kept
 DOSE_MAP_ROLES = ("dose_reference", "dose_synthetic", "gamma", "target")
 """Roles of the volumes that are kept of a plan, each followed by ``@`` and the plan."""
@@ -172,7 +174,10 @@ def dose_variants(settings: DoseSettings) -> dict[str, dict[str, Any]]:
         for hlut in choice.other_hluts:
             variants[f"{choice.key}:{hlut.name}"] = facts | {"other_hlut": hlut.name}
     if settings.clinic is not None:
-        facts = {"plan": settings.clinic.name, "engine": "the clinic's planning system"}
+        facts = {
+            "plan": settings.clinic.name, "engine": "the clinic's planning system",
+            "doses": settings.clinic_request.asked() or AS_EXPORTED,
+        }  # fmt: skip
         variants |= _variants_of(CLINIC, settings.clinic, facts, settings)
     return variants
 
