@@ -23,6 +23,7 @@ SEARCHED = sorted(
         *ROOT.glob("io/rtdose*.py"),
         *ROOT.glob("io/dose_*.py"),
         *ROOT.glob("io/beam_doses.py"),
+        *ROOT.glob("io/given_doses.py"),
         *ROOT.glob("dose/*.py"),
         *ROOT.glob("dose/photons/*.py"),
         *ROOT.glob("dose/protons/*.py"),
@@ -37,8 +38,6 @@ QUANTITY = re.compile(
 EXACT_SETS = ("set", "frozenset", "unique", "Counter")
 
 EXCUSED = {
-    ("io/rtdose.py", "factor != 1.0"): "the suite's own factor of a unit: 1 or 0.01",
-    ("io/rtdose.py", "factor == 1.0"): "as above",
     ("dose/targets.py", "rule.margin_mm == 0"): "the suite's own template; 0 is written as 0",
     ("dose/dvh.py", "volume_pct == 0"): "what the caller asks for; 0 and 100 % have no neighbour",
     ("dose/dvh.py", "volume_pct == 100"): "as above",

@@ -14,6 +14,7 @@ from qa_suite.io.dicom import number_of, open_dicom, text_of
 from qa_suite.io.dose_request import SUMMABLE
 from qa_suite.io.problems import ReadProblem, count_of
 from qa_suite.io.rtdose import DoseFile
+from qa_suite.tolerances import no_meterset
 from qa_suite.volume import require_same_grid
 
 _PLAN_CLASSES = ("1.2.840.10008.5.1.4.1.1.481.5", "1.2.840.10008.5.1.4.1.1.481.8")
@@ -77,7 +78,8 @@ def _planned(path: Path, header: Any) -> PlannedParts:
             number = int(beam.ReferencedBeamNumber)
             if number in treated:
                 listed.append(number)
-                idle |= {number} if number_of(beam, "BeamMeterset") == 0 else set()
+                meterset = number_of(beam, "BeamMeterset")
+                idle |= {number} if meterset is not None and no_meterset(meterset) else set()
         beams[int(group.FractionGroupNumber)] = tuple(listed)
     return PlannedParts(
         path=path,
@@ -166,7 +168,7 @@ def _problems(doses: Sequence[DoseFile]) -> Iterator[str]:
         "are of different patients": lambda d: d.patient_id.strip().upper(),
     }
     for what, of in alike.items():
-        if len({of(dose) for dose in doses}) > 1:
+        if len({of(one) for one in doses}) > 1:
             yield f"the doses {what}"
     groups = {dose.fraction_groups for dose in doses if dose.fraction_groups}
     if len(groups) > 1 and not doses[0].summation.startswith("FRACTION"):

@@ -250,7 +250,8 @@ def _plan_of(
 def _of_image(path: Path, request: DoseRequest, spelling: str) -> GivenDose:
     volume = read_image(path, "Gy")
     array, history = volume.array, []
-    if (factor := GY_PER_UNIT[request.dose_unit]) != 1.0:
+    if request.dose_unit != "Gy":
+        factor = GY_PER_UNIT[request.dose_unit]
         array = array * np.float32(factor)
         history.append(f"multiplied by {factor:g}, from {request.dose_unit} to Gy")
     elif array.size and np.isfinite(array).all() and array.max() > IMPLAUSIBLE_GY:

@@ -13,10 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite.dose.gamma.prepare import Bases, cutoff_gy_of, is_plane
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings
 from qa_suite.errors import GeometryError
+from qa_suite.tolerances import distinct
 from qa_suite.volume import Grid, Volume
 
 NOT_JUDGED = -1.0
 """Value of voxels without gamma in a written map; no gamma is negative."""
+
+SAME_CUTOFF_GY = 1e-6
+"""Cut-offs no further apart are one."""
 
 LOCAL_RULE = "reference dose of each voxel"
 
@@ -248,7 +252,7 @@ def rest_on(summaries: Sequence[GammaSummary]) -> str:
             for one in summary.regions
             if one.region == name
         }
-        cutoffs = {summary.cutoff_gy for summary in summaries}
+        cutoffs = distinct((summary.cutoff_gy for summary in summaries), SAME_CUTOFF_GY)
         if len(set(counts.values())) > 1 or len(cutoffs) > 1:
             listed = ", ".join(f"{title} on {count}" for title, count in counts.items())
             said.append(f"{name}: {listed}")
