@@ -93,7 +93,11 @@ def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
             row["preflight"] = _known_preflight(row["preflight"])
         if row["split"] is None or row["split"] != row["split"]:
             row["split"] = None
-        records.append(CaseRecord.model_validate(row))
+        try:
+            records.append(CaseRecord.model_validate(row))
+        except ValidationError as error:
+            where = f"{folder / CASES_FILE}, case {row.get('case')}"
+            raise Problems(where, describe_validation(error)) from None
     return tuple(records)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError
+from qa_suite.errors import InputError, Problems
 from translators.base import Inferred
 from translators.calibration import Calibration, calibrate, patient_score
 
@@ -66,5 +66,5 @@ def test_no_patient_no_promise_and_a_broken_file_is_named(tmp_path: Path) -> Non
         calibrate({}, voxel_share=0.9, level=0.9, scaled_by="std", least=0.0)
     assert Calibration.read(tmp_path) is None
     (tmp_path / "calibration.json").write_text('{"factor": 1}')
-    with pytest.raises(InputError, match=r"calibration.json cannot be read"):
+    with pytest.raises(Problems, match=r"calibration.json has \d problem"):
         Calibration.read(tmp_path)

@@ -110,7 +110,7 @@ WRONG = {
                  "water (0 HU) must come out near 1, got 1.5"),
     "in percent": ({"points": [[-1000, 0], [0, 100], [1000, 150]]}, "near 1, got 100"),
     "negative": ({"points": [[-1000, -0.1], [0, 1.0]]}, "a density is not negative, got -0.1"),
-    "one point": ({"points": [[0, 1.0]]}, "points: tuple should have at least 2 items"),
+    "one point": ({"points": [[0, 1.0]]}, "points: at least 2 items"),
     "not finite": ({"points": [[-1000, 0], [0, float("nan")]]}, "finite number"),
     "quantity": ({"quantity": "HU"}, "quantity: input should be 'relative_electron_density'"),
     "no source": ({"source": ""}, "source:"),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from qa_suite.answers import require_finite
-from qa_suite.cohort import Cohort
+from qa_suite.cohort import Cohort, in_words
 from qa_suite.errors import InputError, raise_problems
 from qa_suite.plausible import require_plausible, require_possible, told
 from qa_suite.registry import Registry
@@ -353,7 +353,7 @@ def load(folder: Path) -> Translator:
         data = json.loads((folder / SPEC_FILE).read_text())
         weights = load_file(folder / WEIGHTS_FILE)
     except (ValueError, SafetensorError) as error:
-        raise InputError(f"The translator in {folder} cannot be read: {error}.") from None
+        raise InputError(f"The translator in {folder} cannot be read: {in_words(error)}.") from None
     translator = create(parse_spec(data, subject=str(folder / SPEC_FILE)))
     translator.set_weights(weights)
     translator.calibration = Calibration.read(folder)

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError
+from qa_suite.cohort import Cohort, describe_validation
+from qa_suite.errors import InputError, Problems
 from qa_suite.volume import IntervalFacts
 
 if TYPE_CHECKING:
@@ -75,10 +75,7 @@ class Calibration(BaseModel):
         try:
             return Calibration.model_validate_json(path.read_text())
         except ValidationError as error:
-            first = error.errors()[0]
-            raise InputError(
-                f"The calibration {path} cannot be read: {first['loc']} {first['msg']}."
-            ) from None
+            raise Problems(f"The calibration {path}", describe_validation(error)) from None
 
 
 def smallest_std(low: float, high: float) -> float:

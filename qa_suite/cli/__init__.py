@@ -104,10 +104,12 @@ def run(arguments: list[str] | None = None) -> int:
         print("qa-suite: stopped; run the same command again to carry on.", file=sys.stderr)
         return 130
     except Exception as error:
+        from qa_suite.cohort import in_words
+
         if os.environ.get("QA_SUITE_DEBUG"):
             traceback.print_exc()
         print(
-            f"qa-suite: internal error, {type(error).__name__}: {' '.join(str(error).split())} "
+            f"qa-suite: internal error, {type(error).__name__}: {in_words(error)} "
             f"(set QA_SUITE_DEBUG=1 for the traceback, and please report it)",
             file=sys.stderr,
         )

@@ -73,7 +73,10 @@ class Goal(BaseModel):
             return data
         data = dict(data)
         if "goal" in data:
-            data.update(_read_words(str(data.pop("goal"))))
+            words = data.pop("goal")
+            if not isinstance(words, str):
+                raise ValueError("a goal is a text, such as 'V20Gy <= 35 %'")
+            data.update(_read_words(words))
         return _canonical(data)
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from qa_suite.cohort import in_words
 from qa_suite.errors import InputError
 from qa_suite.instruments.extractor import TrainedExtractor, extractor_of, save_extractor
 from qa_suite.instruments.network import sha256_of_bytes
@@ -52,7 +53,7 @@ def read_instrument(folder: Path) -> Instrument:
         make = segmenter_of if described["kind"] == "segmenter" else extractor_of
         return make(described, weights)
     except (SafetensorError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = in_words(error)[:160]
         raise InputError(f"The instrument in {folder} cannot be read ({reason}).") from None
 
 
@@ -73,5 +74,7 @@ def describe(folder: Path) -> dict[str, Any]:
             raise KeyError("kind")
         _ = described["facts"]["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / SPEC_FILE} describes no instrument ({error}).") from None
+        raise InputError(
+            f"{folder / SPEC_FILE} describes no instrument ({in_words(error)})."
+        ) from None
     return described

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qa_suite.cohort import in_words
 from qa_suite.errors import InputError, QAError
 from qa_suite.instruments.base import Extractor, Mask
 from qa_suite.volume import Volume
@@ -90,7 +91,7 @@ def features_of(
     except QAError as error:
         return CaseFeatures(why=" ".join(str(error).split()))
     except Exception as error:  # a network that fails on one case must not end the run
-        return CaseFeatures(why=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return CaseFeatures(why=f"{type(error).__name__}: {in_words(error)}")
     if pair[0].ndim != 2 or pair[0].shape != pair[1].shape or pair[0].size == 0:
         return CaseFeatures(
             why=f"the extractor gave features of shape {pair[0].shape} and {pair[1].shape}"
