@@ -69,8 +69,12 @@ class DoseEngine(Protocol):
         target_name: str,
         template: PlanTemplate,
         hlut: Hlut,
+        stand_in: bool = False,
     ) -> Plan:
-        """Take a plan of the clinic as it stands; nothing in it is optimised."""
+        """Take a plan of the clinic as it stands; nothing in it is optimised.
+
+        With ``stand_in`` the engine's own machine computes beams of any energy.
+        """
         ...
 
     def recalculate(self, density: NDArray[np.float32], plan: Plan) -> Volume:

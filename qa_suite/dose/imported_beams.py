@@ -38,12 +38,15 @@ class ImportedField:
         Open share of each pixel, shape (inline, crossline), in the axes of the collimator.
     pixel_mm
         In the isocentre plane.
+    beam
+        Index of the beam that it is a part of, in the plan's order.
     """
 
     geometry: BeamTemplate
     monitor_units: float
     aperture: NDArray[Any] = field(repr=False)
     pixel_mm: float
+    beam: int
 
 
 def supine_angles(
@@ -104,7 +107,7 @@ def imported_fields(
         If it is a proton plan, or a field reaches beyond the map.
     """
     fields = []
-    for beam in plan.beams:
+    for index, beam in enumerate(plan.beams):
         if not isinstance(beam, PhotonBeam):
             raise InputError(f"{plan.path} is a plan of protons, and one of photons is needed.")
         parts = segment_fluences(beam, shape, pixel_mm)
@@ -117,6 +120,7 @@ def imported_fields(
                     monitor_units=part.weight * beam.meterset_mu * plan.fractions,
                     aperture=part.fluence,
                     pixel_mm=pixel_mm,
+                    beam=index,
                 )
             )
     return tuple(fields)

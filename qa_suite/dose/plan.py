@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.dose.beam_machines import BeamMachine
+from qa_suite.dose.photon_machine import PhotonMachine
 from qa_suite.dose.template import BeamTemplate, PlanTemplate
 from qa_suite.volume import Grid, Triple
 
@@ -27,10 +29,13 @@ class PhotonField:
         axes: the second index runs along +x, the first along +y.
     pixel_mm
         Of the fluence, in the isocentre plane; the map's centre is the central axis.
+    machine
+        What delivers it; None is the engine's own.
     """
 
     fluence: NDArray[np.float32]
     pixel_mm: float
+    machine: PhotonMachine | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +98,8 @@ class Plan:
         Name and digest of the table that it was optimised with.
     facts
         What the engine wants to have recorded.
+    machines
+        By what each beam of a clinic's photon plan is computed; none of others.
     """
 
     template: PlanTemplate
@@ -104,6 +111,7 @@ class Plan:
     beams: tuple[PlannedBeam, ...]
     hlut: tuple[str, str]
     facts: Mapping[str, str | float | int] = field(default_factory=dict)
+    machines: tuple[BeamMachine, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -116,5 +124,8 @@ class Plan:
             text = beam.geometry.model_dump_json() + f"{beam.weight!r}"
             digest.update(text.encode())
             for values in vars(beam.delivery).values():
-                digest.update(np.ascontiguousarray(values).tobytes())
+                if isinstance(values, PhotonMachine):
+                    digest.update(values.digest.encode())
+                elif values is not None:
+                    digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()

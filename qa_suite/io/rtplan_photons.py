@@ -63,7 +63,7 @@ def read_photon_beam(
         machine=text_of(item, "TreatmentMachineName"),
         meterset_mu=meterset,
         sad_mm=sad,
-        fluence_mode=_fluence_mode(item, about),
+        fluence_mode=_fluence_mode(item),
         limiters=limiters,
         control_points=points,
     )
@@ -168,12 +168,10 @@ def _positions(
     return result
 
 
-def _fluence_mode(item: Any, about: Findings) -> str:
+def _fluence_mode(item: Any) -> str:
     for mode in item.get("PrimaryFluenceModeSequence") or ():
         if text_of(mode, "FluenceMode").upper() == "NON_STANDARD":
-            name = text_of(mode, "FluenceModeID") or "NON_STANDARD"
-            about.cannot(f"a primary fluence other than the flattened one ({name})")
-            return name
+            return text_of(mode, "FluenceModeID") or "NON_STANDARD"
     return "STANDARD"
 
 

@@ -147,13 +147,14 @@ class PhotonEngine:
         target_name: str,
         template: PlanTemplate,
         hlut: Hlut,
+        stand_in: bool = False,
     ) -> Plan:
         """Return a plan of the clinic, to be delivered as it stands; see :mod:`.imported`."""
         from qa_suite.dose.photons.imported import photon_plan
 
         require_quantity(NAME, hlut)
         return photon_plan(
-            plan, machine=self.machine, engine=f"{NAME} {VERSION}",
+            plan, machine=self.machine, stand_in=stand_in, engine=f"{NAME} {VERSION}",
             grid=grid, target=target, target_name=target_name, template=template, hlut=hlut,
         )  # fmt: skip
 
@@ -168,12 +169,16 @@ class PhotonEngine:
         """Return the dose of each beam in Gy per monitor unit, shape (beams, *grid.shape)."""
         import torch
 
-        fluence = torch.from_numpy(np.stack([field_of(beam).fluence for beam in plan.beams]))
-        with torch.no_grad():
-            doses = [
-                self.dose_of(density, plan.grid, plan.isocentre_mm, [beam.geometry], fluence[[i]])
-                for i, beam in enumerate(plan.beams)
-            ]
+        doses = []
+        for beam in plan.beams:
+            field = field_of(beam)
+            with torch.no_grad():
+                doses.append(
+                    self.dose_of(
+                        density, plan.grid, plan.isocentre_mm, [beam.geometry],
+                        torch.from_numpy(field.fluence)[None], machine=field.machine,
+                    )
+                )  # fmt: skip
         return np.stack([np.where(density > 0, dose.cpu().numpy(), 0) for dose in doses])
 
     def dose_of(
@@ -183,6 +188,8 @@ class PhotonEngine:
         isocentre_mm: Triple,
         beams: Sequence[BeamTemplate],
         fluence: Any,
+        *,
+        machine: PhotonMachine | None = None,
     ) -> Any:
         """Compute the dose of fluence maps of one monitor unit each, all together.
 
@@ -190,16 +197,19 @@ class PhotonEngine:
         ----------
         fluence
             Torch tensor, shape (beams, 400, 400); may want a gradient.
+        machine
+            What delivers it; None is the engine's own.
 
         Returns
         -------
         torch tensor of the grid's shape, in Gy
         """
-        return self.irradiation(density, grid, isocentre_mm, beams)(fluence)
+        return self.irradiation(density, grid, isocentre_mm, beams, machine=machine)(fluence)
 
     def irradiation(
-        self, density: Array, grid: Grid, isocentre_mm: Triple, beams: Sequence[BeamTemplate]
-    ) -> Callable[[Any], Any]:
+        self, density: Array, grid: Grid, isocentre_mm: Triple, beams: Sequence[BeamTemplate],
+        *, machine: PhotonMachine | None = None,
+    ) -> Callable[[Any], Any]:  # fmt: skip
         """Return the function from fluence to dose of some beams on one density.
 
         What does not depend on the fluence is done once: who changes the fluence again and
@@ -215,10 +225,11 @@ class PhotonEngine:
         import torch
 
         frame = LibraryFrame.around(density, grid, isocentre_mm)
-        factor = gy_per_unit(self.machine, grid.spacing_mm, self.device)
-        engine = library_engine(self.machine, grid.spacing_mm, frame.shape, self.device)
+        machine = machine or self.machine
+        factor = gy_per_unit(machine, grid.spacing_mm, self.device)
+        engine = library_engine(machine, grid.spacing_mm, frame.shape, self.device)
         given = torch.from_numpy(frame.padded(density)).to(self.device)[None]
-        sequence = beam_sequence(beams, frame.isocentre, self.machine, self.device)
+        sequence = beam_sequence(beams, frame.isocentre, machine, self.device)
 
         def dose_through(fluence: Any) -> Any:
             with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.dose.beam_machines import require_reach
 from qa_suite.dose.engines import ENGINES, EngineFacts, require_quantity
 from qa_suite.dose.hlut import Hlut
 from qa_suite.dose.imported_beams import common_isocentre, imported_spots
@@ -130,6 +131,7 @@ class ProtonRangeEngine:
         target_name: str,
         template: PlanTemplate,
         hlut: Hlut,
+        stand_in: bool = False,
     ) -> Plan:
         """Return a scanned plan of the clinic as it stands: energies, places, protons.
 
@@ -138,8 +140,11 @@ class ProtonRangeEngine:
         InputError
             If it is a plan of photons, has several isocentres, or counts monitor units, whose
             protons only the clinic's machine knows.
+        Problems
+            If layers lie beyond the machine's energies: no machine stands in for a range.
         """
         require_quantity(NAME, hlut)
+        require_reach(plan, self.machine)
         return Plan(
             template=template, engine=f"{NAME} {VERSION}", isocentre_mm=common_isocentre(plan),
             grid=grid, target=target_name, target_mask=target, beams=imported_spots(plan),
