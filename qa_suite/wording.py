@@ -134,6 +134,25 @@ def some(names: Sequence[str], most: int = 8) -> list[str]:
     return [*names[: most - 1], f"{len(names) - most + 1} more"]
 
 
+def by_machine(beams: Iterable[tuple[str, str]]) -> list[str]:
+    """Say which beams are computed by what.
+
+    Parameters
+    ----------
+    beams
+        Pairs of a beam's name and the words of what computes it.
+
+    Returns
+    -------
+    list of str
+        One sentence without a full stop for each of those words.
+    """
+    named: dict[str, list[str]] = {}
+    for beam, why in beams:
+        named.setdefault(why, []).append(beam)
+    return [f"{why} ({', '.join(some(names))})" for why, names in named.items()]
+
+
 def far_from_prescription(mean_gy: float, prescribed_gy: float) -> str:
     """Say that a target's mean dose is far from its prescription; empty where it is not.
 

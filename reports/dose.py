@@ -13,7 +13,7 @@ from typing import Final
 import pandas as pd
 
 from qa_suite.records import CaseRecord, Criterion, Evaluation
-from qa_suite.wording import far_from_prescription, number, some
+from qa_suite.wording import by_machine, far_from_prescription, number, some
 from reports.dose_cases import Curves, DoseCase, curve_points, dose_cases
 from reports.dose_facts import PlanFacts, plans_of
 from reports.dose_goals import GoalSummary, goal_summaries
@@ -167,7 +167,7 @@ def _plan(
     plan_of = {case: _own(plan, rows, case) for case, _ in computed}
     goals = goal_summaries(plan, rows, points, computed, plan_of)
     return DosePlan(
-        facts=plan,
+        facts=replace(plan, lines=(*plan.lines, *machine_lines(plan, rows))),
         cases=computed,
         failed=tuple(failed[["case", "site", "why"]].itertuples(index=False, name=None)),
         patients=patient_rows(plan, rows, computed) if len(computed) <= MOST_ROWS else (),
@@ -200,6 +200,16 @@ def _pairs(rows: pd.DataFrame) -> tuple[tuple[str, str], ...]:
 
 def _total(rows: pd.DataFrame) -> int:
     return int(rows[rows["status"] == "ok"]["value"].sum())
+
+
+def machine_lines(plan: PlanFacts, rows: Rows) -> tuple[tuple[str, str], ...]:
+    """Say by which machines the beams of the clinic's plans were computed, as a line of facts."""
+    found = [
+        (f"{row.case} {label}", str(row.why))
+        for label in rows.regions("beam:")
+        for row in rows.of("machine_energy", f"beam:{label}", plan.key).itertuples(index=False)
+    ]
+    return (("Machines", "; ".join(by_machine(found))),) if found else ()
 
 
 def far_means(plan: PlanFacts, rows: Rows, cases: Sequence[str]) -> tuple[str, ...]:

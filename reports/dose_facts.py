@@ -214,8 +214,9 @@ def _title(template: Mapping[str, Any]) -> str:
 
 
 def _engine(template: Mapping[str, Any], said: Mapping[str, Any]) -> str:
-    words = [f"{template['engine']}, machine {template['machine']}"]
-    for name in ("engine_title", "method", "engine_reference"):
+    machine = said.get("machine") or template["machine"]
+    words = [f"{template['engine']}, machine {machine}"]
+    for name in ("machine_source", "engine_title", "method", "engine_reference"):
         if said.get(name):
             words.append(str(said[name]))
     return ". ".join(word.rstrip(".") for word in words)

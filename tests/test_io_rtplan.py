@@ -107,15 +107,6 @@ BEYOND = {
     "block": (square_beam(1, NumberOfBlocks=2), "2 blocks"),
     "bolus": (square_beam(1, NumberOfBoli=1), "bolus"),
     "compensator": (square_beam(1, NumberOfCompensators=1), "1 compensator"),
-    "filter-free": (
-        square_beam(
-            1,
-            PrimaryFluenceModeSequence=DicomSequence(
-                [item(FluenceMode="NON_STANDARD", FluenceModeID="FFF")]
-            ),
-        ),
-        "other than the flattened one (FFF)",
-    ),
 }
 
 

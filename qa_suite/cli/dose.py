@@ -15,6 +15,7 @@ from qa_suite.cli.dose_settings import (
     DoseAsked,
     FractionsOption,
     GoalsOption,
+    MachineOption,
     PrescriptionOption,
     dose_settings,
 )
@@ -60,6 +61,7 @@ def dose(
         typer.Option(help="Structure to aim at as drawn; default: by the rules of --plan."),
     ] = None,
     goals: GoalsOption = None,
+    machine: MachineOption = None,
     prescription_gy: PrescriptionOption = None,
     fractions: FractionsOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for doses and gamma as NIfTI.")] = None,
@@ -95,6 +97,7 @@ def dose(
     settings = dose_settings(
         DoseAsked(
             plans=plan or (), hluts=hlut, targets=() if target is None else (target,), goals=goals,
+            machines=machine or (),
             rtplans=None if beams is None else {beams.path: beams.modality},
             prescription_gy=prescription_gy, fractions=fractions, grid_mm=dose_grid_mm,
             device=device,

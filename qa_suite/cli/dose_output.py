@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from qa_suite.cli import console
-from qa_suite.wording import far_from_prescription, some
+from qa_suite.wording import by_machine, far_from_prescription, some
 
 if TYPE_CHECKING:
     from qa_suite.measures.dose_settings import DoseSettings
@@ -68,9 +68,18 @@ def show_dose(measured: Sequence[Measurement], settings: DoseSettings, *, compar
             continue
         title = f"{choice.key}: {asked.value:g} Gy prescribed to the target ({asked.why})"
         _show_table(title, rows, compared=compared)
+        for line in by_machine(_computed_by(rows)):
+            console.show(f"Beams: {line}")
         for line in (*(_compared_lines(rows, settings) if compared else ()), *_doubts(rows)):
             console.show(line)
     console.say(f"{len(measured)} measurements in all; --all prints them, --json as JSON.")
+
+
+def _computed_by(rows: _Rows) -> Iterator[tuple[str, str]]:
+    """Yield each beam of the clinic and what computed it."""
+    for region in rows.regions("machine_energy", "beam:"):
+        if (row := rows.of("machine_energy", region)) is not None:
+            yield region.removeprefix("beam:"), row.why
 
 
 def _show_table(title: str, rows: _Rows, *, compared: bool) -> None:

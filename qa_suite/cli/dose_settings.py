@@ -23,6 +23,14 @@ HLUT_HELP = (
 DeviceOption = Annotated[
     str, typer.Option("--device", help="Where photon dose is computed: auto, cpu, cuda, cuda:1 ...")
 ]
+MachineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--machine",
+        help="Machine, or YAML file, that computes every beam, whatever its energy; default: that "
+        "of each beam's energy, or the template's.",
+    ),
+]
 GoalsOption = Annotated[
     str | None,
     typer.Option(help="Clinical goals: a YAML list, or the template to take them from."),
@@ -52,6 +60,8 @@ class DoseAsked:
         the rules of the templates.
     goals
         Template to take goals from, or a YAML list; None leaves the templates theirs.
+    machines
+        Names or files of machines that compute every beam of their modality.
     clinic_goals
         Template that judges doses of the clinic's planning system.
     clinic_doses
@@ -65,6 +75,7 @@ class DoseAsked:
     rtplans: dict[Path, Modality] | None = None
     targets: Sequence[str] = ()
     goals: str | None = None
+    machines: Sequence[str] = ()
     clinic_goals: str | None = None
     clinic_doses: Sequence[str] = ()
     prescription_gy: float | None = None
@@ -90,6 +101,7 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
     from qa_suite.cohort import describe_validation
     from qa_suite.dose.clinic import parse_clinic_request
     from qa_suite.dose.hlut import load_hlut
+    from qa_suite.dose.machines_by_name import find_machine
     from qa_suite.dose.template import load_template
     from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 
@@ -106,7 +118,9 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
     templates = [load_template(name) for name in asked.plans]
     if not templates and asked.rtplans is not None:
         templates = [_template_of_the_clinic(asked)]
-    choices = [(one, _tables_of(one, tables)) for one in templates]
+    driven = _driven_by(templates, asked.machines)
+    stated = {find_machine(name).modality for name in asked.machines}
+    choices = [(one, _tables_of(one, tables)) for one in driven]
     used = {table.name for _, fitting in choices for table in fitting}
     idle = [table.name for table in tables if table.name not in used]
     if idle:
@@ -117,7 +131,8 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
         return DoseSettings(
             plans=tuple(
                 PlanChoice(
-                    template=_aimed(template, asked), hlut=fitting[0], other_hluts=fitting[1:]
+                    template=_aimed(template, asked), hlut=fitting[0], other_hluts=fitting[1:],
+                    machine_stands_in=template.modality in stated,
                 )
                 for template, fitting in choices
             ),
@@ -141,12 +156,33 @@ def _require_halves(asked: DoseAsked, planned: bool) -> None:
         return
     given = {
         "--target": asked.targets, "--goals": asked.goals, "--fractions": asked.fractions,
-        "--prescription-gy": asked.prescription_gy,
+        "--prescription-gy": asked.prescription_gy, "--machine": asked.machines,
     }  # fmt: skip
     if idle := [option for option, value in given.items() if value]:
         raise InputError(
             f"{' and '.join(idle)} need a plan to speak of: --plan, an RTPLAN or --clinic-goals."
         )
+
+
+def _driven_by(templates: Sequence[PlanTemplate], names: Sequence[str]) -> list[PlanTemplate]:
+    """Give each template the machine of its modality that was asked for.
+
+    Raises
+    ------
+    InputError
+        If a machine is unknown or fits no plan, or two fit one.
+    """
+    from qa_suite.dose.machines_by_name import find_machine, machine_of, with_machine
+
+    modalities = {template.modality for template in templates}
+    for name in names:
+        does = find_machine(name).modality
+        if does not in modalities:
+            raise InputError(f"--machine {name} is one of {does}, and no plan is.")
+    driven = [with_machine(template, names) or template for template in templates]
+    for template in driven:
+        machine_of(template)  # an unknown one is refused before anything is computed
+    return driven
 
 
 def _template_of_the_clinic(asked: DoseAsked) -> PlanTemplate:

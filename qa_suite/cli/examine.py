@@ -13,6 +13,7 @@ from qa_suite.cli.dose_settings import (
     DeviceOption,
     FractionsOption,
     GoalsOption,
+    MachineOption,
     PrescriptionOption,
 )
 from qa_suite.errors import InputError
@@ -108,6 +109,7 @@ def evaluate(
         ),
     ] = None,
     goals: GoalsOption = None,
+    machine: MachineOption = None,
     prescription_gy: PrescriptionOption = None,
     fractions: FractionsOption = None,
     track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
@@ -121,6 +123,7 @@ def evaluate(
     """
     from qa_suite.cli.dose_settings import DoseAsked, dose_settings
     from qa_suite.cli.flows import (
+        beam_machines,
         clinic_plans,
         doubtful_cases,
         far_prescriptions,
@@ -153,6 +156,7 @@ def evaluate(
                 rtplans=clinic_plans(cohort, clinic) if clinic and rtplans else None,
                 targets=target or (),
                 goals=goals,
+                machines=machine or (),
                 clinic_goals=clinic_goals,
                 clinic_doses=clinic_dose or (),
                 prescription_gy=prescription_gy,
@@ -169,7 +173,7 @@ def evaluate(
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()
     )
     console.say(f"Cases: {counts}")
-    for line in (*doubtful_cases(folder), *far_prescriptions(folder)):
+    for line in (*doubtful_cases(folder), *far_prescriptions(folder), *beam_machines(folder)):
         console.say(line)
     verdict: Verdict | None = None
     if chosen is not None:

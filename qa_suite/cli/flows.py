@@ -242,6 +242,19 @@ def far_prescriptions(folder: Path, most: int = 5) -> list[str]:
     return lines if rest <= 0 else [*lines[:most], f"... and {rest} more; the report has them."]
 
 
+def beam_machines(folder: Path) -> list[str]:
+    """Say which machines computed the beams of the clinic's plans, and which stood in."""
+    from qa_suite.record_files import read_measurements
+    from qa_suite.wording import count
+
+    table = read_measurements(folder)
+    table = table[(table["metric"] == "machine_energy") & (table["status"] == "ok")]
+    return [
+        f"{variant}: {why} ({count(len(rows), 'beam')} of {count(rows['case'].nunique(), 'case')})."
+        for (variant, why), rows in table.groupby(["variant", "why"], sort=True)
+    ]
+
+
 def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:
     """Return the modality of the RTPLAN of each case that has one, by its path.
 

@@ -32,7 +32,7 @@ class BeamMachine:
     Parameters
     ----------
     beam
-        Its name in the plan.
+        Its name in the plan, with its number where two beams have one name.
     machine
         What computes it.
     stands_in
@@ -71,14 +71,15 @@ def machines_of(
     beams = [beam for beam in plan.beams if isinstance(beam, PhotonBeam)]
     if len(beams) != len(plan.beams):
         raise InputError(f"{plan.path} is a plan of protons, and one of photons is needed.")
+    names = _names(beams)
     if stand_in:
-        return tuple(_standing_in(beam, own) for beam in beams)
+        return tuple(_standing_in(beam, own, names[beam.number]) for beam in beams)
     shipped = [load_photon_machine(name) for name in shipped_photon_machines()]
     found = [(beam, _fitting(beam, [own, *shipped])) for beam in beams]
     missing = [beam for beam, machine in found if machine is None]
     if missing:
         raise Problems(str(plan.path), _no_machines(missing, shipped))
-    return tuple(_named(beam, machine) for beam, machine in found if machine is not None)
+    return tuple(_named(b, machine, names[b.number]) for b, machine in found if machine is not None)
 
 
 def beam_quality(beam: PhotonBeam) -> str:
@@ -137,18 +138,26 @@ def _fitting(beam: PhotonBeam, machines: Sequence[PhotonMachine]) -> PhotonMachi
     return min(fitting, key=lambda m: (abs(m.nominal_mv - beam.energy_mv), m.name), default=None)
 
 
-def _named(beam: PhotonBeam, machine: PhotonMachine) -> BeamMachine:
+def _named(beam: PhotonBeam, machine: PhotonMachine, name: str) -> BeamMachine:
     why = f"{beam_quality(beam)} computed by {machine.name}"
     if machine.caveat:
         why += f"; {machine.caveat}"
-    return BeamMachine(beam=beam.name, machine=machine, stands_in=False, why=why)
+    return BeamMachine(beam=name, machine=machine, stands_in=False, why=why)
 
 
-def _standing_in(beam: PhotonBeam, machine: PhotonMachine) -> BeamMachine:
+def _standing_in(beam: PhotonBeam, machine: PhotonMachine, name: str) -> BeamMachine:
     if _fits(beam, machine):
-        return _named(beam, machine)
+        return _named(beam, machine, name)
     why = f"{machine.name} ({machine.quality}) stands in for {beam_quality(beam)}, as asked for"
-    return BeamMachine(beam=beam.name, machine=machine, stands_in=True, why=why)
+    return BeamMachine(beam=name, machine=machine, stands_in=True, why=why)
+
+
+def _names(beams: Sequence[PhotonBeam]) -> dict[int, str]:
+    names = [beam.name for beam in beams]
+    return {
+        beam.number: beam.name if names.count(beam.name) == 1 else f"{beam.name} ({beam.number})"
+        for beam in beams
+    }
 
 
 def _no_machines(beams: Sequence[PhotonBeam], shipped: Sequence[PhotonMachine]) -> list[str]:

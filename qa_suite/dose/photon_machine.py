@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -182,6 +182,14 @@ class PhotonMachine(BaseModel):
         return f"the pencil kernel of {self.name} was fitted to flattened beams, not to FFF"
 
 
+def unknown_machine(kind: str, name: str, known: Sequence[str]) -> UnknownName:
+    """Compose the error for a machine that is not there: the close ones, and all there are."""
+    sentence = unknown_name(kind, name, list(known))
+    if "known:" not in sentence:
+        sentence += f" There are {', '.join(sorted(known))}."
+    return UnknownName(sentence)
+
+
 def quality_words(nominal_mv: float, mode: FluenceMode) -> str:
     """Write an energy and its mode as people do."""
     return f"{nominal_mv:g} MV{'' if mode == 'STANDARD' else ' FFF'}"
@@ -212,7 +220,7 @@ def load_photon_machine(name: str | Path) -> PhotonMachine:
     elif str(name) in _shipped():
         data = _shipped()[str(name)]
     else:
-        raise UnknownName(unknown_name("photon machine", str(name), list(_shipped())))
+        raise unknown_machine("photon machine", str(name), list(_shipped()))
     try:
         return PhotonMachine.model_validate(data)
     except ValidationError as error:

@@ -24,6 +24,9 @@ class PlanChoice(BaseModel):
         The table that both images are read with.
     other_hluts
         Tables that the reference's dose is computed with too, to show what the table decides.
+    machine_stands_in
+        Whether the template's machine computes the beams of the clinic's plans whatever their
+        energy; otherwise each beam is computed by the machine of its energy.
     """
 
     model_config = _STRICT
@@ -31,6 +34,7 @@ class PlanChoice(BaseModel):
     template: PlanTemplate
     hlut: Hlut
     other_hluts: tuple[Hlut, ...] = ()
+    machine_stands_in: bool = False
 
     @model_validator(mode="after")
     def _tables_differ(self) -> PlanChoice:

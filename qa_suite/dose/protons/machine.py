@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qa_suite.cohort import describe_validation
+from qa_suite.dose.photon_machine import unknown_machine
 from qa_suite.dose.protons.pstar import HIGHEST_MEV, range_mm
-from qa_suite.errors import InputError, Problems, UnknownName
-from qa_suite.registry import unknown_name
+from qa_suite.errors import InputError, Problems
 
 _FOLDER = "machines"
 _PREFIX = "proton-"
@@ -50,6 +51,7 @@ class ProtonMachine(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(min_length=1)
+    modality: Literal["protons"] = "protons"
     sad_mm: float | None = Field(default=None, gt=500)
     lowest_mev: float = Field(ge=10)
     highest_mev: float = Field(le=HIGHEST_MEV)
@@ -97,7 +99,8 @@ class ProtonMachine(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 of what it says."""
-        return hashlib.sha256(self.model_dump_json(exclude={"name", "source"}).encode()).hexdigest()
+        said = self.model_dump_json(exclude={"name", "modality", "source"})
+        return hashlib.sha256(said.encode()).hexdigest()
 
 
 def shipped_machines() -> tuple[str, ...]:
@@ -127,7 +130,7 @@ def load_machine(name: str | Path) -> ProtonMachine:
     elif str(name) in shipped_machines():
         text = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml").read_text()
     else:
-        raise UnknownName(unknown_name("proton machine", str(name), list(shipped_machines())))
+        raise unknown_machine("proton machine", str(name), shipped_machines())
     try:
         return ProtonMachine.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:

@@ -157,7 +157,7 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
     if imported is not None:
         plan = engine.imported(
             imported, scene.grid, target=scene.target_on_grid, target_name=scene.target_name,
-            template=template, hlut=choice.hlut,
+            template=template, hlut=choice.hlut, stand_in=choice.machine_stands_in,
         )  # fmt: skip
     else:
         plan = engine.plan(

@@ -179,6 +179,12 @@ _add(
     formula="100 × distance of the reference's D95 from [smallest, largest] / prescribed dose",
 )  # fmt: skip
 _add(
+    "machine_energy", title="Nominal energy of the machine that computes a beam", unit="MV",
+    direction="none", range="[1, 50]",
+    formula="nominal energy of the machine of each photon beam of the clinic's plan; the beam's "
+    "own, and whether the machine stands in, are said beside it",
+)  # fmt: skip
+_add(
     "path_unseen", title="Share of the beam's path that the source did not see", unit="%",
     direction="none", range="[0, 100]",
     formula="water-equivalent path to the target where both images carry the reference / whole "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qa_suite.dose.engines import ENGINES, load_engines
+from qa_suite.dose.machines_by_name import all_machines, machine_of
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import QAError
 from qa_suite.measures.base import FAMILIES, Curve, FamilyFacts, Kept, Pair, Value, failed, ok
@@ -34,7 +35,7 @@ from qa_suite.measures.dose.rows import (
     hlut_rows,
     synthrad_row,
 )
-from qa_suite.measures.dose_settings import DoseSettings
+from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 from qa_suite.volume import Volume
 
 __all__ = ["dose", "dose_variants"]
@@ -116,6 +117,9 @@ def _compared(done: DosePair, settings: DoseSettings) -> Iterator[Found]:
 def _one_plan(done: ComputedPlan, pair: Pair, settings: DoseSettings) -> Iterator[Found]:
     """Yield what a plan of the surrogate says: its doses, and those of further images."""
     yield from _compared(done, settings)
+    for by in done.plan.machines:
+        value, region = by.machine.nominal_mv, f"beam:{by.beam}"
+        yield ok("machine_energy", region, value, variant=done.key, why=by.why)
     reference = done.target_dvh(done.reference)
     yield from path_rows(done)
     if done.template.modality == "protons":
@@ -163,7 +167,7 @@ def dose_variants(settings: DoseSettings) -> dict[str, dict[str, Any]]:
         load_engines(template.engine)
         engine = ENGINES[template.engine].facts
         facts = {
-            "plan": template.name, "engine": template.engine, "machine": template.machine,
+            "plan": template.name, "engine": template.engine, **_machine_facts(choice, settings),
             "engine_title": engine.title, "engine_version": engine.version,
             "method": engine.method, "believed_for": engine.believed_for,
             "engine_reference": engine.reference,
@@ -180,6 +184,18 @@ def dose_variants(settings: DoseSettings) -> dict[str, dict[str, Any]]:
         }  # fmt: skip
         variants |= _variants_of(CLINIC, settings.clinic, facts, settings)
     return variants
+
+
+def _machine_facts(choice: PlanChoice, settings: DoseSettings) -> dict[str, Any]:
+    """Say what computes a plan: its machine, or those that the energies of RTPLANs choose from."""
+    own = machine_of(choice.template)
+    chosen = settings.rtplans and own.modality == "photons" and not choice.machine_stands_in
+    machines = [own, *(m for m in all_machines() if chosen and m.modality == "photons")]
+    return {
+        "machine": "by the energy of each beam" if chosen else own.name,
+        "machines": {machine.name: machine.digest for machine in machines},
+        "machine_source": "" if chosen else own.source,
+    }
 
 
 def _variants_of(
