@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 
 from qa_suite.cli import run
 from qa_suite.cli.dose_settings import DoseAsked, dose_settings
+from qa_suite.cli.listing import KINDS
 from qa_suite.cohort import Cohort, load_cohort, save_cohort
 from qa_suite.criteria import load_profile
 from qa_suite.dose.hlut import shipped_hluts
@@ -25,6 +27,7 @@ from qa_suite.io.images import read_image, write_image
 from qa_suite.measures.settings import MeasureSettings
 from qa_suite.preflight import PreflightSettings
 from qa_suite.volume import Volume
+from tests.plan_factory import square_beam, write_plan
 from tests.tiny_cohort import SHAPE, grid, make_tiny_cohort, pair
 
 
@@ -536,7 +539,7 @@ def test_a_bad_table_of_two_columns_is_one_sentence(files, capsys, what):
 
 def test_lists(capsys):
     listed = {}
-    for kind in ("engines", "plans", "hluts"):
+    for kind in ("engines", "plans", "machines", "hluts"):
         assert run(["list", kind, "--json"]) == 0
         listed[kind] = json.loads(capsys.readouterr().out)
         assert run(["list", kind]) == 0
@@ -547,3 +550,49 @@ def test_lists(capsys):
     assert all("lung" in row["believed_for"] for row in listed["engines"])
     assert all(row["source"] and row["prescription"]["dose_gy"] for row in listed["plans"])
     assert all(row["source"] and row["points"] for row in listed["hluts"])
+    assert {row["modality"] for row in listed["machines"]} == {"photons", "protons"}
+    assert all(row["source"] and row["energy"] for row in listed["machines"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("plans", ("varian_10MV", "0° 72° 144°", "78 Gy / 39", "photon-pelvis: PTV or PTV_High")),
+        ("machines", ("6 MV", "0.6795", "1000 mm", "30 to 230 MeV", "elekta_6MV: 6 MV of an")),
+        ("hluts", ("stopping power", "-1024 to 3000", "1.532", "thomas-1999: Thomas SJ")),
+    ],
+)
+def test_lists_show_the_facts_that_choose_an_entry_in_a_hundred_columns(
+    kind, said, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert run(["list", kind]) == 0
+    text = capsys.readouterr().out
+    assert all(part in text for part in said), text
+    table = [line for line in text.splitlines() if line.startswith("│")]
+    names = [row["name"] for row in KINDS[kind]()]
+    assert [line.split("│")[1].strip() for line in table] == names  # nothing is folded
+    assert max(map(len, table)) <= 100
+
+
+def test_the_energy_of_an_rtplan_chooses_the_machine_or_one_stands_in(files, capsys):
+    centre = [float(value) for value in grid().centre_mm]
+    strange = square_beam(1)
+    strange.ControlPointSequence[0].NominalBeamEnergy = 15
+    strange.ControlPointSequence[0].IsocenterPosition = centre
+    known = square_beam(2)
+    known.ControlPointSequence[0].IsocenterPosition = centre
+    write_plan(files / "plan15.dcm", [strange, known])
+    more = ("--rtplan", "plan15.dcm", "--prescription-gy", "78", "--fractions", "39")
+    assert run(arguments(*more)) == 2
+    sentence = one_sentence(capsys)
+    assert "field 1 of 15 MV" in sentence and "elekta_6MV of 6 MV" in sentence
+    assert run(arguments(*more, "--machine", "elekta_10MV")) == 0
+    told = capsys.readouterr().out
+    assert "elekta_10MV (10 MV) stands in for 15 MV, as asked for (field 1)" in told
+    assert "elekta_10MV (10 MV) stands in for 6 MV, as asked for (field 2)" in told
+    assert run(arguments("--machine", "proton-generic")) == 2
+    assert "--machine proton-generic is one of protons, and no plan is" in one_sentence(capsys)
+    assert run(arguments("--machine", "varian_6MV")) == 2
+    assert "elekta_6MV" in one_sentence(capsys)

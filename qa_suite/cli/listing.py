@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qa_suite.cli import console
+from qa_suite.cli import console, listing_dose
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,8 +19,8 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="metrics, families, segmenters, engines, plans, hluts, translators, models,"
-            " instruments, criteria, hospitals or faults."
+            help="metrics, families, segmenters, engines, plans, machines, hluts, translators,"
+            " models, instruments, criteria, hospitals or faults."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print every fact as JSON.")] = False,
@@ -40,8 +40,12 @@ def list_(
         return 0
     shown = _COLUMNS[kind]
     console.show_table(
-        f"{len(rows)} {kind}", shown, [[_cell(row.get(c)) for c in shown] for row in rows]
-    )
+        f"{len(rows)} {kind}", shown, [[_cell(row.get(c)) for c in shown] for row in rows],
+        whole=("name",),
+    )  # fmt: skip
+    if below := _BELOW.get(kind):
+        for row in rows:
+            console.show(f"{row['name']}: {row[below]}")
     return 0
 
 
@@ -71,34 +75,6 @@ def _segmenters() -> list[dict[str, Any]]:
     from qa_suite.segment.threshold import SEGMENTERS
 
     return _facts(SEGMENTERS)
-
-
-def _engines() -> list[dict[str, Any]]:
-    from qa_suite.dose.engines import ENGINES, load_engines
-
-    load_engines()
-    return _facts(ENGINES)
-
-
-def _plans() -> list[dict[str, Any]]:
-    from qa_suite.dose.template import load_template, shipped_templates
-
-    found = [load_template(name) for name in shipped_templates()]
-    return [
-        template.model_dump(mode="json")
-        | {
-            "gantry_deg": [beam.gantry_deg for beam in template.beams],
-            "dose_gy": template.prescribed.dose_gy,
-            "fractions": template.prescribed.fractions,
-        }
-        for template in found
-    ]
-
-
-def _hluts() -> list[dict[str, Any]]:
-    from qa_suite.dose.hlut import load_hlut, shipped_hluts
-
-    return [load_hlut(name).model_dump(mode="json") for name in shipped_hluts()]
 
 
 def _translators() -> list[dict[str, Any]]:
@@ -143,9 +119,10 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "metrics": _metrics,
     "families": _families,
     "segmenters": _segmenters,
-    "engines": _engines,
-    "plans": _plans,
-    "hluts": _hluts,
+    "engines": listing_dose.engines,
+    "plans": listing_dose.plans,
+    "machines": listing_dose.machines,
+    "hluts": listing_dose.hluts,
     "translators": _translators,
     "models": _models,
     "instruments": _instruments,
@@ -154,13 +131,16 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "faults": _faults,
 }
 
+_BELOW = {"plans": "target", "machines": "source", "hluts": "source"}
+"""What is too long for a column, and stands under the table."""
 _COLUMNS = {
     "metrics": ("name", "family", "unit", "direction", "range", "title"),
     "families": ("name", "title", "needs"),
     "segmenters": ("name", "title"),
     "engines": ("name", "modality", "hlut", "version", "believed_for"),
-    "plans": ("name", "engine", "technique", "gantry_deg", "dose_gy", "fractions"),
-    "hluts": ("name", "quantity", "source"),
+    "plans": ("name", "machine", "technique", "gantry", "dose / fractions"),
+    "machines": ("name", "energy", "TPR20,10", "SAD", "1 MU"),
+    "hluts": ("name", "gives", "HU", *listing_dose.LANDMARK_COLUMNS),
     "translators": ("name", "family", "direction", "anatomy"),
     "instruments": ("uri", "kind", "structures", "training_sites", "aliases"),
     "models": ("uri", "direction", "anatomy", "training_sites", "aliases"),

@@ -32,6 +32,7 @@ from qa_suite.registry import unknown_name
 FluenceMode = Literal["STANDARD", "FFF"]
 REFERENCE_SIDE_MM = 100.0
 _FOLDER = "machines"
+_DUST = 1e-6
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -141,14 +142,16 @@ class PhotonMachine(BaseModel):
     @field_validator("profile")
     @classmethod
     def _one_on_the_axis(cls, table: Curve) -> Curve:
-        if table[0] != (0.0, 1.0):
+        if max(abs(table[0][0]), abs(table[0][1] - 1.0)) > _DUST:
             raise ValueError(f"it begins on the axis with [0, 1], not {list(table[0])}")
         return table
 
     @field_validator("output_factors")
     @classmethod
     def _one_at_the_reference_field(cls, table: Curve) -> Curve:
-        if dict(table).get(REFERENCE_SIDE_MM) != 1.0:
+        sides, factors = zip(*table, strict=True)
+        at = min(range(len(sides)), key=lambda i: abs(sides[i] - REFERENCE_SIDE_MM))
+        if max(abs(sides[at] - REFERENCE_SIDE_MM), abs(factors[at] - 1.0)) > _DUST:
             raise ValueError(f"the factor of the reference field of {REFERENCE_SIDE_MM:g} mm is 1")
         return table
 
