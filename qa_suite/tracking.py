@@ -246,7 +246,8 @@ def _facts(uri: str, folder: Path) -> ModelFacts:
     if not found:
         raise InputError(
             f"{uri} carries no {TRAINING_FILE}, so nobody can tell on whom it was trained; "
-            f"register it with 'qa-suite train', or examine its images with --images."
+            f"register it with 'qa-suite train', or examine its images with "
+            f"'qa-suite evaluate COHORT --images FOLDER'."
         )
     training = json.loads(found[0].read_text())
     weights = training["weights_sha256"]

@@ -65,7 +65,10 @@ def load_dose_images(files: Mapping[str, Path]) -> DoseImages:
     """
     absent = [role for role in ("dose_reference", "dose_synthetic") if role not in files]
     if absent:
-        raise InputError("The doses of the case were not kept; --keep-volumes all keeps them.")
+        raise InputError(
+            "The doses of the case were not kept; "
+            "'qa-suite evaluate COHORT MODEL --keep-volumes all' keeps them."
+        )
     images = load_images({k: v for k, v in files.items() if k != "source"}, unit="HU")
     kinds: dict[str, Quantity] = {
         "dose_reference": "Gy", "dose_synthetic": "Gy", "gamma": "arbitrary",

@@ -109,7 +109,8 @@ def gather(
     if verdict.evaluation != evaluation.evaluation:
         raise InputError(
             f"The verdict is of evaluation {verdict.evaluation}, and {folder} holds "
-            f"{evaluation.evaluation}; judge it again with 'qa-suite judge {folder}'."
+            f"{evaluation.evaluation}; judge it again with "
+            f"'qa-suite judge {folder} --profile {verdict.profile.name}'."
         )
     cases = read_cases(folder)
     table, curves = read_measurements(folder), read_curves(folder)

@@ -12,6 +12,7 @@ import typer
 from qa_suite.errors import InputError, Problems
 
 if TYPE_CHECKING:
+    from qa_suite.dose.clinic import ClinicRequest
     from qa_suite.dose.hlut import Hlut
     from qa_suite.dose.template import Modality, PlanTemplate
     from qa_suite.measures.dose_settings import DoseSettings
@@ -64,8 +65,8 @@ class DoseAsked:
         Names or files of machines that compute every beam of their modality.
     clinic_goals
         Template that judges doses of the clinic's planning system.
-    clinic_doses
-        What those doses are said to be, ``NAME=VALUE`` each.
+    clinic_request
+        What those doses are said to be.
     prescription_gy, fractions
         As stated by the user.
     """
@@ -77,7 +78,7 @@ class DoseAsked:
     goals: str | None = None
     machines: Sequence[str] = ()
     clinic_goals: str | None = None
-    clinic_doses: Sequence[str] = ()
+    clinic_request: ClinicRequest | None = None
     prescription_gy: float | None = None
     fractions: int | None = None
     grid_mm: float | None = None
@@ -99,14 +100,13 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
     from pydantic import ValidationError
 
     from qa_suite.cohort import describe_validation
-    from qa_suite.dose.clinic import parse_clinic_request
+    from qa_suite.dose.clinic import ClinicRequest
     from qa_suite.dose.hlut import load_hlut
     from qa_suite.dose.machines_by_name import find_machine
     from qa_suite.dose.template import load_template
     from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 
     planned = bool(asked.plans) or asked.rtplans is not None
-    request = parse_clinic_request(asked.clinic_doses)
     _require_halves(asked, planned)
     if not planned and asked.clinic_goals is None:
         return None
@@ -138,7 +138,8 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
             ),
             grid_mm=asked.grid_mm, rtplans=asked.rtplans is not None, device=place,
             prescription_gy=asked.prescription_gy, fractions=asked.fractions,
-            clinic=None if judged is None else _aimed(judged, asked), clinic_request=request,
+            clinic=None if judged is None else _aimed(judged, asked),
+            clinic_request=asked.clinic_request or ClinicRequest(),
         )  # fmt: skip
     except ValidationError as error:
         raise Problems("The dose settings", describe_validation(error)) from None
@@ -150,8 +151,6 @@ def _require_halves(asked: DoseAsked, planned: bool) -> None:
         raise InputError("--hlut needs a --plan or an RTPLAN that it is for.")
     if asked.device not in ("auto", "cpu") and not planned:
         raise InputError(f"--device {asked.device} needs a --plan or an RTPLAN to compute there.")
-    if asked.clinic_doses and asked.clinic_goals is None:
-        raise InputError("--clinic-dose needs --clinic-goals, the template that judges the doses.")
     if planned or asked.clinic_goals is not None:
         return
     given = {
@@ -160,7 +159,8 @@ def _require_halves(asked: DoseAsked, planned: bool) -> None:
     }  # fmt: skip
     if idle := [option for option, value in given.items() if value]:
         raise InputError(
-            f"{' and '.join(idle)} need a plan to speak of: --plan, an RTPLAN or --clinic-goals."
+            f"{' and '.join(idle)} need a plan to speak of: --plan, an RTPLAN, or in "
+            f"'qa-suite evaluate COHORT MODEL --clinic FOLDER --clinic-goals TEMPLATE' doses."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -131,9 +132,10 @@ def evaluate(
         run_evaluation,
     )
     from qa_suite.criteria import load_profile
+    from qa_suite.dose.clinic import parse_clinic_request
 
     chosen = load_profile(profile) if profile else None
-    _require_clinic(clinic, clinic_goals, rtplans)
+    _require_clinic(clinic, clinic_goals, rtplans, clinic_dose or ())
     folder, evaluation = run_evaluation(
         cohort,
         model,
@@ -158,7 +160,7 @@ def evaluate(
                 goals=goals,
                 machines=machine or (),
                 clinic_goals=clinic_goals,
-                clinic_doses=clinic_dose or (),
+                clinic_request=parse_clinic_request(clinic_dose or ()),
                 prescription_gy=prescription_gy,
                 fractions=fractions,
                 grid_mm=dose_grid_mm,
@@ -205,10 +207,14 @@ def _show_measurements_json(folder: Path) -> None:
     )
 
 
-def _require_clinic(folder: Path | None, goals: str | None, rtplans: bool) -> None:
+def _require_clinic(
+    folder: Path | None, goals: str | None, rtplans: bool, said: Sequence[str]
+) -> None:
     """Refuse a folder of the clinic that nothing is done with, and the reverse."""
-    if folder is None and (goals or rtplans):
-        raise InputError("--clinic-goals and --rtplans need the folder --clinic.")
+    if folder is None and (goals or rtplans or said):
+        raise InputError("--clinic-goals, --clinic-dose and --rtplans need the folder --clinic.")
+    if said and goals is None:
+        raise InputError("--clinic-dose needs --clinic-goals, the template that judges the doses.")
     if folder is not None and goals is None and not rtplans:
         raise InputError(
             "--clinic needs --clinic-goals, the template that judges its doses, or --rtplans to "
