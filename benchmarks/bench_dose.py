@@ -16,9 +16,9 @@ from qa_suite.phantom import make_patient, oracle_translate
 
 CASES = (  # plan, HLUT, dose grid in mm
     ("photon-pelvis", "thomas-1999", 4.0),
-    ("proton-pelvis", "pyradplan-protons", 4.0),
+    ("proton-pelvis", "electron-density-as-rsp", 4.0),
     ("photon-pelvis", "thomas-1999", 2.0),
-    ("proton-pelvis", "pyradplan-protons", 2.0),
+    ("proton-pelvis", "electron-density-as-rsp", 2.0),
 )
 
 

@@ -107,7 +107,7 @@ def case(name: str, grid: Grid, density: Any, target: Any) -> list[dict[str, obj
             "targets": [{"structures": ["PTV"]}], "source": "A benchmark.",
         }
     )  # fmt: skip
-    engine, hlut = protons_range("proton-generic"), load_hlut("pyradplan-protons")
+    engine, hlut = protons_range("proton-generic"), load_hlut("electron-density-as-rsp")
     faulted = np.where(density > 1.2, np.float32(1.05), density)
 
     def run() -> Any:

@@ -161,7 +161,7 @@ def _plans() -> tuple[PlanChoice, ...]:
             template=beams(photons, 0, 90), hlut=load_hlut("thomas-1999"),
             other_hluts=(load_hlut("schneider-2000"),),
         ),
-        PlanChoice(template=beams(protons, 90), hlut=load_hlut("matrad-protons")),
+        PlanChoice(template=beams(protons, 90), hlut=load_hlut("matrad-default-rsp")),
     )  # fmt: skip
 
 

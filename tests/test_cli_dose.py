@@ -96,7 +96,7 @@ def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_two_plans_on_two_images(files, capsys):
-    more = ("--plan", "protons.yaml", "--hlut", "matrad-protons", "--hlut", "schneider-2000")
+    more = ("--plan", "protons.yaml", "--hlut", "matrad-default-rsp", "--hlut", "schneider-2000")
     assert run(arguments("--synthetic", "made.nii.gz", "--json", "--out", "doses", *more)) == 0
     rows = json.loads(capsys.readouterr().out)
     found = {(r["metric"], r["region"], r["variant"]): r["value"] for r in rows}
@@ -163,10 +163,10 @@ BAD = {
     "no table for the plan": (
         arguments(plan="protons.yaml"),
         "The plan protons needs an HLUT that gives relative_stopping_power: --hlut with one of "
-        "matrad-protons, pyradplan-protons, or your own file.",
+        "electron-density-as-rsp, matrad-default-rsp, stoichiometric-schneider, or your own file.",
     ),
     "a table for no plan": (
-        arguments("--hlut", "matrad-protons"), "No plan takes the HLUT matrad-protons."
+        arguments("--hlut", "matrad-default-rsp"), "No plan takes the HLUT matrad-default-rsp."
     ),
     "unknown plan": (arguments(plan="photon-pelvic"), "did you mean photon-pelvis"),
     "unknown table": (arguments(hlut="thomas-2000"), "did you mean thomas-1999"),
@@ -264,7 +264,7 @@ def test_without_a_gpu_it_is_the_cpu(files, capsys, no_card):
     assert "Computed on: cpu\n" in capsys.readouterr().err
 
 
-PROTONS = {"plan": "protons.yaml", "hlut": "matrad-protons"}
+PROTONS = {"plan": "protons.yaml", "hlut": "matrad-default-rsp"}
 NO_DEVICE = {
     "absent": ({}, "cuda", "There is no CUDA device here; take --device cpu."),
     "unknown": ({}, "gpu", "Unknown device 'gpu'; take auto, cpu or cuda."),
@@ -288,12 +288,12 @@ def test_a_device_that_cannot_compute_is_one_sentence(files, capsys, request, wh
 
 def test_protons_never_ask_for_a_gpu(files, two_cards):
     settings = dose_settings(
-        DoseAsked(plans=["protons.yaml"], hluts=["matrad-protons"], device="auto")
+        DoseAsked(plans=["protons.yaml"], hluts=["matrad-default-rsp"], device="auto")
     )
     assert settings.device == "cpu"
     both = dose_settings(
         DoseAsked(
-            plans=["protons.yaml", "photons.yaml"], hluts=["matrad-protons", "thomas-1999"],
+            plans=["protons.yaml", "photons.yaml"], hluts=["matrad-default-rsp", "thomas-1999"],
             device="auto",
         )
     )  # fmt: skip
@@ -473,7 +473,7 @@ def test_a_site_without_a_case_that_may_be_measured_has_no_dose(here):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (["--hlut", "matrad-protons"], "No plan takes the HLUT matrad-protons"),
+        (["--hlut", "matrad-default-rsp"], "No plan takes the HLUT matrad-default-rsp"),
         (["--plan", "proton-pelvis"], "needs an HLUT that gives relative_stopping_power"),
         (["--plan", "photon-pelvi"], "did you mean photon-pelvis"),
         (["--dose-cases", "some"], "some"),
@@ -559,7 +559,7 @@ def test_lists(capsys):
     [
         ("plans", ("varian_10MV", "0° 72° 144°", "78 Gy / 39", "photon-pelvis: PTV or PTV_High")),
         ("machines", ("6 MV", "0.6795", "1000 mm", "30 to 230 MeV", "elekta_6MV: 6 MV of an")),
-        ("hluts", ("stopping power", "-1024 to 3000", "1.532", "thomas-1999: Thomas SJ")),
+        ("hluts", ("stopping power", "-1024…3000", "1.532", "thomas-1999: Thomas SJ")),
     ],
 )
 def test_lists_show_the_facts_that_choose_an_entry_in_a_hundred_columns(

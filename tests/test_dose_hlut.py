@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from benchmarks import stoichiometric_hlut
 from qa_suite.dose.hlut import Hlut, load_hlut, shipped_hluts
 from qa_suite.errors import InputError, Problems, QAError, UnknownName
 
@@ -42,7 +43,7 @@ def test_tables_of_every_quantity_are_shipped_and_differ_for_bone():
         "relative_electron_density", "relative_stopping_power", "mass_density_g_cm3",
     }  # fmt: skip
     protons = [t.at(2000) for t in tables if t.quantity == "relative_stopping_power"]
-    assert max(protons) / min(protons) == pytest.approx(1.24, abs=0.01)
+    assert max(protons) / min(protons) == pytest.approx(1.28, abs=0.01)
 
 
 def test_values_lie_on_straight_lines_and_are_clamped_at_the_ends():
@@ -236,7 +237,57 @@ def test_another_quantity_than_needed_is_refused_with_those_that_fit():
         load_hlut("thomas-1999", quantity="relative_stopping_power")
     text = str(error.value)
     assert "gives relative electron density and relative stopping power is needed" in text
-    assert "matrad-protons" in text and "pyradplan-protons" in text and "schneider" not in text
+    assert "matrad-default-rsp" in text and "electron-density-as-rsp" in text
+    assert "schneider-2000" not in text
+
+
+@pytest.mark.parametrize("name", ["pyradplan-protons", "matrad-protons"])
+def test_an_old_name_is_refused_with_the_new_one(name):
+    with pytest.raises(InputError, match=r"is called .*-rsp now, for what it is"):
+        load_hlut(name)
+
+
+# --- the stoichiometric table ------------------------------------------------------------------
+
+
+def test_the_stoichiometric_table_is_what_its_script_derives():
+    shipped = load_hlut(stoichiometric_hlut.NAME)
+    assert shipped == stoichiometric_hlut.derived()
+
+
+def test_the_compositions_add_up_and_bragg_gives_water_its_excitation_energy():
+    for low, _, weights in stoichiometric_hlut.BINS:
+        assert sum(weights) == pytest.approx(100.0, abs=0.35), low
+    # ICRU 49 states 75.0 eV for liquid water
+    assert stoichiometric_hlut.excitation_ev(stoichiometric_hlut.WATER) == pytest.approx(75, abs=1)
+
+
+def test_known_stopping_powers_of_tissues_come_out():
+    """Tables of proton therapy agree: muscle 1.04 to 1.05, cortical bone of 1.92 about 1.70."""
+    water = stoichiometric_hlut.tissue(0.0, stoichiometric_hlut.WATER)
+    assert water.stopping_power == pytest.approx(load_hlut("schneider-2000").at(0.0))
+    bone = stoichiometric_hlut.tissues()[-3]
+    assert bone.stopping_power / bone.density_g_cm3 * 1.92 == pytest.approx(1.70, abs=0.015)
+    muscle = next(one for one in stoichiometric_hlut.tissues() if 19 < one.hu < 80)
+    assert muscle.stopping_power == pytest.approx(1.05, abs=0.01)
+    assert load_hlut(stoichiometric_hlut.NAME).at(1000.0) == pytest.approx(1.464, abs=0.005)
+
+
+def test_stopping_powers_hardly_depend_on_the_energy():
+    low, high = (stoichiometric_hlut.tissues(energy) for energy in (100.0, 200.0))
+    for one, two in zip(low, high, strict=True):
+        assert one.stopping_power == pytest.approx(two.stopping_power, rel=0.005)
+
+
+def test_bone_stops_less_than_its_electron_density_says_and_fat_more():
+    for one in stoichiometric_hlut.tissues():
+        assert (one.stopping_power > one.electron_density) == (one.excitation_ev < 75.32)
+
+
+@pytest.mark.parametrize("name", shipped_hluts())
+def test_a_shipped_table_says_where_it_is_from(name):
+    table = load_hlut(name)
+    assert table.name == name and len(table.source) > 20
 
 
 @pytest.mark.parametrize("name", ["none.yaml", "none.txt"])

@@ -261,7 +261,7 @@ def make_plan(*gantry: float, density: NDArray[np.float32] = BODY) -> tuple[obje
     engine = protons_range("proton-generic")
     plan = engine.plan(
         density, BOX, target=TARGET, avoid={"Organ": ORGAN}, isocentre_mm=(0.0, 0.0, 0.0),
-        template=template(*gantry), hlut=load_hlut("pyradplan-protons"), target_name="PTV",
+        template=template(*gantry), hlut=load_hlut("electron-density-as-rsp"), target_name="PTV",
     )  # fmt: skip
     return engine, plan
 
@@ -370,7 +370,7 @@ def plan_with(**changed: object) -> None:
     given: dict[str, object] = {
         "density": BODY, "grid": BOX, "target": TARGET, "avoid": {},
         "isocentre_mm": (0.0, 0.0, 0.0), "template": template(0.0),
-        "hlut": load_hlut("pyradplan-protons"), "target_name": "PTV",
+        "hlut": load_hlut("electron-density-as-rsp"), "target_name": "PTV",
     }  # fmt: skip
     given.update(changed)
     protons_range("proton-generic").plan(

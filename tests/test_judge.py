@@ -702,7 +702,7 @@ def test_shipped_profiles_agree_with_the_metrics() -> None:
     better = {"at_most": "lower", "at_least": "higher", "within": "zero"}
     plans = tuple(PlanChoice(template=load_template(plan), hlut=load_hlut(hlut))
                   for plan, hlut in (("photon-pelvis", "thomas-1999"),
-                                     ("proton-pelvis", "pyradplan-protons")))  # fmt: skip
+                                     ("proton-pelvis", "electron-density-as-rsp")))  # fmt: skip
     variants = variants_of(MeasureSettings(dose=DoseSettings(plans=plans)))
     names = [p.name for p in list_profiles()]
     assert names == sorted(names) and "mr-to-ct-pelvis" in names

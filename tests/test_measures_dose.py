@@ -52,7 +52,7 @@ ONE_PROTON = beams(PROTONS, 90)
 def choice(template: PlanTemplate, *others: str) -> PlanChoice:
     photons = template.modality == "photons"
     return PlanChoice(
-        template=template, hlut=load_hlut("thomas-1999" if photons else "matrad-protons"),
+        template=template, hlut=load_hlut("thomas-1999" if photons else "matrad-default-rsp"),
         other_hluts=tuple(load_hlut(name) for name in others),
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ def biased() -> Measured:
     plans = (
         choice(beams(PHOTONS, 0, 90, goals=PHOTONS.model_dump(mode="json")["goals"]),
                "schneider-2000"),
-        choice(ONE_PROTON, "pyradplan-protons"),
+        choice(ONE_PROTON, "electron-density-as-rsp"),
     )  # fmt: skip
     up = CT.array + 30 * BODY
     samples = tuple(CT.with_array((CT.array + s * BODY).astype(np.float32)) for s in (-20, 20))
@@ -132,7 +132,7 @@ def test_every_variant_is_described():
         plans=(
             choice(beams(PHOTONS, 0, 90, goals=PHOTONS.model_dump(mode="json")["goals"]),
                    "schneider-2000"),
-            choice(ONE_PROTON, "pyradplan-protons"),
+            choice(ONE_PROTON, "electron-density-as-rsp"),
         ), grid_mm=10.0,
     )  # fmt: skip
     described = variants_of(MeasureSettings(dose=dose))
@@ -498,10 +498,10 @@ def test_an_image_that_is_not_in_hu_has_no_dose():
 
 
 def test_a_table_that_does_not_fit_is_an_error_too():
-    wrong = PlanChoice(template=TWO_PHOTON, hlut=load_hlut("matrad-protons"))
+    wrong = PlanChoice(template=TWO_PHOTON, hlut=load_hlut("matrad-default-rsp"))
     done = measured(pair_of(CT.array), DoseSettings(plans=(wrong,), **PLAIN))
     assert {r.status for r in done.rows} == {"error"}
-    assert "the HLUT matrad-protons gives relative_stopping_power" in done.rows[0].why
+    assert "the HLUT matrad-default-rsp gives relative_stopping_power" in done.rows[0].why
 
 
 # --- samples -----------------------------------------------------------------------------------

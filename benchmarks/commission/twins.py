@@ -28,7 +28,7 @@ from qa_suite.volume import Grid, Volume
 
 SPACING_MM = (3.0, 3.0, 3.0)
 GRID_MM = {"photons": 5.0, "protons": 4.0}
-HLUT = {"photons": "thomas-1999", "protons": "pyradplan-protons"}
+HLUT = {"photons": "thomas-1999", "protons": "electron-density-as-rsp"}
 HISTORIES = 7.5e6
 CARLO = ("reference", "bias", "bone", "outline", "gas")  # images for the Monte Carlo
 GAS_MM, GAS_MOVED_MM = 12.0, 21.0

@@ -23,7 +23,7 @@ from qa_suite.record_files import VOLUMES_FOLDER, read_cases
 from qa_suite.volume import Volume
 
 DIRECTIONS_DEG = (0.0, 90.0, 180.0, 270.0)
-HLUT = "pyradplan-protons"
+HLUT = "electron-density-as-rsp"
 PLAN = "proton-extremity"
 
 

@@ -21,7 +21,7 @@ COMMANDS = (
      "--train-sites", "GE", "--split", SPLIT, "--seed", "6", "--key-file", "sts.key"),
     ("train", "intensity", "cohorts/sts", "--name", "sts-intensity"),
     ("evaluate", "cohorts/sts", "models:/sts-intensity/1", "--plan", PLANS[0], "--plan", PLANS[1],
-     "--hlut", "thomas-1999", "--hlut", "pyradplan-protons", "--dose-cases", "one_per_site",
+     "--hlut", "thomas-1999", "--hlut", "electron-density-as-rsp", "--dose-cases", "one_per_site",
      "--keep-volumes", "all", "--workers", "1", "--out", "evaluations/sts"),
 )  # fmt: skip
 _EVALUATION = Path("evaluations/sts")

@@ -32,7 +32,7 @@ from qa_suite.preflight.bodies import ct_body
 from qa_suite.volume import Volume
 
 Mask = NDArray[np.bool_]
-HLUTS: Mapping[Modality, str] = {"photons": "thomas-1999", "protons": "pyradplan-protons"}
+HLUTS: Mapping[Modality, str] = {"photons": "thomas-1999", "protons": "electron-density-as-rsp"}
 CRITERIA = (GammaCriterion(dose_pct=2, distance_mm=2), GammaCriterion(dose_pct=1, distance_mm=1))
 GAMMA = GammaSettings(normalisation="prescription", max_gamma=2.0)
 TARGET = "target"

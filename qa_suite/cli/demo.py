@@ -20,7 +20,7 @@ SPACING_MM = (4.0, 4.0, 6.0)
 SPLIT = "train=0.5,validation=0.1,calibration=0,test=0.4"
 PROFILE = "demo-pelvis"
 PLANS = ("photon-pelvis", "proton-pelvis")
-HLUTS = ("thomas-1999", "dkfz-flash-b40f", "pyradplan-protons", "matrad-protons")
+HLUTS = ("thomas-1999", "dkfz-flash-b40f", "stoichiometric-schneider", "electron-density-as-rsp")
 DOSE_GRID_MM = 5.0
 
 

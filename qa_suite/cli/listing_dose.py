@@ -53,7 +53,7 @@ def hluts() -> list[dict[str, Any]]:
             column: f"{table.at(hu):.3f}"
             for column, hu in zip(LANDMARK_COLUMNS, LANDMARKS_HU, strict=True)
         }
-        gives = {"gives": QUANTITIES[table.quantity], "HU": f"{low:g} to {high:g}"}
+        gives = {"gives": QUANTITIES[table.quantity], "HU": f"{low:g}…{high:g}"}
         rows.append(table.model_dump(mode="json") | gives | values)
     return rows
 

@@ -31,6 +31,11 @@ QUANTITY_WORDS: Mapping[str, HlutQuantity] = {
 }
 """Words before a colon that say what the values of a text file are: ``red:scanner.csv``."""
 
+_RENAMED: Mapping[str, str] = {
+    "pyradplan-protons": "electron-density-as-rsp",
+    "matrad-protons": "matrad-default-rsp",
+}
+"""Old names that promised more than the tables hold."""
 _FOLDER = "hluts"
 _SHOWN = 3  # of many faults of one kind; the others are counted
 
@@ -151,6 +156,11 @@ def load_hlut(name: str | Path, *, quantity: HlutQuantity | None = None) -> Hlut
     elif place in shipped_hluts():
         file = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{place}.yaml")
         data = yaml.safe_load(file.read_text())
+    elif place in _RENAMED:
+        raise InputError(
+            f"The HLUT {place} is called {_RENAMED[place]} now, for what it is; the one with a "
+            f"stated scanner and derivation is stoichiometric-schneider."
+        )
     elif path.is_file():
         raise InputError(
             f"{path} is no HLUT by its name; a table is YAML (.yaml), or two columns of text "

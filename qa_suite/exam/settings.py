@@ -64,7 +64,7 @@ class ExamSettings(BaseModel):
     trials: int = Field(default=5, ge=1)
     alone: bool = True
     alone_images: int = Field(default=12, ge=1)
-    hluts: tuple[str, ...] = ("thomas-1999", "pyradplan-protons")
+    hluts: tuple[str, ...] = ("thomas-1999", "stoichiometric-schneider")
     dose_grid_mm: float = Field(default=6.0, gt=0, le=10)
 
     @model_validator(mode="after")
