@@ -98,7 +98,7 @@ def test_set_up_beams_are_left_out_and_said_so(tmp_path):
     setup = square_beam(7, TreatmentDeliveryType="SETUP", BeamName="CBCT")
     plan = read_plan(write_plan(tmp_path / "p.dcm", [square_beam(1), setup], [100.0, None]))
     assert [beam.number for beam in plan.beams] == [1]
-    assert plan.notes == ("beam CBCT is for SETUP and left out",)
+    assert plan.remarks == ("beam CBCT: for SETUP and left out",)
 
 
 WEDGED = {"NumberOfWedges": 1, "WedgeSequence": DicomSequence([item(WedgeType="STANDARD")])}
@@ -259,7 +259,7 @@ def test_a_plan_of_a_treatment_planning_system():
     assert beam.meterset_mu == pytest.approx(116.0036697)
     assert aperture_fluence(beam).sum(dtype=float) == pytest.approx(200 * 200)
     broken = Path(str(get_testdata_file("rtplan_truncated.dcm", download=False)))
-    with pytest.raises(Problems, match="2 problems"):
+    with pytest.raises(Problems, match="3 problems"):
         read_plan(broken)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from qa_suite.io.dicom import number_of, text_of
-from qa_suite.io.problems import count_of
+from qa_suite.io.rtplan_accessories import check_accessories, check_range_modifiers
 from qa_suite.io.rtplan_reading import (
     Carried,
     Findings,
     check_isocentre,
-    check_table,
+    check_points,
     numbers,
     shares_of,
 )
@@ -50,8 +50,10 @@ def read_ion_beam(item: Any, name: str, meterset: float | None, about: Findings)
     items = list(item.get("IonControlPointSequence") or ())
     angles, isocentre, snout = _geometry(items, about)
     layers = _layers(items, item, meterset, about)
-    _modifiers(item, about)
-    check_table(items, about)
+    _check_protons(item, items, about)
+    check_points(item, items, about)
+    check_accessories(item, items, about)
+    check_range_modifiers(item, items, about)
     if len(about.problems) > before or meterset is None or isocentre is None:
         return None
     return IonBeam(
@@ -68,6 +70,18 @@ def read_ion_beam(item: Any, name: str, meterset: float | None, about: Findings)
         layers=layers,
         **angles,
     )
+
+
+def _check_protons(item: Any, points: Sequence[Any], about: Findings) -> None:
+    """Refuse particles that are called protons and are none."""
+    for keyword in ("RadiationMassNumber", "RadiationAtomicNumber", "RadiationChargeState"):
+        said = [number_of(one, keyword) for one in (item, *points)]
+        other = [value for value in said if value is not None and round(value) != 1]
+        if other:
+            about.problem(f"{keyword} {other[0]:g}, where a proton has 1")
+    mode = text_of(item, "ModulatedScanModeType").upper()
+    if mode not in ("", "STATIONARY"):
+        about.remark(f"spots are scanned by {mode}, and computed as standing still")
 
 
 def _geometry(
@@ -188,19 +202,3 @@ def _range_shifters(item: Any, points: Sequence[Any], about: Findings) -> tuple[
             )
         )
     return tuple(result)
-
-
-def _modifiers(item: Any, about: Findings) -> None:
-    """Say what stands in the beam that the surrogate does not know."""
-    for keyword, noun in (
-        ("NumberOfCompensators", "compensator"),
-        ("NumberOfBlocks", "block or aperture"),
-        ("NumberOfBoli", "bolus"),
-        ("NumberOfWedges", "wedge"),
-        ("NumberOfRangeModulators", "range modulator"),
-    ):
-        count = int(number_of(item, keyword) or 0)
-        if count:
-            about.cannot(noun if noun == "bolus" else count_of(count, noun))
-    if item.get("IonBeamLimitingDeviceSequence"):
-        about.cannot("a collimator that trims the spots")

@@ -9,11 +9,12 @@ import numpy as np
 
 from qa_suite.io.dicom import number_of, text_of
 from qa_suite.io.problems import count_of
+from qa_suite.io.rtplan_accessories import check_accessories
 from qa_suite.io.rtplan_reading import (
     Carried,
     Findings,
     check_isocentre,
-    check_table,
+    check_points,
     numbers,
     shares_of,
 )
@@ -49,8 +50,8 @@ def read_photon_beam(
     limiters = _limiters(item, about)
     items = list(item.get("ControlPointSequence") or ())
     points = _control_points(items, item, limiters, about)
-    _modifiers(item, items, about)
-    check_table(items, about)
+    check_points(item, items, about)
+    check_accessories(item, items, about)
     check_isocentre([point.isocentre_mm for point in points], about)
     energies = distinct((point.energy_mv for point in points), ENERGY)
     if len(energies) > 1:
@@ -173,30 +174,3 @@ def _fluence_mode(item: Any) -> str:
         if text_of(mode, "FluenceMode").upper() == "NON_STANDARD":
             return text_of(mode, "FluenceModeID") or "NON_STANDARD"
     return "STANDARD"
-
-
-def _modifiers(item: Any, points: Sequence[Any], about: Findings) -> None:
-    """Say what stands in the beam that the surrogate does not know."""
-    for keyword, noun in (
-        ("NumberOfCompensators", "compensator"),
-        ("NumberOfBlocks", "block"),
-    ):
-        count = int(number_of(item, keyword) or 0)
-        if count:
-            about.cannot(count_of(count, noun))
-    if (number_of(item, "NumberOfBoli") or 0) > 0 or item.get("ReferencedBolusSequence"):
-        about.cannot("bolus")
-    if item.get("ApplicatorSequence"):
-        about.cannot("an applicator")
-    if (number_of(item, "NumberOfWedges") or 0) > 0:
-        kinds = {
-            text_of(wedge, "WedgeType").upper() or "of unknown type"
-            for wedge in item.get("WedgeSequence") or ()
-        }
-        states = [
-            text_of(wedge, "WedgePosition").upper()
-            for point in points
-            for wedge in point.get("WedgePositionSequence") or ()
-        ]
-        if any(state != "OUT" for state in states) or not states:
-            about.cannot(f"a wedge ({', '.join(sorted(kinds)) or 'of unknown type'})")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
 
-from qa_suite.io.dicom import number_of, texts_of
+from qa_suite.io.dicom import number_of, text_of, texts_of
 from qa_suite.io.problems import count_of
-from qa_suite.tolerances import LENGTH_MM, WEIGHT, same_angle, turn_deg
+from qa_suite.tolerances import LENGTH_MM, WEIGHT
 from qa_suite.volume import Triple
 
 
 class Findings:
-    """Problems and unsupported things, told of the plan or of one beam.
+    """Problems, unsupported things and remarks, told of the plan or of one beam.
 
     Parameters
     ----------
@@ -26,6 +27,7 @@ class Findings:
         self._subject = subject
         self.problems: list[str] = [] if parent is None else parent.problems
         self.unsupported: list[str] = [] if parent is None else parent.unsupported
+        self._remarks: dict[str, list[str]] = {} if parent is None else parent._remarks
 
     def about(self, subject: str) -> Findings:
         """Return findings of a part, collected with these."""
@@ -39,8 +41,25 @@ class Findings:
         """Add what the surrogate cannot represent."""
         self.unsupported.append(self._told(what))
 
+    def remark(self, what: str) -> None:
+        """Add what must be known of the plan, though it may be used."""
+        subjects = self._remarks.setdefault(what, [])
+        if self._subject and self._subject not in subjects:
+            subjects.append(self._subject)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All remarks, one of several beams once: ``beams 1, 2: ...``."""
+        return tuple(_of(subjects, what) for what, subjects in self._remarks.items())
+
     def _told(self, what: str) -> str:
         return f"{self._subject}: {what}" if self._subject else what
+
+
+def _of(subjects: Sequence[str], what: str) -> str:
+    if len(subjects) < 2:
+        return f"{subjects[0]}: {what}" if subjects else what
+    return f"beams {', '.join(one.removeprefix('beam ') for one in subjects)}: {what}"
 
 
 class Carried:
@@ -69,6 +88,11 @@ class Carried:
         if len(values) == 3:
             self._held[keyword] = (values[0], values[1], values[2])
         return cast("Triple | None", self._held.get(keyword))
+
+
+def name_of(beam: Any) -> str:
+    """Return what people call a beam: its name, or its number."""
+    return text_of(beam, "BeamName") or f"number {text_of(beam, 'BeamNumber') or '?'}"
 
 
 def numbers(item: Any, keyword: str) -> list[float]:
@@ -109,18 +133,15 @@ def shares_of(items: Sequence[Any], beam: Any, about: Findings) -> tuple[float, 
     return tuple(float(v) for v in (rising - rising[0]) / (rising[-1] - rising[0]))
 
 
-def check_table(items: Sequence[Any], about: Findings) -> None:
-    """Say where the couch or gantry does what the beam's eye view does not know."""
-    for keyword, what in (
-        ("TableTopPitchAngle", "a pitched couch"),
-        ("TableTopRollAngle", "a rolled couch"),
-        ("TableTopEccentricAngle", "a couch turned about its own column"),
-        ("GantryPitchAngle", "a pitched gantry"),
-    ):
-        angles = [turn_deg(0.0, number_of(item, keyword) or 0.0) for item in items]
-        most = max(map(abs, angles), default=0.0)
-        if not same_angle(most):
-            about.cannot(f"{what} ({most:g}°)")
+def check_points(beam: Any, points: Sequence[Any], about: Findings) -> None:
+    """Say where control points are missing or out of order."""
+    said = number_of(beam, "NumberOfControlPoints")
+    if said is not None and int(said) != len(points):
+        about.problem(f"{len(points)} control points, and it speaks of {int(said)}")
+    indices = [number_of(point, "ControlPointIndex") for point in points]
+    known = [index for index in indices if index is not None]
+    if any(second <= first for first, second in pairwise(known)):
+        about.problem("control points out of order (ControlPointIndex)")
 
 
 def check_isocentre(places: Sequence[Triple], about: Findings) -> None:

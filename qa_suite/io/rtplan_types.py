@@ -212,8 +212,9 @@ class ImportedPlan:
         How the patient lies; the beams' angles mean nothing without it.
     unsupported
         One sentence for each thing in it that the surrogate cannot represent.
-    notes
-        What was left out: set-up beams and the like.
+    remarks
+        What must be known of it though it may be used: beams that were left out, what casts
+        doubt on it, every element that is ignored. One line a kind.
     uid, sop_class, patient_id, study_uid, frame_of_reference, structure_set_uid
         Identifiers; they never leave the machine, but for a dose that is exported on purpose.
     """
@@ -227,7 +228,7 @@ class ImportedPlan:
     patient_position: PatientPosition
     approval: str
     unsupported: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     uid: str = field(repr=False)
     sop_class: str = field(repr=False)
     patient_id: str = field(repr=False)
