@@ -208,7 +208,7 @@ def _write_record(
         set_measurements=sets,
         left_out=left_out(quantity_of(cohort), settings.families),
         case_counts=_counts(cohort, entries, len(broken)),
-        notices=(*notices, *_odd(records)),
+        notices=(*notices, *_odd(records), *_remarked(records)),
         tables_sha256=tables,
         when=When(
             started=plan.started,
@@ -247,6 +247,15 @@ def _odd(records: Sequence[CaseRecord]) -> tuple[str, ...]:
         f"Odd numbers in the synthetic images of {listing(some(names))}: {what}."
         for what, names in sorted(cases.items())
     )
+
+
+def _remarked(records: Sequence[CaseRecord]) -> tuple[str, ...]:
+    """Announce what must be known of how cases were measured, the same remark once."""
+    cases: dict[str, list[str]] = {}
+    for record in records:
+        for remark in record.remarks:
+            cases.setdefault(remark, []).append(record.case)
+    return tuple(f"{listing(some(names))}: {what}." for what, names in cases.items())
 
 
 def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[Entry]) -> CohortFacts:

@@ -195,7 +195,9 @@ def examine_case(
     history = (*case.history, *told(prediction.mean).history)
     if clinic is not None:
         history = (*history, *clinic.history)
-    record = record.model_copy(update={"volumes": kept, "history": history})
+    record = record.model_copy(
+        update={"volumes": kept, "history": history, "remarks": tuple(measured.remarks)}
+    )
     entry = _entry(record, started, status="evaluated", measured=measured, features=features)
     costs = tuple(measured_rows(cost, who))
     device = _dose_device(examination, settings)

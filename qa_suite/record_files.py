@@ -29,13 +29,13 @@ _SORT_KEYS = {
     CASES_FILE: ["case"],
     CURVES_FILE: ["case", "family", "curve", "region", "variant", "x"],
 }
-_JSON_COLUMNS = ("preflight", "strata", "history", "volumes")
+_JSON_COLUMNS = ("preflight", "strata", "history", "volumes", "remarks")
 
 
 def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
     """Write rows as a parquet file in a fixed order; return its SHA-256.
 
-    The nested columns of the case table (preflight, strata, history, volumes) are JSON text,
+    The nested columns of the case table (preflight, strata, history ...) are JSON text,
     so that every reader of parquet can open it.
     """
     columns = list(row_type.model_fields)
@@ -87,7 +87,7 @@ def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
     old = _is_of_schema_1(folder)
     records = []
     for row in frame.to_dict(orient="records"):
-        for column in _JSON_COLUMNS:
+        for column in (column for column in _JSON_COLUMNS if column in row):
             row[column] = json.loads(row[column])
         if old:
             row["preflight"] = _known_preflight(row["preflight"])

@@ -110,6 +110,11 @@ class CaseRecord(BaseModel):
     volumes: dict[str, str] = Field(
         default_factory=dict, description="'synthetic', 'difference' ... to file in volumes/"
     )
+    remarks: tuple[str, ...] = Field(
+        default=(),
+        description="what must be known of how it was measured, such as the parts of "
+        "a plan that were ignored",
+    )
 
 
 PreflightStatus = Literal["ok", "warning", "undetermined", "refused"]

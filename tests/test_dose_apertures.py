@@ -14,6 +14,7 @@ from qa_suite.dose.imported_beams import (
     imported_spots,
     supine_angles,
 )
+from qa_suite.dose.monitor_units import in_protons
 from qa_suite.dose.template import BeamTemplate
 from qa_suite.errors import InputError
 from qa_suite.io.rtplan import read_plan
@@ -250,7 +251,7 @@ def test_an_imported_ion_plan_becomes_spots(tmp_path):
     plan = read_plan(write_ion_plan(tmp_path / "p.dcm"))
     with pytest.raises(InputError, match="depends on the machine"):
         imported_spots(plan)
-    (beam,) = imported_spots(plan, protons_per_mu=5e6)
+    (beam,) = imported_spots(in_protons(plan, 5e6, "test"))
     spots = beam.delivery
     assert spots.energy_mev.tolist() == [150, 150, 120]
     assert spots.x_mm.tolist() == [0, 5, 2] and spots.y_mm.tolist() == [0, -5, 7]

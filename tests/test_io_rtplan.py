@@ -161,7 +161,7 @@ def broken_beams():
         "no boundaries": (unbounded, "3 leaf boundaries"),
         "electrons": (square_beam(1, RadiationType="ELECTRON"), "ELECTRON radiation"),
         "minutes": (square_beam(1, PrimaryDosimeterUnit="MINUTE"), "in MINUTE"),
-        "no axis": (square_beam(1, SourceAxisDistance=None), "source to axis"),
+        "no axis": (square_beam(1, SourceAxisDistance=0), "0 mm from source to axis"),
         "one point": (photon_beam(1, [first_point([])], ("X",)), "meterset weight"),
         "no field": (square_beam(1, BeamLimitingDeviceSequence=None), "neither jaws nor leaves"),
     }
@@ -193,7 +193,7 @@ def test_a_broken_plan_says_so(tmp_path, name):
 
 
 def test_all_problems_come_at_once(tmp_path):
-    beams = [square_beam(1, RadiationType="ELECTRON"), mlc_beam(2, SourceAxisDistance=None)]
+    beams = [square_beam(1, RadiationType="ELECTRON"), mlc_beam(2, SourceAxisDistance=-1)]
     tags = {"PatientSetupSequence": None}
     with pytest.raises(Problems) as caught:
         read_plan(write_plan(tmp_path / "p.dcm", beams, [50.0, None], **tags))
@@ -208,7 +208,7 @@ def test_all_problems_come_at_once(tmp_path):
     [
         ({"RadiationType": "ION"}, "ION radiation"),
         ({"ScanMode": "UNIFORM"}, "scan mode UNIFORM"),
-        ({"VirtualSourceAxisDistances": None}, "virtual distances"),
+        ({"VirtualSourceAxisDistances": [0.0, 1800.0]}, "virtual distances"),
         ({"PrimaryDosimeterUnit": "SECOND"}, "in SECOND"),
     ],
 )

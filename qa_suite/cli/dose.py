@@ -17,6 +17,7 @@ from qa_suite.cli.dose_settings import (
     GoalsOption,
     MachineOption,
     PrescriptionOption,
+    ProtonsPerMuOption,
     dose_settings,
 )
 from qa_suite.errors import InputError
@@ -64,6 +65,7 @@ def dose(
     machine: MachineOption = None,
     prescription_gy: PrescriptionOption = None,
     fractions: FractionsOption = None,
+    protons_per_mu: ProtonsPerMuOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for doses and gamma as NIfTI.")] = None,
     dose_grid_mm: Annotated[
         float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
@@ -100,6 +102,7 @@ def dose(
             machines=machine or (),
             rtplans=None if beams is None else {beams.path: beams.modality},
             prescription_gy=prescription_gy, fractions=fractions, grid_mm=dose_grid_mm,
+            protons_per_mu=protons_per_mu,
             device=device,
         )
     )  # fmt: skip
@@ -176,4 +179,6 @@ def _measured(
     broken = [row.why for row in measured.rows if row.status == "error"]
     if broken:  # one pair was asked for: what stands in its way is the answer
         raise InputError(broken[0])
+    for remark in measured.remarks:
+        console.say(f"! {remark}.")
     return measured.rows, [Kept(role=r, volume=v) for r, v in measured.volumes.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -128,7 +128,14 @@ def _named_targets(
             if one.drawn in (None, structure.name):
                 names[structure.number] = one.name or structure.name
     doses = tuple(replace(t, structure=names.get(t.roi_number or 0)) for t in plan.target_doses)
-    return replace(plan, target_doses=doses)
+    return replace(plan, target_doses=doses, remarks=(*plan.remarks, *_other_set(plan, sets)))
+
+
+def _other_set(plan: ImportedPlan, sets: Mapping[Path, StructureSet]) -> Iterator[str]:
+    """Yield that a plan was made on another structure set than those that were given."""
+    others = [str(path) for path, drawn in sets.items() if drawn.uid != plan.structure_set_uid]
+    if plan.structure_set_uid and others and len(others) == len(sets):
+        yield f"it was made on another structure set than {', '.join(others)}"
 
 
 def parse_structure(text: str) -> Wanted:

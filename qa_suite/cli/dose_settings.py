@@ -43,6 +43,10 @@ PrescriptionOption = Annotated[
 FractionsOption = Annotated[
     int | None, typer.Option(help="Fractions of the course; default: the plan's.")
 ]
+ProtonsPerMuOption = Annotated[
+    float | None,
+    typer.Option(help="Protons of one monitor unit, for an ion RTPLAN that counts monitor units."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,7 @@ class DoseAsked:
         Template that judges doses of the clinic's planning system.
     clinic_request
         What those doses are said to be.
-    prescription_gy, fractions
+    prescription_gy, fractions, protons_per_mu
         As stated by the user.
     """
 
@@ -81,6 +85,7 @@ class DoseAsked:
     clinic_request: ClinicRequest | None = None
     prescription_gy: float | None = None
     fractions: int | None = None
+    protons_per_mu: float | None = None
     grid_mm: float | None = None
     device: str = "cpu"
 
@@ -138,6 +143,7 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
             ),
             grid_mm=asked.grid_mm, rtplans=asked.rtplans is not None, device=place,
             prescription_gy=asked.prescription_gy, fractions=asked.fractions,
+            protons_per_mu=asked.protons_per_mu,
             clinic=None if judged is None else _aimed(judged, asked),
             clinic_request=asked.clinic_request or ClinicRequest(),
         )  # fmt: skip
@@ -151,6 +157,8 @@ def _require_halves(asked: DoseAsked, planned: bool) -> None:
         raise InputError("--hlut needs a --plan or an RTPLAN that it is for.")
     if asked.device not in ("auto", "cpu") and not planned:
         raise InputError(f"--device {asked.device} needs a --plan or an RTPLAN to compute there.")
+    if asked.protons_per_mu is not None and "protons" not in (asked.rtplans or {}).values():
+        raise InputError("--protons-per-mu needs an RTPLAN of ions that it is for.")
     if planned or asked.clinic_goals is not None:
         return
     given = {

@@ -16,6 +16,7 @@ from qa_suite.cli.dose_settings import (
     GoalsOption,
     MachineOption,
     PrescriptionOption,
+    ProtonsPerMuOption,
 )
 from qa_suite.errors import InputError
 
@@ -113,6 +114,7 @@ def evaluate(
     machine: MachineOption = None,
     prescription_gy: PrescriptionOption = None,
     fractions: FractionsOption = None,
+    protons_per_mu: ProtonsPerMuOption = None,
     track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements.")] = False,
 ) -> int:
@@ -163,6 +165,7 @@ def evaluate(
                 clinic_request=parse_clinic_request(clinic_dose or ()),
                 prescription_gy=prescription_gy,
                 fractions=fractions,
+                protons_per_mu=protons_per_mu,
                 grid_mm=dose_grid_mm,
                 device=device,
             )
@@ -178,7 +181,10 @@ def evaluate(
     for line in (*doubtful_cases(folder), *far_prescriptions(folder), *beam_machines(folder)):
         console.say(line)
     verdict: Verdict | None = None
-    if chosen is not None:
+    if chosen is None:  # a verdict says them itself
+        for notice in evaluation.announced:
+            console.say(f"! {notice}")
+    else:
         verdict, page = judge_and_report(folder, chosen)
         console.say(f"Report: {page}")
     if track:

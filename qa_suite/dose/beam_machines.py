@@ -12,7 +12,7 @@ from qa_suite.dose.photon_machine import (
     quality_words,
     shipped_photon_machines,
 )
-from qa_suite.errors import InputError, Problems
+from qa_suite.errors import Problems
 from qa_suite.io.problems import count_of
 from qa_suite.io.rtplan_types import ImportedPlan, IonBeam, PhotonBeam
 from qa_suite.tolerances import ENERGY
@@ -68,9 +68,7 @@ def machines_of(
     Problems
         With every energy for which there is no machine.
     """
-    beams = [beam for beam in plan.beams if isinstance(beam, PhotonBeam)]
-    if len(beams) != len(plan.beams):
-        raise InputError(f"{plan.path} is a plan of protons, and one of photons is needed.")
+    beams = plan.photon_beams
     names = _names(beams)
     if stand_in:
         return tuple(_standing_in(beam, own, names[beam.number]) for beam in beams)
@@ -85,6 +83,8 @@ def machines_of(
 def beam_quality(beam: PhotonBeam) -> str:
     """Energy and mode of a beam, as people say it."""
     mode = mode_of(beam)
+    if beam.energy_mv is None:
+        return "unknown energy" + ("" if mode == "STANDARD" else f" and mode {mode}")
     if mode in ("STANDARD", "FFF"):
         return quality_words(beam.energy_mv, "FFF" if mode == "FFF" else "STANDARD")
     return f"{beam.energy_mv:g} MV of mode {mode}"
@@ -125,6 +125,8 @@ def require_reach(plan: ImportedPlan, machine: ProtonMachine) -> None:
 
 
 def _fits(beam: PhotonBeam, machine: PhotonMachine) -> bool:
+    if beam.energy_mv is None:
+        return False
     near = abs(beam.energy_mv - machine.nominal_mv) <= TOLERANCE_MV
     return near and machine.fluence_mode == mode_of(beam)
 
@@ -135,7 +137,8 @@ def _fitting(beam: PhotonBeam, machines: Sequence[PhotonMachine]) -> PhotonMachi
     if _fits(beam, own):
         return own
     fitting = [machine for machine in others if _fits(beam, machine)]
-    return min(fitting, key=lambda m: (abs(m.nominal_mv - beam.energy_mv), m.name), default=None)
+    said = beam.energy_mv or 0.0  # one that says none fits nowhere
+    return min(fitting, key=lambda m: (abs(m.nominal_mv - said), m.name), default=None)
 
 
 def _named(beam: PhotonBeam, machine: PhotonMachine, name: str) -> BeamMachine:

@@ -9,6 +9,8 @@ it is: from the mirrored gantry angle, with the collimator turned by 180°.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,14 +21,17 @@ from qa_suite.dose.apertures import PIXEL_MM, SHAPE, segment_fluences
 from qa_suite.dose.plan import PlannedBeam, ProtonSpots
 from qa_suite.dose.template import BeamTemplate
 from qa_suite.errors import InputError
-from qa_suite.io.rtplan_types import ImportedPlan, IonBeam, PatientPosition, PhotonBeam
+from qa_suite.io.rtplan_types import ImportedPlan, IonLayer, PatientPosition, PhotonBeam
 from qa_suite.tolerances import same_angle, same_length, wrapped_deg
 from qa_suite.volume import Triple
+
+FWHM_OF_SIGMA = 2 * math.sqrt(2 * math.log(2))
+"""Full width at half maximum of a Gaussian, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedField:
-    """One photon field, or one step of an arc, ready for an engine's machine.
+    """One photon field, or one part of an arc, ready for an engine's machine.
 
     Parameters
     ----------
@@ -94,6 +99,13 @@ def common_isocentre(plan: ImportedPlan) -> Triple:
     return places[0]
 
 
+def machine_remark(plan: ImportedPlan, machines: Sequence[str]) -> str:
+    """Say which machines of the suite stand in for those of a plan."""
+    theirs = list(dict.fromkeys(beam.machine for beam in plan.beams if beam.machine))
+    ours = ", ".join(dict.fromkeys(machines))
+    return f"the treatment machine {', '.join(theirs) or 'without a name'} is computed as {ours}"
+
+
 def imported_fields(
     plan: ImportedPlan, shape: tuple[int, int] = SHAPE, pixel_mm: float = PIXEL_MM
 ) -> tuple[ImportedField, ...]:
@@ -107,9 +119,7 @@ def imported_fields(
         If it is a proton plan, or a field reaches beyond the map.
     """
     fields = []
-    for index, beam in enumerate(plan.beams):
-        if not isinstance(beam, PhotonBeam):
-            raise InputError(f"{plan.path} is a plan of protons, and one of photons is needed.")
+    for index, beam in enumerate(plan.photon_beams):
         parts = segment_fluences(beam, shape, pixel_mm)
         for number, part in enumerate(parts, start=1):
             angles = (part.gantry_deg, part.couch_deg, part.collimator_deg)
@@ -126,18 +136,21 @@ def imported_fields(
     return tuple(fields)
 
 
-def imported_spots(
-    plan: ImportedPlan, *, protons_per_mu: float | None = None
-) -> tuple[PlannedBeam, ...]:
+def imported_spots(plan: ImportedPlan) -> tuple[PlannedBeam, ...]:
     """Return the scanned proton beams of a plan with the protons of all fractions.
 
     Parameters
     ----------
     plan
-        From :func:`qa_suite.io.rtplan.read_plan`.
-    protons_per_mu
-        Of the clinic's machine, for a plan in monitor units; a plan in numbers of particles
-        needs none.
+        From :func:`qa_suite.io.rtplan.read_plan`; one in monitor units goes through
+        :func:`qa_suite.dose.monitor_units.in_protons` first.
+
+    Returns
+    -------
+    tuple of PlannedBeam
+        With the widths of spots and the distance of the source that the plan gives. A spot
+        wider along x than along y, or a source that lies nearer for one of them, gets the
+        geometric mean of both.
 
     Raises
     ------
@@ -145,31 +158,40 @@ def imported_spots(
         If it is a photon plan, or in monitor units of unknown size.
     """
     beams = []
-    for beam in plan.beams:
-        if not isinstance(beam, IonBeam):
-            raise InputError(f"{plan.path} is a plan of photons, and one of protons is needed.")
-        if beam.meterset_unit == "MU" and protons_per_mu is None:
+    for beam in plan.ion_beams:
+        if beam.meterset_unit == "MU":
             raise InputError(
-                f"Beam {beam.name} counts monitor units, and how many protons one of them is "
-                f"depends on the machine; say it (protons per MU)."
+                f"{plan.path}: beam {beam.name} counts monitor units, and how many protons one of "
+                f"them is depends on the machine; say it with --protons-per-mu, or as "
+                f"protons_per_mu in the machine's file."
             )
-        protons = 1.0 if beam.meterset_unit == "NP" else float(protons_per_mu or 0.0)
         places = np.concatenate([layer.spots_mm for layer in beam.layers])
         weights = np.concatenate([layer.spot_weights for layer in beam.layers])
         counts = [len(layer.spot_weights) for layer in beam.layers]
         energies = np.repeat([layer.energy_mev for layer in beam.layers], counts)
+        widths = [_sigma_mm(layer) for layer in beam.layers]
+        sigma = np.repeat(widths, counts)
         kept = weights > 0
         spots = ProtonSpots(
             energy_mev=energies[kept],
             x_mm=places[kept, 0],
             y_mm=places[kept, 1],
-            weight=weights[kept] * plan.fractions * protons / 1e6,
+            weight=weights[kept] * plan.fractions / 1e6,
+            sigma_mm=sigma[kept] if np.isfinite(sigma[kept]).all() else None,
         )
         # spots lie in the gantry's axes, whatever the collimator is turned by
         angles = (beam.gantry_deg, beam.couch_deg, 0.0)
         geometry = _template(plan.patient_position, angles, beam.name)
-        beams.append(PlannedBeam(geometry=geometry, weight=1.0, delivery=spots))
+        sad = None if beam.virtual_sad_mm is None else math.sqrt(math.prod(beam.virtual_sad_mm))
+        beams.append(PlannedBeam(geometry=geometry, weight=1.0, delivery=spots, sad_mm=sad))
     return tuple(beams)
+
+
+def _sigma_mm(layer: IonLayer) -> float:
+    """Return σ of a layer's spots; NaN where the plan gives no width."""
+    if layer.spot_fwhm_mm is None:
+        return math.nan
+    return math.sqrt(math.prod(layer.spot_fwhm_mm)) / FWHM_OF_SIGMA
 
 
 def _template(

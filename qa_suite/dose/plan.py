@@ -47,12 +47,16 @@ class ProtonSpots:
     energy_mev, x_mm, y_mm, weight
         Shape (spots,): nominal energy, position in the isocentre plane (IEC 61217 beam
         limiting device axes), and number of protons (10⁶).
+    sigma_mm
+        Shape (spots,): σ of each spot in air in the isocentre plane; None leaves it to the
+        machine.
     """
 
     energy_mev: NDArray[np.float64]
     x_mm: NDArray[np.float64]
     y_mm: NDArray[np.float64]
     weight: NDArray[np.float64]
+    sigma_mm: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +71,14 @@ class PlannedBeam:
         Monitor units of a photon field; 1 for spots, which carry their own.
     delivery
         What leaves the machine.
+    sad_mm
+        From its source to the isocentre; None leaves it to the machine.
     """
 
     geometry: BeamTemplate
     weight: float
     delivery: PhotonField | ProtonSpots
+    sad_mm: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +107,9 @@ class Plan:
         What the engine wants to have recorded.
     machines
         By what each beam of a clinic's photon plan is computed; none of others.
+    remarks
+        What must be known of a clinic's plan: what casts doubt on it, what of it is ignored, what
+        stands in for its machine.
     """
 
     template: PlanTemplate
@@ -112,6 +122,7 @@ class Plan:
     hlut: tuple[str, str]
     facts: Mapping[str, str | float | int] = field(default_factory=dict)
     machines: tuple[BeamMachine, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -122,6 +133,7 @@ class Plan:
         digest.update(json.dumps(facts).encode())
         for beam in self.beams:
             text = beam.geometry.model_dump_json() + f"{beam.weight!r}"
+            text += "" if beam.sad_mm is None else f"{beam.sad_mm!r}"
             digest.update(text.encode())
             for values in vars(beam.delivery).values():
                 if isinstance(values, PhotonMachine):

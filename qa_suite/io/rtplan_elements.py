@@ -29,10 +29,6 @@ def _rule(fate: Fate, why: str, keywords: str) -> Rule:
     return Rule(fate=fate, why=why, keywords=tuple(keywords.split()))
 
 
-_ANGLES = (
-    "GantryAngle GantryRotationDirection BeamLimitingDeviceAngle "
-    "BeamLimitingDeviceRotationDirection PatientSupportAngle PatientSupportRotationDirection"
-)
 _TABLE_TOP = "TableTopVerticalPosition TableTopLongitudinalPosition TableTopLateralPosition"
 _DERIVED = "computed by the planning system from what is used"
 _MAKER = (
@@ -65,14 +61,16 @@ _OF_EVERY_BEAM = (
           "ReferencedToleranceTableNumber TableTopPositionAlignmentUID"),
 )  # fmt: skip
 _OF_EVERY_POINT = (
-    _rule("used", "how much, of what, from where", f"CumulativeMetersetWeight {_ANGLES} "
-          "IsocenterPosition NominalBeamEnergy"),
+    _rule("used", "how much, of what, from where", "CumulativeMetersetWeight GantryAngle "
+          "PatientSupportAngle IsocenterPosition NominalBeamEnergy"),
     _rule("checked", "control points out of order are refused", "ControlPointIndex"),
     _rule("checked", "another angle than 0 is refused",
           "TableTopPitchAngle TableTopRollAngle GantryPitchAngle"),
     _rule("idle", "which way an angle turns that has to be 0",
           "TableTopPitchRotationDirection TableTopRollRotationDirection "
           "GantryPitchRotationDirection"),
+    _rule("idle", "a couch that turns while the beam is on is refused",
+          "PatientSupportRotationDirection"),
     _rule("idle", "where the couch stands: the patient is placed by the isocentre", _TABLE_TOP),
     _rule("idle", _DERIVED, "SurfaceEntryPoint ExternalContourEntryPoint "
           "ReferencedDoseReferenceSequence ReferencedDoseSequence"),
@@ -172,7 +170,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _rule("idle", "a name of what the control points tell", "RTTreatmentTechniqueCodeSequence"),
     ),
     "PrimaryFluenceModeSequence": (
-        _rule("used", "whether the beam is flattened", "FluenceMode FluenceModeID"),
+        _rule("used", "whether the beam is flattened", "FluenceMode"),
+        _rule("checked", "told where it names a mode that the beam does not have",
+              "FluenceModeID"),
     ),
     "BeamLimitingDeviceSequence": (
         _rule("used", "what shapes the field", "RTBeamLimitingDeviceType NumberOfLeafJawPairs "
@@ -182,7 +182,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "ControlPointSequence": (
         *_OF_EVERY_POINT,
-        _rule("used", "what shapes the field", "BeamLimitingDevicePositionSequence"),
+        _rule("used", "what shapes the field, and how it lies",
+              "BeamLimitingDevicePositionSequence BeamLimitingDeviceAngle"),
+        _rule("used", "which way an arc goes",
+              "GantryRotationDirection BeamLimitingDeviceRotationDirection"),
         _rule("checked", "against the reference image; told where it differs",
               "SourceToSurfaceDistance"),
         _rule("checked", "refused unless it is OUT", "WedgePositionSequence"),
@@ -209,7 +212,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
               "NumberOfRangeModulators RangeModulatorSequence IonRangeCompensatorSequence "
               "IonBlockSequence IonBeamLimitingDeviceSequence"),
         _rule("checked", "anything but magnets is refused",
-              "NumberOfLateralSpreadingDevices LateralSpreadingDeviceSequence"),
+              "LateralSpreadingDeviceSequence"),
+        _rule("idle", "the devices themselves are looked at", "NumberOfLateralSpreadingDevices"),
         _rule("checked", "a tray that the beam goes through is refused",
               "TotalWedgeTrayWaterEquivalentThickness TotalBlockTrayWaterEquivalentThickness "
               "TotalCompensatorTrayWaterEquivalentThickness"),
@@ -219,6 +223,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "IonControlPointSequence": (
         *_OF_EVERY_POINT,
+        _rule("idle", "spots lie in the gantry's axes", "BeamLimitingDeviceAngle"),
+        _rule("idle", "an angle that turns while the beam is on is refused",
+              "GantryRotationDirection BeamLimitingDeviceRotationDirection"),
         _rule("used", "which spots there are", "ScanSpotPositionMap ScanSpotMetersetWeights "
               "ScanningSpotSize"),
         _rule("checked", "against the spots that are there", "NumberOfScanSpotPositions"),
@@ -235,6 +242,26 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
               "ScanSpotTuneID"),
         _rule("idle", "dose goes by meterset, not by time or order",
               "MetersetRate ScanSpotReorderingAllowed NumberOfPaintings"),
+    ),
+    "ReferencedStructureSetSequence": (
+        _rule("checked", "against the structure set of the case; told where it is another",
+              "ReferencedSOPInstanceUID"),
+        _rule("idle", "of what kind it is", "ReferencedSOPClassUID"),
+    ),
+    "SnoutSequence": (
+        _rule("told", "no part of the machine model", "SnoutID"),
+        _rule("idle", "identifies", "AccessoryCode"),
+    ),
+    "LateralSpreadingDeviceSequence": (
+        _rule("checked", "anything but magnets is refused", "LateralSpreadingDeviceType"),
+        _rule("idle", "names", "LateralSpreadingDeviceNumber LateralSpreadingDeviceID "
+              "LateralSpreadingDeviceDescription AccessoryCode"),
+    ),
+    "LateralSpreadingDeviceSettingsSequence": (
+        _rule("checked", "refused unless 0", "LateralSpreadingDeviceWaterEquivalentThickness"),
+        _rule("idle", "of magnets: where their spots lie is used",
+              "LateralSpreadingDeviceSetting IsocenterToLateralSpreadingDeviceDistance "
+              "ReferencedLateralSpreadingDeviceNumber"),
     ),
 }  # fmt: skip
 """Rules of each place: the keyword of the sequence that elements lie in. A sequence that is a

@@ -79,7 +79,7 @@ def check_references(fractions: Fractions, beams: Sequence[Any], found: Findings
     for number, alike in names.items():
         if len(alike) > 1:
             found.problem(f"beams {', '.join(alike)} share the number {number}")
-    for number in sorted(set(fractions.metersets) - set(names)):
+    for number in sorted(fractions.metersets.keys() - names.keys()):
         found.problem(f"its fraction group refers to beam {number}, which is not there")
     called = [name for alike in names.values() for name in alike]
     for name in sorted({n for n in called if called.count(n) > 1}):

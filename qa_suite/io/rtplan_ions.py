@@ -45,8 +45,9 @@ def read_ion_beam(item: Any, name: str, meterset: float | None, about: Findings)
     if unit not in ("MU", "NP"):
         about.problem(f"a meterset in {unit or 'no unit'}, where MU or NP is needed")
     distances = numbers(item, "VirtualSourceAxisDistances")
-    if len(distances) != 2 or min(distances) <= 0:
-        about.problem("no two virtual distances from source to axis")
+    if distances and (len(distances) != 2 or min(distances) <= 0):
+        said = ", ".join(f"{value:g}" for value in distances)
+        about.problem(f"virtual distances of {said} mm from source to axis, where two are needed")
     items = list(item.get("IonControlPointSequence") or ())
     angles, isocentre, snout = _geometry(items, about)
     layers = _layers(items, item, meterset, about)
@@ -62,8 +63,9 @@ def read_ion_beam(item: Any, name: str, meterset: float | None, about: Findings)
         machine=text_of(item, "TreatmentMachineName"),
         meterset=meterset,
         meterset_unit=unit,
-        virtual_sad_mm=(distances[0], distances[1]),
+        virtual_sad_mm=(distances[0], distances[1]) if distances else None,
         isocentre_mm=isocentre,
+        snout=" ".join(text_of(one, "SnoutID") for one in item.get("SnoutSequence") or ()),
         snout_mm=snout,
         lateral_spreading=_lateral_spreading(item),
         range_shifters=_range_shifters(item, items, about),
@@ -179,26 +181,38 @@ def _lateral_spreading(item: Any) -> tuple[str, ...]:
 
 def _range_shifters(item: Any, points: Sequence[Any], about: Findings) -> tuple[RangeShifter, ...]:
     """Return the range shifters that are in the beam; binary ones may be set OUT."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, list[Any]] = {}
     for point in points:
         for setting in point.get("RangeShifterSettingsSequence") or ():
-            settings.setdefault(text_of(setting, "ReferencedRangeShifterNumber"), setting)
-    result = []
-    for device in item.get("RangeShifterSequence") or ():
-        setting = settings.get(text_of(device, "RangeShifterNumber"))
-        if setting is not None and text_of(setting, "RangeShifterSetting").upper() == "OUT":
-            continue
-        thickness = (
-            None if setting is None else number_of(setting, "RangeShifterWaterEquivalentThickness")
-        )
-        identifier = text_of(device, "RangeShifterID")
-        size = "unknown thickness" if thickness is None else f"{thickness:g} mm of water"
-        about.cannot(f"range shifter {identifier or '?'} ({size})")
-        result.append(
-            RangeShifter(
-                identifier=identifier,
-                kind=text_of(device, "RangeShifterType"),
-                thickness_mm=thickness,
+            settings.setdefault(text_of(setting, "ReferencedRangeShifterNumber"), []).append(
+                setting
             )
-        )
+    devices = {
+        text_of(device, "RangeShifterNumber"): device
+        for device in item.get("RangeShifterSequence") or ()
+    }
+    result = []
+    for number in dict.fromkeys((*devices, *settings)):
+        states = settings.get(number, [])
+        used = [one for one in states if text_of(one, "RangeShifterSetting").upper() != "OUT"]
+        if states and not used:
+            continue
+        shifter = _range_shifter(devices.get(number, {}), used)
+        size = "unknown thickness"
+        if shifter.thickness_mm is not None:
+            size = f"{shifter.thickness_mm:g} mm of water"
+        about.cannot(f"range shifter {shifter.identifier or number or '?'} ({size})")
+        result.append(shifter)
+    said = int(number_of(item, "NumberOfRangeShifters") or 0)
+    if said > len(devices):
+        about.cannot(f"{said} range shifters, {len(devices)} of them described")
     return tuple(result)
+
+
+def _range_shifter(device: Any, used: Sequence[Any]) -> RangeShifter:
+    thick = [number_of(one, "RangeShifterWaterEquivalentThickness") for one in used]
+    return RangeShifter(
+        identifier=text_of(device, "RangeShifterID"),
+        kind=text_of(device, "RangeShifterType"),
+        thickness_mm=next((value for value in thick if value is not None), None),
+    )

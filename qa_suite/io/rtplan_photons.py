@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -24,11 +25,11 @@ from qa_suite.tolerances import ENERGY, LENGTH_MM, distinct
 JAWS = {"X": "x", "ASYMX": "x", "Y": "y", "ASYMY": "y"}
 LEAVES = {"MLCX": "x", "MLCX1": "x", "MLCX2": "x", "MLCY": "y"}
 
+_ENERGY = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:MV|X|FFF|-|_|$)", re.IGNORECASE)
 _REQUIRED = {
     "gantry_deg": "GantryAngle",
     "collimator_deg": "BeamLimitingDeviceAngle",
     "couch_deg": "PatientSupportAngle",
-    "energy_mv": "NominalBeamEnergy",
 }
 
 
@@ -45,18 +46,18 @@ def read_photon_beam(
     if unit not in ("MU", ""):
         about.problem(f"a meterset in {unit}, where MU is needed")
     sad = number_of(item, "SourceAxisDistance")
-    if sad is None or sad <= 0:
-        about.problem("no distance from source to axis")
+    if sad is not None and sad <= 0:
+        about.problem(f"a distance of {sad:g} mm from source to axis")
     limiters = _limiters(item, about)
     items = list(item.get("ControlPointSequence") or ())
     points = _control_points(items, item, limiters, about)
     check_points(item, items, about)
     check_accessories(item, items, about)
     check_isocentre([point.isocentre_mm for point in points], about)
-    energies = distinct((point.energy_mv for point in points), ENERGY)
+    energies = distinct((p.energy_mv for p in points if p.energy_mv is not None), ENERGY)
     if len(energies) > 1:
         about.cannot(f"energies that change during the beam: {list(energies)} MV")
-    if len(about.problems) > before or meterset is None or sad is None:
+    if len(about.problems) > before or meterset is None:
         return None
     return PhotonBeam(
         number=int(item.BeamNumber),
@@ -64,7 +65,7 @@ def read_photon_beam(
         machine=text_of(item, "TreatmentMachineName"),
         meterset_mu=meterset,
         sad_mm=sad,
-        fluence_mode=_fluence_mode(item),
+        fluence_mode=_fluence_mode(item, about),
         limiters=limiters,
         control_points=points,
     )
@@ -106,6 +107,7 @@ def _control_points(
     if not shares:
         return ()
     carried = Carried()
+    said_mv = _energy_of_the_mode(beam, items, about)
     held: dict[str, FloatArray] = {}
     missing: set[str] = set()
     points = []
@@ -126,6 +128,7 @@ def _control_points(
                 collimator_rotation=_rotation(carried, item, "BeamLimitingDeviceRotationDirection"),
                 couch_rotation=_rotation(carried, item, "PatientSupportRotationDirection"),
                 isocentre_mm=isocentre,
+                energy_mv=carried.number(item, "NominalBeamEnergy") or said_mv,
                 ssd_mm=carried.number(item, "SourceToSurfaceDistance"),
                 positions_mm=held,
                 **{name: float(value or 0.0) for name, value in facts.items()},
@@ -169,8 +172,25 @@ def _positions(
     return result
 
 
-def _fluence_mode(item: Any) -> str:
+def _fluence_mode(item: Any, about: Findings) -> str:
     for mode in item.get("PrimaryFluenceModeSequence") or ():
         if text_of(mode, "FluenceMode").upper() == "NON_STANDARD":
             return text_of(mode, "FluenceModeID") or "NON_STANDARD"
+        if text_of(mode, "FluenceModeID"):
+            about.remark(
+                f"a fluence mode called {text_of(mode, 'FluenceModeID')}, and taken as STANDARD"
+            )
     return "STANDARD"
+
+
+def _energy_of_the_mode(beam: Any, points: Sequence[Any], about: Findings) -> float | None:
+    """Return the energy that a fluence mode says, such as ``6X-FFF``, where the points say none."""
+    if any(number_of(point, "NominalBeamEnergy") for point in points):
+        return None
+    for mode in beam.get("PrimaryFluenceModeSequence") or ():
+        said = text_of(mode, "FluenceModeID")
+        found = _ENERGY.match(said)
+        if found:
+            about.remark(f"no NominalBeamEnergy; {found[1]} MV by its fluence mode {said}")
+            return float(found[1])
+    return None

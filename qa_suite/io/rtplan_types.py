@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.errors import InputError
 from qa_suite.tolerances import same_angle
 from qa_suite.volume import Triple
 
@@ -56,6 +57,8 @@ class ControlPoint:
     positions_mm
         Of each limiter by its kind, shape (2, pairs): the lower and the higher edge of the
         opening.
+    energy_mv
+        Nominal; None where the plan does not say it.
     ssd_mm
         Source to the patient's surface, where the plan says it.
     """
@@ -67,7 +70,7 @@ class ControlPoint:
     collimator_deg: float
     couch_deg: float
     isocentre_mm: Triple
-    energy_mv: float
+    energy_mv: float | None
     ssd_mm: float | None
     positions_mm: Mapping[str, FloatArray] = field(repr=False)
     collimator_rotation: Rotation = "NONE"
@@ -83,7 +86,7 @@ class PhotonBeam:
     meterset_mu
         Monitor units of one fraction.
     sad_mm
-        Source to axis.
+        Source to axis; None where the plan does not say.
     fluence_mode
         ``STANDARD``, or what the plan calls a filter-free beam.
     """
@@ -92,7 +95,7 @@ class PhotonBeam:
     name: str
     machine: str
     meterset_mu: float
-    sad_mm: float
+    sad_mm: float | None
     fluence_mode: str
     limiters: tuple[BeamLimiter, ...]
     control_points: tuple[ControlPoint, ...]
@@ -104,8 +107,8 @@ class PhotonBeam:
         return not all(same_angle(p.gantry_deg, first.gantry_deg) for p in self.control_points)
 
     @property
-    def energy_mv(self) -> float:
-        """Nominal energy at the first control point."""
+    def energy_mv(self) -> float | None:
+        """Nominal energy at the first control point, where the plan says one."""
         return self.control_points[0].energy_mv
 
 
@@ -147,7 +150,9 @@ class IonBeam:
     meterset, meterset_unit
         Of one fraction, in ``MU`` or ``NP`` (number of particles).
     virtual_sad_mm
-        Virtual source to axis, x and y.
+        Virtual source to axis, x and y; None where the plan does not say.
+    snout, snout_mm
+        What the plan calls it, and where it stands.
     lateral_spreading, range_shifters
         What stands in the beam.
     """
@@ -157,11 +162,12 @@ class IonBeam:
     machine: str
     meterset: float
     meterset_unit: str
-    virtual_sad_mm: tuple[float, float]
+    virtual_sad_mm: tuple[float, float] | None
     gantry_deg: float
     couch_deg: float
     collimator_deg: float
     isocentre_mm: Triple
+    snout: str = ""
     snout_mm: float | None
     lateral_spreading: tuple[str, ...]
     range_shifters: tuple[RangeShifter, ...]
@@ -235,3 +241,19 @@ class ImportedPlan:
     study_uid: str = field(repr=False)
     frame_of_reference: str | None = field(repr=False)
     structure_set_uid: str | None = field(repr=False)
+
+    @property
+    def photon_beams(self) -> tuple[PhotonBeam, ...]:
+        """The beams of a photon plan; a proton plan is refused."""
+        beams = tuple(beam for beam in self.beams if isinstance(beam, PhotonBeam))
+        if len(beams) != len(self.beams):
+            raise InputError(f"{self.path} is a plan of protons, and one of photons is needed.")
+        return beams
+
+    @property
+    def ion_beams(self) -> tuple[IonBeam, ...]:
+        """The beams of a proton plan; a photon plan is refused."""
+        beams = tuple(beam for beam in self.beams if isinstance(beam, IonBeam))
+        if len(beams) != len(self.beams):
+            raise InputError(f"{self.path} is a plan of photons, and one of protons is needed.")
+        return beams

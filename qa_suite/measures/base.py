@@ -329,6 +329,13 @@ class Kept:
     volume: Volume
 
 
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """What must be known of how a pair was measured, in one sentence; it stands in the record."""
+
+    text: str
+
+
 def ok(metric: str, region: str, value: float, **more: Any) -> Value:
     """Return a value; one that is not finite is a bug and raises."""
     if not np.isfinite(value):

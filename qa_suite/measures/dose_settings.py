@@ -68,6 +68,9 @@ class DoseSettings(BaseModel):
     prescription_gy, fractions
         Dose of the whole course to the target and its fractions, where the user states them
         instead of templates and plans.
+    protons_per_mu
+        Protons of one monitor unit, for RTPLANs of ions that count monitor units; None leaves it
+        to the machine's file.
     clinic
         Template whose target, prescription and goals the doses of the clinic's planning system
         are judged by; None where there are none.
@@ -101,6 +104,7 @@ class DoseSettings(BaseModel):
     prescription_gy: float | None = Field(default=None, gt=0, le=HIGHEST_PRESCRIPTION_GY)
     fractions: int | None = Field(default=None, ge=1)
     clinic_request: ClinicRequest = ClinicRequest()
+    protons_per_mu: float | None = Field(default=None, gt=0)
     grid_mm: float | None = Field(default=None, gt=0, le=10)
     gamma: tuple[GammaCriterion, ...] = (
         GammaCriterion(dose_pct=3, distance_mm=3),

@@ -29,6 +29,7 @@ from qa_suite.measures.base import (
     Instruments,
     Kept,
     Pair,
+    Remark,
     Value,
     at_common_scale,
 )
@@ -70,6 +71,7 @@ class Measured:
     rows: list[Measurement] = field(default_factory=list)
     curves: list[CurvePoint] = field(default_factory=list)
     volumes: dict[str, Volume] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 def measure_pair(
@@ -120,6 +122,7 @@ def measure_pair(
         measured.rows.extend(found.rows)
         measured.curves.extend(found.curves)
         measured.volumes.update(found.volumes)
+        measured.remarks.extend(found.remarks)
     return measured
 
 
@@ -146,7 +149,7 @@ def noise_rows(pair: Pair, settings: MeasureSettings, who: dict[str, str]) -> li
 
 
 def _measure_family(
-    function: Callable[..., Sequence[Value | Curve | Kept]],
+    function: Callable[..., Sequence[Value | Curve | Kept | Remark]],
     view: Callable[[], Pair],
     settings: Any,
     who: dict[str, str],
@@ -162,6 +165,7 @@ def _measure_family(
             ],
             curves=[p for curve in found if isinstance(curve, Curve) for p in _points(curve, who)],
             volumes={kept.role: kept.volume for kept in found if isinstance(kept, Kept)},
+            remarks=list(dict.fromkeys(one.text for one in found if isinstance(one, Remark))),
         )
     except Exception as error:  # one broken family must not end the run
         if not isinstance(error, QAError):

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from qa_suite.dose.beam_machines import machines_of
+from collections.abc import Iterator, Sequence
+
+from qa_suite.dose.arcs import STEP_DEG
+from qa_suite.dose.beam_machines import BeamMachine, machines_of
 from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.imported_beams import common_isocentre, imported_fields
+from qa_suite.dose.imported_beams import (
+    ImportedField,
+    common_isocentre,
+    imported_fields,
+    machine_remark,
+)
 from qa_suite.dose.photon_machine import PhotonMachine
 from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence, turned
 from qa_suite.dose.plan import Mask, PhotonField, Plan, PlannedBeam
 from qa_suite.dose.template import PlanTemplate
-from qa_suite.errors import InputError
+from qa_suite.errors import raise_problems
 from qa_suite.io.rtplan_types import ImportedPlan
-from qa_suite.tolerances import same_angle
+from qa_suite.tolerances import same_angle, same_source, turn_deg
 from qa_suite.volume import Grid
 
 
@@ -39,29 +47,74 @@ def photon_plan(
     Raises
     ------
     InputError
-        If it is a plan of protons, has several isocentres or a turned couch.
+        If it is a plan of protons, or has several isocentres.
     Problems
-        If there is no machine for the energy of some beams.
+        If there is no machine for the energy of some beams; or with every beam that turns the
+        couch, or whose source stands elsewhere than that of its machine.
     """
     computed_by = machines_of(imported, machine, stand_in=stand_in)
+    fields = imported_fields(imported, (PIXELS, PIXELS), PIXEL_MM)
+    raise_problems(
+        f"The plan {imported.path}, for the photon surrogate,",
+        list(dict.fromkeys(_obstacles(imported, fields, computed_by))),
+    )
     beams = []
-    for number, field in enumerate(imported_fields(imported, (PIXELS, PIXELS), PIXEL_MM), 1):
-        if not same_angle(field.geometry.couch_deg):
-            raise InputError(
-                f"{imported.path}: beam {field.geometry.label} turns the couch by "
-                f"{field.geometry.couch_deg:g}°, which the photon surrogate cannot."
-            )
+    for number, field in enumerate(fields, 1):
         aperture = turned(field.aperture, field.geometry.collimator_deg)
         geometry = field.geometry.model_copy(
             update={"name": f"{number:03d} {field.geometry.label}", "collimator_deg": 0.0}
         )
         by = computed_by[field.beam].machine
         delivery = PhotonField(fluence=machine_fluence(aperture, by), pixel_mm=PIXEL_MM, machine=by)
-        beams.append(PlannedBeam(geometry=geometry, weight=field.monitor_units, delivery=delivery))
+        beams.append(
+            PlannedBeam(
+                geometry=geometry, weight=field.monitor_units, delivery=delivery, sad_mm=by.sad_mm
+            )
+        )
     return Plan(
         template=template, engine=engine, isocentre_mm=common_isocentre(imported), grid=grid,
         target=target_name, target_mask=target, beams=tuple(beams),
         hlut=(hlut.name, hlut.digest),
         facts={"rtplan": imported.label},
         machines=computed_by,
+        remarks=(*imported.remarks, *_remarks(imported, fields, computed_by)),
     )  # fmt: skip
+
+
+def _obstacles(
+    imported: ImportedPlan, fields: Sequence[ImportedField], by: Sequence[BeamMachine]
+) -> Iterator[str]:
+    """Say what of the beams the surrogate cannot do, beam by beam."""
+    for field in fields:
+        beam, machine = imported.photon_beams[field.beam], by[field.beam].machine
+        if not same_angle(field.geometry.couch_deg):
+            turn = abs(turn_deg(0.0, field.geometry.couch_deg))
+            yield f"beam {beam.name} turns the couch by {turn:g}°"
+        if beam.sad_mm is not None and not same_source(beam.sad_mm, machine.sad_mm):
+            yield (
+                f"beam {beam.name} has its source {beam.sad_mm:g} mm from the axis, and the "
+                f"machine {machine.name} at {machine.sad_mm:g} mm; give a machine file with this "
+                f"sad_mm as --machine"
+            )
+
+
+def _remarks(
+    imported: ImportedPlan, fields: Sequence[ImportedField], by: Sequence[BeamMachine]
+) -> Iterator[str]:
+    """Yield what stands in for the plan's machine, and how its arcs are computed."""
+    yield machine_remark(imported, [one.machine.name for one in by])
+    beams = imported.photon_beams
+    unsaid = [
+        f"{beam.name} ({one.machine.sad_mm:g} mm)"
+        for beam, one in zip(beams, by, strict=True)
+        if beam.sad_mm is None
+    ]
+    if unsaid:
+        yield f"no distance from source to axis; the machine's is taken: {', '.join(unsaid)}"
+    arcs = [
+        f"{beam.name} ({len(beam.control_points) - 1} steps, {count} fields)"
+        for index, beam in enumerate(beams)
+        if (count := sum(field.beam == index for field in fields)) > 1
+    ]
+    if arcs:
+        yield f"arcs are computed as fields of at most {STEP_DEG:g}°: {', '.join(arcs)}"

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,10 +96,9 @@ def beam_dose(
     out = np.zeros(grid.shape)
     if spots.weight.size == 0 or not spots.weight.any():
         return out
-    energies, layer = np.unique(spots.energy_mev, return_inverse=True)
-    tables = beam_tables(machine, energies)
+    tables, layer = _layers(machine, spots)
     sampling = resolution_of(grid, beamlet_mm, float(tables.sigma_mm.min()))
-    frame = beam_frame(beam.geometry, isocentre_mm, sad_mm=machine.sad_mm)
+    frame = beam_frame(beam.geometry, isocentre_mm, sad_mm=beam.sad_mm or machine.sad_mm)
     margin = halo_mm(tables, sampling)
     fan = make_fan(
         density, grid, frame,
@@ -110,6 +109,16 @@ def beam_dose(
     protons = fluence(fan, tables, layer, spots)
     planes = plane_doses(fan, tables, protons * beam.weight)
     return read_planes(fan, planes, density, grid, out)
+
+
+def _layers(machine: ProtonMachine, spots: ProtonSpots) -> tuple[BeamTables, NDArray[np.intp]]:
+    """Return tables of every energy (and width) of spots, and which of them each spot is of."""
+    if spots.sigma_mm is None:
+        energies, layer = np.unique(spots.energy_mev, return_inverse=True)
+        return beam_tables(machine, energies), layer
+    pairs = np.column_stack([spots.energy_mev, spots.sigma_mm])
+    kinds, layer = np.unique(pairs, axis=0, return_inverse=True)
+    return replace(beam_tables(machine, kinds[:, 0]), sigma_mm=kinds[:, 1]), layer.ravel()
 
 
 def halo_mm(tables: BeamTables, sampling: Resolution) -> float:

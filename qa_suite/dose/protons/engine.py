@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from qa_suite.dose.beam_machines import require_reach
 from qa_suite.dose.engines import ENGINES, EngineFacts, require_quantity
 from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.imported_beams import common_isocentre, imported_spots
 from qa_suite.dose.plan import Mask, Plan, PlannedBeam, ProtonSpots
 from qa_suite.dose.protons.dose import beam_dose
 from qa_suite.dose.protons.influence import influence_matrix, plan_voxels
@@ -138,17 +137,18 @@ class ProtonRangeEngine:
         Raises
         ------
         InputError
-            If it is a plan of photons, has several isocentres, or counts monitor units, whose
-            protons only the clinic's machine knows.
+            If it is a plan of photons, has several isocentres, or counts monitor units and the
+            machine does not say how many protons one is.
         Problems
             If layers lie beyond the machine's energies: no machine stands in for a range.
         """
+        from qa_suite.dose.protons.imported import proton_plan
+
         require_quantity(NAME, hlut)
         require_reach(plan, self.machine)
-        return Plan(
-            template=template, engine=f"{NAME} {VERSION}", isocentre_mm=common_isocentre(plan),
-            grid=grid, target=target_name, target_mask=target, beams=imported_spots(plan),
-            hlut=(hlut.name, hlut.digest), facts={"rtplan": plan.label},
+        return proton_plan(
+            plan, machine=self.machine, engine=f"{NAME} {VERSION}", grid=grid, target=target,
+            target_name=target_name, template=template, hlut=hlut,
         )  # fmt: skip
 
     def recalculate(self, density: NDArray[np.float32], plan: Plan) -> Volume:

@@ -46,6 +46,9 @@ class ProtonMachine(BaseModel):
         How far spots reach beyond the target's outline, at least half a spot's distance.
     least_protons
         Smallest spot that can be delivered, in 10⁶ protons a fraction.
+    protons_per_mu
+        Energy in MeV against the protons of one monitor unit, for plans of the clinic that count
+        monitor units; None where nobody says.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -64,6 +67,7 @@ class ProtonMachine(BaseModel):
     range_margin_mm: float = Field(ge=0)
     lateral_margin_mm: float = Field(ge=0)
     least_protons: float = Field(ge=0)
+    protons_per_mu: Table | None = Field(default=None, min_length=1)
     source: str = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -74,6 +78,10 @@ class ProtonMachine(BaseModel):
             table = np.asarray(getattr(self, label))
             if (np.diff(table[:, 0]) <= 0).any() or (table[:, 1] < 0).any():
                 raise ValueError(f"{label} must rise in energy and not be negative")
+        if self.protons_per_mu is not None:
+            units = np.asarray(self.protons_per_mu)
+            if (np.diff(units[:, 0]) <= 0).any() or (units[:, 1] <= 0).any():
+                raise ValueError("protons_per_mu must rise in energy and be above 0")
         if min(sigma for _, sigma in self.spot_sigma_mm) <= 0:
             raise ValueError("a spot needs a width above 0")
         return self
@@ -99,8 +107,10 @@ class ProtonMachine(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 of what it says."""
-        said = self.model_dump_json(exclude={"name", "modality", "source"})
-        return hashlib.sha256(said.encode()).hexdigest()
+        left_out = {"name", "modality", "source"}
+        if self.protons_per_mu is None:  # as it was before machines could say it
+            left_out |= {"protons_per_mu"}
+        return hashlib.sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
 
 
 def shipped_machines() -> tuple[str, ...]:

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from qa_suite.dose.dvh import Dvh, dvhs_of
 from qa_suite.dose.engines import DoseEngine, engine_of, require_modality, require_quantity
 from qa_suite.dose.gridding import mask_onto, require_overlap
+from qa_suite.dose.monitor_units import in_protons
 from qa_suite.dose.plan import Plan
 from qa_suite.dose.prescription import prescription_of
 from qa_suite.dose.scene import DoseImage, DoseScene, dose_scene
+from qa_suite.dose.source_to_surface import surface_remarks
 from qa_suite.dose.structures import MaskStructure, StructureSamples, sample_structures
 from qa_suite.dose.targets import choose_target
 from qa_suite.dose.template import PlanTemplate
-from qa_suite.errors import InputError
+from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.field_of_view import padding_in
 from qa_suite.io.rtplan_types import ImportedPlan
+from qa_suite.io.series import frame_hash
 from qa_suite.measures.base import Pair
 from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 from qa_suite.volume import Volume, resample
@@ -113,11 +116,14 @@ class ComputedPlan(DosePair):
         Template and tables.
     engine, plan
         What computed, and what was computed.
+    remarks
+        What must be known of the clinic's plan, and how it fits the images.
     """
 
     choice: PlanChoice
     engine: DoseEngine
     plan: Plan
+    remarks: tuple[str, ...] = ()
 
     def dose_on(self, image: DoseImage, hlut: Any = None) -> Volume:
         """Compute the same plan on another image, or with another table."""
@@ -147,6 +153,10 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
     require_modality(template)
     require_quantity(template.engine, choice.hlut)
     imported = _clinic_plan(pair, template) if settings.rtplans else None
+    if imported is not None:
+        _require_same_frame(imported, pair)
+    if imported is not None and settings.protons_per_mu is not None:
+        imported = in_protons(imported, settings.protons_per_mu, "as stated")
     template, prescribed_by = _prescribed(template, imported, pair, settings)
     scene = dose_scene(
         pair.reference, pair.synthetic, template=template, structures=pair.structures,
@@ -166,9 +176,15 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
             avoid=_organs(scene, template), template=template, hlut=choice.hlut,
             target_name=scene.target_name,
         )  # fmt: skip
+    remarks = plan.remarks
+    if imported is not None:
+        remarks = (*remarks, *surface_remarks(imported, scene.reference.body, scene.image_grid))
+        if pair.grid.frame_of_reference is None and imported.frame_of_reference is not None:
+            remarks = (*remarks, "the images do not say their frame of reference, so its isocentre "
+                       "is taken on trust")  # fmt: skip
     return ComputedPlan(
         key=choice.key, template=template, prescribed_by=prescribed_by, choice=choice, scene=scene,
-        engine=engine, plan=plan,
+        engine=engine, plan=plan, remarks=remarks,
         reference=engine.recalculate(density, plan),
         synthetic=engine.recalculate(scene.density(scene.synthetic, choice.hlut), plan),
     )  # fmt: skip
@@ -218,6 +234,15 @@ def _clinic_plan(pair: Pair, template: PlanTemplate) -> ImportedPlan:
             f"{template.modality}."
         )
     return plan
+
+
+def _require_same_frame(plan: ImportedPlan, pair: Pair) -> None:
+    mine, theirs = frame_hash(plan.frame_of_reference), pair.grid.frame_of_reference
+    if mine is not None and theirs is not None and mine != theirs:
+        raise GeometryError(
+            f"{plan.path} is a plan in another frame of reference than the images, so its "
+            f"isocentre is none of theirs; give the plan of these images."
+        )
 
 
 def _prescribed(

@@ -11,7 +11,17 @@ from qa_suite.dose.engines import ENGINES, load_engines
 from qa_suite.dose.machines_by_name import all_machines, machine_of
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import QAError
-from qa_suite.measures.base import FAMILIES, Curve, FamilyFacts, Kept, Pair, Value, failed, ok
+from qa_suite.measures.base import (
+    FAMILIES,
+    Curve,
+    FamilyFacts,
+    Kept,
+    Pair,
+    Remark,
+    Value,
+    failed,
+    ok,
+)
 from qa_suite.measures.dose.bands import band_rows
 from qa_suite.measures.dose.computed import (
     CLINIC,
@@ -42,7 +52,7 @@ __all__ = ["dose", "dose_variants"]
 
 AS_EXPORTED = "physical, of the plan, in Gy"
 """What the clinic's doses are where nothing else was said of them."""
-Found = Value | Curve | Kept
+Found = Value | Curve | Kept | Remark
 DOSE_MAP_ROLES = ("dose_reference", "dose_synthetic", "gamma", "target")
 """Roles of the volumes that are kept of a plan, each followed by ``@`` and the plan."""
 
@@ -116,6 +126,7 @@ def _compared(done: DosePair, settings: DoseSettings) -> Iterator[Found]:
 
 def _one_plan(done: ComputedPlan, pair: Pair, settings: DoseSettings) -> Iterator[Found]:
     """Yield what a plan of the surrogate says: its doses, and those of further images."""
+    yield from (Remark(text=f"{done.key}: {remark}") for remark in done.remarks)
     yield from _compared(done, settings)
     for by in done.plan.machines:
         value, region = by.machine.nominal_mv, f"beam:{by.beam}"

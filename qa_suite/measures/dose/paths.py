@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.dose.gridding import averaged_onto
+from qa_suite.dose.plan import PlannedBeam
 from qa_suite.dose.raytrace import beam_frame, path_integral
 from qa_suite.dose.scene import Mask
 from qa_suite.dose.template import BeamTemplate
@@ -26,6 +27,11 @@ def beam_region(beam: BeamTemplate) -> str:
     return f"beam:{beam.label}"
 
 
+def sad_mm(done: ComputedPlan, beam: PlannedBeam) -> float | None:
+    """Return the distance from source to isocentre, the beam's own or its machine's."""
+    return done.engine.sad_mm if beam.sad_mm is None else beam.sad_mm
+
+
 def path_rows(done: ComputedPlan) -> Iterator[Value]:
     """Yield the unseen share of each beam's path, and what enters through the image's edge."""
     scene, key = done.scene, done.key
@@ -34,7 +40,7 @@ def path_rows(done: ComputedPlan) -> Iterator[Value]:
     ends = _target_points(done)
     for beam in done.plan.beams:
         region = beam_region(beam.geometry)
-        frame = beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=done.engine.sad_mm)
+        frame = beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=sad_mm(done, beam))
         starts = frame.upstream_mm(ends, _REACH_MM)
         whole = path_integral(density, scene.grid, starts, ends)
         hidden = path_integral(density * unseen, scene.grid, starts, ends)

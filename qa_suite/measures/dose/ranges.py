@@ -14,7 +14,7 @@ from qa_suite.dose.scenarios import recalculate_scenarios
 from qa_suite.errors import QAError
 from qa_suite.measures.base import Kept, Value, failed, ok, undefined
 from qa_suite.measures.dose.computed import TARGET, ComputedPlan
-from qa_suite.measures.dose.paths import beam_region
+from qa_suite.measures.dose.paths import beam_region, sad_mm
 from qa_suite.volume import Grid, Volume
 
 NO_RAY = -9999.0
@@ -37,7 +37,7 @@ def range_rows(done: ComputedPlan) -> Iterator[Value | Kept]:
             found = compare_ranges(
                 done.reference_density, done.synthetic_density, done.scene.grid,
                 target=done.scene.target_on_grid, label=beam.geometry.label,
-                frame=beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=done.engine.sad_mm),
+                frame=beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=sad_mm(done, beam)),
             )  # fmt: skip
         except QAError as error:
             for metric in RANGE_METRICS:

@@ -1,0 +1,367 @@
+"""Every attribute of a plan is used, refused, or named: one that does none of the three fails.
+
+Plans are mutated attribute by attribute, over all of the standard's modules of plans
+(``data/rtplan_attributes.txt``), and driven through the engines. The outcome of a plan is what
+the engines would compute (the digest of the plan, which holds all that decides the dose, and
+what it is judged by), its remarks, or why it is refused. A mutation must change the outcome,
+but for the elements that are declared idle with a reason in ``io/rtplan_elements.py``; and those
+must not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+
+from qa_suite.dose.engines import engine_of
+from qa_suite.dose.hlut import load_hlut
+from qa_suite.dose.imported_template import imported_template
+from qa_suite.errors import QAError
+from qa_suite.io import rtplan_types
+from qa_suite.io.rtplan import read_plan, require_supported
+from qa_suite.io.rtplan_elements import PLAN, RULES, WHO_AND_WHEN, rule_of
+from qa_suite.volume import Grid
+from tests.dicom_factory import uid
+from tests.plan_factory import (
+    first_point,
+    ion_beam,
+    jaws,
+    leaves,
+    photon_beam,
+    square_beam,
+    write_ion_plan,
+    write_plan,
+)
+from tests.rt_factory import item
+
+GRID = Grid(shape=(5, 5, 5), spacing_mm=(50.0,) * 3, origin_mm=(-88.0, -134.0, -44.0))
+LIST = Path(__file__).parent / "data" / "rtplan_attributes.txt"
+ION_ONLY = ("IonBeamSequence", "IonToleranceTableSequence")
+PHOTON_ONLY = ("BeamSequence", "ToleranceTableSequence")
+
+
+def attributes() -> Iterator[tuple[tuple[str, ...], str]]:
+    """The standard's attributes: the path of sequences, and the keyword."""
+    lines = LIST.read_text().replace("\n    ", " ").splitlines()
+    for line in lines:
+        if not line.startswith("#"):
+            place, keywords = line.split(": ")
+            path = () if place == "-" else tuple(place.split("."))
+            for keyword in keywords.split():
+                yield path, keyword
+
+
+def turning_beam() -> Dataset:
+    """Gantry and collimator turn, leaves move, and every direction is said."""
+    frame = [jaws("ASYMX", -60, 60), jaws("ASYMY", -60, 60)]
+    first = first_point([*frame, leaves([-40.0] * 12, [0.0] * 12)], 30.0)
+    first.BeamLimitingDeviceAngle = 350
+    first.GantryRotationDirection, first.BeamLimitingDeviceRotationDirection = "CW", "CC"
+    last = item(
+        CumulativeMetersetWeight=1, GantryAngle=40, BeamLimitingDeviceAngle=10,
+        BeamLimitingDevicePositionSequence=[leaves([0.0] * 12, [40.0] * 12)],
+    )  # fmt: skip
+    return photon_beam(1, [first, last], ("ASYMX", "ASYMY", "MLCX"), ReferencedPatientSetupNumber=1)
+
+
+SETUPS = {
+    "PatientSetupSequence": DicomSequence(
+        [
+            item(PatientSetupNumber=1, PatientPosition="HFS"),
+            item(PatientSetupNumber=2, PatientPosition="FFS"),
+        ]
+    )
+}
+
+
+def write_photons(path: Path, **tags: Any) -> Path:
+    fluence = {"PrimaryFluenceModeSequence": DicomSequence([item(FluenceMode="STANDARD")])}
+    second = square_beam(2, ReferencedPatientSetupNumber=1, **fluence)
+    return write_plan(
+        path, [turning_beam(), second], [100.0, 150.0],
+        **{"FrameOfReferenceUID": uid("frame"), **SETUPS, **tags},
+    )  # fmt: skip
+
+
+def write_prescribed_by_the_fractions(path: Path) -> Path:
+    """A plan whose targets are named by number only, their doses by the fraction group."""
+    target = item(
+        DoseReferenceNumber=1, DoseReferenceStructureType="SITE", DoseReferenceType="TARGET"
+    )
+    write_photons(path, DoseReferenceSequence=DicomSequence([target]))
+    dataset = pydicom.dcmread(path)
+    dose = item(ReferencedDoseReferenceNumber=1, TargetPrescriptionDose=44)
+    dataset.FractionGroupSequence[0].ReferencedDoseReferenceSequence = DicomSequence([dose])
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_ions(path: Path) -> Path:
+    beam = ion_beam(1, PrimaryDosimeterUnit="NP", ReferencedPatientSetupNumber=1)
+    del beam.RangeShifterSequence, beam.NumberOfRangeShifters
+    del beam.IonControlPointSequence[0].RangeShifterSettingsSequence
+    return write_ion_plan(path, [beam], 1.6e9, FrameOfReferenceUID=uid("frame"), **SETUPS)
+
+
+def outcome(path: Path) -> tuple[Any, ...]:
+    """What a user gets of a plan: a dose and what it is judged by, remarks, or a refusal."""
+    try:
+        plan = read_plan(path)
+        require_supported(plan)
+        return _computed(pickle.dumps(plan))
+    except QAError as error:
+        return ("refused", str(error))
+
+
+@cache
+def _computed(pickled: bytes) -> tuple[Any, ...]:
+    plan = pickle.loads(pickled)
+    template = imported_template(plan.modality, targets=("PTV",))
+    hlut = load_hlut("thomas-1999" if plan.modality == "photons" else "matrad-protons")
+    made = engine_of(template).imported(
+        plan, GRID, target=np.ones(GRID.shape, bool), target_name="PTV", template=template,
+        hlut=hlut,
+    )  # fmt: skip
+    surface = [
+        beam.control_points[0].ssd_mm
+        for beam in plan.beams
+        if isinstance(beam, rtplan_types.PhotonBeam)  # held to the image, where there is one
+    ]
+    identity = (plan.patient_id, plan.frame_of_reference, plan.structure_set_uid)
+    judged = (plan.target_doses, plan.fractions)
+    return (made.digest, judged, made.remarks, surface, identity)
+
+
+VALUES: dict[str, Any] = {
+    "ApprovalStatus": "REJECTED", "PlanIntent": "VERIFICATION",
+    "RTPlanGeometry": "TREATMENT_DEVICE", "PatientPosition": "HFP",
+    "TreatmentDeliveryType": "SETUP",
+    "FluenceMode": "NON_STANDARD", "SetupTechnique": "TBI", "PatientSupportType": "CHAIR",
+    "EnhancedRTBeamLimitingDeviceDefinitionFlag": "YES", "GantryRotationDirection": "CC",
+    "BeamLimitingDeviceRotationDirection": "CW", "DoseReferenceStructureType": "COORDINATES",
+    "LeafJawPositions": [-50.0, 50.0], "ScanMode": "UNIFORM", "ModulatedScanModeType": "LEVEL",
+    "ReferencedRTPlanSequence": [item(RTPlanRelationship="CONCURRENT")],
+    "ScanSpotMetersetWeights": [2.0, 2.0], "ScanSpotPositionMap": [0.0, 0.0, 5.0, 5.0],
+    "GeneralAccessorySequence": [item(GeneralAccessoryID="G", GeneralAccessoryType="GRATICULE")],
+    "RTPlanRelationship": "CONCURRENT", "BeamMeterset": 130.0, "NumberOfFractionsPlanned": 20,
+    "IsocenterPosition": [14.0, -34.0, 56.0], "TargetPrescriptionDose": 50.0,
+    "ReferencedPatientSetupNumber": 2, "PatientSetupNumber": 3, "NominalBeamEnergy": 149.0,
+    "BeamNumber": 9, "ReferencedBeamNumber": 9, "RTBeamLimitingDeviceType": "ASYMY",
+}  # fmt: skip
+"""Values of those attributes whose other values are no arbitrary ones."""
+BY_KIND: dict[str, Any] = {
+    "CS": "OTHER", "SH": "other", "LO": "other", "ST": "other", "LT": "other", "UT": "other",
+    "UI": "1.2.3.4", "DA": "20200101", "TM": "101010", "DT": "20200101101010", "PN": "Other^One",
+    "UR": "http://other", "UC": "other", "AE": "OTHER", "AS": "040Y",
+}  # fmt: skip
+
+
+def another(keyword: str, old: Any) -> Any:
+    """Another value for an attribute, of the same kind."""
+    if keyword in VALUES:
+        return VALUES[keyword]
+    kind = dictionary_VR(keyword)
+    if kind == "SQ":
+        return DicomSequence([item(CodeMeaning="other")])
+    if kind in BY_KIND:
+        return BY_KIND[kind]
+    if kind in ("OB", "OW", "UN", "OF", "OD"):
+        return b"\1\2\3\4\5\6\7\10"
+    if old is not None and not isinstance(old, (str, bytes)) and np.size(old) > 1:
+        return [float(value) + 2 for value in old]
+    count = int(dictionary_VM(keyword).split("-")[0]) if dictionary_VM(keyword)[0].isdigit() else 1
+    number = 7 if old is None or old == "" else int(float(old)) + 7
+    return number if count == 1 else [float(number + n) for n in range(count)]
+
+
+def mutated(path: Path, where: tuple[str, ...], keyword: str) -> None:
+    """Give one attribute of a written plan another value; its sequences are made where absent."""
+    dataset = pydicom.dcmread(path)
+    inner = dataset
+    for name in where:
+        if not inner.get(name):
+            setattr(inner, name, DicomSequence([Dataset()]))
+        items = inner.get(name)
+        inner = next((one for one in items if keyword in one), items[0])
+    setattr(inner, keyword, another(keyword, inner.get(keyword)))
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def idle(where: tuple[str, ...], keyword: str) -> bool:
+    """Whether an attribute, or a sequence that it lies in, is declared to be of no matter."""
+    for depth, name in enumerate((*where, keyword)):
+        place = where[depth - 1] if depth else PLAN
+        if place not in RULES:
+            return False  # of a sequence that goes by its rule as a whole
+        rule = rule_of(place, name)
+        if rule is None:
+            return place == PLAN and tag_for_keyword(name) >> 16 in WHO_AND_WHEN
+        if rule.fate == "idle":
+            return True
+    return False
+
+
+BASES: dict[str, Callable[[Path], Path]] = {
+    "photons": write_photons,
+    "photons, prescribed by the fraction group": write_prescribed_by_the_fractions,
+    "protons": write_ions,
+}
+
+
+def bases_of(where: tuple[str, ...], keyword: str) -> list[str]:
+    """The plans that may hold an attribute."""
+    first = where[0] if where else keyword
+    return [name for name in BASES if first not in (PHOTON_ONLY if name == "protons" else ION_ONLY)]
+
+
+CASES = list(attributes())
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory) -> dict[str, Any]:
+    found = {}
+    for name, write in BASES.items():
+        found[name] = outcome(write(tmp_path_factory.getbasetemp() / "plan.dcm"))
+    assert all(one[0] != "refused" for one in found.values()), found
+    return found
+
+
+def test_the_list_is_that_of_the_standard():
+    known = {keyword for _, keyword in attributes()}
+    assert len(CASES) > 600
+    for keyword in known:
+        assert keyword_for_tag(tag_for_keyword(keyword)) == keyword
+
+
+@pytest.mark.parametrize("place", sorted({".".join(where) for where, _ in CASES}))
+def test_every_attribute_is_used_refused_or_named(tmp_path_factory, expected, place):
+    silent, untrue = [], []
+    path = tmp_path_factory.getbasetemp() / "plan.dcm"
+    for where, keyword in CASES:
+        if ".".join(where) != place:
+            continue
+        changes = False
+        for base in bases_of(where, keyword):
+            mutated(BASES[base](path), where, keyword)
+            changes = changes or outcome(path) != expected[base]
+        if idle(where, keyword) == changes:
+            (untrue if changes else silent).append(keyword)
+    assert not silent, f"{place}: changes nothing, and nobody is told"
+    assert not untrue, f"{place}: declared idle, and yet it does something"
+
+
+def test_an_element_that_nobody_thought_of_is_named(tmp_path):
+    path = write_photons(tmp_path / "p.dcm")
+    before = outcome(path)
+    dataset = pydicom.dcmread(path)
+    point = dataset.BeamSequence[0].ControlPointSequence[0]
+    point.private_block(0x3253, "VENDOR OF LINACS", create=True).add_new(0x10, "LO", "a secret")
+    point.add_new(0x300A7F01, "LO", "of a later edition")
+    dataset.BeamSequence[1].HighDoseTechniqueType = "TBI"
+    dataset.save_as(path, enforce_file_format=True)
+    (remark,) = set(outcome(path)[2]) - set(before[2])
+    for words in (
+        "private elements of VENDOR OF LINACS in ControlPointSequence",
+        "ControlPointSequence.(300A,7F01)",
+        "BeamSequence.HighDoseTechniqueType",
+    ):
+        assert words in remark
+    assert "secret" not in remark
+    assert outcome(path)[0] == before[0]
+
+
+def test_an_empty_element_says_nothing(tmp_path):
+    path = write_photons(tmp_path / "p.dcm")
+    before = outcome(path)
+    dataset = pydicom.dcmread(path)
+    dataset.BeamSequence[0].HighDoseTechniqueType = ""
+    dataset.BeamSequence[0].BlockSequence = DicomSequence([])
+    dataset.save_as(path, enforce_file_format=True)
+    assert outcome(path) == before
+
+
+IDENTIFIES = "identifies it; compared with the other files of the case, or written into an export"
+FIELDS = {
+    "BeamLimiter": {
+        "kind": "RTBeamLimitingDeviceType", "axis": "RTBeamLimitingDeviceType",
+        "pairs": "NumberOfLeafJawPairs", "boundaries_mm": "LeafPositionBoundaries",
+    },
+    "ControlPoint": {
+        "index": "ControlPointIndex", "weight": "CumulativeMetersetWeight",
+        "gantry_deg": "GantryAngle", "gantry_rotation": "GantryRotationDirection",
+        "collimator_deg": "BeamLimitingDeviceAngle",
+        "collimator_rotation": "BeamLimitingDeviceRotationDirection",
+        "couch_deg": "PatientSupportAngle", "couch_rotation": "PatientSupportRotationDirection",
+        "isocentre_mm": "IsocenterPosition", "energy_mv": "NominalBeamEnergy",
+        "ssd_mm": "SourceToSurfaceDistance", "positions_mm": "LeafJawPositions",
+    },
+    "PhotonBeam": {
+        "number": "BeamNumber", "name": "BeamName", "machine": "TreatmentMachineName",
+        "meterset_mu": "BeamMeterset", "sad_mm": "SourceAxisDistance",
+        "fluence_mode": "FluenceMode", "limiters": "BeamLimitingDeviceSequence",
+        "control_points": "ControlPointSequence",
+    },
+    "RangeShifter": dict.fromkeys(("identifier", "kind", "thickness_mm"), "RangeShifterSequence"),
+    "IonLayer": {
+        "energy_mev": "NominalBeamEnergy", "spots_mm": "ScanSpotPositionMap",
+        "spot_weights": "ScanSpotMetersetWeights", "spot_fwhm_mm": "ScanningSpotSize",
+    },
+    "IonBeam": {
+        "number": "BeamNumber", "name": "BeamName", "machine": "TreatmentMachineName",
+        "meterset": "BeamMeterset", "meterset_unit": "PrimaryDosimeterUnit",
+        "virtual_sad_mm": "VirtualSourceAxisDistances", "gantry_deg": "GantryAngle",
+        "couch_deg": "PatientSupportAngle", "collimator_deg": "BeamLimitingDeviceAngle",
+        "isocentre_mm": "IsocenterPosition", "snout": "SnoutID", "snout_mm": "SnoutPosition",
+        "lateral_spreading": "LateralSpreadingDeviceType",
+        "range_shifters": "RangeShifterSequence", "layers": "IonControlPointSequence",
+    },
+    "TargetDose": {
+        "name": "DoseReferenceDescription", "dose_gy": "TargetPrescriptionDose",
+        "roi_number": "ReferencedROINumber", "structure": "ReferencedROINumber",
+        "at_a_point": "DoseReferenceStructureType",
+    },
+    "ImportedPlan": {
+        "path": IDENTIFIES, "uid": IDENTIFIES, "study_uid": IDENTIFIES,
+        "label": IDENTIFIES, "sop_class": "SOPClassUID", "modality": "SOPClassUID",
+        "beams": "BeamSequence", "target_doses": "DoseReferenceSequence",
+        "fractions": "NumberOfFractionsPlanned", "patient_position": "PatientPosition",
+        "approval": "ApprovalStatus", "patient_id": "PatientID",
+        "frame_of_reference": "FrameOfReferenceUID",
+        "structure_set_uid": "ReferencedSOPInstanceUID",
+        "unsupported": "refuses the plan", "remarks": "are told",
+    },
+}  # fmt: skip
+"""Each field of the types that a plan is read into, and the element that it comes from."""
+
+
+def test_every_field_that_is_carried_comes_from_an_element_of_the_account():
+    carried = {
+        name: {field.name for field in dataclasses.fields(kind)}
+        for name, kind in vars(rtplan_types).items()
+        if dataclasses.is_dataclass(kind) and kind.__module__ == rtplan_types.__name__
+    }
+    assert {name: set(fields) for name, fields in FIELDS.items()} == carried
+    declared = {keyword for rules in RULES.values() for rule in rules for keyword in rule.keywords}
+    for name, fields in FIELDS.items():
+        for field, element in fields.items():
+            assert element in declared or " " in element, f"{name}.{field}"
+
+
+def test_nothing_is_declared_twice_or_misspelled():
+    for place, rules in RULES.items():
+        keywords = [keyword for rule in rules for keyword in rule.keywords]
+        assert len(keywords) == len(set(keywords)), place
+        for keyword in keywords:
+            assert tag_for_keyword(keyword) is not None, keyword
+        assert place == PLAN or dictionary_VR(place) == "SQ"
