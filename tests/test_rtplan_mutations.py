@@ -30,6 +30,7 @@ from qa_suite.dose.imported_template import imported_template
 from qa_suite.errors import QAError
 from qa_suite.io import rtplan_types
 from qa_suite.io.rtplan import read_plan, require_supported
+from qa_suite.io.rtplan_account import elements_page
 from qa_suite.io.rtplan_elements import PLAN, RULES, WHO_AND_WHEN, rule_of
 from qa_suite.volume import Grid
 from tests.dicom_factory import uid
@@ -128,7 +129,7 @@ def outcome(path: Path) -> tuple[Any, ...]:
 def _computed(pickled: bytes) -> tuple[Any, ...]:
     plan = pickle.loads(pickled)
     template = imported_template(plan.modality, targets=("PTV",))
-    hlut = load_hlut("thomas-1999" if plan.modality == "photons" else "matrad-protons")
+    hlut = load_hlut("thomas-1999" if plan.modality == "photons" else "stoichiometric-schneider")
     made = engine_of(template).imported(
         plan, GRID, target=np.ones(GRID.shape, bool), target_name="PTV", template=template,
         hlut=hlut,
@@ -365,3 +366,11 @@ def test_nothing_is_declared_twice_or_misspelled():
         for keyword in keywords:
             assert tag_for_keyword(keyword) is not None, keyword
         assert place == PLAN or dictionary_VR(place) == "SQ"
+
+
+def test_the_page_of_elements_is_that_of_the_rules():
+    page = Path(__file__).parent.parent / "docs" / "dose" / "plan-elements.md"
+    assert page.read_text() == elements_page(), (
+        "make it anew: python -c 'from qa_suite.io.rtplan_account import elements_page; "
+        'print(elements_page(), end="")\' > docs/dose/plan-elements.md'
+    )

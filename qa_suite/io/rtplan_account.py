@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from qa_suite.io.rtplan_elements import PLAN, RULES, WHO_AND_WHEN, rule_of
+from qa_suite.io.rtplan_elements import PLAN, RULES, WHO_AND_WHEN, Rule, rule_of
 
 
 def unread_elements(header: Any) -> dict[str, int]:
@@ -62,3 +62,37 @@ def _private(element: Any, place: str) -> str:
 
 def _is_empty(element: Any) -> bool:
     return element.VM == 0 or (element.VR == "SQ" and len(element.value) == 0)
+
+
+_PAGE = """# What becomes of each element of an RTPLAN
+
+Made from `qa_suite/io/rtplan_elements.py`, to which the reader is held:
+`tests/test_rtplan_mutations.py` gives every attribute of the standard's modules of plans another
+value, and each must change the dose or what it is judged by, be refused, or be told, but for the
+idle ones.
+
+- **used**: decides the dose, or by what it is judged.
+- **checked**: refused or told where it speaks against the plan.
+- **told**: its value stands in a remark.
+- **idle**: cannot change the dose, for the reason beside it.
+
+What stands in no row is told as *ignored*, by its keyword and never by its value; private elements
+by their maker. Empty elements say nothing. Elements of the plan itself in the groups {groups}
+(patient, study, equipment, identifiers) are idle unless a row names them. A sequence with a table
+of its own is looked into; any other goes by its row as a whole.
+"""
+
+
+def elements_page() -> str:
+    """Return the rules as a page of Markdown, ``docs/dose/plan-elements.md``."""
+    groups = ", ".join(f"{group:04X}" for group in WHO_AND_WHEN)
+    parts = [_PAGE.format(groups=groups)]
+    for place, rules in RULES.items():
+        title = place or "The plan itself"
+        rows = "\n".join(map(_row, rules))
+        parts.append(f"## {title}\n\n| | Elements | Why |\n|---|---|---|\n{rows}\n")
+    return "\n".join(parts)
+
+
+def _row(rule: Rule) -> str:
+    return f"| {rule.fate} | {', '.join(rule.keywords)} | {rule.why} |"
