@@ -9,7 +9,9 @@ import pytest
 
 from qa_suite.dose.beam_view import beam_axes
 from qa_suite.dose.hlut import Hlut, load_hlut
+from qa_suite.dose.photon_machine import Calibration
 from qa_suite.dose.photons import PhotonEngine
+from qa_suite.dose.photons.adapter import gy_per_unit
 from qa_suite.dose.photons.engine import with_weights
 from qa_suite.dose.photons.fluence import PIXELS, machine_fluence, target_aperture, turned
 from qa_suite.dose.plan import PhotonField, Plan, PlannedBeam
@@ -100,22 +102,35 @@ def below(surface: Triple, depth_mm: float) -> Triple:
 
 @pytest.mark.parametrize("spacing", [3.0, 5.0])
 @pytest.mark.parametrize(("origin", "air"), [((0.0, 0.0, 0.0), 3), ((-33.3, 17.7, 5.1), 9)])
-def test_one_monitor_unit_gives_a_centigray_at_the_reference_point(spacing, origin, air) -> None:
-    """10 × 10 cm², SAD 1000 mm, 10 cm deep in water, wherever the water lies in the grid."""
-    grid, density, surface = water(spacing, origin=origin, air=air, depth_mm=180, wide_mm=180)
-    isocentre = below(surface, 100.0)
-    dose = dose_of(density, grid, isocentre, square(100))
-    assert read(dose, grid, isocentre)[0] == pytest.approx(0.01, rel=0.005)
+def test_one_monitor_unit_gives_what_the_calibration_says(spacing, origin, air) -> None:
+    """10 × 10 cm², SSD 1000 mm, 10 cm deep in water, wherever the water lies in the grid."""
+    grid, density, surface = water(spacing, origin=origin, air=air, depth_mm=180, wide_mm=200)
+    dose = dose_of(density, grid, surface, square(100))
+    there = read(dose, grid, below(surface, 100.0))[0]
+    assert there == pytest.approx(0.0073, rel=0.005)  # 1 cGy at the maximum, 73 % here
+
+
+def test_a_point_at_the_isocentre_is_one_at_a_surface_nearer_by_its_depth() -> None:
+    machine = ENGINE.machine
+    ways = [
+        machine.model_copy(update={"calibration": Calibration(ssd_mm=ssd)}) for ssd in (None, 900.0)
+    ]
+    factors = [gy_per_unit(one, (5.0, 5.0, 5.0), "cpu") for one in ways]
+    assert factors[0] == pytest.approx(factors[1], rel=1e-6)
+    # at SSD 1000 the fluence is less by the square of the distances, the field but little larger
+    farther = gy_per_unit(machine, (5.0, 5.0, 5.0), "cpu") / 0.0073 * 0.01
+    assert farther / factors[0] == pytest.approx((1100 / 1000) ** 2, rel=0.015)
 
 
 def test_the_calibration_holds_for_voxels_that_are_no_cubes_and_another_machine() -> None:
     grid = Grid(shape=(46, 45, 40), spacing_mm=(4.0, 4.0, 5.0))
     density = np.zeros(grid.shape, np.float32)
     density[2:-2, 2:-2] = 1.0
-    isocentre = (90.0, 6.0 + 100.0, 97.5)
+    isocentre = (90.0, 6.0, 97.5)
     for machine in (MACHINE, "elekta_10MV"):
         dose = dose_of(density, grid, isocentre, square(100), engine=PhotonEngine(machine))
-        assert read(dose, grid, isocentre)[0] == pytest.approx(0.01, rel=0.005)
+        there = read(dose, grid, below(isocentre, 100.0))[0]
+        assert there == pytest.approx(0.0073, rel=0.005)
 
 
 def test_depth_dose_in_water_has_the_shape_of_ten_megavolts() -> None:

@@ -81,10 +81,9 @@ def _machine(machine: Machine) -> dict[str, Any]:
     facts = machine.model_dump(mode="json")
     sad = "parallel" if machine.sad_mm is None else f"{machine.sad_mm:g} mm"
     if isinstance(machine, PhotonMachine):
-        said = machine.calibration
         more = {
             "energy": machine.quality, "TPR20,10": f"{machine.tpr_20_10:.4g}",
-            "1 MU": f"{100 * said.gy_per_mu:g} cGy at {said.depth_mm / 10:g} cm",
+            "1 MU": machine.calibration.words,
         }  # fmt: skip
     else:
         energies = f"{machine.lowest_mev:g} to {machine.highest_mev:g} MeV"

@@ -71,12 +71,17 @@ class HeadScatter(BaseModel):
 
 
 class Calibration(BaseModel):
-    """Dose of one monitor unit in water, at the isocentre.
+    """Dose of one monitor unit in water, on the axis.
+
+    What a monitor unit is, every clinic decides: 1 cGy at the depth of maximum in 10×10 cm² at a
+    surface distance of 100 cm most often, measured at 10 cm depth (Med Phys 45:4789, 2018).
 
     Parameters
     ----------
     gy_per_mu
-        At ``depth_mm`` in a field of ``field_mm`` squared.
+        At ``depth_mm`` in a field of ``field_mm`` squared, in the isocentre plane.
+    ssd_mm
+        Source to the water's surface; None where the point of measurement is the isocentre.
     """
 
     model_config = _STRICT
@@ -84,6 +89,13 @@ class Calibration(BaseModel):
     gy_per_mu: float = Field(default=0.01, gt=0, le=0.1)
     depth_mm: float = Field(default=100.0, ge=50, le=200)
     field_mm: float = Field(default=100.0, ge=40, le=300)
+    ssd_mm: float | None = Field(default=None, ge=500, le=2000)
+
+    @property
+    def words(self) -> str:
+        """The calibration as people say it: ``0.675 cGy at 10 cm, SSD 100 cm``."""
+        where = "isocentric" if self.ssd_mm is None else f"SSD {self.ssd_mm / 10:g} cm"
+        return f"{100 * self.gy_per_mu:g} cGy at {self.depth_mm / 10:g} cm, {where}"
 
 
 class PhotonMachine(BaseModel):

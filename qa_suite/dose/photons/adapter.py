@@ -142,7 +142,7 @@ def gy_per_unit(machine: PhotonMachine, spacing_mm: Triple, device: str) -> floa
     """Return the factor from PyDoseRT's units to Gy per monitor unit, on voxels of this size.
 
     A water box is irradiated by the reference field; its surface is the face of the first
-    voxel, and the dose is read off at the isocentre, which lies at the calibration depth.
+    voxel, and the dose is read off at the calibration depth.
     """
     import torch
     from scipy.ndimage import map_coordinates
@@ -153,7 +153,8 @@ def gy_per_unit(machine: PhotonMachine, spacing_mm: Triple, device: str) -> floa
     shape = (2 * int(half / sz) + 1, int((said.depth_mm + _KERNEL_MM) / sy),
              2 * int(half / sx) + 1)  # fmt: skip
     depth = said.depth_mm - sy / 2  # from the first voxel's centre
-    isocentre = (shape[0] // 2 * sz, depth, shape[2] // 2 * sx)
+    deep = said.depth_mm if said.ssd_mm is None else machine.sad_mm - said.ssd_mm
+    isocentre = (shape[0] // 2 * sz, deep - sy / 2, shape[2] // 2 * sx)
     edge = int(said.field_mm / 2 / PIXEL_MM)
     middle = PIXELS // 2
     aperture = np.zeros((PIXELS, PIXELS))

@@ -49,8 +49,8 @@ VERSION = "2"  # of this adapter: what it changes in the library changes doses
         devices=("cpu", "cuda"),
         method=(
             "Fluence of the isocentre plane, projected from the source and convolved with a pencil "
-            "kernel at the radiological depth of each pencil's own ray; 0.01 Gy per MU at 10 cm "
-            "depth in water, 10×10 cm², SAD 1000 mm"
+            "kernel at the radiological depth of each pencil's own ray; Gy per MU by the machine's "
+            "calibration in water"
         ),
         believed_for=(
             "Differences between two images in soft tissue and bone; not in lung, behind large "
@@ -120,7 +120,7 @@ class PhotonEngine:
             ),
             facts={
                 "machine": self.machine.name,
-                "gy_per_mu_at_reference": self.machine.calibration.gy_per_mu,
+                "calibration": f"1 MU is {self.machine.calibration.words}",
             },
         )  # fmt: skip
         if template.technique == "imrt":
