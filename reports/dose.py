@@ -29,6 +29,7 @@ from reports.dose_tables import (
     asides,
     beam_ranges,
     cause_values,
+    differently_judged,
     gamma_summaries,
     metric_summaries,
     patient_rows,
@@ -59,6 +60,7 @@ class DosePlan:
     lost: int
     gained: int
     gammas: tuple[GammaSummary, ...]
+    differently_judged: tuple[str, ...]
     ranges: tuple[BeamRange, ...]
     causes: tuple[CauseValues, ...]
     asides: tuple[Aside, ...]
@@ -176,6 +178,7 @@ def _plan(
         lost=_total(rows.of("goals_lost", "all", plan.key)),
         gained=_total(rows.of("goals_gained", "all", plan.key)),
         gammas=gamma_summaries(plan, rows, bounded),
+        differently_judged=differently_judged(plan, rows, computed),
         ranges=beam_ranges(plan, rows, bounded) if plan.modality == "protons" else (),
         causes=cause_values(plan, rows),
         asides=asides(plan, rows, evaluation, bounded),

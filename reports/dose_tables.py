@@ -69,9 +69,13 @@ class MetricSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class GammaSummary:
-    """One criterion: pass rates in body and target, and of the bulk-density dose in the body."""
+    """One criterion: pass rates in body and target, and of the bulk-density dose in the body.
+
+    ``voxels`` counts the voxels of the body that were judged, which the pass rates rest on.
+    """
 
     title: str
+    voxels: Spread
     body: Spread
     target: Spread
     bulk: Spread
@@ -157,6 +161,7 @@ def gamma_summaries(plan: PlanFacts, rows: Rows, bounded: Bounded) -> tuple[Gamm
     return tuple(
         GammaSummary(
             title=gamma.title,
+            voxels=spread(rows.of("gamma_voxels", "body", gamma.variant)),
             body=spread(rows.of("gamma_pass_rate", "body", gamma.variant), "higher"),
             target=spread(rows.of("gamma_pass_rate", TARGET, gamma.variant), "higher"),
             bulk=spread(rows.of("bulk_gamma_pass_rate", "body", gamma.variant), "higher"),
@@ -165,6 +170,20 @@ def gamma_summaries(plan: PlanFacts, rows: Rows, bounded: Bounded) -> tuple[Gamm
             ),
         )
         for gamma in plan.gammas
+    )
+
+
+def differently_judged(
+    plan: PlanFacts, rows: Rows, cases: Sequence[tuple[str, str]]
+) -> tuple[str, ...]:
+    """Name the cases whose criteria were judged on different voxels of body or target."""
+    return tuple(
+        case
+        for case, _ in cases
+        if any(
+            len({rows.value(case, "gamma_voxels", region, g.variant)[0] for g in plan.gammas}) > 1
+            for region in ("body", TARGET)
+        )
     )
 
 

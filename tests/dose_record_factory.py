@@ -38,6 +38,7 @@ DOSE_GRID = Grid(shape=(62, 40, 20), spacing_mm=(6.0, 6.0, 6.0), origin_mm=(-180
 CENTRE_MM = np.array([5.0, -10.0, 6.0])
 MARKUP = "<b>Rectum & co</b>"
 GAMMAS = ((3.0, 3.0), (2.0, 2.0))
+DIFFERENTLY_JUDGED = ("B01", "clinic", 2.0)  # case, plan, and the criterion of fewer voxels
 BANDED = ("A01", "photon-drawn")
 """The one case and plan with samples."""
 SAMPLES = 4
@@ -180,6 +181,8 @@ def _plan_rows(case: CaseRecord, plan: str) -> Iterator[Measurement]:
     for dose, distance in GAMMAS:
         more = {"variant": f"{plan}:{dose:g}pct{distance:g}mm"}
         for region in ("body", "target"):
+            judged = 4000 if (case.case, plan, dose) != DIFFERENTLY_JUDGED else 3000
+            yield row("gamma_voxels", region, judged, "1", **more)
             yield row("gamma_pass_rate", region, 99.0 - 3 * abs(shift) + dose / 3, "%", **more)
         if plan != "clinic":
             yield row("bulk_gamma_pass_rate", "body", 95.0, "%", **more)

@@ -109,6 +109,18 @@ def test_the_section_says_what_was_planned(page: str) -> None:
         assert must in said, must
 
 
+def test_pass_rates_of_different_voxels_say_so(made: Made, page: str) -> None:
+    case, plan, _ = factory.DIFFERENTLY_JUDGED
+    said = words(page)
+    assert "Voxels judged, body" in said
+    sentence = f"judged on different voxels in {case}: their pass rates do not compare"
+    assert said.count(sentence) == 1
+    plans = {one.facts.key: one for one in gathered(made).plans}
+    assert plans[plan].differently_judged == (case,)
+    assert all(not one.differently_judged for key, one in plans.items() if key != plan)
+    assert plans[plan].gammas[0].voxels.mean == 4000
+
+
 def test_markup_of_the_record_is_escaped_and_the_page_is_well_formed(page: str) -> None:
     assert factory.MARKUP not in page
     assert "pictures &amp; &lt;b&gt;Rectum" in page

@@ -126,6 +126,7 @@ def _show_tables(plan: DosePlan) -> None:
         gammas = [
             {
                 "criterion": gamma.title + (" §" if gamma.judged else ""),
+                "voxels judged, body": _over(gamma.voxels),
                 "body": _over(gamma.body),
                 "lowest in body": gamma.body.worst,
                 "target": _over(gamma.target),
@@ -135,6 +136,12 @@ def _show_tables(plan: DosePlan) -> None:
             for gamma in plan.gammas
         ]
         st.dataframe(gammas, hide_index=True, width="stretch")
+        if plan.differently_judged:
+            st.warning(
+                f"The criteria were judged on different voxels in "
+                f"{', '.join(plan.differently_judged)}: their pass rates do not compare with each "
+                f"other."
+            )
         st.caption(plan.facts.gamma_said)
     if plan.ranges:
         st.markdown("**Range**")

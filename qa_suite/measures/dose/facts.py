@@ -126,6 +126,12 @@ _add(
     ends=(DoseSettings().gamma_settings.max_gamma or math.inf,),
 )  # fmt: skip
 _add(
+    "gamma_voxels", title="Voxels judged by gamma", unit="1", direction="none",
+    range="integers in [0, inf)",
+    formula="voxels of the region above the cut-off that lie in both doses: what the pass rate and "
+    "the mean gamma of this criterion rest on",
+)  # fmt: skip
+_add(
     "synthrad_dose_mae", title="SynthRAD dose error", unit="1", direction="lower",
     range="[0, inf)",
     formula="mean |synthetic - reference| / prescribed dose over the voxels whose reference dose "

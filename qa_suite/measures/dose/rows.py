@@ -203,12 +203,13 @@ def gamma_results(done: DosePair, evaluated: Volume, settings: DoseSettings) -> 
 
 
 def gamma_rows(done: DosePair, results: list[GammaResult]) -> Iterator[Value]:
-    """Yield pass rate and mean gamma, in the body, the target and every structure."""
+    """Yield pass rate, mean gamma and what they rest on, in body, target and structures."""
     regions = {"body": done.body, **{region_of(n): m for n, m in done.masks.items()}}
     for result in results:
         variant = f"{done.key}:{result.criterion.key}"
         for region, mask in regions.items():
             said = result.region(region, mask)
+            yield ok("gamma_voxels", region, said.judged, variant=variant)
             if said.pass_pct is None:
                 yield undefined("gamma_pass_rate", region, said.why, variant=variant)
                 yield undefined("gamma_mean", region, said.why, variant=variant)
