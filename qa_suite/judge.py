@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from qa_suite.criteria.built_in import TOO_GOOD, TOO_GOOD_METRICS
+from qa_suite.criteria.built_in import (
+    BEYOND_TABLE,
+    TOO_GOOD,
+    TOO_GOOD_METRICS,
+    beyond_table,
+)
 from qa_suite.errors import InputError
 from qa_suite.findings import Rules, apply_criterion, interval_outcome
 from qa_suite.generalize import Better, GapMeasure, site_gaps
@@ -103,6 +108,7 @@ def judge_tables(
         _require_unit(criterion, sample.unit)
         findings += apply_criterion(criterion, sample, rules) if judged else []
     findings += _too_good(rows, judged, rules)
+    findings += _beyond_tables(rows, judged, rules)
     outcome = overall_outcome(finding.outcome for finding in findings)
     counts = {**evaluation.case_counts, "excluded": len(excluded), "judged": len(judged)}
     return Verdict(
@@ -261,6 +267,28 @@ def _too_good(rows: pd.DataFrame, cases: Sequence[CaseRecord], rules: Rules) -> 
         if sample is not None and sample.measured:
             found += apply_criterion(criterion, sample, rules)
     return tuple(finding for finding in found if finding.outcome == "fail")
+
+
+def _beyond_tables(
+    rows: pd.DataFrame, cases: Sequence[CaseRecord], rules: Rules
+) -> tuple[Finding, ...]:
+    """Find plans whose beams met HU beyond their table's ends: their doses decide nothing."""
+    found: list[Finding] = []
+    asked = rows.loc[(rows["metric"] == BEYOND_TABLE) & (rows["region"] == "all"), "variant"]
+    for variant in sorted(asked.unique()) if cases else ():
+        criterion = beyond_table(str(variant))
+        found += apply_criterion(criterion, collect(rows, cases, _measure(criterion)), rules)
+    return tuple(
+        finding.model_copy(
+            update={
+                "outcome": "inconclusive",
+                "sentence": f"{finding.sentence.rstrip('.')}: the doses of those beams rest on "
+                f"the end of the HLUT.",
+            }
+        )
+        for finding in found
+        if finding.outcome == "fail"
+    )
 
 
 def _not_asked(rows: pd.DataFrame, cases: Sequence[CaseRecord]) -> tuple[str, ...]:

@@ -242,6 +242,11 @@ def _warnings(plan: PlanFacts, rows: Rows) -> tuple[str, ...]:
             "the comparison is too kind by as much",
         ),
         (
+            "path_beyond_table",
+            "Part of the rays to the target meet voxels beyond the HLUT's ends",
+            "behind them the doses rest on the table's last value, which nobody stated",
+        ),
+        (
             "path_cut",
             "Part of the rays to the target enter through the image's edge, inside the patient",
             "the tissue before it is missing on both images, and neither dose is what the "

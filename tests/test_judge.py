@@ -689,6 +689,39 @@ def test_changed_table_is_not_judged(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------
+# HU beyond the HLUT
+
+
+def with_beyond(share: float) -> Record:
+    """A good record in which the first case's beams met HU beyond their table."""
+    record = Record()
+    for index, case in enumerate(record.cases):
+        record.rows.append(
+            Measurement(
+                case=case.case, patient=case.patient, site=case.site, family="dose",
+                metric="path_beyond_table", region="all", variant="photon-pelvis",
+                value=share if index == 0 else 0.0, unit="%",
+            )
+        )  # fmt: skip
+    return record
+
+
+def test_beams_through_hu_beyond_the_table_leave_every_profile_undecided() -> None:
+    verdict = with_beyond(12.0).judge(profile(criterion()))
+    assert verdict.outcome == "inconclusive"
+    (found,) = [f for f in verdict.findings if f.criterion.metric == "path_beyond_table"]
+    assert found.outcome == "inconclusive" and found.scope_name == "patient-A1"
+    assert "photon-pelvis" in found.criterion.name and "end of the HLUT" in found.sentence
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_beams_within_the_table_are_no_finding(share: float) -> None:
+    verdict = with_beyond(share).judge(profile(criterion()))
+    assert verdict.outcome == "pass"
+    assert not any(f.criterion.metric == "path_beyond_table" for f in verdict.findings)
+
+
+# ---------------------------------------------------------------------------------------
 # Profiles
 
 

@@ -116,7 +116,8 @@ def biased() -> Measured:
 def test_every_metric_is_produced_and_no_key_collides():
     done = biased()
     registered = {entry.name for entry in METRICS if entry.facts.family == "dose"}
-    assert {row.metric for row in done.rows} == registered
+    of_plans = {"machine_energy"}  # of the clinic's alone
+    assert {row.metric for row in done.rows} == registered - of_plans
     keys = Counter((row.metric, row.region, row.variant) for row in done.rows)
     assert keys.most_common(1)[0][1] == 1
     assert {row.variant.split(":")[0] for row in done.rows} == {"photon-pelvis", "proton-pelvis"}
@@ -598,3 +599,62 @@ def test_settings_are_recorded_whole():
     assert again.dose == dose
     assert again.dose.plans[0].hlut.points == load_hlut("thomas-1999").points
     assert "photon-pelvis:2pct2mm_local" in variants_of(again)
+
+
+# --- HU beyond the table's ends ----------------------------------------------------------------
+
+
+def with_hu(hu: float, x_mm: float) -> np.ndarray:
+    """The patient with a ball of 15 mm of some HU beside the target, in the beam from its side."""
+    places = PATIENT.structures["Prostate"]
+    centre = [float(axis[places].mean()) for axis in (X, Y, Z)]
+    distance = np.sqrt((X - centre[0] - x_mm) ** 2 + (Y - centre[1]) ** 2 + (Z - centre[2]) ** 2)
+    return np.where(distance < 15, hu, CT.array)
+
+
+def test_an_image_within_its_table_says_so() -> None:
+    done = measured(pair_of(CT.array), settings_of(TWO_PHOTON))
+    assert value(done, "hu_beyond_reference", "body") == 0
+    assert value(done, "hu_beyond_synthetic", "body") == 0
+    assert value(done, "path_beyond_table", "all") == 0
+
+
+def test_metal_beyond_the_table_is_counted_and_found_in_its_beam() -> None:
+    """On the patient's left, before the target for the beam from 90°, not for that from 0°."""
+    metal = with_hu(3071, 60.0)
+    done = measured(pair_of(metal), settings_of(TWO_PHOTON))
+    number = int(((metal > 3001) & BODY).sum())
+    assert number > 5
+    assert value(done, "hu_beyond_reference", "body") == 0
+    assert value(done, "hu_beyond_synthetic", "body") == number
+    (row,) = [r for r in done.rows if r.metric == "hu_beyond_synthetic"]
+    assert row.why == f"{number} voxels above 3000 HU (up to 3071), where thomas-1999 ends"
+    share = value(done, "path_beyond_table", "beam:G090")
+    assert share > 20
+    assert value(done, "path_beyond_table", "beam:G000") == 0
+    assert value(done, "path_beyond_table", "all") == share
+
+
+def test_metal_behind_the_target_is_in_no_beams_path() -> None:
+    done = measured(pair_of(with_hu(3071, -60.0)), settings_of(beams(PHOTONS, 90)))
+    assert value(done, "hu_beyond_synthetic", "body") > 5
+    assert value(done, "path_beyond_table", "all") == 0
+
+
+def test_padding_outside_the_body_and_gas_in_it_are_not_beyond_a_table() -> None:
+    image = np.where(BODY, CT.array, -2048.0)
+    image = np.where(with_hu(-1024, 60.0) == -1024, -1024.0, image)
+    done = measured(pair_of(image), settings_of(TWO_PHOTON))
+    assert value(done, "hu_beyond_synthetic", "body") == 0
+
+
+def test_a_table_that_begins_above_air_is_exceeded_below() -> None:
+    short = load_hlut("thomas-1999").model_copy(
+        update={"name": "short", "points": ((-200.0, 0.8), (3000.0, 2.5))}
+    )
+    plans = (PlanChoice(template=TWO_PHOTON, hlut=short),)
+    done = measured(pair_of(with_hu(-700, 60.0)), DoseSettings(plans=plans, **PLAIN))
+    assert value(done, "hu_beyond_synthetic", "body") > value(done, "hu_beyond_reference", "body")
+    (row,) = [r for r in done.rows if r.metric == "hu_beyond_synthetic"]
+    assert "below -200 HU (down to -" in row.why and row.why.endswith("where short ends")
+    assert value(done, "path_beyond_table", "beam:G090") > 20

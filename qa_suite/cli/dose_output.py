@@ -17,6 +17,8 @@ _OF_ORGANS = ("Dmean", "D2")
 _PARTS = {
     "path_unseen": "of the beams' path to the target was not seen by the source image; there the "
     "doses cannot differ",
+    "path_beyond_table": "of the beams' rays to the target meet voxels beyond the HLUT's ends; the "
+    "dose behind them rests on a value that nobody stated",
     "path_cut": "of the rays to the target enter through the image's edge; the tissue before it "
     "is missing",
 }
@@ -131,6 +133,12 @@ def _doubts(rows: _Rows) -> Iterator[str]:
     values = [row.value for row in (mean, asked) if row is not None and row.value is not None]
     if len(values) == 2 and (said := far_from_prescription(*values)):
         yield f"! On the reference CT {said}."
+    for metric, name in (
+        ("hu_beyond_reference", "reference CT"),
+        ("hu_beyond_synthetic", "synthetic image"),
+    ):
+        if (row := rows.of(metric, "body")) is not None and row.value:
+            yield f"! In the {name} {row.why}."
     for metric, words in _PARTS.items():
         shares = [
             f"{region.removeprefix('beam:')} {row.value:.1f} %"

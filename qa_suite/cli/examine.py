@@ -127,6 +127,7 @@ def evaluate(
     from qa_suite.cli.dose_settings import DoseAsked, dose_settings
     from qa_suite.cli.flows import (
         beam_machines,
+        beyond_tables,
         clinic_plans,
         doubtful_cases,
         far_prescriptions,
@@ -178,7 +179,12 @@ def evaluate(
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()
     )
     console.say(f"Cases: {counts}")
-    for line in (*doubtful_cases(folder), *far_prescriptions(folder), *beam_machines(folder)):
+    for line in (
+        *doubtful_cases(folder),
+        *far_prescriptions(folder),
+        *beyond_tables(folder),
+        *beam_machines(folder),
+    ):
         console.say(line)
     verdict: Verdict | None = None
     if chosen is None:  # a verdict says them itself

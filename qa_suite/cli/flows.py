@@ -242,6 +242,25 @@ def far_prescriptions(folder: Path, most: int = 5) -> list[str]:
     return lines if rest <= 0 else [*lines[:most], f"... and {rest} more; the report has them."]
 
 
+def beyond_tables(folder: Path, most: int = 5) -> list[str]:
+    """Say which images hold HU beyond the ends of a plan's HLUT."""
+    from qa_suite.record_files import read_measurements
+
+    table = read_measurements(folder)
+    lines = []
+    for metric, name in (
+        ("hu_beyond_reference", "reference CT"),
+        ("hu_beyond_synthetic", "synthetic image"),
+    ):
+        rows = table[(table["metric"] == metric) & (table["value"] > 0)]
+        lines += [
+            f"{row.case}, {row.variant}: in the {name} {row.why}."
+            for row in rows.itertuples(index=False)
+        ]
+    rest = len(lines) - most
+    return lines if rest <= 0 else [*lines[:most], f"... and {rest} more; the record has them."]
+
+
 def beam_machines(folder: Path) -> list[str]:
     """Say which machines computed the beams of the clinic's plans, and which stood in."""
     from qa_suite.record_files import read_measurements

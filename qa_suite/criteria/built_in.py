@@ -1,7 +1,8 @@
-"""What every verdict is held to, whatever its profile says: a score too good to be true.
+"""What every verdict is held to, whatever its profile says.
 
-An image that repeats the reference's own noise was made from the reference. Nobody should have
-to remember to ask for it, so the rule stands in no profile and cannot be left out of one.
+An image that repeats the reference's own noise was made from the reference: a score too good to be
+true. Doses of beams that met voxels beyond the HLUT's ends rest on a value that nobody stated.
+Nobody should have to remember to ask, so these rules stand in no profile and cannot be left out.
 """
 
 from __future__ import annotations
@@ -49,3 +50,26 @@ TOO_GOOD = (
 """Bounds that no patient of any evaluation may miss."""
 
 TOO_GOOD_METRICS = tuple(criterion.metric for criterion in TOO_GOOD)
+
+BEYOND_TABLE = "path_beyond_table"
+"""Metric of the rule on HU beyond a table's ends."""
+
+
+def beyond_table(variant: str) -> Criterion:
+    """Return the rule on beams that met HU beyond the HLUT's ends, for one plan."""
+    return Criterion(
+        name=f"HU beyond the HLUT in the beams of {variant}",
+        metric=BEYOND_TABLE,
+        region="all",
+        variant=variant,
+        statistic="max",
+        bound=1.0,
+        direction="at_most",
+        unit="%",
+        scope="worst_patient",
+        min_patients=1,
+        source=(
+            "Built into every verdict: beyond its ends a table holds its last value, which nobody "
+            "stated (metal above all). A hundredth of a beam's rays moves no DVH."
+        ),
+    )

@@ -36,6 +36,9 @@ _RENAMED: Mapping[str, str] = {
     "matrad-protons": "matrad-default-rsp",
 }
 """Old names that promised more than the tables hold."""
+AIR_AT_MOST = 0.01
+"""A density up to this is air's, give and take a scanner's noise."""
+_END_HU = 1.0  # HU that lie so little beyond an end are at it
 _FOLDER = "hluts"
 _SHOWN = 3  # of many faults of one kind; the others are counted
 
@@ -107,6 +110,15 @@ class Hlut(BaseModel):
             count = int((~np.isfinite(hu)).sum())
             raise InputError(f"The image holds {count} voxels that are no number; mend it first.")
         return np.interp(hu, *self._columns()).astype(np.float32)
+
+    def beyond(self, hu: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Say where HU lie below and above the table's ends, so that a value was only held.
+
+        A table that begins with air is not exceeded below: nothing is lighter.
+        """
+        (lowest, first), (highest, _) = self.points[0], self.points[-1]
+        below = hu < lowest - _END_HU if first > AIR_AT_MOST else np.zeros(hu.shape, dtype=bool)
+        return below, hu > highest + _END_HU
 
     @property
     def digest(self) -> str:

@@ -78,6 +78,17 @@ class DoseScene:
         density = np.where(inside, np.maximum(hlut.convert(hu), AIR_DENSITY), 0.0)
         return averaged_onto(density, self.image_grid, self.grid)
 
+    def beyond(self, image: DoseImage, hlut: Hlut) -> tuple[Mask, Mask]:
+        """Say where an image's HU lie below and above a table's ends, on the image's grid.
+
+        Only inside the body: padding around it is no tissue. Supports have HU of their own.
+        """
+        inside = image.body.copy()
+        for mask, _ in self.supports:
+            inside &= ~mask
+        below, above = hlut.beyond(image.hu)
+        return below & inside, above & inside
+
     @property
     def target_on_grid(self) -> Mask:
         """The target on the dose grid."""

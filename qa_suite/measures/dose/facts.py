@@ -190,6 +190,19 @@ _add(
     formula="nominal energy of the machine of each photon beam of the clinic's plan; the beam's "
     "own, and whether the machine stands in, are said beside it",
 )  # fmt: skip
+for _side, _image in (("reference", "reference CT"), ("synthetic", "synthetic image")):
+    _add(
+        f"hu_beyond_{_side}", title=f"Voxels of the {_image} beyond the HLUT's ends", unit="1",
+        direction="none", range="integers in [0, inf)",
+        formula="number of the image's voxels inside its body whose HU lie more than 1 HU below "
+        "the first point (unless that is air) or above the last point of the plan's HLUT",
+    )  # fmt: skip
+_add(
+    "path_beyond_table", title="Share of a beam's rays that meet voxels beyond the HLUT's ends",
+    unit="%", direction="lower", range="[0, 100]",
+    formula="share of the rays to the target's voxels that meet such a voxel of either image on "
+    "their way; 'all' is the beam with the most",
+)  # fmt: skip
 _add(
     "path_unseen", title="Share of the beam's path that the source did not see", unit="%",
     direction="none", range="[0, 100]",

@@ -32,7 +32,7 @@ from qa_suite.measures.dose.computed import (
     compute_plan,
 )
 from qa_suite.measures.dose.facts import DVH_METRICS
-from qa_suite.measures.dose.paths import beam_region, path_rows
+from qa_suite.measures.dose.paths import beam_region, path_rows, table_rows
 from qa_suite.measures.dose.ranges import range_rows, scenario_rows
 from qa_suite.measures.dose.rows import (
     bulk_rows,
@@ -133,6 +133,7 @@ def _one_plan(done: ComputedPlan, pair: Pair, settings: DoseSettings) -> Iterato
         yield ok("machine_energy", region, value, variant=done.key, why=by.why)
     reference = done.target_dvh(done.reference)
     yield from path_rows(done)
+    yield from table_rows(done)
     if done.template.modality == "protons":
         yield from range_rows(done)
         if settings.scenarios:

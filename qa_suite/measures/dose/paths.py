@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.dose.gridding import averaged_onto
+from qa_suite.dose.hlut import Hlut
 from qa_suite.dose.plan import PlannedBeam
 from qa_suite.dose.raytrace import beam_frame, path_integral
-from qa_suite.dose.scene import Mask
+from qa_suite.dose.scene import DoseImage, Mask
 from qa_suite.dose.template import BeamTemplate
+from qa_suite.io.problems import count_of
 from qa_suite.measures.base import Value, ok, undefined
 from qa_suite.measures.dose.computed import ComputedPlan
 from qa_suite.volume import Grid
@@ -19,6 +21,7 @@ from qa_suite.volume import Grid
 FloatArray = NDArray[np.float64]
 _MOST_RAYS = 500
 _SEED = 21
+_THROUGH_MM = 0.01  # of voxels beyond; less is rounding
 _REACH_MM = 10_000.0  # parallel rays start outside any image
 
 
@@ -52,6 +55,44 @@ def path_rows(done: ComputedPlan) -> Iterator[Value]:
             yield undefined("path_unseen", region, "no ray passes the body", variant=key)
         cut = _enters_inside(starts, ends, scene.reference.body, scene.image_grid)
         yield ok("path_cut", region, 100 * float(cut.mean()), variant=key)
+
+
+def table_rows(done: ComputedPlan) -> Iterator[Value]:
+    """Yield how many voxels lie beyond the HLUT's ends, and what share of the rays meets them."""
+    scene, table, key = done.scene, done.choice.hlut, done.key
+    met = np.zeros(scene.image_grid.shape, dtype=bool)
+    for name, image in (("reference", scene.reference), ("synthetic", scene.synthetic)):
+        below, above = scene.beyond(image, table)
+        met |= below | above
+        said = _beyond_said(image, table, below, above)
+        number = float(below.sum() + above.sum())
+        yield ok(f"hu_beyond_{name}", "body", number, variant=key, why=said)
+    field = averaged_onto(met, scene.image_grid, scene.grid)
+    ends, worst = _target_points(done), 0.0
+    for beam in done.plan.beams if met.any() else ():
+        frame = beam_frame(beam.geometry, done.plan.isocentre_mm, sad_mm=sad_mm(done, beam))
+        through = path_integral(field, scene.grid, frame.upstream_mm(ends, _REACH_MM), ends)
+        share = 100 * float(np.mean(through > _THROUGH_MM))
+        worst = max(worst, share)
+        yield ok("path_beyond_table", beam_region(beam.geometry), share, variant=key)
+    yield ok("path_beyond_table", "all", worst, variant=key)
+
+
+def _beyond_said(image: DoseImage, table: Hlut, below: Mask, above: Mask) -> str:
+    """Say how far voxels lie beyond a table; empty where none do."""
+    (lowest, _), (highest, _) = table.points[0], table.points[-1]
+    said = []
+    if below.any():
+        least = float(image.hu[below].min())
+        said.append(
+            f"{count_of(int(below.sum()), 'voxel')} below {lowest:g} HU (down to {least:.0f})"
+        )
+    if above.any():
+        most = float(image.hu[above].max())
+        said.append(
+            f"{count_of(int(above.sum()), 'voxel')} above {highest:g} HU (up to {most:.0f})"
+        )
+    return f"{', '.join(said)}, where {table.name} ends" if said else ""
 
 
 def _target_points(done: ComputedPlan) -> FloatArray:
