@@ -48,7 +48,7 @@ reference-env:   ## Make .venv-reference with the reference dose engines (1.6 GB
 	.venv-reference/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints-reference.txt 'pyRadPlan==0.5.0' 'pydantic<2.14' 'pyRadMC[warp]==0.2.1'
 
-commission: $(READY)  ## Hold the dose engines against the reference engines (about 20 minutes)
+commission: $(READY)  ## Hold the dose engines against the reference engines (about an hour)
 	$(BIN)/python -m benchmarks.commission --write docs/dose/commissioning.md
 
 exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (see docs/dose/exam.md)

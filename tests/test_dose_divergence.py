@@ -262,3 +262,28 @@ def test_pixels_that_are_not_square_are_refused_with_the_way_out() -> None:
     words = r"square pixels in its slices, not 5 × 4 mm: resample .* cubes of grid_mm"
     with pytest.raises(GeometryError, match=words):
         photon_dose(water, grid, (0.0, 0.0, 0.0), square(60))
+
+
+# --- transforms no longer than needed ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("spacing", [(4.0, 4.0, 4.0), (4.0, 4.0, 10.0), (12.0, 12.0, 5.0)])
+@pytest.mark.parametrize("shape", [(7, 3, 90), (95, 3, 8)])
+def test_the_convolution_is_that_of_the_library_without_transforms(spacing, shape) -> None:
+    """Kernels longer and shorter than the field, of equal and unequal sides."""
+    import torch
+    from pydosert.layers.BeamWiseConvolutionalLayer import BeamWiseConvolutionalLayer
+
+    from qa_suite.dose.photons.adapter import beam_sequence, library_engine
+
+    engine = library_engine(ENGINE.machine, spacing, shape, "cpu")
+    engine._initialize_layers(
+        beam_sequence([BeamTemplate(gantry_deg=0.0)], (0.0, 0.0, 0.0), ENGINE.machine, "cpu")
+    )
+    layer = engine.beam_wise_conv_layer
+    sizes = engine.pencil_beam_kernel_layer.pbm.rs.shape
+    made = torch.Generator().manual_seed(1)
+    field = torch.rand((1, shape[1], shape[0], shape[2], 1), generator=made)
+    kernels = torch.rand((*sizes, 1, shape[1]), generator=made)
+    direct = BeamWiseConvolutionalLayer("cpu", torch.float32, backend="direct")
+    torch.testing.assert_close(layer(field, kernels), direct(field, kernels), rtol=1e-4, atol=1e-3)

@@ -1,6 +1,7 @@
 """Commission the dose surrogates and write the tables and figures of the page.
 
 python -m benchmarks.commission --write docs/dose/commissioning.md
+python -m benchmarks.commission --only photons_off_axis --cache commission-cache
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commission import figures, photons, protons, twins
+from benchmarks.commission import (
+    figures,
+    photons,
+    photons_off_axis,
+    protons,
+    protons_off_axis,
+    twins,
+)
 from benchmarks.commission.engines import Bench, threads
 from benchmarks.commission.tables import table, write_between
 from qa_suite.dose.reference import reference_python
@@ -23,7 +31,10 @@ PARTS: dict[str, Callable[[Bench], Any]] = {
     "twins_photons": twins.run_photons,
     "photons": photons.run,
     "protons": protons.run,
+    "photons_off_axis": photons_off_axis.run,
+    "protons_off_axis": protons_off_axis.run,
 }
+TWINS = {"twins_photons", "twins_protons"}
 
 
 def main() -> None:
@@ -32,12 +43,16 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("commission-cache"))
     parser.add_argument("--histories", type=float, default=1.0, help="factor, for a quick look")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument(
+        "--only", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART",
+        help=f"of {', '.join(PARTS)}; what spans several parts is made when all are there",
+    )  # fmt: skip
     options = parser.parse_args()
     reference_python()  # say at once what is missing
     bench = Bench(cache=options.cache, histories=options.histories)
     started = time.perf_counter()
     with ProcessPoolExecutor(options.processes, initializer=threads) as pool:
-        waiting = {name: pool.submit(_part, name, bench) for name in PARTS}
+        waiting = {name: pool.submit(_part, name, bench) for name in options.only}
         found = {name: future.result() for name, future in waiting.items()}
     texts = tables(found)
     for name, text in texts.items():
@@ -47,14 +62,23 @@ def main() -> None:
         return
     for name, text in texts.items():
         write_between(options.write, name, text)
-    results = {name: part for name, (part, _) in found.items()}
-    figures.photon_figure(results["photons"].curves, IMAGES / "commission-photons.png")
-    figures.proton_figure(results["protons"].curves, IMAGES / "commission-protons.png")
-    figures.twin_figure(
-        {**results["twins_photons"].pairs, **results["twins_protons"].pairs},
-        {**results["twins_photons"].shown, **results["twins_protons"].shown},
-        IMAGES / "commission-twins.png",
-    )
+    draw({name: part for name, (part, _) in found.items()})
+
+
+def draw(results: dict[str, Any]) -> None:
+    """Draw the figures whose parts are there."""
+    for name, figure in (
+        ("photons", figures.photon_figure), ("protons", figures.proton_figure),
+        ("photons_off_axis", figures.off_axis_figure),
+    ):  # fmt: skip
+        if name in results:
+            figure(results[name].curves, IMAGES / f"commission-{name.replace('_', '-')}.png")
+    if set(results) >= TWINS:
+        figures.twin_figure(
+            {**results["twins_photons"].pairs, **results["twins_protons"].pairs},
+            {**results["twins_photons"].shown, **results["twins_protons"].shown},
+            IMAGES / "commission-twins.png",
+        )
 
 
 def _part(name: str, bench: Bench) -> tuple[Any, dict[str, float]]:
@@ -64,11 +88,23 @@ def _part(name: str, bench: Bench) -> tuple[Any, dict[str, float]]:
 
 
 def tables(found: dict[str, Any]) -> dict[str, str]:
-    """Every table of the page, by the name of its markers."""
+    """Every table of the page whose parts are there, by the name of its markers."""
     texts = {}
     for part, (results, _) in found.items():
         room = "twins" if part.startswith("twins") else part
         texts |= {f"{room} {name}": text for name, text in results.tables.items()}
+    if set(found) >= TWINS:
+        texts["twins agreement"] = _agreement(found)
+    if set(PARTS) == set(found):
+        seconds = {label: s for _, told in found.values() for label, s in told.items()}
+        texts["seconds"] = table(
+            ["reference engine, when it was computed", "s"],
+            [[label, f"{s:.0f}"] for label, s in sorted(seconds.items())],
+        )
+    return texts
+
+
+def _agreement(found: dict[str, Any]) -> str:
     pairs = [
         pair for part in ("twins_photons", "twins_protons") for pair in found[part][0].pairs.items()
     ]
@@ -79,13 +115,7 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
                      f"{largest:.2f}"])  # fmt: skip
     head = ["differences of DVH metrics (% of the prescription)", "number",
             "largest reference difference", "rms of surrogate − reference", "largest"]  # fmt: skip
-    texts["twins agreement"] = table(head, rows)
-    seconds = {label: s for _, told in found.values() for label, s in told.items()}
-    texts["seconds"] = table(
-        ["reference engine, when it was computed", "s"],
-        [[label, f"{s:.0f}"] for label, s in sorted(seconds.items())],
-    )
-    return texts
+    return table(head, rows)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,11 @@ class Bench:
     histories: float = 1.0
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def pyradplan(self, plan: Plan, densities: Mapping[str, Array], label: str) -> Any:
+    def pyradplan(
+        self, plan: Plan, densities: Mapping[str, Array], label: str, **settings: Any
+    ) -> Any:
         """Doses of pyRadPlan, and the ranges of the spots it used."""
-        answer = reference_doses(job_of(plan, densities), cache=self.cache)
+        answer = reference_doses(job_of(plan, densities, **settings), cache=self.cache)
         self.seconds[f"pyRadPlan, {label}"] = float(answer.facts["seconds"])
         return answer
 

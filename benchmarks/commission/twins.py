@@ -29,7 +29,7 @@ from qa_suite.volume import Grid, Volume
 SPACING_MM = (3.0, 3.0, 3.0)
 GRID_MM = {"photons": 5.0, "protons": 4.0}
 HLUT = {"photons": "thomas-1999", "protons": "electron-density-as-rsp"}
-HISTORIES = 7.5e6
+HISTORIES = 2e7
 CARLO = ("reference", "bias", "bone", "outline", "gas")  # images for the Monte Carlo
 GAS_MM, GAS_MOVED_MM = 12.0, 21.0
 TISSUE_HU, GAS_HU = 40.0, -1000.0

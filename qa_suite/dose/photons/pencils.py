@@ -8,8 +8,25 @@ from typing import Any
 import numpy as np
 import torch
 from pydosert import PencilDepthEngine
+from pydosert.layers.BeamWiseConvolutionalLayer import BeamWiseConvolutionalLayer
 
 from qa_suite.dose.photons.depths import DivergingDepths
+
+
+class _Convolution(BeamWiseConvolutionalLayer):
+    """The library's convolution, with transforms no longer than what is kept of them needs.
+
+    Of field and kernel together the middle is kept. Half a kernel may therefore wrap round the
+    end of a transform: it falls on the half before the middle, which is dropped.
+    """
+
+    def __init__(self, engine: DivergingEngine) -> None:
+        super().__init__(engine.device, engine.dtype, backend="fft")
+        sizes = engine.pencil_beam_kernel_layer.pbm.rs.shape
+        self._half, self._longest = (min(sizes) - 1) // 2, max(sizes)
+
+    def _fft_size(self, n: int) -> int:
+        return int(super()._fft_size(max(n - self._half, self._longest)))
 
 
 class DivergingEngine(PencilDepthEngine):
@@ -28,6 +45,7 @@ class DivergingEngine(PencilDepthEngine):
         """Build the layers; the library lays the radii of its kernels across the wrong axes."""
         super()._initialize_layers(new_beam_data, overwrite)
         if hasattr(self, "pencil_beam_kernel_layer"):
+            self.beam_wise_conv_layer = _Convolution(self)
             model = self.pencil_beam_kernel_layer.pbm
             up, across = (
                 (torch.arange(size) - size // 2) * step_cm
