@@ -489,6 +489,27 @@ def test_a_search_of_pymedphys_without_end_is_refused_before_it_begins(tmp_path,
     assert said([*words, "--max-gamma", "1.1"])[0] == 0
 
 
+def test_one_fraction_beside_a_prescription_is_hinted_at(tmp_path, said):
+    write_pair(tmp_path, {}, {"dose": DOSE / 30})
+    status, text = by_dvh(tmp_path, said, ["--prescription-gy", "60"])
+    assert status == 0
+    assert "a 30th of the prescription of 60 Gy" in " ".join(text.split())
+    status, text = by_dvh(tmp_path, said, ["--prescription-gy", "60", "--fractions", "30"])
+    assert status == 0
+    assert "th of the prescription" not in " ".join(text.split())
+
+
+def test_a_ratio_that_may_be_cgy_or_many_fractions_names_both(tmp_path, said):
+    write_image(volume(DOSE), tmp_path / "a.nii.gz")
+    write_image(volume(DOSE / 60), tmp_path / "b.nii.gz")
+    words = ["gamma", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz"), "--threads", "1"]
+    status, text = said(words)
+    assert status == 2
+    assert "--dose-unit cGy,Gy" in text
+    assert "--fractions 1,60" in text
+    assert said([*words, "--fractions", "1,60"])[0] == 0
+
+
 # --- exit status ------------------------------------------------------------------------------
 
 

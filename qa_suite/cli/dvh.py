@@ -76,7 +76,7 @@ def dvh(
     from qa_suite.dose.dvh import dvhs_of
     from qa_suite.dose.dvh_metrics import parse_metric, read_metric
     from qa_suite.dose.goals import evaluate_goals, load_goals
-    from qa_suite.io.given_doses import notes_of
+    from qa_suite.io.given_doses import note_of_level, notes_of
 
     wanted = [parse_metric(name) for name in metrics.split(",") if name.strip()]
     asked = load_goals(goals) if goals else ()
@@ -92,6 +92,7 @@ def dvh(
     found = dvhs_of(
         read.volume, drawn, prescription_gy=prescription_gy, any_scale=any_scale, threads=2
     )
+    notes = [*notes_of([read]), *note_of_level(read, prescription_gy)]
     rows = [
         read_metric(one, metric, prescription_gy=prescription_gy)
         for one in found.values()
@@ -102,7 +103,7 @@ def dvh(
         _write_curves(found, curves, step_gy)
     if as_json:
         console.show_json({
-            "dose": str(dose), "given": read.told(), "notes": notes_of([read]),
+            "dose": str(dose), "given": read.told(), "notes": notes,
             "prescription_gy": prescription_gy,
             "structures": [_facts(one) for one in found.values()],
             "metrics": [dataclasses.asdict(row) for row in rows],
@@ -110,7 +111,7 @@ def dvh(
         })  # fmt: skip
     else:
         _show(found, rows, results)
-        for note in notes_of([read]):
+        for note in notes:
             console.show(f"  {note}")
     if any(result.met is False for result in results):
         return console.EXIT_STATUS["fail"]

@@ -11,6 +11,9 @@ from qa_suite.io.dose_scale import prescription_doubt, scale_doubt
 from qa_suite.volume import Volume
 
 ANY_SCALE = "--any-scale"
+MOST_FRACTIONS = 80
+"""Hyperfractionated courses stay below; a higher ratio is no number of fractions."""
+
 _FOR_WHICHEVER = ("relative_unit_gy", "plane_mm")  # one value serves the doses that are such
 
 
@@ -136,6 +139,9 @@ def require_scale(
         low, high = (0, number)[doubt.low], (0, number)[1 - doubt.low]
         if doubt.kind == "unit":
             way = _other_unit(asked, [(high, True), (low, False)], spelling)
+            if doubt.fractions <= MOST_FRACTIONS:
+                fractions = _fractions_of(asked, low, high, doubt.fractions, spelling)
+                way += f", or, where it is that of one fraction, {fractions}"
         else:
             way = _fractions_of(asked, low, high, doubt.fractions, spelling)
         raise InputError(f"{doubt.what}; {way}, or {scale_option} if not.")

@@ -75,20 +75,10 @@ def scale_doubt(
     InputError
         If one of them is no dose.
     """
-    for name, volume in zip(names, (first, second), strict=True):
-        if volume.quantity != "Gy":
-            raise InputError(f"{name} holds {volume.quantity}, and a dose in Gy is needed.")
+    doubt = unit_doubt(first, second, names)
     maxima = [float(np.max(volume.array)) for volume in (first, second)]
-    if min(maxima) <= 0:
-        return None
-    low = int(maxima[1] < maxima[0])
-    ratio = maxima[1 - low] / maxima[low]
-    if CENTI[0] <= ratio <= CENTI[1]:
-        what = (
-            f"{names[0]} goes up to {maxima[0]:.4g} Gy and {names[1]} to {maxima[1]:.4g} Gy, a "
-            f"factor of {ratio:.0f}: one of them looks like cGy"
-        )
-        return ScaleDoubt(kind="unit", low=low, ratio=ratio, fractions=round(ratio), what=what)
+    if doubt is not None or min(maxima) <= 0:
+        return doubt
     medians = _medians(first, second) or (maxima[0], maxima[1])
     low = int(medians[1] < medians[0])
     ratio = medians[1 - low] / medians[low]
@@ -103,6 +93,27 @@ def scale_doubt(
     return ScaleDoubt(kind="fractions", low=low, ratio=ratio, fractions=whole, what=what)
 
 
+def unit_doubt(
+    first: Volume, second: Volume, names: tuple[str, str] = ("The first dose", "the second")
+) -> ScaleDoubt | None:
+    """Say where two doses look like Gy against cGy by their maxima alone; see scale_doubt."""
+    for name, volume in zip(names, (first, second), strict=True):
+        if volume.quantity != "Gy":
+            raise InputError(f"{name} holds {volume.quantity}, and a dose in Gy is needed.")
+    maxima = [float(np.max(volume.array)) for volume in (first, second)]
+    if min(maxima) <= 0:
+        return None
+    low = int(maxima[1] < maxima[0])
+    ratio = maxima[1 - low] / maxima[low]
+    if CENTI[0] <= ratio <= CENTI[1]:
+        what = (
+            f"{names[0]} goes up to {maxima[0]:.4g} Gy and {names[1]} to {maxima[1]:.4g} Gy, a "
+            f"factor of {ratio:.0f}: one of them looks like cGy"
+        )
+        return ScaleDoubt(kind="unit", low=low, ratio=ratio, fractions=round(ratio), what=what)
+    return None
+
+
 def require_same_unit(
     first: Volume, second: Volume, names: tuple[str, str] = ("The first dose", "the second")
 ) -> None:
@@ -113,8 +124,8 @@ def require_same_unit(
     InputError
         See :func:`scale_doubt`; a whole ratio is left to who knows where the doses come from.
     """
-    doubt = scale_doubt(first, second, names)
-    if doubt is not None and doubt.kind == "unit":
+    doubt = unit_doubt(first, second, names)
+    if doubt is not None:
         raise InputError(f"{doubt.what}; bring both to Gy.")
 
 

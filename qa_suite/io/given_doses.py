@@ -31,6 +31,9 @@ from qa_suite.io.rtdose import DoseFile, read_rtdose, rtdose_files
 from qa_suite.io.same_patient import Identified, check_same_frame, check_same_patient
 from qa_suite.volume import Volume
 
+LOW_LEVEL = 1.9
+"""A dose whose maximum is this many times below the prescription is no whole course."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GivenDose:
@@ -183,6 +186,18 @@ def notes_of(doses: Sequence[GivenDose]) -> list[str]:
                 f"was given to hold it against."
             )
     return notes
+
+
+def note_of_level(dose: GivenDose, prescription_gy: float | None) -> list[str]:
+    """Say that a dose lies far below its prescription: that of a fraction, or of a beam."""
+    highest = float(dose.volume.array.max())
+    if prescription_gy is None or not 0 < highest < prescription_gy / LOW_LEVEL:
+        return []
+    return [
+        f"The dose goes up to {highest:.4g} Gy, a {prescription_gy / highest:.3g}th of the "
+        f"prescription of {prescription_gy:g} Gy; if it is that of one fraction, --fractions N "
+        f"multiplies it to a course."
+    ]
 
 
 def _may_lack_parts(source: DoseFile) -> bool:
