@@ -43,7 +43,7 @@ def surface_remarks(plan: ImportedPlan, body: Mask, grid: Grid) -> tuple[str, ..
         return ()
     return (
         f"its source-to-surface distances differ from the reference image's by more than "
-        f"{MOST_APART_MM:g} mm: {', '.join(off)}; was it made on other images?",
+        f"{MOST_APART_MM:g} mm: {', '.join(off)}; it may have been made on other images",
     )
 
 

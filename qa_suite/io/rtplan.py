@@ -78,7 +78,10 @@ def require_supported(plan: ImportedPlan) -> None:
 
 def _plan(path: Path, header: Any, ions: bool, found: Findings) -> ImportedPlan | None:
     fractions = read_fractions(header, found)
-    items = list(header.get("IonBeamSequence" if ions else "BeamSequence") or ())
+    mine, other = ("BeamSequence", "IonBeamSequence")[:: -1 if ions else 1]
+    items = list(header.get(mine) or ())
+    if header.get(other):
+        found.problem(f"it has the {other} too, which its kind of plan does not have")
     treated = [item for item in items if _treats(item, found)]
     position = patient_position(header, treated, found)
     if fractions.item is not None:

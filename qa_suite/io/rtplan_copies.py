@@ -20,7 +20,7 @@ def tell_copies(beams: Sequence[PhotonBeam | IonBeam], found: Findings) -> None:
         alike.setdefault(_delivery(beam), []).append(beam.name)
     for names in alike.values():
         if len(names) > 1:
-            found.remark(f"beams {', '.join(names)} deliver the same: is one of them a copy?")
+            found.remark(f"beams {', '.join(names)} deliver the same; one of them may be a copy")
 
 
 def _delivery(beam: PhotonBeam | IonBeam) -> bytes:

@@ -54,7 +54,7 @@ def read_fractions(header: Any, found: Findings) -> Fractions:
         found.problem(f"its fraction group refers to beam {number} {numbers.count(number)} times")
     said = number_of(group, "NumberOfBeams")
     if said is not None and int(said) != len(references):
-        found.problem(
+        found.remark(
             f"its fraction group speaks of {count_of(int(said), 'beam')} and refers to "
             f"{len(references)}"
         )
@@ -80,7 +80,8 @@ def check_references(fractions: Fractions, beams: Sequence[Any], found: Findings
         if len(alike) > 1:
             found.problem(f"beams {', '.join(alike)} share the number {number}")
     for number in sorted(fractions.metersets.keys() - names.keys()):
-        found.problem(f"its fraction group refers to beam {number}, which is not there")
+        told = found.remark if no_meterset(fractions.metersets[number] or 0.0) else found.problem
+        told(f"its fraction group refers to beam {number}, which is not there")
     called = [name for alike in names.values() for name in alike]
     for name in sorted({n for n in called if called.count(n) > 1}):
         found.remark(f"{called.count(name)} beams are called {name}")

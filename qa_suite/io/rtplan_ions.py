@@ -163,7 +163,7 @@ def _layers(
                 energy_mev=energy,
                 spots_mm=np.array(spots).reshape(-1, 2),
                 spot_weights=shares * ((meterset or 0.0) / float(final or 1.0)),
-                spot_fwhm_mm=(size[0], size[1]) if len(size) == 2 else None,
+                spot_fwhm_mm=(size[0], size[1]) if len(size) == 2 and min(size) > 0 else None,
             )
         )
     if not layers:

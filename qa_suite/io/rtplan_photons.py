@@ -45,6 +45,8 @@ def read_photon_beam(
     unit = text_of(item, "PrimaryDosimeterUnit").upper()
     if unit not in ("MU", ""):
         about.problem(f"a meterset in {unit}, where MU is needed")
+    elif not unit:
+        about.remark("no unit of its meterset (PrimaryDosimeterUnit), which is taken for MU")
     sad = number_of(item, "SourceAxisDistance")
     if sad is not None and sad <= 0:
         about.problem(f"a distance of {sad:g} mm from source to axis")
@@ -95,6 +97,9 @@ def _limiters(item: Any, about: Findings) -> tuple[BeamLimiter, ...]:
         result.append(
             BeamLimiter(kind=kind, axis=cast(Any, axis), pairs=pairs, boundaries_mm=edges)
         )
+    kinds = [one.kind for one in result]
+    for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        about.problem(f"{kinds.count(kind)} devices of type {kind}, whose positions are one")
     if not result:
         about.problem("neither jaws nor leaves, so its field is unknown")
     return tuple(result)
@@ -154,7 +159,12 @@ def _positions(
     for device in item.get("BeamLimitingDevicePositionSequence") or ():
         kind = text_of(device, "RTBeamLimitingDeviceType").upper()
         if kind not in known:
-            continue  # a device that was refused before, or is not there
+            if kind in JAWS or kind in LEAVES:  # any other is refused as a device
+                about.problem(
+                    f"control point {index} gives positions of {kind}, which is none of the "
+                    f"beam's devices"
+                )
+            continue
         values = numbers(device, "LeafJawPositions")
         pairs = known[kind].pairs
         if len(values) != 2 * pairs:

@@ -137,7 +137,7 @@ def check_points(beam: Any, points: Sequence[Any], about: Findings) -> None:
     """Say where control points are missing or out of order."""
     said = number_of(beam, "NumberOfControlPoints")
     if said is not None and int(said) != len(points):
-        about.problem(f"{len(points)} control points, and it speaks of {int(said)}")
+        about.remark(f"{count_of(len(points), 'control point')}, and it speaks of {int(said)}")
     indices = [number_of(point, "ControlPointIndex") for point in points]
     known = [index for index in indices if index is not None]
     if any(second <= first for first, second in pairwise(known)):
