@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite import volumes
 from qa_suite.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.dose.clinic import ClinicCase, read_clinic_case
+from qa_suite.dose.clinic_trust import plan_of_case
 from qa_suite.dose.engines import where_computed
 from qa_suite.errors import InputError, QAError
 from qa_suite.instruments.independence import (
@@ -221,7 +222,11 @@ def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:
     if examination.clinic is None or case.case not in examination.settings.clinic_files:
         return None
     request = examination.settings.measures.dose.clinic_request
-    return read_clinic_case(examination.clinic, case.case, request)
+    found = read_clinic_case(examination.clinic, case.case, request)
+    if found.plan is None:
+        return found
+    patients = {one.patient for one in examination.cohort.cases}
+    return replace(found, plan=plan_of_case(found.plan, case.patient, patients))
 
 
 def _measures(examination: Examination, *, with_dose: bool) -> MeasureSettings:

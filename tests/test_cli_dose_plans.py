@@ -118,6 +118,8 @@ def test_remarks_stand_in_the_record_and_in_its_notices(here, capsys):
     doubt = "photons: it is UNAPPROVED (ApprovalStatus)"
     assert machine in first.remarks and machine in second.remarks
     assert doubt not in first.remarks and doubt in second.remarks
+    for words in ("patient cannot be compared", "structure set they are of", "frame of reference"):
+        assert any(words in remark for remark in first.remarks), words
     notices = read_evaluation(out).notices
     assert f"case1 and case2: {machine}." in notices
     assert f"case2: {doubt}." in notices

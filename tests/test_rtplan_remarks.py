@@ -366,3 +366,22 @@ def test_wider_spots_and_a_nearer_source_change_the_dose():
     # the spot at 20 mm in the isocentre plane lies nearer to the axis by 30 / SAD on average
     assert off_axis_upstream(usual) == pytest.approx(20 * (1 - 30 / 2300), abs=0.2)
     assert off_axis_upstream(near) == pytest.approx(20 * (1 - 30 / 500), abs=0.2)
+
+
+def test_a_plan_in_the_folder_of_another_patient_is_refused(tmp_path, monkeypatch):
+    from qa_suite.dose.clinic_trust import plan_of_case
+    from qa_suite.io.identity import KEY_VARIABLE, patient_hash
+    from tests.dicom_factory import PATIENT_ID
+
+    plan = read_plan(write_plan(tmp_path / "p.dcm"))
+    key = b"k" * 32
+    (tmp_path / "key").write_bytes(key)
+    mine = patient_hash(PATIENT_ID, key)
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "key"))
+    assert not any("patient" in r for r in plan_of_case(plan, mine, {mine, "p0"}).remarks)
+    with pytest.raises(InputError, match="plan of another patient of the cohort"):
+        plan_of_case(plan, "p0", {mine, "p0"})
+    assert any("cannot be compared" in r for r in plan_of_case(plan, "p0", {"p0"}).remarks)
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "none"))
+    assert any("cannot be compared" in r for r in plan_of_case(plan, mine, {mine}).remarks)
+    assert not (tmp_path / "none").exists()

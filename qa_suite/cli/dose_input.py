@@ -132,9 +132,13 @@ def _named_targets(
 
 
 def _other_set(plan: ImportedPlan, sets: Mapping[Path, StructureSet]) -> Iterator[str]:
-    """Yield that a plan was made on another structure set than those that were given."""
+    """Yield that a plan was made on another structure set, or that nobody can tell."""
+    from qa_suite.dose.clinic_trust import MASKS_ON_TRUST
+
+    if plan.structure_set_uid and not sets:
+        yield MASKS_ON_TRUST
     others = [str(path) for path, drawn in sets.items() if drawn.uid != plan.structure_set_uid]
-    if plan.structure_set_uid and others and len(others) == len(sets):
+    if plan.structure_set_uid and sets and len(others) == len(sets):
         yield f"it was made on another structure set than {', '.join(others)}"
 
 
