@@ -111,10 +111,12 @@ def _agreement(found: dict[str, Any]) -> str:
     rows = []
     for name, values in pairs:
         rms, largest, array = twins.agreement(values)
+        noise = {**found["twins_photons"][0].noise, **found["twins_protons"][0].noise}.get(name)
         rows.append([name, len(values), f"{abs(array[:, 1]).max():.2f}", f"{rms:.2f}",
-                     f"{largest:.2f}"])  # fmt: skip
+                     f"{largest:.2f}", "–" if noise is None else f"{noise:.2f}"])  # fmt: skip
     head = ["differences of DVH metrics (% of the prescription)", "number",
-            "largest reference difference", "rms of surrogate − reference", "largest"]  # fmt: skip
+            "largest reference difference", "rms of surrogate − reference", "largest",
+            "rms of the reference's noise"]  # fmt: skip
     return table(head, rows)
 
 

@@ -20,7 +20,7 @@ from qa_suite.volume import Grid, Volume
 FloatArray = NDArray[np.float64]
 ISO_DEPTH_MM = 100.0
 MIDDLE_MM = (70.0, -60.0)  # of the field, crossline and inline, in the isocentre plane
-EDGE_MM = {"crossline": 70.0, "inline": -58.0}  # faces of voxels; slabs lie away from the axis
+SIDES = {"crossline": 70.0, "inline": -58.0}  # near where edges lie; slabs away from the axis
 TILT_DEG, TILTED_MM = 30.0, {"lung": (30.0, 60.0), "bone": (30.0, 30.0)}  # begin, thickness
 SLOPE_ROOM_MM = 72.0
 _FINE = 5
@@ -37,15 +37,22 @@ def box(depth_mm: float, spacing_mm: float, room_mm: float = 0.0) -> Grid:
     )  # fmt: skip
 
 
+def edge_mm(grid: Grid, side: str) -> float:
+    """Return where an edge lies: at the faces of voxels nearest to where it is wanted."""
+    axis = 0 if side == "crossline" else 2
+    first, step = grid.origin_mm[axis] - grid.spacing_mm[axis] / 2, grid.spacing_mm[axis]
+    return float(first + step * round((SIDES[side] - first) / step))
+
+
 def half_slab(grid: Grid, side: str, start_mm: float, end_mm: float, density: float) -> Array:
     """Water with a slab that begins at an edge beside the axis and lies away from it."""
     made = phantoms.water(grid)
     slab = phantoms.slab(grid, ISO_DEPTH_MM, start_mm, end_mm, density)
     x, z = (grid.origin_mm[n] + np.arange(grid.shape[n]) * grid.spacing_mm[n] for n in (0, 2))
     if side == "crossline":
-        far = np.broadcast_to((x > EDGE_MM[side])[:, None, None], grid.shape)
+        far = np.broadcast_to((x > edge_mm(grid, side))[:, None, None], grid.shape)
     else:
-        far = np.broadcast_to((z < EDGE_MM[side])[None, None, :], grid.shape)
+        far = np.broadcast_to((z < edge_mm(grid, side))[None, None, :], grid.shape)
     return np.where(far, slab, made).astype(np.float32)
 
 
@@ -139,7 +146,7 @@ def across(
     return way, sums[0] / np.maximum(sums[1], 1e-12)
 
 
-def edge_mm(way: FloatArray, ratio: FloatArray, expected_mm: float, reach_mm: float) -> float:
+def step_mm(way: FloatArray, ratio: FloatArray, expected_mm: float, reach_mm: float) -> float:
     """Return the middle of the step that fits a profile best, within a reach of an expectation."""
     from scipy.optimize import curve_fit
     from scipy.special import erf

@@ -147,10 +147,12 @@ def _gamma_rates(doses: Doses, slope: Doses, found: PhotonResults) -> None:
 def _edges(doses: Doses, large: Doses, found: PhotonResults) -> None:
     """Where the shadow of a slab's edge lies at several depths."""
     rows = []
+    grid = doses["surrogate"]["water"].grid
+    crossline, inline = (off_axis.edge_mm(grid, side) for side in off_axis.SIDES)
     cases: list[tuple[str, str, Doses, str, float, tuple[int, int]]] = [
-        ("lung", "crossline", doses, "crossline_lung", off_axis.EDGE_MM["crossline"], FIELD_MM[1]),
-        ("bone", "crossline", doses, "crossline_bone", off_axis.EDGE_MM["crossline"], FIELD_MM[1]),
-        ("lung", "inline", doses, "inline_lung", off_axis.EDGE_MM["inline"], FIELD_MM[0]),
+        ("lung", "crossline", doses, "crossline_lung", crossline, FIELD_MM[1]),
+        ("bone", "crossline", doses, "crossline_bone", crossline, FIELD_MM[1]),
+        ("lung", "inline", doses, "inline_lung", inline, FIELD_MM[0]),
         ("lung", "crossline", large, "crossline_lung", LARGE_EDGE_MM, (-120, 120)),
     ]  # fmt: skip
     for kind, side, made, name, edge, band in cases:
@@ -163,7 +165,7 @@ def _edges(doses: Doses, large: Doses, found: PhotonResults) -> None:
                 way, ratio = off_axis.across(
                     made[engine][name], made[engine]["water"], side, depth, inner
                 )
-                cells.append(f"{off_axis.edge_mm(way, ratio, expected, 30.0):.1f}")
+                cells.append(f"{off_axis.step_mm(way, ratio, expected, 30.0):.1f}")
                 found.curves[f"{name} {abs(edge):g} {depth:g}", engine] = (way, ratio)
             found.curves[f"{name} {abs(edge):g} {depth:g}", "expected"] = (
                 np.array([expected, expected]), np.array([0.0, 2.0]),

@@ -41,7 +41,7 @@ def _images(grid: Grid) -> dict[str, Array]:
     for name, (start, end, density) in SLAB_MM.items():
         images[name] = phantoms.slab(grid, ISO_DEPTH_MM, start, end, density)
         images[f"tilted_{name}"] = off_axis.tilted_slab(grid, name, density)
-        for side in off_axis.EDGE_MM:
+        for side in off_axis.SIDES:
             images[f"{side}_{name}"] = off_axis.half_slab(grid, side, start, end, density)
     return images
 
@@ -113,14 +113,15 @@ def _edges(bench: Bench, grid: Grid, images: dict[str, Array], found: ProtonResu
     rows = []
     for kind, energies in EDGE_MEV.items():
         for energy in energies:
-            names = [f"{side}_{kind}" for side in off_axis.EDGE_MM]
+            names = [f"{side}_{kind}" for side in off_axis.SIDES]
             ours, theirs = _both(
                 bench, grid, {n: images[n] for n in ("water", kind, *names)}, energy, "edges"
             )
             # between the two ranges, where one side has its plateau and the other nothing
             ends = [Bragg.of(*_along_ray(ours[n], MIDDLE_MM)).r80 for n in ("water", kind)]
             depth = float(np.mean(ends))
-            for side, edge in off_axis.EDGE_MM.items():
+            for side in off_axis.SIDES:
+                edge = off_axis.edge_mm(grid, side)
                 expected = RAYS.shadow_mm(edge, SLAB_MM[kind][:2], depth)
                 whole = kind if kind == "lung" else "water"
                 band = FIELD_MM[1] if side == "crossline" else FIELD_MM[0]
@@ -130,7 +131,7 @@ def _edges(bench: Bench, grid: Grid, images: dict[str, Array], found: ProtonResu
                     way, ratio = off_axis.across(
                         made[f"{side}_{kind}"], made[whole], side, depth, inner
                     )
-                    found_mm.append(off_axis.edge_mm(way, ratio, expected, 24.0))
+                    found_mm.append(off_axis.step_mm(way, ratio, expected, 24.0))
                 cells = [f"{v:.1f}".replace("-", "−") for v in (expected, *found_mm)]
                 rows.append([f"{kind}, {side}, {edge:g} mm; {depth:.0f} mm deep".replace(
                     "-", "−"), *cells])  # fmt: skip

@@ -30,6 +30,7 @@ SPACING_MM = (3.0, 3.0, 3.0)
 GRID_MM = {"photons": 5.0, "protons": 4.0}
 HLUT = {"photons": "thomas-1999", "protons": "electron-density-as-rsp"}
 HISTORIES = 2e7
+_DRAWS = 20  # of noise, to see what it does to a metric
 CARLO = ("reference", "bias", "bone", "outline", "gas")  # images for the Monte Carlo
 GAS_MM, GAS_MOVED_MM = 12.0, 21.0
 TISSUE_HU, GAS_HU = 40.0, -1000.0
@@ -45,11 +46,15 @@ JUDGED = ("Rectum wall", "Bladder", "Femur_Head_L")
 
 @dataclass(kw_only=True)
 class TwinResults:
-    """Tables as text; doses of one twin, and the differences, for the figures."""
+    """Tables as text; doses of one twin, and the differences, for the figures.
+
+    ``noise`` holds, by comparison, the rms of what a Monte Carlo's statistics do to differences.
+    """
 
     tables: dict[str, str] = field(default_factory=dict)
     shown: dict[str, Any] = field(default_factory=dict)
     pairs: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    noise: dict[str, float] = field(default_factory=dict)
 
 
 def run_photons(bench: Bench) -> TwinResults:
@@ -175,6 +180,29 @@ class Case:
             made[f"{organ} Dmean"] = dvh.mean_gy
         return {name: 100 * value / self.prescription_gy for name, value in made.items()}
 
+    def noise(self, raw: Volume, sigma: Volume, scaled: Volume) -> dict[str, float]:
+        """One standard deviation that the noise of a Monte Carlo gives to metrics of two images.
+
+        Parameters
+        ----------
+        raw, sigma
+            A dose and its standard deviation in each voxel.
+        scaled
+            The same dose in Gy.
+        """
+        rng = np.random.default_rng(7)
+        share = sigma.array / np.maximum(raw.array, 1e-30)
+        drawn = [
+            self.metrics(scaled.with_array(
+                (scaled.array * (1 + share * rng.standard_normal(share.shape))).astype(np.float32)
+            ))
+            for _ in range(_DRAWS)
+        ]  # fmt: skip
+        return {
+            name: float(np.sqrt(2) * np.std([one[name] for one in drawn], ddof=1))
+            for name in drawn[0]
+        }
+
     def rate(self, reference: Volume, evaluated: Volume) -> float:
         result = gamma(reference, evaluated, parse_criteria("2/2"), GammaSettings(cutoff_pct=10.0))[
             0
@@ -197,7 +225,8 @@ def _photons(bench: Bench, case: Case, found: TwinResults) -> None:
     carlo = bench.montecarlo(case.plan, images, "pelvis, 5 fields, 5 images", HISTORIES)
     plans = case.scaled(plans, ours["reference"])
     mc = case.scaled(carlo.doses, ours["reference"])
-    found.tables["photons_mc"] = _differences(case, ours, mc, "10 MV", "pyRadMC", found)
+    noise = case.noise(carlo.doses["reference"], carlo.sigma["reference"], mc["reference"])
+    found.tables["photons_mc"] = _differences(case, ours, mc, "10 MV", "pyRadMC", found, noise)
     found.tables["photons_plan"] = _differences(case, soft, plans, "TPR 0.67", "pyRadPlan", found)
     found.tables["photons_level"] = _levels(case, {
         "surrogate, 10 MV": ours, "pyRadMC": mc, "surrogate, TPR 0.67": soft, "pyRadPlan": plans,
@@ -217,10 +246,10 @@ def _protons(bench: Bench, case: Case, found: TwinResults) -> None:
 
 def _differences(
     case: Case, ours: Mapping[str, Volume], theirs: Mapping[str, Volume], label: str, peer: str,
-    found: TwinResults,
+    found: TwinResults, noise: Mapping[str, float] | None = None,
 ) -> str:  # fmt: skip
     base = [case.metrics(doses["reference"]) for doses in (ours, theirs)]
-    noisy = peer == "pyRadMC"  # noise broadens a DVH and spoils gamma; means and medians hold
+    noisy = noise is not None  # it broadens a DVH and spoils gamma; means and medians hold
     names = [name for name in base[0] if not (noisy and name in ("PTV D95", "PTV D2"))]
     rows = []
     for twin, title in TITLES.items():
@@ -236,6 +265,11 @@ def _differences(
             rates = [case.rate(doses["reference"], doses[twin]) for doses in (ours, theirs)]
             cells.append(f"{rates[0]:.1f} / {rates[1]:.1f}")
         rows.append([title, *cells])
+    if noise is not None:
+        rows.append([f"one σ of {peer}'s noise", *(f"{noise[name]:.2f}" for name in names)])
+        found.noise[f"{label} against {peer}"] = float(
+            np.sqrt(np.mean([noise[name] ** 2 for name in names]))
+        )
     head = [f"surrogate ({label}) / {peer}", *(f"Δ {name}" for name in names)]
     return table(head if noisy else [*head, "γ 2 %/2 mm"], rows)
 
