@@ -129,7 +129,7 @@ def library_engine(
     sx, sy, sz = spacing_mm
     return DivergingEngine(
         MachineConfig(tpr_20_10=machine.tpr_20_10, number_of_leaf_pairs=_LEAF_PAIRS),
-        2 * round(_KERNEL_MM / min(spacing_mm)) + 1,
+        2 * round(_KERNEL_MM / max(sz, sx)) + 1,  # voxels of the longer side; more of the shorter
         (sz, sy, sx),
         shape,
         device=device,
