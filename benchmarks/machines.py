@@ -219,9 +219,9 @@ def draw(machine: PhotonMachine, path: Path) -> None:
                  linewidth=1.2, label="computed")  # fmt: skip
     _points(outputs, [(data.title, list(data.outputs.items())) for data in sets])
     outputs.set(title="Output, 10 cm deep", xlabel="side of the field (mm)",
-                ylabel="relative to 10×10 cm²", xlim=(0, 370))  # fmt: skip
+                ylabel="relative to 10×10 cm²", xlim=(0, 370), ylim=(0.75, 1.32))  # fmt: skip
     depths.legend(fontsize=7, frameon=False, loc="upper right")  # its colours hold for profiles
-    outputs.legend(fontsize=7, frameon=False, loc="lower right")
+    outputs.legend(fontsize=7, frameon=False, loc="upper left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

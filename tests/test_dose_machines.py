@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from pydicom.sequence import Sequence as DicomSequence
 
 from benchmarks import machines as bench
 from benchmarks.published_beams import ARTISTE, RPC_ELEKTA_6MV, RPC_ELEKTA_10MV, SYNERGY
+from qa_suite.cli.dose_settings import DoseAsked, dose_settings
 from qa_suite.dose.beam_machines import machines_of, require_reach
+from qa_suite.dose.clinic import read_clinic_case
 from qa_suite.dose.hlut import load_hlut
 from qa_suite.dose.imported_template import imported_template
 from qa_suite.dose.machines_by_name import all_machines, find_machine, machine_of
@@ -29,7 +32,11 @@ from qa_suite.dose.template import load_template, shipped_templates
 from qa_suite.errors import InputError, Problems, UnknownName
 from qa_suite.io.rtplan import read_plan
 from qa_suite.io.rtplan_types import ImportedPlan
-from qa_suite.volume import Grid
+from qa_suite.measures.base import Pair, Value
+from qa_suite.measures.dose.family import dose as measure_dose
+from qa_suite.measures.dose.family import dose_variants
+from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
+from qa_suite.volume import Grid, Volume
 from tests.plan_factory import ISOCENTRE, ion_beam, square_beam, write_ion_plan, write_plan
 from tests.rt_factory import item
 
@@ -313,3 +320,65 @@ def test_machines_of_both_kinds_are_found(tmp_path: Path) -> None:
 def test_every_shipped_template_names_a_machine_that_there_is(name: str) -> None:
     template = load_template(name)
     assert machine_of(template).modality == template.modality
+
+
+def test_a_template_finds_its_machine_beside_itself(tmp_path: Path, monkeypatch) -> None:
+    written(tmp_path, nominal_mv=15)
+    data = load_template("photon-pelvis").model_dump(mode="json") | {"machine": "mine.yaml"}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(data))
+    monkeypatch.chdir("/")
+    machine = machine_of(load_template(tmp_path / "plan.yaml"))
+    assert (machine.name, machine.modality) == ("mine", "photons")
+
+
+def test_an_evaluation_is_told_which_machine_stands_in(tmp_path: Path) -> None:
+    asked = {"plans": ["photon-pelvis", "proton-pelvis"],
+             "hluts": ["thomas-1999", "stoichiometric-schneider"]}  # fmt: skip
+    plain = dose_settings(DoseAsked(**asked))
+    assert plain is not None and not any(choice.machine_stands_in for choice in plain.plans)
+    told = dose_settings(DoseAsked(**asked, machines=[str(written(tmp_path))]))
+    assert told is not None
+    photons, protons = told.plans
+    assert photons.machine_stands_in and photons.template.machine.endswith("mine.yaml")
+    assert not protons.machine_stands_in and protons.template.machine == "proton-generic"
+    facts = dose_variants(told)["photon-pelvis"]
+    assert facts["machine"] == "mine" and set(facts["machines"]) == {"mine"}
+    driven = dose_variants(plain.model_copy(update={"rtplans": True}))["photon-pelvis"]
+    assert driven["machine"] == "by the energy of each beam"
+    assert set(SHIPPED) <= set(driven["machines"])
+    with pytest.raises(InputError, match="both of photons"):
+        dose_settings(DoseAsked(**asked, machines=["elekta_6MV", "varian_10MV"]))
+
+
+def test_the_record_says_what_computed_each_beam_and_what_stood_in(tmp_path: Path) -> None:
+    """Through the whole family: rows of the record, and nothing computed where none is near."""
+    (tmp_path / "A-001").mkdir()
+    write_plan(tmp_path / "A-001" / "plan.dcm", [beam(1, 6), beam(2, 15)])
+    pair = replace(small_pair(), clinic=read_clinic_case(tmp_path, "A-001"))
+    template = imported_template("photons", targets=["PTV"])
+    for stands_in in (False, True):
+        choice = PlanChoice(
+            template=template, hlut=load_hlut("thomas-1999"), machine_stands_in=stands_in
+        )
+        settings = DoseSettings(plans=(choice,), rtplans=True, grid_mm=10, causes=False, bulk=False)
+        rows = [row for row in measure_dose(pair, settings) if isinstance(row, Value)]
+        if not stands_in:
+            assert all(row.status == "error" for row in rows)
+            assert all("field 2 of 15 MV" in row.why for row in rows)
+            continue
+        said = {row.region: row.why for row in rows if row.metric == "machine_energy"}
+        assert said == {
+            "beam:field 1": "varian_10MV (10 MV) stands in for 6 MV, as asked for",
+            "beam:field 2": "varian_10MV (10 MV) stands in for 15 MV, as asked for",
+        }
+
+
+def small_pair() -> Pair:
+    grid = Grid(shape=(24, 24, 12), spacing_mm=(10.0,) * 3, origin_mm=(-103.0, -149.0, 1.0))
+    places = grid.to_world(np.stack(np.indices(grid.shape), -1))
+    from_centre = places - np.asarray(ISOCENTRE)
+    body = np.hypot(from_centre[..., 0], from_centre[..., 1]) < 90
+    hu = np.where(body, 0.0, -1000.0).astype(np.float32)
+    image = Volume(array=hu, grid=grid, quantity="HU")
+    target = np.linalg.norm(from_centre, axis=-1) < 25
+    return Pair(reference=image, synthetic=image, mask=body, structures={"PTV": target})

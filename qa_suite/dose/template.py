@@ -167,6 +167,14 @@ def load_template(name: str | Path) -> PlanTemplate:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
     try:
-        return PlanTemplate.model_validate(data)
+        return _beside(path, PlanTemplate.model_validate(data))
     except ValidationError as error:
         raise Problems(f"The plan template {name}", describe_validation(error)) from None
+
+
+def _beside(path: Path, template: PlanTemplate) -> PlanTemplate:
+    """Find a machine's file beside the template that names it."""
+    machine = path.parent / template.machine
+    if Path(template.machine).suffix and machine.is_file():
+        return template.model_copy(update={"machine": str(machine)})
+    return template
