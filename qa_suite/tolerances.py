@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 ANGLE_DEG = 0.05
 """Of gantry, collimator and couch: 0.2 mm at 200 mm from the axis; machines show 0.1°."""
-LENGTH_MM = 0.05
-"""Of positions; that of grids, see :data:`qa_suite.volume.SAME_GRID_TOLERANCE_MM`."""
+LENGTH_MM = 0.1
+"""Of positions, as machines show them; grids have their own (:mod:`qa_suite.volume`)."""
 SOURCE_MM = 1.0
 """Of the distance from source to axis: 0.2 % of dose by the inverse square at 1000 mm."""
 WEIGHT = 1e-3

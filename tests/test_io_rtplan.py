@@ -162,7 +162,7 @@ def broken_beams():
         "electrons": (square_beam(1, RadiationType="ELECTRON"), "ELECTRON radiation"),
         "minutes": (square_beam(1, PrimaryDosimeterUnit="MINUTE"), "in MINUTE"),
         "no axis": (square_beam(1, SourceAxisDistance=0), "0 mm from source to axis"),
-        "one point": (photon_beam(1, [first_point([])], ("X",)), "meterset weight"),
+        "one point": (photon_beam(1, [first_point([])], ("X",)), "1 control point, and at"),
         "no field": (square_beam(1, BeamLimitingDeviceSequence=None), "neither jaws nor leaves"),
     }
 

@@ -292,6 +292,62 @@ def test_an_empty_element_says_nothing(tmp_path):
     assert outcome(path) == before
 
 
+WITHOUT = {
+    "FluenceMode": "STANDARD without it", "PrimaryFluenceModeSequence": "STANDARD without it",
+    "TreatmentDeliveryType": "TREATMENT without it",
+    "NumberOfLeafJawPairs": "one pair of jaws, of leaves as many as their boundaries say",
+    "FinalCumulativeMetersetWeight": "that of the last control point",
+    "CumulativeMetersetWeight": "0 at the first control point, the final one at the last",
+    "GantryRotationDirection": "the short way without it, which is that of the plan",
+    "BeamLimitingDeviceRotationDirection": "as above",
+    "DoseReferenceNumber": "a name of targets that have none",
+    "DoseReferenceType": "that of the organ that is no target",
+    "TargetPrescriptionDose": "that of the organ that is no target",
+    "ReferencedDoseReferenceSequence": "where the prescription module names no dose",
+    "PatientPosition": "that of the set-up in which no beam is",
+    "PatientSetupNumber": "as above",
+}  # fmt: skip
+"""Elements that are used and may be missing, and what holds without them in the plans here."""
+
+
+@pytest.mark.parametrize("base", ["photons", "protons"])
+def test_an_element_that_is_missing_is_never_missed_in_silence(tmp_path_factory, expected, base):
+    path = tmp_path_factory.getbasetemp() / "plan.dcm"
+    whole = pydicom.dcmread(BASES[base](path))
+    silent, unclear = [], []
+    for trail, keyword in elements(whole):
+        dataset = pydicom.dcmread(BASES[base](path))
+        inner = dataset
+        for name, index in trail:
+            inner = inner[name].value[index]
+        delattr(inner, keyword)
+        dataset.save_as(path, enforce_file_format=True)
+        found = outcome(path)
+        place = ".".join(name for name, _ in trail)
+        rule = rule_of(trail[-1][0] if trail else PLAN, keyword)
+        if found[0] == "refused" and "damaged" in found[1]:
+            unclear.append(f"{place}: {keyword}: {found[1]}")
+        idle_here = idle(tuple(name for name, _ in trail), keyword)
+        if idle_here and found != expected[base]:
+            unclear.append(f"{place}: {keyword} is idle, and yet needed")
+        closing = any(name == "IonControlPointSequence" and n % 2 for name, n in trail)
+        used = rule is not None and rule.fate == "used" and not idle_here
+        if used and keyword not in WITHOUT and not closing and found == expected[base]:
+            silent.append(f"{place}: {keyword}")
+    assert not unclear
+    assert not silent
+
+
+def elements(dataset: Dataset, trail: tuple[tuple[str, int], ...] = ()) -> Iterator[Any]:
+    """Every element of a plan that may be taken out, and the sequence items that it lies in."""
+    for element in dataset:
+        if element.keyword not in ("SOPClassUID", "SOPInstanceUID"):
+            yield trail, element.keyword
+        if element.VR == "SQ" and element.keyword in RULES:
+            for index, one in enumerate(element.value):
+                yield from elements(one, (*trail, (element.keyword, index)))
+
+
 IDENTIFIES = "identifies it; compared with the other files of the case, or written into an export"
 FIELDS = {
     "BeamLimiter": {
@@ -374,3 +430,55 @@ def test_the_page_of_elements_is_that_of_the_rules():
         "make it anew: python -c 'from qa_suite.io.rtplan_account import elements_page; "
         'print(elements_page(), end="")\' > docs/dose/plan-elements.md'
     )
+
+
+DECIDES = {
+    "photons": (
+        (("FractionGroupSequence",), "NumberOfFractionsPlanned", 20),
+        (("FractionGroupSequence", "ReferencedBeamSequence"), "BeamMeterset", 130.0),
+        (("PatientSetupSequence",), "PatientPosition", "HFP"),
+        (("BeamSequence", "ControlPointSequence"), "GantryAngle", 20.0),
+        (("BeamSequence", "ControlPointSequence"), "GantryRotationDirection", "CC"),
+        (("BeamSequence", "ControlPointSequence"), "BeamLimitingDeviceAngle", 300.0),
+        (("BeamSequence", "ControlPointSequence"), "NominalBeamEnergy", 10.0),
+    ),
+    "protons": (
+        (("FractionGroupSequence",), "NumberOfFractionsPlanned", 20),
+        (("FractionGroupSequence", "ReferencedBeamSequence"), "BeamMeterset", 2e9),
+        (("IonBeamSequence", "IonControlPointSequence"), "GantryAngle", 20.0),
+        (("IonBeamSequence", "IonControlPointSequence"), "PatientSupportAngle", 20.0),
+        (("IonBeamSequence", "IonControlPointSequence"), "NominalBeamEnergy", 100.0),
+        (("IonBeamSequence", "IonControlPointSequence"), "ScanningSpotSize", [20.0, 20.0]),
+        (("IonBeamSequence", "IonControlPointSequence"), "ScanSpotPositionMap",
+         [0.0, 0.0, 40.0, 0.0]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("base", DECIDES)
+def test_what_decides_the_plan_decides_the_dose(tmp_path, base):
+    """The digest stands for the dose: here the dose itself is computed."""
+    grid = Grid(shape=(15, 15, 15), spacing_mm=(10.0,) * 3, origin_mm=(-58.0, -104.0, -14.0))
+    density = np.ones(grid.shape, np.float32)
+
+    def dose(change: tuple[tuple[str, ...], str, Any] | None) -> np.ndarray:
+        path = BASES[base](tmp_path / "p.dcm")
+        if change is not None:
+            dataset = pydicom.dcmread(path)
+            inner = dataset
+            for name in change[0]:
+                inner = inner[name].value[0]
+            setattr(inner, change[1], change[2])
+            dataset.save_as(path, enforce_file_format=True)
+        plan = read_plan(path)
+        template = imported_template(plan.modality, targets=("PTV",))
+        hlut = load_hlut("thomas-1999" if base == "photons" else "stoichiometric-schneider")
+        engine = engine_of(template)
+        made = engine.imported(plan, grid, target=np.ones(grid.shape, bool), target_name="PTV",
+                               template=template, hlut=hlut)  # fmt: skip
+        return np.asarray(engine.recalculate(density, made).array)
+
+    usual = dose(None)
+    assert usual.max() > 0.1
+    for change in DECIDES[base]:
+        assert np.abs(dose(change) - usual).max() > 0.02 * usual.max(), change

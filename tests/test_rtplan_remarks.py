@@ -385,3 +385,17 @@ def test_a_plan_in_the_folder_of_another_patient_is_refused(tmp_path, monkeypatc
     monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "none"))
     assert any("cannot be compared" in r for r in plan_of_case(plan, mine, {mine}).remarks)
     assert not (tmp_path / "none").exists()
+
+
+def test_spots_that_are_not_there_are_missed(tmp_path):
+    beam = ion_beam()
+    del beam.IonControlPointSequence[0].ScanSpotMetersetWeights
+    with pytest.raises(Problems, match="control point 0 has no spots, and the cumulative weight"):
+        read_plan(write_ion_plan(tmp_path / "p.dcm", [beam]))
+
+
+def test_positions_of_no_device_are_not_ignored(tmp_path):
+    beam = mlc_beam(1)
+    del beam.ControlPointSequence[1].BeamLimitingDevicePositionSequence[0].RTBeamLimitingDeviceType
+    with pytest.raises(Problems, match="control point 1 gives positions of a device without"):
+        read_plan(write_plan(tmp_path / "p.dcm", [beam]))

@@ -48,7 +48,10 @@ def read_fractions(header: Any, found: Findings) -> Fractions:
     if planned is None or planned < 1:
         found.problem("it does not say its number of fractions")
         planned = 0
-    references = list(group.get("ReferencedBeamSequence") or ())
+    referring = list(group.get("ReferencedBeamSequence") or ())
+    references = [one for one in referring if number_of(one, "ReferencedBeamNumber") is not None]
+    if len(references) < len(referring):
+        found.problem("its fraction group refers to a beam without its number")
     numbers = [int(item.ReferencedBeamNumber) for item in references]
     for number in sorted({n for n in numbers if numbers.count(n) > 1}):
         found.problem(f"its fraction group refers to beam {number} {numbers.count(number)} times")

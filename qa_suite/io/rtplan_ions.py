@@ -14,6 +14,7 @@ from qa_suite.io.rtplan_reading import (
     Findings,
     check_isocentre,
     check_points,
+    final_weight,
     numbers,
     shares_of,
 )
@@ -25,7 +26,6 @@ SCANNED = ("MODULATED", "MODULATED_SPEC")
 _SPOT_SUM = 0.01  # of a layer's weight, that its spots may differ from it in all
 _REQUIRED = {
     "gantry_deg": "GantryAngle",
-    "collimator_deg": "BeamLimitingDeviceAngle",
     "couch_deg": "PatientSupportAngle",
 }
 
@@ -70,6 +70,7 @@ def read_ion_beam(item: Any, name: str, meterset: float | None, about: Findings)
         lateral_spreading=_lateral_spreading(item),
         range_shifters=_range_shifters(item, items, about),
         layers=layers,
+        collimator_deg=number_of(items[0], "BeamLimitingDeviceAngle") or 0.0,
         **angles,
     )
 
@@ -125,7 +126,7 @@ def _layers(
     paintings of a layer together (PS3.3, RT Ion Beams: they add up to the rise of the cumulative
     weight).
     """
-    final = number_of(beam, "FinalCumulativeMetersetWeight")
+    final = final_weight(items, beam)
     steps = np.diff(shares_of(items, beam, about), append=1.0) * (final or 0.0)
     if len(steps) != len(items):
         return ()
@@ -136,7 +137,14 @@ def _layers(
         spots = numbers(item, "ScanSpotPositionMap")
         shares = np.array(numbers(item, "ScanSpotMetersetWeights"))
         count = number_of(item, "NumberOfScanSpotPositions")
+        step = float(steps[index])
         if not shares.sum() > 0:
+            if step > WEIGHT * (final or 0.0):
+                about.problem(
+                    f"control point {index} has no spots, and the cumulative weight rises by "
+                    f"{step:g}"
+                )
+                return ()
             continue
         if energy is None or energy <= 0:
             about.problem(f"control point {index} has no energy")
@@ -150,7 +158,6 @@ def _layers(
         if (shares < 0).any():
             about.problem(f"control point {index} has a negative spot weight")
             return ()
-        step = float(steps[index])
         if abs(shares.sum() - step) > _SPOT_SUM * step + _SPOT_SUM * WEIGHT * (final or 0.0):
             about.problem(
                 f"control point {index}: spot weights add up to {shares.sum():g}, and the "

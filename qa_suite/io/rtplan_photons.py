@@ -50,9 +50,11 @@ def read_photon_beam(
     sad = number_of(item, "SourceAxisDistance")
     if sad is not None and sad <= 0:
         about.problem(f"a distance of {sad:g} mm from source to axis")
+    told = len(about.problems)
     limiters = _limiters(item, about)
+    sound = len(about.problems) == told
     items = list(item.get("ControlPointSequence") or ())
-    points = _control_points(items, item, limiters, about)
+    points = _control_points(items, item, limiters, about) if sound else ()
     check_points(item, items, about)
     check_accessories(item, items, about)
     check_isocentre([point.isocentre_mm for point in points], about)
@@ -80,10 +82,11 @@ def _limiters(item: Any, about: Findings) -> tuple[BeamLimiter, ...]:
         if kind not in JAWS and kind not in LEAVES:
             about.problem(f"a beam limiting device of unknown type {kind or '(none)'}")
             continue
-        pairs = int(number_of(device, "NumberOfLeafJawPairs") or 0)
         edges = None
+        pairs = int(number_of(device, "NumberOfLeafJawPairs") or 1)  # of jaws there is one
         if kind in LEAVES:
             edges = np.array(numbers(device, "LeafPositionBoundaries"))
+            pairs = int(number_of(device, "NumberOfLeafJawPairs") or len(edges) - 1)
             if pairs < 1 or len(edges) != pairs + 1 or (np.diff(edges) <= 0).any():
                 about.problem(
                     f"{kind} with {pairs} pairs and {len(edges)} leaf boundaries, which must be "
@@ -159,11 +162,10 @@ def _positions(
     for device in item.get("BeamLimitingDevicePositionSequence") or ():
         kind = text_of(device, "RTBeamLimitingDeviceType").upper()
         if kind not in known:
-            if kind in JAWS or kind in LEAVES:  # any other is refused as a device
-                about.problem(
-                    f"control point {index} gives positions of {kind}, which is none of the "
-                    f"beam's devices"
-                )
+            about.problem(
+                f"control point {index} gives positions of {kind or 'a device without a type'}, "
+                f"which is none of the beam's devices"
+            )
             continue
         values = numbers(device, "LeafJawPositions")
         pairs = known[kind].pairs

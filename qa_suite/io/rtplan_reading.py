@@ -110,18 +110,23 @@ def shares_of(items: Sequence[Any], beam: Any, about: Findings) -> tuple[float, 
     None where they cannot be told. They must run from 0 to the final weight and never fall, but
     for what the tolerance of weights allows; what is returned does so exactly.
     """
-    final = number_of(beam, "FinalCumulativeMetersetWeight")
+    if len(items) < 2:
+        about.problem(f"{count_of(len(items), 'control point')}, and at least two make a beam")
+        return ()
+    final = final_weight(items, beam)
     weights = [number_of(item, "CumulativeMetersetWeight") for item in items]
     if final is None or final <= 0:
         about.problem("no final cumulative meterset weight")
         return ()
+    ends = (0.0, final)  # by the standard, whether they are written or not (C.8.8.14.1)
+    weights[0], weights[-1] = (
+        end if weight is None else weight
+        for weight, end in zip((weights[0], weights[-1]), ends, strict=True)
+    )
     if any(weight is None for weight in weights):
         about.problem("a control point without a cumulative meterset weight")
         return ()
     values = np.array(weights, dtype=float) / final
-    if len(values) < 2:
-        about.problem(f"{count_of(len(values), 'control point')}, and at least two make a beam")
-        return ()
     ends_off = max(abs(values[0]), abs(values[-1] - 1))
     if (np.diff(values) < -WEIGHT).any() or ends_off > WEIGHT:
         about.problem(
@@ -131,6 +136,12 @@ def shares_of(items: Sequence[Any], beam: Any, about: Findings) -> tuple[float, 
         return ()
     rising = np.maximum.accumulate(values)
     return tuple(float(v) for v in (rising - rising[0]) / (rising[-1] - rising[0]))
+
+
+def final_weight(items: Sequence[Any], beam: Any) -> float | None:
+    """Return the final cumulative meterset weight: as it is said, or that of the last point."""
+    said = number_of(beam, "FinalCumulativeMetersetWeight")
+    return number_of(items[-1], "CumulativeMetersetWeight") if said is None and items else said
 
 
 def check_points(beam: Any, points: Sequence[Any], about: Findings) -> None:

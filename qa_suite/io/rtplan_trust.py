@@ -40,7 +40,11 @@ def check_trust(header: Any, found: Findings) -> None:
 def _check_geometry(header: Any, found: Findings) -> None:
     """Say where the isocentre may lie nowhere in the patient's images."""
     geometry = text_of(header, "RTPlanGeometry").upper()
-    sets = header.get("ReferencedStructureSetSequence") or ()
+    sets = [
+        one
+        for one in header.get("ReferencedStructureSetSequence") or ()
+        if text_of(one, "ReferencedSOPInstanceUID")
+    ]
     if geometry not in ("", "PATIENT"):
         if sets:
             found.remark(f"its geometry is {geometry} and yet it refers to a structure set")
@@ -70,7 +74,7 @@ def patient_position(header: Any, beams: Sequence[Any], found: Findings) -> str:
         return ""
     by_number = {number_of(setup, "PatientSetupNumber"): setup for setup in setups}
     positions: dict[str, list[str]] = {}
-    for beam in beams or [{}]:
+    for beam in beams:
         chosen = _setups_of(beam, by_number, setups, found)
         for setup in chosen:
             position = text_of(setup, "PatientPosition").upper()
