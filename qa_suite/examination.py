@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite import volumes
 from qa_suite.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.dose.clinic import ClinicCase, read_clinic_case
-from qa_suite.dose.clinic_trust import plan_of_case
+from qa_suite.dose.clinic_trust import doses_of_case, plan_of_case
 from qa_suite.dose.engines import where_computed
 from qa_suite.errors import InputError, QAError
 from qa_suite.instruments.independence import (
@@ -223,9 +223,10 @@ def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:
         return None
     request = examination.settings.measures.dose.clinic_request
     found = read_clinic_case(examination.clinic, case.case, request)
+    patients = {one.patient for one in examination.cohort.cases}
+    found = doses_of_case(found, case.patient, patients)
     if found.plan is None:
         return found
-    patients = {one.patient for one in examination.cohort.cases}
     return replace(found, plan=plan_of_case(found.plan, case.patient, patients))
 
 

@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 
 from qa_suite.dose.clinic import clinic_files, read_clinic_case
+from qa_suite.dose.clinic_trust import doses_of_case
 from qa_suite.dose.hlut import load_hlut
 from qa_suite.dose.template import TargetRule, load_template
 from qa_suite.errors import GeometryError, InputError, QAError
+from qa_suite.io.identity import KEY_VARIABLE, patient_hash
 from qa_suite.io.images import write_image
 from qa_suite.measures.base import Pair
 from qa_suite.measures.dose import dose
 from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
 from qa_suite.volume import Grid, Volume
+from tests.dicom_factory import PATIENT_ID
 from tests.plan_factory import ISOCENTRE, square_beam, write_plan
+from tests.rt_factory import write_dose
 
 GRID = Grid(shape=(25, 25, 21), spacing_mm=(10.0, 10.0, 10.0), origin_mm=(-120.0, -120.0, -100.0))
 TEMPLATE = load_template("photon-pelvis").model_copy(
@@ -108,6 +112,21 @@ def test_other_frames_of_reference_are_refused():
     one = replace(GRID, frame_of_reference="1.2.3")
     with pytest.raises(GeometryError, match="different frames"):
         require_overlap(one, replace(GRID, frame_of_reference="1.2.4"), "The dose", "the images")
+
+
+def test_doses_in_the_folder_of_another_patient_are_refused(tmp_path, monkeypatch):
+    key = b"k" * 32
+    (tmp_path / "key").write_bytes(key)
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "key"))
+    for role in ("reference_dose", "synthetic_dose"):
+        write_dose(tmp_path / "A-001" / f"{role}.dcm", np.full((4, 4, 4), 60.0))
+    case = read_clinic_case(tmp_path, "A-001")
+    mine = patient_hash(PATIENT_ID, key)
+    assert doses_of_case(case, mine, {mine, "p0"}) is case
+    with pytest.raises(InputError, match="a dose of another patient of the cohort"):
+        doses_of_case(case, "p0", {mine, "p0"})
+    assert "taken on trust" in doses_of_case(case, "p0", {"p0"}).history[-1]
+    assert PATIENT_ID not in repr(case)
 
 
 def test_a_plan_of_the_clinic_drives_the_surrogate(tmp_path):

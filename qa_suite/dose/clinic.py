@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -100,6 +100,8 @@ class ClinicCase:
 
     history
         How the doses were read, for the record; no path and no identifier.
+    of_patients
+        DICOM files of the doses, and the patient identifier of each; it never leaves the machine.
 
     The doses are held in canonical orientation, whichever way they are stored.
     """
@@ -108,6 +110,7 @@ class ClinicCase:
     synthetic: Volume | None = None
     plan: ImportedPlan | None = None
     history: tuple[str, ...] = ()
+    of_patients: tuple[tuple[Path, str], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         for name, dose in (("reference", self.reference), ("synthetic", self.synthetic)):
@@ -187,6 +190,8 @@ def read_clinic_case(folder: Path, case: str, request: ClinicRequest | None = No
         for side, dose in zip(sides, doses, strict=True)
         for step in dose.volume.history
     )
+    sources = [dose.source for dose in doses if dose.source is not None]
     return ClinicCase(
-        reference=doses[0].volume, synthetic=doses[1].volume, plan=plan, history=history
-    )
+        reference=doses[0].volume, synthetic=doses[1].volume, plan=plan, history=history,
+        of_patients=tuple((one.path, one.patient_id) for one in sources),
+    )  # fmt: skip

@@ -92,8 +92,8 @@ def _make_key(path: Path) -> bytes:
         if path.is_file():
             return load_key(path)
         raise InputError(
-            f"No key can be made at {path} ({error.strerror}); name one with --key-file or "
-            f"${KEY_VARIABLE}."
+            f"No key can be made at {path} ({error.strerror}); name a file that can be written in "
+            f"${KEY_VARIABLE}, or with 'qa-suite import SCANS COHORT --key-file FILE'."
         ) from None
     with os.fdopen(handle, "wb") as stream:
         stream.write(secrets.token_hex(_KEY_BYTES).encode())
