@@ -169,7 +169,7 @@ def _no_machines(beams: Sequence[PhotonBeam], shipped: Sequence[PhotonMachine]) 
     for quality in dict.fromkeys(beam_quality(beam) for beam in beams):
         names = [beam.name for beam in beams if beam_quality(beam) == quality]
         problems.append(
-            f"{'beam' if len(names) == 1 else 'beams'} {', '.join(_few(names))} of {quality} have "
+            f"{'beam' if len(names) == 1 else 'beams'} {', '.join(_few(names))} of {quality}: "
             f"no machine within {TOLERANCE_MV:g} MV of the same mode (there are {there}); say with "
             f"--machine which one stands in, or give your own file"
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from qa_suite.dose.engines import ENGINES, load_engines
 from qa_suite.dose.machines_by_name import all_machines, machine_of
+from qa_suite.dose.photon_machine import PhotonMachine
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import QAError
 from qa_suite.measures.base import (
@@ -202,11 +203,12 @@ def _machine_facts(choice: PlanChoice, settings: DoseSettings) -> dict[str, Any]
     """Say what computes a plan: its machine, or those that the energies of RTPLANs choose from."""
     own = machine_of(choice.template)
     chosen = settings.rtplans and own.modality == "photons" and not choice.machine_stands_in
+    caveat = own.caveat if isinstance(own, PhotonMachine) else ""
     machines = [own, *(m for m in all_machines() if chosen and m.modality == "photons")]
     return {
         "machine": "by the energy of each beam" if chosen else own.name,
         "machines": {machine.name: machine.digest for machine in machines},
-        "machine_source": "" if chosen else own.source,
+        "machine_source": "" if chosen else f"{own.source} {caveat}".strip(),
     }
 
 
