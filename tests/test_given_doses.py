@@ -204,7 +204,7 @@ def advised(text: str) -> list[str]:
     found = ADVICE.findall(text.replace("`", ""))
     assert found, f"no way out in: {text}"
     words = shlex.split(" ".join(found))
-    return [re.sub(r"\bGY\b", "1", re.sub(r"\bMM\b", "3", word)) for word in words]
+    return [re.sub(r"\bGY\b", "1", word) for word in words]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -320,6 +320,19 @@ def test_a_sum_of_beams_against_its_plan(tmp_path, said):
     status, text = said([*words[:5], *words[7:]])  # without the plan nobody can know
     assert status == 0
     assert "no plan was given to hold it against" in text
+
+
+def test_a_folder_with_the_plan_and_its_beams_holds_what_is_asked_for(tmp_path, said):
+    """As systems export them together; what is left out is told."""
+    for name in ("a", "b"):
+        write_dose(tmp_path / name / "plan.dcm", DOSE)
+        for number, share in ((1, 0.3), (2, 0.7)):
+            write_dose(tmp_path / name / f"{number}.dcm", share * DOSE, beams=[number])
+    for options, left_out in (([], 2), (["--summation", "beam"], 1)):
+        status, text = by_gamma(tmp_path, said, [*options, "--json"])
+        assert status == 0, text
+        assert f"{left_out} RTDOSE file" in text
+        assert json.loads(text)["results"][0]["normalisation_gy"] == pytest.approx(60, abs=1e-3)
 
 
 def test_one_fraction_becomes_a_course_as_asked(tmp_path, said):

@@ -144,7 +144,7 @@ REFUSALS = {
     "no spacing": ({"PixelSpacing": None}, "PixelSpacing"),
     "spacing zero": ({"PixelSpacing": [0, 2]}, "spacings"),
     "rows": ({"Rows": 60}, "truncated or damaged"),
-    "one frame": ({"NumberOfFrames": 1}, "single plane.*--plane-mm MM"),
+    "one frame": ({"NumberOfFrames": 1}, "single plane.*--plane-mm 1"),
     "cGy": ({"DoseGridScaling": 1e-6}, "no external beam dose"),
     "nothing": ({"PixelData": bytes(4 * DOSE.size)}, "holds no dose"),
     "negative": (

@@ -76,7 +76,7 @@ def dvh(
     from qa_suite.dose.dvh import dvhs_of
     from qa_suite.dose.dvh_metrics import parse_metric, read_metric
     from qa_suite.dose.goals import evaluate_goals, load_goals
-    from qa_suite.io.given_doses import note_of_level, notes_of
+    from qa_suite.io.dose_notes import note_of_level, notes_of
 
     wanted = [parse_metric(name) for name in metrics.split(",") if name.strip()]
     asked = load_goals(goals) if goals else ()

@@ -101,7 +101,7 @@ def gamma(
     """
     from qa_suite.dose.gamma import gamma as gamma_of
     from qa_suite.dose.gamma import parse_criteria, rest_on
-    from qa_suite.io.given_doses import notes_of
+    from qa_suite.io.dose_notes import notes_of
 
     wanted = parse_criteria(criteria or f"{dose_pct!r}/{distance_mm!r}", local=local)
     settings = _settings(

@@ -33,6 +33,9 @@ SUMMABLE = (
 )  # fmt: skip
 """Parts of a plan, whose files may be added up."""
 
+MOST_PLANE_MM = 100.0
+"""No plane of dose is thicker."""
+
 OPTIONS = "--{option} {value}"
 """How verbs spell a request, unless they say otherwise."""
 
@@ -64,7 +67,7 @@ class DoseRequest(BaseModel):
     summation: Summation = "plan"
     fractions: int = Field(default=1, ge=1, le=200)
     relative_unit_gy: float | None = Field(default=None, gt=0, le=500)
-    plane_mm: float | None = Field(default=None, gt=0, le=100)
+    plane_mm: float | None = Field(default=None, gt=0, le=MOST_PLANE_MM)
     dose_unit: DoseUnit = "Gy"
 
     def asked(self) -> dict[str, Any]:

@@ -27,12 +27,9 @@ from qa_suite.io.dose_advice import (
 from qa_suite.io.dose_request import OPTIONS, SUMMABLE, DoseRequest, Need, NotAsked, spelled
 from qa_suite.io.dose_values import GY_PER_UNIT, IMPLAUSIBLE_GY, checked_dose
 from qa_suite.io.images import is_image_file, read_image
-from qa_suite.io.rtdose import DoseFile, read_rtdose, rtdose_files
+from qa_suite.io.rtdose import DoseFile, read_rtdose, rtdose_files, summation_in
 from qa_suite.io.same_patient import Identified, check_same_frame, check_same_patient
 from qa_suite.volume import Volume
-
-LOW_LEVEL = 1.9
-"""A dose whose maximum is this many times below the prescription is no whole course."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +51,8 @@ class GivenDose:
         Its RTDOSE files.
     plan
         The plan that the parts were held against.
+    left_out
+        Number of RTDOSE files of the same folder that are other sums than the one asked for.
     """
 
     path: Path
@@ -62,6 +61,7 @@ class GivenDose:
     source: DoseFile | None = None
     files: tuple[Path, ...] = ()
     plan: Path | None = None
+    left_out: int = 0
 
     def told(self) -> dict[str, Any]:
         """Return what it is and was asked for as, for a record; no identifier of the patient."""
@@ -166,44 +166,6 @@ def is_plane(volume: Volume) -> bool:
     return min(volume.array.shape) == 1
 
 
-def notes_of(doses: Sequence[GivenDose]) -> list[str]:
-    """Say what a reader must know of doses that were taken as asked for, one sentence each."""
-    notes = [sentence for dose in doses if (sentence := dose.sentence())]
-    sources = [dose.source for dose in doses if dose.source is not None]
-    if sources and len(sources) < len(doses):
-        silent = ", ".join(str(dose.path) for dose in doses if dose.source is None)
-        notes.append(f"Taken on trust: {silent} does not say whose dose it is.")
-    for what, values in (
-        ("summation", [one.summation for one in sources]),
-        ("parts of their plans", ["; ".join(sorted(one.parts)) or "all" for one in sources]),
-    ):
-        if len(set(values)) > 1:
-            notes.append(f"The doses differ in {what}: {' against '.join(values)}.")
-    for dose in doses:
-        if dose.source is not None and dose.plan is None and _may_lack_parts(dose.source):
-            notes.append(
-                f"Whether {dose.path} holds every part of its plan is not known, since no plan "
-                f"was given to hold it against."
-            )
-    return notes
-
-
-def note_of_level(dose: GivenDose, prescription_gy: float | None) -> list[str]:
-    """Say that a dose lies far below its prescription: that of a fraction, or of a beam."""
-    highest = float(dose.volume.array.max())
-    if prescription_gy is None or not 0 < highest < prescription_gy / LOW_LEVEL:
-        return []
-    return [
-        f"The dose goes up to {highest:.4g} Gy, a {prescription_gy / highest:.3g}th of the "
-        f"prescription of {prescription_gy:g} Gy; if it is that of one fraction, --fractions N "
-        f"multiplies it to a course."
-    ]
-
-
-def _may_lack_parts(source: DoseFile) -> bool:
-    return source.summation.lower() in SUMMABLE
-
-
 def _dicom(place: Path | Sequence[Path]) -> bool:
     return not isinstance(place, Path) or place.is_dir() or not is_image_file(place)
 
@@ -214,9 +176,13 @@ def _read(
 ) -> GivenDose:  # fmt: skip
     if isinstance(place, Path) and not _dicom(place):
         return _of_image(place, request, spelling)
+    left_out = 0
     files = list(place) if not isinstance(place, Path) else [place]
     if isinstance(place, Path) and place.is_dir():
         files = rtdose_files(place)
+        fitting = [f for f in files if summation_in(f).lower() == request.summation]
+        left_out = len(files) - len(fitting) if fitting else 0
+        files = fitting or files
     named = place if isinstance(place, Path) else (files[0] if len(files) == 1 else files[0].parent)
     if len(files) > 1 and request.summation not in SUMMABLE:
         raise _several(named, files, request, spelling)
@@ -226,7 +192,7 @@ def _read(
     volume = _in_course(source.volume, request, named)
     return GivenDose(
         path=named, volume=volume, request=request, source=source, files=tuple(files),
-        plan=None if plan is None else plan.path,
+        plan=None if plan is None else plan.path, left_out=left_out,
     )  # fmt: skip
 
 

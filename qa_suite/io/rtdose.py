@@ -17,6 +17,7 @@ from qa_suite.errors import InputError
 from qa_suite.io.dicom import number_of, open_dicom, text_of
 from qa_suite.io.dose_grid import dose_grid, frames_of
 from qa_suite.io.dose_request import (
+    MOST_PLANE_MM,
     OPTIONS,
     SUMMABLE,
     DoseRequest,
@@ -197,8 +198,15 @@ def _needs(path: Path, header: Any, kind: str, summed: str, request: DoseRequest
         what = f"has DoseUnits {units or 'none'}, so that the Gy of the value 1 must be said"
         yield Need(option="relative_unit_gy", value="GY", what=what)
     if frames_of(path, header) == 1 and request.plane_mm is None:
-        what = "is a single plane of dose, whose thickness must be said"
-        yield Need(option="plane_mm", value="MM", what=what)
+        what = "is a single plane of dose, whose thickness must be said (a DVH depends on it)"
+        thickness = number_of(header, "SliceThickness") or 0.0
+        value = f"{thickness:g}" if 0 < thickness <= MOST_PLANE_MM else "1"
+        yield Need(option="plane_mm", value=value, what=what)
+
+
+def summation_in(path: Path) -> str:
+    """Return what the dose of a file is the sum of; see :func:`summation_of`."""
+    return summation_of(open_dicom(path, pixels=False, force=True))
 
 
 def summation_of(header: Any) -> str:
