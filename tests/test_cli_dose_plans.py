@@ -98,6 +98,22 @@ def test_an_ion_plan_in_monitor_units_needs_their_size(files, capsys):
     assert "--protons-per-mu needs an RTPLAN of ions" in one_sentence(capsys)
 
 
+def test_the_step_of_an_arc_may_be_chosen(files, capsys):
+    beam = centred(square_beam(1, gantry=90))
+    beam.ControlPointSequence[1].GantryAngle = 106
+    write_plan(files / "arc.dcm", [beam])
+    given = [*PHOTONS, "--rtplan", "arc.dcm"]
+    for more, fields in (((), 4), (("--arc-step-deg", "8"), 2)):
+        assert run([*given, *more]) == 0
+        step = more[1] if more else "4"
+        said = f"arcs are computed as fields of at most {step}°: field 1 (1 steps, {fields} fields)"
+        assert any(said in line for line in remarks(capsys))
+    assert run([*given, "--arc-step-deg", "20"]) == 2
+    assert "--arc-step-deg is 1 to 10 degrees, not 20" in one_sentence(capsys)
+    assert run([*PHOTONS, "--arc-step-deg", "5"]) == 2
+    assert "--arc-step-deg needs an RTPLAN of photons" in one_sentence(capsys)
+
+
 def test_a_plan_in_another_frame_than_the_images_is_refused(files, capsys):
     write_plan(files / "plan.dcm", [centred(square_beam(1))], FrameOfReferenceUID="1.2.3.4")
     assert run([*PHOTONS, "--rtplan", "plan.dcm"]) == 2

@@ -193,7 +193,7 @@ def test_what_steps_of_four_degrees_do_to_dose():
 
     def doses(step_deg: float) -> list[np.ndarray]:
         parts = segment_fluences(beam, (PIXELS, PIXELS), PIXEL_MM, step_deg=step_deg)
-        maps = np.stack([p.weight * machine_fluence(p.fluence, engine._config) for p in parts])
+        maps = np.stack([p.weight * machine_fluence(p.fluence, engine.machine) for p in parts])
         beams = [BeamTemplate(gantry_deg=part.gantry_deg) for part in parts]
         with torch.no_grad():
             return [
@@ -209,7 +209,12 @@ def test_what_steps_of_four_degrees_do_to_dose():
     off = np.abs(coarse - fine) / fine.max()
     assert coarse[target].mean() == pytest.approx(fine[target].mean(), rel=5e-4)
     assert np.percentile(off[fine > 0.1 * fine.max()], 99) < 0.006
-    assert off.max() < 0.01
+    assert off.max() < 0.015
     change = (coarse_twin - coarse) - (fine_twin - fine)
     assert np.abs(change).max() < 0.001 * fine.max()
     assert np.abs(fine_twin - fine).max() > 0.005 * fine.max()  # there is a difference to see
+    (rough, rough_twin) = doses(2 * STEP_DEG)
+    assert rough[target].mean() == pytest.approx(fine[target].mean(), rel=1e-3)
+    assert np.abs(rough - fine).max() < 0.03 * fine.max()
+    change = (rough_twin - rough) - (fine_twin - fine)
+    assert np.abs(change).max() < 0.003 * fine.max()

@@ -11,6 +11,7 @@ from pydicom.data import get_testdata_file
 from pydicom.sequence import Sequence as DicomSequence
 
 from qa_suite.dose.apertures import aperture_fluence
+from qa_suite.dose.imported_beams import imported_fields
 from qa_suite.errors import InputError, Problems
 from qa_suite.io.rtplan import read_plan, require_supported
 from qa_suite.io.rtplan_types import IonBeam, PhotonBeam
@@ -307,3 +308,42 @@ def test_dust_on_energy_and_isocentre_changes_nothing(tmp_path):
     beam.ControlPointSequence[1].NominalBeamEnergy = 6.0000001
     beam.ControlPointSequence[1].IsocenterPosition = [12.00001, -34.0, 55.99999]
     assert read_plan(write_plan(tmp_path / "p.dcm", [beam])).unsupported == ()
+
+
+def shipped_by_pymedphys(name: str) -> Path:
+    """A plan that comes with pymedphys (Apache 2.0), made by planning systems."""
+    root = Path(pytest.importorskip("pymedphys").__file__).parent
+    found = sorted(root.rglob(name))
+    if not found:
+        pytest.skip(f"pymedphys ships no {name} here")
+    return found[0]
+
+
+def test_an_arc_of_a_planning_system():
+    """31 and 30 steps of about 6° are cut into fields of at most 4°; nothing is ignored."""
+    plan = read_plan(shipped_by_pymedphys("vmat_example.dcm"))
+    require_supported(plan)
+    first, second = plan.beams
+    assert (first.is_arc, second.is_arc) == (True, True)
+    assert (first.meterset_mu, second.meterset_mu) == (
+        pytest.approx(157.238693), pytest.approx(158.782211)
+    )  # fmt: skip
+    fields = imported_fields(plan)
+    assert len(fields) > len(plan.beams)
+    mu = sum(field.monitor_units for field in fields)
+    assert mu == pytest.approx((157.238693 + 158.782211) * plan.fractions, rel=1e-6)
+    assert plan.remarks == (
+        "it is UNAPPROVED (ApprovalStatus)",
+        "it names no frame of reference, so its isocentre is taken on trust",
+    )
+
+
+def test_squares_of_a_planning_system():
+    plan = read_plan(shipped_by_pymedphys("06MV_plan.dcm"))
+    sides = [int(beam.name[:2]) for beam in plan.beams]
+    assert max(sides) == 40
+    for beam, side in zip(plan.beams, sides, strict=True):
+        if side == 40:  # its corners are cut
+            continue
+        area = aperture_fluence(beam).sum(dtype=float) / 100  # cm²
+        assert area == pytest.approx(side**2, rel=5e-3), beam.name

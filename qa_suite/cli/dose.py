@@ -11,6 +11,7 @@ import typer
 from qa_suite.cli import console
 from qa_suite.cli.dose_settings import (
     HLUT_HELP,
+    ArcStepOption,
     DeviceOption,
     DoseAsked,
     FractionsOption,
@@ -66,6 +67,7 @@ def dose(
     prescription_gy: PrescriptionOption = None,
     fractions: FractionsOption = None,
     protons_per_mu: ProtonsPerMuOption = None,
+    arc_step_deg: ArcStepOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for doses and gamma as NIfTI.")] = None,
     dose_grid_mm: Annotated[
         float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
@@ -102,7 +104,7 @@ def dose(
             machines=machine or (),
             rtplans=None if beams is None else {beams.path: beams.modality},
             prescription_gy=prescription_gy, fractions=fractions, grid_mm=dose_grid_mm,
-            protons_per_mu=protons_per_mu,
+            protons_per_mu=protons_per_mu, arc_step_deg=arc_step_deg,
             device=device,
         )
     )  # fmt: skip

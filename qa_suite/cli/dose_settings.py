@@ -47,6 +47,10 @@ ProtonsPerMuOption = Annotated[
     float | None,
     typer.Option(help="Protons of one monitor unit, for an ion RTPLAN that counts monitor units."),
 ]
+ArcStepOption = Annotated[
+    float | None,
+    typer.Option(help="Most that one field of an RTPLAN's arc turns, 1 to 10 degrees; default 4."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,7 @@ class DoseAsked:
         Template that judges doses of the clinic's planning system.
     clinic_request
         What those doses are said to be.
-    prescription_gy, fractions, protons_per_mu
+    prescription_gy, fractions, protons_per_mu, arc_step_deg
         As stated by the user.
     """
 
@@ -86,6 +90,7 @@ class DoseAsked:
     prescription_gy: float | None = None
     fractions: int | None = None
     protons_per_mu: float | None = None
+    arc_step_deg: float | None = None
     grid_mm: float | None = None
     device: str = "cpu"
 
@@ -159,6 +164,10 @@ def _require_halves(asked: DoseAsked, planned: bool) -> None:
         raise InputError(f"--device {asked.device} needs a --plan or an RTPLAN to compute there.")
     if asked.protons_per_mu is not None and "protons" not in (asked.rtplans or {}).values():
         raise InputError("--protons-per-mu needs an RTPLAN of ions that it is for.")
+    if asked.arc_step_deg is not None and "photons" not in (asked.rtplans or {}).values():
+        raise InputError("--arc-step-deg needs an RTPLAN of photons that it is for.")
+    if asked.arc_step_deg is not None and not 1 <= asked.arc_step_deg <= 10:
+        raise InputError(f"--arc-step-deg is 1 to 10 degrees, not {asked.arc_step_deg:g}.")
     if planned or asked.clinic_goals is not None:
         return
     given = {
@@ -242,6 +251,8 @@ def _aimed(template: PlanTemplate, asked: DoseAsked) -> PlanTemplate:
     change: dict[str, object] = {}
     if asked.targets:
         change["targets"] = tuple(TargetRule(structures=(name,)) for name in asked.targets)
+    if asked.arc_step_deg is not None:
+        change["arc_step_deg"] = asked.arc_step_deg
     if asked.goals is not None:
         change["goals"] = goals_of(asked.goals)
     return template.model_copy(update=change)

@@ -11,6 +11,7 @@ import typer
 from qa_suite.cli import console
 from qa_suite.cli.dose_settings import (
     HLUT_HELP,
+    ArcStepOption,
     DeviceOption,
     FractionsOption,
     GoalsOption,
@@ -115,6 +116,7 @@ def evaluate(
     prescription_gy: PrescriptionOption = None,
     fractions: FractionsOption = None,
     protons_per_mu: ProtonsPerMuOption = None,
+    arc_step_deg: ArcStepOption = None,
     track: Annotated[bool, typer.Option(help="Log the evaluation to MLflow.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements.")] = False,
 ) -> int:
@@ -167,6 +169,7 @@ def evaluate(
                 prescription_gy=prescription_gy,
                 fractions=fractions,
                 protons_per_mu=protons_per_mu,
+                arc_step_deg=arc_step_deg,
                 grid_mm=dose_grid_mm,
                 device=device,
             )

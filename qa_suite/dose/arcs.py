@@ -7,7 +7,7 @@ of the part's middle.
 
 What steps of 4° do, measured with the photon surrogate in water against finer ones: on
 a full arc with a window of 50 mm the target's mean differs by 0.01 %, 99 % of voxels by less than
-0.6 % of the maximum, none by 1 %; the *difference* between two images by less than 0.1 % anywhere
+0.6 % of the maximum, none by 1.5 %; the *difference* between two images by less than 0.1 % anywhere
 (``tests/test_dose_arcs.py``). On a partial arc of 120° with a narrow window of 30 mm off the axis
 it is 1 % (root mean square) and up to 7 % at field edges near the skin.
 """

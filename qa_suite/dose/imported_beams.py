@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.dose.apertures import PIXEL_MM, SHAPE, segment_fluences
+from qa_suite.dose.arcs import STEP_DEG
 from qa_suite.dose.plan import PlannedBeam, ProtonSpots
 from qa_suite.dose.template import BeamTemplate
 from qa_suite.errors import InputError
@@ -107,11 +108,15 @@ def machine_remark(plan: ImportedPlan, machines: Sequence[str]) -> str:
 
 
 def imported_fields(
-    plan: ImportedPlan, shape: tuple[int, int] = SHAPE, pixel_mm: float = PIXEL_MM
+    plan: ImportedPlan,
+    shape: tuple[int, int] = SHAPE,
+    pixel_mm: float = PIXEL_MM,
+    *,
+    step_deg: float = STEP_DEG,
 ) -> tuple[ImportedField, ...]:
     """Return the photon fields of a plan, an arc as one field a part (:mod:`.arcs`).
 
-    Monitor units are those of all fractions.
+    Monitor units are those of all fractions; within a part no angle turns by more than a step.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def imported_fields(
     """
     fields = []
     for index, beam in enumerate(plan.photon_beams):
-        parts = segment_fluences(beam, shape, pixel_mm)
+        parts = segment_fluences(beam, shape, pixel_mm, step_deg=step_deg)
         for number, part in enumerate(parts, start=1):
             angles = (part.gantry_deg, part.couch_deg, part.collimator_deg)
             name = beam.name if len(parts) == 1 else f"{beam.name} {number}/{len(parts)}"

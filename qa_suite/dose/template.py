@@ -80,6 +80,9 @@ class PlanTemplate(BaseModel):
         beams and monitor units are those of each case's RTPLAN, and the template has no beams.
     grid_mm
         Voxels of the dose grid.
+    arc_step_deg
+        Most that gantry, collimator or couch turn within one field of an arc of the clinic's; what
+        that does to dose stands in :mod:`qa_suite.dose.arcs`.
     aperture_margin_mm
         From the target's outline in the beam's eye view to the field's edge.
     """
@@ -97,6 +100,7 @@ class PlanTemplate(BaseModel):
     targets: tuple[TargetRule, ...] = Field(min_length=1)
     grid_mm: float = Field(default=3.0, gt=0, le=10)
     aperture_margin_mm: float = Field(default=7.0, ge=0)
+    arc_step_deg: float = Field(default=4.0, ge=1, le=10)
     beamlet_mm: float = Field(default=5.0, gt=0)
     goals: tuple[Goal, ...] = ()
     source: str = Field(min_length=1, description="where prescription and goals come from")

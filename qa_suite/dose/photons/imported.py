@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qa_suite.dose.arcs import STEP_DEG
 from qa_suite.dose.beam_machines import BeamMachine, machines_of
 from qa_suite.dose.hlut import Hlut
 from qa_suite.dose.imported_beams import (
@@ -53,7 +52,8 @@ def photon_plan(
         couch, or whose source stands elsewhere than that of its machine.
     """
     computed_by = machines_of(imported, machine, stand_in=stand_in)
-    fields = imported_fields(imported, (PIXELS, PIXELS), PIXEL_MM)
+    step = template.arc_step_deg
+    fields = imported_fields(imported, (PIXELS, PIXELS), PIXEL_MM, step_deg=step)
     raise_problems(
         f"The plan {imported.path}, for the photon surrogate,",
         list(dict.fromkeys(_obstacles(imported, fields, computed_by))),
@@ -77,7 +77,7 @@ def photon_plan(
         hlut=(hlut.name, hlut.digest),
         facts={"rtplan": imported.label},
         machines=computed_by,
-        remarks=(*imported.remarks, *_remarks(imported, fields, computed_by)),
+        remarks=(*imported.remarks, *_remarks(imported, fields, computed_by, step)),
     )  # fmt: skip
 
 
@@ -99,7 +99,10 @@ def _obstacles(
 
 
 def _remarks(
-    imported: ImportedPlan, fields: Sequence[ImportedField], by: Sequence[BeamMachine]
+    imported: ImportedPlan,
+    fields: Sequence[ImportedField],
+    by: Sequence[BeamMachine],
+    step_deg: float,
 ) -> Iterator[str]:
     """Yield what stands in for the plan's machine, and how its arcs are computed."""
     yield machine_remark(imported, [one.machine.name for one in by])
@@ -117,4 +120,4 @@ def _remarks(
         if (count := sum(field.beam == index for field in fields)) > 1
     ]
     if arcs:
-        yield f"arcs are computed as fields of at most {STEP_DEG:g}°: {', '.join(arcs)}"
+        yield f"arcs are computed as fields of at most {step_deg:g}°: {', '.join(arcs)}"
