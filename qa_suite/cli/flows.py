@@ -210,7 +210,7 @@ def doubtful_cases(folder: Path, most: int = 5) -> list[str]:
     from qa_suite.records import preflight_sentence, preflight_status
 
     cases = read_cases(folder)
-    failed = [f"FAILED: {c.case}: {c.reason}." for c in cases if c.status == "failed"]
+    failed = [f"FAILED: {c.case}: {c.reason.rstrip('.')}." for c in cases if c.status == "failed"]
     undetermined = [
         f"UNDETERMINED: {case.case}: {preflight_sentence(case.preflight)}"
         for case in cases

@@ -198,17 +198,20 @@ def _read(
 
 def _several(named: Path, files: Sequence[Path], request: DoseRequest, spelling: str) -> InputError:
     """Say that several files are one dose only where they are parts of one plan."""
-    kinds = set()
+    kinds: set[str] = set()
+    others: dict[str, Need] = {}
     for file in files:
         try:
             read_rtdose(file, request)
         except NotAsked as error:
             kinds |= {need.value for need in error.needs if need.option == "summation"}
+            others |= {need.option: need for need in error.needs if need.option != "summation"}
         except InputError:
             continue
     if len(kinds) == 1 and (kind := kinds.pop()) in SUMMABLE:
         what = f"holds {len(files)} doses of a {kind.upper()} each, to be summed"
-        return NotAsked(named, [Need(option="summation", value=kind, what=what)], spelling)
+        needs = [Need(option="summation", value=kind, what=what), *others.values()]
+        return NotAsked(named, needs, spelling)
     return InputError(
         f"{named} holds {len(files)} RTDOSE files; name the one that is meant, for example "
         f"{files[0]}."
