@@ -258,7 +258,7 @@ def test_a_beam_without_an_energy_has_no_machine_but_one_that_is_named(tmp_path)
     del beam.ControlPointSequence[0].NominalBeamEnergy
     plan = read_plan(write_plan(tmp_path / "p.dcm", [beam]))
     machine = load_photon_machine("varian_10MV")
-    with pytest.raises(Problems, match="field 1 of unknown energy have no machine"):
+    with pytest.raises(Problems, match=r"field 1 of unknown energy.*no machine"):
         machines_of(plan, machine, stand_in=False)
     (by,) = machines_of(plan, machine, stand_in=True)
     assert by.stands_in
