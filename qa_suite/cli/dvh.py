@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.dose_settings import GoalsOption
 from qa_suite.cli.given import (
     AnyScaleOption,
     DoseTypeOption,
@@ -52,7 +53,7 @@ def dvh(
     structure: Annotated[
         list[str] | None, typer.Option(help="Only this structure; may be repeated.")
     ] = None,
-    goals: Annotated[Path | None, typer.Option(help="YAML list of clinical goals.")] = None,
+    goals: GoalsOption = None,
     curves: Annotated[Path | None, typer.Option(help="CSV file for the curves.")] = None,
     step_gy: Annotated[float, typer.Option(help="Distance of the points of a curve.")] = 0.1,
     dose_type: DoseTypeOption = "physical",
@@ -75,11 +76,12 @@ def dvh(
     """
     from qa_suite.dose.dvh import dvhs_of
     from qa_suite.dose.dvh_metrics import parse_metric, read_metric
-    from qa_suite.dose.goals import evaluate_goals, load_goals
+    from qa_suite.dose.goals import evaluate_goals
+    from qa_suite.dose.imported_template import goals_of
     from qa_suite.io.dose_notes import note_of_level, notes_of
 
     wanted = [parse_metric(name) for name in metrics.split(",") if name.strip()]
-    asked = load_goals(goals) if goals else ()
+    asked = goals_of(goals) if goals else ()
     sets = _structure_sets(structures)
     (read,) = given(
         [dose], dose_type=dose_type, summation=summation, fractions=fractions,
