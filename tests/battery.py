@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from qa_suite.dose.clinic import ClinicCase
 from qa_suite.dose.hlut import load_hlut
+from qa_suite.dose.imported_template import imported_template
 from qa_suite.dose.template import PlanTemplate, load_template
+from qa_suite.io.rtplan import PhotonBeam, read_plan
 from qa_suite.measures.base import Instruments, Pair
 from qa_suite.measures.cost import stated_rows
 from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
@@ -30,6 +35,7 @@ from qa_suite.orientation import Turn
 from qa_suite.phantom import make_patient
 from qa_suite.records import InstrumentFacts, SetMeasurement
 from qa_suite.volume import Grid, IntervalFacts, Prediction, Volume
+from tests.plan_factory import square_beam, write_plan
 from tests.storage import parts_of
 
 NOT_OF_A_PAIR = {
@@ -93,7 +99,8 @@ def _facts(kind: str, floor: Mapping[str, float]) -> InstrumentFacts:
 @cache
 def scenes() -> dict[str, Scene]:
     """All pairs by name: a CT with doses, MR and PET, and a CT on an oblique grid."""
-    return {"ct": _ct(), "oblique": _oblique(), "mr": _mr(), "pet": _pet(), "clinic": _clinic()}
+    return {"ct": _ct(), "oblique": _oblique(), "mr": _mr(), "pet": _pet(), "clinic": _clinic(),
+            "rtplan": _rtplan()}  # fmt: skip
 
 
 def _ct() -> Scene:
@@ -248,6 +255,34 @@ def _clinic() -> Scene:
         MeasureSettings(dose=DoseSettings(clinic=load_template("photon-pelvis"))),
         ("dose",),
     )
+
+
+def _rtplan() -> Scene:
+    """A plan of the clinic, aimed at the prostate: two fields of two energies."""
+    pair = _ct().pair
+    target = tuple(pair.grid.to_world(np.argwhere(pair.structures["Prostate"])).mean(axis=0))
+    with TemporaryDirectory() as folder:
+        beams = [square_beam(1), square_beam(2, gantry=90.0)]
+        beams[1].ControlPointSequence[0].NominalBeamEnergy = 6
+        plan = read_plan(write_plan(Path(folder) / "plan.dcm", beams))
+    moved = tuple(
+        replace(
+            beam,
+            control_points=tuple(
+                replace(p, isocentre_mm=target) for p in cast(PhotonBeam, beam).control_points
+            ),
+        )
+        for beam in plan.beams
+    )
+    choice = PlanChoice(
+        template=imported_template("photons", targets=["Prostate"]), hlut=load_hlut("thomas-1999")
+    )
+    return Scene(
+        replace(pair, clinic=ClinicCase(plan=replace(plan, beams=cast(Any, moved)))),
+        MeasureSettings(dose=DoseSettings(plans=(choice,), rtplans=True, grid_mm=10.0,
+                                          prescription_gy=60.0)),
+        ("dose",),
+    )  # fmt: skip
 
 
 def _back(volume: Volume) -> Volume:

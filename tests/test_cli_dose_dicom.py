@@ -239,7 +239,8 @@ def test_one_folder_may_hold_the_ct_and_its_structures(files, capsys, tmp_path, 
 def test_dvh_takes_structures_of_the_dose_only(
     files, capsys, tmp_path, folder, structures, sentence
 ):
-    write_dose(tmp_path / "rd.dcm", np.full((9, 9, 9), 50.0), origin_mm=grid().centre_mm)
+    corner = np.subtract(grid().centre_mm, 60.0)
+    write_dose(tmp_path / "rd.dcm", np.full((61, 41, 31), 50.0), origin_mm=corner)
     place = str(tmp_path if folder else tmp_path / "rd.dcm")
     assert run(["dvh", place, structures]) == 2
     assert sentence in one_sentence(capsys)

@@ -36,7 +36,7 @@ from tests.tiny_cohort import pair as tiny_pair
 pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
 
 REL = ABS = 1e-9
-NAMES = ("ct", "oblique", "mr", "pet", "clinic")
+NAMES = ("ct", "oblique", "mr", "pet", "clinic", "rtplan")
 SLOW = ("ct", "oblique")
 
 
@@ -92,7 +92,7 @@ def test_no_metric_depends_on_the_storage(name, turn):
     require_same(battery.measured(name, doses=False), battery.measured(name, turn, doses=False))
 
 
-@pytest.mark.parametrize("name", ["ct", "clinic"])
+@pytest.mark.parametrize("name", ["ct", "clinic", "rtplan"])
 def test_no_dose_depends_on_the_storage(name):
     require_same(battery.measured(name), battery.measured(name, SOME_STORAGES[0]))
 

@@ -251,7 +251,8 @@ def _yaml(path: Path) -> Any:
 
 
 def _shipped() -> Mapping[str, Any]:
-    files = resources.files("qa_suite.dose").joinpath(_FOLDER).iterdir()
+    folder = resources.files("qa_suite.dose").joinpath(_FOLDER)
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
     found = {
         file.name.removesuffix(".yaml"): yaml.safe_load(file.read_text())
         for file in files
