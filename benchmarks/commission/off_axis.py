@@ -148,14 +148,15 @@ def across(
 
 def step_mm(way: FloatArray, ratio: FloatArray, expected_mm: float, reach_mm: float) -> float:
     """Return the middle of the step that fits a profile best, within a reach of an expectation."""
-    from scipy.optimize import curve_fit
+    from scipy.optimize import least_squares
     from scipy.special import erf
 
     near = np.abs(way - expected_mm) < reach_mm
+    x, y = way[near], ratio[near]
 
-    def step(x: FloatArray, low: float, high: float, middle: float, width: float) -> FloatArray:
-        return np.asarray(low + (high - low) / 2 * (1 + erf((x - middle) / (1 + abs(width)))))
+    def misfit(step: FloatArray) -> FloatArray:
+        low, high, middle, width = step
+        made = low + (high - low) / 2 * (1 + erf((x - middle) / (1 + abs(width))))
+        return np.asarray(made - y)
 
-    first = (ratio[near][:3].mean(), ratio[near][-3:].mean(), expected_mm, 5.0)
-    found, _ = curve_fit(step, way[near], ratio[near], p0=first, maxfev=5000)
-    return float(found[2])
+    return float(least_squares(misfit, (y[:3].mean(), y[-3:].mean(), expected_mm, 5.0)).x[2])
