@@ -175,3 +175,25 @@ def test_a_plan_of_the_clinic_needs_no_template(tmp_path):
     assert (asked.value, asked.why) == (60, "plan.dcm: PTV")
     with pytest.raises(ValueError, match="needs RTPLANs"):
         DoseSettings(plans=(choice,))
+
+
+def test_the_fractions_that_are_stated_are_delivered(tmp_path):
+    from qa_suite.dose.imported_template import imported_template
+
+    (tmp_path / "A-001").mkdir()
+    write_plan(tmp_path / "A-001" / "plan.dcm", [square_beam(1)])
+    case = read_clinic_case(tmp_path, "A-001")
+    choice = PlanChoice(
+        template=imported_template("photons", targets=["PTV"]), hlut=load_hlut("thomas-1999")
+    )
+    means = {}
+    for fractions in (30, 15):
+        settings = DoseSettings(
+            plans=(choice,), rtplans=True, grid_mm=10, causes=False, bulk=False,
+            prescription_gy=2.0 * fractions, fractions=fractions,
+        )  # fmt: skip
+        rows = [v for v in dose(replace(pair(), clinic=case), settings) if hasattr(v, "metric")]
+        means[fractions] = next(
+            r.value for r in rows if (r.metric, r.region) == ("dmean_reference", "target")
+        )
+    assert means[15] == pytest.approx(means[30] / 2)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pydicom
 import pytest
 
+from qa_suite.dose.imported_beams import imported_fields
 from qa_suite.dose.imported_template import goals_of, imported_template
 from qa_suite.dose.prescription import prescription_of
 from qa_suite.dose.template import Prescription, load_template
@@ -91,6 +93,29 @@ def test_what_is_stated_counts_and_says_what_the_plan_says(plan):
     assert f"rp.dcm plans {plan.fractions} fractions" in why
     _, why = prescription_of(TEMPLATE, with_doses(plan, *BOOST), ["x"], stated_gy=50)
     assert why == "as stated"
+
+
+def test_other_fractions_than_the_plans_need_their_dose(plan):
+    with pytest.raises(InputError, match="plans 30 fractions, not 20; state the dose of these 20"):
+        prescription_of(TEMPLATE, with_doses(plan, BOOST[0]), ["x"], stated_fractions=20)
+    found, _ = prescription_of(TEMPLATE, with_doses(plan, BOOST[0]), ["x"], stated_fractions=30)
+    assert (found.dose_gy, found.fractions) == (66, 30)
+
+
+def test_a_plan_that_does_not_say_its_fractions_needs_them(tmp_path):
+    path = write_plan(tmp_path / "rp.dcm", [square_beam(1)])
+    data = pydicom.dcmread(path)
+    del data.FractionGroupSequence[0].NumberOfFractionsPlanned
+    data.save_as(path)
+    plan = read_plan(path)
+    assert plan.fractions is None
+    assert "it does not say its number of fractions" in plan.remarks
+    with pytest.raises(InputError, match="state it with --fractions"):
+        prescription_of(TEMPLATE, plan, ["PTV"])
+    found, _ = prescription_of(TEMPLATE, plan, ["PTV"], stated_fractions=25)
+    assert found.fractions == 25
+    with pytest.raises(InputError, match="state it with --fractions"):
+        imported_fields(plan)
 
 
 def test_without_a_plan_it_is_the_templates_or_what_is_stated():

@@ -107,6 +107,21 @@ def machine_remark(plan: ImportedPlan, machines: Sequence[str]) -> str:
     return f"the treatment machine {', '.join(theirs) or 'without a name'} is computed as {ours}"
 
 
+def fractions_of(plan: ImportedPlan) -> int:
+    """Return the number of fractions of a plan.
+
+    Raises
+    ------
+    InputError
+        If neither the plan nor the user says it.
+    """
+    if plan.fractions is None:
+        raise InputError(
+            f"{plan.path} does not say its number of fractions; state it with --fractions."
+        )
+    return plan.fractions
+
+
 def imported_fields(
     plan: ImportedPlan,
     shape: tuple[int, int] = SHAPE,
@@ -132,7 +147,7 @@ def imported_fields(
             fields.append(
                 ImportedField(
                     geometry=_template(plan.patient_position, angles, name),
-                    monitor_units=part.weight * beam.meterset_mu * plan.fractions,
+                    monitor_units=part.weight * beam.meterset_mu * fractions_of(plan),
                     aperture=part.fluence,
                     pixel_mm=pixel_mm,
                     beam=index,
@@ -181,7 +196,7 @@ def imported_spots(plan: ImportedPlan) -> tuple[PlannedBeam, ...]:
             energy_mev=energies[kept],
             x_mm=places[kept, 0],
             y_mm=places[kept, 1],
-            weight=weights[kept] * plan.fractions / 1e6,
+            weight=weights[kept] * fractions_of(plan) / 1e6,
             sigma_mm=sigma[kept] if np.isfinite(sigma[kept]).all() else None,
         )
         # spots lie in the gantry's axes, whatever the collimator is turned by

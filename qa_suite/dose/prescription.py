@@ -60,17 +60,31 @@ def prescription_of(
         dose, fractions = dose or own.dose_gy, fractions or own.fractions
         why = why if stated_gy else f"template {template.name}"
     else:
+        _require_fractions(plan, dose, fractions)
         if dose is None:
             dose, why = _of_plan(plan, target)
         elif others := _other_doses(plan, dose):
             why += f"; {plan.path.name} prescribes {others}"
-        if fractions not in (None, plan.fractions):
+        if plan.fractions is not None and fractions not in (None, plan.fractions):
             why += f"; {plan.path.name} plans {plan.fractions} fractions"
         fractions = fractions or plan.fractions
     found = {"dose_gy": dose, "fractions": fractions}
     if template.prescription is not None:
         return template.prescription.model_copy(update=found), why
     return Prescription.model_validate(found), why
+
+
+def _require_fractions(plan: ImportedPlan, dose_gy: float | None, stated: int | None) -> None:
+    """Refuse a course whose number of fractions no one says, or whose dose then is another."""
+    if stated is None and plan.fractions is None:
+        raise InputError(
+            f"{plan.path} does not say its number of fractions; state it with --fractions."
+        )
+    if dose_gy is None and None not in (stated, plan.fractions) and stated != plan.fractions:
+        raise InputError(
+            f"{plan.path} plans {plan.fractions} fractions, not {stated}; state the dose of these "
+            f"{stated} with --prescription-gy."
+        )
 
 
 def _of_plan(plan: ImportedPlan, target: Sequence[str]) -> tuple[float, str]:

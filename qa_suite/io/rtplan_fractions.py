@@ -22,14 +22,14 @@ class Fractions:
     Parameters
     ----------
     count
-        Number of fractions.
+        Number of fractions; None where the plan does not say it.
     metersets
         Of one fraction, by beam number; None where the plan gives none.
     item
         The sequence item; None where there is not exactly one.
     """
 
-    count: int = 0
+    count: int | None = None
     metersets: Mapping[int, float | None] = field(default_factory=dict)
     item: Any = None
 
@@ -45,9 +45,10 @@ def read_fractions(header: Any, found: Findings) -> Fractions:
         return Fractions()
     (group,) = groups
     planned = number_of(group, "NumberOfFractionsPlanned")
-    if planned is None or planned < 1:
-        found.problem("it does not say its number of fractions")
-        planned = 0
+    if planned is None:
+        found.remark("it does not say its number of fractions")
+    elif planned < 1:
+        found.problem(f"its number of fractions is {planned:g}")
     referring = list(group.get("ReferencedBeamSequence") or ())
     references = [one for one in referring if number_of(one, "ReferencedBeamNumber") is not None]
     if len(references) < len(referring):
@@ -69,7 +70,9 @@ def read_fractions(header: Any, found: Findings) -> Fractions:
         number: number_of(item, "BeamMeterset")
         for number, item in zip(numbers, references, strict=True)
     }
-    return Fractions(count=int(planned), metersets=metersets, item=group)
+    return Fractions(
+        count=None if planned is None else int(planned), metersets=metersets, item=group
+    )
 
 
 def check_references(fractions: Fractions, beams: Sequence[Any], found: Findings) -> None:

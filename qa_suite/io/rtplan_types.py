@@ -213,7 +213,7 @@ class ImportedPlan:
     target_doses
         What is prescribed to each target; empty where the plan says nothing.
     fractions
-        Number of fractions planned.
+        Number of fractions planned; None where the plan does not say it.
     patient_position
         How the patient lies; the beams' angles mean nothing without it.
     unsupported
@@ -230,7 +230,7 @@ class ImportedPlan:
     modality: Literal["photons", "protons"]
     beams: tuple[PhotonBeam, ...] | tuple[IonBeam, ...]
     target_doses: tuple[TargetDose, ...]
-    fractions: int
+    fractions: int | None
     patient_position: PatientPosition
     approval: str
     unsupported: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -158,6 +158,8 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
     if imported is not None and settings.protons_per_mu is not None:
         imported = in_protons(imported, settings.protons_per_mu, "as stated")
     template, prescribed_by = _prescribed(template, imported, pair, settings)
+    if imported is not None:
+        imported = replace(imported, fractions=template.prescribed.fractions)
     scene = dose_scene(
         pair.reference, pair.synthetic, template=template, structures=pair.structures,
         seen=seen_by_source(pair), support_hu=settings.support_hu, grid_mm=settings.grid_mm,
