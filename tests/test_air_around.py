@@ -53,6 +53,12 @@ CUT = {
     ("*", "shell:*", "*"): END,
     ("*", "seg:*", "*"): END,
     ("contour_*", "*", "*"): END,
+    ("value_*", "*", "*"): END,
+    **{
+        (f"{name}_*", kind, "*"): END
+        for name in ("false", "missed", "largest")
+        for kind in ("bone", "air", "lesion", "bone_lesion")
+    },
     ("structure_shift", "*", "*"): MATCHED,
     ("source_shift*", "*", "*"): ALIGNED,
     ("source_rotation", "*", "*"): ALIGNED,

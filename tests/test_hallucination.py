@@ -66,6 +66,38 @@ def planted(grid: Grid, background: float, value: float, radius_mm: float, offse
     return with_it.astype(np.float32), flat(grid, background, 2), centre
 
 
+def body_with_air(spacing_mm: float = 6.0) -> tuple[Grid, np.ndarray, np.ndarray]:
+    """A block of tissue with air around it, all of whose faces touch its own box."""
+    grid = Grid(shape=(24, 24, 24), spacing_mm=(spacing_mm,) * 3)
+    body = np.zeros(grid.shape, dtype=bool)
+    body[3:-3, 3:-3, 3:-3] = True
+    return grid, body, np.where(body, flat(grid, 30.0, 3), -1000.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("layers", [(3, 4), (20, 19), (10, 11)])
+def test_a_skin_that_moves_a_little_is_no_lesion_where_the_body_touches_its_box(axis, layers):
+    """The outermost voxels take in a seventh of air; the same deeper down is a lesion."""
+    grid, body, hu = body_with_air()
+    other = hu.copy()
+    for layer, change in zip(layers, (-150.0, -50.0), strict=True):
+        patch = [slice(10, 14)] * 3
+        patch[axis] = slice(layer, layer + 1)
+        other[tuple(patch)] += np.float32(change)
+    found = find_components(pair_of(grid, hu, other, body), DEFAULTS)
+    assert [one.kind for one in found] == (["lesion"] if layers == (10, 11) else [])
+
+
+def test_a_lesion_at_the_end_of_an_image_that_cuts_the_patient_is_found():
+    grid, body, hu = body_with_air()
+    hu, body = hu[:, :, 3:-3], body[:, :, 3:-3]
+    grid = Grid(shape=hu.shape, spacing_mm=grid.spacing_mm)
+    other = hu.copy()
+    other[10:13, 10:13, :3] -= 100.0
+    found = find_components(pair_of(grid, hu, other, body), DEFAULTS)
+    assert [one.kind for one in found] == ["lesion"]
+
+
 def values_of(pair: Pair, settings=DEFAULTS) -> dict[tuple[str, str], float | None]:
     return {(v.metric, v.region): v.value for v in hallucination(pair, settings)}
 

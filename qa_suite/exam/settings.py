@@ -11,7 +11,7 @@ from qa_suite.volume import Triple
 
 TUNING_SEED = 1
 """The bounds of the profiles were chosen on patients of this seed, and on no other."""
-REPORTED_SEED = 3
+REPORTED_SEED = 4
 
 
 class ExamSettings(BaseModel):

@@ -87,7 +87,7 @@ def fields_of(pair: Pair, settings: HallucinationSettings) -> Fields | None:
         synthetic_edges=edges[1],
         source=None if pair.source is None else averaged(pair.source),
         support=support,
-        domain=_domain(support, grid.spacing_mm, settings.border_mm),
+        domain=_domain(support, _going_on(box, inside.shape), grid.spacing_mm, settings.border_mm),
         grid=grid,
     )
 
@@ -159,11 +159,25 @@ def _edges(image: Image, spacing_mm: Triple) -> Image:
     return np.sqrt(squared)
 
 
-def _domain(support: Mask, spacing_mm: Triple, border_mm: float) -> Mask:
-    """Return the support without its border; the end of the image is no border."""
+def _going_on(box: tuple[slice, ...], shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Say where the image goes on beyond the mask's box: 1 before and after, by axis; else 0."""
+    ends = zip(box, shape, strict=True)
+    return [(int(span.start > 0), int(span.stop < size)) for span, size in ends]
+
+
+def _domain(
+    support: Mask, going_on: list[tuple[int, int]], spacing_mm: Triple, border_mm: float
+) -> Mask:
+    """Return the support without its border.
+
+    The mask's box touches its surface, which is a border there as well; the end of the image,
+    which cuts the patient, is none.
+    """
     from qa_suite.measures.edt import distance_to
 
-    if support.all():
+    around = np.pad(support, going_on)
+    if around.all():
         return support
     nearest = max(border_mm, *spacing_mm)
-    return np.asarray(support & (distance_to(~support, spacing_mm) > nearest))
+    inner = tuple(slice(a, a + n) for (a, _), n in zip(going_on, support.shape, strict=True))
+    return np.asarray(support & (distance_to(~around, spacing_mm)[inner] > nearest))
