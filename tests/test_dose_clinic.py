@@ -197,3 +197,16 @@ def test_the_fractions_that_are_stated_are_delivered(tmp_path):
             r.value for r in rows if (r.metric, r.region) == ("dmean_reference", "target")
         )
     assert means[15] == pytest.approx(means[30] / 2)
+
+
+def test_a_plan_that_the_surrogate_cannot_compute_still_gives_its_prescription(tmp_path):
+    """Doses of the clinic are judged by it; only to drive the surrogate is it refused."""
+    write_case(tmp_path, reference_dose=flat_dose(58.0), synthetic_dose=flat_dose(58.6))
+    write_plan(tmp_path / "A-001" / "plan.dcm", [square_beam(1, NumberOfWedges=1)])
+    assert judged(tmp_path)["prescribed_dose", "target"] == 60
+    case = read_clinic_case(tmp_path, "A-001")
+    choice = PlanChoice(template=TEMPLATE, hlut=load_hlut("thomas-1999"))
+    found = dose(
+        replace(pair(), clinic=case), DoseSettings(plans=(choice,), rtplans=True, grid_mm=10)
+    )
+    assert all(v.status == "error" and "wedge" in v.why for v in found)  # type: ignore[union-attr]

@@ -20,7 +20,7 @@ from qa_suite.cohort import sha256_of
 from qa_suite.errors import InputError
 from qa_suite.io.dose_request import DoseRequest, parse_requests
 from qa_suite.io.given_doses import read_given_doses
-from qa_suite.io.rtplan import read_plan, require_supported
+from qa_suite.io.rtplan import read_plan
 from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.volume import Volume, canonical
 
@@ -161,8 +161,7 @@ def read_clinic_case(folder: Path, case: str, request: ClinicRequest | None = No
     ------
     InputError
         If one dose of the two is missing, files are of different patients, a dose is another than
-        was said, the doses differ in scale, or the plan holds what the surrogate cannot
-        represent.
+        was said, or the doses differ in scale.
     GeometryError
         If the files lie in different frames of reference.
     """
@@ -175,7 +174,6 @@ def read_clinic_case(folder: Path, case: str, request: ClinicRequest | None = No
     plan = None
     if "plan" in files:
         plan = read_plan(files["plan"][0])
-        require_supported(plan)
     if not there:
         return ClinicCase(plan=plan)
     places = [one[0] if len(one := files[role]) == 1 else one for role in DOSE_NAMES]

@@ -23,6 +23,7 @@ from qa_suite.dose.targets import choose_target
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.field_of_view import padding_in
+from qa_suite.io.rtplan import require_supported
 from qa_suite.io.rtplan_types import ImportedPlan
 from qa_suite.io.series import frame_hash
 from qa_suite.measures.base import Pair
@@ -235,6 +236,7 @@ def _clinic_plan(pair: Pair, template: PlanTemplate) -> ImportedPlan:
             f"{plan.path} is a plan of {plan.modality} and {template.name} one of "
             f"{template.modality}."
         )
+    require_supported(plan)
     return plan
 
 
