@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from qa_suite.errors import InputError, LeakageError, Problems
+from qa_suite.yaml_files import read_yaml
 
 Split = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -264,11 +265,7 @@ def load_cohort(path: Path, *, check_files: bool = True) -> Cohort:
         If the patient sets overlap.
     """
     path = manifest_path(path)
-    try:
-        data = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no manifest; make one with 'qa-suite import'.")
     try:

@@ -140,3 +140,15 @@ def test_remarks_stand_in_the_record_and_in_its_notices(here, capsys):
     assert f"case1 and case2: {machine}." in notices
     assert f"case2: {doubt}." in notices
     assert f"! case2: {doubt}." in remarks(capsys)
+
+
+def test_plans_of_which_none_can_be_read_are_not_called_missing(tmp_path):
+    from qa_suite.cli.flows import clinic_plans
+    from qa_suite.errors import Problems
+    from tests.tiny_cohort import make_tiny_cohort
+
+    make_tiny_cohort(tmp_path / "tiny", "s")
+    (tmp_path / "clinic" / "case1").mkdir(parents=True)
+    (tmp_path / "clinic" / "case1" / "plan.dcm").write_bytes(b"no DICOM at all")
+    with pytest.raises(Problems, match=r"plan\.dcm"):
+        clinic_plans(tmp_path / "tiny", tmp_path / "clinic")

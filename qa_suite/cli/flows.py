@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -278,17 +277,27 @@ def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:
     """Return the modality of the RTPLAN of each case that has one, by its path.
 
     A plan that cannot be read is left out: it fails with its case, whose record says why.
+
+    Raises
+    ------
+    Problems
+        If there are plans and none of them can be read.
     """
     from qa_suite.cohort import load_cohort
     from qa_suite.dose.clinic import clinic_files
-    from qa_suite.errors import QAError
+    from qa_suite.errors import QAError, raise_problems
     from qa_suite.io.rtplan import read_plan
 
     found: dict[Path, Modality] = {}
+    problems = []
     for case in load_cohort(cohort_path, check_files=False).cases:
         for path in clinic_files(clinic, case.case).get("plan", ()):
-            with suppress(QAError):
+            try:
                 found[path] = read_plan(path).modality
+            except QAError as error:
+                problems.append(" ".join(str(error).split()))
+    if not found:
+        raise_problems(f"The plans of {clinic}", problems)
     return found
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from qa_suite.cohort import describe_validation
 from qa_suite.errors import InputError, Problems, UnknownName
 from qa_suite.records import Profile
+from qa_suite.yaml_files import read_yaml
 
 _FOLDER = Path(__file__).parent
 _SUFFIXES = (".yaml", ".yml")
@@ -43,12 +43,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
         contradict themselves, two criteria of one name.
     """
     path = _find(name_or_path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not a readable YAML file: {_one_line(error)}.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file in UTF-8.") from None
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no profile; see docs/judging.md for what one says.")
     try:
@@ -81,7 +76,3 @@ def _find(name_or_path: str | Path) -> Path:
             f"is given by its path, ending in .yaml."
         )
     return known[text]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qa_suite.cohort import describe_validation
 from qa_suite.dose.dvh import Dvh
 from qa_suite.dose.dvh_metrics import DvhMetric, parse_metric, read_metric
 from qa_suite.errors import InputError, Problems
+from qa_suite.yaml_files import read_yaml
 
 Direction = Literal["at_least", "at_most"]
 OF_PRESCRIPTION = "% of prescription"
@@ -267,11 +267,7 @@ def load_goals(path: Path) -> tuple[Goal, ...]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There are no goals at {path}.")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
+    data = read_yaml(path)
     if not isinstance(data, list) or not data:
         raise InputError(f"{path} must hold a list of goals, each with structure, goal, source.")
     goals, problems = [], []

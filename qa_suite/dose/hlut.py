@@ -22,6 +22,7 @@ from qa_suite.cohort import describe_validation
 from qa_suite.dose.hlut_text import TEXT_SUFFIXES, read_points
 from qa_suite.errors import InputError, Problems, UnknownName
 from qa_suite.registry import unknown_name
+from qa_suite.yaml_files import read_yaml
 
 HlutQuantity = Literal["relative_electron_density", "relative_stopping_power", "mass_density_g_cm3"]
 QUANTITY_WORDS: Mapping[str, HlutQuantity] = {
@@ -164,7 +165,7 @@ def load_hlut(name: str | Path, *, quantity: HlutQuantity | None = None) -> Hlut
     elif path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"There is no HLUT at {path}.")
-        data = _yaml(path)
+        data = read_yaml(path)
     elif place in shipped_hluts():
         file = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{place}.yaml")
         data = yaml.safe_load(file.read_text())
@@ -212,14 +213,6 @@ def _said(name: str | Path) -> tuple[HlutQuantity | None, str]:
 def _choices(file: str) -> str:
     said = [f"{word}:{file} ({_words(quantity)})" for word, quantity in QUANTITY_WORDS.items()]
     return f"{', '.join(said[:-1])} or {said[-1]}"
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
 
 
 def _two_columns(path: Path, quantity: HlutQuantity | None) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from qa_suite.dose.photon_machine import (
     PhotonMachine,
     load_photon_machine,
@@ -16,6 +14,7 @@ from qa_suite.dose.photon_machine import (
 from qa_suite.dose.protons.machine import ProtonMachine, load_machine, shipped_machines
 from qa_suite.dose.template import PlanTemplate
 from qa_suite.errors import InputError
+from qa_suite.yaml_files import read_yaml
 
 Machine = PhotonMachine | ProtonMachine
 
@@ -76,11 +75,7 @@ def with_machine(template: PlanTemplate, names: Sequence[str]) -> PlanTemplate |
 def _modality(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"There is no machine at {path}.")
-    try:
-        data = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
+    data = read_yaml(path)
     said = data.get("modality") if isinstance(data, dict) else None
     if said not in ("photons", "protons"):
         raise InputError(

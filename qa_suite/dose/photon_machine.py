@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,7 @@ from pydantic import (
 from qa_suite.cohort import describe_validation
 from qa_suite.errors import InputError, Problems, UnknownName
 from qa_suite.registry import unknown_name
+from qa_suite.yaml_files import read_yaml
 
 FluenceMode = Literal["STANDARD", "FFF"]
 REFERENCE_SIDE_MM = 100.0
@@ -231,7 +233,7 @@ def load_photon_machine(name: str | Path) -> PhotonMachine:
     if path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"There is no photon machine at {path}.")
-        data = _yaml(path)
+        data = read_yaml(path)
     elif str(name) in _shipped():
         data = _shipped()[str(name)]
     else:
@@ -242,14 +244,7 @@ def load_photon_machine(name: str | Path) -> PhotonMachine:
         raise Problems(f"The photon machine {name}", describe_validation(error)) from None
 
 
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
-
-
+@cache
 def _shipped() -> Mapping[str, Any]:
     folder = resources.files("qa_suite.dose").joinpath(_FOLDER)
     files = sorted(folder.iterdir(), key=lambda file: file.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +17,7 @@ from qa_suite.cohort import describe_validation
 from qa_suite.dose.goals import Goal
 from qa_suite.errors import InputError, Problems, UnknownName
 from qa_suite.registry import unknown_name
+from qa_suite.yaml_files import read_yaml
 
 Modality = Literal["photons", "protons"]
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -160,16 +161,12 @@ def load_template(name: str | Path) -> PlanTemplate:
     if path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"There is no plan template at {path}.")
-        text = path.read_text()
+        data = read_yaml(path)
     elif str(name) in shipped_templates():
-        text = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml").read_text()
+        shipped = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml")
+        data = yaml.safe_load(shipped.read_text())
     else:
         raise UnknownName(unknown_name("plan template", str(name), list(shipped_templates())))
-    try:
-        data: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
     try:
         return _beside(path, PlanTemplate.model_validate(data))
     except ValidationError as error:

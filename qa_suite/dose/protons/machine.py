@@ -15,6 +15,7 @@ from qa_suite.cohort import describe_validation
 from qa_suite.dose.photon_machine import unknown_machine
 from qa_suite.dose.protons.pstar import HIGHEST_MEV, range_mm
 from qa_suite.errors import InputError, Problems
+from qa_suite.yaml_files import read_yaml
 
 _FOLDER = "machines"
 _PREFIX = "proton-"
@@ -136,15 +137,13 @@ def load_machine(name: str | Path) -> ProtonMachine:
     if path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"There is no proton machine at {path}.")
-        text = path.read_text()
+        data = read_yaml(path)
     elif str(name) in shipped_machines():
-        text = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml").read_text()
+        shipped = resources.files("qa_suite.dose").joinpath(_FOLDER, f"{name}.yaml")
+        data = yaml.safe_load(shipped.read_text())
     else:
         raise unknown_machine("proton machine", str(name), shipped_machines())
     try:
-        return ProtonMachine.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
+        return ProtonMachine.model_validate(data)
     except ValidationError as error:
         raise Problems(f"The proton machine {name}", describe_validation(error)) from None
