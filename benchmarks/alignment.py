@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.phantom import HOSPITALS, make_patient
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.registration.rigid import rotation_matrix
+from qa_suite.lab.phantom import HOSPITALS, make_patient
 from qa_suite.preflight import PreflightSettings, estimate_alignment
-from qa_suite.preflight.rigid import rotation_matrix
-from qa_suite.volume import Grid, Volume
 
 SPACING_MM = (2.5, 2.5, 3.0)
 SHIFTS_MM = (0.0, 2.0, 5.0, 10.0)

@@ -23,25 +23,34 @@ from typing import Any
 import numpy as np
 
 from benchmarks.virtual_limb import limb_grid, make_limb, scan_limb
-from qa_suite.cohort import Case, Cohort
-from qa_suite.io.body import threshold_body
+from qa_suite.core.cohort import Case, Cohort
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.body import threshold_body
+from qa_suite.imaging.registration.rigid import rotation_matrix
 from qa_suite.io.cases import LoadedCase
-from qa_suite.phantom import HOSPITALS, VirtualPatient, make_patient
+from qa_suite.lab.phantom import HOSPITALS, VirtualPatient, make_patient
 from qa_suite.preflight import preflight
-from qa_suite.preflight.rigid import rotation_matrix
-from qa_suite.volume import Grid, Volume
 
 BEGIN, END = "<!-- rates table: begin -->", "<!-- rates table: end -->"
 NEAR_MM, FAR_MM = 2.0, 12.0
 VIEWS = (
-    "pelvis", "pelvis, cropped", "pelvis, low contrast",
-    "limb", "limb, cropped", "limb, low contrast",
-)  # fmt: skip
+    "pelvis",
+    "pelvis, cropped",
+    "pelvis, low contrast",
+    "limb",
+    "limb, cropped",
+    "limb, low contrast",
+)
 GROUPS = ("near", "between", "far")
 PATIENTS = 12
 PELVIS_MM = (3.0, 3.0, 3.0)
-JUDGED = ("overlap", "body_overlap", "alignment_displacement_95", "alignment_shift",
-          "alignment_rotation")  # fmt: skip
+JUDGED = (
+    "overlap",
+    "body_overlap",
+    "alignment_displacement_95",
+    "alignment_shift",
+    "alignment_rotation",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +94,10 @@ def draw_motion(rng: np.random.Generator, group: str, body_mm: np.ndarray) -> Mo
             factor = rng.uniform(low, high) / size
             if turn * factor <= 15 and shift * factor <= 30:
                 return replace(
-                    motion, shift_mm=factor * motion.shift_mm,
+                    motion,
+                    shift_mm=factor * motion.shift_mm,
                     rotation_deg=factor * motion.rotation_deg,
-                )  # fmt: skip
+                )
         if group == "far" and kind == 1:
             about = direction(rng)  # a turn about a limb's axis moves nothing that far
 
@@ -204,9 +214,12 @@ def trial(index: int, seed: int) -> dict[str, Any]:
     case = Case(case="case", patient="p", site="A", source="mr.nii.gz", reference="ct.nii.gz")
     cohort = Cohort(name="c", source_modality="MR", reference_quantity="HU", cases=(case,))
     loaded = LoadedCase(
-        case=case, source=mr, reference=ct, mask=mask if mask.any() else None,
+        case=case,
+        source=mr,
+        reference=ct,
+        mask=mask if mask.any() else None,
         coverage=seen if told and not seen.all() else None,
-    )  # fmt: skip
+    )
     result = preflight(loaded, cohort)
     judged = {k: v for k, v in result.values.items() if k in JUDGED}
     key = result.values.get("alignment_displacement_95")

@@ -12,11 +12,11 @@ from __future__ import annotations
 import resource
 import time
 
-from qa_suite.exam.scenes import virtual_scene
-from qa_suite.measures.base import Pair
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom.faults import Scene
+from qa_suite.lab.exam.scenes import virtual_scene
+from qa_suite.lab.faults import Scene
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
 
 SPACING_MM = (440 / 256, 320 / 256, 144 / 100)
 FAMILIES = ("image", "segmentation", "reference_free", "hallucination", "geometry")
@@ -45,9 +45,12 @@ def seconds(pair: Pair, family: str, repeats: int = 2) -> float:
 def rows() -> list[dict[str, object]]:
     patient = scene()
     pair = Pair(
-        reference=patient.reference, synthetic=patient.clean, mask=patient.body,
-        source=patient.source, structures=patient.structures,
-    )  # fmt: skip
+        reference=patient.reference,
+        synthetic=patient.clean,
+        mask=patient.body,
+        source=patient.source,
+        structures=patient.structures,
+    )
     size = "×".join(str(n) for n in patient.grid.shape)
     taken = {family: seconds(pair, family) for family in FAMILIES}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -59,9 +62,14 @@ def rows() -> list[dict[str, object]]:
 
 def _row(task: str, size: str, ours: float, remark: str) -> dict[str, object]:
     return {
-        "task": task, "sizes": size, "peer": "–", "ours_s": ours, "peer_s": None, "ratio": None,
+        "task": task,
+        "sizes": size,
+        "peer": "–",
+        "ours_s": ours,
+        "peer_s": None,
+        "ratio": None,
         "agreement": remark,
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ import resource
 import time
 from typing import Any
 
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.template import load_template
-from qa_suite.measures.base import Pair
-from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom import make_patient, oracle_translate
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.plan.template import load_template
+from qa_suite.lab.phantom import make_patient, oracle_translate
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
 
 CASES = (  # plan, HLUT, dose grid in mm
     ("photon-pelvis", "thomas-1999", 4.0),
@@ -52,10 +52,13 @@ def rows() -> list[dict[str, Any]]:
             {
                 "task": f"{plan}: plan, two doses, DVH, gamma 3/3, 2/2 and 1/1",
                 "sizes": f"dose {shape}, images 2 mm",
-                "peer": "–", "ours_s": seconds, "peer_s": None, "ratio": None,
+                "peer": "–",
+                "ours_s": seconds,
+                "peer_s": None,
+                "ratio": None,
                 "agreement": f"peak {peak:.1f} GiB so far",
             }
-        )  # fmt: skip
+        )
     return found
 
 

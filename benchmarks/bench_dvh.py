@@ -18,10 +18,10 @@ import numpy as np
 from bench import markdown
 from numpy.typing import NDArray
 
-from qa_suite.dose.dvh import Dvh, dvhs_of
-from qa_suite.dose.structures import masks_as_structures, sample_structures
-from qa_suite.io.rtstruct import Structure
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.dvh.curve import Dvh, dvhs_of
+from qa_suite.dose.structures.structures import masks_as_structures, sample_structures
+from qa_suite.io.rt.structures import Structure
 
 GRID = Grid(shape=(256, 256, 128), spacing_mm=(2.0, 2.0, 3.0))
 SMALL = Grid(shape=(74, 54, 34), spacing_mm=(6.0, 6.0, 8.0))
@@ -114,8 +114,16 @@ def rows() -> list[dict[str, object]]:
     for threads in (1, 2):
         ours_s, ours = timed(lambda t=threads: dvhs_of(dose, structures, threads=t), 5)
         word = "1 thread" if threads == 1 else f"{threads} threads"
-        made.append(_row(f"DVHs from masks, {word}", size, "numpy histogram, whole voxels",
-                         ours_s, peer_s, f"D95 within {_apart(ours, peer):.2f} Gy"))  # fmt: skip
+        made.append(
+            _row(
+                f"DVHs from masks, {word}",
+                size,
+                "numpy histogram, whole voxels",
+                ours_s,
+                peer_s,
+                f"D95 within {_apart(ours, peer):.2f} Gy",
+            )
+        )
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     made[-1]["agreement"] = f"{made[-1]['agreement']}; +{(after - before) / 1024:.0f} MiB"
     samples = sample_structures(structures, GRID)
@@ -124,14 +132,23 @@ def rows() -> list[dict[str, object]]:
     laid_s, laid = timed(lambda: sample_structures(contours, GRID), 2)
     drawn_s, drawn = timed(lambda: dvhs_of(dose, laid.values(), threads=2), 3)
     apart = _apart(drawn, peer)
-    made.append(_row("lay out contours, interpolated and capped", size, "–", laid_s, None,
-                     f"D95 within {apart:.2f} Gy of the masks'"))  # fmt: skip
+    made.append(
+        _row(
+            "lay out contours, interpolated and capped",
+            size,
+            "–",
+            laid_s,
+            None,
+            f"D95 within {apart:.2f} Gy of the masks'",
+        )
+    )
     made.append(_row("DVHs from laid out contours", size, "–", drawn_s, None, "–"))
     small_shapes, small = ellipsoids(SMALL), dose_on(SMALL)
     few = masks_as_structures(masks_of(SMALL, small_shapes), SMALL)
     small_s, _ = timed(lambda: dvhs_of(small, few), 5)
-    made.append(_row("DVHs from masks", f"{STRUCTURES} structures, 74×54×34", "–", small_s, None,
-                     "–"))  # fmt: skip
+    made.append(
+        _row("DVHs from masks", f"{STRUCTURES} structures, 74×54×34", "–", small_s, None, "–")
+    )
     return made
 
 
@@ -140,9 +157,14 @@ def _row(
 ) -> dict[str, object]:
     ratio = None if peer_s is None else peer_s / ours_s
     return {
-        "task": task, "sizes": sizes, "peer": peer, "ours_s": ours_s, "peer_s": peer_s,
-        "ratio": ratio, "agreement": agreement,
-    }  # fmt: skip
+        "task": task,
+        "sizes": sizes,
+        "peer": peer,
+        "ours_s": ours_s,
+        "peer_s": peer_s,
+        "ratio": ratio,
+        "agreement": agreement,
+    }
 
 
 if __name__ == "__main__":

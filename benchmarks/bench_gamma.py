@@ -22,8 +22,8 @@ import numpy as np
 from bench import markdown
 from numpy.typing import NDArray
 
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings, gamma, parse_criteria
-from qa_suite.volume import Grid, Volume
 
 SCENES = {(80, 128, 128): 2.5, (128, 256, 256): 2.0}
 THREADS = 2
@@ -87,17 +87,28 @@ def converged(reference: Volume, evaluated: Volume, percent: float) -> float:
     """Pass rate in percent of the shells at a fortieth of the distance."""
     criterion = GammaCriterion(dose_pct=percent, distance_mm=percent)
     coarse = gamma(
-        reference, evaluated, [criterion],
-        GammaSettings(mode="pymedphys", max_gamma=UNDECIDED[1]), threads=THREADS,
-    )[0]  # fmt: skip
+        reference,
+        evaluated,
+        [criterion],
+        GammaSettings(mode="pymedphys", max_gamma=UNDECIDED[1]),
+        threads=THREADS,
+    )[0]
     low, high = UNDECIDED
     open_ = coarse.judged & (coarse.values > low) & (coarse.values < high)
     highest = float(reference.array.max())
     fine = gamma(
-        reference.with_array(np.where(open_, reference.array, 0)), evaluated, [criterion],
-        GammaSettings(mode="pymedphys", normalisation=highest, cutoff_pct=1, max_gamma=1.02,
-                      interp_fraction=40), threads=THREADS,
-    )[0]  # fmt: skip
+        reference.with_array(np.where(open_, reference.array, 0)),
+        evaluated,
+        [criterion],
+        GammaSettings(
+            mode="pymedphys",
+            normalisation=highest,
+            cutoff_pct=1,
+            max_gamma=1.02,
+            interp_fraction=40,
+        ),
+        threads=THREADS,
+    )[0]
     passed = coarse.passes.sum() + (fine.passes & open_).sum()
     return 100.0 * float(passed) / float(coarse.judged.sum())
 
@@ -120,9 +131,12 @@ def peak_mib(doses: tuple[Volume, Volume]) -> float:
         np.savez(path, *(dose.array for dose in doses))
         code = f"import bench_gamma; print(bench_gamma.peak_of({str(path)!r}, {spacing}))"
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
             cwd=Path(__file__).parent,
-        )  # fmt: skip
+        )
     return float(done.stdout)
 
 

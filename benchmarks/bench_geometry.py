@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from qa_suite.measures.base import Pair, Value
-from qa_suite.measures.geometry import geometry
-from qa_suite.measures.geometry_settings import GeometrySettings, PositioningSettings
-from qa_suite.phantom import HOSPITALS, make_patient, oracle_translate
-from qa_suite.preflight.rigid import rotation_matrix
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.registration.rigid import rotation_matrix
+from qa_suite.lab.phantom import HOSPITALS, make_patient, oracle_translate
+from qa_suite.metrics.base import Pair, Value
+from qa_suite.metrics.geometry import geometry
+from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings
 
 SPACING_MM = (6.0, 6.0, 6.0)
 BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
@@ -41,10 +41,12 @@ measured minus true. Times are processor seconds of one thread.
 AXES = "xyz"
 MOTIONS = [
     ("none (clean twin)", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
-    *((f"{s} mm along {AXES[a]}", tuple(s * np.eye(3)[a]), (0.0, 0.0, 0.0))
-      for s, a in itertools.product((1, 2, 5), range(3))),
+    *(
+        (f"{s} mm along {AXES[a]}", tuple(s * np.eye(3)[a]), (0.0, 0.0, 0.0))
+        for s, a in itertools.product((1, 2, 5), range(3))
+    ),
     *((f"1° about {AXES[a]}", (0.0, 0.0, 0.0), tuple(np.eye(3)[a])) for a in range(3)),
-]  # fmt: skip
+]
 FAULTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "HU + 100": lambda a: a + 100,
     "HU scale 1.2 (about −1000)": lambda a: (a + 1000) * 1.2 - 1000,
@@ -213,7 +215,7 @@ def _row(
 
 
 def _timed_grid(spacing: tuple[float, float, float]) -> list[dict[str, Any]]:
-    from qa_suite.measures.geometry.in_place import find_place
+    from qa_suite.metrics.geometry.source_alignment import find_place
 
     patient = make_patient("A", 1, seed=1, spacing_mm=spacing)
     grid, mask = patient.grid, patient.structures["Body"]
@@ -235,15 +237,26 @@ def _timed_grid(spacing: tuple[float, float, float]) -> list[dict[str, Any]]:
             continue
         theirs, apart = _peer_registrations(patient, moved)
         rows.append(
-            _row("positioning, cbct (two registrations)", grid, took - base,
-                 "SimpleITK, correlation, 1 thread", theirs,
-                 f"2 mm: {shift:.2f} mm, SimpleITK {apart:.2f} mm")
-        )  # fmt: skip
+            _row(
+                "positioning, cbct (two registrations)",
+                grid,
+                took - base,
+                "SimpleITK, correlation, 1 thread",
+                theirs,
+                f"2 mm: {shift:.2f} mm, SimpleITK {apart:.2f} mm",
+            )
+        )
     local, found = best_of(lambda: geometry(pair, bare.model_copy(update={"local_shift": True})))
     rows.append(
-        _row("local shifts", grid, local - base, "none", None,
-             f"2 mm: {value(found, 'local_shift_median'):.2f} mm")
-    )  # fmt: skip
+        _row(
+            "local shifts",
+            grid,
+            local - base,
+            "none",
+            None,
+            f"2 mm: {value(found, 'local_shift_median'):.2f} mm",
+        )
+    )
     volumes = patient.mr, patient.ct, moved, mask
     quick, near = best_of(lambda: find_place(*volumes, "quick"))
     slow, far = best_of(lambda: find_place(*volumes, "full"), repeats=1)
@@ -265,7 +278,7 @@ def _timed_grid(spacing: tuple[float, float, float]) -> list[dict[str, Any]]:
 
 def _peer_registrations(patient: Any, moved: Volume) -> tuple[float, float]:
     """Seconds of SimpleITK's two registrations of one day, and the shift between them along x."""
-    from qa_suite.measures.geometry import cbct, images
+    from qa_suite.metrics.geometry import cbct, images
 
     rule, grid = PositioningSettings(), patient.grid
     box = tuple(slice(0, n) for n in grid.shape)
@@ -278,11 +291,9 @@ def _peer_registrations(patient: Any, moved: Volume) -> tuple[float, float]:
     day = cbct.make_day(plans[0], centre_of(patient.structures["Body"], grid), rule)
     day_image = _day_image(plans[0], day, rule)
     seconds, both = best_of(
-        lambda: [
-            rigid_by_simpleitk(day_image, p.values, p.grid, day.centre_mm) for p in plans
-        ],
+        lambda: [rigid_by_simpleitk(day_image, p.values, p.grid, day.centre_mm) for p in plans],
         repeats=1,
-    )  # fmt: skip
+    )
     return seconds, float(both[1][0] - both[0][0])
 
 

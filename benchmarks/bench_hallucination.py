@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from qa_suite.measures.base import Pair
-from qa_suite.measures.hallucination import Component, find_components, hallucination
-from qa_suite.measures.hallucination_settings import HallucinationSettings
-from qa_suite.phantom import HOSPITALS, LABELS, VirtualPatient, make_patient, oracle_translate
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.lab.phantom import HOSPITALS, LABELS, VirtualPatient, make_patient, oracle_translate
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.hallucination.family import Component, find_components, hallucination
+from qa_suite.metrics.hallucination.settings import HallucinationSettings
 
 BEGIN, END = "<!-- found: begin -->", "<!-- found: end -->"
 TWINS = 5
@@ -51,13 +51,25 @@ class Plant:
 
 
 def _bone(change: float, radius: float) -> Plant:
-    return Plant(kinds=LESIONS, what=f"bone lesion {change:+.0f} HU", tissue=BONE, share=0.7,
-                 radius_mm=radius, change_hu=change)  # fmt: skip
+    return Plant(
+        kinds=LESIONS,
+        what=f"bone lesion {change:+.0f} HU",
+        tissue=BONE,
+        share=0.7,
+        radius_mm=radius,
+        change_hu=change,
+    )
 
 
 def _soft(change: float, radius: float) -> Plant:
-    return Plant(kinds=LESIONS[:1], what=f"soft-tissue lesion {change:+.0f} HU", tissue=SOFT,
-                 share=0.9, radius_mm=radius, change_hu=change)  # fmt: skip
+    return Plant(
+        kinds=LESIONS[:1],
+        what=f"soft-tissue lesion {change:+.0f} HU",
+        tissue=SOFT,
+        share=0.9,
+        radius_mm=radius,
+        change_hu=change,
+    )
 
 
 def _filled(kind: str, what: str, value: float, radius: float) -> Plant:
@@ -65,11 +77,20 @@ def _filled(kind: str, what: str, value: float, radius: float) -> Plant:
 
 
 PLANTS = [
-    _bone(300, 7.5), _bone(-300, 7.5), _bone(200, 7.5), _bone(300, 5.0),
-    _soft(80, 10), _soft(60, 10), _soft(-60, 10), _soft(40, 10), _soft(60, 7.5),
-    _filled("air", "gas", -1000, 8.95), _filled("air", "gas", -1000, 6.2),
-    _filled("bone", "bone of 400 HU", 400, 8.95), _filled("bone", "bone of 400 HU", 400, 6.2),
-]  # fmt: skip
+    _bone(300, 7.5),
+    _bone(-300, 7.5),
+    _bone(200, 7.5),
+    _bone(300, 5.0),
+    _soft(80, 10),
+    _soft(60, 10),
+    _soft(-60, 10),
+    _soft(40, 10),
+    _soft(60, 7.5),
+    _filled("air", "gas", -1000, 8.95),
+    _filled("air", "gas", -1000, 6.2),
+    _filled("bone", "bone of 400 HU", 400, 8.95),
+    _filled("bone", "bone of 400 HU", 400, 6.2),
+]
 
 
 def patients(per_hospital: int, spacing_mm: float, seed: int) -> Iterator[VirtualPatient]:
@@ -118,14 +139,16 @@ def place(
 
 
 def components(
-    patient: VirtualPatient, seed: int, reference: np.ndarray, truth: np.ndarray,
+    patient: VirtualPatient,
+    seed: int,
+    reference: np.ndarray,
+    truth: np.ndarray,
     source: Volume | None = None,
-) -> list[Component]:  # fmt: skip
+) -> list[Component]:
     twin = oracle_translate(patient.ct_noise_free.with_array(truth), seed=seed)
     pair = Pair(
-        reference=patient.ct.with_array(reference), synthetic=twin, mask=patient.body,
-        source=source,
-    )  # fmt: skip
+        reference=patient.ct.with_array(reference), synthetic=twin, mask=patient.body, source=source
+    )
     return find_components(pair, SETTINGS)
 
 
@@ -141,13 +164,16 @@ def sensitivity(cohort: list[VirtualPatient], plant: Plant) -> dict[str, float]:
         ct, truth = patient.ct.array, patient.ct_noise_free.array
         for false in (True, False):
             found = components(
-                patient, 1000 + number,
-                ct if false else plant.into(ct, ball), plant.into(truth, ball) if false else truth,
-            )  # fmt: skip
+                patient,
+                1000 + number,
+                ct if false else plant.into(ct, ball),
+                plant.into(truth, ball) if false else truth,
+            )
             near = [
-                c for c in found
+                c
+                for c in found
                 if c.kind in plant.kinds and np.linalg.norm(np.array(c.position_mm) - centre) < 10
-            ]  # fmt: skip
+            ]
             hits.append(bool(near))
             if near:
                 right.append(near[0].false == false)
@@ -167,8 +193,9 @@ def clean_alarms(cohort: list[VirtualPatient], twins: int) -> tuple[int, int]:
     """Return clean twins with any component, and all of them."""
     alarms = [
         bool(components(p, 10_000 * t + n, p.ct.array, p.ct_noise_free.array))
-        for t in range(twins) for n, p in enumerate(cohort)
-    ]  # fmt: skip
+        for t in range(twins)
+        for n, p in enumerate(cohort)
+    ]
     return sum(alarms), len(alarms)
 
 
@@ -194,25 +221,43 @@ def report(per_hospital: int) -> str:
             f"Clean twins at {spacing:g} mm with any false or missed component: "
             f"{alarms} of {twins} ({len(cohorts[spacing])} patients, {TWINS} twins each)."
         )
-    columns = ("Planted", "diameter, cm³", "voxel", "found", "false/missed right",
-               "volume, cm³", "contrast, HU")  # fmt: skip
+    columns = (
+        "Planted",
+        "diameter, cm³",
+        "voxel",
+        "found",
+        "false/missed right",
+        "volume, cm³",
+        "contrast, HU",
+    )
     lines += ["", "| " + " | ".join(columns) + " |", "|---|---|--:|--:|--:|--:|--:|"]
     for plant in PLANTS:
         for spacing, cohort in cohorts.items():
             f = sensitivity(cohort, plant)
             size = f"{2 * plant.radius_mm:g} mm, {4.19e-3 * plant.radius_mm**3:.1f}"
             described = [f"{f[key]:.2g}" for key in ("right", "volume")] + [f"{f['contrast']:.0f}"]
-            cells = [plant.what, size, f"{spacing:g} mm", f"{f['found']:.2f} of {f['n']}",
-                     *("–" if c == "nan" else c for c in described)]  # fmt: skip
+            cells = [
+                plant.what,
+                size,
+                f"{spacing:g} mm",
+                f"{f['found']:.2f} of {f['n']}",
+                *("–" if c == "nan" else c for c in described),
+            ]
             lines.append("| " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
-    lines += ["", "| Whole image moved by | 0.5 mm | 1 mm | 1.5 mm | 2 mm | 3 mm | 5 mm |",
-              "|---|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+    lines += [
+        "",
+        "| Whole image moved by | 0.5 mm | 1 mm | 1.5 mm | 2 mm | 3 mm | 5 mm |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
     for spacing, cohort in cohorts.items():
         moves = [shifted(cohort[::4], mm) for mm in (0.5, 1, 1.5, 2, 3, 5)]
         cells = [f"{sum(m.values()):.1f} ({m['bone']:.1f}, {m['air']:.1f})" for m in moves]
-        lines.append(f"| components a patient (of them bone, air), {spacing:g} mm | "
-                     + " | ".join(cells) + " |")  # fmt: skip
+        lines.append(
+            f"| components a patient (of them bone, air), {spacing:g} mm | "
+            + " | ".join(cells)
+            + " |"
+        )
     return "\n".join(lines)
 
 
@@ -227,19 +272,29 @@ def rows() -> list[dict[str, object]]:
     for patient, repeats in ((coarse, 7), (fine, 3)):
         twin = oracle_translate(patient.ct_noise_free, seed=1)
         pair = Pair(
-            reference=patient.ct, synthetic=twin, mask=patient.body, source=patient.mr,
+            reference=patient.ct,
+            synthetic=twin,
+            mask=patient.body,
+            source=patient.mr,
             structures=patient.structures,
-        )  # fmt: skip
+        )
         hallucination(pair, SETTINGS)
         times = []
         for _ in range(repeats):
             started = time.perf_counter()
             hallucination(pair, SETTINGS)
             times.append(time.perf_counter() - started)
-        found.append({
-            "task": "false and missed components", "sizes": patient.grid.describe(), "peer": "–",
-            "ours_s": min(times), "peer_s": None, "ratio": None, "agreement": "–",
-        })  # fmt: skip
+        found.append(
+            {
+                "task": "false and missed components",
+                "sizes": patient.grid.describe(),
+                "peer": "–",
+                "ours_s": min(times),
+                "peer_s": None,
+                "ratio": None,
+                "agreement": "–",
+            }
+        )
     return found
 
 

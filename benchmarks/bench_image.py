@@ -14,13 +14,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qa_suite.measures.base import METRICS, Pair
-from qa_suite.measures.comparison import compare
-from qa_suite.measures.image import image
-from qa_suite.measures.image_settings import MS_SSIM_WEIGHTS, ImageSettings
-from qa_suite.measures.regions import Sample
-from qa_suite.measures.ssim import local_similarity
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.metrics.base import METRICS, Pair
+from qa_suite.metrics.image.comparison import compare
+from qa_suite.metrics.image.family import image
+from qa_suite.metrics.image.regions import Sample
+from qa_suite.metrics.image.settings import MS_SSIM_WEIGHTS, ImageSettings
+from qa_suite.metrics.image.ssim import local_similarity
 
 SHAPE, SPACING_MM = (512, 512, 120), (0.9, 0.9, 2.5)
 SMALL_SHAPE, SMALL_SPACING_MM = (74, 54, 34), (6.0, 6.0, 8.0)
@@ -191,9 +191,14 @@ def agreement(ours: dict[str, float | None], theirs: dict[str, float]) -> str:
 def _row(task: str, sizes: str, peer: str, ours: float, theirs: float | None, note: str) -> dict:
     ratio = None if theirs is None else theirs / ours
     return {
-        "task": task, "sizes": sizes, "peer": peer, "ours_s": ours, "peer_s": theirs,
-        "ratio": ratio, "agreement": note,
-    }  # fmt: skip
+        "task": task,
+        "sizes": sizes,
+        "peer": peer,
+        "ours_s": ours,
+        "peer_s": theirs,
+        "ratio": ratio,
+        "agreement": note,
+    }
 
 
 def rows() -> list[dict]:
@@ -228,22 +233,63 @@ def rows() -> list[dict]:
     sk_s, monai_s = sum(sk_parts.values()), sum(monai_parts.values())
     count, measures = len(image(pair, ImageSettings())), len(image(pair, PLAIN))
     return [
-        _row("SSIM of the body", size, "scikit-image", ssim_s, sk_parts["ssim"],
-             agreement(ours, {"ssim": theirs["ssim"]})),
-        _row("SSIM of the whole image", size, "MONAI", whole_ssim_s, monai_parts["ssim"],
-             agreement(like_monai, {"ssim": monai["ssim"]})),
-        _row("the seven measures of the body that both have", size, "scikit-image, numpy",
-             shared_s, sk_s, agreement(shared_with_scikit_image(pair) | whole_windows, theirs)),
-        _row(f"all {measures} image measures of the body against those seven", size,
-             "scikit-image, numpy", body_s, sk_s, agreement(ours, theirs)),
-        _row(f"all {measures} of the whole image against the five that the peer has", size,
-             "MONAI", whole_s, monai_s, agreement(like_monai, monai)),
-        _row(f"all image measures, all regions and SynthRAD modes ({count} values)", size,
-             "both together", all_s, sk_s + monai_s,
-             f"peak {memory:.1f} GiB, {before:.1f} GiB of it the pair and its making"),
-        _row("all image measures, all regions and SynthRAD modes",
-             "×".join(str(n) for n in SMALL_SHAPE), "–", small_s, None, "–"),
-    ]  # fmt: skip
+        _row(
+            "SSIM of the body",
+            size,
+            "scikit-image",
+            ssim_s,
+            sk_parts["ssim"],
+            agreement(ours, {"ssim": theirs["ssim"]}),
+        ),
+        _row(
+            "SSIM of the whole image",
+            size,
+            "MONAI",
+            whole_ssim_s,
+            monai_parts["ssim"],
+            agreement(like_monai, {"ssim": monai["ssim"]}),
+        ),
+        _row(
+            "the seven measures of the body that both have",
+            size,
+            "scikit-image, numpy",
+            shared_s,
+            sk_s,
+            agreement(shared_with_scikit_image(pair) | whole_windows, theirs),
+        ),
+        _row(
+            f"all {measures} image measures of the body against those seven",
+            size,
+            "scikit-image, numpy",
+            body_s,
+            sk_s,
+            agreement(ours, theirs),
+        ),
+        _row(
+            f"all {measures} of the whole image against the five that the peer has",
+            size,
+            "MONAI",
+            whole_s,
+            monai_s,
+            agreement(like_monai, monai),
+        ),
+        _row(
+            f"all image measures, all regions and SynthRAD modes ({count} values)",
+            size,
+            "both together",
+            all_s,
+            sk_s + monai_s,
+            f"peak {memory:.1f} GiB, {before:.1f} GiB of it the pair and its making",
+        ),
+        _row(
+            "all image measures, all regions and SynthRAD modes",
+            "×".join(str(n) for n in SMALL_SHAPE),
+            "–",
+            small_s,
+            None,
+            "–",
+        ),
+    ]
 
 
 if __name__ == "__main__":

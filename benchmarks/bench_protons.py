@@ -20,13 +20,13 @@ from bench import markdown
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from qa_suite.dose.hlut import load_hlut
+from qa_suite.core.volume import Grid
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
 from qa_suite.dose.protons import protons_range
-from qa_suite.dose.range_error import compare_ranges
-from qa_suite.dose.raytrace import beam_frame, depth_map, path_integral
-from qa_suite.dose.scenarios import recalculate_scenarios
-from qa_suite.dose.template import BeamTemplate, PlanTemplate
-from qa_suite.volume import Grid
+from qa_suite.dose.range.errors import compare_ranges
+from qa_suite.dose.range.raytrace import beam_frame, depth_map, path_integral
+from qa_suite.dose.range.scenarios import recalculate_scenarios
 
 SIZES = {
     "96×96×48 at 3 mm, target 60 mm": (Grid(shape=(96, 96, 48), spacing_mm=(3.0,) * 3), 30.0),
@@ -73,11 +73,24 @@ def sampled(density: Any, grid: Grid, starts: Any, ends: Any) -> NDArray[np.floa
     return out
 
 
-def row(task: str, sizes: str, ours: float, agreement: str, peer: str = "none",
-        peer_s: float | None = None) -> dict[str, object]:  # fmt: skip
+def row(
+    task: str,
+    sizes: str,
+    ours: float,
+    agreement: str,
+    peer: str = "none",
+    peer_s: float | None = None,
+) -> dict[str, object]:
     ratio = None if peer_s is None else peer_s / ours
-    return {"task": task, "sizes": sizes, "peer": peer, "ours_s": ours, "peer_s": peer_s,
-            "ratio": ratio, "agreement": agreement}  # fmt: skip
+    return {
+        "task": task,
+        "sizes": sizes,
+        "peer": peer,
+        "ours_s": ours,
+        "peer_s": peer_s,
+        "ratio": ratio,
+        "agreement": agreement,
+    }
 
 
 def tracing(name: str, grid: Grid, density: Any) -> list[dict[str, object]]:
@@ -90,35 +103,59 @@ def tracing(name: str, grid: Grid, density: Any) -> list[dict[str, object]]:
     away = np.abs(rough - exact)
     whole, _ = best(lambda: depth_map(density, grid, frame))
     return [
-        row("water-equivalent depth", f"{RAYS} rays, {name}", ours,
+        row(
+            "water-equivalent depth",
+            f"{RAYS} rays, {name}",
+            ours,
             f"mean {away.mean():.2f} mm, largest {away.max():.2f} mm",
-            f"SciPy, nearest voxel every {STEP_MM:g} mm", peer),
+            f"SciPy, nearest voxel every {STEP_MM:g} mm",
+            peer,
+        ),
         row("water-equivalent depth", f"every voxel, {name}", whole, "exact"),
-    ]  # fmt: skip
+    ]
 
 
 def case(name: str, grid: Grid, density: Any, target: Any) -> list[dict[str, object]]:
     template = PlanTemplate.model_validate(
         {
-            "name": "bench", "modality": "protons", "anatomy": "none", "engine": "protons-range",
-            "machine": "proton-generic", "technique": "spots",
+            "name": "bench",
+            "modality": "protons",
+            "anatomy": "none",
+            "engine": "protons-range",
+            "machine": "proton-generic",
+            "technique": "spots",
             "beams": [{"gantry_deg": 90}, {"gantry_deg": 270}],
             "prescription": {"dose_gy": 60, "fractions": 30},
-            "targets": [{"structures": ["PTV"]}], "source": "A benchmark.",
+            "targets": [{"structures": ["PTV"]}],
+            "source": "A benchmark.",
         }
-    )  # fmt: skip
+    )
     engine, hlut = protons_range("proton-generic"), load_hlut("electron-density-as-rsp")
     faulted = np.where(density > 1.2, np.float32(1.05), density)
 
     def run() -> Any:
-        plan = engine.plan(density, grid, target=target, avoid={}, isocentre_mm=grid.centre_mm,
-                           template=template, hlut=hlut, target_name="PTV")  # fmt: skip
+        plan = engine.plan(
+            density,
+            grid,
+            target=target,
+            avoid={},
+            isocentre_mm=grid.centre_mm,
+            template=template,
+            hlut=hlut,
+            target_name="PTV",
+        )
         doses = [engine.recalculate(image, plan).array for image in (density, faulted)]
         ranges = [
-            compare_ranges(density, faulted, grid, target=target, label=beam.label,
-                           frame=beam_frame(beam, plan.isocentre_mm, sad_mm=2300.0))
+            compare_ranges(
+                density,
+                faulted,
+                grid,
+                target=target,
+                label=beam.label,
+                frame=beam_frame(beam, plan.isocentre_mm, sad_mm=2300.0),
+            )
             for beam in template.beams
-        ]  # fmt: skip
+        ]
         return plan, doses, ranges
 
     ours, (plan, doses, ranges) = best(run, times=2)

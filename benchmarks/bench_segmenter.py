@@ -18,14 +18,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import numpy as np
 import torch
 
-from qa_suite.cohort import Cohort, assign_splits, save_cohort
+from qa_suite.core.cohort import Cohort, assign_splits, save_cohort
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.instruments.material import load_images
 from qa_suite.instruments.segmenter import TrainedSegmenter
 from qa_suite.instruments.train_segmenter import noise_floor, train_segmenter
 from qa_suite.io.cases import load_case
-from qa_suite.phantom import oracle_translate
-from qa_suite.phantom.make import make_phantom_cohort
-from qa_suite.volume import Grid, Volume
+from qa_suite.lab.phantom import oracle_translate
+from qa_suite.lab.phantom.make import make_phantom_cohort
 
 PATIENTS = 16  # a hospital; two hospitals
 SPACING_MM = (4.0, 4.0, 6.0)
@@ -51,15 +51,19 @@ def rows() -> list[dict[str, Any]]:
                 f"{fit['iterations']} iterations, {busy:.0f} s of CPU time",
             ),
             _row("segment a CT", "256×256×100, 1.5×1.5×2 mm", _seconds_for_one(segmenter), ""),
-        ]  # fmt: skip
+        ]
         return found + _agreement(segmenter, cohort, folder)
 
 
 def _cohort(folder: Path) -> Cohort:
     made = make_phantom_cohort(
-        folder, hospitals=("A", "B"), patients_per_hospital=PATIENTS, spacing_mm=SPACING_MM,
-        seed=11, workers=THREADS,
-    )  # fmt: skip
+        folder,
+        hospitals=("A", "B"),
+        patients_per_hospital=PATIENTS,
+        spacing_mm=SPACING_MM,
+        seed=11,
+        workers=THREADS,
+    )
     shares = {"train": 0.75, "validation": 0.125, "calibration": 0.0, "test": 0.125}
     cohort = assign_splits(made, fractions=shares, seed=0)
     save_cohort(cohort, folder)
@@ -89,9 +93,11 @@ def _agreement(segmenter: TrainedSegmenter, cohort: Cohort, folder: Path) -> lis
     for number, (image, case) in enumerate(zip(real, cohort.in_split("test"), strict=True)):
         truth = load_case(cohort, case, folder, truth=True).truth["noise_free_reference"]
         made = oracle_translate(truth, seed=number)
-        synthetic.append(type(image)(
-            volume=made, mask=image.mask, structures=image.structures, patient=image.patient
-        ))  # fmt: skip
+        synthetic.append(
+            type(image)(
+                volume=made, mask=image.mask, structures=image.structures, patient=image.patient
+            )
+        )
     on_real, counts = noise_floor(segmenter, real)
     on_synthetic, _ = noise_floor(segmenter, synthetic)
     found = []
@@ -101,16 +107,27 @@ def _agreement(segmenter: TrainedSegmenter, cohort: Cohort, folder: Path) -> lis
             said = f"test CT {on_real[name]:.3f}, oracle's CT {on_synthetic[name]:.3f}"
         else:
             said = left_out
-        found.append(_row(f"segment {name}", f"{counts.get(name, 0)} test patients", None,
-                          f"noise floor {floor:.3f}; {said}"))  # fmt: skip
+        found.append(
+            _row(
+                f"segment {name}",
+                f"{counts.get(name, 0)} test patients",
+                None,
+                f"noise floor {floor:.3f}; {said}",
+            )
+        )
     return found
 
 
 def _row(task: str, sizes: str, seconds: float | None, agreement: str) -> dict[str, Any]:
     return {
-        "task": task, "sizes": sizes, "peer": "", "ours_s": seconds, "peer_s": None,
-        "ratio": None, "agreement": agreement,
-    }  # fmt: skip
+        "task": task,
+        "sizes": sizes,
+        "peer": "",
+        "ours_s": seconds,
+        "peer_s": None,
+        "ratio": None,
+        "agreement": agreement,
+    }
 
 
 def main() -> None:

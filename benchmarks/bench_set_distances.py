@@ -18,11 +18,11 @@ from scipy import ndimage
 from qa_suite.instruments.fit_extractor import fit_extractor
 from qa_suite.instruments.fit_segmenter import TrainingImage
 from qa_suite.instruments.settings import ExtractorSettings
-from qa_suite.measures.set_distances_settings import SetDistanceSettings
-from qa_suite.measures.set_features import FeatureSet, features_of
-from qa_suite.measures.set_measurements import METRIC_NAMES, FeaturedCase, measure_sets
-from qa_suite.measures.set_neighbours import Coverage
-from qa_suite.phantom import VirtualPatient, make_patient, oracle_translate
+from qa_suite.lab.phantom import VirtualPatient, make_patient, oracle_translate
+from qa_suite.metrics.set_distances.family import METRIC_NAMES, FeaturedCase, measure_sets
+from qa_suite.metrics.set_distances.features import FeatureSet, features_of
+from qa_suite.metrics.set_distances.neighbours import Coverage
+from qa_suite.metrics.set_distances.settings import SetDistanceSettings
 
 BEGIN, END = "<!-- sets: begin -->", "<!-- sets: end -->"
 SPACING_MM = (6.0, 6.0, 6.0)
@@ -55,10 +55,14 @@ def cases(
         changed = truth.with_array(np.asarray(change(truth.array), dtype=np.float32))
         twin = oracle_translate(changed, seed=number)
         features = features_of(extractor, patient.ct, twin, patient.body, most=32)
-        found.append(FeaturedCase(
-            case=patient.case, patient=patient.patient, site=patient.hospital.name,
-            features=features,
-        ))  # fmt: skip
+        found.append(
+            FeaturedCase(
+                case=patient.case,
+                patient=patient.patient,
+                site=patient.hospital.name,
+                features=features,
+            )
+        )
     return found
 
 
@@ -76,24 +80,33 @@ def report(per_hospital: int, iterations: int) -> str:
     trained = time.perf_counter() - started
     patients = [
         make_patient(h, n, seed=32, spacing_mm=SPACING_MM)
-        for h in HOSPITALS for n in range(1, per_hospital + 1)
-    ]  # fmt: skip
-    lines = ["| Synthetic set | " + " | ".join(f"`{m}`" for m in METRIC_NAMES) + " |",
-             "|---|--:|--:|--:|--:|"]  # fmt: skip
+        for h in HOSPITALS
+        for n in range(1, per_hospital + 1)
+    ]
+    lines = [
+        "| Synthetic set | " + " | ".join(f"`{m}`" for m in METRIC_NAMES) + " |",
+        "|---|--:|--:|--:|--:|",
+    ]
     floor = ""
     for name, change in faults(patients).items():
-        rows = [r for r in measure_sets(cases(patients, extractor, change), SetDistanceSettings())
-                if r.scope == "pooled"]  # fmt: skip
+        rows = [
+            r
+            for r in measure_sets(cases(patients, extractor, change), SetDistanceSettings())
+            if r.scope == "pooled"
+        ]
         if not floor:
             floor = _line("*real against real (floor)*", rows, "floor")
             lines.append(floor)
         lines.append(_line(name, rows, "default"))
         print(lines[-1], flush=True)
-    lines += ["", (
-        f"{len(patients)} virtual patients at {SPACING_MM[0]:g} mm, an extractor of "
-        f"{extractor.dimensions} features trained for {iterations} steps on "
-        f"{len(training)} others ({trained:.0f} s). Value ± standard error."
-    )]  # fmt: skip
+    lines += [
+        "",
+        (
+            f"{len(patients)} virtual patients at {SPACING_MM[0]:g} mm, an extractor of "
+            f"{extractor.dimensions} features trained for {iterations} steps on "
+            f"{len(training)} others ({trained:.0f} s). Value ± standard error."
+        ),
+    ]
     return "\n".join(lines)
 
 
@@ -101,14 +114,15 @@ def _line(name: str, rows: list, variant: str) -> str:
     cells = []
     for metric in METRIC_NAMES:
         (row,) = [r for r in rows if (r.metric, r.variant) == (metric, variant)]
-        cells.append("undefined" if row.value is None
-                     else f"{row.value:.3g} ± {row.standard_error:.2g}")  # fmt: skip
+        cells.append(
+            "undefined" if row.value is None else f"{row.value:.3g} ± {row.standard_error:.2g}"
+        )
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def rows() -> list[dict[str, object]]:
     """Time all four with their standard errors on vectors of 60 patients."""
-    from qa_suite.measures.set_distances import fid_without_each, kid_without_each
+    from qa_suite.metrics.set_distances.distances import fid_without_each, kid_without_each
 
     rng = np.random.default_rng(0)
     owner = np.repeat(np.arange(60), 32)
@@ -127,10 +141,17 @@ def rows() -> list[dict[str, object]]:
             started = time.perf_counter()
             run()
             times.append(time.perf_counter() - started)
-        found.append({
-            "task": task, "sizes": "60 patients × 32 slices × 64 features", "peer": "–",
-            "ours_s": min(times), "peer_s": None, "ratio": None, "agreement": "–",
-        })  # fmt: skip
+        found.append(
+            {
+                "task": task,
+                "sizes": "60 patients × 32 slices × 64 features",
+                "peer": "–",
+                "ours_s": min(times),
+                "peer_s": None,
+                "ratio": None,
+                "agreement": "–",
+            }
+        )
     return found
 
 

@@ -19,11 +19,11 @@ import numpy as np
 from bench import markdown
 from numpy.typing import NDArray
 
-from qa_suite.exam.scenes import virtual_scene
-from qa_suite.measures.base import Pair
-from qa_suite.measures.segmentation import segmentation
-from qa_suite.measures.segmentation_settings import SegmentationSettings
-from qa_suite.measures.surfaces import (
+from qa_suite.lab.exam.scenes import virtual_scene
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.segmentation.family import segmentation
+from qa_suite.metrics.segmentation.settings import SegmentationSettings
+from qa_suite.metrics.segmentation.surfaces import (
     assd,
     hd,
     hd95,
@@ -128,20 +128,46 @@ def rows() -> list[dict[str, object]]:
     said = "; ".join(
         f"{title} within {off[name]:.2f}{unit}"
         for name, title, unit in (
-            ("hd95", "HD95", " mm"), ("hd", "HD", " mm"), ("assd", "mean distance", " mm"),
+            ("hd95", "HD95", " mm"),
+            ("hd", "HD", " mm"),
+            ("assd", "mean distance", " mm"),
             ("surface_dice", "surface Dice", ""),
         )
-    )  # fmt: skip
+    )
     return [
-        _row("HD, HD95, mean surface distance and surface Dice", size,
-             "MONAI, four metrics", ours_s, total, f"largest of {STRUCTURES}: {said}"),
-        _row("the same, against the three without HD", size, "MONAI, three metrics",
-             ours_s, total - peer_s["hd"], "as above"),
-        _row("the same, against HD95 alone", size, "MONAI HD95", ours_s, peer_s["hd95"],
-             f"HD95 within {off['hd95']:.2f} mm"),
-        _row("segmentation family of one patient of the exam", "74×54×34, 6×6×8 mm", "–",
-             small_family(), None, "–"),
-    ]  # fmt: skip
+        _row(
+            "HD, HD95, mean surface distance and surface Dice",
+            size,
+            "MONAI, four metrics",
+            ours_s,
+            total,
+            f"largest of {STRUCTURES}: {said}",
+        ),
+        _row(
+            "the same, against the three without HD",
+            size,
+            "MONAI, three metrics",
+            ours_s,
+            total - peer_s["hd"],
+            "as above",
+        ),
+        _row(
+            "the same, against HD95 alone",
+            size,
+            "MONAI HD95",
+            ours_s,
+            peer_s["hd95"],
+            f"HD95 within {off['hd95']:.2f} mm",
+        ),
+        _row(
+            "segmentation family of one patient of the exam",
+            "74×54×34, 6×6×8 mm",
+            "–",
+            small_family(),
+            None,
+            "–",
+        ),
+    ]
 
 
 def _row(
@@ -149,9 +175,14 @@ def _row(
 ) -> dict[str, object]:
     ratio = None if peer_s is None else peer_s / ours_s
     return {
-        "task": task, "sizes": sizes, "peer": peer, "ours_s": ours_s, "peer_s": peer_s,
-        "ratio": ratio, "agreement": agreement,
-    }  # fmt: skip
+        "task": task,
+        "sizes": sizes,
+        "peer": peer,
+        "ours_s": ours_s,
+        "peer_s": peer_s,
+        "ratio": ratio,
+        "agreement": agreement,
+    }
 
 
 if __name__ == "__main__":

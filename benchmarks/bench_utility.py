@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.cohort import Cohort, assign_splits
-from qa_suite.evaluate import EvaluationSettings, Examination
-from qa_suite.examined import oracle
+from qa_suite.core.cohort import Cohort, assign_splits
+from qa_suite.core.records import ModelFacts
+from qa_suite.core.volume import Prediction
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.instruments.settings import SegmenterSettings
 from qa_suite.io.cases import LoadedCase, Translate
-from qa_suite.phantom import make_phantom_cohort, oracle_translate
+from qa_suite.lab.oracles import oracle
+from qa_suite.lab.phantom import make_phantom_cohort, oracle_translate
+from qa_suite.lab.utility import UtilityExperiment, UtilityResult, UtilitySettings, measure_utility
 from qa_suite.preflight import PreflightSettings
-from qa_suite.records import ModelFacts
-from qa_suite.utility import UtilityExperiment, UtilityResult, UtilitySettings, measure_utility
-from qa_suite.volume import Prediction
 
 BEGIN, END = "<!-- utility: begin -->", "<!-- utility: end -->"
 SPACING_MM = (6.0, 6.0, 6.0)
@@ -45,9 +45,12 @@ def translators() -> dict[str, tuple[ModelFacts, Translate]]:
 
 def cohort(folder: Path, patients: int) -> Cohort:
     made = make_phantom_cohort(
-        folder, hospitals=("A", "B", "C"), patients_per_hospital=patients, spacing_mm=SPACING_MM,
+        folder,
+        hospitals=("A", "B", "C"),
+        patients_per_hospital=patients,
+        spacing_mm=SPACING_MM,
         seed=21,
-    )  # fmt: skip
+    )
     return assign_splits(made, fractions={"test": 1.0}, seed=0)
 
 
@@ -58,19 +61,22 @@ def experiments(patients: int, iterations: int, seeds: int) -> dict[str, Utility
         for name, (facts, translate) in translators().items():
             experiment = UtilityExperiment(
                 examination=Examination(
-                    cohort=material, folder=Path(place) / "cohort", model=facts,
+                    cohort=material,
+                    folder=Path(place) / "cohort",
+                    model=facts,
                     translate=translate,
                     settings=EvaluationSettings(
                         preflight=PreflightSettings(estimate_alignment=False)
                     ),
                 ),
                 settings=UtilitySettings(
-                    folds=3, seeds=seeds,
+                    folds=3,
+                    seeds=seeds,
                     segmenter=SegmenterSettings(
                         working_spacing_mm=SPACING_MM, iterations=iterations
                     ),
                 ),
-            )  # fmt: skip
+            )
             found[name] = measure_utility(experiment, Path(place) / facts.name, progress=_say)
     return found
 
@@ -80,8 +86,15 @@ def _say(done: int, total: int, what: str) -> None:
 
 
 def table(found: dict[str, UtilityResult]) -> str:
-    columns = ("Translator", "structure", "real", "synthetic", "both", "synthetic − real",
-               "both − real")  # fmt: skip
+    columns = (
+        "Translator",
+        "structure",
+        "real",
+        "synthetic",
+        "both",
+        "synthetic − real",
+        "both − real",
+    )
     lines = ["| " + " | ".join(columns) + " |", "|---|---|--:|--:|--:|--:|--:|"]
     for name, result in found.items():
         for s in result.structures:
@@ -92,11 +105,15 @@ def table(found: dict[str, UtilityResult]) -> str:
     fits = sum(len(r.scores) for r in found.values())
     each = np.mean([s.seconds for r in found.values() for s in r.scores])
     settings = first.settings
-    lines += ["", (
-        f"{first.patients} virtual patients at {SPACING_MM[0]:g} mm, {settings.folds} folds, "
-        f"{settings.seeds} repetitions, {settings.segmenter.iterations} steps: {fits} segmenters "
-        f"of {each:.0f} s on one core of a busy machine, {fits * each / 60:.0f} minutes."
-    )]  # fmt: skip
+    lines += [
+        "",
+        (
+            f"{first.patients} virtual patients at {SPACING_MM[0]:g} mm, {settings.folds} folds, "
+            f"{settings.seeds} repetitions, {settings.segmenter.iterations} steps: {fits} "
+            f"segmenters of {each:.0f} s on one core of a busy machine, "
+            f"{fits * each / 60:.0f} minutes."
+        ),
+    ]
     return "\n".join(lines)
 
 
@@ -106,11 +123,17 @@ def rows() -> list[dict[str, object]]:
     found = experiments(patients=2, iterations=20, seeds=1)
     each = np.mean([s.seconds for r in found.values() for s in r.scores])
     whole = time.perf_counter() - started
-    return [{
-        "task": "utility: one segmenter, 20 steps", "sizes": "6 patients at 6 mm", "peer": "–",
-        "ours_s": float(each), "peer_s": None, "ratio": None,
-        "agreement": f"whole experiment {whole:.0f} s",
-    }]  # fmt: skip
+    return [
+        {
+            "task": "utility: one segmenter, 20 steps",
+            "sizes": "6 patients at 6 mm",
+            "peer": "–",
+            "ours_s": float(each),
+            "peer_s": None,
+            "ratio": None,
+            "agreement": f"whole experiment {whole:.0f} s",
+        }
+    ]
 
 
 def main() -> None:

@@ -1,13 +1,14 @@
 """Learn how a translator errs, and write it down for the realistic candidate of the exam.
 
 The images of a translator are held against the noise-free truth of virtual patients that it has
-not seen, and the numbers of ``qa_suite/phantom/candidate_errors.yaml`` are fitted to what is left.
+not seen, and the numbers of ``qa_suite/lab/phantom/candidate_errors.yaml`` are fitted to what
+is left.
 
     qa-suite phantom COHORT --patients 14 --hospitals A,B,C,D --spacing-mm 3,3,4 --seed 11 \
         --split train=0.6,validation=0.05,calibration=0,test=0.35
     qa-suite train benchmarks/specs/candidate-errors.yaml COHORT
     python -m benchmarks.candidate_errors COHORT models:/candidate-errors/1 \
-        --amplitude 1,0.25,2.4,1.5 --write qa_suite/phantom/candidate_errors.yaml
+        --amplitude 1,0.25,2.4,1.5 --write qa_suite/lab/phantom/candidate_errors.yaml
 
 In place of the model a folder of finished images will do (``CASE.nii.gz``). The whole takes some
 hours on a CPU; 3 patients of each hospital at 6,6,6 mm and ``--iterations 60`` try it out in two
@@ -27,10 +28,13 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from qa_suite.cohort import load_cohort, manifest_path
-from qa_suite.examined import finished_images
+from qa_suite.core.arrays import FloatArray, Mask
+from qa_suite.core.cohort import load_cohort, manifest_path
+from qa_suite.core.volume import Volume
+from qa_suite.evaluation.models import finished_images
+from qa_suite.evaluation.tracking import load_translator
 from qa_suite.io.cases import load_case
-from qa_suite.phantom.candidate_errors import (
+from qa_suite.lab.phantom.candidate_errors import (
     BONE_HU,
     Amplitude,
     BorderError,
@@ -38,11 +42,6 @@ from qa_suite.phantom.candidate_errors import (
     Knots,
     with_errors,
 )
-from qa_suite.tracking import load_translator
-from qa_suite.volume import Volume
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 EDGES_HU = (-1100, -600, -200, -60, 0, 100, 200, 300, 450, 700, 1000, 2500)
 """Bands of the true HU; the knots of the fitted lines are the means in them."""
@@ -67,7 +66,7 @@ class Seen:
     body: Mask
 
     @property
-    def spacing_mm(self) -> Array:
+    def spacing_mm(self) -> FloatArray:
         return np.array(self.truth.grid.spacing_mm)
 
 
@@ -90,7 +89,9 @@ def patients(where: Path, translator: str, split: str, most: int) -> Iterator[Se
         )
 
 
-def blurred(image: NDArray[np.float32], spacing_mm: Array, fwhm_mm: float) -> NDArray[np.float32]:
+def blurred(
+    image: NDArray[np.float32], spacing_mm: FloatArray, fwhm_mm: float
+) -> NDArray[np.float32]:
     from scipy import ndimage
 
     sigma = fwhm_mm / _FWHM / spacing_mm
@@ -100,12 +101,14 @@ def blurred(image: NDArray[np.float32], spacing_mm: Array, fwhm_mm: float) -> ND
 def blur_of(seen: list[Seen]) -> float:
     """FWHM of the blur of the truth that leaves the smallest squared error."""
     errors = [
-        np.mean([
-            np.square(p.made - blurred(p.truth.array, p.spacing_mm, width))[p.body].mean()
-            for p in seen
-        ])
+        np.mean(
+            [
+                np.square(p.made - blurred(p.truth.array, p.spacing_mm, width))[p.body].mean()
+                for p in seen
+            ]
+        )
         for width in BLURS_MM
-    ]  # fmt: skip
+    ]
     return float(BLURS_MM[int(np.argmin(errors))])
 
 
@@ -113,9 +116,9 @@ def blur_of(seen: list[Seen]) -> float:
 class Left:
     """What a blur leaves of the error, voxel by voxel of the bodies."""
 
-    hu: Array  # of the blurred truth
-    error: Array
-    slope: Array  # of the blurred truth, HU/mm
+    hu: FloatArray  # of the blurred truth
+    error: FloatArray
+    slope: FloatArray  # of the blurred truth, HU/mm
 
 
 def left_over(seen: list[Seen], images: list[NDArray[np.float32]], blur_mm: float) -> Left:
@@ -178,13 +181,13 @@ def total_of(left: Left, response: Knots) -> dict[float, float]:
     return {round(hu): float(np.sqrt(squared[at].mean())) for hu, at in bands(left)}
 
 
-def _squared(left: Left, response: Knots) -> Array:
+def _squared(left: Left, response: Knots) -> FloatArray:
     rest = left.error - np.interp(left.hu, *np.transpose(response))
     squared = np.square(rest)
     return np.minimum(squared, np.quantile(squared, 0.999))
 
 
-def correlation(fields: list[tuple[Array, Mask, Array]]) -> tuple[float, float]:
+def correlation(fields: list[tuple[FloatArray, Mask, FloatArray]]) -> tuple[float, float]:
     """FWHM of the Gaussian that white noise was smoothed with, and the share of fresh noise.
 
     Parameters
@@ -218,7 +221,7 @@ def correlation(fields: list[tuple[Array, Mask, Array]]) -> tuple[float, float]:
 
 def fields_of(
     seen: list[Seen], model: ErrorModel, where: Literal["soft", "bone", "border"]
-) -> list[tuple[Array, Mask, Array]]:
+) -> list[tuple[FloatArray, Mask, FloatArray]]:
     """Return what is left of the errors, in units of its spread; at borders as displacements."""
     fields = []
     for patient in seen:
@@ -248,20 +251,27 @@ def learned(seen: list[Seen]) -> ErrorModel:
     wanted, shift = spread_of(left, response)
     means = [float((p.made - p.truth.array)[p.body].mean()) for p in seen]
     model = ErrorModel(
-        border=BorderError(sd_mm=round(shift, 2), fwhm_mm=20), blur_mm=blur, response_hu=response,
-        residual_hu=wanted, soft_fwhm_mm=9, bone_fwhm_mm=9, noise_hu=0,
+        border=BorderError(sd_mm=round(shift, 2), fwhm_mm=20),
+        blur_mm=blur,
+        response_hu=response,
+        residual_hu=wanted,
+        soft_fwhm_mm=9,
+        bone_fwhm_mm=9,
+        noise_hu=0,
         patient_bias_hu=round(float(np.std(means, ddof=1)), 1),
-    )  # fmt: skip
+    )
     width, fresh = correlation(fields_of(seen, model, "soft"))
     bone_width, _ = correlation(fields_of(seen, model, "bone"))
     border_width, _ = correlation(fields_of(seen, model, "border"))
     quietest = min(sd for _, sd in wanted)
-    model = model.model_copy(update={
-        "border": BorderError(sd_mm=round(shift, 2), fwhm_mm=border_width),
-        "soft_fwhm_mm": width,
-        "bone_fwhm_mm": bone_width,
-        "noise_hu": round(quietest * float(np.sqrt(fresh)), 1),
-    })  # fmt: skip
+    model = model.model_copy(
+        update={
+            "border": BorderError(sd_mm=round(shift, 2), fwhm_mm=border_width),
+            "soft_fwhm_mm": width,
+            "bone_fwhm_mm": bone_width,
+            "noise_hu": round(quietest * float(np.sqrt(fresh)), 1),
+        }
+    )
     return matched(seen, model, left)
 
 
@@ -301,9 +311,12 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--patients", type=int, default=100, help="at most")
     parser.add_argument(
-        "--amplitude", type=amplitude_of, default=Amplitude(), metavar="BORDER,GAS,SOFT,BONE",
+        "--amplitude",
+        type=amplitude_of,
+        default=Amplitude(),
+        metavar="BORDER,GAS,SOFT,BONE",
         help="factors of what is learned, where virtual patients are too easy; default 1,1,1,1",
-    )  # fmt: skip
+    )
     parser.add_argument("--write", type=Path, help="the file of the realistic candidate")
     options = parser.parse_args()
     seen = list(patients(options.cohort, options.translator, options.split, options.patients))

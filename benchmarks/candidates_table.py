@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.criteria import load_profile
-from qa_suite.exam.doses import dose_of
-from qa_suite.exam.scenes import virtual_person
-from qa_suite.exam.settings import TUNING_SEED, ExamSettings
-from qa_suite.findings import meets
-from qa_suite.measures.base import Pair
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom.candidates import CANDIDATES
+from qa_suite.judging.criteria import load_profile
+from qa_suite.judging.findings import meets
+from qa_suite.lab.exam.doses import dose_of
+from qa_suite.lab.exam.scenes import virtual_person
+from qa_suite.lab.exam.settings import TUNING_SEED, ExamSettings
+from qa_suite.lab.phantom.candidates import CANDIDATES
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
 
 BEGIN, END = "<!-- candidates: begin -->", "<!-- candidates: end -->"
 HOSPITALS = ("A", "B", "C")
@@ -61,15 +61,21 @@ def measured(candidate: str, patients: int, dose_patients: int) -> Values:
         for index in range(1, patients + 1):
             scene = virtual_person(hospital, index, seed=TUNING_SEED).scene(candidate)
             pair = Pair(
-                reference=scene.reference, synthetic=scene.clean, mask=scene.body,
-                source=scene.source, structures=scene.structures,
-            )  # fmt: skip
+                reference=scene.reference,
+                synthetic=scene.clean,
+                mask=scene.body,
+                source=scene.source,
+                structures=scene.structures,
+            )
             with_dose = index <= dose_patients
             found = measure_pair(
-                pair, families=[*IMAGE_FAMILIES, *(["dose"] if with_dose else [])],
+                pair,
+                families=[*IMAGE_FAMILIES, *(["dose"] if with_dose else [])],
                 settings=MeasureSettings(dose=dose) if with_dose else MeasureSettings(),
-                case=scene.case, patient=scene.case, site=hospital,
-            )  # fmt: skip
+                case=scene.case,
+                patient=scene.case,
+                site=hospital,
+            )
             counts: dict[tuple[str, ...], float] = defaultdict(float)
             for row in found.rows:
                 key = (row.metric, row.region, row.variant)

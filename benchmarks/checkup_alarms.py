@@ -15,11 +15,11 @@ import pandas as pd
 
 from qa_suite.checkup import check_up
 from qa_suite.checkup.cohort import limits_of
-from qa_suite.measures.base import METRICS
-from qa_suite.measures.reference_free import FAMILY, Patient, examine
-from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
-from qa_suite.phantom import make_patient, oracle_translate
-from qa_suite.records import Measurement
+from qa_suite.core.records import Measurement
+from qa_suite.lab.phantom import make_patient, oracle_translate
+from qa_suite.metrics.base import METRICS
+from qa_suite.metrics.reference_free import FAMILY, Patient, examine
+from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
 
 SPACING_MM = (6.0, 6.0, 6.0)
 HOSPITALS = ("A", "B", "C")
@@ -30,12 +30,19 @@ def measured(hospital: str, index: int) -> list[Measurement]:
     twin = oracle_translate(patient.ct_noise_free, seed=1000 + index)
     return [
         Measurement(
-            case=patient.case, patient=patient.case, site=hospital, family=FAMILY,
-            metric=v.metric, region=v.region, value=v.value,
-            unit=METRICS[v.metric].facts.unit, status=v.status, why=v.why,
+            case=patient.case,
+            patient=patient.case,
+            site=hospital,
+            family=FAMILY,
+            metric=v.metric,
+            region=v.region,
+            value=v.value,
+            unit=METRICS[v.metric].facts.unit,
+            status=v.status,
+            why=v.why,
         )
         for v in examine(Patient(synthetic=twin, source=patient.mr), ReferenceFreeSettings())
-    ]  # fmt: skip
+    ]
 
 
 def alarms(

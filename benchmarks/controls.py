@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.cohort import Case, Cohort, Split
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import Mask
+from qa_suite.core.cohort import Case, Cohort, Split
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Prediction, Volume, require_same_grid
 from qa_suite.io.cases import LoadedCase, load_case
-from qa_suite.statistics import Interval, mean_interval, patient_means
-from qa_suite.volume import Prediction, Volume, require_same_grid
+from qa_suite.judging.statistics import Interval, mean_interval, patient_means
 
 Array = NDArray[np.floating]
-Mask = NDArray[np.bool_]
 ReferenceOf = Callable[[LoadedCase], Array]
 TranslateSource = Callable[[Volume], Prediction]
 
@@ -99,11 +99,7 @@ def threshold_dice(
 
 
 def mean_image(
-    cohort: Cohort,
-    folder: Path,
-    *,
-    split: Split = "train",
-    reference_of: ReferenceOf | None = None,
+    cohort: Cohort, folder: Path, *, split: Split = "train", reference_of: ReferenceOf | None = None
 ) -> Volume:
     """Average the references of a patient set voxel by voxel, patients' cases alike.
 

@@ -17,9 +17,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from qa_suite.dose.dvh import dvh_of
-from qa_suite.dose.structures import AnyStructure, MaskStructure
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.dvh.curve import dvh_of
+from qa_suite.dose.structures.structures import AnyStructure, MaskStructure
 from tests.dose_solids import DRAWN, analytic, drawn, place_at_share, volume_mm3
 
 BEGIN, END = "<!-- accuracy table: begin -->", "<!-- accuracy table: end -->"
@@ -87,9 +87,11 @@ def contour_errors(solid: str, radius: float, step: float) -> tuple[float, float
 def rows() -> Iterator[tuple[str, ...]]:
     """Yield the lines of the table."""
     sources = {
-        "function": as_function, "mask, 3 mm": as_mask(3.0), "mask, 2 mm": as_mask(2.0),
+        "function": as_function,
+        "mask, 3 mm": as_mask(3.0),
+        "mask, 2 mm": as_mask(2.0),
         "mask, 1 mm": as_mask(1.0),
-    }  # fmt: skip
+    }
     for source, make in sources.items():
         for solid in ("sphere", "cylinder", "cone"):
             found = [errors(make, solid, radius) for radius in RADII_MM]

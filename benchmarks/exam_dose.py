@@ -12,12 +12,18 @@ from pathlib import Path
 
 from exam_table import run_and_write
 
-from qa_suite.exam.settings import REPORTED_SEED, ExamSettings
+from qa_suite.lab.exam.settings import REPORTED_SEED, ExamSettings
 
 FAULTS = (
-    "hu_bias", "hu_scale", "bone_rims_missing", "bone_clipped", "spacing", "one_site",
-    "one_patient", "wrong_patient",
-)  # fmt: skip
+    "hu_bias",
+    "hu_scale",
+    "bone_rims_missing",
+    "bone_clipped",
+    "spacing",
+    "one_site",
+    "one_patient",
+    "wrong_patient",
+)
 
 
 def main() -> None:

@@ -16,13 +16,13 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from qa_suite.errors import InputError
-from qa_suite.exam.scenes import SPACING_MM, virtual_scene
-from qa_suite.exam.settings import TUNING_SEED
-from qa_suite.measures.base import Pair
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom.faults import FAULTS, plant
+from qa_suite.core.errors import InputError
+from qa_suite.lab.exam.scenes import SPACING_MM, virtual_scene
+from qa_suite.lab.exam.settings import TUNING_SEED
+from qa_suite.lab.faults import FAULTS, plant
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
 
 Values = dict[tuple[str, str, str], float]
 HOSPITALS = ("A", "B", "C")
@@ -30,9 +30,12 @@ HOSPITALS = ("A", "B", "C")
 
 def values_of(scene, reference, synthetic, source) -> Values:
     pair = Pair(
-        reference=reference, synthetic=synthetic, mask=scene.body, source=source,
+        reference=reference,
+        synthetic=synthetic,
+        mask=scene.body,
+        source=source,
         structures=scene.structures,
-    )  # fmt: skip
+    )
     rows = measure_pair(
         pair, families=None, settings=MeasureSettings(), case="c", patient="p", site="s"
     ).rows

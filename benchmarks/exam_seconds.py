@@ -9,12 +9,12 @@ import argparse
 import time
 from collections import defaultdict
 
-from qa_suite.criteria import load_profile
-from qa_suite.exam.scenes import virtual_person
-from qa_suite.exam.settings import TUNING_SEED, ExamSettings
-from qa_suite.exam.taken import families_of, settings_for
-from qa_suite.measures.base import Pair
-from qa_suite.measures.run import measure_pair
+from qa_suite.judging.criteria import load_profile
+from qa_suite.lab.exam.scenes import virtual_person
+from qa_suite.lab.exam.settings import TUNING_SEED, ExamSettings
+from qa_suite.lab.exam.taken import families_of, settings_for
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.run import measure_pair
 
 
 def main() -> None:
@@ -35,9 +35,12 @@ def main() -> None:
             started = time.process_time()
             scene = person.scene(candidate)
             pair = Pair(
-                reference=scene.reference, synthetic=scene.clean, mask=scene.body,
-                source=scene.source, structures=scene.structures,
-            )  # fmt: skip
+                reference=scene.reference,
+                synthetic=scene.clean,
+                mask=scene.body,
+                source=scene.source,
+                structures=scene.structures,
+            )
             spent[f"{candidate}: translate"] += time.process_time() - started
             for family in families_of(profile, alone=False):
                 started = time.process_time()

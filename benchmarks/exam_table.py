@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from qa_suite.exam.run import run_exam
-from qa_suite.exam.settings import REPORTED_SEED, ExamSettings
-from qa_suite.exam.table import markdown
-from qa_suite.record_files import write_model
+from qa_suite.core.record_files import write_model
+from qa_suite.lab.exam.run import run_exam
+from qa_suite.lab.exam.settings import REPORTED_SEED, ExamSettings
+from qa_suite.lab.exam.table import markdown
 
 BEGIN, END = "<!-- exam table: begin -->", "<!-- exam table: end -->"
 

@@ -13,12 +13,12 @@ import argparse
 import numpy as np
 from scipy import ndimage
 
-from qa_suite.errors import InputError
-from qa_suite.exam.scenes import virtual_scene
-from qa_suite.phantom.faults import FAULTS, plant
-from qa_suite.phantom.faults.base import Scene
-from qa_suite.phantom.materials import hounsfield, relative_electron_density
-from qa_suite.volume import Volume
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Volume
+from qa_suite.lab.exam.scenes import virtual_scene
+from qa_suite.lab.faults import FAULTS, plant
+from qa_suite.lab.faults.base import Scene
+from qa_suite.lab.phantom.materials import hounsfield, relative_electron_density
 
 PATIENTS = (("A", 1), ("A", 2), ("B", 1), ("B", 2), ("C", 1), ("C", 2))
 STEP_MM = 2.0

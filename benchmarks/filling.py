@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 
 def fill(page: Path, parts: Mapping[str, str]) -> None:

@@ -14,7 +14,8 @@ CONVENTIONS: dict[str, tuple[dict[str, object], bool]] = {
     "trilinear": ({}, False),
     "trilinear, cut-off 20 %": ({"cutoff_pct": 20}, False),
     "trilinear, of the prescription (60 Gy)": (
-        {"normalisation": "prescription", "cutoff_of": "prescription"}, False,
+        {"normalisation": "prescription", "cutoff_of": "prescription"},
+        False,
     ),
     "trilinear, local": ({}, True),
     "simplex": ({"mode": "simplex"}, False),
@@ -24,9 +25,10 @@ CONVENTIONS: dict[str, tuple[dict[str, object], bool]] = {
     "matrad, n = 1": ({"mode": "matrad", "matrad_n": 1}, False),
     "matrad, n = 2": ({"mode": "matrad", "matrad_n": 2}, False),
     "matrad, n = 2, linear": (
-        {"mode": "matrad", "matrad_n": 2, "matrad_interpolation": "linear"}, False,
+        {"mode": "matrad", "matrad_n": 2, "matrad_interpolation": "linear"},
+        False,
     ),
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -36,10 +38,12 @@ def main() -> None:
     print("|---|--:|---|--:|--:|--:|--:|")
     for name, (settings, local) in CONVENTIONS.items():
         results = gamma(
-            *doses, parse_criteria("3/3,2/2,1/1", local=local),
+            *doses,
+            parse_criteria("3/3,2/2,1/1", local=local),
             GammaSettings(**settings),  # type: ignore[arg-type]
-            prescription_gy=PRESCRIPTION_GY, threads=2,
-        )  # fmt: skip
+            prescription_gy=PRESCRIPTION_GY,
+            threads=2,
+        )
         judged = sorted({result.pass_rate().judged for result in results})
         counts = f"{judged[0]}" if len(judged) == 1 else f"{judged[0]} … {judged[-1]}"
         rule = results[0].pass_rule.replace("gamma ", "")

@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.commission import phantoms
 from benchmarks.commission.engines import threads
 from benchmarks.commission.tables import signed, table, write_between
 from benchmarks.published_beams import PUBLISHED, TPR_DEPTHS_MM
-from qa_suite.dose.photon_machine import (
+from qa_suite.core.arrays import FloatArray
+from qa_suite.dose.machines.photon import (
     PhotonMachine,
     load_photon_machine,
     shipped_photon_machines,
 )
 
-FloatArray = NDArray[np.float64]
 Curve = tuple[FloatArray, FloatArray]
 IMAGES = Path("docs/images/dose")
 SPACING_MM = 3.0
@@ -137,14 +136,28 @@ def figures_table(machines: Sequence[PhotonMachine]) -> str:
         for data in PUBLISHED[machine.name]:
             told |= data.pdd
         rows.append(
-            [machine.name, f"{machine.tpr_20_10:.3f}", f"{tissue_phantom_ratio(machine):.3f}",
-             f"{depth[dose.argmax()]:.0f}",
-             *(f"{value:.1f} ({told[d]:.1f})" if d in told else f"{value:.1f}"
-               for d, value in zip((50.0, 100.0, 200.0), made, strict=True)),
-             f"{penumbra_mm(machine):.1f}"]
-        )  # fmt: skip
-    head = ["machine", "TPR20,10: file", "computed", "depth of the maximum, mm", "5 cm, %",
-            "10 cm, %", "20 cm, %", "penumbra, mm"]  # fmt: skip
+            [
+                machine.name,
+                f"{machine.tpr_20_10:.3f}",
+                f"{tissue_phantom_ratio(machine):.3f}",
+                f"{depth[dose.argmax()]:.0f}",
+                *(
+                    f"{value:.1f} ({told[d]:.1f})" if d in told else f"{value:.1f}"
+                    for d, value in zip((50.0, 100.0, 200.0), made, strict=True)
+                ),
+                f"{penumbra_mm(machine):.1f}",
+            ]
+        )
+    head = [
+        "machine",
+        "TPR20,10: file",
+        "computed",
+        "depth of the maximum, mm",
+        "5 cm, %",
+        "10 cm, %",
+        "20 cm, %",
+        "penumbra, mm",
+    ]
     return table(head, rows)
 
 
@@ -172,13 +185,16 @@ def tpr_table(machines: Sequence[PhotonMachine]) -> str:
     for machine in machines:
         sets = [data for data in PUBLISHED[machine.name] if data.tpr]
         for side in sets[0].tpr if sets else ():
-            made = [on_axis(machine, side, d) / on_axis(machine, side, 100.0)
-                    for d in TPR_DEPTHS_MM]  # fmt: skip
+            made = [
+                on_axis(machine, side, d) / on_axis(machine, side, 100.0) for d in TPR_DEPTHS_MM
+            ]
             field = f"{side / 10:g}×{side / 10:g} cm²"
             rows.append([f"**{field}, {machine.name}**", *(f"**{value:.3f}**" for value in made)])
             for data in sets:
-                cells = [f"{t:.3f} ({signed(100 * (m / t - 1))} %)"
-                         for m, t in zip(made, data.tpr[side], strict=True)]  # fmt: skip
+                cells = [
+                    f"{t:.3f} ({signed(100 * (m / t - 1))} %)"
+                    for m, t in zip(made, data.tpr[side], strict=True)
+                ]
                 rows.append([f"{field}, {data.title}", *cells])
     return table(head, rows)
 
@@ -210,16 +226,36 @@ def draw(machine: PhotonMachine, path: Path) -> None:
         profiles.plot(across, 100 * dose / axis, color=colour, linewidth=1.2, label=label)
     sets = PUBLISHED[machine.name]
     _points(depths, [(data.title, list(data.pdd.items())) for data in sets])
-    depths.set(title=f"{machine.name}: SSD 100 cm", xlabel="depth (mm)",
-               ylabel="dose (% of the maximum)", xlim=(0, 300), ylim=(0, 103))  # fmt: skip
-    profiles.set(title="10 cm deep, SSD 90 cm", xlabel="off the axis (mm)",
-                 ylabel="dose (% of the axis)", xlim=(-140, 140), ylim=(0, 112))  # fmt: skip
+    depths.set(
+        title=f"{machine.name}: SSD 100 cm",
+        xlabel="depth (mm)",
+        ylabel="dose (% of the maximum)",
+        xlim=(0, 300),
+        ylim=(0, 103),
+    )
+    profiles.set(
+        title="10 cm deep, SSD 90 cm",
+        xlabel="off the axis (mm)",
+        ylabel="dose (% of the axis)",
+        xlim=(-140, 140),
+        ylim=(0, 112),
+    )
     sides = np.asarray(SIDES_MM)
-    outputs.plot(sides, [output(machine, side) for side in SIDES_MM], color="#1f5fa8",
-                 linewidth=1.2, label="computed")  # fmt: skip
+    outputs.plot(
+        sides,
+        [output(machine, side) for side in SIDES_MM],
+        color="#1f5fa8",
+        linewidth=1.2,
+        label="computed",
+    )
     _points(outputs, [(data.title, list(data.outputs.items())) for data in sets])
-    outputs.set(title="Output, 10 cm deep", xlabel="side of the field (mm)",
-                ylabel="relative to 10×10 cm²", xlim=(0, 370), ylim=(0.75, 1.32))  # fmt: skip
+    outputs.set(
+        title="Output, 10 cm deep",
+        xlabel="side of the field (mm)",
+        ylabel="relative to 10×10 cm²",
+        xlim=(0, 370),
+        ylim=(0.75, 1.32),
+    )
     depths.legend(fontsize=7, frameon=False, loc="upper right")  # its colours hold for profiles
     outputs.legend(fontsize=7, frameon=False, loc="upper left")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -232,8 +268,9 @@ def _points(axes: Any, sets: Sequence[tuple[str, list[tuple[float, float]]]]) ->
     for title, points in sets:
         if points:
             x, y = np.asarray(points).T
-            axes.plot(x, y, next(marks), color="0.25", markersize=3.5, fillstyle="none",
-                      label=title)  # fmt: skip
+            axes.plot(
+                x, y, next(marks), color="0.25", markersize=3.5, fillstyle="none", label=title
+            )
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from collections import defaultdict
 import numpy as np
 from scipy import ndimage
 
-from qa_suite.exam.scenes import virtual_person
-from qa_suite.measures.base import Pair
-from qa_suite.measures.image import noise
-from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.phantom.candidates import BULK, REALISTIC, TWIN
+from qa_suite.lab.exam.scenes import virtual_person
+from qa_suite.lab.phantom.candidates import BULK, REALISTIC, TWIN
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.image.family import noise
+from qa_suite.metrics.image.settings import ImageSettings
 
 MARBLED = ((2, "C", 13), (1, "B", 14), (1, "B", 10), (2, "C", 1), (2, "C", 3), (2, "C", 8))
 """Seed, hospital and number: of seeds 1 and 2, numbers 1 to 15, those whose true CT has most
@@ -40,16 +40,19 @@ def main(spacing_mm: float, patients: int) -> None:
             "truth, 12 HU of noise": truth + rng.normal(0, 12, ct.shape),
             "truth, blurred by 1 voxel": ndimage.gaussian_filter(truth, 1),
             **{f"copy, {sd} HU of noise": ct + rng.normal(0, sd, ct.shape) for sd in (3, 6, 10)},
-            **{f"copy, blurred by {s} voxels": ndimage.gaussian_filter(ct, s)
-               for s in (0.4, 0.6, 0.7, 0.8, 1.0)},
+            **{
+                f"copy, blurred by {s} voxels": ndimage.gaussian_filter(ct, s)
+                for s in (0.4, 0.6, 0.7, 0.8, 1.0)
+            },
             "copy, int16": ct.astype(np.int16),
             "copy, air outside": np.where(person.truth.body, ct, -1000),
-        }  # fmt: skip
+        }
         for name, array in images.items():
             synthetic = person.reference.with_array(np.asarray(array, dtype=np.float32))
             pair = Pair(reference=person.reference, synthetic=synthetic, mask=person.truth.body)
-            found[name].append([np.nan if v.value is None else v.value
-                                for v in noise(pair, ImageSettings())])  # fmt: skip
+            found[name].append(
+                [np.nan if v.value is None else v.value for v in noise(pair, ImageSettings())]
+            )
     print(f"{len(usual) + len(MARBLED)} patients, voxels of {spacing_mm:g} mm\n")
     print("| image | `shared_noise` | `error_to_noise` | undefined |\n|---|--:|--:|--:|")
     for name, rows in found.items():

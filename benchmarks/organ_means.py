@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.cohort import Cohort, Split
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import Mask
+from qa_suite.core.cohort import Cohort, Split
+from qa_suite.core.errors import InputError
 from qa_suite.io.cases import LoadedCase, load_case
 
 Array = NDArray[np.floating]
-Mask = NDArray[np.bool_]
 Parts = Mapping[str, Mask]
 PartsOf = Callable[[LoadedCase], Parts]
 

@@ -10,14 +10,14 @@ from collections import defaultdict
 
 import numpy as np
 
-from qa_suite.exam.readings import planted_into
-from qa_suite.exam.scenes import virtual_person
-from qa_suite.exam.settings import TUNING_SEED
-from qa_suite.measures.base import Pair
-from qa_suite.measures.geometry import geometry
-from qa_suite.measures.geometry_settings import GeometrySettings, PositioningSettings
-from qa_suite.phantom.faults import Scene
-from qa_suite.volume import Volume
+from qa_suite.core.volume import Volume
+from qa_suite.lab.exam.readings import planted_into
+from qa_suite.lab.exam.scenes import virtual_person
+from qa_suite.lab.exam.settings import TUNING_SEED
+from qa_suite.lab.faults import Scene
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.geometry import geometry
+from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings
 
 SETTINGS = GeometrySettings(
     source_alignment="off",

@@ -21,12 +21,12 @@ import torch
 
 from benchmarks.families.material import virtual_cohort
 from benchmarks.filling import fill
-from qa_suite.cohort import Cohort
+from qa_suite.core.cohort import Cohort
 from qa_suite.io.cases import LoadedCase, load_case
-from qa_suite.measures.base import NoValue, Pair
-from qa_suite.measures.comparison import compare
-from qa_suite.measures.image_body import high_frequency_ratio
-from qa_suite.measures.image_settings import ImageSettings
+from qa_suite.metrics.base import NoValue, Pair
+from qa_suite.metrics.image.comparison import compare
+from qa_suite.metrics.image.settings import ImageSettings
+from qa_suite.metrics.image.whole_body import high_frequency_ratio
 from translators.base import Asked, Translator, create, load
 from translators.spec import load_spec, parse_spec
 

@@ -1,7 +1,8 @@
 """Derive the shipped table of relative stopping power from compositions, densities and Bethe.
 
 python -m benchmarks.stoichiometric_hlut           # the working, as a table
-python -m benchmarks.stoichiometric_hlut --write qa_suite/dose/hluts/stoichiometric-schneider.yaml
+python -m benchmarks.stoichiometric_hlut \
+    --write qa_suite/dose/hlut/shipped/stoichiometric-schneider.yaml
 
 The scanner is that of Schneider W, Bortfeld T, Schlegel W (2000) Phys Med Biol 45:459, a Siemens
 Somatom Plus 4 at 120 kV: the paper fits mass density (its lines, shipped as ``schneider-2000``) and
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.commission.tables import table
-from qa_suite.dose.hlut import Hlut, load_hlut
+from qa_suite.dose.hlut.tables import Hlut, load_hlut
 
 NAME = "stoichiometric-schneider"
 ENERGY_MEV = 150.0
@@ -34,11 +35,19 @@ PROTON_MEV, ELECTRON_EV = 938.272, 510_999.0
 AIR_IS_HU = -1000.0
 
 ELEMENTS: Mapping[str, tuple[int, float, float]] = {
-    "H": (1, 1.008, 19.2), "C": (6, 12.011, 81.0), "N": (7, 14.007, 82.0),
-    "O": (8, 15.999, 106.0), "Na": (11, 22.990, 1.13 * 149), "Mg": (12, 24.305, 1.13 * 156),
-    "P": (15, 30.974, 1.13 * 173), "S": (16, 32.06, 1.13 * 180), "Cl": (17, 35.45, 180.0),
-    "Ar": (18, 39.948, 188.0), "K": (19, 39.098, 1.13 * 190), "Ca": (20, 40.078, 1.13 * 191),
-}  # fmt: skip
+    "H": (1, 1.008, 19.2),
+    "C": (6, 12.011, 81.0),
+    "N": (7, 14.007, 82.0),
+    "O": (8, 15.999, 106.0),
+    "Na": (11, 22.990, 1.13 * 149),
+    "Mg": (12, 24.305, 1.13 * 156),
+    "P": (15, 30.974, 1.13 * 173),
+    "S": (16, 32.06, 1.13 * 180),
+    "Cl": (17, 35.45, 180.0),
+    "Ar": (18, 39.948, 188.0),
+    "K": (19, 39.098, 1.13 * 190),
+    "Ca": (20, 40.078, 1.13 * 191),
+}
 """Atomic number, atomic mass, and mean excitation energy in eV in compounds."""
 
 WATER = {"H": 11.19, "O": 88.81}
@@ -110,9 +119,12 @@ def tissue(hu: float, weights: Mapping[str, float], energy_mev: float = ENERGY_M
     own = excitation_ev(weights)
     ratio = stopping_number(own, energy_mev) / stopping_number(excitation_ev(WATER), energy_mev)
     return Tissue(
-        hu=hu, density_g_cm3=density, electron_density=electrons, excitation_ev=own,
+        hu=hu,
+        density_g_cm3=density,
+        electron_density=electrons,
+        excitation_ev=own,
         stopping_power=electrons * ratio,
-    )  # fmt: skip
+    )
 
 
 def tissues(energy_mev: float = ENERGY_MEV) -> list[Tissue]:
@@ -154,8 +166,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", type=Path, help="YAML file to write")
     options = parser.parse_args()
-    rows = [[f"{t.hu:g}", f"{t.density_g_cm3:.4f}", f"{t.electron_density:.4f}",
-             f"{t.excitation_ev:.1f}", f"{t.stopping_power:.4f}"] for t in tissues()]  # fmt: skip
+    rows = [
+        [
+            f"{t.hu:g}",
+            f"{t.density_g_cm3:.4f}",
+            f"{t.electron_density:.4f}",
+            f"{t.excitation_ev:.1f}",
+            f"{t.stopping_power:.4f}",
+        ]
+        for t in tissues()
+    ]
     print(table(["HU", "density, g/cm³", "electron density", "I, eV", "stopping power"], rows))
     if options.write:
         options.write.write_text(as_yaml(derived()))

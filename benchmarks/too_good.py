@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from qa_suite.core.volume import Quantity, Volume, canonical, covered_by, resample
 from qa_suite.io.images import read_image
-from qa_suite.measures.base import Pair
-from qa_suite.measures.copies import copied_share
-from qa_suite.measures.image import noise
-from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.volume import Quantity, Volume, canonical, covered_by, resample
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.copies import copied_share
+from qa_suite.metrics.image.family import noise
+from qa_suite.metrics.image.settings import ImageSettings
 
 
 def scan(folder: Path, role: str, quantity: Quantity) -> Volume:

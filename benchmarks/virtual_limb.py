@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qa_suite.preflight.rigid import rotation_matrix
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.registration.rigid import rotation_matrix
 
 AIR, SKIN, FAT, MUSCLE, CORTEX, MARROW, VESSEL, TUMOUR = range(8)
 HU = np.array([-1000, 20, -100, 55, 1100, -60, 45, 35], dtype=np.float32)
@@ -61,14 +61,24 @@ def make_limb(rng: np.random.Generator) -> Limb:
     )
     angle = rng.uniform(0, 2 * np.pi, 3)
     vessels = np.stack(
-        [0.4 * radius * np.cos(angle), 0.4 * radius * np.sin(angle), rng.uniform(2.5, 5, 3),
-         rng.uniform(-0.12, 0.12, 3), rng.uniform(-0.12, 0.12, 3)], axis=1,
-    )  # fmt: skip
+        [
+            0.4 * radius * np.cos(angle),
+            0.4 * radius * np.sin(angle),
+            rng.uniform(2.5, 5, 3),
+            rng.uniform(-0.12, 0.12, 3),
+            rng.uniform(-0.12, 0.12, 3),
+        ],
+        axis=1,
+    )
     where = rng.uniform(0, 2 * np.pi)
     tumour = np.array(
-        [0.55 * radius * np.cos(where), 0.55 * radius * np.sin(where), rng.uniform(-25, 25),
-         *rng.uniform(10, 28, 3)]
-    )  # fmt: skip
+        [
+            0.55 * radius * np.cos(where),
+            0.55 * radius * np.sin(where),
+            rng.uniform(-25, 25),
+            *rng.uniform(10, 28, 3),
+        ]
+    )
     return Limb(
         radius=radius,
         taper=rng.uniform(-0.15, 0.15),

@@ -134,9 +134,12 @@ def names() -> dict[str, frozenset[str]]:
     from qa_suite.cli.listing import KINDS
 
     listed = {
-        "--profile": "criteria", "--plan": "plans", "--hlut": "hluts", "--families": "families",
+        "--profile": "criteria",
+        "--plan": "plans",
+        "--hlut": "hluts",
+        "--families": "families",
         "--faults": "faults",
-    }  # fmt: skip
+    }
     found = {o: frozenset(str(row["name"]) for row in KINDS[k]()) for o, k in listed.items()}
     return found | {"list": frozenset(KINDS)}
 
@@ -219,9 +222,7 @@ def problems(text: Text) -> Iterator[str]:
     for span in reversed(spans):
         words = words[: span.start()] + " " + words[span.end() :]
     words = re.sub(r"\s+", " ", words)
-    checks = (
-        _commands, _loose_options, _make, _paths, _names, _quoted, _variables, _settings,
-    )  # fmt: skip
+    checks = (_commands, _loose_options, _make, _paths, _names, _quoted, _variables, _settings)
     for check in checks:
         yield from check(words, text)
 

@@ -15,26 +15,26 @@ from typing import Any, cast
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from qa_suite.dose.clinic import ClinicCase
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.imported_template import imported_template
-from qa_suite.dose.template import PlanTemplate, load_template
-from qa_suite.io.rtplan import PhotonBeam, read_plan
-from qa_suite.measures.base import Instruments, Pair
-from qa_suite.measures.cost import stated_rows
-from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
-from qa_suite.measures.meaning import families_for
-from qa_suite.measures.norms import BINS, Norms
-from qa_suite.measures.reference_free.descriptor import NAMES
-from qa_suite.measures.run import Measured, measure_pair
-from qa_suite.measures.set_features import features_of
-from qa_suite.measures.set_measurements import FeaturedCase, measure_sets
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.measures.uncertainty_settings import UncertaintySettings
-from qa_suite.orientation import Turn
-from qa_suite.phantom import make_patient
-from qa_suite.records import InstrumentFacts, SetMeasurement
-from qa_suite.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.core.orientation import Turn
+from qa_suite.core.records import InstrumentFacts, SetMeasurement
+from qa_suite.core.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.dose.clinic.given import ClinicCase
+from qa_suite.dose.clinic.template import imported_template
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.plan.template import PlanTemplate, load_template
+from qa_suite.io.rt.plan.read import PhotonBeam, read_plan
+from qa_suite.lab.phantom import make_patient
+from qa_suite.metrics.base import Instruments, Pair
+from qa_suite.metrics.cost import stated_rows
+from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
+from qa_suite.metrics.meaning import families_for
+from qa_suite.metrics.reference_free.descriptor import NAMES
+from qa_suite.metrics.reference_free.norms import BINS, Norms
+from qa_suite.metrics.run import Measured, measure_pair
+from qa_suite.metrics.set_distances.family import FeaturedCase, measure_sets
+from qa_suite.metrics.set_distances.features import features_of
+from qa_suite.metrics.settings import MeasureSettings
+from qa_suite.metrics.uncertainty.settings import UncertaintySettings
 from tests.plan_factory import square_beam, write_plan
 from tests.storage import parts_of
 
@@ -88,9 +88,12 @@ class Moments:
 
 def _facts(kind: str, floor: Mapping[str, float]) -> InstrumentFacts:
     return InstrumentFacts(
-        kind=kind, name="window" if kind == "segmenter" else "moments",
-        uri=f"models:/{kind}/1", weights_sha256="0" * 64, noise_floor=dict(floor),
-    )  # fmt: skip
+        kind=kind,
+        name="window" if kind == "segmenter" else "moments",
+        uri=f"models:/{kind}/1",
+        weights_sha256="0" * 64,
+        noise_floor=dict(floor),
+    )
 
 
 # --- the pairs -----------------------------------------------------------------------------
@@ -99,8 +102,14 @@ def _facts(kind: str, floor: Mapping[str, float]) -> InstrumentFacts:
 @cache
 def scenes() -> dict[str, Scene]:
     """All pairs by name: a CT with doses, MR and PET, and a CT on an oblique grid."""
-    return {"ct": _ct(), "oblique": _oblique(), "mr": _mr(), "pet": _pet(), "clinic": _clinic(),
-            "rtplan": _rtplan()}  # fmt: skip
+    return {
+        "ct": _ct(),
+        "oblique": _oblique(),
+        "mr": _mr(),
+        "pet": _pet(),
+        "clinic": _clinic(),
+        "rtplan": _rtplan(),
+    }
 
 
 def _ct() -> Scene:
@@ -131,10 +140,14 @@ def _ct() -> Scene:
         cost={"network_evaluations": 12, "steps": 4},
     )
     pair = Pair(
-        reference=ct, synthetic=ct.with_array(made), mask=inside, source=patient.mr,
-        structures=structures, prediction=prediction,
+        reference=ct,
+        synthetic=ct.with_array(made),
+        mask=inside,
+        source=patient.mr,
+        structures=structures,
+        prediction=prediction,
         instruments=Instruments(segmenters=(Window(),), inverse=_back, norms=_norms()),
-    )  # fmt: skip
+    )
     settings = MeasureSettings(
         dose=DoseSettings(plans=_plans(), grid_mm=10.0),
         uncertainty=UncertaintySettings(most_ranked=5000),
@@ -165,11 +178,12 @@ def _plans() -> tuple[PlanChoice, ...]:
 
     return (
         PlanChoice(
-            template=beams(photons, 0, 90), hlut=load_hlut("thomas-1999"),
+            template=beams(photons, 0, 90),
+            hlut=load_hlut("thomas-1999"),
             other_hluts=(load_hlut("schneider-2000"),),
         ),
         PlanChoice(template=beams(protons, 90), hlut=load_hlut("matrad-default-rsp")),
-    )  # fmt: skip
+    )
 
 
 def _oblique() -> Scene:
@@ -188,11 +202,13 @@ def _oblique() -> Scene:
         Pair(
             reference=moved(pair.reference),
             synthetic=moved(pair.reference.with_array(better.astype(np.float32))),
-            mask=pair.mask, source=moved(pair.source), structures=pair.structures,
+            mask=pair.mask,
+            source=moved(pair.source),
+            structures=pair.structures,
         ),
         MeasureSettings(),
         ("image", "segmentation", "geometry", "hallucination", "reference_free"),
-    )  # fmt: skip
+    )
 
 
 def _mr() -> Scene:
@@ -226,11 +242,13 @@ def _pet() -> Scene:
     ]
     return Scene(
         Pair(
-            reference=images[0], synthetic=images[1], mask=np.ones(grid.shape, dtype=bool),
+            reference=images[0],
+            synthetic=images[1],
+            mask=np.ones(grid.shape, dtype=bool),
             structures={"GTV": lesion, "Liver": liver},
         ),
         MeasureSettings(),
-    )  # fmt: skip
+    )
 
 
 def _clinic() -> Scene:
@@ -239,17 +257,19 @@ def _clinic() -> Scene:
     low, high = pair.grid.corners_mm().min(axis=0), pair.grid.corners_mm().max(axis=0)
     grid = Grid(
         shape=tuple(int(n) for n in (high - low) // (9, 8, 7)),  # type: ignore[arg-type]
-        spacing_mm=(9, 8, 7), origin_mm=tuple(low),
-    )  # fmt: skip
+        spacing_mm=(9, 8, 7),
+        origin_mm=tuple(low),
+    )
     place = grid.to_world(np.stack(np.indices(grid.shape), axis=-1))
     target = pair.grid.to_world(np.argwhere(pair.structures["Prostate"])).mean(axis=0)
     doses = [
         Volume(
             array=(60 * np.exp(-((np.linalg.norm(place - target - moved, axis=-1) / 70) ** 4))),
-            grid=grid, quantity="Gy",
+            grid=grid,
+            quantity="Gy",
         )
         for moved in (np.zeros(3), np.array([3, -2, 4]))
-    ]  # fmt: skip
+    ]
     return Scene(
         replace(pair, clinic=ClinicCase(reference=doses[0], synthetic=doses[1])),
         MeasureSettings(dose=DoseSettings(clinic=load_template("photon-pelvis"))),
@@ -279,10 +299,11 @@ def _rtplan() -> Scene:
     )
     return Scene(
         replace(pair, clinic=ClinicCase(plan=replace(plan, beams=cast(Any, moved)))),
-        MeasureSettings(dose=DoseSettings(plans=(choice,), rtplans=True, grid_mm=10.0,
-                                          prescription_gy=60.0)),
+        MeasureSettings(
+            dose=DoseSettings(plans=(choice,), rtplans=True, grid_mm=10.0, prescription_gy=60.0)
+        ),
         ("dose",),
-    )  # fmt: skip
+    )
 
 
 def _back(volume: Volume) -> Volume:
@@ -293,11 +314,18 @@ def _back(volume: Volume) -> Volume:
 def _norms() -> Norms:
     size = len(NAMES)
     return Norms(
-        cohort="none", cohort_digest="0", split="train", patients=12,
-        histogram=tuple([1 / BINS] * BINS), names=NAMES, centre=tuple([0.0] * size),
-        spread=tuple([1.0] * size), covariance=tuple(map(tuple, np.eye(size).tolist())),
-        shrinkage=0.5, distances=tuple(float(n) for n in range(12)),
-    )  # fmt: skip
+        cohort="none",
+        cohort_digest="0",
+        split="train",
+        patients=12,
+        histogram=tuple([1 / BINS] * BINS),
+        names=NAMES,
+        centre=tuple([0.0] * size),
+        spread=tuple([1.0] * size),
+        covariance=tuple(map(tuple, np.eye(size).tolist())),
+        shrinkage=0.5,
+        distances=tuple(float(n) for n in range(12)),
+    )
 
 
 # --- what was measured ---------------------------------------------------------------------

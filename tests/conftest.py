@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from qa_suite.cohort import Cohort
+    from qa_suite.core.cohort import Cohort
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cohort(folder: Path) -> Cohort:
     """The cohort of a module's tests."""
-    from qa_suite.cohort import load_cohort
+    from qa_suite.core.cohort import load_cohort
 
     return load_cohort(folder)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.cohort import Case, Cohort, save_cohort
+from qa_suite.core.cohort import Case, Cohort, save_cohort
+from qa_suite.core.volume import Quantity, Volume
 from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import write_image
-from qa_suite.volume import Quantity, Volume
 from tests.tiny_cohort import HU, SHAPE, SIGNAL, TISSUES, grid, tissue_labels
 
 QUANTITY: dict[str, Quantity] = {"MR": "arbitrary", "CT": "HU", "CBCT": "HU", "PT": "SUVbw"}
@@ -64,15 +64,24 @@ def make_direction_cohort(folder: Path, direction: str, patients: int = 3) -> Co
             write_image(_label(mask), folder / places[name])
         cases.append(
             Case(
-                case=f"case{number}", patient=f"patient{number}", site="AB"[number % 2],
-                split="test", structures=places, **files, **hashes,
+                case=f"case{number}",
+                patient=f"patient{number}",
+                site="AB"[number % 2],
+                split="test",
+                structures=places,
+                **files,
+                **hashes,
             )
-        )  # fmt: skip
+        )
     cohort = Cohort(
-        name=f"tiny-{source}-{reference}", source_modality=source, reference_modality=reference,
-        source_quantity=QUANTITY[source], reference_quantity=QUANTITY[reference],
-        anatomy="pelvis", cases=tuple(cases),
-    )  # fmt: skip
+        name=f"tiny-{source}-{reference}",
+        source_modality=source,
+        reference_modality=reference,
+        source_quantity=QUANTITY[source],
+        reference_quantity=QUANTITY[reference],
+        anatomy="pelvis",
+        cases=tuple(cases),
+    )
     save_cohort(cohort, folder)
     return cohort
 

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qa_suite.io.images import write_image
-from qa_suite.record_files import (
+from qa_suite.core.record_files import (
     CASES_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
@@ -25,8 +24,9 @@ from qa_suite.record_files import (
     write_model,
     write_table,
 )
-from qa_suite.records import CaseRecord, CurvePoint, Evaluation, Measurement, Verdict
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.records import CaseRecord, CurvePoint, Evaluation, Measurement, Verdict
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.io.images import write_image
 from tests.record_factory import make_record, write_volumes
 
 CASES = ("A01", "B01", "C01")
@@ -55,46 +55,94 @@ def template(name: str, modality: str) -> dict[str, Any]:
     photons = modality == "photons"
     angles = (0.0, 120.0, 240.0) if photons else (90.0, 300.0)
     return {
-        "name": name, "modality": modality, "anatomy": "pelvis",
-        "engine": "drawn", "machine": "none",
+        "name": name,
+        "modality": modality,
+        "anatomy": "pelvis",
+        "engine": "drawn",
+        "machine": "none",
         "technique": "conformal" if photons else "spots",
-        "beams": [{"gantry_deg": a, "couch_deg": 0.0, "collimator_deg": 0.0, "name": ""}
-                  for a in angles],
-        "prescription": {"dose_gy": PRESCRIPTION_GY, "fractions": 30, "coverage_pct": 95.0,
-                         "coverage_dose_pct": 95.0},
-        "targets": [{"structures": ["PTV"], "margin_mm": 0.0, "unions": False},
-                    {"structures": ["GTV"], "margin_mm": 10.0, "unions": False}],
-        "grid_mm": 6.0, "aperture_margin_mm": 7.0, "beamlet_mm": 5.0,
+        "beams": [
+            {"gantry_deg": a, "couch_deg": 0.0, "collimator_deg": 0.0, "name": ""} for a in angles
+        ],
+        "prescription": {
+            "dose_gy": PRESCRIPTION_GY,
+            "fractions": 30,
+            "coverage_pct": 95.0,
+            "coverage_dose_pct": 95.0,
+        },
+        "targets": [
+            {"structures": ["PTV"], "margin_mm": 0.0, "unions": False},
+            {"structures": ["GTV"], "margin_mm": 10.0, "unions": False},
+        ],
+        "grid_mm": 6.0,
+        "aperture_margin_mm": 7.0,
+        "beamlet_mm": 5.0,
         "goals": [
-            {"structure": "Rectum", "metric": "V50Gy", "direction": "at_most", "bound": 50.0,
-             "unit": "%", "source": f"a source with {MARKUP}"},
-            {"structure": "Bladder", "metric": "D2", "direction": "at_most", "bound": 55.0,
-             "unit": "Gy", "source": "another source"},
-            {"structure": "Bladder", "metric": "D0.03cc", "direction": "at_most", "bound": 60.0,
-             "unit": "Gy", "source": "another source"},
-            {"structure": "Nowhere", "metric": "Dmean", "direction": "at_most", "bound": 50.0,
-             "unit": "% of prescription", "source": "another source"},
+            {
+                "structure": "Rectum",
+                "metric": "V50Gy",
+                "direction": "at_most",
+                "bound": 50.0,
+                "unit": "%",
+                "source": f"a source with {MARKUP}",
+            },
+            {
+                "structure": "Bladder",
+                "metric": "D2",
+                "direction": "at_most",
+                "bound": 55.0,
+                "unit": "Gy",
+                "source": "another source",
+            },
+            {
+                "structure": "Bladder",
+                "metric": "D0.03cc",
+                "direction": "at_most",
+                "bound": 60.0,
+                "unit": "Gy",
+                "source": "another source",
+            },
+            {
+                "structure": "Nowhere",
+                "metric": "Dmean",
+                "direction": "at_most",
+                "bound": 50.0,
+                "unit": "% of prescription",
+                "source": "another source",
+            },
         ],
         "source": "drawn by the test factory; not to be believed anywhere",
-    }  # fmt: skip
+    }
 
 
 def settings() -> dict[str, Any]:
     """Return the settings of the family."""
-    hlut = {"name": "line", "quantity": "relative_electron_density", "source": "one straight line",
-            "note": "", "points": [[-1000.0, 0.0], [1000.0, 2.0]]}  # fmt: skip
+    hlut = {
+        "name": "line",
+        "quantity": "relative_electron_density",
+        "source": "one straight line",
+        "note": "",
+        "points": [[-1000.0, 0.0], [1000.0, 2.0]],
+    }
     plans = [("photon-drawn", "photons"), ("proton-drawn", "protons")]
     return {
         "plans": [
             {"template": template(*plan), "hlut": hlut, "other_hluts": [hlut | {"name": "bent"}]}
             for plan in plans
         ],
-        "rtplans": False, "clinic": template("judged-by", "photons"), "grid_mm": None,
+        "rtplans": False,
+        "clinic": template("judged-by", "photons"),
+        "grid_mm": None,
         "gamma": [{"dose_pct": a, "distance_mm": b, "local": False} for a, b in GAMMAS],
-        "gamma_settings": {"mode": "trilinear", "normalisation": "prescription",
-                           "cutoff_pct": None, "cutoff_of": "max", "max_gamma": 5.0,
-                           "tolerance": 1e-4},
-    }  # fmt: skip
+        "gamma_settings": {
+            "mode": "trilinear",
+            "normalisation": "prescription",
+            "cutoff_pct": None,
+            "cutoff_of": "max",
+            "max_gamma": 5.0,
+            "tolerance": 1e-4,
+        },
+    }
 
 
 def make_dose_record(folder: Path, **more: Any) -> tuple[Evaluation, Verdict]:
@@ -226,9 +274,15 @@ def _curves(case: CaseRecord) -> Iterator[CurvePoint]:
             units = ("Gy", "%") if curve.startswith("dvh") else ("% of the prescription", "%")
             for a, b in zip(x, y, strict=True):
                 yield CurvePoint(
-                    **_who(case), curve=curve, region=region, variant=plan,
-                    x=float(a), x_unit=units[0], y=float(b), y_unit=units[1],
-                )  # fmt: skip
+                    **_who(case),
+                    curve=curve,
+                    region=region,
+                    variant=plan,
+                    x=float(a),
+                    x_unit=units[0],
+                    y=float(b),
+                    y_unit=units[1],
+                )
 
 
 def _dvhs(case: str, plan: str) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_suite.dose.structures import ShapeStructure
-from qa_suite.io.rtstruct import Structure
+from qa_suite.dose.structures.structures import ShapeStructure
+from qa_suite.io.rt.structures import Structure
 
 LENGTH_MM = 30.0
 _TURN = 2 * np.pi * np.arange(96) / 96
@@ -70,9 +70,12 @@ def cone_within(radius, step, offset):
 
 
 DRAWN = {
-    "sphere": sphere, "cylinder across": cylinder_across, "cylinder within": cylinder_within,
-    "cone across": cone_across, "cone within": cone_within,
-}  # fmt: skip
+    "sphere": sphere,
+    "cylinder across": cylinder_across,
+    "cylinder within": cylinder_within,
+    "cone across": cone_across,
+    "cone within": cone_within,
+}
 
 
 def drawn(solid, radius, step, offset):

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.cohort import Case, Cohort
+from qa_suite.core.cohort import Case, Cohort
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.registration.rigid import rotation_matrix
 from qa_suite.io.cases import LoadedCase
-from qa_suite.preflight.rigid import rotation_matrix
-from qa_suite.volume import Grid, Volume
 
 FAT, MUSCLE, BONE, FLUID = 1, 2, 3, 4
 HU_OF = np.array([-1000.0, -95.0, 45.0, 500.0, 10.0])

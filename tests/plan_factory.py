@@ -38,13 +38,20 @@ def devices(*kinds: str) -> list[Dataset]:
 
 def first_point(positions: Sequence[Dataset], gantry: float = 0.0, **tags: Any) -> Dataset:
     return item(
-        ControlPointIndex=0, NominalBeamEnergy=6, GantryAngle=gantry,
-        GantryRotationDirection="NONE", BeamLimitingDeviceAngle=0,
-        BeamLimitingDeviceRotationDirection="NONE", PatientSupportAngle=0,
-        PatientSupportRotationDirection="NONE", IsocenterPosition=list(ISOCENTRE),
-        SourceToSurfaceDistance=905.5, BeamLimitingDevicePositionSequence=list(positions),
-        CumulativeMetersetWeight=0, **tags,
-    )  # fmt: skip
+        ControlPointIndex=0,
+        NominalBeamEnergy=6,
+        GantryAngle=gantry,
+        GantryRotationDirection="NONE",
+        BeamLimitingDeviceAngle=0,
+        BeamLimitingDeviceRotationDirection="NONE",
+        PatientSupportAngle=0,
+        PatientSupportRotationDirection="NONE",
+        IsocenterPosition=list(ISOCENTRE),
+        SourceToSurfaceDistance=905.5,
+        BeamLimitingDevicePositionSequence=list(positions),
+        CumulativeMetersetWeight=0,
+        **tags,
+    )
 
 
 def photon_beam(
@@ -54,13 +61,23 @@ def photon_beam(
         point.ControlPointIndex = index
     final = float(points[-1].CumulativeMetersetWeight) if points else 1.0
     beam = item(
-        BeamNumber=number, BeamName=f"field {number}", BeamType="DYNAMIC", RadiationType="PHOTON",
-        TreatmentMachineName="LINAC1", PrimaryDosimeterUnit="MU", SourceAxisDistance=1000,
-        TreatmentDeliveryType="TREATMENT", NumberOfWedges=0, NumberOfCompensators=0,
-        NumberOfBoli=0, NumberOfBlocks=0, FinalCumulativeMetersetWeight=final,
-        NumberOfControlPoints=len(points), BeamLimitingDeviceSequence=devices(*kinds),
+        BeamNumber=number,
+        BeamName=f"field {number}",
+        BeamType="DYNAMIC",
+        RadiationType="PHOTON",
+        TreatmentMachineName="LINAC1",
+        PrimaryDosimeterUnit="MU",
+        SourceAxisDistance=1000,
+        TreatmentDeliveryType="TREATMENT",
+        NumberOfWedges=0,
+        NumberOfCompensators=0,
+        NumberOfBoli=0,
+        NumberOfBlocks=0,
+        FinalCumulativeMetersetWeight=final,
+        NumberOfControlPoints=len(points),
+        BeamLimitingDeviceSequence=devices(*kinds),
         ControlPointSequence=list(points),
-    )  # fmt: skip
+    )
     set_tags(beam, tags)
     return beam
 
@@ -99,17 +116,25 @@ def _plan(
         [item(PatientSetupNumber=1, PatientPosition="HFS")]
     )
     target = item(
-        DoseReferenceNumber=1, DoseReferenceStructureType="SITE", DoseReferenceType="TARGET",
-        DoseReferenceDescription="PTV", TargetPrescriptionDose=60,
-    )  # fmt: skip
+        DoseReferenceNumber=1,
+        DoseReferenceStructureType="SITE",
+        DoseReferenceType="TARGET",
+        DoseReferenceDescription="PTV",
+        TargetPrescriptionDose=60,
+    )
     boost = item(
-        DoseReferenceNumber=2, DoseReferenceStructureType="SITE", DoseReferenceType="TARGET",
-        DoseReferenceDescription="PTV boost", TargetPrescriptionDose=66,
-    )  # fmt: skip
+        DoseReferenceNumber=2,
+        DoseReferenceStructureType="SITE",
+        DoseReferenceType="TARGET",
+        DoseReferenceDescription="PTV boost",
+        TargetPrescriptionDose=66,
+    )
     organ = item(
-        DoseReferenceNumber=3, DoseReferenceStructureType="SITE",
-        DoseReferenceType="ORGAN_AT_RISK", TargetPrescriptionDose=99,
-    )  # fmt: skip
+        DoseReferenceNumber=3,
+        DoseReferenceStructureType="SITE",
+        DoseReferenceType="ORGAN_AT_RISK",
+        TargetPrescriptionDose=99,
+    )
     dataset.DoseReferenceSequence = DicomSequence([target, boost, organ])
     references = []
     for beam, meterset in zip(beams, metersets, strict=True):
@@ -120,11 +145,14 @@ def _plan(
     dataset.FractionGroupSequence = DicomSequence(
         [
             item(
-                FractionGroupNumber=1, NumberOfFractionsPlanned=30, NumberOfBeams=len(beams),
-                NumberOfBrachyApplicationSetups=0, ReferencedBeamSequence=references,
+                FractionGroupNumber=1,
+                NumberOfFractionsPlanned=30,
+                NumberOfBeams=len(beams),
+                NumberOfBrachyApplicationSetups=0,
+                ReferencedBeamSequence=references,
             )
         ]
-    )  # fmt: skip
+    )
     structures = item(ReferencedSOPInstanceUID=uid("structures"))
     dataset.ReferencedStructureSetSequence = DicomSequence([structures])
     return dataset
@@ -157,40 +185,57 @@ def ion_beam(number: int = 1, layers: Sequence[Any] = LAYERS, **tags: Any) -> Da
         for shares in (weights, [0.0] * len(weights)):
             points.append(
                 item(
-                    ControlPointIndex=len(points), NominalBeamEnergy=energy,
-                    CumulativeMetersetWeight=cumulative, NumberOfScanSpotPositions=len(weights),
+                    ControlPointIndex=len(points),
+                    NominalBeamEnergy=energy,
+                    CumulativeMetersetWeight=cumulative,
+                    NumberOfScanSpotPositions=len(weights),
                     ScanSpotPositionMap=[float(v) for spot in spots for v in spot],
                     ScanSpotMetersetWeights=[float(v) for v in shares],
-                    ScanningSpotSize=[9.0, 10.0], NumberOfPaintings=1,
+                    ScanningSpotSize=[9.0, 10.0],
+                    NumberOfPaintings=1,
                 )
-            )  # fmt: skip
+            )
             cumulative += sum(shares)
     first = points[0]
     first.GantryAngle, first.PatientSupportAngle, first.BeamLimitingDeviceAngle = 270, 0, 0
     first.IsocenterPosition, first.SnoutPosition = list(ISOCENTRE), 300
     shift = item(
-        ReferencedRangeShifterNumber=1, RangeShifterSetting="IN",
+        ReferencedRangeShifterNumber=1,
+        RangeShifterSetting="IN",
         RangeShifterWaterEquivalentThickness=40,
-    )  # fmt: skip
+    )
     first.RangeShifterSettingsSequence = DicomSequence([shift])
     beam = item(
-        BeamNumber=number, BeamName=f"ion {number}", BeamType="STATIC", RadiationType="PROTON",
-        ScanMode="MODULATED", TreatmentMachineName="GTR1", PrimaryDosimeterUnit="MU",
-        TreatmentDeliveryType="TREATMENT", VirtualSourceAxisDistances=[2000, 1800],
-        NumberOfWedges=0, NumberOfCompensators=0, NumberOfBoli=0, NumberOfBlocks=0,
-        NumberOfRangeShifters=1, NumberOfLateralSpreadingDevices=1, NumberOfRangeModulators=0,
+        BeamNumber=number,
+        BeamName=f"ion {number}",
+        BeamType="STATIC",
+        RadiationType="PROTON",
+        ScanMode="MODULATED",
+        TreatmentMachineName="GTR1",
+        PrimaryDosimeterUnit="MU",
+        TreatmentDeliveryType="TREATMENT",
+        VirtualSourceAxisDistances=[2000, 1800],
+        NumberOfWedges=0,
+        NumberOfCompensators=0,
+        NumberOfBoli=0,
+        NumberOfBlocks=0,
+        NumberOfRangeShifters=1,
+        NumberOfLateralSpreadingDevices=1,
+        NumberOfRangeModulators=0,
         LateralSpreadingDeviceSequence=[
             item(
-                LateralSpreadingDeviceNumber=1, LateralSpreadingDeviceID="MagnetX",
+                LateralSpreadingDeviceNumber=1,
+                LateralSpreadingDeviceID="MagnetX",
                 LateralSpreadingDeviceType="MAGNET",
             )
         ],
         RangeShifterSequence=[
             item(RangeShifterNumber=1, RangeShifterID="RS40", RangeShifterType="BINARY")
         ],
-        FinalCumulativeMetersetWeight=cumulative, NumberOfControlPoints=len(points),
+        FinalCumulativeMetersetWeight=cumulative,
+        NumberOfControlPoints=len(points),
         IonControlPointSequence=points,
-    )  # fmt: skip
+    )
     set_tags(beam, tags)
     return beam
 

@@ -15,9 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.io.images import write_image
-from qa_suite.judge import judge, save_verdict
-from qa_suite.record_files import (
+from qa_suite.core.record_files import (
     CASES_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
@@ -28,7 +26,7 @@ from qa_suite.record_files import (
     write_model,
     write_table,
 )
-from qa_suite.records import (
+from qa_suite.core.records import (
     CaseRecord,
     CodeFacts,
     CohortFacts,
@@ -44,7 +42,9 @@ from qa_suite.records import (
     Verdict,
     When,
 )
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.io.images import write_image
+from qa_suite.judging.judge import judge, save_verdict
 
 Kind = Literal["model", "floor", "baseline"]
 
@@ -223,11 +223,17 @@ def _curves(rng: np.random.Generator, measurements: list[Measurement]) -> list[C
                 family, region = "segmentation", "seg:Bone"
             points += [
                 CurvePoint(
-                    **who, family=family, curve=name, region=region,
-                    x=float(a), x_unit=x_unit, y=float(b), y_unit="1",
+                    **who,
+                    family=family,
+                    curve=name,
+                    region=region,
+                    x=float(a),
+                    x_unit=x_unit,
+                    y=float(b),
+                    y_unit="1",
                 )
                 for a, b in zip(x, y, strict=True)
-            ]  # fmt: skip
+            ]
     return points
 
 
@@ -258,9 +264,14 @@ def set_measurements() -> tuple[SetMeasurement, ...]:
     def row(scope: str, value: float | None, **more: object) -> SetMeasurement:
         few = {"status": "undefined", "why": "6 patients are fewer than the 10 required"}
         facts = {
-            "metric": "kid", "scope": scope, "value": value, "unit": "1", "patients": 19,
-            "n_reference": 380, "n_synthetic": 380,
-        }  # fmt: skip
+            "metric": "kid",
+            "scope": scope,
+            "value": value,
+            "unit": "1",
+            "patients": 19,
+            "n_reference": 380,
+            "n_synthetic": 380,
+        }
         return SetMeasurement.model_validate(facts | (few if value is None else {}) | more)
 
     return (

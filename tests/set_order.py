@@ -5,9 +5,23 @@ from __future__ import annotations
 import ast
 
 ASKED = {
-    "sorted", "set", "frozenset", "len", "min", "max", "any", "all", "isin", "union",
-    "intersection", "difference", "issubset", "issuperset", "isdisjoint", "update",
-}  # fmt: skip
+    "sorted",
+    "set",
+    "frozenset",
+    "len",
+    "min",
+    "max",
+    "any",
+    "all",
+    "isin",
+    "union",
+    "intersection",
+    "difference",
+    "issubset",
+    "issuperset",
+    "isdisjoint",
+    "update",
+}
 """Functions to which the order of what they are given does not matter."""
 PASSING_ON = {"list", "tuple", "iter", "enumerate", "join", "zip", "map", "str", "dict", "fromkeys"}
 LISTINGS = {"glob", "rglob", "iterdir", "listdir", "scandir", "as_completed", "imap_unordered"}

@@ -13,8 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from qa_suite.judge import judge, save_verdict
-from qa_suite.record_files import (
+from qa_suite.core.record_files import (
     CASES_FILE,
     COSTS_FILE,
     EVALUATION_FILE,
@@ -23,7 +22,7 @@ from qa_suite.record_files import (
     write_model,
     write_table,
 )
-from qa_suite.records import (
+from qa_suite.core.records import (
     CaseRecord,
     Criterion,
     Evaluation,
@@ -32,6 +31,7 @@ from qa_suite.records import (
     SetMeasurement,
     Verdict,
 )
+from qa_suite.judging.judge import judge, save_verdict
 from tests.dose_record_factory import make_dose_record
 
 BOUND = 77.625
@@ -41,10 +41,7 @@ REASONS = {
     "undefined": "planted nothing to measure",
     "error": "planted exception",
 }
-SAID = {
-    "undefined": f"undefined: {REASONS['undefined']}",
-    "error": f"error: {REASONS['error']}",
-}
+SAID = {"undefined": f"undefined: {REASONS['undefined']}", "error": f"error: {REASONS['error']}"}
 GAMMA = "photon-drawn:2pct2mm"
 BROKEN = {  # (case, metric, region, variant) to status
     ("A03", "contour_distance_95", "seg:Bone", "default"): "censored",
@@ -120,9 +117,15 @@ def _row(
     case: CaseRecord, metric: str, family: str, region: str, unit: str, value: float
 ) -> Measurement:
     return Measurement(
-        case=case.case, patient=case.patient, site=case.site, family=family, metric=metric,
-        region=region, unit=unit, value=value,
-    )  # fmt: skip
+        case=case.case,
+        patient=case.patient,
+        site=case.site,
+        family=family,
+        metric=metric,
+        region=region,
+        unit=unit,
+        value=value,
+    )
 
 
 def _broken(row: Measurement) -> Measurement:
@@ -163,9 +166,13 @@ def _with_preflight(case: CaseRecord) -> CaseRecord:
 
 def _sets() -> Iterator[SetMeasurement]:
     facts = {
-        "scope": "pooled", "unit": "1", "patients": 19, "n_reference": 380, "n_synthetic": 380,
+        "scope": "pooled",
+        "unit": "1",
+        "patients": 19,
+        "n_reference": 380,
+        "n_synthetic": 380,
         "value": None,
-    }  # fmt: skip
+    }
     for metric, status in (("fid", "censored"), ("density", "error")):
         bound = {"at_least": BOUND} if status == "censored" else {}
         told = {"metric": metric, "status": status, "why": REASONS[status], **bound}
@@ -174,9 +181,14 @@ def _sets() -> Iterator[SetMeasurement]:
 
 def _criteria() -> tuple[Criterion, ...]:
     facts = {
-        "metric": "contour_distance_95", "region": "seg:Bone", "unit": "mm", "bound": 3.0,
-        "direction": "at_most", "min_patients": 2, "source": "made up",
-    }  # fmt: skip
+        "metric": "contour_distance_95",
+        "region": "seg:Bone",
+        "unit": "mm",
+        "bound": 3.0,
+        "direction": "at_most",
+        "min_patients": 2,
+        "source": "made up",
+    }
     share = {"statistic": "fraction_within", "bound": 0.9, "per_patient_bound": 3.0}
     return tuple(
         Criterion.model_validate(facts | more)

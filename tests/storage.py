@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from qa_suite.measures.base import Pair
-from qa_suite.orientation import Turn
-from qa_suite.volume import Prediction
+from qa_suite.core.orientation import Turn
+from qa_suite.core.volume import Prediction
+from qa_suite.metrics.base import Pair
 
 STORAGES = [
     Turn(order=order, flipped=flipped)  # type: ignore[arg-type]

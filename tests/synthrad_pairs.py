@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHAPES = (
-    (64, 64, 61), (63, 58, 40), (97, 101, 99), (110, 98, 97),
-    (33, 110, 20), (45, 46, 47), (112, 60, 31),
-)  # fmt: skip
+    (64, 64, 61),
+    (63, 58, 40),
+    (97, 101, 99),
+    (110, 98, 97),
+    (33, 110, 20),
+    (45, 46, 47),
+    (112, 60, 31),
+)
 MASKS = ("inside", "one border", "ends", "corner", "all borders", "small corner")
 CHANGES = ("noise", "shifted", "blurred", "empty slices")
 
@@ -108,9 +113,16 @@ OUTSIDE = 18
 """A class of TotalSegmentator's that the challenge does not score: the small bowel."""
 
 FATES = (
-    "alike", "moved", "smaller", "missed", "invented", "one voxel", "at the border", "all missed",
+    "alike",
+    "moved",
+    "smaller",
+    "missed",
+    "invented",
+    "one voxel",
+    "at the border",
+    "all missed",
     "none",
-)  # fmt: skip
+)
 
 
 class RawLabels(NamedTuple):

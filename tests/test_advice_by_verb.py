@@ -59,7 +59,7 @@ def test_every_verb_leads_somewhere() -> None:
         assert function[0] in modules()
         assert len(reached(function)) > 2, verb
     gamma = reached(verb_functions()["gamma"])
-    assert ("qa_suite.io.dose_advice", "require_scale") in gamma
+    assert ("qa_suite.io.rt.dose.advice", "require_scale") in gamma
     assert ("qa_suite.dose.gamma.shells", "require_an_end") in gamma
 
 

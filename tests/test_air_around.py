@@ -12,19 +12,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from qa_suite.measures.base import METRICS, Instruments, Pair
-from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom import make_patient, oracle_translate
-from qa_suite.records import InstrumentFacts
-from qa_suite.volume import Grid, Prediction, Volume
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.lab.phantom import make_patient, oracle_translate
+from qa_suite.metrics.base import METRICS, Instruments, Pair
+from qa_suite.metrics.image.settings import ImageSettings
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
 
 pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
 
-FAMILIES = (
-    "image", "segmentation", "geometry", "hallucination", "reference_free", "uncertainty",
-)  # fmt: skip
+FAMILIES = ("image", "segmentation", "geometry", "hallucination", "reference_free", "uncertainty")
 MEASURED = {"image", "segmentation", "geometry", "hallucination"}
 NOT_OF_THIS_PAIR = {"reference_scale", "scale_ratio"}  # of images in arbitrary units
 
@@ -78,9 +76,13 @@ class Dense:
 
     structures = ("Dense",)
     facts = InstrumentFacts(
-        kind="segmenter", name="dense", uri="dense", version="1", weights_sha256="0" * 64,
+        kind="segmenter",
+        name="dense",
+        uri="dense",
+        version="1",
+        weights_sha256="0" * 64,
         noise_floor={"Dense": 0.9},
-    )  # fmt: skip
+    )
 
     def segment(self, volume, domain):
         return {"Dense": domain & (volume.array > 300)}
@@ -99,9 +101,11 @@ def arrays():
     hu = {
         name: np.where(body, array, -1000).astype(np.float32)
         for name, array in {
-            "reference": patient.ct.array, "synthetic": synthetic, "sample": synthetic + noise,
+            "reference": patient.ct.array,
+            "synthetic": synthetic,
+            "sample": synthetic + noise,
         }.items()
-    }  # fmt: skip
+    }
     return {
         **hu,
         "source": np.where(body, patient.mr.array, 0).astype(np.float32),

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qa_suite.phantom import make_patient
+from qa_suite.core.volume import Grid, Volume, covered_by, resample
+from qa_suite.imaging.registration.alignment import sampled_level
+from qa_suite.imaging.registration.consensus import consensus
+from qa_suite.imaging.registration.rigid import Level, rotation_matrix, similarity
+from qa_suite.lab.phantom import make_patient
 from qa_suite.preflight import PreflightSettings, estimate_alignment
-from qa_suite.preflight.alignment import sampled_level
-from qa_suite.preflight.consensus import consensus
-from qa_suite.preflight.rigid import Level, rotation_matrix, similarity
-from qa_suite.volume import Grid, Volume, covered_by, resample
 from tests.ellipsoid_patient import scan
 
 MOTIONS = [

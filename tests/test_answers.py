@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qa_suite.answers import checked, place
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.answers import checked, place
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Volume
 
 GRID = Grid(shape=(5, 4, 3), spacing_mm=(2.0, 2.5, 3.0), origin_mm=(-10.0, 20.0, 30.0))
 OBLIQUE = replace(

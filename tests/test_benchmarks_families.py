@@ -14,18 +14,12 @@ import pytest
 from benchmarks.controls import Control
 from benchmarks.families.__main__ import STUDIES, parts
 from benchmarks.families.apart import examine_apart
-from benchmarks.families.run import (
-    FAMILIES,
-    OTHERWISE,
-    Result,
-    held_against,
-    patient_averages,
-)
+from benchmarks.families.run import FAMILIES, OTHERWISE, Result, held_against, patient_averages
 from benchmarks.families.store import read_result, write_result
-from qa_suite.cohort import load_cohort
-from qa_suite.errors import InputError, Problems
-from qa_suite.measures.meaning import require_meaning
-from qa_suite.statistics import mean_interval
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.judging.statistics import mean_interval
+from qa_suite.metrics.meaning import require_meaning
 from tests.tiny_cohort import make_tiny_cohort
 from translators.spec import load_spec
 
@@ -34,9 +28,13 @@ PAGE = Path(__file__).parent.parent / "docs" / "families.md"
 
 def _result(name: str, label: str = "some") -> Result:
     control = Control(
-        measure="MAE", unit="HU", control="mean", translator=50.0, other=90.0,
+        measure="MAE",
+        unit="HU",
+        control="mean",
+        translator=50.0,
+        other=90.0,
         difference=mean_interval([-30.0, -40.0, -50.0]),
-    )  # fmt: skip
+    )
     return Result(
         label=label,
         spec=load_spec(name),
@@ -72,8 +70,10 @@ def test_tables_say_what_was_measured_and_dash_what_was_not() -> None:
     assert "interval, mean width, HU" in found["uncertainty mr-to-ct"]
     assert "| 218 |" in found["uncertainty mr-to-ct"]
     assert "| `cyclegan-demo` | 900 | 100 | 151 | 201 | – | – |" in found["cost"]
-    some = replace(_result("cyclegan-demo"), measured={("mae", "body"): (51.26, 18),
-                   ("mae", "bone"): (200.0, 5)})  # fmt: skip
+    some = replace(
+        _result("cyclegan-demo"),
+        measured={("mae", "body"): (51.26, 18), ("mae", "bone"): (200.0, 5)},
+    )
     assert "| 51.3 | 200 (5) |" in parts([some])["quality mr-to-ct"]
     assert "-40.0 (" in found["controls"] and "| yes |" in found["controls"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.errors import InputError, Problems
 from translators.base import Inferred
 from translators.calibration import Calibration, calibrate, patient_score
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError
-from qa_suite.exam.scenes import exam_grid
-from qa_suite.phantom import CANDIDATES, make_patient
-from qa_suite.phantom.candidate_errors import (
-    BorderError,
-    displaced,
-    error_model,
-    with_errors,
-)
-from qa_suite.phantom.candidates import BULK_HU, Truth
+from qa_suite.core.errors import InputError
+from qa_suite.lab.exam.scenes import exam_grid
+from qa_suite.lab.phantom import CANDIDATES, make_patient
+from qa_suite.lab.phantom.candidate_errors import BorderError, displaced, error_model, with_errors
+from qa_suite.lab.phantom.candidates import BULK_HU, Truth
 
 NAMES = [entry.name for entry in CANDIDATES]
 

@@ -17,11 +17,7 @@ from qa_suite.checkup.charts import control_limits
 from qa_suite.checkup.cohort import limits_of
 from qa_suite.checkup.findings import check_up
 from qa_suite.checkup.over_time import LogRow, append_log, control_over_time, read_log
-from qa_suite.findings import Rules, apply_criterion
-from qa_suite.generalize import GapMeasure, site_gaps
-from qa_suite.judge import judge, read_verdicts
-from qa_suite.measures.base import censored
-from qa_suite.record_files import (
+from qa_suite.core.record_files import (
     MEASUREMENTS_FILE,
     read_cases,
     read_evaluation,
@@ -30,7 +26,7 @@ from qa_suite.record_files import (
     write_model,
     write_table,
 )
-from qa_suite.records import (
+from qa_suite.core.records import (
     NO_CENSORING,
     CaseRecord,
     Criterion,
@@ -39,12 +35,16 @@ from qa_suite.records import (
     Profile,
     Verdict,
 )
-from qa_suite.samples import Measure, collect, table_problems
-from qa_suite.tracking import patient_means_of
-from reports.comparison import compare
-from reports.html import render
-from reports.measures import family_tables
-from reports.readiness import gather
+from qa_suite.evaluation.tracking import patient_means_of
+from qa_suite.judging.findings import Rules, apply_criterion
+from qa_suite.judging.judge import judge, read_verdicts
+from qa_suite.judging.samples import Measure, collect, table_problems
+from qa_suite.judging.site_gaps import GapMeasure, site_gaps
+from qa_suite.metrics.base import censored
+from reports.facts.comparison import compare
+from reports.facts.measures import family_tables
+from reports.facts.readiness import gather
+from reports.html.report import render
 from tests.record_factory import make_record
 
 OLD = Path(__file__).parent / "data" / "record-schema-1"
@@ -60,9 +60,15 @@ def row(case: str, value: float | str, site: str = "A") -> Measurement:
         what = {"value": None, "status": "censored", "why": "the search ended", **bound}
     patient = case.partition("-")[0]
     return Measurement(
-        case=case, patient=patient, site=site, family="geometry", metric="gap", region="body",
-        unit="mm", **what,
-    )  # fmt: skip
+        case=case,
+        patient=patient,
+        site=site,
+        family="geometry",
+        metric="gap",
+        region="body",
+        unit="mm",
+        **what,
+    )
 
 
 def tables(rows: list[Measurement]) -> tuple[pd.DataFrame, list[CaseRecord]]:
@@ -80,9 +86,15 @@ def sample(*values: float | str):
 
 def criterion(**more) -> Criterion:
     given = {
-        "name": "gap", "metric": "gap", "region": "body", "bound": 5.0, "direction": "at_most",
-        "unit": "mm", "min_patients": 1, "source": "made up",
-    }  # fmt: skip
+        "name": "gap",
+        "metric": "gap",
+        "region": "body",
+        "bound": 5.0,
+        "direction": "at_most",
+        "unit": "mm",
+        "min_patients": 1,
+        "source": "made up",
+    }
     return Criterion.model_validate(given | more)
 
 
@@ -288,9 +300,17 @@ def test_a_comparison_has_no_mean_of_a_site_with_a_censored_patient():
 
 
 CONTOUR = Criterion(
-    name="bone contour", metric="contour_distance_95", region="seg:Bone", statistic="max", bound=3,
-    direction="at_most", unit="mm", scope="worst_patient", min_patients=2, source="made up",
-)  # fmt: skip
+    name="bone contour",
+    metric="contour_distance_95",
+    region="seg:Bone",
+    statistic="max",
+    bound=3,
+    direction="at_most",
+    unit="mm",
+    scope="worst_patient",
+    min_patients=2,
+    source="made up",
+)
 
 
 @pytest.fixture(scope="module")
@@ -306,11 +326,17 @@ def shown(tmp_path_factory) -> tuple[Path, Verdict]:
             said = {"status": "censored", "at_least": 10.0, "why": "not found"} if far else {}
             rows.append(
                 Measurement(
-                    case=case.case, patient=case.patient, site=case.site, family="geometry",
-                    metric="contour_distance_95", region="seg:Bone", unit="mm",
-                    value=None if far else 1.0 + int(case.case[1:]) / 10, **said,
+                    case=case.case,
+                    patient=case.patient,
+                    site=case.site,
+                    family="geometry",
+                    metric="contour_distance_95",
+                    region="seg:Bone",
+                    unit="mm",
+                    value=None if far else 1.0 + int(case.case[1:]) / 10,
+                    **said,
                 )
-            )  # fmt: skip
+            )
     digest = write_table(folder / MEASUREMENTS_FILE, rows, Measurement)
     tables = {**evaluation.tables_sha256, MEASUREMENTS_FILE: digest}
     facts = {"title": "Contour distance", "direction": "lower", "unit": "mm"}
@@ -321,10 +347,13 @@ def shown(tmp_path_factory) -> tuple[Path, Verdict]:
     mean = CONTOUR.model_copy(update={"statistic": "mean", "scope": "each_site", "name": "mean"})
     share = CONTOUR.model_copy(
         update={
-            "statistic": "fraction_within", "scope": "pooled", "per_patient_bound": 3.0,
-            "bound": 0.95, "name": "share",
+            "statistic": "fraction_within",
+            "scope": "pooled",
+            "per_patient_bound": 3.0,
+            "bound": 0.95,
+            "name": "share",
         }
-    )  # fmt: skip
+    )
     criteria = (*verdict.profile.criteria, CONTOUR, mean, share)
     return folder, judge(folder, verdict.profile.model_copy(update={"criteria": criteria}))
 
@@ -372,9 +401,15 @@ def test_a_check_up_holds_the_bound_against_the_limits(tmp_path):
 
     def looked_at(case: str, **what):
         one = Measurement(
-            case=case, patient=case, site="s", family="reference_free", metric="noise_level",
-            region="soft", unit="HU", **what,
-        )  # fmt: skip
+            case=case,
+            patient=case,
+            site="s",
+            family="reference_free",
+            metric="noise_level",
+            region="soft",
+            unit="HU",
+            **what,
+        )
         return check_up([one], limits)
 
     beyond = looked_at("c1", value=None, status="censored", at_least=62.5, why="noise")
@@ -393,22 +428,31 @@ def test_a_check_up_holds_the_bound_against_the_limits(tmp_path):
 def test_a_cohort_with_a_censored_value_has_no_limits_for_it():
     rows = [
         {
-            **row(f"P{n:02d}", ">=62.5" if n == 0 and metric == "noise_level" else 5.0 + n / 10)
-            .model_dump(),
-            "family": "reference_free", "metric": metric,
+            **row(
+                f"P{n:02d}", ">=62.5" if n == 0 and metric == "noise_level" else 5.0 + n / 10
+            ).model_dump(),
+            "family": "reference_free",
+            "metric": metric,
         }
         for n in range(25)
         for metric in ("noise_level", "muscle_level")
-    ]  # fmt: skip
+    ]
     assert {key.metric for key in limits_of(pd.DataFrame(rows))} == {"muscle_level"}
 
 
 def test_a_censored_newest_check_up_signals():
     def logged(case: str, **what) -> LogRow:
         return LogRow(
-            time="t", case=case, evaluation="e", metric="noise_level", region="soft",
-            variant="default", unit="HU", outside=False, **{"value": None, **what},
-        )  # fmt: skip
+            time="t",
+            case=case,
+            evaluation="e",
+            metric="noise_level",
+            region="soft",
+            variant="default",
+            unit="HU",
+            outside=False,
+            **{"value": None, **what},
+        )
 
     log = [logged(f"c{n}", value=5.0 + (n * 7 % 20) / 10) for n in range(25)]
     assert control_over_time(log).state == "in control"

@@ -16,24 +16,25 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from qa_suite.core.records import Measurement
+from qa_suite.core.volume import Grid, Prediction, Volume
 from qa_suite.dose.gamma import GammaSettings, RegionGamma, gamma, parse_criteria
-from qa_suite.measures import hallucination, structure_values
-from qa_suite.measures.base import METRICS, Censored, MetricFacts, Pair
-from qa_suite.measures.dose.rows import mean_gamma
-from qa_suite.measures.dose_settings import DoseSettings
-from qa_suite.measures.geometry.motion import Motion
-from qa_suite.measures.geometry.positioning import Setup, _what_is_known, positioning_values
-from qa_suite.measures.geometry.rigid_match import Match
-from qa_suite.measures.geometry_settings import GeometrySettings, PositioningSettings
-from qa_suite.measures.norms import beyond_histogram
-from qa_suite.measures.reference_free.texture import streak_index
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.measures.value_range import parse_range
-from qa_suite.phantom import make_patient, oracle_translate
-from qa_suite.preflight.rigid import rotation_matrix
-from qa_suite.records import Measurement
-from qa_suite.volume import Grid, Prediction, Volume
+from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.registration.rigid import rotation_matrix
+from qa_suite.lab.phantom import make_patient, oracle_translate
+from qa_suite.metrics.base import METRICS, Censored, MetricFacts, Pair
+from qa_suite.metrics.dose.rows import mean_gamma
+from qa_suite.metrics.dose.settings import DoseSettings
+from qa_suite.metrics.geometry.positioning import Setup, _what_is_known, positioning_values
+from qa_suite.metrics.geometry.rigid_match import Match
+from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings
+from qa_suite.metrics.hallucination import family as hallucination
+from qa_suite.metrics.reference_free.norms import beyond_histogram
+from qa_suite.metrics.reference_free.texture import streak_index
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.segmentation import structure_values
+from qa_suite.metrics.settings import MeasureSettings
+from qa_suite.metrics.value_range import parse_range
 
 pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
 
@@ -55,9 +56,12 @@ class Scene:
         p = self.patient
         image = self.clean.with_array(np.ascontiguousarray(array, dtype=np.float32))
         return Pair(
-            reference=p.ct, synthetic=image, mask=p.structures["Body"], source=p.mr,
+            reference=p.ct,
+            synthetic=image,
+            mask=p.structures["Body"],
+            source=p.mr,
             structures={"Bladder": p.structures["Bladder"]},
-        )  # fmt: skip
+        )
 
 
 @pytest.fixture(scope="module")
@@ -215,9 +219,13 @@ def beyond_the_registration() -> set[str]:
     """A set-up whose registration to the synthetic image left its range."""
     motion = Motion(shift=np.array([30.0, 0, 0]), turn=rotation_matrix(np.radians([0, 0, 14.0])))
     setup = Setup(
-        difference=motion, truth_error_mm=0.1, determined=np.ones(6, dtype=bool),
-        beyond="it left its range", least_shift_mm=22.0, least_rotation_deg=10.5,
-    )  # fmt: skip
+        difference=motion,
+        truth_error_mm=0.1,
+        determined=np.ones(6, dtype=bool),
+        beyond="it left its range",
+        least_shift_mm=22.0,
+        least_rotation_deg=10.5,
+    )
     rows = {row.metric: row for row in positioning_values(setup, "cbct")}
     assert (rows["positioning_shift"].at_least, rows["positioning_rotation"].at_least) == (22, 10.5)
     assert rows["positioning_x"].status == rows["positioning_truth_error"].status == "undefined"
@@ -242,9 +250,16 @@ def test_a_registration_beyond_its_range_is_at_least_that_less_the_references():
 def gamma_censored() -> set[str]:
     settings = DoseSettings().gamma_settings
     said = RegionGamma(
-        region="body", pass_pct=90.0, passed=9, judged=10, above_cutoff=10, coverage=1.0,
-        mean=0.8, capped=1, at_least=("mean", "max"),
-    )  # fmt: skip
+        region="body",
+        pass_pct=90.0,
+        passed=9,
+        judged=10,
+        above_cutoff=10,
+        coverage=1.0,
+        mean=0.8,
+        capped=1,
+        at_least=("mean", "max"),
+    )
     found = mean_gamma(said, settings)
     assert isinstance(found, Censored) and found.at_least == 0.8
     assert mean_gamma(said.model_copy(update={"capped": 0}), settings) == 0.8
@@ -310,9 +325,11 @@ def test_what_speaks_of_a_window_says_when_it_is_censored():
 
 
 SIGNED_PARTS = {
-    *(f"source_shift_{axis}" for axis in "xyz"), "source_rotation", "contour_unmatched",
+    *(f"source_shift_{axis}" for axis in "xyz"),
+    "source_rotation",
+    "contour_unmatched",
     *(f"positioning_{part}" for part in ("x", "y", "z", "pitch", "roll", "yaw", "truth_error")),
-}  # fmt: skip
+}
 """Undefined beyond the search, as no bound of a component follows; or a share of what is beyond."""
 
 
@@ -330,9 +347,11 @@ TABLES = {
     "hallucination": (hallucination, "_METRICS"),
 }
 CHOSEN = {
-    "image": "mae", "segmentation": "dice", "uncertainty": "coverage_68",
+    "image": "mae",
+    "segmentation": "dice",
+    "uncertainty": "coverage_68",
     "hallucination": "false_volume",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("family", CHOSEN)

@@ -13,25 +13,20 @@ from scipy import stats
 from qa_suite.checkup import check_up, control_limits
 from qa_suite.checkup.charts import false_alarm_rate, mean_difference, widened_sigmas
 from qa_suite.checkup.cohort import limits_of
-from qa_suite.checkup.over_time import (
-    append_log,
-    control_over_time,
-    read_log,
-    run_length,
-)
+from qa_suite.checkup.over_time import append_log, control_over_time, read_log, run_length
 from qa_suite.cli import run
 from qa_suite.cli.checkup import brought_along, inverse_translator
-from qa_suite.cohort import load_cohort
-from qa_suite.errors import InputError
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_files import read_evaluation
+from qa_suite.core.records import Measurement, ModelFacts
+from qa_suite.core.volume import Prediction
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase
 from qa_suite.io.images import read_image, write_image
-from qa_suite.measures.norms import NORMS_FILE
+from qa_suite.judging.samples import Measure
+from qa_suite.metrics.reference_free.norms import NORMS_FILE
 from qa_suite.preflight import PreflightSettings
-from qa_suite.record_files import read_evaluation
-from qa_suite.records import Measurement, ModelFacts
-from qa_suite.samples import Measure
-from qa_suite.volume import Prediction
 from tests.dicom_factory import write_series
 from tests.tiny_cohort import make_tiny_cohort, pair
 
@@ -41,10 +36,19 @@ TEN = (10.0, 12.0, 11.0, 9.0, 10.0, 14.0, 10.0, 11.0, 12.0, 10.0)
 def row(metric: str, value: float | None, *, case: str = "new", region: str = "body", **more):
     facts = {"status": "ok"} if value is not None else {"status": "undefined", "why": "none here"}
     return Measurement.model_validate(
-        {"case": case, "patient": more.pop("patient", case), "site": "s", "unit": "1",
-         "family": "reference_free", "metric": metric, "region": region, "value": value}
-        | facts | more
-    )  # fmt: skip
+        {
+            "case": case,
+            "patient": more.pop("patient", case),
+            "site": "s",
+            "unit": "1",
+            "family": "reference_free",
+            "metric": metric,
+            "region": region,
+            "value": value,
+        }
+        | facts
+        | more
+    )
 
 
 # ---------------------------------------------------------------------------------------
@@ -151,10 +155,14 @@ def cohort(metrics: dict[str, float], patients: int = 20) -> pd.DataFrame:
 def test_only_the_bad_side_counts():
     limits = limits_of(cohort({"cut_body": 50, "source_body_dice": 50, "air_error": 50}))
     for metric, value, outside in (
-        ("cut_body", 90.0, True), ("cut_body", 10.0, False),
-        ("source_body_dice", 10.0, True), ("source_body_dice", 90.0, False),
-        ("air_error", 10.0, True), ("air_error", 90.0, True), ("air_error", 50.0, False),
-    ):  # fmt: skip
+        ("cut_body", 90.0, True),
+        ("cut_body", 10.0, False),
+        ("source_body_dice", 10.0, True),
+        ("source_body_dice", 90.0, False),
+        ("air_error", 10.0, True),
+        ("air_error", 90.0, True),
+        ("air_error", 50.0, False),
+    ):
         found = check_up([row(metric, value)], limits)
         assert found.findings[0].outside == outside, (metric, value)
         assert found.outcome == ("outside" if outside else "within")
@@ -196,8 +204,9 @@ def test_too_few_patients_are_nothing_to_compare_with():
 
 def test_a_patient_counts_once_and_a_rank_is_not_charted():
     rows = [row("cut_body", float(n), case=f"c{n:02d}", patient=f"p{n // 2}") for n in range(24)]
-    rows += [row("ood_percentile", float(n), case=f"c{n:02d}", patient=f"p{n // 2}")
-             for n in range(24)]  # fmt: skip
+    rows += [
+        row("ood_percentile", float(n), case=f"c{n:02d}", patient=f"p{n // 2}") for n in range(24)
+    ]
     limits = limits_of(pd.DataFrame([r.model_dump() for r in rows]))
     (only,) = limits.values()
     assert only.values == tuple(float(n) for n in range(0, 24, 2))
@@ -352,18 +361,21 @@ def test_a_dicom_series_is_read_like_a_file(place, capsys, tmp_path):
     of_series = json.loads(capsys.readouterr().out)["findings"]
     run(["checkup", source, str(place / "synthetic.nii.gz"), *against])
     of_file = json.loads(capsys.readouterr().out)["findings"]
-    level = [[f["value"] for f in found if f["metric"] == "muscle_level"]
-             for found in (of_series, of_file)]  # fmt: skip
+    level = [
+        [f["value"] for f in found if f["metric"] == "muscle_level"]
+        for found in (of_series, of_file)
+    ]
     assert level[0] == pytest.approx(level[1], abs=1)
     assert run(["checkup", str(series), str(series), *against]) == 2
     assert "holds HU, and the evaluation is of arbitrary" in capsys.readouterr().err
 
 
 def test_the_way_back_must_go_back(monkeypatch):
-    facts = ModelFacts(uri="models:/back/1", name="back", family="f", direction="CT->MR",
-                       weights_sha256="ab" * 32)  # fmt: skip
+    facts = ModelFacts(
+        uri="models:/back/1", name="back", family="f", direction="CT->MR", weights_sha256="ab" * 32
+    )
     monkeypatch.setattr(
-        "qa_suite.tracking.load_translator",
+        "qa_suite.evaluation.tracking.load_translator",
         lambda uri: (facts, lambda loaded: Prediction(mean=loaded.source)),
     )
     back, named = inverse_translator("models:/back/1", "MR->CT")

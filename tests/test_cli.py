@@ -9,19 +9,44 @@ import numpy as np
 import pytest
 
 from qa_suite.cli import app, run
+from qa_suite.core.records import Measurement
 from qa_suite.io.images import read_image, write_image
-from qa_suite.records import Measurement
 from tests.tiny_cohort import HU, TISSUES, make_tiny_cohort, pair, tissue_labels
 
 VERBS = (
-    "demo", "phantom", "import", "preflight", "train", "translate", "evaluate", "measure",
-    "judge", "report", "dashboard", "checkup", "dose", "dvh", "gamma", "export-dose",
-    "exam", "instrument", "utility", "list",
-)  # fmt: skip
+    "demo",
+    "phantom",
+    "import",
+    "preflight",
+    "train",
+    "translate",
+    "evaluate",
+    "measure",
+    "judge",
+    "report",
+    "dashboard",
+    "checkup",
+    "dose",
+    "dvh",
+    "gamma",
+    "export-dose",
+    "exam",
+    "instrument",
+    "utility",
+    "list",
+)
 KINDS = (
-    "metrics", "families", "segmenters", "engines", "plans", "hluts", "translators", "criteria",
-    "hospitals", "faults",
-)  # fmt: skip
+    "metrics",
+    "families",
+    "segmenters",
+    "engines",
+    "plans",
+    "hluts",
+    "translators",
+    "criteria",
+    "hospitals",
+    "faults",
+)
 
 
 def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:

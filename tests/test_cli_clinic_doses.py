@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.record_files import read_cases, read_evaluation, read_measurements
+from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from tests.rt_factory import write_dose
 from tests.test_cli_dose_plans import EVALUATE, here, make_cohort  # noqa: F401
 from tests.tiny_cohort import SHAPE, SPACING_MM, grid
@@ -20,9 +20,14 @@ def beams_of(folder, total_gy: float) -> None:
     for number, share in ((1, 0.25), (2, 0.75)):
         dose = np.full(SHAPE, share * total_gy)
         write_dose(
-            folder / f"{number}.dcm", dose, beams=[number], spacing_mm=SPACING_MM,
-            origin_mm=grid().origin_mm, DoseType="EFFECTIVE", FrameOfReferenceUID="",
-        )  # fmt: skip
+            folder / f"{number}.dcm",
+            dose,
+            beams=[number],
+            spacing_mm=SPACING_MM,
+            origin_mm=grid().origin_mm,
+            DoseType="EFFECTIVE",
+            FrameOfReferenceUID="",
+        )
 
 
 def test_sums_of_effective_beam_doses_are_taken_as_asked_and_recorded(here, capsys):  # noqa: F811

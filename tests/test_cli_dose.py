@@ -15,18 +15,18 @@ import yaml
 from qa_suite.cli import run
 from qa_suite.cli.dose_settings import DoseAsked, dose_settings
 from qa_suite.cli.listing import KINDS
-from qa_suite.cohort import Cohort, load_cohort, save_cohort
-from qa_suite.criteria import load_profile
-from qa_suite.dose.hlut import shipped_hluts
-from qa_suite.dose.template import load_template, shipped_templates
-from qa_suite.dose_cases import cases_with_dose
-from qa_suite.errors import InputError
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.examined import finished_images
+from qa_suite.core.cohort import Cohort, load_cohort, save_cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Volume
+from qa_suite.dose.hlut.tables import shipped_hluts
+from qa_suite.dose.plan.template import load_template, shipped_templates
+from qa_suite.evaluation.dose_cases import cases_with_dose
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.evaluation.models import finished_images
 from qa_suite.io.images import read_image, write_image
-from qa_suite.measures.settings import MeasureSettings
+from qa_suite.judging.criteria import load_profile
+from qa_suite.metrics.settings import MeasureSettings
 from qa_suite.preflight import PreflightSettings
-from qa_suite.volume import Volume
 from tests.plan_factory import square_beam, write_plan
 from tests.tiny_cohort import SHAPE, grid, make_tiny_cohort, pair
 
@@ -58,8 +58,12 @@ def material(tmp_path_factory) -> Path:
     tiny_plan(folder / "mixed.yaml", name="mixed", engine="protons-range")
     tiny_plan(folder / "unknown.yaml", name="unknown", engine="photons-pydosrt")
     tiny_plan(folder / "machine.yaml", name="machine", machine="varian_10mv")
-    table = {"name": "x", "quantity": "relative_electron_density", "source": "x",
-             "points": [[-1000, 0], [0, 1], [100, 0.9]]}  # fmt: skip
+    table = {
+        "name": "x",
+        "quantity": "relative_electron_density",
+        "source": "x",
+        "points": [[-1000, 0], [0, 1], [100, 0.9]],
+    }
     (folder / "falls.yaml").write_text(yaml.safe_dump(table))
     write_image(ct.with_array(np.full(SHAPE, 40.0, np.float32)), folder / "gy.nii.gz")
     write_image(ct.with_array(np.full(SHAPE, -1000.0, np.float32)), folder / "air.nii.gz")
@@ -106,9 +110,10 @@ def test_two_plans_on_two_images(files, capsys):
     assert {r["family"] for r in rows} == {"dose"}
     names = {path.name for path in (files / "doses").iterdir()}
     assert names == {
-        f"{role}-{plan}.nii.gz" for plan in ("photons", "protons")
+        f"{role}-{plan}.nii.gz"
+        for plan in ("photons", "protons")
         for role in ("dose_reference", "dose_synthetic", "gamma", "target")
-    } | {"range_error-G090-protons.nii.gz"}  # fmt: skip
+    } | {"range_error-G090-protons.nii.gz"}
     dose = read_image(files / "doses" / "dose_reference-photons.nii.gz", "Gy")
     assert dose.grid.spacing_mm == (10.0, 10.0, 10.0)
     assert 78 < dose.array.max() < 200  # one beam
@@ -166,7 +171,8 @@ BAD = {
         "electron-density-as-rsp, matrad-default-rsp, stoichiometric-schneider, or your own file.",
     ),
     "a table for no plan": (
-        arguments("--hlut", "matrad-default-rsp"), "No plan takes the HLUT matrad-default-rsp."
+        arguments("--hlut", "matrad-default-rsp"),
+        "No plan takes the HLUT matrad-default-rsp.",
     ),
     "unknown plan": (arguments(plan="photon-pelvic"), "did you mean photon-pelvis"),
     "unknown table": (arguments(hlut="thomas-2000"), "did you mean thomas-1999"),
@@ -175,14 +181,14 @@ BAD = {
     "plan twice": (arguments("--plan", "photons.yaml"), "--plan names photons.yaml twice"),
     "table twice": (arguments("--hlut", "thomas-1999"), "--hlut names thomas-1999 twice"),
     "structure twice": (
-        arguments("--structure", "Prostate=prostate.nii.gz"), "--structure names Prostate twice"
+        arguments("--structure", "Prostate=prostate.nii.gz"),
+        "--structure names Prostate twice",
     ),
-    "no target": (
-        [*arguments(), "--plan", "other.yaml"], "it looks for PTV_1 and it has Prostate"
-    ),
+    "no target": ([*arguments(), "--plan", "other.yaml"], "it looks for PTV_1 and it has Prostate"),
     "no structure file": (arguments("--structure", "GTV=none.nii.gz"), "no image at none.nii.gz"),
     "structure without a name": (
-        arguments("--structure", "prostate.nii.gz"), "--structure reads NAME=FILE"
+        arguments("--structure", "prostate.nii.gz"),
+        "--structure reads NAME=FILE",
     ),
     "other grid": (arguments("--synthetic", "small.nii.gz"), "does not lie on the grid"),
     "a dose for the CT": (
@@ -194,19 +200,22 @@ BAD = {
         "The synthetic image shows no air around the body; is it a CT in HU?",
     ),
     "air for the CT": (
-        arguments("--synthetic", "air.nii.gz"), "The synthetic image shows no body above -400 HU"
+        arguments("--synthetic", "air.nii.gz"),
+        "The synthetic image shows no body above -400 HU",
     ),
     "holes": (arguments("--synthetic", "holes.nii.gz"), "holds 1 voxels that are no number"),
     "a plan of the other beam": (
-        arguments(plan="mixed.yaml"), "The engine protons-range computes protons; the plan mixed"
+        arguments(plan="mixed.yaml"),
+        "The engine protons-range computes protons; the plan mixed",
     ),
     "an unknown engine": (arguments(plan="unknown.yaml"), "did you mean photons-pydosert"),
     "an unknown machine": (arguments(plan="machine.yaml"), "did you mean varian_10MV"),
     "a table that falls": (
-        arguments(hlut="falls.yaml"), "it is not monotone: 1 at 0 HU falls to 0.9 at 100 HU"
+        arguments(hlut="falls.yaml"),
+        "it is not monotone: 1 at 0 HU falls to 0.9 at 100 HU",
     ),
     "a coarse grid": (arguments("--dose-grid-mm", "25"), "grid_mm"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", BAD)
@@ -293,10 +302,11 @@ def test_protons_never_ask_for_a_gpu(files, two_cards):
     assert settings.device == "cpu"
     both = dose_settings(
         DoseAsked(
-            plans=["protons.yaml", "photons.yaml"], hluts=["matrad-default-rsp", "thomas-1999"],
+            plans=["protons.yaml", "photons.yaml"],
+            hluts=["matrad-default-rsp", "thomas-1999"],
             device="auto",
         )
-    )  # fmt: skip
+    )
     assert both.device == "cuda"
 
 
@@ -338,9 +348,25 @@ def make_cohort(folder: Path, splits: str) -> Cohort:
     return load_cohort(folder / "tiny")
 
 
-EVALUATE = ("evaluate", "tiny", "--images", "box", "--name", "vendor", "--no-track", "--out", "out",
-            "--plan", "photons.yaml", "--hlut", "thomas-1999", "--dose-grid-mm", "10",
-            "--workers", "1")  # fmt: skip
+EVALUATE = (
+    "evaluate",
+    "tiny",
+    "--images",
+    "box",
+    "--name",
+    "vendor",
+    "--no-track",
+    "--out",
+    "out",
+    "--plan",
+    "photons.yaml",
+    "--hlut",
+    "thomas-1999",
+    "--dose-grid-mm",
+    "10",
+    "--workers",
+    "1",
+)
 
 
 def test_evaluate_computes_dose_and_keeps_the_volumes_of_the_lowest_gamma(here):
@@ -355,12 +381,21 @@ def test_evaluate_computes_dose_and_keeps_the_volumes_of_the_lowest_gamma(here):
     for site, of_site in gamma.groupby("site"):
         lowest = of_site.sort_values("value").iloc[0].case
         record = _record(out, lowest)
-        assert {"dose_reference@photons", "dose_synthetic@photons", "gamma@photons",
-                "target@photons", "synthetic", "reference"} <= set(record), site  # fmt: skip
+        assert {
+            "dose_reference@photons",
+            "dose_synthetic@photons",
+            "gamma@photons",
+            "target@photons",
+            "synthetic",
+            "reference",
+        } <= set(record), site
         for name in record.values():
             assert (out / "volumes" / name).is_file()
-    by_error = rows[(rows.metric == "mae") & (rows.region == "body")
-                    & (rows.variant == "default")].sort_values("value").case.tolist()  # fmt: skip
+    by_error = (
+        rows[(rows.metric == "mae") & (rows.region == "body") & (rows.variant == "default")]
+        .sort_values("value")
+        .case.tolist()
+    )
     assert by_error == [f"case{n}" for n in (1, 2, 3, 4)]
     # neither best, median nor worst, nor the worst of its site: kept for its dose alone
     assert gamma.sort_values("value").iloc[0].case == "case2"
@@ -394,7 +429,7 @@ def test_the_choice_of_cases_reaches_the_evaluation(here, monkeypatch):
         asked.append(examination)
         raise InputError("far enough")
 
-    monkeypatch.setattr("qa_suite.evaluate.evaluate", stop)
+    monkeypatch.setattr("qa_suite.evaluation.evaluate.evaluate", stop)
     assert run([*EVALUATE, "--dose-cases", "one_per_site"]) == 2
     assert run([*EVALUATE]) == 2
     assert [one.settings.dose_cases for one in asked] == ["one_per_site", "all"]
@@ -408,10 +443,12 @@ def quick_examination(
     dose = dose_settings(DoseAsked(plans=["photons.yaml"], hluts=["thomas-1999"], grid_mm=10))
     quick = dose.model_copy(update={"causes": False, "bulk": False, "gamma": dose.gamma[:1]})
     settings = EvaluationSettings(
-        families=families, keep_volumes="none", dose_cases="one_per_site",
+        families=families,
+        keep_volumes="none",
+        dose_cases="one_per_site",
         preflight=PreflightSettings(estimate_alignment=False),
         measures=MeasureSettings(dose=quick),
-    )  # fmt: skip
+    )
     return Examination(
         cohort=cohort, folder=here / "tiny", model=facts, translate=translate, settings=settings
     )
@@ -513,22 +550,29 @@ def test_a_table_of_two_columns(files, capsys):
 
 
 BAD_COLUMNS = {
-    "nobody says what": ("scanner.csv", "scanner.csv does not say what its second column is; "
-                         "write red:scanner.csv (relative electron density), rsp:"),
+    "nobody says what": (
+        "scanner.csv",
+        "scanner.csv does not say what its second column is; "
+        "write red:scanner.csv (relative electron density), rsp:",
+    ),
     "not what photons take": ("rsp:scanner.csv", "needs an HLUT that gives"),
     "an unknown word": ("ed:scanner.csv", "'ed' before scanner.csv is no quantity"),
     "no such file": ("red:none.csv", "There is no HLUT at none.csv"),
     "falls": ("red:falls.csv", "falls to 0.9 at 10 HU"),
     "twice": ("red:twice.csv", "0 HU is there twice (1 and 1.1)"),
     "unreadable": ("red:bad.csv", "bad.csv has 2 bad lines: line 3"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", BAD_COLUMNS)
 def test_a_bad_table_of_two_columns_is_one_sentence(files, capsys, what):
     hlut, sentence = BAD_COLUMNS[what]
-    for name, rest in {"scanner": "1500,1.8", "falls": "10,0.9", "twice": "0,1.1",
-                       "bad": "0;1,0\nwater 1"}.items():  # fmt: skip
+    for name, rest in {
+        "scanner": "1500,1.8",
+        "falls": "10,0.9",
+        "twice": "0,1.1",
+        "bad": "0;1,0\nwater 1",
+    }.items():
         (files / f"{name}.csv").write_text(f"-1000,0\n{'' if name == 'bad' else '0,1'}\n{rest}\n")
     assert run(arguments(hlut=hlut)) == 2
     assert sentence in one_sentence(capsys)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from qa_suite.cli import run
+from qa_suite.core.volume import Volume
 from qa_suite.io.images import write_image
-from qa_suite.volume import Volume
 from tests.dicom_factory import rectangle, uid, write_series, write_structures
 from tests.plan_factory import square_beam, write_plan
 from tests.rt_factory import write_dose
@@ -50,10 +50,19 @@ def material(tmp_path_factory) -> Path:
     write_ct(folder / "two", hu)
     write_ct(folder / "two" / "more", made, SeriesInstanceUID=uid("made"))
     write_ct(folder / "stranger", hu, PatientID=OTHER)
-    write_ct(folder / "elsewhere", made, FrameOfReferenceUID=uid("elsewhere"),
-             SeriesInstanceUID=uid("made"))  # fmt: skip
-    write_series(folder / "mr", np.rint(mr.array).astype(np.int16), modality="MR",
-                 spacing_mm=SPACING_MM, origin_mm=grid().origin_mm)  # fmt: skip
+    write_ct(
+        folder / "elsewhere",
+        made,
+        FrameOfReferenceUID=uid("elsewhere"),
+        SeriesInstanceUID=uid("made"),
+    )
+    write_series(
+        folder / "mr",
+        np.rint(mr.array).astype(np.int16),
+        modality="MR",
+        spacing_mm=SPACING_MM,
+        origin_mm=grid().origin_mm,
+    )
     gap = np.rint(hu).astype(np.int16) + 1024
     write_series(folder / "gap", gap, spacing_mm=SPACING_MM, origin_mm=grid().origin_mm, skip=[5])
     write_image(Volume(array=hu, grid=grid(), quantity="HU"), folder / "ct.nii.gz")
@@ -63,9 +72,13 @@ def material(tmp_path_factory) -> Path:
     x, y, _ = grid().centre_mm
     bladder = [rectangle((x - 12, x + 12), (y - 40, y - 24), z) for z in (40.0, 48.0)]
     drawn = {
-        "Prostate": ball(), "Bladder": bladder, "Skin": ball(60.0), "Isocentre": [],
-        "Far": [rectangle((x, x + 9), (y, y + 9), 900.0)], "CTV: 78 Gy": ball(),
-    }  # fmt: skip
+        "Prostate": ball(),
+        "Bladder": bladder,
+        "Skin": ball(60.0),
+        "Isocentre": [],
+        "Far": [rectangle((x, x + 9), (y, y + 9), 900.0)],
+        "CTV: 78 Gy": ball(),
+    }
     write_structures(folder / "rs.dcm", drawn, kinds={"Skin": "EXTERNAL"})
     write_structures(folder / "own" / "rs.dcm", {"CTV": ball(), "Bladder": bladder})
     write_structures(folder / "stranger.dcm", drawn, PatientID=OTHER)
@@ -146,7 +159,8 @@ def test_an_image_that_does_not_say_whose_it_is_is_taken_on_trust(files, capsys)
 
 BAD = {
     "no target by the rules": (
-        given("own"), "it looks for PTV, PTV_High, Prostate, GTV and it has Bladder, CTV; name "
+        given("own"),
+        "it looks for PTV, PTV_High, Prostate, GTV and it has Bladder, CTV; name "
         "yours with --target.",
     ),
     "an unknown target": (
@@ -158,10 +172,12 @@ BAD = {
         "it looks for Nothing and it has Nothing (Nothing is empty).",
     ),
     "an unknown structure": (
-        given("Prostat=rs.dcm"), "rs.dcm: Unknown structure 'Prostat'; did you mean Prostate?",
+        given("Prostat=rs.dcm"),
+        "rs.dcm: Unknown structure 'Prostat'; did you mean Prostate?",
     ),
     "an unknown structure behind a colon": (
-        given("Prostate=rs.dcm:CTV 78"), "rs.dcm: Unknown structure 'CTV 78'; did you mean CTV: 78",
+        given("Prostate=rs.dcm:CTV 78"),
+        "rs.dcm: Unknown structure 'CTV 78'; did you mean CTV: 78",
     ),
     "twice": (given("rs.dcm", "Prostate=own:CTV"), "--structure names Prostate twice"),
     "a point": (
@@ -169,7 +185,8 @@ BAD = {
         "rs.dcm: Isocentre fills no voxel of the CT (it has no closed contour).",
     ),
     "far away": (
-        given("Prostate=rs.dcm:Far"), "Far fills no voxel of the CT (1 plane beyond the image",
+        given("Prostate=rs.dcm:Far"),
+        "Far fills no voxel of the CT (1 plane beyond the image",
     ),
     "structures of another patient": (
         given("Prostate=stranger.dcm"),
@@ -188,7 +205,8 @@ BAD = {
         "stranger-plan.dcm is a plan of another patient than the structure set rs.dcm",
     ),
     "nobody's structures": (
-        given("Prostate=nobody.dcm"), "nobody.dcm carries no patient identifier and shares no",
+        given("Prostate=nobody.dcm"),
+        "nobody.dcm carries no patient identifier and shares no",
     ),
     "structures in another frame": (
         given("Prostate=elsewhere.dcm"),
@@ -201,7 +219,8 @@ BAD = {
     "an MR for the CT": (given("Prostate=rs.dcm", image="mr"), "mr holds no DICOM CT series."),
     "no series": (given("Prostate=rs.dcm", image="empty"), "empty holds no DICOM CT series."),
     "two series": (
-        given("Prostate=rs.dcm", image="two"), "two holds 2 DICOM CT series; name a folder with",
+        given("Prostate=rs.dcm", image="two"),
+        "two holds 2 DICOM CT series; name a folder with",
     ),
     "a slice missing": (given("Prostate=rs.dcm", image="gap"), "missing"),
     "no structure set in the folder": (given("Prostate=ct"), "ct holds 0 RTSTRUCT files"),
@@ -210,7 +229,7 @@ BAD = {
     "a CT slice for the structures": (given("Prostate=ct/IM0000.dcm"), "a file is no RTSTRUCT"),
     "a mask without a name": (given("prostate.nii.gz"), "--structure reads NAME=FILE for a mask"),
     "no name": (given("=rs.dcm"), "--structure reads NAME=FILE, not '=rs.dcm'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", BAD)

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.record_files import read_cases, read_evaluation
+from qa_suite.core.record_files import read_cases, read_evaluation
 from tests.dicom_factory import write_series, write_structures
 from tests.plan_factory import ion_beam, square_beam, write_ion_plan, write_plan
 from tests.test_cli_dose import EVALUATE, make_cohort, one_sentence, tiny_plan
@@ -40,8 +40,17 @@ def files(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-ASKED = ("--structure", "Prostate=rs.dcm", "--dose-grid-mm", "10", "--prescription-gy", "60",
-         "--fractions", "30", "--json")  # fmt: skip
+ASKED = (
+    "--structure",
+    "Prostate=rs.dcm",
+    "--dose-grid-mm",
+    "10",
+    "--prescription-gy",
+    "60",
+    "--fractions",
+    "30",
+    "--json",
+)
 PHOTONS = ("dose", "ct", *ASKED, "--plan", "photons.yaml", "--hlut", "thomas-1999")
 PROTONS = ("dose", "ct", *ASKED, "--plan", "protons.yaml", "--hlut", "stoichiometric-schneider")
 
@@ -144,7 +153,7 @@ def test_remarks_stand_in_the_record_and_in_its_notices(here, capsys):
 
 def test_plans_of_which_none_can_be_read_are_not_called_missing(tmp_path):
     from qa_suite.cli.flows import clinic_plans
-    from qa_suite.errors import Problems
+    from qa_suite.core.errors import Problems
     from tests.tiny_cohort import make_tiny_cohort
 
     make_tiny_cohort(tmp_path / "tiny", "s")

@@ -12,15 +12,15 @@ import pydicom
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.cohort import load_cohort
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.records import ModelFacts
+from qa_suite.core.volume import Prediction, Volume
 from qa_suite.io.cases import LoadedCase
-from qa_suite.io.dicom import scan_dicom
-from qa_suite.io.dicom_cases import list_dicom
+from qa_suite.io.dicom.headers import scan_dicom
+from qa_suite.io.dicom.series import read_series
 from qa_suite.io.images import read_image, write_image
-from qa_suite.io.layouts import Query
-from qa_suite.io.series import read_series
-from qa_suite.records import ModelFacts
-from qa_suite.volume import Prediction, Volume
+from qa_suite.io.layouts.dicom_cases import list_dicom
+from qa_suite.io.layouts.layouts import Query
 from tests.dicom_factory import body_phantom, write_patient, write_series
 from tests.dicom_validator import SYNTHETIC_DATA, errors_of
 from tests.tiny_cohort import make_tiny_cohort, pair
@@ -35,9 +35,15 @@ BY_HAND = ["--patient-id", "X1", "--study-uid", "1.2.3", "--frame-of-reference-u
 def model(monkeypatch) -> dict:
     """A stand-in for a registered model: it adds 1000 HU to air; facts may be changed."""
     facts = {
-        "uri": MODEL, "name": "pelvis-mr-to-ct", "version": "3", "family": "intensity",
-        "weights_sha256": "0c" * 32, "direction": "MR->CT", "quantity": "HU", "seen": [],
-    }  # fmt: skip
+        "uri": MODEL,
+        "name": "pelvis-mr-to-ct",
+        "version": "3",
+        "family": "intensity",
+        "weights_sha256": "0c" * 32,
+        "direction": "MR->CT",
+        "quantity": "HU",
+        "seen": [],
+    }
 
     def load(uri: str, asked: dict):
         facts["asked"] = asked
@@ -51,7 +57,7 @@ def model(monkeypatch) -> dict:
         told = {key: facts[key] for key in facts if key not in ("quantity", "seen")}
         return ModelFacts(**told), translate
 
-    monkeypatch.setattr("qa_suite.tracking.load_translator", load)
+    monkeypatch.setattr("qa_suite.evaluation.tracking.load_translator", load)
     return facts
 
 
@@ -174,9 +180,13 @@ def test_a_cohort_becomes_series_under_its_pseudonyms(tmp_path, model, capsys):
 
 @pytest.mark.parametrize(
     ("direction", "quantity", "modality", "unit"),
-    [("MR->PET", "SUVbw", "PT", "SUVbw"), ("MR->PT", "SUVbw", "PT", "SUVbw"),
-     ("MR->MR", "arbitrary", "MR", "arbitrary units"), ("MR->CBCT", "HU", "CT", "HU")],
-)  # fmt: skip
+    [
+        ("MR->PET", "SUVbw", "PT", "SUVbw"),
+        ("MR->PT", "SUVbw", "PT", "SUVbw"),
+        ("MR->MR", "arbitrary", "MR", "arbitrary units"),
+        ("MR->CBCT", "HU", "CT", "HU"),
+    ],
+)
 def test_every_direction_has_its_storage_class(
     tmp_path, model, capsys, direction, quantity, modality, unit
 ):
@@ -306,20 +316,26 @@ def test_a_file_of_another_place_than_its_series_is_refused(tmp_path, model, cap
 
 
 def test_a_registered_model_exports_a_series_with_its_hash(tmp_path, own_store, capsys):
+    from translators.registry.train import train
     from translators.spec import load_spec
-    from translators.train import train
 
     make_tiny_cohort(tmp_path / "cohort", "ttvs")
     cohort = load_cohort(tmp_path / "cohort")
     trained = train(
-        load_spec("intensity"), cohort, tmp_path / "cohort", workdir=tmp_path / "work",
+        load_spec("intensity"),
+        cohort,
+        tmp_path / "cohort",
+        workdir=tmp_path / "work",
         register_as="tiny",
-    )  # fmt: skip
+    )
     mr, _, _ = pair(9)
     write_series(
-        tmp_path / "mr", np.rint(mr.array).astype(np.int16), modality="MR",
-        spacing_mm=mr.grid.spacing_mm, PatientPosition="HFS",
-    )  # fmt: skip
+        tmp_path / "mr",
+        np.rint(mr.array).astype(np.int16),
+        modality="MR",
+        spacing_mm=mr.grid.spacing_mm,
+        PatientPosition="HFS",
+    )
     command = ["translate", trained.uri, str(tmp_path / "mr"), str(tmp_path / "out")]
     assert run([*command, "--as", "dicom"]) == 0
     back = read_series(scan_dicom(tmp_path / "out").series[0])

@@ -5,21 +5,18 @@ from collections import Counter
 import pytest
 import yaml
 
-from qa_suite.cohort import (
-    Case,
-    Cohort,
-    assign_splits,
-    load_cohort,
-    save_cohort,
-)
-from qa_suite.errors import InputError, LeakageError, Problems
+from qa_suite.core.cohort import Case, Cohort, assign_splits, load_cohort, save_cohort
+from qa_suite.core.errors import InputError, LeakageError, Problems
 
 
 def make_case(number: int, **more) -> Case:
     known = {
-        "case": f"c{number}", "patient": f"p{number}", "site": "one", "source": f"v/{number}.nii",
+        "case": f"c{number}",
+        "patient": f"p{number}",
+        "site": "one",
+        "source": f"v/{number}.nii",
         "voxel_hashes": {"source": f"hash{number}"},
-    }  # fmt: skip
+    }
     return Case(**{**known, **more})
 
 
@@ -94,8 +91,11 @@ def test_patients_are_dealt_by_site_and_alike_every_time():
     assert dealt != assign_splits(make_cohort(cases), fractions=HALVES, seed=4)
     counts = Counter((case.site, case.split) for case in dealt.cases)
     assert counts == {
-        ("one", "train"): 10, ("one", "test"): 10, ("two", "train"): 5, ("two", "test"): 5,
-    }  # fmt: skip
+        ("one", "train"): 10,
+        ("one", "test"): 10,
+        ("two", "train"): 5,
+        ("two", "test"): 5,
+    }
 
 
 def test_all_examinations_of_a_patient_stay_together():
@@ -131,7 +131,7 @@ def test_fractions_must_add_up(fractions):
 
 
 def test_a_file_that_was_changed_after_the_import_is_noticed(tmp_path):
-    from qa_suite.cohort import with_file_hashes
+    from qa_suite.core.cohort import with_file_hashes
     from qa_suite.io.cases import load_case
     from qa_suite.io.images import read_image, write_image
     from tests.tiny_cohort import make_tiny_cohort

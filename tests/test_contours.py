@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 from tests.tiny_cohort import SPACING_MM, pair
-from translators.contours import disagreement, distance_to, drop_short, find_contours
 from translators.data import prepare
+from translators.networks.contours import disagreement, distance_to, drop_short, find_contours
 from translators.spec import ContoursSpec, load_spec
 
 WINDOW = (-200.0, 300.0)
@@ -16,9 +16,12 @@ WINDOW = (-200.0, 300.0)
 
 def settings(**changes: object) -> ContoursSpec:
     plain: dict[str, object] = {
-        "source_window": (-1.0, 1.0), "target_window": WINDOW, "smallest_mm": 0.0,
-        "source_steps": (0.12, 0.3), "target_steps": (25.0, 75.0),
-    }  # fmt: skip
+        "source_window": (-1.0, 1.0),
+        "target_window": WINDOW,
+        "smallest_mm": 0.0,
+        "source_steps": (0.12, 0.3),
+        "target_steps": (25.0, 75.0),
+    }
     return ContoursSpec.model_validate(plain | changes)
 
 

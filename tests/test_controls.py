@@ -15,10 +15,10 @@ from benchmarks.controls import (
     mean_image,
     threshold_dice,
 )
-from qa_suite.cohort import Cohort
-from qa_suite.errors import GeometryError, InputError
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Prediction, Volume
 from qa_suite.io.images import read_image
-from qa_suite.volume import Grid, Prediction, Volume
 from tests.tiny_cohort import make_tiny_cohort, pair
 
 
@@ -59,8 +59,11 @@ def test_a_translator_that_knows_the_truth_beats_both_controls(
 ) -> None:
     found = compare_with_controls(cohort, folder, _knows(folder, cohort))
     assert [(c.measure, c.control) for c in found] == [
-        ("MAE", "mean"), ("MAE", "shuffled"), ("Dice", "mean"), ("Dice", "shuffled"),
-    ]  # fmt: skip
+        ("MAE", "mean"),
+        ("MAE", "shuffled"),
+        ("Dice", "mean"),
+        ("Dice", "shuffled"),
+    ]
     assert all(c.beaten and c.difference.n == 5 for c in found)
     assert found[0].translator == 0 and found[2].translator == 1
     assert found[0].difference.estimate == pytest.approx(-found[0].other)

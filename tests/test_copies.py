@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.errors import LeakageError
-from qa_suite.measures.base import Pair
-from qa_suite.measures.copies import copied_share, refuse_copies
-from qa_suite.phantom import make_patient, oracle_twin
-from qa_suite.volume import Grid, Volume, resample
+from qa_suite.core.errors import LeakageError
+from qa_suite.core.volume import Grid, Volume, resample
+from qa_suite.lab.phantom import make_patient, oracle_twin
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.copies import copied_share, refuse_copies
 
 OTHER = Grid(shape=(60, 50, 40), spacing_mm=(5.5, 5.5, 5.5))
 
@@ -22,8 +22,10 @@ def patient():
 def moved(array, *steps):
     """Move an array by whole voxels; what comes in is air."""
     result = np.full_like(array, -1000)
-    spans = [(slice(max(s, 0), n + min(s, 0)), slice(max(-s, 0), n + min(-s, 0)))
-             for s, n in zip(steps, array.shape, strict=True)]  # fmt: skip
+    spans = [
+        (slice(max(s, 0), n + min(s, 0)), slice(max(-s, 0), n + min(-s, 0)))
+        for s, n in zip(steps, array.shape, strict=True)
+    ]
     result[tuple(to for to, _ in spans)] = array[tuple(of for _, of in spans)]
     return result
 

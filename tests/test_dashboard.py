@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from qa_suite import store as mlflow_store
-from qa_suite.errors import InputError
-from qa_suite.tracking import log_evaluation
+from qa_suite.core import store as mlflow_store
+from qa_suite.core.errors import InputError
+from qa_suite.evaluation.tracking import log_evaluation
 from reports.dashboard import APP, command, store
-from reports.html import write_report
+from reports.html.report import write_report
 from tests.dose_record_factory import KEPT, MARKUP, make_dose_record
 from tests.record_factory import make_record
 

@@ -21,16 +21,22 @@ ROOT = Path(__file__).resolve().parent.parent
 # What no order reaches, though a set or a listing of files is gone through: file -> why.
 HARMLESS = {
     "qa_suite/cli/checks.py": "counts the cases that are done; the results are put in order after",
-    "qa_suite/evaluate.py": "counts the cases that are done; the entries are put in order after",
+    "qa_suite/evaluation/evaluate.py": "counts the cases done; the entries are put in order after",
     "qa_suite/dose/gamma/fresh.py": "deletes outdated files",
-    "qa_suite/dose/protons/machine.py": "sorted after",
+    "qa_suite/dose/machines/proton.py": "sorted after",
 }
 
 # What a second run writes differently: times, memory, and the names that MLflow draws.
 TIMED = {
-    "started", "finished", "seconds", "seconds_by_case", "peak_memory_mib", "costs", "costs_sha256",
+    "started",
+    "finished",
+    "seconds",
+    "seconds_by_case",
+    "peak_memory_mib",
+    "costs",
+    "costs_sha256",
     "mlflow_run_id",
-}  # fmt: skip
+}
 TIMES_SAID = re.compile(
     r"[0-9a-f]{32}|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00| UTC)?"
     r"|[\d.e+-]+( to [\d.e+-]+\))?\s(s|ms|MiB)\b"
@@ -80,15 +86,21 @@ def two(tmp_path_factory, _empty_database) -> list[Path]:
         (folder / "mlruns").mkdir()
         shutil.copy(_empty_database, folder / "mlruns" / "mlflow.db")
         environment = {
-            **os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "COLUMNS": "100",
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "100",
             "MLFLOW_TRACKING_URI": "sqlite:///mlruns/mlflow.db",
-        }  # fmt: skip
+        }
         running.append(
             subprocess.Popen(
-                [sys.executable, "-m", "tests.determinism_worker"], cwd=folder, env=environment,
-                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                [sys.executable, "-m", "tests.determinism_worker"],
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
             )
-        )  # fmt: skip
+        )
         folders.append(folder)
     for process in running:
         _, problem = process.communicate()

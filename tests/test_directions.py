@@ -9,22 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qa_suite.cohort import load_cohort
-from qa_suite.criteria import load_profile
-from qa_suite.errors import InputError
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
+from qa_suite.core.records import Criterion, Evaluation, ModelFacts, Profile, Verdict
+from qa_suite.core.volume import IntervalFacts, Prediction
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase
-from qa_suite.judge import judge
-from qa_suite.measures.geometry_settings import GeometrySettings
-from qa_suite.measures.settings import MeasureSettings
+from qa_suite.judging.criteria import load_profile
+from qa_suite.judging.judge import judge
+from qa_suite.metrics.geometry.settings import GeometrySettings
+from qa_suite.metrics.settings import MeasureSettings
 from qa_suite.preflight import PreflightSettings
-from qa_suite.record_files import read_cases, read_evaluation, read_measurements
-from qa_suite.records import Criterion, Evaluation, ModelFacts, Profile, Verdict
-from qa_suite.volume import IntervalFacts, Prediction
-from reports.cost import cost_line
-from reports.html import write_report
-from reports.pictures import choose_pictures
-from reports.windows import captions, windows_of
+from reports.facts.cost import cost_line
+from reports.facts.pictures import choose_pictures
+from reports.facts.windows import captions, windows_of
+from reports.html.report import write_report
 from tests.direction_cohorts import LESION_SUV, make_direction_cohort, picture
 
 GAIN = 0.5
@@ -49,10 +49,12 @@ def translate(loaded: LoadedCase) -> Prediction:
     mean = reference.with_array(array.astype(np.float32))
     wide = mean.with_array(np.full(array.shape, 3 * scale, dtype=np.float32))
     return Prediction(
-        mean=mean, std=wide, half_width=wide,
+        mean=mean,
+        std=wide,
+        half_width=wide,
         interval=IntervalFacts(voxel_share=0.9, level=0.8, patients=12),
         cost={"network_evaluations": 24, "steps": 4},
-    )  # fmt: skip
+    )
 
 
 def examination(folder: Path, **settings) -> Examination:
@@ -60,13 +62,18 @@ def examination(folder: Path, **settings) -> Examination:
     settings.setdefault("preflight", PreflightSettings(estimate_alignment=False))
     settings.setdefault("measures", MeasureSettings())
     return Examination(
-        cohort=cohort, folder=folder, translate=translate,
+        cohort=cohort,
+        folder=folder,
+        translate=translate,
         model=ModelFacts(
-            uri="test:half", name="half", family="test", direction=cohort.direction,
+            uri="test:half",
+            name="half",
+            family="test",
+            direction=cohort.direction,
             training_sites=("A",),
         ),
         settings=EvaluationSettings(**settings),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -173,13 +180,23 @@ def test_the_profile_of_another_direction_is_refused(made):
 
 def test_a_bound_on_what_was_left_out_is_refused(made):
     criterion = Criterion(
-        name="bone Dice", metric="dice", region="seg:Bone", bound=0.8, direction="at_least",
-        unit="1", min_patients=1, source="test",
-    )  # fmt: skip
+        name="bone Dice",
+        metric="dice",
+        region="seg:Bone",
+        bound=0.8,
+        direction="at_least",
+        unit="1",
+        min_patients=1,
+        source="test",
+    )
     profile = Profile(
-        name="p", version="1", direction="MR->PT", anatomy="any", intended_use="t",
+        name="p",
+        version="1",
+        direction="MR->PT",
+        anatomy="any",
+        intended_use="t",
         criteria=(criterion,),
-    )  # fmt: skip
+    )
     with pytest.raises(InputError, match="'bone Dice' bounds dice, which was left out: body and"):
         judge(made["MR->PT"].folder, profile)
 
@@ -268,11 +285,15 @@ def test_an_mr_that_could_not_be_measured_is_shown_in_its_own_scale(made):
 
 def test_a_cost_line_by_hand():
     rows = [
-        ("translation_seconds", "default", 2.0), ("translation_seconds", "default", 4.0),
-        ("translation_seconds", "default", 9.0), ("translation_memory", "cpu", 512.4),
-        ("translation_memory", "cuda", 2048.0), ("network_evaluations", "default", 24.0),
-        ("network_evaluations", "default", 30.0), ("sampler_steps", "default", 1.0),
-    ]  # fmt: skip
+        ("translation_seconds", "default", 2.0),
+        ("translation_seconds", "default", 4.0),
+        ("translation_seconds", "default", 9.0),
+        ("translation_memory", "cpu", 512.4),
+        ("translation_memory", "cuda", 2048.0),
+        ("network_evaluations", "default", 24.0),
+        ("network_evaluations", "default", 30.0),
+        ("sampler_steps", "default", 1.0),
+    ]
     table = pd.DataFrame(rows, columns=["metric", "variant", "value"])
     table = table.assign(family="cost", status="ok")
     assert cost_line(table) == (

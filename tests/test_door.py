@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import yaml
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import GeometryError, InputError, QAError
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import GeometryError, InputError, QAError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.evaluation.tracking import load_translator, prediction_of
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.io.images import write_image
-from qa_suite.tracking import load_translator, prediction_of
-from qa_suite.volume import Grid, Volume
 from tests.test_answers import moved, stored
 from translators.base import Translator, create
 from translators.predict import answer
-from translators.registry import signature
+from translators.registry.registering import signature
 from translators.spec import TranslatorSpec, parse_spec
 
 KINDS = ("folder", "command", "container")
@@ -57,16 +57,24 @@ REFUSED = [(crop, "on another grid"), (moved_16, "moved by 16 mm"), (one_nan, "1
 
 def external(**settings: Any) -> TranslatorSpec:
     data = {
-        "family": "external", "name": "vendor", "direction": "MR->CT", "anatomy": "pelvis",
+        "family": "external",
+        "name": "vendor",
+        "direction": "MR->CT",
+        "anatomy": "pelvis",
         "external": settings,
-    }  # fmt: skip
+    }
     return parse_spec(data, subject="vendor")
 
 
 def black_box(
-    kind: str, said: Volume, cohort: Cohort, folder: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, **settings: Any,
-) -> Translator:  # fmt: skip
+    kind: str,
+    said: Volume,
+    cohort: Cohort,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    **settings: Any,
+) -> Translator:
     """Make a black box of a kind that answers the test case with this very volume."""
     (case,) = cohort.in_split("test")
     finished = tmp_path / "finished"
@@ -92,9 +100,11 @@ def black_box(
         engine.chmod(0o755)
         monkeypatch.setenv("PATH", f"{engine.parent}:/usr/bin:/bin")
         spec = external(
-            kind=kind, image="vendor/sct@sha256:" + "a" * 64, command=["{source}", "{output}"],
+            kind=kind,
+            image="vendor/sct@sha256:" + "a" * 64,
+            command=["{source}", "{output}"],
             **settings,
-        )  # fmt: skip
+        )
     translator = create(spec)
     translator.fit(cohort, folder, workdir=tmp_path / "work")
     return translator
@@ -104,9 +114,10 @@ def asked_of(translator: Translator, source: Volume) -> Volume:
     """Ask through the tensors of the registered model's interface, as the examiner does."""
     grid = source.grid
     request = {
-        "source": source.array, "spacing_mm": np.array(grid.spacing_mm),
+        "source": source.array,
+        "spacing_mm": np.array(grid.spacing_mm),
         "direction": np.array(grid.direction),
-    }  # fmt: skip
+    }
     place = {"origin_mm": list(grid.origin_mm), "frame_of_reference": "1.2.3"}
     told = answer(translator, request, place)
     assert told["frame_of_reference"] == "1.2.3"
@@ -151,9 +162,14 @@ def test_a_crop_is_taken_by_its_header_where_the_specification_allows_it(
     np.testing.assert_allclose(found.array[2:], loaded.reference.array[2:], atol=0.01)
     assert np.abs(found.array - loaded.reference.array).mean() < 5  # its first two planes are air
     moved_box = black_box(
-        kind, moved_16(loaded.reference), cohort, folder, tmp_path, monkeypatch,
+        kind,
+        moved_16(loaded.reference),
+        cohort,
+        folder,
+        tmp_path,
+        monkeypatch,
         other_grid="resample",
-    )  # fmt: skip
+    )
     with pytest.raises(GeometryError, match="moved by 16 mm"):
         asked_of(moved_box, loaded.source)
 
@@ -164,9 +180,10 @@ def test_a_request_without_a_place_is_refused_by_who_compares_places(
 ) -> None:
     translator = black_box(kind, loaded.reference, cohort, folder, tmp_path, monkeypatch)
     request = {
-        "source": loaded.source.array, "spacing_mm": np.array(loaded.source.grid.spacing_mm),
+        "source": loaded.source.array,
+        "spacing_mm": np.array(loaded.source.grid.spacing_mm),
         "direction": np.eye(3),
-    }  # fmt: skip
+    }
     for place in ({}, {"origin_mm": []}, None):
         with pytest.raises(QAError, match=r"compares places.*'origin_mm'"):
             answer(translator, request, place)
@@ -178,7 +195,7 @@ def test_a_request_without_a_place_is_refused_by_who_compares_places(
 
 
 def registered(spec: TranslatorSpec, cohort: Cohort, folder: Path, work: Path, name: str) -> str:
-    from translators.train import train
+    from translators.registry.train import train
 
     return train(spec, cohort, folder, workdir=work, register_as=name).uri
 
@@ -220,7 +237,7 @@ def test_a_model_of_an_earlier_version_still_answers_if_it_needs_no_place(
 ) -> None:
     import mlflow
 
-    from qa_suite.tracking import _predict
+    from qa_suite.evaluation.tracking import _predict
     from translators.spec import load_spec
 
     network = registered(load_spec("intensity"), cohort, folder, tmp_path / "w1", "floor")
@@ -256,8 +273,10 @@ SOURCE = Volume(array=np.zeros(GRID.shape), grid=GRID, quantity="arbitrary")
 def said(**more: Any) -> dict[str, Any]:
     mean = np.arange(60, dtype=float).reshape(GRID.shape)
     place = {
-        "spacing_mm": GRID.spacing_mm, "direction": GRID.direction, "origin_mm": GRID.origin_mm,
-    }  # fmt: skip
+        "spacing_mm": GRID.spacing_mm,
+        "direction": GRID.direction,
+        "origin_mm": GRID.origin_mm,
+    }
     return {"mean": mean} | place | more
 
 
@@ -276,11 +295,13 @@ def test_a_model_that_was_told_a_place_must_say_where_it_answers(lacking: str) -
         ({"spacing_mm": (2, 2, 4)}, "on another grid"),
         ({"direction": (1, 0, 0, 0, 1, 0, 0, 0, -1)}, "moved by"),
         ({"frame_of_reference": "1.3"}, "frames of reference differ"),
-        *(({name: np.full(GRID.shape, np.nan)}, rf"\({name}\) answered with 60 of 60")
-          for name in ("mean", "std")),
+        *(
+            ({name: np.full(GRID.shape, np.nan)}, rf"\({name}\) answered with 60 of 60")
+            for name in ("mean", "std")
+        ),
         ({"samples": np.full((2, *GRID.shape), np.inf)}, r"\(samples\) answered with 60 of 60"),
     ],
-)  # fmt: skip
+)
 def test_an_answer_from_elsewhere_or_without_numbers_is_refused(more: dict, word: str) -> None:
     with pytest.raises(QAError, match=word):
         prediction_of(said(**more), SOURCE, "HU", placed=True)
@@ -291,11 +312,16 @@ def test_an_answer_in_another_storage_order_is_put_in_order() -> None:
     other = turned(mean)
     found = prediction_of(
         {
-            "mean": other.array, "std": other.array, "spacing_mm": other.grid.spacing_mm,
-            "direction": other.grid.direction, "origin_mm": other.grid.origin_mm,
+            "mean": other.array,
+            "std": other.array,
+            "spacing_mm": other.grid.spacing_mm,
+            "direction": other.grid.direction,
+            "origin_mm": other.grid.origin_mm,
         },
-        SOURCE, "HU", placed=True,
-    )  # fmt: skip
+        SOURCE,
+        "HU",
+        placed=True,
+    )
     np.testing.assert_array_equal(found.mean.array, mean.array)
     np.testing.assert_array_equal(found.std.array, mean.array)
     assert found.mean.grid == GRID

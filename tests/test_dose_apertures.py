@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from pydicom.sequence import Sequence as DicomSequence
 
-from qa_suite.dose.apertures import aperture_fluence, segment_fluences
-from qa_suite.dose.beam_view import beam_axes
-from qa_suite.dose.imported_beams import (
+from qa_suite.core.errors import InputError
+from qa_suite.dose.clinic.apertures import aperture_fluence, segment_fluences
+from qa_suite.dose.clinic.beams import (
     common_isocentre,
     imported_fields,
     imported_spots,
     supine_angles,
 )
-from qa_suite.dose.monitor_units import in_protons
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.errors import InputError
-from qa_suite.io.rtplan import read_plan
-from qa_suite.io.rtplan_types import BeamLimiter, ControlPoint, PhotonBeam
+from qa_suite.dose.machines.monitor_units import in_protons
+from qa_suite.dose.plan.template import BeamTemplate
+from qa_suite.dose.range.beam_view import beam_axes
+from qa_suite.io.rt.plan.read import read_plan
+from qa_suite.io.rt.plan.types import BeamLimiter, ControlPoint, PhotonBeam
 from tests.plan_factory import (
     ISOCENTRE,
     LEAF_EDGES,
@@ -30,10 +30,7 @@ from tests.plan_factory import (
 )
 from tests.rt_factory import item
 
-JAWS = (
-    BeamLimiter(kind="ASYMX", axis="x", pairs=1),
-    BeamLimiter(kind="ASYMY", axis="y", pairs=1),
-)
+JAWS = (BeamLimiter(kind="ASYMX", axis="x", pairs=1), BeamLimiter(kind="ASYMY", axis="y", pairs=1))
 MLC = BeamLimiter(kind="MLCX", axis="x", pairs=12, boundaries_mm=LEAF_EDGES)
 INLINE_MLC = BeamLimiter(kind="MLCY", axis="y", pairs=12, boundaries_mm=LEAF_EDGES)
 
@@ -47,18 +44,30 @@ def a_beam(limiters, states, *, gantry=None, rotation="NONE", collimator=None):
     count = len(states)
     points = tuple(
         ControlPoint(
-            index=n, weight=weight, gantry_deg=0.0 if gantry is None else gantry[n],
-            gantry_rotation=rotation, collimator_deg=0.0 if collimator is None else collimator[n],
-            couch_deg=0.0, isocentre_mm=(0, 0, 0), energy_mv=6.0, ssd_mm=None,
+            index=n,
+            weight=weight,
+            gantry_deg=0.0 if gantry is None else gantry[n],
+            gantry_rotation=rotation,
+            collimator_deg=0.0 if collimator is None else collimator[n],
+            couch_deg=0.0,
+            isocentre_mm=(0, 0, 0),
+            energy_mv=6.0,
+            ssd_mm=None,
             positions_mm=positions,
         )
         for n, (weight, positions) in enumerate(states)
-    )  # fmt: skip
+    )
     assert count == len(points)
     return PhotonBeam(
-        number=1, name="b", machine="m", meterset_mu=100.0, sad_mm=1000.0,
-        fluence_mode="STANDARD", limiters=tuple(limiters), control_points=points,
-    )  # fmt: skip
+        number=1,
+        name="b",
+        machine="m",
+        meterset_mu=100.0,
+        sad_mm=1000.0,
+        fluence_mode="STANDARD",
+        limiters=tuple(limiters),
+        control_points=points,
+    )
 
 
 def jaws(x=(-50, 50), y=(-50, 50)):

@@ -7,16 +7,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from qa_suite.dose.apertures import aperture_fluence, segment_fluences
-from qa_suite.dose.arcs import STEP_DEG, still_parts
-from qa_suite.dose.imported_beams import imported_fields, supine_angles
+from qa_suite.core.errors import InputError
+from qa_suite.core.tolerances import ANGLE_DEG, turn_deg
+from qa_suite.core.volume import Grid
+from qa_suite.dose.clinic.apertures import aperture_fluence, segment_fluences
+from qa_suite.dose.clinic.arcs import STEP_DEG, still_parts
+from qa_suite.dose.clinic.beams import imported_fields, supine_angles
 from qa_suite.dose.photons.engine import photon_engine
 from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.errors import InputError
-from qa_suite.io.rtplan import read_plan
-from qa_suite.tolerances import ANGLE_DEG, turn_deg
-from qa_suite.volume import Grid
+from qa_suite.dose.plan.template import BeamTemplate
+from qa_suite.io.rt.plan.read import read_plan
 from tests.plan_factory import first_point, photon_beam, square_beam, write_plan
 from tests.plan_factory import jaws as plan_jaws
 from tests.rt_factory import item
@@ -66,8 +66,12 @@ def test_short_steps_are_joined_up_to_the_step():
 
 
 def test_a_part_is_the_mean_of_what_it_joins():
-    states = [(0.0, jaws(x=(-40, 0))), (0.75, jaws(x=(-40, 0))), (0.75, jaws(x=(0, 40))),
-              (1.0, jaws(x=(0, 40)))]  # fmt: skip
+    states = [
+        (0.0, jaws(x=(-40, 0))),
+        (0.75, jaws(x=(-40, 0))),
+        (0.75, jaws(x=(0, 40))),
+        (1.0, jaws(x=(0, 40))),
+    ]
     beam = a_beam(JAWS, states, gantry=(90, 91, 91, 92))
     (part,) = segment_fluences(beam, (10, 10), 10.0)
     assert part.fluence[5].tolist() == [0, 0.75, 0.75, 0.75, 0.75, 0.25, 0.25, 0.25, 0.25, 0]
@@ -100,11 +104,17 @@ def test_a_rounding_is_no_turn_round_the_circle(start, end, rotation):
 @pytest.mark.parametrize(
     ("start", "end", "rotation", "turn"),
     [
-        (10, 350, "CW", 340), (10, 350, "CC", -20), (10, 350, "NONE", -20), (350, 10, "CW", 20),
-        (350, 10, "CC", -340), (350, 10, "NONE", 20), (179, 181, "CC", -358), (0, 180, "CW", 180),
+        (10, 350, "CW", 340),
+        (10, 350, "CC", -20),
+        (10, 350, "NONE", -20),
+        (350, 10, "CW", 20),
+        (350, 10, "CC", -340),
+        (350, 10, "NONE", 20),
+        (179, 181, "CC", -358),
+        (0, 180, "CW", 180),
         (0, 180, "CC", -180),
     ],
-)  # fmt: skip
+)
 def test_the_direction_of_rotation_decides_the_way(start, end, rotation, turn):
     parts = still_parts(turning(start, end, rotation=rotation))
     assert sum(float((m.end_deg - m.start_deg)[0]) for p in parts for m in p.motions) == (
@@ -129,8 +139,11 @@ def test_clockwise_is_seen_from_where_dicom_looks(tmp_path, tag, place, sign):
     10° to 130° clockwise is upwards for the gantry (through 70°), downwards for the others
     (through 250°).
     """
-    angle = {"gantry_deg": "GantryAngle", "collimator_deg": "BeamLimitingDeviceAngle",
-             "couch_deg": "PatientSupportAngle"}[place]  # fmt: skip
+    angle = {
+        "gantry_deg": "GantryAngle",
+        "collimator_deg": "BeamLimitingDeviceAngle",
+        "couch_deg": "PatientSupportAngle",
+    }[place]
     beam = square_beam(1)
     first, last = beam.ControlPointSequence
     setattr(first, angle, 10)

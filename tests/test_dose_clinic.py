@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.dose.clinic import clinic_files, read_clinic_case
-from qa_suite.dose.clinic_trust import doses_of_case
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.template import TargetRule, load_template
-from qa_suite.errors import GeometryError, InputError, QAError
+from qa_suite.core.errors import GeometryError, InputError, QAError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.clinic.given import clinic_files, read_clinic_case
+from qa_suite.dose.clinic.trust import doses_of_case
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.plan.template import TargetRule, load_template
 from qa_suite.io.identity import KEY_VARIABLE, patient_hash
 from qa_suite.io.images import write_image
-from qa_suite.measures.base import Pair
-from qa_suite.measures.dose import dose
-from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
-from qa_suite.volume import Grid, Volume
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.dose import dose
+from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
 from tests.dicom_factory import PATIENT_ID
 from tests.plan_factory import ISOCENTRE, square_beam, write_plan
 from tests.rt_factory import write_dose
@@ -107,7 +107,7 @@ def test_a_case_without_doses_is_an_error(tmp_path):
 
 
 def test_other_frames_of_reference_are_refused():
-    from qa_suite.dose.gridding import require_overlap
+    from qa_suite.dose.scene.gridding import require_overlap
 
     one = replace(GRID, frame_of_reference="1.2.3")
     with pytest.raises(GeometryError, match="different frames"):
@@ -160,7 +160,7 @@ def test_a_plan_that_is_not_there_is_an_error():
 
 
 def test_a_plan_of_the_clinic_needs_no_template(tmp_path):
-    from qa_suite.dose.imported_template import IMPORTED, imported_template
+    from qa_suite.dose.clinic.template import IMPORTED, imported_template
 
     (tmp_path / "A-001").mkdir()
     write_plan(tmp_path / "A-001" / "plan.dcm", [square_beam(1)])
@@ -178,7 +178,7 @@ def test_a_plan_of_the_clinic_needs_no_template(tmp_path):
 
 
 def test_the_fractions_that_are_stated_are_delivered(tmp_path):
-    from qa_suite.dose.imported_template import imported_template
+    from qa_suite.dose.clinic.template import imported_template
 
     (tmp_path / "A-001").mkdir()
     write_plan(tmp_path / "A-001" / "plan.dcm", [square_beam(1)])
@@ -189,9 +189,14 @@ def test_the_fractions_that_are_stated_are_delivered(tmp_path):
     means = {}
     for fractions in (30, 15):
         settings = DoseSettings(
-            plans=(choice,), rtplans=True, grid_mm=10, causes=False, bulk=False,
-            prescription_gy=2.0 * fractions, fractions=fractions,
-        )  # fmt: skip
+            plans=(choice,),
+            rtplans=True,
+            grid_mm=10,
+            causes=False,
+            bulk=False,
+            prescription_gy=2.0 * fractions,
+            fractions=fractions,
+        )
         rows = [v for v in dose(replace(pair(), clinic=case), settings) if hasattr(v, "metric")]
         means[fractions] = next(
             r.value for r in rows if (r.metric, r.region) == ("dmean_reference", "target")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from qa_suite.core.volume import Grid
 from qa_suite.dose.engines import engine_of, where_computed
 from qa_suite.dose.photons import PhotonEngine
-from qa_suite.dose.plan import Plan
-from qa_suite.volume import Grid
+from qa_suite.dose.plan.plan import Plan
 from tests.test_dose_photons import CENTRE, HLUT, MACHINE, template
 
 pytestmark = pytest.mark.skipif(
@@ -31,9 +31,15 @@ def patient() -> tuple[Grid, np.ndarray, np.ndarray]:
 def planned(engine: PhotonEngine, *gantry: float, technique: str = "conformal") -> Plan:
     grid, density, target = patient()
     return engine.plan(
-        density, grid, target=target, avoid={}, isocentre_mm=CENTRE,
-        template=template(*gantry, technique=technique), hlut=HLUT, target_name="PTV",
-    )  # fmt: skip
+        density,
+        grid,
+        target=target,
+        avoid={},
+        isocentre_mm=CENTRE,
+        template=template(*gantry, technique=technique),
+        hlut=HLUT,
+        target_name="PTV",
+    )
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from qa_suite.core.errors import GeometryError
+from qa_suite.core.volume import Grid, Triple
 from qa_suite.dose.photons import PhotonEngine
 from qa_suite.dose.photons.depths import DivergingDepths
-from qa_suite.dose.plan import PlannedBeam, ProtonSpots
+from qa_suite.dose.plan.plan import PlannedBeam, ProtonSpots
+from qa_suite.dose.plan.template import BeamTemplate
 from qa_suite.dose.protons.dose import beam_dose
-from qa_suite.dose.protons.pstar import energy_mev
-from qa_suite.dose.raytrace import BeamFrame, beam_frame, depth_map
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.errors import GeometryError
-from qa_suite.volume import Grid, Triple
+from qa_suite.dose.range.pstar import energy_mev
+from qa_suite.dose.range.raytrace import BeamFrame, beam_frame, depth_map
 from tests.test_dose_photons import ENGINE, opening, read, square
 from tests.test_dose_photons import dose_of as photon_dose
 from tests.test_dose_protons import MACHINE as PROTON_MACHINE
@@ -69,9 +69,12 @@ class Phantom:
         way = np.zeros(3)
         way[axis] = sign
         return cls(
-            frame=frame, grid=grid, way=way, water=water.astype(np.float32),
+            frame=frame,
+            grid=grid,
+            way=way,
+            water=water.astype(np.float32),
             lung=(water - (1 - LUNG) * slab).astype(np.float32),
-        )  # fmt: skip
+        )
 
     def expected_mm(self, depth_mm: float) -> float:
         """Where the ray is that passes half of the slab's face, which lies along the axis."""
@@ -131,9 +134,11 @@ def test_a_proton_shadow_lies_on_the_ray_of_its_edge(gantry, axis, sign, sad_mm)
     for depth in (100.0, 180.0, 260.0):
         energy = float(energy_mev(np.array([depth - 11.0]))[0])  # 22.5 mm more behind the lung
         spots = ProtonSpots(
-            energy_mev=np.full(across.size, energy), x_mm=place[0], y_mm=place[1],
+            energy_mev=np.full(across.size, energy),
+            x_mm=place[0],
+            y_mm=place[1],
             weight=np.ones(across.size),
-        )  # fmt: skip
+        )
         beam = PlannedBeam(geometry=BeamTemplate(gantry_deg=gantry), weight=1.0, delivery=spots)
         dose = beam_dose(
             made.lung, made.grid, beam, isocentre_mm=ISOCENTRE, machine=machine, beamlet_mm=4.0
@@ -161,9 +166,12 @@ def depths_of(
     sx, sy, sz = grid.spacing_mm
     x, y, z = isocentre
     return DivergingDepths(
-        np.ascontiguousarray(density.transpose(2, 1, 0)), spacing_mm=(sz, sy, sx),
-        isocentre_mm=(z, y, x), gantry_rad=np.deg2rad(gantry_deg), sad_mm=sad_mm,
-    )  # fmt: skip
+        np.ascontiguousarray(density.transpose(2, 1, 0)),
+        spacing_mm=(sz, sy, sx),
+        isocentre_mm=(z, y, x),
+        gantry_rad=np.deg2rad(gantry_deg),
+        sad_mm=sad_mm,
+    )
 
 
 @pytest.mark.parametrize("gantry", [0.0, 17.0, 90.0, 251.0])
@@ -246,9 +254,10 @@ def test_thick_slices_give_the_depth_dose_of_cubes(spacing, side) -> None:
         sx, sy, sz = size
         nx, nz = (2 * round(110 / s) + 1 for s in (sx, sz))
         grid = Grid(
-            shape=(nx, round(240 / sy), nz), spacing_mm=size,
+            shape=(nx, round(240 / sy), nz),
+            spacing_mm=size,
             origin_mm=(-(nx // 2) * sx, sy / 2 - 100, -(nz // 2) * sz),
-        )  # fmt: skip
+        )
         water = np.ones(grid.shape, np.float32)
         dose = photon_dose(water, grid, (0.0, 0.0, 0.0), square(side))
         along = read(dose, grid, [(0.0, d - 100.0, 0.0) for d in (20, 50, 100, 150, 200)])

@@ -10,21 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_suite.cli import run
-from qa_suite.dose.conformity import conformity_of, isodose_volume_cc
-from qa_suite.dose.contour_loops import cut_keyholes, nesting
-from qa_suite.dose.dvh import UndefinedDvh, dvh_of, dvhs_of
-from qa_suite.dose.dvh_metrics import dvh_differences, parse_metric, read_metric
-from qa_suite.dose.structures import (
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.dvh.conformity import conformity_of, isodose_volume_cc
+from qa_suite.dose.dvh.curve import UndefinedDvh, dvh_of, dvhs_of
+from qa_suite.dose.dvh.metrics import dvh_differences, parse_metric, read_metric
+from qa_suite.dose.structures.contour_loops import cut_keyholes, nesting
+from qa_suite.dose.structures.structures import (
     MaskStructure,
     ShapeStructure,
     sample_labels,
     sample_structure,
     sample_structures,
 )
-from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.images import write_image
-from qa_suite.io.rtstruct import Structure
-from qa_suite.volume import Grid, Volume
+from qa_suite.io.rt.structures import Structure
 from tests.dicom_factory import write_structures
 from tests.dose_solids import (
     DRAWN,
@@ -93,8 +93,12 @@ def test_oblique_grids_give_the_same_answers():
     turn = np.deg2rad(25)
     axes = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
     middle = np.array([41.0, 40.2, 39.9])
-    grid = Grid(shape=GRID.shape, spacing_mm=(3.0, 3.0, 3.0), origin_mm=tuple(axes @ -middle),
-                direction=tuple(axes.ravel()))  # fmt: skip
+    grid = Grid(
+        shape=GRID.shape,
+        spacing_mm=(3.0, 3.0, 3.0),
+        origin_mm=tuple(axes @ -middle),
+        direction=tuple(axes.ravel()),
+    )
     dvh = dvh_of(linear("x", grid=grid), analytic("sphere", 12.0))
     exact = BASE_GY + place_at_share("sphere", 12.0, 0.95)
     assert dvh.dose_at_volume_pct(95) == pytest.approx(exact, abs=0.1)
@@ -313,10 +317,7 @@ def test_many_at_once_and_labels_agree_with_one_by_one():
     labels = (first.mask * 2 + second.mask * 5).astype(np.int32)
     image = Volume(array=labels, grid=GRID, quantity="label")
     laid = sample_labels(image, {2: "a", 5: "b", 7: "none"}, GRID)
-    for found in (
-        dvhs_of(linear(), [first, second], threads=2),
-        dvhs_of(linear(), laid.values()),
-    ):
+    for found in (dvhs_of(linear(), [first, second], threads=2), dvhs_of(linear(), laid.values())):
         for structure in (first, second):
             alone = dvh_of(linear(), structure)
             assert found[structure.name].dose_at_volume_pct(95) == alone.dose_at_volume_pct(95)
@@ -350,15 +351,20 @@ def test_an_empty_structure_is_undefined():
 
 
 def test_outside_the_dose_grid_is_not_zero_dose():
-    away = ShapeStructure(name="away", inside=lambda p: np.ones(len(p), bool),
-                          low_mm=(100.0, 0.0, 0.0), high_mm=(110.0, 10.0, 10.0))  # fmt: skip
+    away = ShapeStructure(
+        name="away",
+        inside=lambda p: np.ones(len(p), bool),
+        low_mm=(100.0, 0.0, 0.0),
+        high_mm=(110.0, 10.0, 10.0),
+    )
     dvh = dvh_of(linear(), away)
     assert dvh.coverage == 0
     assert dvh.volume_cc == pytest.approx(1.0)
     assert "0.0 % of away" in read_metric(dvh, "Dmin").why
     edge = GRID.to_world(np.array(GRID.shape) - 0.5)[0]
-    half = ShapeStructure(name="half", inside=away.inside, low_mm=(edge - 5, 0.0, 0.0),
-                          high_mm=(edge + 5, 10.0, 10.0))  # fmt: skip
+    half = ShapeStructure(
+        name="half", inside=away.inside, low_mm=(edge - 5, 0.0, 0.0), high_mm=(edge + 5, 10.0, 10.0)
+    )
     dvh = dvh_of(uniform(), half)
     assert dvh.coverage == pytest.approx(0.5, abs=0.02)
     assert read_metric(dvh, "D95").value is None
@@ -401,10 +407,18 @@ def test_other_frames_of_reference_are_refused():
 
 @pytest.mark.parametrize(
     ("text", "name", "unit"),
-    [("D95", "D95", "Gy"), ("d95%", "D95", "Gy"), ("D0.03cc", "D0.03cc", "Gy"),
-     ("V20Gy", "V20Gy", "%"), ("V20Gy_cc", "V20Gy_cc", "cc"), ("V95%", "V95%", "%"),
-     ("dmean", "Dmean", "Gy"), ("HI", "HI", "1"), ("Volume", "volume", "cc")],
-)  # fmt: skip
+    [
+        ("D95", "D95", "Gy"),
+        ("d95%", "D95", "Gy"),
+        ("D0.03cc", "D0.03cc", "Gy"),
+        ("V20Gy", "V20Gy", "%"),
+        ("V20Gy_cc", "V20Gy_cc", "cc"),
+        ("V95%", "V95%", "%"),
+        ("dmean", "Dmean", "Gy"),
+        ("HI", "HI", "1"),
+        ("Volume", "volume", "cc"),
+    ],
+)
 def test_metric_names(text, name, unit):
     metric = parse_metric(text)
     assert (metric.name, metric.unit) == (name, unit)
@@ -446,8 +460,9 @@ def test_conformity_of_concentric_balls(radius):
 
 def test_conformity_counts_in_its_region_only():
     target = analytic("sphere", 10.0)
-    half = ShapeStructure(name="body", inside=lambda p: p[:, 2] <= 0,
-                          low_mm=(-35.0,) * 3, high_mm=(35.0,) * 3)  # fmt: skip
+    half = ShapeStructure(
+        name="body", inside=lambda p: p[:, 2] <= 0, low_mm=(-35.0,) * 3, high_mm=(35.0,) * 3
+    )
     whole, part = (conformity_of(falling(), target, 50.0, region=r) for r in (None, half))
     assert part.isodose_cc == pytest.approx(whole.isodose_cc / 2, rel=0.02)
 
@@ -473,8 +488,17 @@ def test_the_command(tmp_path, capsys):
         '- {structure: Absent, goal: "Dmean <= 9 Gy", source: local}\n'
     )
     arguments = [str(tmp_path / name) for name in ("dose.nii.gz", "ptv.nii.gz", "rs.dcm")]
-    options = ["--prescription-gy", "50", "--metrics", "D95,V95%", "--json", "--goals",
-               str(tmp_path / "goals.yaml"), "--curves", str(tmp_path / "c.csv")]  # fmt: skip
+    options = [
+        "--prescription-gy",
+        "50",
+        "--metrics",
+        "D95,V95%",
+        "--json",
+        "--goals",
+        str(tmp_path / "goals.yaml"),
+        "--curves",
+        str(tmp_path / "c.csv"),
+    ]
     assert run(["dvh", *arguments, *options]) == 3
     data = json.loads(capsys.readouterr().out)
     values = {(row["structure"], row["metric"]): row["value"] for row in data["metrics"]}

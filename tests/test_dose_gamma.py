@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from qa_suite.cli import run
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings, gamma, parse_criteria
-from qa_suite.errors import GeometryError, InputError
 from qa_suite.io.images import read_image, write_image
-from qa_suite.volume import Grid, Volume
 
 EXACT = ("trilinear", "simplex")
 TWO = GammaCriterion(dose_pct=2, distance_mm=2)
@@ -141,10 +141,7 @@ def test_a_wider_criterion_never_gives_a_higher_gamma():
 @pytest.mark.parametrize("mode", EXACT)
 def test_several_criteria_at_once_are_what_each_is_alone(mode):
     a, b = smooth(), smooth(shift_mm=(0.8, -0.5, 0.4), scale=1.01)
-    criteria = (
-        *parse_criteria("3/3,2/2,1/1,2/3"),
-        *parse_criteria("2/2,3/1", local=True),
-    )
+    criteria = (*parse_criteria("3/3,2/2,1/1,2/3"), *parse_criteria("2/2,3/1", local=True))
     for together in gamma(a, b, criteria, GammaSettings(mode=mode)):
         alone = one(a, b, together.criterion, mode=mode)
         np.testing.assert_allclose(together.values, alone.values, atol=3e-5)
@@ -219,9 +216,10 @@ def barycentric(reference, evaluated, criterion, norm_gy, parts=12):
     import itertools
 
     spacing, shape = np.array(reference.grid.spacing_mm), reference.array.shape
-    weights = np.array(
-        [w for w in itertools.product(range(parts + 1), repeat=4) if sum(w) == parts]
-    ) / parts  # fmt: skip
+    weights = (
+        np.array([w for w in itertools.product(range(parts + 1), repeat=4) if sum(w) == parts])
+        / parts
+    )
     points, doses = [], []
     for cell in np.ndindex(*(n - 1 for n in shape)):
         for order in itertools.permutations(range(3)):
@@ -274,9 +272,14 @@ def by_pymedphys(reference, evaluated, dose_pct, distance_mm, **more):
         )
 
     return theirs(
-        axes(reference), reference.array.T, axes(evaluated), evaluated.array.T,
-        dose_pct, distance_mm, **more,
-    ).T  # fmt: skip
+        axes(reference),
+        reference.array.T,
+        axes(evaluated),
+        evaluated.array.T,
+        dose_pct,
+        distance_mm,
+        **more,
+    ).T
 
 
 @pytest.mark.parametrize(
@@ -313,9 +316,13 @@ def test_steps_of_pymedphys_converge_to_the_exact_search():
     off = []
     for fraction in (5, 10, 20, 40):
         stepped = one(
-            a, b, GammaCriterion(dose_pct=1, distance_mm=1),
-            mode="pymedphys", interp_fraction=fraction, cutoff_pct=50,
-        )  # fmt: skip
+            a,
+            b,
+            GammaCriterion(dose_pct=1, distance_mm=1),
+            mode="pymedphys",
+            interp_fraction=fraction,
+            cutoff_pct=50,
+        )
         difference = (stepped.values - exact.values)[exact.judged]
         assert difference.min() > -1e-4
         off.append(difference.mean())
@@ -454,13 +461,17 @@ def test_other_grids_and_turned_ones_give_the_same_for_a_linear_dose():
     fine = Grid(shape=(12, 12, 12), spacing_mm=(2, 2, 2), origin_mm=(-11, -11, -11))
     c, s = np.cos(0.3), np.sin(0.3)
     turned = Grid(
-        shape=(40, 40, 40), spacing_mm=(1.7, 2.1, 1.3), origin_mm=(-28, -40, -26),
+        shape=(40, 40, 40),
+        spacing_mm=(1.7, 2.1, 1.3),
+        origin_mm=(-28, -40, -26),
         direction=(c, -s, 0, s, c, 0, 0, 0, 1),
-    )  # fmt: skip
+    )
     flipped = Grid(
-        shape=(30, 30, 30), spacing_mm=(1.5, 2, 2.5), origin_mm=(22, -30, -35),
+        shape=(30, 30, 30),
+        spacing_mm=(1.5, 2, 2.5),
+        origin_mm=(22, -30, -35),
         direction=(-1, 0, 0, 0, 1, 0, 0, 0, 1),
-    )  # fmt: skip
+    )
     a = linear(fine)
     for grid in (turned, flipped):
         b = linear(grid)
@@ -569,11 +580,31 @@ def files(tmp_path):
 def test_the_command_states_what_it_did(files, tmp_path, capsys):
     reference, evaluated, organs = map(str, files)
     out = tmp_path / "map.nii.gz"
-    assert run([
-        "gamma", reference, evaluated, "--criteria", "3/3,2/2", "--cutoff-pct", "15",
-        "--normalisation", "prescription", "--prescription-gy", "60", "--cutoff-of", "max",
-        "--structures", organs, "--out", str(out), "--json",
-    ]) == 0  # fmt: skip
+    assert (
+        run(
+            [
+                "gamma",
+                reference,
+                evaluated,
+                "--criteria",
+                "3/3,2/2",
+                "--cutoff-pct",
+                "15",
+                "--normalisation",
+                "prescription",
+                "--prescription-gy",
+                "60",
+                "--cutoff-of",
+                "max",
+                "--structures",
+                organs,
+                "--out",
+                str(out),
+                "--json",
+            ]
+        )
+        == 0
+    )
     said = json.loads(capsys.readouterr().out)
     first = said["results"][0]
     assert first["key"] == "3pct3mm"
@@ -602,8 +633,20 @@ def test_the_command_speaks_to_people(files, capsys):
     text = capsys.readouterr().out
     assert "3 %/2 mm, local" in text
     assert "reference dose of each voxel" in text
-    assert run(["gamma", reference, evaluated, "--cutoff-of", "prescription",
-                "--prescription-gy", "5000"]) == 3  # fmt: skip
+    assert (
+        run(
+            [
+                "gamma",
+                reference,
+                evaluated,
+                "--cutoff-of",
+                "prescription",
+                "--prescription-gy",
+                "5000",
+            ]
+        )
+        == 3
+    )
     assert "undefined: no dose above" in capsys.readouterr().out
 
 
@@ -611,11 +654,14 @@ def test_a_mask_on_another_grid_is_brought_to_the_dose_and_said(files, tmp_path,
     reference, evaluated, _ = map(str, files)
     mask = Volume(
         array=np.ones((10, 10, 10), dtype=np.int32),
-        grid=Grid(shape=(10, 10, 10), spacing_mm=(1, 1, 1), origin_mm=(8, 8, 8)), quantity="label",
-    )  # fmt: skip
+        grid=Grid(shape=(10, 10, 10), spacing_mm=(1, 1, 1), origin_mm=(8, 8, 8)),
+        quantity="label",
+    )
     write_image(mask, tmp_path / "ptv.nii.gz")
-    assert run(["gamma", reference, evaluated, "--structures", str(tmp_path / "ptv.nii.gz"),
-                "--json"]) == 0  # fmt: skip
+    assert (
+        run(["gamma", reference, evaluated, "--structures", str(tmp_path / "ptv.nii.gz"), "--json"])
+        == 0
+    )
     said = json.loads(capsys.readouterr().out)
     assert "resampled nearest" in said["notes"][0]
     assert said["results"][0]["regions"][1]["region"] == "ptv"

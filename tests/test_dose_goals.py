@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.dose.dvh import dvh_of
-from qa_suite.dose.goals import Goal, constraint_flips, evaluate_goals, load_goals
-from qa_suite.dose.structures import MaskStructure
-from qa_suite.errors import InputError, Problems
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.dvh.curve import dvh_of
+from qa_suite.dose.dvh.goals import Goal, constraint_flips, evaluate_goals, load_goals
+from qa_suite.dose.structures.structures import MaskStructure
 
 GRID = Grid(shape=(10, 10, 10), spacing_mm=(3.0, 3.0, 3.0))
 WHOLE = MaskStructure(name="Lung", mask=np.ones(GRID.shape, dtype=bool), grid=GRID)
@@ -41,17 +41,29 @@ def dvhs(value):
 def test_goals_as_people_write_them(text, metric, direction, bound, unit):
     found = goal(text)
     assert (found.metric, found.direction, found.bound, found.unit) == (
-        metric, direction, bound, unit,
-    )  # fmt: skip
+        metric,
+        direction,
+        bound,
+        unit,
+    )
     assert Goal.model_validate(found.model_dump()) == found
     assert goal(found.text) == found
 
 
 @pytest.mark.parametrize(
     "text",
-    ["V20Gy 35 %", "V20Gy <= 35", "V20Gy <= 35 Gy", "D95 >= 95 cc", "D95 >= 95", "X <= 3 Gy",
-     "V20Gy <= 135 %", "Dmean <= 2600 cGy", "Dmean < 26 Gy"],
-)  # fmt: skip
+    [
+        "V20Gy 35 %",
+        "V20Gy <= 35",
+        "V20Gy <= 35 Gy",
+        "D95 >= 95 cc",
+        "D95 >= 95",
+        "X <= 3 Gy",
+        "V20Gy <= 135 %",
+        "Dmean <= 2600 cGy",
+        "Dmean < 26 Gy",
+    ],
+)
 def test_senseless_goals_are_refused(text):
     with pytest.raises(ValidationError):
         goal(text)

@@ -7,7 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qa_suite.dose.gridding import (
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.hlut.tables import Hlut
+from qa_suite.dose.plan.template import PlanTemplate
+from qa_suite.dose.scene.gridding import (
     BEYOND_TARGET_MM,
     averaged_onto,
     centre_of,
@@ -15,18 +19,16 @@ from qa_suite.dose.gridding import (
     mask_onto,
     require_overlap,
 )
-from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.scene import AIR_DENSITY, DoseImage, DoseScene, dose_scene
-from qa_suite.dose.template import PlanTemplate
-from qa_suite.dose.variants import BULK_HU, CAUSES, bulk_image, cause_masks, with_cause
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid, Volume
+from qa_suite.dose.scene.scene import AIR_DENSITY, DoseImage, DoseScene, dose_scene
+from qa_suite.dose.scene.variants import BULK_HU, CAUSES, bulk_image, cause_masks, with_cause
 
 GRID = Grid(shape=(40, 36, 24), spacing_mm=(2.0, 2.0, 3.0), origin_mm=(-39.0, -35.0, -34.5))
 HLUT = Hlut(
-    name="line", quantity="relative_electron_density", points=((-1000, 0), (1000, 2)),
+    name="line",
+    quantity="relative_electron_density",
+    points=((-1000, 0), (1000, 2)),
     source="A test: 1 + HU/1000.",
-)  # fmt: skip
+)
 
 
 def turned(grid: Grid, degrees: float) -> Grid:
@@ -68,8 +70,9 @@ def test_no_matter_is_lost_or_made_between_parallel_grids(name):
     assert mass(out, target) == pytest.approx(mass(values, GRID), rel=1e-5)
     moments = [
         np.einsum("ijk,ijkn->n", a.astype(float), g.to_world(np.stack(np.indices(g.shape), -1)))
-        * g.voxel_volume_cc for a, g in ((values, GRID), (out, target))
-    ]  # fmt: skip
+        * g.voxel_volume_cc
+        for a, g in ((values, GRID), (out, target))
+    ]
     np.testing.assert_allclose(moments[1], moments[0], rtol=1e-3, atol=0.05 * mass(values, GRID))
 
 
@@ -178,8 +181,10 @@ def test_the_dose_grid_covers_the_body(spacing, degrees):
     assert (places[:, :2].min(axis=0) > low[:2] + 8).all()
     assert (places[:, :2].max(axis=0) < high[:2] - 8).all()
     heights = long.to_world(np.argwhere(target))[:, 2]
-    for edge, reach in ((low[2], heights.min() - 1.5 - BEYOND_TARGET_MM),
-                        (high[2], heights.max() + 1.5 + BEYOND_TARGET_MM)):  # fmt: skip
+    for edge, reach in (
+        (low[2], heights.min() - 1.5 - BEYOND_TARGET_MM),
+        (high[2], heights.max() + 1.5 + BEYOND_TARGET_MM),
+    ):
         assert edge == pytest.approx(reach, abs=spacing)
 
 
@@ -211,12 +216,19 @@ SCENE_GRID = Grid(shape=SHAPE, spacing_mm=(4.0, 4.0, 4.0), origin_mm=(-86.0, -78
 X, Y, Z = np.moveaxis(SCENE_GRID.to_world(np.stack(np.indices(SHAPE), -1)), -1, 0)
 TEMPLATE = PlanTemplate.model_validate(
     {
-        "name": "test", "modality": "photons", "anatomy": "box", "engine": "photons-pydosert",
-        "machine": "varian_10MV", "technique": "conformal", "beams": [{"gantry_deg": 0}],
-        "prescription": {"dose_gy": 60, "fractions": 30}, "targets": [{"structures": ["PTV"]}],
-        "grid_mm": 4.0, "source": "A test.",
+        "name": "test",
+        "modality": "photons",
+        "anatomy": "box",
+        "engine": "photons-pydosert",
+        "machine": "varian_10MV",
+        "technique": "conformal",
+        "beams": [{"gantry_deg": 0}],
+        "prescription": {"dose_gy": 60, "fractions": 30},
+        "targets": [{"structures": ["PTV"]}],
+        "grid_mm": 4.0,
+        "source": "A test.",
     }
-)  # fmt: skip
+)
 PTV = np.hypot(X, Y) <= 20
 
 
@@ -265,9 +277,11 @@ def test_gas_in_the_body_is_air_and_not_vacuum():
 def test_density_is_converted_before_it_is_averaged():
     """Half bone, half air in a voxel is the mean of their densities, not of their HU."""
     bent = Hlut(
-        name="bent", quantity="relative_electron_density",
-        points=((-1000, 0), (0, 1), (1000, 1.2)), source="A test.",
-    )  # fmt: skip
+        name="bent",
+        quantity="relative_electron_density",
+        points=((-1000, 0), (0, 1), (1000, 1.2)),
+        source="A test.",
+    )
     hu = patient()
     mixed = np.hypot(X, Y) <= 25
     hu[mixed] = np.where(np.indices(SHAPE)[0] % 2, 1000.0, -1000.0)[mixed]
@@ -317,9 +331,11 @@ def test_what_no_scene_can_be_made_of_is_one_sentence():
         scene_of(np.full(SHAPE, -1000.0, np.float32))
     with pytest.raises(InputError, match=r"^Dose needs HU; the reference holds SUVbw\.$"):
         dose_scene(
-            Volume(array=patient(), grid=SCENE_GRID, quantity="SUVbw"), volume(patient()),
-            template=TEMPLATE, structures={"PTV": PTV},
-        )  # fmt: skip
+            Volume(array=patient(), grid=SCENE_GRID, quantity="SUVbw"),
+            volume(patient()),
+            template=TEMPLATE,
+            structures={"PTV": PTV},
+        )
     moved = Volume(
         array=patient(), grid=replace(SCENE_GRID, origin_mm=(0.0, 0.0, 0.0)), quantity="HU"
     )

@@ -9,13 +9,15 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks import stoichiometric_hlut
-from qa_suite.dose.hlut import Hlut, load_hlut, shipped_hluts
-from qa_suite.errors import InputError, Problems, QAError, UnknownName
+from qa_suite.core.errors import InputError, Problems, QAError, UnknownName
+from qa_suite.dose.hlut.tables import Hlut, load_hlut, shipped_hluts
 
 GOOD = {
-    "name": "mine", "quantity": "relative_electron_density",
-    "points": [[-1000, 0.0], [0, 1.0], [1000, 1.5]], "source": "Our phantom, 2024.",
-}  # fmt: skip
+    "name": "mine",
+    "quantity": "relative_electron_density",
+    "points": [[-1000, 0.0], [0, 1.0], [1000, 1.5]],
+    "source": "Our phantom, 2024.",
+}
 
 
 def written(path: Path, **changed: object) -> Path:
@@ -40,8 +42,10 @@ def test_shipped_tables_are_sound(name):
 def test_tables_of_every_quantity_are_shipped_and_differ_for_bone():
     tables = [load_hlut(name) for name in shipped_hluts()]
     assert {t.quantity for t in tables} == {
-        "relative_electron_density", "relative_stopping_power", "mass_density_g_cm3",
-    }  # fmt: skip
+        "relative_electron_density",
+        "relative_stopping_power",
+        "mass_density_g_cm3",
+    }
     protons = [t.at(2000) for t in tables if t.quantity == "relative_stopping_power"]
     assert max(protons) / min(protons) == pytest.approx(1.28, abs=0.01)
 
@@ -98,17 +102,27 @@ def test_two_columns(tmp_path, suffix, between):
 
 
 WRONG = {
-    "falls": ({"points": [[-1000, 0], [0, 1.0], [100, 0.9]]},
-              "it is not monotone: 1 at 0 HU falls to 0.9 at 100 HU"),
-    "HU backwards": ({"points": [[0, 1.0], [-1000, 0], [100, 1.1]]},
-                     "its HU must rise from point to point, not 0, -1000"),
-    "HU twice": ({"points": [[-1000, 0], [0, 1.0], [0, 1.1]]},
-                 "its HU must rise from point to point, and 0 HU is there twice (1 and 1.1)"),
-    "several": ({"points": [[-1000, 0], [0, 1.0], [0, 1.1], [100, 1.05]]},
-                "there twice (1 and 1.1); it is not monotone: 1.1 at 0 HU falls to 1.05 at 100"),
+    "falls": (
+        {"points": [[-1000, 0], [0, 1.0], [100, 0.9]]},
+        "it is not monotone: 1 at 0 HU falls to 0.9 at 100 HU",
+    ),
+    "HU backwards": (
+        {"points": [[0, 1.0], [-1000, 0], [100, 1.1]]},
+        "its HU must rise from point to point, not 0, -1000",
+    ),
+    "HU twice": (
+        {"points": [[-1000, 0], [0, 1.0], [0, 1.1]]},
+        "its HU must rise from point to point, and 0 HU is there twice (1 and 1.1)",
+    ),
+    "several": (
+        {"points": [[-1000, 0], [0, 1.0], [0, 1.1], [100, 1.05]]},
+        "there twice (1 and 1.1); it is not monotone: 1.1 at 0 HU falls to 1.05 at 100",
+    ),
     "very many": ({"points": [[-n, 1.0] for n in range(9)]}, "not -2, -3; and 5 more"),
-    "no water": ({"points": [[-1000, 0], [0, 1.5], [100, 1.6]]},
-                 "water (0 HU) must come out near 1, got 1.5"),
+    "no water": (
+        {"points": [[-1000, 0], [0, 1.5], [100, 1.6]]},
+        "water (0 HU) must come out near 1, got 1.5",
+    ),
     "in percent": ({"points": [[-1000, 0], [0, 100], [1000, 150]]}, "near 1, got 100"),
     "negative": ({"points": [[-1000, -0.1], [0, 1.0]]}, "a density is not negative, got -0.1"),
     "one point": ({"points": [[0, 1.0]]}, "points: at least 2 items"),
@@ -116,7 +130,7 @@ WRONG = {
     "quantity": ({"quantity": "HU"}, "quantity: input should be 'relative_electron_density'"),
     "no source": ({"source": ""}, "source:"),
     "unknown key": ({"kvp": 120}, "kvp: unknown key"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", WRONG)
@@ -183,9 +197,13 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("word", "quantity"),
-    [("red", "relative_electron_density"), ("rsp", "relative_stopping_power"),
-     ("density", "mass_density_g_cm3"), ("RED", "relative_electron_density")],
-)  # fmt: skip
+    [
+        ("red", "relative_electron_density"),
+        ("rsp", "relative_stopping_power"),
+        ("density", "mass_density_g_cm3"),
+        ("RED", "relative_electron_density"),
+    ],
+)
 def test_a_word_before_a_text_file_says_what_it_gives(tmp_path, word, quantity):
     path = tmp_path / "scanner.csv"
     path.write_text("-1000,0\n0,1\n")

@@ -16,33 +16,42 @@ from pydicom.sequence import Sequence as DicomSequence
 from benchmarks import machines as bench
 from benchmarks.published_beams import ARTISTE, RPC_ELEKTA_6MV, RPC_ELEKTA_10MV, SYNERGY
 from qa_suite.cli.dose_settings import DoseAsked, dose_settings
-from qa_suite.dose.beam_machines import machines_of, require_reach
-from qa_suite.dose.clinic import read_clinic_case
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.imported_template import imported_template
-from qa_suite.dose.machines_by_name import all_machines, find_machine, machine_of
-from qa_suite.dose.photon_machine import (
+from qa_suite.core.errors import InputError, Problems, UnknownName
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.clinic.given import read_clinic_case
+from qa_suite.dose.clinic.template import imported_template
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.machines.by_name import all_machines, find_machine, machine_of
+from qa_suite.dose.machines.of_beams import machines_of, require_reach
+from qa_suite.dose.machines.photon import (
     PhotonMachine,
     load_photon_machine,
     shipped_photon_machines,
 )
+from qa_suite.dose.machines.proton import load_machine
 from qa_suite.dose.photons import PhotonEngine
-from qa_suite.dose.protons.machine import load_machine
-from qa_suite.dose.template import load_template, shipped_templates
-from qa_suite.errors import InputError, Problems, UnknownName
-from qa_suite.io.rtplan import read_plan
-from qa_suite.io.rtplan_types import ImportedPlan
-from qa_suite.measures.base import Pair, Value
-from qa_suite.measures.dose.family import dose as measure_dose
-from qa_suite.measures.dose.family import dose_variants
-from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
-from qa_suite.volume import Grid, Volume
+from qa_suite.dose.plan.template import load_template, shipped_templates
+from qa_suite.io.rt.plan.read import read_plan
+from qa_suite.io.rt.plan.types import ImportedPlan
+from qa_suite.metrics.base import Pair, Value
+from qa_suite.metrics.dose.family import dose as measure_dose
+from qa_suite.metrics.dose.family import dose_variants
+from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
 from tests.plan_factory import ISOCENTRE, ion_beam, square_beam, write_ion_plan, write_plan
 from tests.rt_factory import item
 
 SHIPPED = shipped_photon_machines()
-FIGURES = ("nominal_mv", "sad_mm", "tpr_20_10", "leaf_transmission", "penumbra_fwhm_mm",
-           "head_scatter", "profile", "output_factors", "calibration")  # fmt: skip
+FIGURES = (
+    "nominal_mv",
+    "sad_mm",
+    "tpr_20_10",
+    "leaf_transmission",
+    "penumbra_fwhm_mm",
+    "head_scatter",
+    "profile",
+    "output_factors",
+    "calibration",
+)
 
 
 def said(name: str = "elekta_6MV") -> dict[str, object]:
@@ -77,8 +86,10 @@ def test_the_ten_megavolt_machines_are_the_presets_of_pydosert(name: str) -> Non
     assert [s / 10 for s in machine.head_scatter.sigma_mm] == pytest.approx(
         preset["head_scatter_sigma"], rel=1e-12
     )
-    for table, key in ((machine.profile, "profile_corrections"),
-                       (machine.output_factors, "output_factors")):  # fmt: skip
+    for table, key in (
+        (machine.profile, "profile_corrections"),
+        (machine.output_factors, "output_factors"),
+    ):
         assert np.asarray(table).T.tolist() == preset[key]
 
 
@@ -111,8 +122,11 @@ def test_tissue_phantom_ratios_of_fields_that_the_file_does_not_hold(data, side)
     """At 5, 15 and 20 cm; a kernel cut off at 75 mm misses 20×20 cm² at 20 cm by 3.4 %."""
     machine = load_photon_machine("elekta_6MV")
     at_ten = bench.on_axis(machine, side, 100.0)
-    for depth, told in ((50.0, data.tpr[side][1]), (150.0, data.tpr[side][2]),
-                        (200.0, data.tpr[side][3])):  # fmt: skip
+    for depth, told in (
+        (50.0, data.tpr[side][1]),
+        (150.0, data.tpr[side][2]),
+        (200.0, data.tpr[side][3]),
+    ):
         assert bench.on_axis(machine, side, depth) / at_ten == pytest.approx(told, rel=0.02)
 
 
@@ -138,16 +152,30 @@ def test_a_machine_of_ones_own_is_taken_by_its_path(tmp_path: Path) -> None:
 
 def test_everything_wrong_in_a_machine_is_said_at_once(tmp_path: Path) -> None:
     path = written(
-        tmp_path, tpr_20_10=67, leaf_transmission=-0.1, profile=[[0, 1], [50, 1.02], [40, 1.0]],
-        output_factors=[[40, 1.01], [200, 1.0]], nominal_mv=None, wedge=15, fluence_mode="flat",
+        tmp_path,
+        tpr_20_10=67,
+        leaf_transmission=-0.1,
+        profile=[[0, 1], [50, 1.02], [40, 1.0]],
+        output_factors=[[40, 1.01], [200, 1.0]],
+        nominal_mv=None,
+        wedge=15,
+        fluence_mode="flat",
         sources={"tpr_20": "a book"},
-    )  # fmt: skip
+    )
     with pytest.raises(Problems) as error:
         load_photon_machine(path)
     text = str(error.value)
-    for part in ("tpr_20_10", "leaf_transmission", "profile: its first column must rise",
-                 "the factor of the reference field of 100 mm is 1", "nominal_mv", "wedge: unknown",
-                 "fluence_mode", "sources", "did you mean tpr_20_10"):  # fmt: skip
+    for part in (
+        "tpr_20_10",
+        "leaf_transmission",
+        "profile: its first column must rise",
+        "the factor of the reference field of 100 mm is 1",
+        "nominal_mv",
+        "wedge: unknown",
+        "fluence_mode",
+        "sources",
+        "did you mean tpr_20_10",
+    ):
         assert part in text, part
 
 
@@ -272,9 +300,13 @@ def test_the_energy_of_a_beam_changes_its_dose(tmp_path: Path) -> None:
     for energies in ((6,), (10,), (6, 10)):
         beams = [beam(n + 1, mv) for n, mv in enumerate(energies)]
         plan = engine.imported(
-            plan_of(tmp_path, *beams), grid, target=np.zeros(grid.shape, bool), target_name="PTV",
-            template=template, hlut=hlut,
-        )  # fmt: skip
+            plan_of(tmp_path, *beams),
+            grid,
+            target=np.zeros(grid.shape, bool),
+            target_name="PTV",
+            template=template,
+            hlut=hlut,
+        )
         doses[energies] = engine.recalculate(density, plan).array
     middle = grid.to_index(ISOCENTRE).round().astype(int)
     at_iso = {e: d[tuple(middle)] for e, d in doses.items()}
@@ -332,8 +364,10 @@ def test_a_template_finds_its_machine_beside_itself(tmp_path: Path, monkeypatch)
 
 
 def test_an_evaluation_is_told_which_machine_stands_in(tmp_path: Path) -> None:
-    asked = {"plans": ["photon-pelvis", "proton-pelvis"],
-             "hluts": ["thomas-1999", "stoichiometric-schneider"]}  # fmt: skip
+    asked = {
+        "plans": ["photon-pelvis", "proton-pelvis"],
+        "hluts": ["thomas-1999", "stoichiometric-schneider"],
+    }
     plain = dose_settings(DoseAsked(**asked))
     assert plain is not None and not any(choice.machine_stands_in for choice in plain.plans)
     told = dose_settings(DoseAsked(**asked, machines=[str(written(tmp_path))]))

@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qa_suite.dose.beam_view import beam_axes
-from qa_suite.dose.hlut import Hlut, load_hlut
-from qa_suite.dose.photon_machine import Calibration
+from qa_suite.core.errors import GeometryError, InputError, UnknownName
+from qa_suite.core.volume import Grid, Triple
+from qa_suite.dose.hlut.tables import Hlut, load_hlut
+from qa_suite.dose.machines.photon import Calibration
 from qa_suite.dose.photons import PhotonEngine
 from qa_suite.dose.photons.adapter import gy_per_unit
 from qa_suite.dose.photons.engine import with_weights
 from qa_suite.dose.photons.fluence import PIXELS, machine_fluence, target_aperture, turned
-from qa_suite.dose.plan import PhotonField, Plan, PlannedBeam
-from qa_suite.dose.raytrace import beam_frame
-from qa_suite.dose.template import BeamTemplate, PlanTemplate
-from qa_suite.errors import GeometryError, InputError, UnknownName
-from qa_suite.volume import Grid, Triple
+from qa_suite.dose.plan.plan import PhotonField, Plan, PlannedBeam
+from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
+from qa_suite.dose.range.beam_view import beam_axes
+from qa_suite.dose.range.raytrace import beam_frame
 
 MACHINE = "varian_10MV"
 ENGINE = PhotonEngine(MACHINE)
@@ -28,13 +28,19 @@ HLUT = load_hlut("thomas-1999")
 def template(*gantry: float, **more: object) -> PlanTemplate:
     return PlanTemplate.model_validate(
         {
-            "name": "test", "modality": "photons", "anatomy": "box", "engine": "photons-pydosert",
-            "machine": MACHINE, "technique": "conformal",
+            "name": "test",
+            "modality": "photons",
+            "anatomy": "box",
+            "engine": "photons-pydosert",
+            "machine": MACHINE,
+            "technique": "conformal",
             "beams": [{"gantry_deg": g} for g in gantry],
             "prescription": {"dose_gy": 60, "fractions": 30},
-            "targets": [{"structures": ["PTV"]}], "source": "A test.", **more,
+            "targets": [{"structures": ["PTV"]}],
+            "source": "A test.",
+            **more,
         }
-    )  # fmt: skip
+    )
 
 
 def opening(x: tuple[int, int], y: tuple[int, int]) -> np.ndarray:
@@ -62,10 +68,15 @@ def dose_of(
     field = PhotonField(fluence=machine_fluence(aperture, engine.machine), pixel_mm=1.0)
     geometry = BeamTemplate(gantry_deg=gantry_deg)
     plan = Plan(
-        template=template(gantry_deg), engine="test", isocentre_mm=isocentre_mm, grid=grid,
-        target="PTV", target_mask=np.zeros(grid.shape, bool), hlut=("", ""),
+        template=template(gantry_deg),
+        engine="test",
+        isocentre_mm=isocentre_mm,
+        grid=grid,
+        target="PTV",
+        target_mask=np.zeros(grid.shape, bool),
+        hlut=("", ""),
         beams=(PlannedBeam(geometry=geometry, weight=1.0, delivery=field),),
-    )  # fmt: skip
+    )
     return engine.recalculate(density, plan).array
 
 
@@ -158,8 +169,10 @@ def test_output_grows_with_the_field() -> None:
     """Clinical 10 MV beams lie near 0.93 for 4 × 4 and 1.05 for 20 × 20 cm²; within 0.02."""
     grid, density, surface = water(5.0, depth_mm=200, wide_mm=300)
     isocentre = below(surface, 100.0)
-    doses = {s: read(dose_of(density, grid, isocentre, square(s)), grid, isocentre)[0]
-             for s in (40, 100, 200)}  # fmt: skip
+    doses = {
+        s: read(dose_of(density, grid, isocentre, square(s)), grid, isocentre)[0]
+        for s in (40, 100, 200)
+    }
     assert doses[40] / doses[100] == pytest.approx(0.93, abs=0.02)
     assert doses[200] / doses[100] == pytest.approx(1.05, abs=0.02)
 
@@ -253,8 +266,7 @@ def test_beams_come_from_where_they_should(gantry, axis, sign) -> None:
 # crossline +x and inline +y of the IEC gantry system: left and head at gantry 0, and at 90,
 # where the source is on the left, back and head
 @pytest.mark.parametrize(
-    ("gantry", "crossline"),
-    [(0, (1, 0, 0)), (90, (0, 1, 0)), (180, (-1, 0, 0)), (270, (0, -1, 0))],
+    ("gantry", "crossline"), [(0, (1, 0, 0)), (90, (0, 1, 0)), (180, (-1, 0, 0)), (270, (0, -1, 0))]
 )
 def test_the_open_side_of_a_field_lies_where_its_coordinates_say(gantry, crossline) -> None:
     grid, density = cylinder()
@@ -276,9 +288,10 @@ def test_the_dose_does_not_depend_on_how_much_air_the_grid_holds(gantry) -> None
     grid, density = cylinder()
     isocentre = (60.0, -40.0, 0.0)
     wide = Grid(
-        shape=(89, 81, 31), spacing_mm=grid.spacing_mm,
+        shape=(89, 81, 31),
+        spacing_mm=grid.spacing_mm,
         origin_mm=tuple(np.array(grid.origin_mm) - (80.0, 60.0, 0.0)),
-    )  # fmt: skip
+    )
     inside = np.s_[20:69, 15:64]
     much_air = np.zeros(wide.shape, np.float32)
     much_air[inside] = density
@@ -384,8 +397,9 @@ def test_a_collimator_turns_the_opening_from_x_towards_y() -> None:
     quarter = turned(aperture, 90.0)
     np.testing.assert_allclose(quarter, opening((-10, 10), (20, 60)), atol=1e-6)
     eighth = turned(aperture, 45.0)
-    row, column = (np.average(np.arange(PIXELS) - 199.5, weights=eighth.sum(axis=a))
-                   for a in (1, 0))  # fmt: skip
+    row, column = (
+        np.average(np.arange(PIXELS) - 199.5, weights=eighth.sum(axis=a)) for a in (1, 0)
+    )
     assert (column, row) == pytest.approx((40 / 2**0.5, 40 / 2**0.5), abs=0.2)
     assert eighth.sum() == pytest.approx(aperture.sum(), rel=0.01)
     assert turned(aperture, 0.0) is aperture
@@ -420,8 +434,11 @@ def test_an_aperture_keeps_the_side_of_its_target() -> None:
 
 
 def case(spacing: float = 6.0) -> tuple[Grid, np.ndarray, np.ndarray]:
-    grid = Grid(shape=(33, 27, 25), spacing_mm=(spacing,) * 3, origin_mm=(-16 * spacing,
-                -13 * spacing, -12 * spacing))  # fmt: skip
+    grid = Grid(
+        shape=(33, 27, 25),
+        spacing_mm=(spacing,) * 3,
+        origin_mm=(-16 * spacing, -13 * spacing, -12 * spacing),
+    )
     x, y, z = np.moveaxis(grid.to_world(np.stack(np.indices(grid.shape), axis=-1)), -1, 0)
     body = (x / 84) ** 2 + (y / 66) ** 2 <= 1
     target = x**2 + y**2 + z**2 <= 25**2
@@ -430,9 +447,16 @@ def case(spacing: float = 6.0) -> tuple[Grid, np.ndarray, np.ndarray]:
 
 def planned(made: PlanTemplate, engine: PhotonEngine = ENGINE, **more: object) -> Plan:
     grid, density, target = case()
-    given = {"density": density, "grid": grid, "target": target, "avoid": {},
-             "isocentre_mm": CENTRE, "template": made, "hlut": HLUT,
-             "target_name": "PTV"} | more  # fmt: skip
+    given = {
+        "density": density,
+        "grid": grid,
+        "target": target,
+        "avoid": {},
+        "isocentre_mm": CENTRE,
+        "template": made,
+        "hlut": HLUT,
+        "target_name": "PTV",
+    } | more
     return engine.plan(given.pop("density"), given.pop("grid"), **given)  # type: ignore[arg-type]
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from qa_suite.dose.imported_beams import imported_fields
-from qa_suite.dose.imported_template import goals_of, imported_template
-from qa_suite.dose.prescription import prescription_of
-from qa_suite.dose.template import Prescription, load_template
-from qa_suite.errors import InputError
-from qa_suite.io.rtplan import read_plan
-from qa_suite.io.rtplan_types import ImportedPlan, TargetDose
-from qa_suite.wording import far_from_prescription
+from qa_suite.core.errors import InputError
+from qa_suite.core.wording import far_from_prescription
+from qa_suite.dose.clinic.beams import imported_fields
+from qa_suite.dose.clinic.template import goals_of, imported_template
+from qa_suite.dose.plan.prescription import prescription_of
+from qa_suite.dose.plan.template import Prescription, load_template
+from qa_suite.io.rt.plan.read import read_plan
+from qa_suite.io.rt.plan.types import ImportedPlan, TargetDose
 from tests.plan_factory import square_beam, write_plan
 
 TEMPLATE = load_template("photon-pelvis")

@@ -8,25 +8,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from qa_suite.core.errors import InputError, Problems, UnknownName
+from qa_suite.core.volume import Grid, Triple
 from qa_suite.dose.engines import ENGINES
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.plan import Plan, PlannedBeam, ProtonSpots
-from qa_suite.dose.protons import ProtonRangeEngine, load_machine, protons_range
-from qa_suite.dose.protons.bragg import (
-    GY_CM2,
-    depth_dose,
-    distal_depth_mm,
-    straggling_mm,
-)
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.machines.proton import load_machine
+from qa_suite.dose.plan.plan import Plan, PlannedBeam, ProtonSpots
+from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
+from qa_suite.dose.protons import ProtonRangeEngine, protons_range
+from qa_suite.dose.protons.bragg import GY_CM2, depth_dose, distal_depth_mm, straggling_mm
 from qa_suite.dose.protons.dose import beam_dose
 from qa_suite.dose.protons.influence import influence_matrix
-from qa_suite.dose.protons.pstar import energy_mev, range_mm
 from qa_suite.dose.protons.scatter import angle_variance, widening
 from qa_suite.dose.protons.spots import place_spots
-from qa_suite.dose.raytrace import beam_frame
-from qa_suite.dose.template import BeamTemplate, PlanTemplate
-from qa_suite.errors import InputError, Problems, UnknownName
-from qa_suite.volume import Grid, Triple
+from qa_suite.dose.range.pstar import energy_mev, range_mm
+from qa_suite.dose.range.raytrace import beam_frame
 
 MACHINE = load_machine("proton-generic")
 PARALLEL = MACHINE.model_copy(update={"sad_mm": None})
@@ -45,9 +41,11 @@ def water(shape: tuple[int, int, int], spacing: float = 2.0) -> Grid:
 
 def one_spot(energy: float, gantry: float = 0.0, protons: float = 1000.0) -> PlannedBeam:
     spots = ProtonSpots(
-        energy_mev=np.array([energy]), x_mm=np.zeros(1), y_mm=np.zeros(1),
+        energy_mev=np.array([energy]),
+        x_mm=np.zeros(1),
+        y_mm=np.zeros(1),
         weight=np.array([protons]),
-    )  # fmt: skip
+    )
     return PlannedBeam(geometry=BeamTemplate(gantry_deg=gantry), weight=1.0, delivery=spots)
 
 
@@ -58,20 +56,26 @@ def dose_of(
     isocentre_mm: Triple = (0.0, 50.0, 0.0),
     machine: object = PARALLEL,
 ) -> NDArray[np.float64]:
-    return beam_dose(density, grid, beam, isocentre_mm=isocentre_mm, machine=machine,
-                     beamlet_mm=5.0)  # type: ignore[arg-type]  # fmt: skip
+    return beam_dose(
+        density, grid, beam, isocentre_mm=isocentre_mm, machine=machine, beamlet_mm=5.0
+    )  # type: ignore[arg-type]
 
 
 def template(*gantry: float, dose_gy: float = 60.0) -> PlanTemplate:
     return PlanTemplate.model_validate(
         {
-            "name": "test", "modality": "protons", "anatomy": "box", "engine": "protons-range",
-            "machine": "proton-generic", "technique": "spots",
+            "name": "test",
+            "modality": "protons",
+            "anatomy": "box",
+            "engine": "protons-range",
+            "machine": "proton-generic",
+            "technique": "spots",
             "beams": [{"gantry_deg": g} for g in gantry],
             "prescription": {"dose_gy": dose_gy, "fractions": 30},
-            "targets": [{"structures": ["PTV"]}], "source": "A test.",
+            "targets": [{"structures": ["PTV"]}],
+            "source": "A test.",
         }
-    )  # fmt: skip
+    )
 
 
 # --- physics ---------------------------------------------------------------------------------
@@ -138,8 +142,9 @@ def test_a_spot_in_water(energy: float) -> None:
     x = 2 * np.arange(61) - 60.0
     at = int(0.9 * range_mm(energy) // 2)
     profile = dose[:, at, 30]
-    scattered = widening(angle_variance(np.arange(0, depth[at], 0.25), energy),
-                         np.arange(0, depth[at], 0.25))[-1]  # fmt: skip
+    scattered = widening(
+        angle_variance(np.arange(0, depth[at], 0.25), energy), np.arange(0, depth[at], 0.25)
+    )[-1]
     sigma = np.sqrt((profile * x**2).sum() / profile.sum())
     assert sigma == pytest.approx(np.hypot(MACHINE.sigma_mm(energy), np.sqrt(scattered)), rel=0.01)
 
@@ -181,9 +186,11 @@ def test_behind_half_a_slab_there_are_two_ranges() -> None:
     density[:30, 10:20] = 1.5  # 2 cm thick, x < 0
     x = np.arange(-40.0, 41.0, 5.0)
     spots = ProtonSpots(
-        energy_mev=np.full(x.size**2, 150.0), x_mm=np.repeat(x, x.size),
-        y_mm=np.tile(x, x.size), weight=np.ones(x.size**2),
-    )  # fmt: skip
+        energy_mev=np.full(x.size**2, 150.0),
+        x_mm=np.repeat(x, x.size),
+        y_mm=np.tile(x, x.size),
+        weight=np.ones(x.size**2),
+    )
     beam = PlannedBeam(geometry=BeamTemplate(gantry_deg=0), weight=1.0, delivery=spots)
     dose = dose_of(density, grid, beam)
     depth = 2 * np.arange(100) + 1.0
@@ -229,8 +236,9 @@ def test_quarter_turns_give_the_same_dose(machine: object) -> None:
 def test_a_divergent_beam_spreads_as_its_source_says() -> None:
     machine = MACHINE.model_copy(update={"sad_mm": 1000.0})
     grid = water((101, 80, 21))
-    spots = ProtonSpots(energy_mev=np.array([200.0]), x_mm=np.array([50.0]), y_mm=np.zeros(1),
-                        weight=np.ones(1))  # fmt: skip
+    spots = ProtonSpots(
+        energy_mev=np.array([200.0]), x_mm=np.array([50.0]), y_mm=np.zeros(1), weight=np.ones(1)
+    )
     beam = PlannedBeam(geometry=BeamTemplate(gantry_deg=0), weight=1.0, delivery=spots)
     dose = dose_of(np.ones(grid.shape, np.float32), grid, beam, (0.0, 21.0, 0.0), machine)
     x = 2 * np.arange(101) - 100.0
@@ -260,9 +268,15 @@ ORGAN = (np.abs(_P - [0, -50, 0]) < 12).all(axis=-1)
 def make_plan(*gantry: float, density: NDArray[np.float32] = BODY) -> tuple[object, Plan]:
     engine = protons_range("proton-generic")
     plan = engine.plan(
-        density, BOX, target=TARGET, avoid={"Organ": ORGAN}, isocentre_mm=(0.0, 0.0, 0.0),
-        template=template(*gantry), hlut=load_hlut("electron-density-as-rsp"), target_name="PTV",
-    )  # fmt: skip
+        density,
+        BOX,
+        target=TARGET,
+        avoid={"Organ": ORGAN},
+        isocentre_mm=(0.0, 0.0, 0.0),
+        template=template(*gantry),
+        hlut=load_hlut("electron-density-as-rsp"),
+        target_name="PTV",
+    )
     return engine, plan
 
 
@@ -286,9 +300,7 @@ def test_a_single_field_covers_a_box(planned: tuple[ProtonRangeEngine, Plan]) ->
     assert dose.array[ORGAN].mean() < core.mean()
 
 
-def test_spots_reach_before_and_behind_the_target(
-    planned: tuple[ProtonRangeEngine, Plan],
-) -> None:
+def test_spots_reach_before_and_behind_the_target(planned: tuple[ProtonRangeEngine, Plan]) -> None:
     spots = planned[1].beams[0].delivery
     assert isinstance(spots, ProtonSpots)
     ranges = range_mm(spots.energy_mev)
@@ -321,7 +333,7 @@ def test_the_same_plan_gives_the_same_dose_and_digest(
 ) -> None:
     engine, plan = planned
     first = engine.recalculate(BODY, plan).array
-    monkeypatch.setattr("qa_suite.dose.raytrace.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("qa_suite.dose.range.raytrace.os.cpu_count", lambda: 1)
     _, again = make_plan(0.0)
     assert again.digest == plan.digest
     assert (engine.recalculate(BODY, again).array == first).all()
@@ -368,10 +380,15 @@ def test_the_engine_is_registered() -> None:
 
 def plan_with(**changed: object) -> None:
     given: dict[str, object] = {
-        "density": BODY, "grid": BOX, "target": TARGET, "avoid": {},
-        "isocentre_mm": (0.0, 0.0, 0.0), "template": template(0.0),
-        "hlut": load_hlut("electron-density-as-rsp"), "target_name": "PTV",
-    }  # fmt: skip
+        "density": BODY,
+        "grid": BOX,
+        "target": TARGET,
+        "avoid": {},
+        "isocentre_mm": (0.0, 0.0, 0.0),
+        "template": template(0.0),
+        "hlut": load_hlut("electron-density-as-rsp"),
+        "target_name": "PTV",
+    }
     given.update(changed)
     protons_range("proton-generic").plan(
         given.pop("density"),

@@ -7,18 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qa_suite.dose.dvh import Dvh
-from qa_suite.dose.range_error import (
-    compare_ranges,
-    distal_range_mm,
-    path_share,
-    target_rays,
-)
-from qa_suite.dose.raytrace import BeamFrame, beam_frame
-from qa_suite.dose.scenarios import Scenario, check_band, recalculate_scenarios, scenarios
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid
+from qa_suite.dose.dvh.curve import Dvh
+from qa_suite.dose.plan.template import BeamTemplate
+from qa_suite.dose.range.errors import compare_ranges, distal_range_mm, path_share, target_rays
+from qa_suite.dose.range.raytrace import BeamFrame, beam_frame
+from qa_suite.dose.range.scenarios import Scenario, check_band, recalculate_scenarios, scenarios
 from tests.test_dose_protons import BODY, BOX, TARGET, make_plan
 
 GRID = Grid(shape=(40, 40, 20), spacing_mm=(3.0,) * 3, origin_mm=(-58.5, -58.5, -28.5))
@@ -32,8 +27,14 @@ def frame(gantry: float, sad: float | None = None) -> BeamFrame:
 
 
 def compare(synthetic: Any, gantry: float = 0.0, **given: Any) -> Any:
-    return compare_ranges(WATER, synthetic, GRID, target=given.get("target", BALL),
-                          frame=frame(gantry, given.get("sad")), label="G")  # fmt: skip
+    return compare_ranges(
+        WATER,
+        synthetic,
+        GRID,
+        target=given.get("target", BALL),
+        frame=frame(gantry, given.get("sad")),
+        label="G",
+    )
 
 
 def test_identical_images_have_no_range_error() -> None:
@@ -99,8 +100,12 @@ def test_the_share_of_a_path_outside_the_field_of_view() -> None:
 
 def test_the_distal_edge_of_dose_moves_with_the_density() -> None:
     engine, plan = make_plan(0.0)
-    rays = target_rays(BOX, (np.abs(BOX.to_world(np.moveaxis(np.indices(BOX.shape), 0, -1)))
-                             < 10).all(axis=-1), frame(0.0, 2300.0), spacing_mm=4.0)  # fmt: skip
+    rays = target_rays(
+        BOX,
+        (np.abs(BOX.to_world(np.moveaxis(np.indices(BOX.shape), 0, -1))) < 10).all(axis=-1),
+        frame(0.0, 2300.0),
+        spacing_mm=4.0,
+    )
     dense = BODY.copy()
     dense[:, 4:8] *= 1.25  # 12 mm before the target: 3 mm less range
     doses = [engine.recalculate(d, plan).array for d in (BODY, dense)]  # type: ignore[attr-defined]
@@ -110,8 +115,16 @@ def test_the_distal_edge_of_dose_moves_with_the_density() -> None:
 
 def test_scenarios_are_named_and_complete() -> None:
     names = [s.name for s in scenarios()]
-    assert names == ["range +3 %", "range -3 %", "x +3 mm", "x -3 mm", "y +3 mm", "y -3 mm",
-                     "z +3 mm", "z -3 mm"]  # fmt: skip
+    assert names == [
+        "range +3 %",
+        "range -3 %",
+        "x +3 mm",
+        "x -3 mm",
+        "y +3 mm",
+        "y -3 mm",
+        "z +3 mm",
+        "z -3 mm",
+    ]
     assert len(scenarios(shift_mm=0)) == 2 and len(scenarios(range_pct=0)) == 6
     assert scenarios()[3].shift_mm == (-3.0, 0.0, 0.0)
 
@@ -124,9 +137,10 @@ def test_scenarios_move_the_dose_and_its_range() -> None:
     assert (nominal == engine.recalculate(BODY, plan).array).all()  # type: ignore[attr-defined]
     # a shift of one voxel moves the dose by one voxel, away from the body's faces
     np.testing.assert_allclose(
-        doses["x +3 mm"][15:40, 20:34, 10:20], nominal[14:39, 20:34, 10:20],
+        doses["x +3 mm"][15:40, 20:34, 10:20],
+        nominal[14:39, 20:34, 10:20],
         atol=0.01 * nominal.max(),
-    )  # fmt: skip
+    )
     far = [float(d[26, 30:, 15].sum()) for d in (doses["range +3 %"], nominal, doses["range -3 %"])]
     assert far[0] < far[1] < far[2]  # denser: shorter
     assert nominal[TARGET].mean() > doses["range +3 %"][TARGET].mean()
@@ -134,9 +148,15 @@ def test_scenarios_move_the_dose_and_its_range() -> None:
 
 def dvh(doses: list[float]) -> Dvh:
     values = np.sort(np.asarray(doses, dtype=float))
-    return Dvh(name="PTV", doses_gy=values, volumes_cc=np.full(values.size, 0.1),
-               lowest_gy=float(values[0]), highest_gy=float(values[-1]),
-               volume_cc=0.1 * values.size, coverage=1.0)  # fmt: skip
+    return Dvh(
+        name="PTV",
+        doses_gy=values,
+        volumes_cc=np.full(values.size, 0.1),
+        lowest_gy=float(values[0]),
+        highest_gy=float(values[-1]),
+        volume_cc=0.1 * values.size,
+        coverage=1.0,
+    )
 
 
 def test_a_band_holds_what_lies_between_its_scenarios() -> None:

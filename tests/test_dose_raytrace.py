@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.dose.raytrace import BeamFrame, beam_frame, depth_map, path_integral
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid
+from qa_suite.dose.plan.template import BeamTemplate
+from qa_suite.dose.range.raytrace import BeamFrame, beam_frame, depth_map, path_integral
 
 BOX = Grid(shape=(40, 30, 20), spacing_mm=(2.0, 3.0, 4.0), origin_mm=(-39.0, -43.5, -38.0))
 """80 × 90 × 80 mm around the origin."""
@@ -91,8 +91,10 @@ def test_random_voxels_against_sorted_crossings() -> None:
     found = path_integral(field, TILTED, starts, ends)
     for start, end, value in zip(starts, ends, found, strict=True):
         a, b = TILTED.to_index(start), TILTED.to_index(end)
-        cuts = [(np.arange(n + 1) - 0.5 - p) / (q - p)
-                for n, p, q in zip(TILTED.shape, a, b, strict=True)]  # fmt: skip
+        cuts = [
+            (np.arange(n + 1) - 0.5 - p) / (q - p)
+            for n, p, q in zip(TILTED.shape, a, b, strict=True)
+        ]
         at = np.unique(np.clip(np.concatenate([*cuts, [0, 1]]), 0, 1))
         middle = a + (at[1:] + at[:-1])[:, None] / 2 * (b - a)
         voxel = np.floor(middle + 0.5).astype(int)
@@ -108,8 +110,7 @@ def test_chords_of_a_sphere() -> None:
     errors = []
     for spacing in (2.0, 1.0):
         n = int(64 / spacing)
-        grid = Grid(shape=(n,) * 3, spacing_mm=(spacing,) * 3,
-                    origin_mm=(-32 + spacing / 2,) * 3)  # fmt: skip
+        grid = Grid(shape=(n,) * 3, spacing_mm=(spacing,) * 3, origin_mm=(-32 + spacing / 2,) * 3)
         r = np.linalg.norm(grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1)), axis=-1)
         rng = np.random.default_rng(2)
         away, along = rng.normal(size=(2, 400, 3))

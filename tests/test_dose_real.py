@@ -15,19 +15,12 @@ from benchmarks.dose_real.images import (
     read_drawn_site,
     trunk_case,
 )
-from benchmarks.dose_real.run import (
-    IDENTITY,
-    Planned,
-    Row,
-    make_plan,
-    measure_twin,
-    twin_images,
-)
+from benchmarks.dose_real.run import IDENTITY, Planned, Row, make_plan, measure_twin, twin_images
 from benchmarks.dose_real.tables import twin_table
 from benchmarks.dose_real.twins import ground_of, outline_larger, outline_smaller, shifted
 from benchmarks.filling import fill
-from qa_suite.errors import InputError
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid, Volume
 
 COARSE_MM = 9.0
 
@@ -48,15 +41,19 @@ def trunk(shared_data: Path) -> RealCase:
 
 def _block(spacing_mm: float = 3.0) -> RealCase:
     """A block of water with a ball of gas in air, its axes pointing right and to the front."""
-    grid = Grid(shape=(40, 40, 12), spacing_mm=(spacing_mm,) * 3,
-                direction=(-1, 0, 0, 0, -1, 0, 0, 0, 1))  # fmt: skip
+    grid = Grid(
+        shape=(40, 40, 12), spacing_mm=(spacing_mm,) * 3, direction=(-1, 0, 0, 0, -1, 0, 0, 0, 1)
+    )
     hu = np.full(grid.shape, -1000.0, dtype=np.float32)
     hu[8:32, 8:32] = 0.0
     hu[18:22, 18:22, 4:8] = -1000.0
     return RealCase(
-        name="block", title="Block", ct=Volume(array=hu, grid=grid, quantity="HU"), structures={},
+        name="block",
+        title="Block",
+        ct=Volume(array=hu, grid=grid, quantity="HU"),
+        structures={},
         plans=(),
-    )  # fmt: skip
+    )
 
 
 def test_an_ellipsoid_has_its_volume_and_place() -> None:
@@ -98,8 +95,9 @@ def test_a_shift_to_the_back_follows_the_axes() -> None:
 
 def test_openkbp_lies_as_a_patient_does(head_and_neck: RealCase) -> None:
     grid = head_and_neck.ct.grid
-    where = {n: grid.to_world(np.argwhere(m).mean(axis=0))
-             for n, m in head_and_neck.structures.items()}  # fmt: skip
+    where = {
+        n: grid.to_world(np.argwhere(m).mean(axis=0)) for n, m in head_and_neck.structures.items()
+    }
     assert where["Parotid_L"][0] > where["SpinalCord"][0] > where["Parotid_R"][0]
     assert where["Bone_Mandible"][1] < where["Parotid_L"][1] < where["SpinalCord"][1]
     assert where["Brainstem"][2] > where["Bone_Mandible"][2]

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.dose.plan import PhotonField, PlannedBeam, ProtonSpots
-from qa_suite.dose.reference import (
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid
+from qa_suite.dose.plan.plan import PhotonField, PlannedBeam, ProtonSpots
+from qa_suite.dose.plan.template import BeamTemplate
+from qa_suite.lab.reference_dose import (
     ReferenceJob,
     has_reference,
     reference_doses,
     reference_python,
 )
-from qa_suite.dose.reference.environment import VARIABLE
-from qa_suite.dose.reference.worker import fine_fluence
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid
+from qa_suite.lab.reference_dose.environment import VARIABLE
+from qa_suite.lab.reference_dose.worker import fine_fluence
 
 GRID = Grid(shape=(24, 30, 26), spacing_mm=(5.0, 5.0, 5.0), origin_mm=(-57.5, -47.5, -62.5))
 WATER = np.ones(GRID.shape, dtype=np.float32)
@@ -58,9 +58,12 @@ def proton_beam(*spots: tuple[float, float, float, float], gantry_deg: float = 0
 
 def photon_job(**changes: object) -> ReferenceJob:
     job = ReferenceJob(
-        modality="photons", grid=GRID, densities={"reference": WATER, "synthetic": 0.5 * WATER},
-        beams=(photon_beam(),), isocentre_mm=(0.0, 0.0, 0.0),
-    )  # fmt: skip
+        modality="photons",
+        grid=GRID,
+        densities={"reference": WATER, "synthetic": 0.5 * WATER},
+        beams=(photon_beam(),),
+        isocentre_mm=(0.0, 0.0, 0.0),
+    )
     return replace(job, **changes)
 
 
@@ -109,18 +112,24 @@ def test_the_digest_speaks_of_everything_that_decides_the_dose() -> None:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("import sys; print('reference: ValueError: no such machine', file=sys.stderr); "
-         "sys.exit(1)", "failed: ValueError: no such machine."),
+        (
+            "import sys; print('reference: ValueError: no such machine', file=sys.stderr); "
+            "sys.exit(1)",
+            "failed: ValueError: no such machine.",
+        ),
         ("raise RuntimeError('out of luck')", "failed: RuntimeError: out of luck."),
         ("import sys; sys.exit(7)", "status 7"),
         ("pass", "without an answer"),
         ("import sys; open(sys.argv[2], 'w').write('x')", "unreadable"),
         ("import time; time.sleep(30)", "longer than 1 s"),
         ("import sys, numpy as np; np.savez(sys.argv[2], facts=np.array('{}'))", "gave no dose"),
-        ("import sys, numpy as np; np.savez(sys.argv[2], facts=np.array('{}'), "
-         "dose_reference=np.zeros((2, 2, 2)))", "instead of"),
+        (
+            "import sys, numpy as np; np.savez(sys.argv[2], facts=np.array('{}'), "
+            "dose_reference=np.zeros((2, 2, 2)))",
+            "instead of",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_goes_wrong_is_one_sentence(script: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words) as caught:
         reference_doses(photon_job(), command=stand_in(tmp_path, script), timeout_s=1.0)
@@ -204,9 +213,12 @@ def test_protons_stop_where_water_says() -> None:
     """110 MeV reach 91.4 mm of water (between PSTAR's ranges); density 1.5 shortens that."""
     beam = proton_beam((110.0, 0.0, 0.0, 100.0))
     job = ReferenceJob(
-        modality="protons", grid=GRID, densities={"a": WATER, "dense": 1.5 * WATER},
-        beams=(beam,), isocentre_mm=(0.0, 0.0, 0.0),
-    )  # fmt: skip
+        modality="protons",
+        grid=GRID,
+        densities={"a": WATER, "dense": 1.5 * WATER},
+        beams=(beam,),
+        isocentre_mm=(0.0, 0.0, 0.0),
+    )
     answer = reference_doses(job)
     used = float(answer.ranges_mm[0][0])
     assert used == pytest.approx(91.4, abs=1.6)  # the machine's energies are 3 mm apart

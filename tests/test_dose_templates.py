@@ -9,31 +9,49 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from qa_suite.core.errors import InputError, Problems, UnknownName
+from qa_suite.core.volume import Grid
 from qa_suite.dose.engines import ENGINES, engine_of, load_engines, require_modality
-from qa_suite.dose.hlut import load_hlut, shipped_hluts
-from qa_suite.dose.targets import find_target
-from qa_suite.dose.template import (
-    BeamTemplate,
-    PlanTemplate,
-    load_template,
-    shipped_templates,
-)
-from qa_suite.errors import InputError, Problems, UnknownName
-from qa_suite.volume import Grid
+from qa_suite.dose.hlut.tables import load_hlut, shipped_hluts
+from qa_suite.dose.plan.targets import find_target
+from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate, load_template, shipped_templates
 
 # TG-263 (Mayo et al. 2018) and the one name of the virtual patients and limbs that is not in it
 TG263 = {
-    "Bladder", "Rectum", "Femur_Head_L", "Femur_Head_R", "Prostate", "GTV", "CTV", "PTV",
-    "PTV_High", "Brainstem", "OpticChiasm", "OpticNrv_L", "OpticNrv_R", "SpinalCord", "Parotid_L",
-    "Parotid_R", "Lungs", "Heart", "Esophagus", "Bone",
-}  # fmt: skip
+    "Bladder",
+    "Rectum",
+    "Femur_Head_L",
+    "Femur_Head_R",
+    "Prostate",
+    "GTV",
+    "CTV",
+    "PTV",
+    "PTV_High",
+    "Brainstem",
+    "OpticChiasm",
+    "OpticNrv_L",
+    "OpticNrv_R",
+    "SpinalCord",
+    "Parotid_L",
+    "Parotid_R",
+    "Lungs",
+    "Heart",
+    "Esophagus",
+    "Bone",
+}
 GIVEN_PTV = re.compile(r"PTV_?\d+")  # PTV70 and PTV_7000: dose in Gy and in cGy
 MADE = {
-    "name": "mine", "modality": "photons", "anatomy": "box", "engine": "photons-pydosert",
-    "machine": "varian_10MV", "technique": "conformal", "beams": [{"gantry_deg": 0}],
-    "prescription": {"dose_gy": 60, "fractions": 30}, "targets": [{"structures": ["PTV"]}],
+    "name": "mine",
+    "modality": "photons",
+    "anatomy": "box",
+    "engine": "photons-pydosert",
+    "machine": "varian_10MV",
+    "technique": "conformal",
+    "beams": [{"gantry_deg": 0}],
+    "prescription": {"dose_gy": 60, "fractions": 30},
+    "targets": [{"structures": ["PTV"]}],
     "source": "A test.",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", shipped_templates())
@@ -91,16 +109,27 @@ def test_a_file_of_ones_own(tmp_path):
 def test_all_problems_are_told_at_once(tmp_path):
     path = tmp_path / "mine.yaml"
     bad = {
-        **MADE, "modality": "neutrons", "beams": [{"gantry_deg": 400}], "colour": "red",
-        "prescription": {"dose_gy": -60, "fractions": 0}, "grid_mm": 12,
+        **MADE,
+        "modality": "neutrons",
+        "beams": [{"gantry_deg": 400}],
+        "colour": "red",
+        "prescription": {"dose_gy": -60, "fractions": 0},
+        "grid_mm": 12,
         "goals": [{"structure": "Rectum", "goal": "V60 less than half", "source": "x"}],
-    }  # fmt: skip
+    }
     path.write_text(yaml.safe_dump(bad))
     with pytest.raises(Problems) as error:
         load_template(path)
     text = str(error.value)
-    for part in ("modality", "beams.0.gantry_deg", "colour: unknown key", "prescription.dose_gy",
-                 "prescription.fractions", "grid_mm", "goals.0"):  # fmt: skip
+    for part in (
+        "modality",
+        "beams.0.gantry_deg",
+        "colour: unknown key",
+        "prescription.dose_gy",
+        "prescription.fractions",
+        "grid_mm",
+        "goals.0",
+    ):
         assert part in text
     assert "\n" not in text
 
@@ -128,8 +157,11 @@ def test_a_template_that_makes_no_sense(changed, sentence):
 
 
 def test_beams_are_called_as_people_call_them():
-    beams = [BeamTemplate(gantry_deg=0), BeamTemplate(gantry_deg=90),
-             BeamTemplate(gantry_deg=5, name="ant")]  # fmt: skip
+    beams = [
+        BeamTemplate(gantry_deg=0),
+        BeamTemplate(gantry_deg=90),
+        BeamTemplate(gantry_deg=5, name="ant"),
+    ]
     assert [beam.label for beam in beams] == ["G000", "G090", "ant"]
 
 
@@ -229,13 +261,18 @@ def test_an_empty_structure_is_passed_over():
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ({}, "The plan mine finds no target: it looks for PTV, PTV_High, GTV and it has no "
-             "structure."),
-        ({"Rectum": ball(8), "Bladder": ball(8)},
-         "it looks for PTV, PTV_High, GTV and it has Bladder, Rectum."),
+        (
+            {},
+            "The plan mine finds no target: it looks for PTV, PTV_High, GTV and it has no "
+            "structure.",
+        ),
+        (
+            {"Rectum": ball(8), "Bladder": ball(8)},
+            "it looks for PTV, PTV_High, GTV and it has Bladder, Rectum.",
+        ),
         ({"PTV": np.zeros(GRID.shape, bool)}, "and it has PTV (PTV is empty)."),
     ],
-)  # fmt: skip
+)
 def test_no_target_is_one_sentence(case, sentence):
     with pytest.raises(InputError) as error:
         find_target(PTV_FIRST, case, BODY, GRID)

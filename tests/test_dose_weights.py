@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from qa_suite.dose.goals import Goal
-from qa_suite.dose.sampling import planning_voxels
-from qa_suite.dose.template import Prescription
-from qa_suite.dose.weights import coverage_factor, optimise_weights
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
+from qa_suite.dose.dvh.goals import Goal
+from qa_suite.dose.plan.sampling import planning_voxels
+from qa_suite.dose.plan.template import Prescription
+from qa_suite.dose.plan.weights import coverage_factor, optimise_weights
 
 RX = Prescription(dose_gy=60, fractions=30)
 
@@ -22,9 +22,13 @@ def goal(structure: str, text: str) -> Goal:
 def solved(matrix: np.ndarray, target: range, organs=None, goals=(), **more) -> np.ndarray:
     organs = {name: np.array(rows) for name, rows in (organs or {}).items()}
     return optimise_weights(
-        matrix, target=np.array(target, dtype=int), organs=organs, goals=goals,
-        prescription=more.pop("prescription", RX), **more,
-    )  # fmt: skip
+        matrix,
+        target=np.array(target, dtype=int),
+        organs=organs,
+        goals=goals,
+        prescription=more.pop("prescription", RX),
+        **more,
+    )
 
 
 def test_one_beam_is_scaled_to_the_prescribed_coverage():

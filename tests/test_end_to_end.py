@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.cohort import load_cohort
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.examined import finished_images
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.volume import Volume
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.evaluation.models import finished_images
 from qa_suite.io.cases import load_case
 from qa_suite.io.images import write_image
-from qa_suite.phantom import oracle_translate
+from qa_suite.lab.phantom import oracle_translate
 from qa_suite.preflight import PreflightSettings
-from qa_suite.volume import Volume
 
 PROFILE = "demo-pelvis"
 

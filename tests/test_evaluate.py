@@ -10,13 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.cohort import load_cohort, save_cohort
-from qa_suite.errors import InputError, LeakageError
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.io.cases import LoadedCase
-from qa_suite.io.images import read_image, write_image
-from qa_suite.preflight import PreflightSettings
-from qa_suite.record_files import (
+from qa_suite.core.cohort import load_cohort, save_cohort
+from qa_suite.core.errors import InputError, LeakageError
+from qa_suite.core.record_files import (
     CASES_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
@@ -25,8 +21,12 @@ from qa_suite.record_files import (
     read_evaluation,
     read_measurements,
 )
-from qa_suite.records import ModelFacts
-from qa_suite.volume import Prediction
+from qa_suite.core.records import ModelFacts
+from qa_suite.core.volume import Prediction
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.io.cases import LoadedCase
+from qa_suite.io.images import read_image, write_image
+from qa_suite.preflight import PreflightSettings
 from tests.tiny_cohort import make_tiny_cohort
 
 TABLES = (MEASUREMENTS_FILE, CASES_FILE, CURVES_FILE)
@@ -79,9 +79,13 @@ def essence(folder: Path) -> dict:
 def test_the_record_says_what_was_measured(undisturbed):
     evaluation = read_evaluation(undisturbed)
     assert evaluation.case_counts == {
-        "imported": 6, "import_failed": 0, "held_out": 4, "refused": 0, "failed": 0,
+        "imported": 6,
+        "import_failed": 0,
+        "held_out": 4,
+        "refused": 0,
+        "failed": 0,
         "evaluated": 4,
-    }  # fmt: skip
+    }
     table = read_measurements(undisturbed)
     mae = table[(table["metric"] == "mae") & (table["region"] == "body")]
     # The mean of |N(0, 20)| is 20·√(2/π) = 15.96.
@@ -100,7 +104,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.test_evaluate import examination, noisy
-from qa_suite.evaluate import evaluate
+from qa_suite.evaluation.evaluate import evaluate
 
 def killed(loaded):
     if loaded.case.case == "case5":
@@ -115,8 +119,11 @@ def test_a_killed_run_carries_on_to_the_same_record(cohort_folder, undisturbed, 
     root = Path(__file__).parent.parent
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(cohort_folder), str(tmp_path)],
-        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False, capture_output=True,
-    )  # fmt: skip
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+        capture_output=True,
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert not (tmp_path / EVALUATION_FILE).exists()
     finished = {path.stem for path in (tmp_path / "journal").glob("case-*.json")}

@@ -9,29 +9,23 @@ import pytest
 from pydantic import ValidationError
 
 from qa_suite.cli import run
-from qa_suite.criteria import load_profile
-from qa_suite.criteria.built_in import TOO_GOOD
-from qa_suite.errors import InputError, UnknownName
-from qa_suite.exam.counting import Ground, count_fault, ranked
-from qa_suite.exam.plan import tasks_of
-from qa_suite.exam.readings import Reading, Someone
-from qa_suite.exam.result import (
-    CandidateResult,
-    Cell,
-    CleanCheck,
-    CleanCohorts,
-    ExamResult,
-)
-from qa_suite.exam.run import run_exam
-from qa_suite.exam.settings import ExamSettings
-from qa_suite.exam.table import markdown, sentence, sentences, table
-from qa_suite.exam.taken import families_of, settings_for, wanted
-from qa_suite.exam.verdicts import answering, judge_readings
-from qa_suite.measures.run import METRICS
-from qa_suite.phantom import make_phantom_cohort
-from qa_suite.phantom.faults import FAULTS
-from qa_suite.provenance import code_facts
-from qa_suite.records import Measurement, Profile
+from qa_suite.core.errors import InputError, UnknownName
+from qa_suite.core.records import Measurement, Profile
+from qa_suite.evaluation.provenance import code_facts
+from qa_suite.judging.criteria import load_profile
+from qa_suite.judging.criteria.built_in import TOO_GOOD
+from qa_suite.lab.exam.counting import Ground, count_fault, ranked
+from qa_suite.lab.exam.plan import tasks_of
+from qa_suite.lab.exam.readings import Reading, Someone
+from qa_suite.lab.exam.result import CandidateResult, Cell, CleanCheck, CleanCohorts, ExamResult
+from qa_suite.lab.exam.run import run_exam
+from qa_suite.lab.exam.settings import ExamSettings
+from qa_suite.lab.exam.table import markdown, sentence, sentences, table
+from qa_suite.lab.exam.taken import families_of, settings_for, wanted
+from qa_suite.lab.exam.verdicts import answering, judge_readings
+from qa_suite.lab.faults import FAULTS
+from qa_suite.lab.phantom import make_phantom_cohort
+from qa_suite.metrics.run import METRICS
 
 FEW = {"A": 6, "B": 6, "C": 5}
 REDUCED = ("hu_bias", "bone_rims_missing", "slice_jump", "left_right_flip", "nan", "one_patient")
@@ -90,17 +84,29 @@ def test_the_answers_of_the_faults_are_registered_metrics():
 
 def profile(**changes) -> Profile:
     criterion = {
-        "name": "body ME", "metric": "me", "region": "body", "statistic": "mean", "bound": 20,
-        "direction": "within", "unit": "HU", "scope": "each_site", "min_patients": 2,
+        "name": "body ME",
+        "metric": "me",
+        "region": "body",
+        "statistic": "mean",
+        "bound": 20,
+        "direction": "within",
+        "unit": "HU",
+        "scope": "each_site",
+        "min_patients": 2,
         "source": "test",
-    }  # fmt: skip
+    }
     worst = criterion | {"name": "worst", "scope": "worst_patient", "bound": 25}
     return Profile.model_validate(
         {
-            "name": "p", "version": "1", "direction": "MR->CT", "anatomy": "pelvis",
-            "intended_use": "test", "criteria": [criterion, worst],
-        } | changes
-    )  # fmt: skip
+            "name": "p",
+            "version": "1",
+            "direction": "MR->CT",
+            "anatomy": "pelvis",
+            "intended_use": "test",
+            "criteria": [criterion, worst],
+        }
+        | changes
+    )
 
 
 def reading(
@@ -108,9 +114,15 @@ def reading(
 ) -> Reading:
     patient = patient or case
     row = Measurement(
-        case=case, patient=patient, site=site, family="image", metric="me", region="body",
-        value=value, unit="HU",
-    )  # fmt: skip
+        case=case,
+        patient=patient,
+        site=site,
+        family="image",
+        metric="me",
+        region="body",
+        value=value,
+        unit="HU",
+    )
     return Reading(
         case=case,
         patient=patient,
@@ -158,9 +170,16 @@ def cell(
     by: dict[str, int] | None = None,
 ) -> Cell:
     return Cell(
-        fault="hu_bias", severity=30, clinical=clinical, verdicts=2, turned=2, caught=caught,
-        misnamed=2 - caught, answered_by=by or {}, clean_passed=clean,
-    )  # fmt: skip
+        fault="hu_bias",
+        severity=30,
+        clinical=clinical,
+        verdicts=2,
+        turned=2,
+        caught=caught,
+        misnamed=2 - caught,
+        answered_by=by or {},
+        clean_passed=clean,
+    )
 
 
 def candidate(name: str, *cells: Cell, alarms: int = 0, cohorts: int = 59) -> CandidateResult:
@@ -170,9 +189,14 @@ def candidate(name: str, *cells: Cell, alarms: int = 0, cohorts: int = 59) -> Ca
 
 def result(*candidates: CandidateResult, checks: tuple[CleanCheck, ...] = ()) -> ExamResult:
     return ExamResult(
-        settings=ExamSettings(), patients_from="virtual", profile_sha256="", code=code_facts(),
-        candidates=candidates, checks=checks, seconds=1,
-    )  # fmt: skip
+        settings=ExamSettings(),
+        patients_from="virtual",
+        profile_sha256="",
+        code=code_facts(),
+        candidates=candidates,
+        checks=checks,
+        seconds=1,
+    )
 
 
 def test_passing_needs_every_fault_that_matters_and_quiet_clean_cohorts():
@@ -229,8 +253,10 @@ def test_a_criterion_that_the_clean_images_miss_answers_for_nothing():
 
 def test_a_verdict_that_names_another_fault_is_misnamed():
     ground = Ground.of(cohort(0, 1, -1, 0.5), profile(), {})
-    hit = [one.model_copy(update={"fault": "blurred", "severity": 8.0})
-           for one in cohort(60, 61, 59, 60.5)]  # fmt: skip
+    hit = [
+        one.model_copy(update={"fault": "blurred", "severity": 8.0})
+        for one in cohort(60, 61, 59, 60.5)
+    ]
     found = count_fault(ground, "blurred", 8.0, hit)
     assert (found.verdicts, found.turned, found.caught, found.misnamed) == (1, 1, 0, 1)
 
@@ -247,17 +273,23 @@ def test_two_examinations_that_cancel_are_one_patient_whose_worst_is_seen():
 
 def test_the_two_largest_sites_are_spoilt_in_opposite_ways():
     settings = ExamSettings(
-        patients={"A": 2, "B": 3, "C": 3}, faults=("sites_cancel", "one_site"), clinical_only=True,
+        patients={"A": 2, "B": 3, "C": 3},
+        faults=("sites_cancel", "one_site"),
+        clinical_only=True,
         clean_cohorts=2,
-    )  # fmt: skip
+    )
     first, second = tasks_of(settings, profile(), None, None)
     sides = {task.someone.site: task.someone.side for task in first}
     assert sides == {"hospital-A": 0, "hospital-B": -1, "hospital-C": 1}
-    hit = {site: {name for t in first if t.someone.site == site for name, _ in t.faults}
-           for site in sides}  # fmt: skip
+    hit = {
+        site: {name for t in first if t.someone.site == site for name, _ in t.faults}
+        for site in sides
+    }
     assert hit == {
-        "hospital-A": {"one_site"}, "hospital-B": {"sites_cancel"}, "hospital-C": {"sites_cancel"}
-    }  # fmt: skip
+        "hospital-A": {"one_site"},
+        "hospital-B": {"sites_cancel"},
+        "hospital-C": {"sites_cancel"},
+    }
     assert not any(task.faults for task in second)
     assert {task.candidates for task in first} == {("twin", "realistic", "bulk")}
     assert {task.candidates for task in second} == {("twin", "realistic")}
@@ -268,9 +300,16 @@ def test_the_two_largest_sites_are_spoilt_in_opposite_ways():
 
 def test_an_exam_that_was_ended_carries_on(tmp_path, monkeypatch):
     settings = ExamSettings(
-        profile="demo-pelvis", patients={"A": 2}, spacing_mm=(16, 16, 24), clean_cohorts=1,
-        faults=("hu_bias",), clinical_only=True, alone=False, candidates=("twin",), clean_only=(),
-    )  # fmt: skip
+        profile="demo-pelvis",
+        patients={"A": 2},
+        spacing_mm=(16, 16, 24),
+        clean_cohorts=1,
+        faults=("hu_bias",),
+        clinical_only=True,
+        alone=False,
+        candidates=("twin",),
+        clean_only=(),
+    )
     first = run_exam(settings, workers=1, out=tmp_path)
     file = tmp_path / "journal.jsonl"
     lines = file.read_text().splitlines()
@@ -300,8 +339,10 @@ def test_only_what_a_profile_judges_is_measured():
     assert whole.geometry.positioning.cbct
     assert not whole.geometry.positioning.drr
     assert whole.geometry.source_alignment != "off"
-    rows = [*reading("a", 1).rows, *(reading("a", 1).rows[0].model_copy(
-        update={"region": "bone"}),)]  # fmt: skip
+    rows = [
+        *reading("a", 1).rows,
+        *(reading("a", 1).rows[0].model_copy(update={"region": "bone"}),),
+    ]
     assert [row.region for row in wanted(rows, small, alone=False)] == ["body"]
 
 
@@ -315,7 +356,7 @@ def test_a_fault_without_any_place_is_refused(tmp_path, monkeypatch):
     def no_room(*_):
         raise InputError("There is no room.")
 
-    monkeypatch.setattr("qa_suite.exam.readings.plant", no_room)
+    monkeypatch.setattr("qa_suite.lab.exam.readings.plant", no_room)
     patients = make_phantom_cohort(
         tmp_path, hospitals=("A",), patients_per_hospital=2, spacing_mm=(12, 12, 16), seed=1
     )
@@ -335,9 +376,24 @@ def test_the_command_examines_a_cohort(tmp_path, capsys):
     make_phantom_cohort(
         tmp_path / "c", hospitals=("A",), patients_per_hospital=5, spacing_mm=(8, 8, 10), seed=1
     )
-    status = run(["exam", str(tmp_path / "c"), "--profile", "demo-pelvis", "--faults", "hu_bias",
-                  "--clinical-only", "--clean-cohorts", "2", "--workers", "1", "--no-alone",
-                  "--out", str(tmp_path / "out")])  # fmt: skip
+    status = run(
+        [
+            "exam",
+            str(tmp_path / "c"),
+            "--profile",
+            "demo-pelvis",
+            "--faults",
+            "hu_bias",
+            "--clinical-only",
+            "--clean-cohorts",
+            "2",
+            "--workers",
+            "1",
+            "--no-alone",
+            "--out",
+            str(tmp_path / "out"),
+        ]
+    )
     shown = capsys.readouterr().out
     assert status == 0, shown
     assert "1 of 1 faults" in shown

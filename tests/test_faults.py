@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.errors import InputError, UnknownName
-from qa_suite.exam.scenes import cohort_person, virtual_person, virtual_scene
-from qa_suite.measures.base import Pair
-from qa_suite.measures.hallucination_outside import outside_depth
-from qa_suite.measures.hallucination_settings import HallucinationSettings
-from qa_suite.phantom import make_phantom_cohort
-from qa_suite.phantom.faults import FAULTS, FaultFacts, plant
-from qa_suite.phantom.faults.base import ball, place
-from qa_suite.volume import Grid
+from qa_suite.core.errors import InputError, UnknownName
+from qa_suite.core.volume import Grid
+from qa_suite.lab.exam.scenes import cohort_person, virtual_person, virtual_scene
+from qa_suite.lab.faults import FAULTS, FaultFacts, plant
+from qa_suite.lab.faults.base import ball, place
+from qa_suite.lab.phantom import make_phantom_cohort
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.hallucination.outside import outside_depth
+from qa_suite.metrics.hallucination.settings import HallucinationSettings
 
 EVERY = [(entry.name, severity) for entry in FAULTS for severity in entry.facts.severities]
 WORST = [(entry.name, entry.facts.severities[-1]) for entry in FAULTS]
@@ -29,8 +29,9 @@ def scene():
 
 def planted(scene, name, severity=None, seed=0):
     facts = FAULTS[name].facts
-    return plant(scene, name, facts.clinical if severity is None else severity,
-                 np.random.default_rng(seed))  # fmt: skip
+    return plant(
+        scene, name, facts.clinical if severity is None else severity, np.random.default_rng(seed)
+    )
 
 
 def difference(scene, name, severity=None, seed=0):
@@ -137,10 +138,17 @@ def test_slices(scene):
 
 def centre_mm(scene, array):
     weight = np.clip(array, -1000, 200) + 1000
-    return np.array([
-        np.average(np.arange(n), weights=weight.sum(axis=tuple(a for a in range(3) if a != axis)))
-        for axis, n in enumerate(array.shape)
-    ]) * scene.grid.spacing_mm  # fmt: skip
+    return (
+        np.array(
+            [
+                np.average(
+                    np.arange(n), weights=weight.sum(axis=tuple(a for a in range(3) if a != axis))
+                )
+                for axis, n in enumerate(array.shape)
+            ]
+        )
+        * scene.grid.spacing_mm
+    )
 
 
 def test_motions(scene):
@@ -180,8 +188,17 @@ def test_identities(scene):
     assert mean.std() < scene.clean.array.std()
 
 
-FIELDS = ("shading_x", "shading_y", "shading_z", "halves_x", "halves_z", "cupping", "saddle",
-          "coil_patch", "checkerboard")  # fmt: skip
+FIELDS = (
+    "shading_x",
+    "shading_y",
+    "shading_z",
+    "halves_x",
+    "halves_z",
+    "cupping",
+    "saddle",
+    "coil_patch",
+    "checkerboard",
+)
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -196,8 +213,9 @@ def test_the_shape_of_the_fields(scene):
     for name, axis in (("shading_x", 0), ("shading_y", 1), ("shading_z", 2)):
         change = difference(scene, name, FAULTS[name].facts.severities[-1])
         steps = np.diff(change, axis=axis)
-        both = np.logical_and(*(np.take(scene.body, range(a, scene.grid.shape[axis] - 1 + a), axis)
-                                for a in (0, 1)))  # fmt: skip
+        both = np.logical_and(
+            *(np.take(scene.body, range(a, scene.grid.shape[axis] - 1 + a), axis) for a in (0, 1))
+        )
         inner = both & (np.take(scene.clean.array, range(scene.grid.shape[axis] - 1), axis) > -300)
         assert np.ptp(steps[inner]) < 1, "a ramp rises by the same from voxel to voxel"
     halves = difference(scene, "halves_x", 70)[scene.body & (scene.clean.array > -300)]
@@ -212,8 +230,9 @@ def test_planes(scene):
     turns = difference(scene, "slices_alternate", 30)
     level = [np.median(turns[..., k][scene.body[..., k]]) for k in range(scene.grid.shape[2])]
     np.testing.assert_allclose(np.abs(level), 30, atol=0.01)
-    np.testing.assert_allclose(np.diff(np.sign(level)), np.resize([2, -2], len(level) - 1) * -
-                               np.sign(level[0]))  # fmt: skip
+    np.testing.assert_allclose(
+        np.diff(np.sign(level)), np.resize([2, -2], len(level) - 1) * -np.sign(level[0])
+    )
     levels = difference(scene, "slice_levels", 20)
     own = [np.ptp(levels[..., k][scene.body[..., k]]) for k in range(scene.grid.shape[2])]
     assert max(own) < 0.01 or min(scene.clean.array.min(), -1000) <= -1000
@@ -221,8 +240,11 @@ def test_planes(scene):
 
 
 def test_values_inside_a_right_outline(scene):
-    for name, true, drawn in (("pocket_value", -1000, -700), ("metal_value", 3000, 2400),
-                              ("bone_value", 1300, 700)):  # fmt: skip
+    for name, true, drawn in (
+        ("pocket_value", -1000, -700),
+        ("metal_value", 3000, 2400),
+        ("bone_value", 1300, 700),
+    ):
         made = planted(scene, name)
         changed = made.synthetic.array - made.clean.array
         assert np.abs(changed).max() == pytest.approx(abs(drawn - true), abs=1)
@@ -358,8 +380,15 @@ def test_facts_are_checked(scene):
     with pytest.raises(UnknownName, match="hu_bias"):
         plant(scene, "hu_biass", 10, np.random.default_rng(0))
     with pytest.raises(ValidationError, match="clinical severity"):
-        FaultFacts(title="t", unit="1", severities=(1,), clinical=2, why_clinical="w", hits="all",
-                   answers=(("me", "body"),))  # fmt: skip
+        FaultFacts(
+            title="t",
+            unit="1",
+            severities=(1,),
+            clinical=2,
+            why_clinical="w",
+            hits="all",
+            answers=(("me", "body"),),
+        )
     facts = FAULTS["bone_clipped"].facts
     assert [facts.matters(s) for s in facts.severities] == [False, False, False, True]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.field_of_view import padding_in
-from qa_suite.volume import Grid, Volume
 
 
 def scan() -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Numbers out of other people's files are never compared exactly: see qa_suite.tolerances.
+"""Numbers out of other people's files are never compared exactly: see qa_suite.core.tolerances.
 
 The source of everything that handles plans and doses is searched for exact comparisons
 (``==``, ``!=``, ``in``) and exact sets of quantities: angles, lengths, energies, weights,
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from qa_suite import tolerances
+from qa_suite.core import tolerances
 
 ROOT = Path(tolerances.__file__).parent
 SEARCHED = sorted(
@@ -122,7 +122,7 @@ def test_no_quantity_is_compared_exactly():
         for text in exact_comparisons(path.read_text())
     }
     fresh = sorted(f"{file}: {text}" for file, text in found - set(EXCUSED))
-    assert not fresh, "compare by qa_suite.tolerances, or excuse with a reason:\n" + "\n".join(
+    assert not fresh, "compare by qa_suite.core.tolerances, or excuse with a reason:\n" + "\n".join(
         fresh
     )
     stale = sorted(f"{file}: {text}" for file, text in set(EXCUSED) - found)
@@ -130,11 +130,17 @@ def test_no_quantity_is_compared_exactly():
 
 
 PLANTED = (
-    "couch % 360.0 == 180.0", "values[0] != 0.0", "{point.energy_mv for point in points}",
-    "len(set(beam.meterset for beam in beams)) > 1", "gantry_deg in (0, 180)",
-    "first.couch_deg == second.couch_deg", "(a.gantry_deg, 1) == (b.gantry_deg, 1)",
-    "np.unique(energies)", "0.0 < x == 1.5", "not beam.sad_mm != machine.sad_mm",
-)  # fmt: skip
+    "couch % 360.0 == 180.0",
+    "values[0] != 0.0",
+    "{point.energy_mv for point in points}",
+    "len(set(beam.meterset for beam in beams)) > 1",
+    "gantry_deg in (0, 180)",
+    "first.couch_deg == second.couch_deg",
+    "(a.gantry_deg, 1) == (b.gantry_deg, 1)",
+    "np.unique(energies)",
+    "0.0 < x == 1.5",
+    "not beam.sad_mm != machine.sad_mm",
+)
 
 
 @pytest.mark.parametrize("source", PLANTED)
@@ -144,18 +150,34 @@ def test_the_search_finds_what_it_looks_for(source):
 
 @pytest.mark.parametrize(
     "source",
-    ["len(weights) == 2", "unit != 'MU'", "beam.sad_mm is None", "weights.size == 0",
-     "abs(a_deg - b_deg) <= ANGLE_DEG", "name in doses", "weight > 0", "number == 3"],
-)  # fmt: skip
+    [
+        "len(weights) == 2",
+        "unit != 'MU'",
+        "beam.sad_mm is None",
+        "weights.size == 0",
+        "abs(a_deg - b_deg) <= ANGLE_DEG",
+        "name in doses",
+        "weight > 0",
+        "number == 3",
+    ],
+)
 def test_the_search_lets_the_rest_pass(source):
     assert not exact_comparisons(source)
 
 
 @pytest.mark.parametrize(
     ("start", "end", "turn"),
-    [(90, 89.9999999, -1e-7), (359.9999999, 0, 1e-7), (0, 180, 180), (180, 0, 180), (350, 10, 20),
-     (10, 350, -20), (-90, 270, 0), (0, 720, 0)],
-)  # fmt: skip
+    [
+        (90, 89.9999999, -1e-7),
+        (359.9999999, 0, 1e-7),
+        (0, 180, 180),
+        (180, 0, 180),
+        (350, 10, 20),
+        (10, 350, -20),
+        (-90, 270, 0),
+        (0, 720, 0),
+    ],
+)
 def test_turns_go_the_short_way(start, end, turn):
     assert tolerances.turn_deg(start, end) == pytest.approx(turn, abs=1e-9)
 

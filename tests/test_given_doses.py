@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.dose.clinic import parse_clinic_request, read_clinic_case
-from qa_suite.errors import QAError
+from qa_suite.core.errors import QAError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.clinic.given import parse_clinic_request, read_clinic_case
 from qa_suite.io.images import write_image
-from qa_suite.volume import Grid, Volume
 from tests.conftest import ROOT
 from tests.dicom_factory import rectangle, uid, write_structures
 from tests.plan_factory import square_beam, write_plan
@@ -149,8 +149,8 @@ def test_what_one_verb_checks_is_checked_by_all(verb, check, tmp_path, said):
 def test_every_dose_of_a_user_comes_in_by_one_door():
     """No verb and no other function reads a dose past the checks."""
     allowed = {
-        "read_rtdose": {"qa_suite/io/given_doses.py", "qa_suite/cli/rtdose.py"},  # reads back
-        "rtdose_files": {"qa_suite/io/given_doses.py"},
+        "read_rtdose": {"qa_suite/io/rt/dose/given.py", "qa_suite/cli/rtdose.py"},  # reads back
+        "rtdose_files": {"qa_suite/io/rt/dose/given.py"},
     }
     for path in (ROOT / "qa_suite").rglob("*.py"):
         name = str(path.relative_to(ROOT))
@@ -164,7 +164,7 @@ def test_every_dose_of_a_user_comes_in_by_one_door():
                 and node.func.id == "read_image"
                 and any(isinstance(a, ast.Constant) and a.value == "Gy" for a in node.args)
             ):
-                assert name == "qa_suite/io/given_doses.py", f"{name} reads doses itself"
+                assert name == "qa_suite/io/rt/dose/given.py", f"{name} reads doses itself"
 
 
 # --- every refusal leads out ----------------------------------------------------------------
@@ -192,10 +192,18 @@ KINDS: dict[str, tuple[dict, dict]] = {
 } | {
     term.lower(): ({"DoseSummationType": term}, {"DoseSummationType": term})
     for term in (
-        "MULTI_PLAN", "PLAN_OVERVIEW", "FRACTION", "BEAM", "BRACHY", "FRACTION_SESSION",
-        "BEAM_SESSION", "BRACHY_SESSION", "CONTROL_POINT", "RECORD",
+        "MULTI_PLAN",
+        "PLAN_OVERVIEW",
+        "FRACTION",
+        "BEAM",
+        "BRACHY",
+        "FRACTION_SESSION",
+        "BEAM_SESSION",
+        "BRACHY_SESSION",
+        "CONTROL_POINT",
+        "RECORD",
     )
-}  # fmt: skip
+}
 ADVICE = re.compile(r"--(?!any-scale)[a-z][\w-]* (?!any-scale)[\w=,.-]*\w")
 
 
@@ -303,9 +311,17 @@ def test_a_sum_of_beams_against_its_plan(tmp_path, said):
         tmp_path / "plan.dcm", [square_beam(1), square_beam(2)], SOPInstanceUID=uid("plan")
     )
     words = [
-        "gamma", str(tmp_path / "a"), str(tmp_path / "beams"), "--summation", "plan,beam",
-        "--rtplan", str(plan), "--threads", "1", "--json",
-    ]  # fmt: skip
+        "gamma",
+        str(tmp_path / "a"),
+        str(tmp_path / "beams"),
+        "--summation",
+        "plan,beam",
+        "--rtplan",
+        str(plan),
+        "--threads",
+        "1",
+        "--json",
+    ]
     status, text = said(words)
     assert status == 0, text
     told = json.loads(text)
@@ -395,16 +411,32 @@ def a_plane(orientation: tuple[float, ...], dose: np.ndarray, path: Path, **tags
 @pytest.mark.parametrize("name", ["axial", "coronal", "sagittal"])
 def test_gamma_of_planes_is_searched_within_them(name, mode, tmp_path, said):
     """Known: a ramp of 1 Gy/mm raised by 1 Gy has gamma 1/√2 at 1 Gy and 1 mm."""
-    turn = {"axial": (1, 0, 0, 0, 1, 0), "coronal": (1, 0, 0, 0, 0, -1),
-            "sagittal": (0, 1, 0, 0, 0, -1)}[name]  # fmt: skip
+    turn = {
+        "axial": (1, 0, 0, 0, 1, 0),
+        "coronal": (1, 0, 0, 0, 0, -1),
+        "sagittal": (0, 1, 0, 0, 0, -1),
+    }[name]
     ramp = np.broadcast_to(30.0 + 2 * np.arange(15.0)[:, None], (15, 9))
     a_plane(turn, ramp, tmp_path / "a.dcm")
     a_plane(turn, ramp + 1, tmp_path / "b.dcm")
     words = [
-        "gamma", str(tmp_path / "a.dcm"), str(tmp_path / "b.dcm"), "--plane-mm", "1",
-        "--criteria", "2/1", "--normalisation", "50", "--mode", mode, "--threads", "1", "--json",
-        "--interp-fraction", "200",
-    ]  # fmt: skip
+        "gamma",
+        str(tmp_path / "a.dcm"),
+        str(tmp_path / "b.dcm"),
+        "--plane-mm",
+        "1",
+        "--criteria",
+        "2/1",
+        "--normalisation",
+        "50",
+        "--mode",
+        mode,
+        "--threads",
+        "1",
+        "--json",
+        "--interp-fraction",
+        "200",
+    ]
     status, text = said(words)
     assert status == 0, text
     told = json.loads(text)
@@ -460,9 +492,19 @@ def test_a_plane_against_a_volume_is_searched_in_the_volume(tmp_path, said):
     write_dose(tmp_path / "v.dcm", ramp + 1)
     write_dose(tmp_path / "p.dcm", ramp[:, :, 4:5], origin_mm=(-10, -20, -14))
     words = [
-        "gamma", str(tmp_path / "p.dcm"), str(tmp_path / "v.dcm"), "--plane-mm", "1", "--json",
-        "--criteria", "2/1", "--normalisation", "50", "--threads", "1",
-    ]  # fmt: skip
+        "gamma",
+        str(tmp_path / "p.dcm"),
+        str(tmp_path / "v.dcm"),
+        "--plane-mm",
+        "1",
+        "--json",
+        "--criteria",
+        "2/1",
+        "--normalisation",
+        "50",
+        "--threads",
+        "1",
+    ]
     status, text = said(words)
     assert status == 0
     (result,) = json.loads(text)["results"]
@@ -531,8 +573,11 @@ def test_dvh_without_any_value_is_inconclusive(tmp_path, said):
     ones = np.zeros(SHAPE, np.int32)
     ones[4:7, 3:6, 3:6] = 1
     inside = Volume(array=ones, grid=volume(DOSE).grid, quantity="label")
-    far = Volume(array=ones, grid=Grid(shape=SHAPE, spacing_mm=SPACING_MM,
-                 origin_mm=(900.0, 0.0, 0.0)), quantity="label")  # fmt: skip
+    far = Volume(
+        array=ones,
+        grid=Grid(shape=SHAPE, spacing_mm=SPACING_MM, origin_mm=(900.0, 0.0, 0.0)),
+        quantity="label",
+    )
     write_image(inside, tmp_path / "in.nii.gz")
     write_image(far, tmp_path / "far.nii.gz")
     dose, into, away = (str(tmp_path / f"{n}.nii.gz") for n in ("dose", "in", "far"))

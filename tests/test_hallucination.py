@@ -7,26 +7,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_suite.measures.base import Pair
-from qa_suite.measures.hallucination import find_components, hallucination
-from qa_suite.measures.hallucination_blobs import blobs, digital_balls
-from qa_suite.measures.hallucination_depth import along_rays, reach
-from qa_suite.measures.hallucination_fields import block_mean
-from qa_suite.measures.hallucination_settings import HallucinationSettings
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom import make_patient, oracle_translate
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.lab.phantom import make_patient, oracle_translate
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.hallucination.blobs import blobs, digital_balls
+from qa_suite.metrics.hallucination.depth import along_rays, reach
+from qa_suite.metrics.hallucination.family import find_components, hallucination
+from qa_suite.metrics.hallucination.fields import block_mean
+from qa_suite.metrics.hallucination.settings import HallucinationSettings
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
 
 DEFAULTS = HallucinationSettings()
 COARSE = Grid(shape=(30, 26, 20), spacing_mm=(6.0, 6.0, 6.0), origin_mm=(-80.0, -70.0, -50.0))
 FINE = Grid(shape=(90, 80, 40), spacing_mm=(1.5, 1.5, 3.0), origin_mm=(-60.0, -60.0, -60.0))
 KINDS = ("bone", "air", "lesion", "bone_lesion")
 METRICS = (
-    "false_components", "missed_components", "false_volume", "missed_volume", "largest_false",
-    "largest_missed", "false_contrast", "missed_contrast", "largest_false_contrast",
-    "largest_missed_contrast", "largest_false_depth", "largest_missed_depth",
-)  # fmt: skip
+    "false_components",
+    "missed_components",
+    "false_volume",
+    "missed_volume",
+    "largest_false",
+    "largest_missed",
+    "false_contrast",
+    "missed_contrast",
+    "largest_false_contrast",
+    "largest_missed_contrast",
+    "largest_false_depth",
+    "largest_missed_depth",
+)
 VALUES = ("value_error", "value_depth")
 
 
@@ -308,7 +317,7 @@ def test_every_metric_has_a_row_whatever_happens():
         "covers nothing": pair_of(
             COARSE, reference, reference, coverage=nothing, structures=structures
         ),
-    }  # fmt: skip
+    }
     for why, pair in cases.items():
         rows = hallucination(pair, DEFAULTS)
         assert {(v.metric, v.region) for v in rows} == wanted
@@ -432,16 +441,23 @@ def test_in_a_pet_only_the_contrast_of_delineated_lesions_has_a_meaning():
     pair = Pair(
         reference=Volume(array=reference, grid=COARSE, quantity="SUVbw"),
         synthetic=Volume(array=synthetic, grid=COARSE, quantity="SUVbw"),
-        mask=np.ones(COARSE.shape, dtype=bool), structures={"GTV": lesion},
-    )  # fmt: skip
+        mask=np.ones(COARSE.shape, dtype=bool),
+        structures={"GTV": lesion},
+    )
     rows = measure_pair(
-        pair, families=["hallucination"], settings=MeasureSettings(), case="c", patient="p",
+        pair,
+        families=["hallucination"],
+        settings=MeasureSettings(),
+        case="c",
+        patient="p",
         site="s",
-    ).rows  # fmt: skip
+    ).rows
     (row,) = rows
     assert (row.metric, row.region, row.unit) == (
-        "lesion_contrast_change", "structure:GTV", "SUVbw",
-    )  # fmt: skip
+        "lesion_contrast_change",
+        "structure:GTV",
+        "SUVbw",
+    )
     assert row.value == pytest.approx((5 - 2.5) - (8 - 2))
     components = [v for v in hallucination(pair, DEFAULTS) if v.region == "bone"]
     assert all("known by their HU" in v.why for v in components)

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid, Volume, resample
 from qa_suite.io.identity import (
     FINGERPRINT_BITS,
     SAME_SCAN_BITS,
@@ -21,7 +22,6 @@ from qa_suite.io.identity import (
     voxel_hash,
 )
 from qa_suite.io.images import read_image
-from qa_suite.volume import Grid, Volume, resample
 
 KEY = b"0123456789abcdef0123456789abcdef"
 
@@ -176,7 +176,7 @@ def test_all_pairs_of_real_patients_are_told_apart(shared_data, stem, quantity):
 
 def test_virtual_patients_are_told_apart():
     """Patients of one hospital are alike, and still no copies of each other."""
-    from qa_suite.phantom import make_patient
+    from qa_suite.lab.phantom import make_patient
 
     prints: dict[str, list[str]] = {"mr": [], "ct": []}
     for number in range(1, 5):

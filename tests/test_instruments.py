@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qa_suite.errors import GeometryError, InputError
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.instruments.fit_segmenter import fit_segmenter, learnable
 from qa_suite.instruments.frame import frame_of, mask_to_scan, tent_resample, to_working
 from qa_suite.instruments.segmenter import TrainedSegmenter
 from qa_suite.instruments.settings import AIR_HU, SegmenterSettings
 from qa_suite.instruments.train_segmenter import noise_floor
-from qa_suite.volume import Grid, Volume
 from tests.tiny_instruments import image, images, segmenter_settings
 
 
@@ -75,18 +75,25 @@ def test_turned_scans_come_to_the_same_working_voxels(order: tuple[int, ...], si
     origin = np.array(AXIAL.origin_mm)
     if sign < 0:
         turned = turned[::-1]
-        origin = AXIAL.to_world([AXIAL.shape[o] - 1 if n == 0 else 0 for n, o in
-                                 sorted(enumerate(order), key=lambda pair: pair[1])])  # fmt: skip
+        origin = AXIAL.to_world(
+            [
+                AXIAL.shape[o] - 1 if n == 0 else 0
+                for n, o in sorted(enumerate(order), key=lambda pair: pair[1])
+            ]
+        )
         axes = axes * np.array([-1, 1, 1])
     grid = Grid(
-        shape=turned.shape, spacing_mm=tuple(AXIAL.spacing_mm[o] for o in order),
-        origin_mm=tuple(origin), direction=tuple(axes.ravel()),
-    )  # fmt: skip
+        shape=turned.shape,
+        spacing_mm=tuple(AXIAL.spacing_mm[o] for o in order),
+        origin_mm=tuple(origin),
+        direction=tuple(axes.ravel()),
+    )
     working = replace(AXIAL, shape=(12, 10, 7), spacing_mm=(3.0, 3.0, 6.0))
     np.testing.assert_allclose(
         tent_resample(np.ascontiguousarray(turned), grid, working),
-        tent_resample(array, AXIAL, working), atol=1e-5,
-    )  # fmt: skip
+        tent_resample(array, AXIAL, working),
+        atol=1e-5,
+    )
 
 
 def test_an_oblique_scan_of_a_smooth_image_agrees_with_a_straight_one() -> None:
@@ -99,9 +106,11 @@ def test_an_oblique_scan_of_a_smooth_image_agrees_with_a_straight_one() -> None:
         [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
     )
     oblique = Grid(
-        shape=(50, 50, 20), spacing_mm=(2, 2, 3), origin_mm=(-20, -60, -20),
+        shape=(50, 50, 20),
+        spacing_mm=(2, 2, 3),
+        origin_mm=(-20, -60, -20),
         direction=tuple(turn.ravel()),
-    )  # fmt: skip
+    )
     working = Grid(shape=(10, 10, 6), spacing_mm=(3, 3, 3), origin_mm=(0, 0, 0))
     np.testing.assert_allclose(
         tent_resample(wave(oblique), oblique, working), wave(working), atol=0.03

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.cohort import Cohort, load_cohort
-from qa_suite.errors import InputError, LeakageError
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.examined import oracle
+from qa_suite.core.cohort import Cohort, load_cohort
+from qa_suite.core.errors import InputError, LeakageError
+from qa_suite.core.records import ModelFacts
+from qa_suite.core.volume import Prediction, Volume
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.instruments.extractor import TrainedExtractor
 from qa_suite.instruments.files import read_instrument, save_instrument
 from qa_suite.instruments.fit_extractor import fit_extractor, train_extractor
@@ -26,9 +27,8 @@ from qa_suite.instruments.totalsegmentator import load_totalsegmentator
 from qa_suite.instruments.train_segmenter import train_segmenter
 from qa_suite.instruments.vision import load_vision
 from qa_suite.io.cases import LoadedCase, load_case
-from qa_suite.measures.base import Instruments
-from qa_suite.records import ModelFacts
-from qa_suite.volume import Prediction, Volume
+from qa_suite.lab.oracles import oracle
+from qa_suite.metrics.base import Instruments
 from tests.tiny_cohort import pair
 from tests.tiny_instruments import (
     extractor_settings,
@@ -129,8 +129,8 @@ def test_a_reload_gives_the_same_masks(segmenter: TrainedSegmenter) -> None:
 def test_an_alias_finds_it_and_the_list_names_it(
     segmenter: TrainedSegmenter, extractor: TrainedExtractor
 ) -> None:
-    from qa_suite.store import connect
-    from qa_suite.tracking import registered_models
+    from qa_suite.core.store import connect
+    from qa_suite.evaluation.tracking import registered_models
 
     connect().MlflowClient().set_registered_model_alias("ct-segmenter", "chosen", "1")
     assert load_segmenter("models:/ct-segmenter@chosen").facts.uri == "models:/ct-segmenter/1"
@@ -196,7 +196,7 @@ def test_wrong_names_get_one_clear_sentence(
 
 
 def test_a_name_of_a_translator_is_not_taken(cohort: Cohort, _own_store: object) -> None:
-    from qa_suite.store import connect
+    from qa_suite.core.store import connect
 
     client = connect().MlflowClient()
     client.create_registered_model("a-translator")
@@ -269,17 +269,26 @@ def test_what_lies_outside_the_mask_makes_no_difference(extractor: TrainedExtrac
 
 
 def _examination(
-    cohort: Cohort, store: Path, instruments: Instruments, *, allow_leakage: bool = False,
-    split: str = "test", **facts: object,
-) -> Examination:  # fmt: skip
+    cohort: Cohort,
+    store: Path,
+    instruments: Instruments,
+    *,
+    allow_leakage: bool = False,
+    split: str = "test",
+    **facts: object,
+) -> Examination:
     model = ModelFacts(uri="images:x", name="x", family="external", **facts)
     settings = EvaluationSettings(
         families=("segmentation",), keep_volumes="none", split=split, allow_leakage=allow_leakage
     )
     return Examination(
-        cohort=cohort, folder=store / "cohort", model=model, settings=settings,
-        translate=_another_scan, instruments=instruments,
-    )  # fmt: skip
+        cohort=cohort,
+        folder=store / "cohort",
+        model=model,
+        settings=settings,
+        translate=_another_scan,
+        instruments=instruments,
+    )
 
 
 def _another_scan(loaded: LoadedCase) -> Prediction:
@@ -289,9 +298,12 @@ def _another_scan(loaded: LoadedCase) -> Prediction:
 
 
 def test_an_instrument_stands_in_the_record_and_in_its_identifier(
-    cohort: Cohort, store: Path, segmenter: TrainedSegmenter, extractor: TrainedExtractor,
+    cohort: Cohort,
+    store: Path,
+    segmenter: TrainedSegmenter,
+    extractor: TrainedExtractor,
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     both = Instruments(segmenters=(segmenter,), extractor=extractor)
     examination = _examination(cohort, store, both)
     bare = _examination(cohort, store, Instruments())
@@ -304,7 +316,7 @@ def test_an_instrument_stands_in_the_record_and_in_its_identifier(
         "models:/ct-features/1",
     ]
     assert record.instruments[0].weights_sha256 == segmenter.facts.weights_sha256
-    from qa_suite.record_files import read_measurements
+    from qa_suite.core.record_files import read_measurements
 
     table = read_measurements(tmp_path)
     mine = table[table["variant"] == "ct-segmenter"]
@@ -321,9 +333,13 @@ def test_an_instrument_stands_in_the_record_and_in_its_identifier(
 
 @pytest.mark.parametrize("how", ["loss", "itself"])
 def test_a_network_that_the_model_was_trained_to_please_is_not_applied(
-    how: str, cohort: Cohort, store: Path, segmenter: TrainedSegmenter,
-    extractor: TrainedExtractor, tmp_path: Path,
-) -> None:  # fmt: skip
+    how: str,
+    cohort: Cohort,
+    store: Path,
+    segmenter: TrainedSegmenter,
+    extractor: TrainedExtractor,
+    tmp_path: Path,
+) -> None:
     digest = segmenter.facts.weights_sha256
     facts: dict[str, object] = (
         {"loss_networks": (digest, extractor.facts.weights_sha256)}
@@ -337,7 +353,7 @@ def test_a_network_that_the_model_was_trained_to_please_is_not_applied(
     assert refused == (how == "loss")
     record = evaluate(examination, tmp_path)
     assert any("cannot examine it" in notice for notice in record.notices)
-    from qa_suite.record_files import read_measurements
+    from qa_suite.core.record_files import read_measurements
 
     table = read_measurements(tmp_path)
     rows = table[table["variant"].str.startswith("ct-segmenter")]
@@ -369,7 +385,7 @@ def test_an_instrument_that_was_trained_on_the_examined_is_refused(
 
 def test_a_translator_says_which_networks_its_loss_used(cohort: Cohort) -> None:
     from translators.base import create
-    from translators.registry import training_facts
+    from translators.registry.registering import training_facts
     from translators.spec import load_spec
 
     facts = training_facts(create(load_spec("intensity")), cohort, "0" * 64)
@@ -377,20 +393,24 @@ def test_a_translator_says_which_networks_its_loss_used(cohort: Cohort) -> None:
 
 
 def test_names_of_metrics_suit_mlflow() -> None:
-    from qa_suite.store import metric_name
+    from qa_suite.core.store import metric_name
 
     assert metric_name("all/mae.shell:>20mm.2%") == "all/mae.shell.over 20mm.2."
     assert metric_name("A-1/dice.seg:Bone_Pelvic.x") == "A-1/dice.seg.Bone_Pelvic.x"
 
 
 def test_old_models_without_the_entry_have_no_loss_networks(tmp_path: Path) -> None:
-    from qa_suite.tracking import _facts
+    from qa_suite.evaluation.tracking import _facts
 
     training = {
-        "weights_sha256": "0" * 64, "sites": [], "data_digest": "d", "patients": [],
-        "voxel_hashes": [], "fingerprints": [],
+        "weights_sha256": "0" * 64,
+        "sites": [],
+        "data_digest": "d",
+        "patients": [],
+        "voxel_hashes": [],
+        "fingerprints": [],
         "spec": {"name": "n", "family": "f", "direction": "MR->CT"},
-    }  # fmt: skip
+    }
     (tmp_path / "training.json").write_text(json.dumps(training))
     assert _facts("runs:/x", tmp_path).loss_networks == ()
     training["loss_networks"] = ["a" * 64]
@@ -403,9 +423,13 @@ def test_the_oracle_is_examined_by_any_instrument(
 ) -> None:
     facts, translate = oracle("oracle:truth")
     examination = Examination(
-        cohort=cohort, folder=store, model=facts, translate=translate,
-        settings=EvaluationSettings(), instruments=Instruments(segmenters=(segmenter,)),
-    )  # fmt: skip
+        cohort=cohort,
+        folder=store,
+        model=facts,
+        translate=translate,
+        settings=EvaluationSettings(),
+        instruments=Instruments(segmenters=(segmenter,)),
+    )
     assert examination.instruments.segmenters == (segmenter,)
 
 

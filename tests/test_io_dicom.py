@@ -10,10 +10,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
-from qa_suite.errors import InputError
-from qa_suite.io.dicom import scan_dicom
-from qa_suite.io.series import read_series
-from qa_suite.io.suv import _mean_activity_s
+from qa_suite.core.errors import InputError
+from qa_suite.io.dicom.headers import scan_dicom
+from qa_suite.io.dicom.series import read_series
+from qa_suite.io.dicom.suv import _mean_activity_s
 from tests.dicom_factory import body_phantom, uid, write_series
 
 HU = body_phantom()

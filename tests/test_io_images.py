@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError, QAError
+from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.images import read_image, write_image
-from qa_suite.volume import Grid, Volume
 
 OBLIQUE = tuple(
     np.array([[0.936, -0.352, 0.0], [0.344, 0.915, -0.211], [0.074, 0.197, 0.977]]).ravel()
@@ -17,9 +17,11 @@ def volume() -> Volume:
     rng = np.random.default_rng(1)
     matrix, _ = np.linalg.qr(np.array(OBLIQUE).reshape(3, 3))
     grid = Grid(
-        shape=(11, 9, 7), spacing_mm=(0.977, 1.2, 3.27), origin_mm=(-110.25, 15.5, -840.125),
+        shape=(11, 9, 7),
+        spacing_mm=(0.977, 1.2, 3.27),
+        origin_mm=(-110.25, 15.5, -840.125),
         direction=tuple(matrix.ravel()),
-    )  # fmt: skip
+    )
     return Volume(array=rng.normal(0, 300, grid.shape).astype(np.float32), grid=grid, quantity="HU")
 
 
@@ -115,8 +117,9 @@ def test_labels_stay_integers_and_fractions_are_refused(tmp_path):
     labels = Volume(array=np.arange(64).reshape(4, 4, 4), grid=grid, quantity="label")
     write_image(labels, tmp_path / "l.nii.gz")
     assert np.array_equal(read_image(tmp_path / "l.nii.gz", "label").array, labels.array)
-    write_image(Volume(array=np.full((4, 4, 4), 0.5), grid=grid, quantity="HU"),
-                tmp_path / "f.nii.gz")  # fmt: skip
+    write_image(
+        Volume(array=np.full((4, 4, 4), 0.5), grid=grid, quantity="HU"), tmp_path / "f.nii.gz"
+    )
     with pytest.raises(InputError, match="no integers"):
         read_image(tmp_path / "f.nii.gz", "label")
 

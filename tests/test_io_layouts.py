@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import yaml
 
-from qa_suite.cohort import load_cohort
-from qa_suite.errors import InputError
-from qa_suite.io.body import body_width_mm, shows_implant, threshold_body
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.body import body_width_mm, shows_implant, threshold_body
 from qa_suite.io.cases import load_case
-from qa_suite.io.dicom import scan_dicom
+from qa_suite.io.dicom.headers import scan_dicom
+from qa_suite.io.dicom.series import read_series
 from qa_suite.io.identity import fingerprint_distance, load_key, patient_hash
 from qa_suite.io.images import read_image, write_image
-from qa_suite.io.importing import import_cohort
-from qa_suite.io.layouts import detect_layout
-from qa_suite.io.series import read_series
-from qa_suite.io.strata import age_band, normalise_manufacturer
-from qa_suite.volume import Grid, Volume
+from qa_suite.io.layouts.importing import import_cohort
+from qa_suite.io.layouts.layouts import detect_layout
+from qa_suite.io.layouts.strata import age_band, normalise_manufacturer
 from tests.dicom_factory import (
     BIRTH_DATE,
     PATIENT_ID,

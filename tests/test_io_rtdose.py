@@ -11,16 +11,16 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from qa_suite.errors import GeometryError, InputError, Problems
-from qa_suite.io.beam_doses import PlannedParts, sum_doses
-from qa_suite.io.dicom import scan_dicom
-from qa_suite.io.dose_request import DoseRequest, parse_requests
-from qa_suite.io.dose_scale import require_same_unit, scale_doubt
-from qa_suite.io.given_doses import read_dose
+from qa_suite.core.errors import GeometryError, InputError, Problems
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.io.dicom.headers import scan_dicom
+from qa_suite.io.dicom.series import read_series
 from qa_suite.io.images import write_image
-from qa_suite.io.rtdose import read_rtdose
-from qa_suite.io.series import read_series
-from qa_suite.volume import Grid, Volume
+from qa_suite.io.rt.dose.given import read_dose
+from qa_suite.io.rt.dose.parts import PlannedParts, sum_doses
+from qa_suite.io.rt.dose.read import read_rtdose
+from qa_suite.io.rt.dose.request import DoseRequest, parse_requests
+from qa_suite.io.rt.dose.scale import require_same_unit, scale_doubt
 from tests.dicom_factory import PATIENT_ID, body_phantom, uid, write_series
 from tests.rt_factory import write_dose
 
@@ -82,9 +82,12 @@ def test_absolute_offsets_give_the_same_grid_as_relative_ones(tmp_path, name, ba
     orientation = ORIENTATIONS[name]
     for offsets in ("relative", "absolute"):
         write_dose(
-            tmp_path / offsets / "d.dcm", DOSE,
-            orientation=orientation, offsets=offsets, backwards=backwards,
-        )  # fmt: skip
+            tmp_path / offsets / "d.dcm",
+            DOSE,
+            orientation=orientation,
+            offsets=offsets,
+            backwards=backwards,
+        )
     relative, absolute = (read_dose(tmp_path / o / "d.dcm") for o in ("relative", "absolute"))
     assert relative.grid.distance_mm(absolute.grid) < 1e-6
     assert np.array_equal(relative.array, absolute.array)
@@ -100,9 +103,11 @@ def test_a_vector_that_fits_neither_rule_is_refused(tmp_path):
     with pytest.raises(InputError, match="neither relative"):
         read_dose(tmp_path / "a.dcm")
     write_dose(
-        tmp_path / "b.dcm", DOSE, orientation=turned(),
+        tmp_path / "b.dcm",
+        DOSE,
+        orientation=turned(),
         GridFrameOffsetVector=[-30, -26, -22, -18, -14],
-    )  # fmt: skip
+    )
     with pytest.raises(InputError, match="oblique planes"):
         read_dose(tmp_path / "b.dcm")
 
@@ -233,9 +238,13 @@ def test_a_sum_of_beams_names_all_that_is_wrong(tmp_path):
 def a_plan(**groups: tuple[int, ...]) -> PlannedParts:
     beams = {int(name[1:]): numbers for name, numbers in groups.items()}
     return PlannedParts(
-        path=Path("plan.dcm"), uid=uid("plan"), patient_id=PATIENT_ID, frame_of_reference=None,
-        beams=beams, idle=frozenset({9}),
-    )  # fmt: skip
+        path=Path("plan.dcm"),
+        uid=uid("plan"),
+        patient_id=PATIENT_ID,
+        frame_of_reference=None,
+        beams=beams,
+        idle=frozenset({9}),
+    )
 
 
 def test_a_sum_is_held_against_its_plan(tmp_path):
@@ -256,8 +265,9 @@ def test_a_sum_is_held_against_its_plan(tmp_path):
 def test_a_beam_without_dose_adds_nothing_and_stops_nothing(tmp_path):
     write_dose(tmp_path / "1.dcm", DOSE, beams=[1])
     write_dose(tmp_path / "2.dcm", DOSE, beams=[2], PixelData=bytes(4 * DOSE.size))
-    write_dose(tmp_path / "3.dcm", DOSE, beams=[3], PixelData=bytes(4 * DOSE.size),
-               DoseGridScaling=0)  # fmt: skip
+    write_dose(
+        tmp_path / "3.dcm", DOSE, beams=[3], PixelData=bytes(4 * DOSE.size), DoseGridScaling=0
+    )
     volume = read_dose(tmp_path, BEAM)
     assert volume.array == pytest.approx(DOSE, abs=1e-5)
     assert "of beam 2, beam 3 no dose at all" in volume.history[-1]

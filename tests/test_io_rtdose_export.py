@@ -11,19 +11,19 @@ import pydicom
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.errors import GeometryError, InputError, QAError
-from qa_suite.io.dicom import scan_dicom
-from qa_suite.io.dose_request import parse_requests
-from qa_suite.io.exporting import ExportIdentity
-from qa_suite.io.given_doses import read_dose, read_given_doses
+from qa_suite.core.errors import GeometryError, InputError, QAError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.io.dicom.exporting import ExportIdentity
+from qa_suite.io.dicom.headers import scan_dicom
+from qa_suite.io.dicom.series import read_series
 from qa_suite.io.images import write_image
-from qa_suite.io.rtdose import read_rtdose
-from qa_suite.io.rtdose_export import write_dose
-from qa_suite.io.rtplan import read_plan
-from qa_suite.io.rtstruct import read_structure_set
-from qa_suite.io.same_patient import check_same_patient
-from qa_suite.io.series import read_series
-from qa_suite.volume import Grid, Volume
+from qa_suite.io.rt.dose.export import write_dose
+from qa_suite.io.rt.dose.given import read_dose, read_given_doses
+from qa_suite.io.rt.dose.read import read_rtdose
+from qa_suite.io.rt.dose.request import parse_requests
+from qa_suite.io.rt.plan.read import read_plan
+from qa_suite.io.rt.same_patient import check_same_patient
+from qa_suite.io.rt.structures import read_structure_set
 from tests.dicom_factory import body_phantom, rectangle, uid, write_series, write_structures
 from tests.dicom_validator import errors_of
 from tests.plan_factory import write_plan
@@ -36,9 +36,12 @@ ME = ExportIdentity(patient_id="X1", study_uid="1.2.3", frame_of_reference="1.2.
 def a_dose(direction=(1, 0, 0, 0, 1, 0, 0, 0, 1), **facts) -> Volume:
     rng = np.random.default_rng(2)
     grid = Grid(
-        shape=SHAPE, spacing_mm=(2.5, 3.0, 2.0), origin_mm=(-8.125, -18.5, -28.0),
-        direction=direction, **facts,
-    )  # fmt: skip
+        shape=SHAPE,
+        spacing_mm=(2.5, 3.0, 2.0),
+        origin_mm=(-8.125, -18.5, -28.0),
+        direction=direction,
+        **facts,
+    )
     return Volume(array=rng.uniform(0, 70, SHAPE).astype(np.float32), grid=grid, quantity="Gy")
 
 
@@ -126,10 +129,12 @@ def test_what_is_not_exported(tmp_path, series):
         (a_dose(), {"description": "x" * 60}, InputError, "48 fit"),
         (
             replace(a_dose(), grid=replace(a_dose().grid, origin_mm=(900, 0, 0))),
-            {}, GeometryError, "does not overlap",
+            {},
+            GeometryError,
+            "does not overlap",
         ),
         (replace(a_dose(), array=-a_dose().array), {}, InputError, "no dose"),
-    ]  # fmt: skip
+    ]
     for volume, options, kind, words in refused:
         with pytest.raises(kind, match=words):
             write_dose(volume, path, template=series, **options)
@@ -181,9 +186,16 @@ def test_the_verb_exports_and_tells(tmp_path, capsys):
     dose = a_dose()
     write_image(replace(dose, array=dose.array * 100), tmp_path / "dose.nii.gz")
     words = [
-        "export-dose", str(tmp_path / "dose.nii.gz"), "--like", str(tmp_path / "ct"),
-        "--out", str(tmp_path / "out" / "dose.dcm"), "--dose-unit", "cGy", "--json",
-    ]  # fmt: skip
+        "export-dose",
+        str(tmp_path / "dose.nii.gz"),
+        "--like",
+        str(tmp_path / "ct"),
+        "--out",
+        str(tmp_path / "out" / "dose.dcm"),
+        "--dose-unit",
+        "cGy",
+        "--json",
+    ]
     assert run(words) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["maximum_gy"] == pytest.approx(dose.array.max(), abs=1e-3)

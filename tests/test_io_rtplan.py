@@ -10,11 +10,11 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.sequence import Sequence as DicomSequence
 
-from qa_suite.dose.apertures import aperture_fluence
-from qa_suite.dose.imported_beams import imported_fields
-from qa_suite.errors import InputError, Problems
-from qa_suite.io.rtplan import read_plan, require_supported
-from qa_suite.io.rtplan_types import IonBeam, PhotonBeam
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.dose.clinic.apertures import aperture_fluence
+from qa_suite.dose.clinic.beams import imported_fields
+from qa_suite.io.rt.plan.read import read_plan, require_supported
+from qa_suite.io.rt.plan.types import IonBeam, PhotonBeam
 from tests.dicom_factory import PATIENT_ID, uid
 from tests.plan_factory import (
     ISOCENTRE,
@@ -271,9 +271,15 @@ DUST = (8e-10, -1e-12, 359.9999999, 360.0, 1e-4)
 @pytest.mark.parametrize("kind", ["photons", "protons"])
 @pytest.mark.parametrize(
     "tag",
-    ["GantryAngle", "BeamLimitingDeviceAngle", "PatientSupportAngle", "TableTopPitchAngle",
-     "TableTopRollAngle", "TableTopEccentricAngle"],
-)  # fmt: skip
+    [
+        "GantryAngle",
+        "BeamLimitingDeviceAngle",
+        "PatientSupportAngle",
+        "TableTopPitchAngle",
+        "TableTopRollAngle",
+        "TableTopEccentricAngle",
+    ],
+)
 def test_dust_on_an_angle_changes_nothing(tmp_path, tag, kind, dust):
     """A real plan's couch stood at 8e-10 degrees; others write 359.9999999 or 360."""
     make, write = (square_beam, write_plan) if kind == "photons" else (ion_beam, write_ion_plan)
@@ -326,8 +332,9 @@ def test_an_arc_of_a_planning_system():
     first, second = plan.beams
     assert (first.is_arc, second.is_arc) == (True, True)
     assert (first.meterset_mu, second.meterset_mu) == (
-        pytest.approx(157.238693), pytest.approx(158.782211)
-    )  # fmt: skip
+        pytest.approx(157.238693),
+        pytest.approx(158.782211),
+    )
     fields = imported_fields(plan)
     assert len(fields) > len(plan.beams)
     mu = sum(field.monitor_units for field in fields)

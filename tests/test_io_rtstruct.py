@@ -7,17 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_suite.errors import InputError
-from qa_suite.io.dicom import scan_dicom
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid
+from qa_suite.io.dicom.headers import scan_dicom
+from qa_suite.io.dicom.series import read_series
 from qa_suite.io.images import read_image
-from qa_suite.io.rtstruct import (
-    Structure,
-    fill_even_odd,
-    read_structure_set,
-    structure_mask,
-)
-from qa_suite.io.series import read_series
-from qa_suite.volume import Grid
+from qa_suite.io.rt.structures import Structure, fill_even_odd, read_structure_set, structure_mask
 from tests.dicom_factory import rectangle, uid, write_structures
 
 GRID = Grid(shape=(20, 16, 10), spacing_mm=(1.0, 1.0, 2.0), origin_mm=(0.0, 0.0, 0.0))

@@ -15,23 +15,26 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
-from qa_suite.errors import GeometryError, InputError, Problems
-from qa_suite.io.dicom import Series, scan_dicom
-from qa_suite.io.exporting import ExportIdentity
+from qa_suite.core.errors import GeometryError, InputError, Problems
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.io.dicom.exporting import ExportIdentity
+from qa_suite.io.dicom.headers import Series, scan_dicom
+from qa_suite.io.dicom.series import read_series
+from qa_suite.io.dicom.series_export import ExportedSeries, export_series, uid_of
+from qa_suite.io.dicom.series_marks import SyntheticFacts
 from qa_suite.io.problems import ReadProblem
-from qa_suite.io.rtdose_export import write_dose
-from qa_suite.io.series import read_series
-from qa_suite.io.series_export import ExportedSeries, export_series, uid_of
-from qa_suite.io.series_marks import SyntheticFacts
-from qa_suite.volume import Grid, Volume
+from qa_suite.io.rt.dose.export import write_dose
 from tests.dicom_factory import body_phantom, new_file, write_series
 from tests.dicom_validator import SYNTHETIC_DATA, errors_of
 
 WHEN = datetime(2026, 1, 31, 14, 5, 9)
 FACTS = SyntheticFacts(
-    model_uri="models:/pelvis-mr-to-ct/7", weights_sha256="0a" * 32, family="regression",
-    software_version="0.1.0", description="pelvis-mr-to-ct/7",
-)  # fmt: skip
+    model_uri="models:/pelvis-mr-to-ct/7",
+    weights_sha256="0a" * 32,
+    family="regression",
+    software_version="0.1.0",
+    description="pelvis-mr-to-ct/7",
+)
 ME = ExportIdentity(
     patient_id="X1", study_uid="1.2.3", frame_of_reference="1.2.4", patient_position="HFS"
 )
@@ -48,11 +51,17 @@ PRONE = (-1, 0, 0, 0, -1, 0)
 def write_mr(folder: Path, *, orientation=AXIAL, **tags) -> Series:
     signal = np.maximum(body_phantom() + 400, 0)
     tags = {
-        "Manufacturer": "SIEMENS", "ManufacturerModelName": "Avanto", "PatientPosition": "HFS",
-        "SeriesNumber": 4, "StudyTime": "101500", "StudyID": "S1", "BodyPartExamined": "PELVIS",
-    } | tags  # fmt: skip
-    write_series(folder, signal, modality="MR", orientation=orientation, order=range(9, -1, -1),
-                 **tags)  # fmt: skip
+        "Manufacturer": "SIEMENS",
+        "ManufacturerModelName": "Avanto",
+        "PatientPosition": "HFS",
+        "SeriesNumber": 4,
+        "StudyTime": "101500",
+        "StudyID": "S1",
+        "BodyPartExamined": "PELVIS",
+    } | tags
+    write_series(
+        folder, signal, modality="MR", orientation=orientation, order=range(9, -1, -1), **tags
+    )
     return scan_dicom(folder).series[0]
 
 
@@ -239,10 +248,18 @@ def test_patient_study_and_frame_are_the_sources_and_the_series_is_its_own(tmp_p
     uids = set()
     for header in headers_in(done.folder):
         for keyword in (
-            "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID",
-            "StudyDate", "StudyTime", "StudyID", "FrameOfReferenceUID", "PatientPosition",
+            "PatientID",
+            "PatientName",
+            "PatientBirthDate",
+            "PatientSex",
+            "StudyInstanceUID",
+            "StudyDate",
+            "StudyTime",
+            "StudyID",
+            "FrameOfReferenceUID",
+            "PatientPosition",
             "BodyPartExamined",
-        ):  # fmt: skip
+        ):
             assert header[keyword].value == source[keyword].value, keyword
         assert (header.SeriesDate, header.SeriesTime) == ("20260131", "140509")
         assert header.SeriesInstanceUID == done.series_uid != mr.series_uid
@@ -298,11 +315,14 @@ def test_what_a_source_has_gone_through_goes_on(tmp_path):
     older = Dataset()
     older.Manufacturer = "archive"
     series = write_mr(
-        tmp_path / "mr", LossyImageCompression="01", LossyImageCompressionRatio="8",
-        BurnedInAnnotation="YES", PatientIdentityRemoved="YES",
+        tmp_path / "mr",
+        LossyImageCompression="01",
+        LossyImageCompressionRatio="8",
+        BurnedInAnnotation="YES",
+        PatientIdentityRemoved="YES",
         DeidentificationMethod=["basic", "dates"],
         ContributingEquipmentSequence=DicomSequence([older]),
-    )  # fmt: skip
+    )
     header = headers_in(export(synthetic(series), tmp_path / "out", series).folder)[0]
     assert (header.LossyImageCompression, header.BurnedInAnnotation) == ("01", "YES")
     assert list(header.DeidentificationMethod) == ["basic", "dates"]
@@ -426,7 +446,7 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path, mr, monkeypatch):
     def full(dataset, path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("qa_suite.io.series_export.save", full)
+    monkeypatch.setattr("qa_suite.io.dicom.series_export.save", full)
     with pytest.raises(OSError):
         export(synthetic(mr), tmp_path / "out", mr)
     assert not list(tmp_path.iterdir())
@@ -435,9 +455,12 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path, mr, monkeypatch):
 def test_facts_that_no_header_can_hold_are_refused_together():
     with pytest.raises(Problems) as caught:
         SyntheticFacts(
-            model_uri="", weights_sha256="abc", family="a\\b", software_version="1",
+            model_uri="",
+            weights_sha256="abc",
+            family="a\\b",
+            software_version="1",
             description="x" * 60,
-        )  # fmt: skip
+        )
     for words in ("model_uri is empty", "'abc' is no SHA-256", "backslash", "60 characters"):
         assert words in str(caught.value)
     with pytest.raises(Problems) as caught:

@@ -12,18 +12,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from qa_suite.criteria import list_profiles, load_profile
-from qa_suite.errors import InputError, Problems, QAError, UnknownName
-from qa_suite.findings import interval_outcome
-from qa_suite.judge import judge, judge_tables, overall_outcome, read_verdicts, save_verdict
-from qa_suite.record_files import (
+from qa_suite.core.errors import InputError, Problems, QAError, UnknownName
+from qa_suite.core.record_files import (
     CASES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
     write_model,
     write_table,
 )
-from qa_suite.records import (
+from qa_suite.core.records import (
     CaseRecord,
     CodeFacts,
     CohortFacts,
@@ -37,6 +34,9 @@ from qa_suite.records import (
     Verdict,
     When,
 )
+from qa_suite.judging.criteria import list_profiles, load_profile
+from qa_suite.judging.findings import interval_outcome
+from qa_suite.judging.judge import judge, judge_tables, overall_outcome, read_verdicts, save_verdict
 
 SITES = ("hospital-A", "hospital-B", "hospital-C")
 PATIENTS = 8
@@ -56,17 +56,26 @@ class Record:
         for site in SITES:
             for number in range(1, PATIENTS + 1):
                 name = f"{site[-1]}{number}"
-                self.add(name, f"patient-{name}", site, 50 + 5 * rng.standard_normal(),
-                         dice=0.9 + 0.01 * rng.standard_normal())  # fmt: skip
+                self.add(
+                    name,
+                    f"patient-{name}",
+                    site,
+                    50 + 5 * rng.standard_normal(),
+                    dice=0.9 + 0.01 * rng.standard_normal(),
+                )
 
     def add(self, case: str, patient: str, site: str, mae: float, *, dice: float = 0.9) -> None:
         shift = PreflightValue(value=1.0, unit="mm", bound="<= 10 mm", status="ok")
         self.cases.append(
             CaseRecord(
-                case=case, patient=patient, site=site, split="test", status="evaluated",
+                case=case,
+                patient=patient,
+                site=site,
+                split="test",
+                status="evaluated",
                 preflight={"alignment_shift": shift},
             )
-        )  # fmt: skip
+        )
         for metric, region, value, unit in (
             ("mae", "body", mae, "HU"),
             ("me", "body", (mae - 50) / 5, "HU"),
@@ -76,10 +85,16 @@ class Record:
         ):
             self.rows.append(
                 Measurement(
-                    case=case, patient=patient, site=site, family="image", metric=metric,
-                    region=region, value=value, unit=unit,
+                    case=case,
+                    patient=patient,
+                    site=site,
+                    family="image",
+                    metric=metric,
+                    region=region,
+                    value=value,
+                    unit=unit,
                 )
-            )  # fmt: skip
+            )
 
     def change(self, keep: Callable[[Measurement], bool], **update: Any) -> None:
         self.rows = [r.model_copy(update=update) if keep(r) else r for r in self.rows]
@@ -108,8 +123,13 @@ class Record:
             evaluation="0123456789abcdef",
             model=ModelFacts(uri="models:/m/1", name="m", family="regression", **self.model),
             cohort=CohortFacts(
-                name="three", digest="d", split="test", cases=len(status), patients=len(status),
-                sites=SITES, **self.cohort,
+                name="three",
+                digest="d",
+                split="test",
+                cases=len(status),
+                patients=len(status),
+                sites=SITES,
+                **self.cohort,
             ),
             code=CodeFacts(
                 suite_version="0", git_commit=None, git_dirty=None, python="3.11", packages={}
@@ -118,7 +138,7 @@ class Record:
             case_counts={"held_out": len(status), "refused": status.count("refused")},
             notices=self.notices,
             when=When(started="2026-01-01", finished="2026-01-01"),
-        )  # fmt: skip
+        )
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame([row.model_dump() for row in self.rows])
@@ -137,10 +157,16 @@ class Record:
 
 def criterion(**more: Any) -> Criterion:
     facts = {
-        "name": "body MAE", "metric": "mae", "region": "body", "bound": 70, "unit": "HU",
-        "direction": "at_most", "scope": "each_site", "min_patients": 5,
+        "name": "body MAE",
+        "metric": "mae",
+        "region": "body",
+        "bound": 70,
+        "unit": "HU",
+        "direction": "at_most",
+        "scope": "each_site",
+        "min_patients": 5,
         "source": "local decision",
-    }  # fmt: skip
+    }
     return Criterion.model_validate(facts | more)
 
 
@@ -151,9 +177,13 @@ BONE_DICE = criterion(name="bone Dice", bound=0.8, **BONE)
 
 def profile(*criteria: Criterion, **more: Any) -> Profile:
     facts = {
-        "name": "pelvis", "version": "1.0", "direction": "MR->CT", "anatomy": "pelvis",
-        "intended_use": "tests", "criteria": criteria or (criterion(), BONE_DICE, WORST),
-    }  # fmt: skip
+        "name": "pelvis",
+        "version": "1.0",
+        "direction": "MR->CT",
+        "anatomy": "pelvis",
+        "intended_use": "tests",
+        "criteria": criteria or (criterion(), BONE_DICE, WORST),
+    }
     return Profile.model_validate(facts | more)
 
 
@@ -251,10 +281,18 @@ def test_row_that_is_not_there_takes_the_pass_away_with_the_familys_reason() -> 
     assert the(verdict, "body MAE", "hospital-C").missing_cases == {"C4": "not measured"}
     record.rows.append(
         Measurement(
-            case="C4", patient="patient-C4", site="hospital-C", family="image", metric="family",
-            region="all", value=None, unit="", status="error", why="MemoryError: too large",
+            case="C4",
+            patient="patient-C4",
+            site="hospital-C",
+            family="image",
+            metric="family",
+            region="all",
+            value=None,
+            unit="",
+            status="error",
+            why="MemoryError: too large",
         )
-    )  # fmt: skip
+    )
     found = the(record.judge(profile(criterion())), "body MAE", "hospital-C")
     assert found.missing_cases == {"C4": "the image measures raised, MemoryError: too large"}
 
@@ -264,8 +302,10 @@ def test_region_that_the_patient_does_not_have_is_named_but_does_not_block() -> 
     for metric in ("dice", "missed", "hd95"):
         record.change(
             lambda r, m=metric: (r.case, r.metric) == ("A1", m),
-            value=None, status="undefined", why="the reference does not have this structure",
-        )  # fmt: skip
+            value=None,
+            status="undefined",
+            why="the reference does not have this structure",
+        )
     verdict = record.judge(profile(BONE_DICE))
     found = the(verdict, "bone Dice", "hospital-A")
     assert (found.outcome, found.patients, found.missing) == ("pass", 7, 0)
@@ -276,14 +316,21 @@ def test_structure_that_the_translator_lost_is_no_absence() -> None:
     record = Record()
     record.change(
         lambda r: (r.case, r.metric) == ("A1", "hd95"),
-        value=None, status="undefined", why="the synthetic image does not have this structure",
-    )  # fmt: skip
+        value=None,
+        status="undefined",
+        why="the synthetic image does not have this structure",
+    )
     record.change(lambda r: (r.case, r.metric) == ("A1", "missed"), value=1.0)
     hd95 = criterion(name="HD95", metric="hd95", region="seg:Bone", unit="mm", bound=6)
     missed = criterion(
-        name="missed", metric="missed", region="seg:Bone", unit="1", bound=0, statistic="max",
+        name="missed",
+        metric="missed",
+        region="seg:Bone",
+        unit="1",
+        bound=0,
+        statistic="max",
         scope="worst_patient",
-    )  # fmt: skip
+    )
     verdict = record.judge(profile(hd95, missed))
     assert the(verdict, "HD95", "hospital-A").outcome == "inconclusive"
     assert the(verdict, "HD95", "hospital-A").missing == 1
@@ -479,9 +526,13 @@ def test_leakage_override_cannot_give_a_pass() -> None:
 def test_case_that_could_not_be_imported_is_told_and_not_judged() -> None:
     record = Record()
     broken = CaseRecord(
-        case="A9", patient="patient-A9", site="hospital-A", split=None, status="refused",
+        case="A9",
+        patient="patient-A9",
+        site="hospital-A",
+        split=None,
+        status="refused",
         reason="could not be imported: missing slice",
-    )  # fmt: skip
+    )
     record.cases.append(broken)
     verdict = record.judge(profile())
     assert verdict.outcome == "pass"
@@ -642,7 +693,7 @@ def test_new_bounds_judge_an_old_record_anew() -> None:
 
 def test_the_page_has_the_bounds_of_the_pelvis_profile() -> None:
     """Between its marks, a row a criterion; the profile's version above them."""
-    from reports.wording import criterion_text
+    from reports.facts.wording import criterion_text
 
     profile = load_profile("mr-to-ct-pelvis")
     scopes = {"each_site": "each site", "pooled": "all patients", "worst_patient": "each patient"}
@@ -698,11 +749,17 @@ def with_beyond(share: float) -> Record:
     for index, case in enumerate(record.cases):
         record.rows.append(
             Measurement(
-                case=case.case, patient=case.patient, site=case.site, family="dose",
-                metric="path_beyond_table", region="all", variant="photon-pelvis",
-                value=share if index == 0 else 0.0, unit="%",
+                case=case.case,
+                patient=case.patient,
+                site=case.site,
+                family="dose",
+                metric="path_beyond_table",
+                region="all",
+                variant="photon-pelvis",
+                value=share if index == 0 else 0.0,
+                unit="%",
             )
-        )  # fmt: skip
+        )
     return record
 
 
@@ -726,16 +783,20 @@ def test_beams_within_the_table_are_no_finding(share: float) -> None:
 
 
 def test_shipped_profiles_agree_with_the_metrics() -> None:
-    from qa_suite.dose.hlut import load_hlut
-    from qa_suite.dose.template import load_template
-    from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
-    from qa_suite.measures.run import METRICS, variants_of
-    from qa_suite.measures.settings import MeasureSettings
+    from qa_suite.dose.hlut.tables import load_hlut
+    from qa_suite.dose.plan.template import load_template
+    from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
+    from qa_suite.metrics.run import METRICS, variants_of
+    from qa_suite.metrics.settings import MeasureSettings
 
     better = {"at_most": "lower", "at_least": "higher", "within": "zero"}
-    plans = tuple(PlanChoice(template=load_template(plan), hlut=load_hlut(hlut))
-                  for plan, hlut in (("photon-pelvis", "thomas-1999"),
-                                     ("proton-pelvis", "electron-density-as-rsp")))  # fmt: skip
+    plans = tuple(
+        PlanChoice(template=load_template(plan), hlut=load_hlut(hlut))
+        for plan, hlut in (
+            ("photon-pelvis", "thomas-1999"),
+            ("proton-pelvis", "electron-density-as-rsp"),
+        )
+    )
     variants = variants_of(MeasureSettings(dose=DoseSettings(plans=plans)))
     names = [p.name for p in list_profiles()]
     assert names == sorted(names) and "mr-to-ct-pelvis" in names
@@ -774,8 +835,13 @@ def test_profile_file_reports_all_problems_together(tmp_path: Path) -> None:
     with pytest.raises(Problems) as caught:
         load_profile(path)
     text = str(caught.value)
-    for what in ("criteria.0.source", "criteria.0.confidence", "criteria.0.bond", "unknown key",
-                 "fraction_within and per_patient_bound belong together"):  # fmt: skip
+    for what in (
+        "criteria.0.source",
+        "criteria.0.confidence",
+        "criteria.0.bond",
+        "unknown key",
+        "fraction_within and per_patient_bound belong together",
+    ):
         assert what in text
 
 

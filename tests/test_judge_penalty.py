@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.samples import Measure, collect
+from qa_suite.judging.samples import Measure, collect
 from tests.test_judge import Record, criterion, profile, the
 
 HD95 = {"name": "bone HD95", "metric": "hd95", "region": "seg:Bone", "unit": "mm", "bound": 8.0}
@@ -26,8 +26,10 @@ def with_misses(*cases: str) -> Record:
         record.change(lambda r, c=case: (r.case, r.metric) == (c, "dice"), value=0.0)
         record.change(
             lambda r, c=case: (r.case, r.metric) == (c, "hd95"),
-            value=None, status="undefined", why=WHY,
-        )  # fmt: skip
+            value=None,
+            status="undefined",
+            why=WHY,
+        )
     return record
 
 
@@ -68,9 +70,12 @@ def test_the_worst_patient_is_the_missed_one() -> None:
 
 def test_a_share_of_patients_counts_the_missed_one_as_beyond() -> None:
     share = hd95(
-        scope="pooled", statistic="fraction_within", per_patient_bound=8.0, bound=0.5,
+        scope="pooled",
+        statistic="fraction_within",
+        per_patient_bound=8.0,
+        bound=0.5,
         missed_penalty=9.0,
-    )  # fmt: skip
+    )
     (found,) = with_misses("A1", "C3").judge(profile(share)).findings
     assert found.outcome == "pass"
     assert found.estimate == pytest.approx(22 / 24)
@@ -136,11 +141,15 @@ def test_each_segmenter_knows_its_own_misses() -> None:
         {"missed_penalty": 5.0},
         {"direction": "at_least", "missed_penalty": 9.0},
         {"direction": "within", "missed_penalty": -8.0},
-        {"statistic": "fraction_within", "bound": 0.9, "per_patient_bound": 8.0,
-         "missed_penalty": 7.0},
+        {
+            "statistic": "fraction_within",
+            "bound": 0.9,
+            "per_patient_bound": 8.0,
+            "missed_penalty": 7.0,
+        },
         {"missed_penalty": float("inf")},
     ],
-)  # fmt: skip
+)
 def test_a_penalty_that_would_be_good_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="missed_penalty"):
         hd95(**wrong)
@@ -155,8 +164,10 @@ def test_a_body_without_a_value_is_lost_and_no_absence() -> None:
     record = Record()
     record.change(
         lambda r: (r.case, r.metric, r.region) == ("A1", "mae", "body"),
-        value=None, status="undefined", why="at least 12 mm: beyond the reach of the search",
-    )  # fmt: skip
+        value=None,
+        status="undefined",
+        why="at least 12 mm: beyond the reach of the search",
+    )
     found = the(record.judge(profile(criterion())), criterion().name, "hospital-A")
     assert found.outcome == "inconclusive"
     assert found.missing_cases == {"A1": "at least 12 mm: beyond the reach of the search"}

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.cohort import load_cohort, save_cohort
-from qa_suite.criteria import list_profiles
-from qa_suite.criteria.built_in import TOO_GOOD, TOO_GOOD_METRICS
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.examined import finished_images
+from qa_suite.core.cohort import load_cohort, save_cohort
+from qa_suite.core.record_files import read_cases, read_measurements
+from qa_suite.core.records import ModelFacts
+from qa_suite.core.volume import Prediction
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.evaluation.models import finished_images
 from qa_suite.io.cases import load_case
 from qa_suite.io.images import write_image
-from qa_suite.judge import judge_tables
-from qa_suite.phantom import make_phantom_cohort, oracle_twin
+from qa_suite.judging.criteria import list_profiles
+from qa_suite.judging.criteria.built_in import TOO_GOOD, TOO_GOOD_METRICS
+from qa_suite.judging.judge import judge_tables
+from qa_suite.lab.phantom import make_phantom_cohort, oracle_twin
 from qa_suite.preflight import PreflightSettings
-from qa_suite.record_files import read_cases, read_measurements
-from qa_suite.records import ModelFacts
-from qa_suite.volume import Prediction
 
 QUICK = PreflightSettings(estimate_alignment=False)
 FAMILIES = ("segmentation",)  # the rule holds whatever was asked for
@@ -47,7 +47,7 @@ def evaluated(folder: Path, out: Path, translate, model=None, **settings):
         settings=EvaluationSettings(
             preflight=QUICK, keep_volumes="none", **{"families": FAMILIES, **settings}
         ),
-    )  # fmt: skip
+    )
     evaluation = evaluate(examination, out)
     return evaluation, read_measurements(out), read_cases(out)
 

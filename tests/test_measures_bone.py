@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from qa_suite.measures.base import Curve, NoValue, Pair, Value
-from qa_suite.measures.bone_threshold import (
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.metrics.base import Curve, NoValue, Pair, Value
+from qa_suite.metrics.segmentation.bone_threshold import (
     best_threshold,
     bone_values,
     counts_from,
     dice_by_threshold,
     search_thresholds,
 )
-from qa_suite.measures.segmentation import segmentation
-from qa_suite.measures.segmentation_settings import SegmentationSettings
-from qa_suite.volume import Grid, Volume
+from qa_suite.metrics.segmentation.family import segmentation
+from qa_suite.metrics.segmentation.settings import SegmentationSettings
 
 SETTINGS = SegmentationSettings()
 CURVE = np.asarray(SETTINGS.bone_curve_thresholds_hu)

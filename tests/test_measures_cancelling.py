@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.measures.base import Pair
-from qa_suite.measures.image import image
-from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.image.family import image
+from qa_suite.metrics.image.settings import ImageSettings
 
 SHAPE, SPACING = (60, 40, 32), (6.0, 6.0, 6.0)
 GRID = Grid(shape=SHAPE, spacing_mm=SPACING)
@@ -17,9 +17,13 @@ X, Y, Z = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
 BODY = X**2 + Y**2 <= 0.9  # an elliptic cylinder of 340 mm by 224 mm
 RADIUS_MM = 3.0 * np.sqrt(0.9) * (np.array(SHAPE[:2]) - 1)
 NAMES = (
-    "shading", "octant_error", "block_error", "plane_jitter", "beam_depth_error",
+    "shading",
+    "octant_error",
+    "block_error",
+    "plane_jitter",
+    "beam_depth_error",
     "arc_depth_error",
-)  # fmt: skip
+)
 
 
 def chequered(edge_mm: float) -> np.ndarray:

@@ -11,13 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qa_suite.errors import InputError
-from qa_suite.evaluate import evaluate
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_files import (
+    COSTS_FILE,
+    MEASUREMENTS_FILE,
+    read_evaluation,
+    read_measurements,
+)
+from qa_suite.core.volume import Prediction
+from qa_suite.evaluation.evaluate import evaluate
 from qa_suite.io.cases import LoadedCase
-from qa_suite.measures.base import NoValue
-from qa_suite.measures.cost import MEMORY, SECONDS, measured_rows, resident_mib, watched
-from qa_suite.record_files import COSTS_FILE, MEASUREMENTS_FILE, read_evaluation, read_measurements
-from qa_suite.volume import Prediction
+from qa_suite.metrics.base import NoValue
+from qa_suite.metrics.cost import MEMORY, SECONDS, measured_rows, resident_mib, watched
 from tests.test_evaluate import examination, noisy
 from tests.tiny_cohort import make_tiny_cohort
 
@@ -87,8 +92,11 @@ def test_with_several_workers_only_the_first_case_has_a_memory_of_its_own(cohort
     table = costs_of(tmp_path)
     memory = table[table["metric"] == MEMORY].set_index("case")
     assert memory["status"].to_dict() == {
-        "case3": "ok", "case4": "undefined", "case5": "undefined", "case6": "undefined",
-    }  # fmt: skip
+        "case3": "ok",
+        "case4": "undefined",
+        "case5": "undefined",
+        "case6": "undefined",
+    }
     assert "other cases were measured at the same time" in memory.loc["case4", "why"]
     assert (table[table["metric"] == SECONDS]["status"] == "ok").all()
 

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.dose.dvh import Dvh
+from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.dose.dvh.curve import Dvh
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.template import PlanTemplate, load_template
-from qa_suite.measures.base import METRICS, Curve, Pair, Value
-from qa_suite.measures.dose.bands import dvh_envelope
-from qa_suite.measures.dose.computed import ComputedPlan, compute_plan
-from qa_suite.measures.dose.family import dose as measure_dose
-from qa_suite.measures.dose.rows import difference_histogram, difference_rows, goal_rows
-from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
-from qa_suite.measures.run import Measured, measure_pair, variants_of
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom import make_patient
-from qa_suite.volume import Grid, Prediction, Volume
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.plan.template import PlanTemplate, load_template
+from qa_suite.lab.phantom import make_patient
+from qa_suite.metrics.base import METRICS, Curve, Pair, Value
+from qa_suite.metrics.dose.bands import dvh_envelope
+from qa_suite.metrics.dose.computed import ComputedPlan, compute_plan
+from qa_suite.metrics.dose.family import dose as measure_dose
+from qa_suite.metrics.dose.rows import difference_histogram, difference_rows, goal_rows
+from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
+from qa_suite.metrics.run import Measured, measure_pair, variants_of
+from qa_suite.metrics.settings import MeasureSettings
 
 PATIENT = make_patient("A", 1, seed=1, spacing_mm=(6, 6, 8))
 CT = PATIENT.ct_noise_free
@@ -52,9 +52,10 @@ ONE_PROTON = beams(PROTONS, 90)
 def choice(template: PlanTemplate, *others: str) -> PlanChoice:
     photons = template.modality == "photons"
     return PlanChoice(
-        template=template, hlut=load_hlut("thomas-1999" if photons else "matrad-default-rsp"),
+        template=template,
+        hlut=load_hlut("thomas-1999" if photons else "matrad-default-rsp"),
         other_hluts=tuple(load_hlut(name) for name in others),
-    )  # fmt: skip
+    )
 
 
 def settings_of(*templates: PlanTemplate, **more: object) -> DoseSettings:
@@ -69,9 +70,13 @@ def pair_of(image: np.ndarray, **more: object) -> Pair:
 
 def measured(pair: Pair, dose: DoseSettings) -> Measured:
     return measure_pair(
-        pair, families=["dose"], settings=MeasureSettings(dose=dose), case="c", patient="p",
+        pair,
+        families=["dose"],
+        settings=MeasureSettings(dose=dose),
+        case="c",
+        patient="p",
         site="A",
-    )  # fmt: skip
+    )
 
 
 def value(done: Measured, metric: str, region: str, variant: str = "photon-pelvis") -> float:
@@ -83,8 +88,9 @@ def value(done: Measured, metric: str, region: str, variant: str = "photon-pelvi
 def curve(
     done: Measured, name: str, region: str, variant: str = "photon-pelvis"
 ) -> tuple[np.ndarray, np.ndarray]:
-    points = [(p.x, p.y) for p in done.curves
-              if (p.curve, p.region, p.variant) == (name, region, variant)]  # fmt: skip
+    points = [
+        (p.x, p.y) for p in done.curves if (p.curve, p.region, p.variant) == (name, region, variant)
+    ]
     x, y = np.array(points).T
     return x, y
 
@@ -97,10 +103,11 @@ def causes(done: Measured, variant: str = "photon-pelvis") -> dict[str, float]:
 def biased() -> Measured:
     """+30 HU in the body, photons and protons, everything that the family can say."""
     plans = (
-        choice(beams(PHOTONS, 0, 90, goals=PHOTONS.model_dump(mode="json")["goals"]),
-               "schneider-2000"),
+        choice(
+            beams(PHOTONS, 0, 90, goals=PHOTONS.model_dump(mode="json")["goals"]), "schneider-2000"
+        ),
         choice(ONE_PROTON, "electron-density-as-rsp"),
-    )  # fmt: skip
+    )
     up = CT.array + 30 * BODY
     samples = tuple(CT.with_array((CT.array + s * BODY).astype(np.float32)) for s in (-20, 20))
     prediction = Prediction(mean=CT.with_array(up.astype(np.float32)), samples=samples)
@@ -131,11 +138,14 @@ def test_every_variant_is_described():
     done = biased()
     dose = DoseSettings(
         plans=(
-            choice(beams(PHOTONS, 0, 90, goals=PHOTONS.model_dump(mode="json")["goals"]),
-                   "schneider-2000"),
+            choice(
+                beams(PHOTONS, 0, 90, goals=PHOTONS.model_dump(mode="json")["goals"]),
+                "schneider-2000",
+            ),
             choice(ONE_PROTON, "electron-density-as-rsp"),
-        ), grid_mm=10.0,
-    )  # fmt: skip
+        ),
+        grid_mm=10.0,
+    )
     described = variants_of(MeasureSettings(dose=dose))
     used = {row.variant for row in done.rows} | {point.variant for point in done.curves}
     assert used <= set(described)
@@ -147,15 +157,20 @@ def test_every_variant_is_described():
 
 
 def test_doses_and_maps_are_kept():
-    roles = {f"{role}@{plan}" for plan in ("photon-pelvis", "proton-pelvis")
-             for role in ("dose_reference", "dose_synthetic", "gamma", "target")}  # fmt: skip
+    roles = {
+        f"{role}@{plan}"
+        for plan in ("photon-pelvis", "proton-pelvis")
+        for role in ("dose_reference", "dose_synthetic", "gamma", "target")
+    }
     assert set(biased().volumes) == roles | {"range_error:G090@proton-pelvis"}
     for plan in ("photon-pelvis", "proton-pelvis"):
         kept = {r.split("@")[0]: v for r, v in biased().volumes.items() if r.endswith(plan)}
         assert {kept[r].quantity for r in ("dose_reference", "dose_synthetic")} == {"Gy"}
         assert kept["target"].quantity == "label" and kept["target"].array.any()
-        assert len({kept[r].grid for r in ("dose_reference", "dose_synthetic", "gamma", "target")
-                    }) == 1  # fmt: skip
+        assert (
+            len({kept[r].grid for r in ("dose_reference", "dose_synthetic", "gamma", "target")})
+            == 1
+        )
 
 
 def test_curves_are_dvhs_their_bands_and_histograms():
@@ -163,8 +178,11 @@ def test_curves_are_dvhs_their_bands_and_histograms():
     regions = {"target"} | {f"structure:{name}" for name in ORGANS}
     dvhs = {(f"dvh_{s}", r) for s in ("reference", "synthetic", "low", "high") for r in regions}
     assert curves == dvhs | {("dose_difference_histogram", r) for r in ("body", "target")}
-    y = [p.y for p in biased().curves if (p.curve, p.region, p.variant)
-         == ("dvh_reference", "target", "proton-pelvis")]  # fmt: skip
+    y = [
+        p.y
+        for p in biased().curves
+        if (p.curve, p.region, p.variant) == ("dvh_reference", "target", "proton-pelvis")
+    ]
     assert y[0] == pytest.approx(100) and all(np.diff(y) <= 1e-9)
 
 
@@ -268,8 +286,10 @@ def test_goals_are_lost_and_gained():
     rows = list(goal_rows(plan, plan.dvhs(plan.reference), plan.dvhs(plan.synthetic)))
     found = {(r.metric, r.region, r.variant): r for r in rows}
     assert len(found) == len(rows)
-    counts = [found[(m, "all", "photon-pelvis")].value for m in
-              ("goals_lost", "goals_gained", "goals_undecided")]  # fmt: skip
+    counts = [
+        found[(m, "all", "photon-pelvis")].value
+        for m in ("goals_lost", "goals_gained", "goals_undecided")
+    ]
     assert counts == [1, 1, 2]
     volume = found[("goal_volume_difference", "structure:Rectum", "photon-pelvis:V10Gy")]
     assert volume.value is not None and abs(volume.value) < 100
@@ -300,8 +320,8 @@ def test_the_cut_off_of_differences_is_that_of_gamma_even_where_it_is_nothing():
     dose = settings_of(TWO_PHOTON, gamma_settings=GammaSettings(cutoff_pct=0, max_gamma=5.0))
     done = measured(pair_of(CT.array + 30 * BODY), dose)
     one, two = (done.volumes[f"dose_{s}@photon-pelvis"] for s in ("reference", "synthetic"))
-    from qa_suite.dose.gridding import mask_onto
-    from qa_suite.preflight.bodies import ct_body
+    from qa_suite.dose.scene.gridding import mask_onto
+    from qa_suite.imaging.bodies import ct_body
 
     body = mask_onto(ct_body(CT.array, CT.grid), CT.grid, one.grid)
     change = 100 * (two.array.astype(float) - one.array) / 78
@@ -364,8 +384,9 @@ def test_a_histogram_has_the_mean_of_its_row_and_says_what_a_bin_is():
         mean = value(biased(), "dose_difference_mean", region)
         assert (x * y).sum() / 100 == pytest.approx(mean, abs=0.05)
         assert mean < -0.3
-    units = {(p.x_unit, p.y_unit) for p in biased().curves
-             if p.curve == "dose_difference_histogram"}  # fmt: skip
+    units = {
+        (p.x_unit, p.y_unit) for p in biased().curves if p.curve == "dose_difference_histogram"
+    }
     assert units == {("% of the prescription", "% of voxels per 0.1 %")}
 
 
@@ -415,9 +436,11 @@ def test_a_beam_through_the_cut_edge_of_an_image_is_told():
     grid = Grid(shape=(keep, ny, nz), spacing_mm=CT.grid.spacing_mm, origin_mm=CT.grid.origin_mm)
     cut = Volume(array=CT.array[:keep], grid=grid, quantity="HU")
     pair = Pair(
-        reference=cut, synthetic=cut, mask=BODY[:keep],
+        reference=cut,
+        synthetic=cut,
+        mask=BODY[:keep],
         structures={name: mask[:keep] for name, mask in STRUCTURES.items()},
-    )  # fmt: skip
+    )
     done = measured(pair, settings_of(beams(PHOTONS, 90, 180, 270)))
     shares = [value(done, "path_cut", f"beam:{g}") for g in ("G090", "G180", "G270")]
     assert shares == [100, 0, 0]
@@ -476,14 +499,18 @@ def test_a_plan_that_cannot_be_computed_says_so_and_gives_no_number():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"synthetic": CT.with_array(np.where(BODY, np.nan, CT.array).astype(np.float32))},
-         "voxels that are no number"),
-        ({"synthetic": CT.with_array(np.full(CT.grid.shape, -1000, np.float32))},
-         "The synthetic image shows no body above -400 HU"),
+        (
+            {"synthetic": CT.with_array(np.where(BODY, np.nan, CT.array).astype(np.float32))},
+            "voxels that are no number",
+        ),
+        (
+            {"synthetic": CT.with_array(np.full(CT.grid.shape, -1000, np.float32))},
+            "The synthetic image shows no body above -400 HU",
+        ),
         ({"structures": {"Prostate": np.zeros_like(BODY)}}, "(Prostate is empty)"),
         ({"structures": {"Prostate": (X > 205) & (Y < -150)}}, "outside the patient's body"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_sentence_and_never_a_number(change, sentence):
     done = measured(pair_of(CT.array, **change), settings_of(TWO_PHOTON))
     assert {r.status for r in done.rows} == {"error"} and len(done.rows) > 10
@@ -529,9 +556,14 @@ def test_samples_give_a_band():
 def dvh_of_doses(*doses: float) -> Dvh:
     """The DVH of as many equal parts, each with a dose of its own."""
     return Dvh(
-        name="S", doses_gy=np.array(sorted(doses)), volumes_cc=np.ones(len(doses)),
-        lowest_gy=min(doses), highest_gy=max(doses), volume_cc=len(doses), coverage=1.0,
-    )  # fmt: skip
+        name="S",
+        doses_gy=np.array(sorted(doses)),
+        volumes_cc=np.ones(len(doses)),
+        lowest_gy=min(doses),
+        highest_gy=max(doses),
+        volume_cc=len(doses),
+        coverage=1.0,
+    )
 
 
 def test_the_envelope_of_two_known_dvhs():

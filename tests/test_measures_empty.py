@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import qa_suite.measures.run
-from qa_suite.measures.base import FAMILIES, METRICS, Pair
-from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.measures.segmentation import segmentation
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.records import Measurement
-from qa_suite.segment.base import SEGMENTERS
-from qa_suite.volume import Grid, Volume
+import qa_suite.metrics.run
+from qa_suite.core.records import Measurement
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.instruments.threshold import SEGMENTERS
+from qa_suite.metrics.base import FAMILIES, METRICS, Pair
+from qa_suite.metrics.image.settings import ImageSettings
+from qa_suite.metrics.segmentation.family import segmentation
+from qa_suite.metrics.settings import MeasureSettings
 
 SHAPE = (24, 24, 12)
 GRID = Grid(shape=SHAPE, spacing_mm=(2.0, 2.0, 3.0))
@@ -23,17 +23,34 @@ BONE = np.s_[9:14, 9:14, 3:9]
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 IMAGE_BY_REGION = (
-    "mae", "me", "rmse", "percentile_99_error", "psnr", "ssim", "ncc", "slope_error",
-    "mutual_information", "gradient_error",
-)  # fmt: skip
+    "mae",
+    "me",
+    "rmse",
+    "percentile_99_error",
+    "psnr",
+    "ssim",
+    "ncc",
+    "slope_error",
+    "mutual_information",
+    "gradient_error",
+)
 CANCELLING = (
-    "shading", "octant_error", "block_error", "plane_jitter", "beam_depth_error",
+    "shading",
+    "octant_error",
+    "block_error",
+    "plane_jitter",
+    "beam_depth_error",
     "arc_depth_error",
-)  # fmt: skip
+)
 NOISE = ("error_to_noise", "shared_noise")
 IMAGE_OF_BODY = (
-    "ms_ssim", "spectral_error", "high_frequency_ratio", "slice_error", *CANCELLING, *NOISE,
-)  # fmt: skip
+    "ms_ssim",
+    "spectral_error",
+    "high_frequency_ratio",
+    "slice_error",
+    *CANCELLING,
+    *NOISE,
+)
 IMAGE = (*IMAGE_BY_REGION, *IMAGE_OF_BODY)
 OVERLAP = ("dice", "volume_difference", "centroid_shift", "missed")
 SURFACE = ("hd", "hd95", "assd", "surface_dice")
@@ -77,7 +94,7 @@ def rows_of(
         mask=mask,
         **more,
     )
-    return qa_suite.measures.run.measure_pair(
+    return qa_suite.metrics.run.measure_pair(
         pair, families=None, settings=settings or MeasureSettings(), case="c", patient="p", site="s"
     ).rows
 
@@ -128,9 +145,12 @@ IMAGE_SETTINGS = ImageSettings(skin_mm=0.0, taper_mm=6.0, ms_ssim_weights=(0.6, 
 def test_an_empty_band_structure_or_shell(metric):
     nothing = np.zeros(SHAPE, dtype=bool)
     rows = rows_of(
-        ramp(), ramp() + 1, np.ones(SHAPE, dtype=bool), structures={"Rectum": nothing},
+        ramp(),
+        ramp() + 1,
+        np.ones(SHAPE, dtype=bool),
+        structures={"Rectum": nothing},
         settings=MeasureSettings(image=IMAGE_SETTINGS),
-    )  # fmt: skip
+    )
     for region in ("bone", "air", "structure:Rectum", "shell:0-5mm"):
         found = [r for r in rows if (r.metric, r.region) == (metric, region)]
         assert {(r.status, r.value) for r in found} <= {("undefined", None)}
@@ -140,22 +160,35 @@ def test_an_empty_band_structure_or_shell(metric):
 
 
 IDENTICAL = {
-    "psnr": None, "ssim": 1.0, "ms_ssim": 1.0, "ncc": 1.0,
+    "psnr": None,
+    "ssim": 1.0,
+    "ms_ssim": 1.0,
+    "ncc": 1.0,
     **dict.fromkeys(
-        ("mae", "me", "rmse", "percentile_99_error", "slope_error", "gradient_error",
-         "spectral_error", "high_frequency_ratio", "slice_error", *CANCELLING,
-         "error_to_noise"), 0.0,
+        (
+            "mae",
+            "me",
+            "rmse",
+            "percentile_99_error",
+            "slope_error",
+            "gradient_error",
+            "spectral_error",
+            "high_frequency_ratio",
+            "slice_error",
+            *CANCELLING,
+            "error_to_noise",
+        ),
+        0.0,
     ),
     "shared_noise": 1.0,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("metric", IDENTICAL)
 def test_identical_images(metric):
     rows = rows_of(
-        ramp(), ramp(), np.ones(SHAPE, dtype=bool),
-        settings=MeasureSettings(image=IMAGE_SETTINGS),
-    )  # fmt: skip
+        ramp(), ramp(), np.ones(SHAPE, dtype=bool), settings=MeasureSettings(image=IMAGE_SETTINGS)
+    )
     found = one(rows, metric, "body")
     if IDENTICAL[metric] is None:
         assert (found.status, found.value) == ("undefined", None) and "infinite" in found.why
@@ -188,9 +221,12 @@ def test_images_without_any_contrast(metric):
 
 @pytest.mark.parametrize(
     ("metric", "why"),
-    [("spectral_error", "deeper than 10 mm"), ("high_frequency_ratio", "deeper than 10 mm"),
-     ("slice_error", "axial slices")],
-)  # fmt: skip
+    [
+        ("spectral_error", "deeper than 10 mm"),
+        ("high_frequency_ratio", "deeper than 10 mm"),
+        ("slice_error", "axial slices"),
+    ],
+)
 def test_a_body_that_is_too_small(metric, why):
     mask = np.zeros(SHAPE, dtype=bool)
     mask[10:14, 10:14, 4:8] = True

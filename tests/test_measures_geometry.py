@@ -9,29 +9,29 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-import qa_suite.measures.run as run
-from qa_suite.measures.base import METRICS, NoValue, Pair
-from qa_suite.measures.geometry import cbct, drr, geometry, images, reference_side
-from qa_suite.measures.geometry.contours import contour_distances
-from qa_suite.measures.geometry.in_place import SOURCE_METRICS
-from qa_suite.measures.geometry.local import (
+import qa_suite.metrics.run as run
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.registration.alignment import sampled_level
+from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.registration.quick import _cost
+from qa_suite.imaging.registration.rigid import rotation_matrix, similarity
+from qa_suite.lab.phantom import make_patient, oracle_translate
+from qa_suite.lab.phantom.candidates import realistic, twin
+from qa_suite.metrics.base import METRICS, NoValue, Pair
+from qa_suite.metrics.geometry import cbct, drr, geometry, images, reference_side
+from qa_suite.metrics.geometry.contours import contour_distances
+from qa_suite.metrics.geometry.local import (
     LocalShifts,
     local_shift_95,
     local_shift_median,
     local_shifts,
 )
-from qa_suite.measures.geometry.motion import Motion
-from qa_suite.measures.geometry.positioning import POSITIONING_METRICS
-from qa_suite.measures.geometry.quick import _cost
-from qa_suite.measures.geometry_settings import GeometrySettings, PositioningSettings
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.phantom import make_patient, oracle_translate
-from qa_suite.phantom.candidates import realistic, twin
+from qa_suite.metrics.geometry.positioning import POSITIONING_METRICS
+from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings
+from qa_suite.metrics.geometry.source_alignment import SOURCE_METRICS
+from qa_suite.metrics.settings import MeasureSettings
 from qa_suite.preflight import estimate_alignment
-from qa_suite.preflight.alignment import sampled_level
-from qa_suite.preflight.rigid import rotation_matrix, similarity
 from qa_suite.preflight.settings import PreflightSettings
-from qa_suite.volume import Grid, Volume
 
 SPACING = (6.0, 6.0, 8.0)
 DEFAULT = GeometrySettings()
@@ -324,9 +324,13 @@ THRESHOLD = -480.0  # half way between −1000 and 40
 def test_a_ball_that_grew_has_that_contour_distance(growth):
     reference, synthetic = sphere_ct(50.0, BALL), sphere_ct(50.0 + growth, BALL)
     found = contour_distances(
-        reference, synthetic, reference.array >= THRESHOLD, domain=np.ones(BALL.shape, bool),
-        threshold=THRESHOLD, reach_mm=10.0,
-    )  # fmt: skip
+        reference,
+        synthetic,
+        reference.array >= THRESHOLD,
+        domain=np.ones(BALL.shape, bool),
+        threshold=THRESHOLD,
+        reach_mm=10.0,
+    )
     assert not isinstance(found, NoValue)
     np.testing.assert_allclose(found.distance_mm, growth, atol=0.2)
     assert found.area_mm2.sum() == pytest.approx(
@@ -337,9 +341,13 @@ def test_a_ball_that_grew_has_that_contour_distance(growth):
 def test_a_ball_that_moved_has_no_bias_and_half_the_shift():
     reference, synthetic = sphere_ct(50.0, BALL), sphere_ct(50.0, BALL, centre=(4.0, 0.0, 0.0))
     found = contour_distances(
-        reference, synthetic, reference.array >= THRESHOLD, domain=np.ones(BALL.shape, bool),
-        threshold=THRESHOLD, reach_mm=10.0,
-    )  # fmt: skip
+        reference,
+        synthetic,
+        reference.array >= THRESHOLD,
+        domain=np.ones(BALL.shape, bool),
+        threshold=THRESHOLD,
+        reach_mm=10.0,
+    )
     assert found.distance_mm @ found.area_mm2 / found.area_mm2.sum() == pytest.approx(0, abs=0.2)
     mean = np.abs(found.distance_mm) @ found.area_mm2 / found.area_mm2.sum()
     assert mean == pytest.approx(2.0, abs=0.15)  # mean of |4 cos θ| over the sphere
@@ -349,9 +357,13 @@ def test_distances_are_cut_off_at_the_reach():
     reference = sphere_ct(40.0, BALL)
     for other, expected in ((sphere_ct(70.0, BALL), 10.0), (sphere_ct(12.0, BALL), -10.0)):
         found = contour_distances(
-            reference, other, reference.array >= THRESHOLD, domain=np.ones(BALL.shape, bool),
-            threshold=THRESHOLD, reach_mm=10.0,
-        )  # fmt: skip
+            reference,
+            other,
+            reference.array >= THRESHOLD,
+            domain=np.ones(BALL.shape, bool),
+            threshold=THRESHOLD,
+            reach_mm=10.0,
+        )
         np.testing.assert_allclose(found.distance_mm, expected)
 
 
@@ -382,9 +394,12 @@ def test_a_part_that_moved_is_seen_by_the_percentile_and_not_by_the_median(patie
     mixed[part] = left.values[part]
     reference = averaged(patient.ct.array, patient.grid)
     found = local_shifts(
-        reference, images.Image(values=mixed, grid=image.grid), patient.structures["Body"],
-        block_mm=36.0, reach_mm=12.0,
-    )  # fmt: skip
+        reference,
+        images.Image(values=mixed, grid=image.grid),
+        patient.structures["Body"],
+        block_mm=36.0,
+        reach_mm=12.0,
+    )
     assert local_shift_median(found) < 1.0
     assert local_shift_95(found) == pytest.approx(4, abs=0.8)
 
@@ -420,10 +435,15 @@ def test_a_part_beyond_the_reach_is_never_a_small_shift(patient, maker):
 
 def shifts(sizes, *, lost: int = 0, unsharp: int = 0, far: tuple = ()) -> LocalShifts:
     return LocalShifts(
-        shift_mm=np.zeros((len(sizes), 3)), size_mm=np.array(sizes, dtype=float),
-        centre_index=np.zeros((len(sizes), 3)), in_body=50, reach_mm=12.0, lost=lost,
-        far_mm=np.array(far, dtype=float), with_structure=len(sizes) + lost + unsharp + len(far),
-    )  # fmt: skip
+        shift_mm=np.zeros((len(sizes), 3)),
+        size_mm=np.array(sizes, dtype=float),
+        centre_index=np.zeros((len(sizes), 3)),
+        in_body=50,
+        reach_mm=12.0,
+        lost=lost,
+        far_mm=np.array(far, dtype=float),
+        with_structure=len(sizes) + lost + unsharp + len(far),
+    )
 
 
 def test_a_percentile_that_may_lie_among_lost_blocks_is_a_bound():
@@ -599,10 +619,11 @@ def test_a_cylinder_says_nothing_along_its_axis(noise_hu):
     images_ = [
         Volume(
             array=(plain + rng.normal(0, noise_hu, grid.shape)).astype(np.float32),
-            grid=grid, quantity="HU",
+            grid=grid,
+            quantity="HU",
         )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     pair = Pair(reference=images_[0], synthetic=images_[1], mask=depth > 0)
     rows = geometry(pair, DEFAULT)
     for metric in ("positioning_z", "positioning_shift", "positioning_truth_error"):
@@ -654,9 +675,10 @@ def test_radiographs_of_a_patient_who_is_cut_are_no_evidence(patient, clean):
 
 def test_parts_that_are_switched_off_keep_their_rows(patient, clean):
     off = GeometrySettings(
-        source_alignment="off", local_shift=False,
+        source_alignment="off",
+        local_shift=False,
         positioning=PositioningSettings(cbct=False, drr=False),
-    )  # fmt: skip
+    )
     rows = geometry(pair_of(patient, clean), off)
     undefined_everywhere(rows, {*SOURCE_METRICS, *LOCAL, *POSITIONING_METRICS}, "switched off")
     assert number(rows, "contour_distance", region="seg:Body") < 0.2

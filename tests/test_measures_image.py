@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from qa_suite.errors import GeometryError, InputError, UnknownName
-from qa_suite.measures.base import METRICS, Pair, Value
-from qa_suite.measures.image import image
-from qa_suite.measures.image_settings import Band, ImageSettings
-from qa_suite.measures.run import measure_pair, variants_of
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.measures.ssim import local_similarity, whole_windows
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.errors import GeometryError, InputError, UnknownName
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.metrics.base import METRICS, Pair, Value
+from qa_suite.metrics.image.family import image
+from qa_suite.metrics.image.settings import Band, ImageSettings
+from qa_suite.metrics.image.ssim import local_similarity, whole_windows
+from qa_suite.metrics.run import measure_pair, variants_of
+from qa_suite.metrics.settings import MeasureSettings
 
 SHAPE = (16, 14, 12)
 SPACING = (1.0, 1.0, 2.0)
@@ -239,9 +239,14 @@ def test_bands_are_taken_on_the_reference_and_are_half_open():
     found = measured(pair_of(reference, reference + errors))
     soft = 7**3 - 8
     expected = {
-        "air": 1, "lung": (10 + 2) / 2, "fat": (20 + 3) / 2, "soft": (30 + 4) / soft,
-        "spongy": (40 + 5) / 2, "cortical": 50, "bone": (5 + 50) / 2,
-    }  # fmt: skip
+        "air": 1,
+        "lung": (10 + 2) / 2,
+        "fat": (20 + 3) / 2,
+        "soft": (30 + 4) / soft,
+        "spongy": (40 + 5) / 2,
+        "cortical": 50,
+        "bone": (5 + 50) / 2,
+    }
     for band, value in expected.items():
         assert found["mae", band].value == pytest.approx(value, abs=2e-3), band
 
@@ -407,7 +412,7 @@ def test_a_family_that_raises_leaves_a_row_and_the_others_go_on(rng, monkeypatch
     def broken(pair, settings):
         raise RuntimeError("the disk\nis on fire")
 
-    from qa_suite.measures import run
+    from qa_suite.metrics import run
 
     real = run.FAMILIES["image"]
     monkeypatch.setitem(

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from qa_suite.measures.base import Pair, Value
-from qa_suite.measures.depth import depth_in
-from qa_suite.measures.edt import distance_to
-from qa_suite.measures.error_maps import error_maps
-from qa_suite.measures.image import image
-from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.phantom import make_patient, oracle_translate
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.depth import depth_in
+from qa_suite.imaging.distance import distance_to
+from qa_suite.lab.phantom import make_patient, oracle_translate
+from qa_suite.metrics.base import Pair, Value
+from qa_suite.metrics.error_maps import error_maps
+from qa_suite.metrics.image.family import image
+from qa_suite.metrics.image.settings import ImageSettings
 
 SPACING = (1.0, 1.0, 2.0)
 
@@ -48,10 +48,7 @@ def pair_of(reference, synthetic, mask=None, *, spacing=SPACING, direction=None)
 
 def of_patient(patient, synthetic) -> Pair:
     return Pair(
-        reference=patient.ct,
-        synthetic=synthetic,
-        mask=patient.body,
-        structures=patient.structures,
+        reference=patient.ct, synthetic=synthetic, mask=patient.body, structures=patient.structures
     )
 
 
@@ -74,9 +71,9 @@ def test_blur_is_negative_and_noise_is_positive(patient, twin):
     noise = np.random.default_rng(1).normal(0, 40, twin.array.shape).astype(np.float32)
     noisy = twin.with_array(twin.array + noise)
     found = {
-        name: measured(of_patient(patient, volume)) for name, volume in
-        {"blurred": blurred, "noisy": noisy}.items()
-    }  # fmt: skip
+        name: measured(of_patient(patient, volume))
+        for name, volume in {"blurred": blurred, "noisy": noisy}.items()
+    }
     assert abs(clean) < 0.3
     assert found["blurred"]["high_frequency_ratio", "body"].value < -3
     assert found["noisy"]["high_frequency_ratio", "body"].value > 1
@@ -263,9 +260,13 @@ def variants(pair, **changes):
 def test_the_modes_give_their_challenges_measures(patient, twin):
     found = variants(of_patient(patient, twin))
     assert set(found) == {
-        ("synthrad2023", "mae"), ("synthrad2023", "psnr"), ("synthrad2023", "ssim"),
-        ("synthrad2025", "mae"), ("synthrad2025", "psnr"), ("synthrad2025", "ms_ssim"),
-    }  # fmt: skip
+        ("synthrad2023", "mae"),
+        ("synthrad2023", "psnr"),
+        ("synthrad2023", "ssim"),
+        ("synthrad2025", "mae"),
+        ("synthrad2025", "psnr"),
+        ("synthrad2025", "ms_ssim"),
+    }
     assert {v.region for v in found.values()} == {"body"}
     assert variants(of_patient(patient, twin), synthrad_modes=()) == {}
 
@@ -344,7 +345,7 @@ def test_error_maps(patient, twin):
 
 
 def test_no_error_map_of_what_is_no_number(patient, twin):
-    from qa_suite.errors import InputError
+    from qa_suite.core.errors import InputError
 
     array = twin.array.copy()
     array[tuple(np.argwhere(patient.body)[5])] = np.nan
@@ -367,5 +368,7 @@ def test_the_command_writes_error_maps(tmp_path, capsys, patient, twin):
     np.testing.assert_allclose(signed.array, expected, atol=1e-3)
     assert signed.grid.same_as(patient.ct.grid)
     assert {p.name for p in (tmp_path / "maps").iterdir()} == {
-        "signed_error.nii.gz", "absolute_error.nii.gz", "mask.nii.gz",
-    }  # fmt: skip
+        "signed_error.nii.gz",
+        "absolute_error.nii.gz",
+        "mask.nii.gz",
+    }

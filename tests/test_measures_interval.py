@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.measures.base import Pair, Value
-from qa_suite.measures.uncertainty import uncertainty
-from qa_suite.measures.uncertainty_interval import BY_REGION, NO_INTERVAL, OF_BODY
-from qa_suite.measures.uncertainty_settings import UncertaintySettings
-from qa_suite.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.metrics.base import Pair, Value
+from qa_suite.metrics.uncertainty.family import uncertainty
+from qa_suite.metrics.uncertainty.interval import BY_REGION, NO_INTERVAL, OF_BODY
+from qa_suite.metrics.uncertainty.settings import UncertaintySettings
 
 SHAPE = (10, 10, 10)
 GRID = Grid(shape=SHAPE, spacing_mm=(2, 2, 3))
@@ -26,12 +26,13 @@ def measured(error, half_width, *, reference=0.0, mask=None, promise=PROMISE, **
     synthetic = volume(reference + error)
     wide = None if half_width is None else volume(np.broadcast_to(half_width, SHAPE), **more)
     pair = Pair(
-        reference=volume(reference), synthetic=synthetic,
+        reference=volume(reference),
+        synthetic=synthetic,
         mask=np.ones(SHAPE, dtype=bool) if mask is None else mask,
         prediction=Prediction(
             mean=synthetic, half_width=wide, interval=None if wide is None else promise
         ),
-    )  # fmt: skip
+    )
     rows = uncertainty(pair, UncertaintySettings())
     names = (*BY_REGION, *OF_BODY)
     return {(v.metric, v.region): v for v in rows if isinstance(v, Value) and v.metric in names}

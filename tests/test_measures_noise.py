@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from qa_suite.criteria.built_in import TOO_GOOD
-from qa_suite.exam.scenes import virtual_person
-from qa_suite.measures.base import Pair
-from qa_suite.measures.image import image
-from qa_suite.measures.image import noise as noise_alone
-from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.phantom import make_patient, oracle_twin
-from qa_suite.phantom.candidates import BULK, REALISTIC, TWIN
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.judging.criteria.built_in import TOO_GOOD
+from qa_suite.lab.exam.scenes import virtual_person
+from qa_suite.lab.phantom import make_patient, oracle_twin
+from qa_suite.lab.phantom.candidates import BULK, REALISTIC, TWIN
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.image.family import image
+from qa_suite.metrics.image.family import noise as noise_alone
+from qa_suite.metrics.image.settings import ImageSettings
 
 BOUNDS = {criterion.metric: criterion.bound for criterion in TOO_GOOD}
 MARBLED = ((1, "B", 43), (2, "C", 13), (1, "B", 10))  # seed, hospital, number

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from qa_suite.errors import InputError
-from qa_suite.measures.base import Pair
-from qa_suite.measures.pet import LESIONS, is_lesion, pet, pet_variants
-from qa_suite.measures.pet.facts import LOST
-from qa_suite.measures.pet.peak import peak, sphere_weights, spheres_in
-from qa_suite.measures.pet.uptake import lesion_keys, organ_keys
-from qa_suite.measures.pet_settings import PetSettings
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.pet import LESIONS, is_lesion, pet, pet_variants
+from qa_suite.metrics.pet.facts import LOST
+from qa_suite.metrics.pet.peak import peak, sphere_weights, spheres_in
+from qa_suite.metrics.pet.settings import PetSettings
+from qa_suite.metrics.pet.uptake import lesion_keys, organ_keys
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
 
 SETTINGS = PetSettings()
 SHAPE = (40, 40, 30)
@@ -42,10 +42,12 @@ def suv(array, grid: Grid = GRID) -> Volume:
 
 def measured(reference, synthetic, structures=None, *, mask=None, given=SETTINGS, **more) -> dict:
     pair = Pair(
-        reference=suv(reference), synthetic=suv(synthetic),
+        reference=suv(reference),
+        synthetic=suv(synthetic),
         mask=np.ones(SHAPE, dtype=bool) if mask is None else mask,
-        structures={"GTV": GTV} if structures is None else structures, **more,
-    )  # fmt: skip
+        structures={"GTV": GTV} if structures is None else structures,
+        **more,
+    )
     return {(v.metric, v.region, v.variant): v for v in pet(pair, given)}
 
 
@@ -246,8 +248,9 @@ def test_a_case_without_lesions_says_so():
     ],
 )
 def test_a_structure_without_a_voxel_is_undefined(structure, mask, why):
-    rows = measured(np.ones(SHAPE), np.ones(SHAPE), {"GTV": structure, "Liver": structure},
-                    mask=mask)  # fmt: skip
+    rows = measured(
+        np.ones(SHAPE), np.ones(SHAPE), {"GTV": structure, "Liver": structure}, mask=mask
+    )
     assert {row.status for row in rows.values()} == {"undefined"}
     assert all(why in row.why for row in rows.values())
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError, UnknownName
-from qa_suite.measures.base import FAMILIES, Pair, at_common_scale
-from qa_suite.measures.meaning import families_for, left_out, require_meaning
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.scale import ScaleSettings
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.volume import Grid, Prediction, Volume
+from qa_suite.core.errors import InputError, UnknownName
+from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.metrics.base import FAMILIES, Pair, at_common_scale
+from qa_suite.metrics.meaning import families_for, left_out, require_meaning
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.scale import ScaleSettings
+from qa_suite.metrics.settings import MeasureSettings
 
 SHAPE = (24, 20, 14)
 GRID = Grid(shape=SHAPE, spacing_mm=(4.0, 4.0, 4.0))
@@ -38,9 +38,13 @@ def pair_of(reference, synthetic, quantity="arbitrary", **more) -> Pair:
 
 def rows_of(pair: Pair, families=("image",), **settings) -> list:
     return measure_pair(
-        pair, families=families, settings=MeasureSettings(**settings), case="c", patient="p",
+        pair,
+        families=families,
+        settings=MeasureSettings(**settings),
+        case="c",
+        patient="p",
         site="s",
-    ).rows  # fmt: skip
+    ).rows
 
 
 def by_name(rows) -> dict:
@@ -78,8 +82,11 @@ def test_errors_of_an_mr_are_in_percent_of_the_stated_percentile():
     assert rows["reference_scale", "body"].value == 800
     assert rows["ssim", "body"].status == "ok"
     assert {r.region for r in rows.values()} == {
-        "body", "shell:0-5mm", "shell:5-20mm", "shell:>20mm",
-    }  # fmt: skip
+        "body",
+        "shell:0-5mm",
+        "shell:5-20mm",
+        "shell:>20mm",
+    }
 
 
 def test_by_the_reference_alone_a_gain_is_an_error():

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError
-from qa_suite.measures.base import Instruments, Pair, Value
-from qa_suite.measures.learned import learned_variants, noise_floor_gap
-from qa_suite.measures.segmentation import segmentation
-from qa_suite.measures.segmentation_settings import SegmentationSettings
-from qa_suite.records import InstrumentFacts
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.metrics.base import Instruments, Pair, Value
+from qa_suite.metrics.segmentation.family import segmentation
+from qa_suite.metrics.segmentation.learned import learned_variants, noise_floor_gap
+from qa_suite.metrics.segmentation.settings import SegmentationSettings
 
 SHAPE = (24, 22, 16)
 GRID = Grid(shape=SHAPE, spacing_mm=(2.0, 2.0, 3.0))
@@ -34,9 +34,12 @@ class Window:
     @property
     def facts(self):
         return InstrumentFacts(
-            kind="segmenter", name=self.name, uri="models:/window/1", weights_sha256="0" * 64,
+            kind="segmenter",
+            name=self.name,
+            uri="models:/window/1",
+            weights_sha256="0" * 64,
             noise_floor=dict(self.floor),
-        )  # fmt: skip
+        )
 
     def segment(self, volume, domain):
         self.seen.append((volume, domain))
@@ -158,11 +161,7 @@ def test_variants_are_described():
     described = learned_variants([Window()], (2.0,))
     assert described == {
         "window": {"segmenter": "window", "weights_sha256": "0" * 64},
-        "window:tol2mm": {
-            "segmenter": "window",
-            "weights_sha256": "0" * 64,
-            "tolerance_mm": 2.0,
-        },
+        "window:tol2mm": {"segmenter": "window", "weights_sha256": "0" * 64, "tolerance_mm": 2.0},
     }
     rows = measured(Window())
     known = {*learned_variants([Window()], (2.0, 3.0)), "default", "tol2mm", "tol3mm"}

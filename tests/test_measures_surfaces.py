@@ -10,12 +10,18 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import directed_hausdorff
 
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.measures.edt import distance_to
-from qa_suite.measures.nearest import nearest_distances
-from qa_suite.measures.overlap import centroid_shift, count_overlap, dice, volume_difference
-from qa_suite.measures.surface_elements import cell_table, surface_elements
-from qa_suite.measures.surfaces import (
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid
+from qa_suite.imaging.distance import distance_to
+from qa_suite.imaging.nearest import nearest_distances
+from qa_suite.imaging.surface_elements import cell_table, surface_elements
+from qa_suite.metrics.segmentation.overlap import (
+    centroid_shift,
+    count_overlap,
+    dice,
+    volume_difference,
+)
+from qa_suite.metrics.segmentation.surfaces import (
     assd,
     directed_percentile,
     distances_between,
@@ -25,7 +31,6 @@ from qa_suite.measures.surfaces import (
     surface_distances,
     surface_distances_of,
 )
-from qa_suite.volume import Grid
 
 SPACING = (0.9, 1.2, 2.5)
 

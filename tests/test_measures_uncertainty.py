@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.measures.base import Curve, Pair, Value
-from qa_suite.measures.uncertainty import METRIC_NAMES, NO_STD, predicted_std, uncertainty
-from qa_suite.measures.uncertainty_interval import NO_INTERVAL
-from qa_suite.measures.uncertainty_metrics import observed_coverage
-from qa_suite.measures.uncertainty_ranks import area, ordered, rank_correlation, remaining_error
-from qa_suite.measures.uncertainty_settings import UncertaintySettings
-from qa_suite.volume import Grid, Prediction, Volume
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.metrics.base import Curve, Pair, Value
+from qa_suite.metrics.uncertainty.family import METRIC_NAMES, NO_STD, predicted_std, uncertainty
+from qa_suite.metrics.uncertainty.interval import NO_INTERVAL
+from qa_suite.metrics.uncertainty.metrics import observed_coverage
+from qa_suite.metrics.uncertainty.ranks import area, ordered, rank_correlation, remaining_error
+from qa_suite.metrics.uncertainty.settings import UncertaintySettings
 
 SHAPE = (60, 50, 40)
 GRID = Grid(shape=SHAPE, spacing_mm=(2, 2, 3))
@@ -27,8 +27,9 @@ ORDER = ("error_std_rank", "sparsification_error")
 
 def volume(array, quantity="HU"):
     array = np.asarray(array, dtype=np.float32)
-    return Volume(array=array, grid=Grid(shape=array.shape, spacing_mm=(2, 2, 3)),
-                  quantity=quantity)  # fmt: skip
+    return Volume(
+        array=array, grid=Grid(shape=array.shape, spacing_mm=(2, 2, 3)), quantity=quantity
+    )
 
 
 @pytest.fixture
@@ -203,8 +204,12 @@ def test_more_voxels_than_are_ranked(reference, sigma, rng):
     error = sigma * rng.standard_normal(SHAPE)
     whole = pair(reference, error, sigma)
     few = UncertaintySettings(most_ranked=20_000)
-    rows = {s.most_ranked: {(v.metric, v.region): v for v in uncertainty(whole, s)
-            if isinstance(v, Value)} for s in (SETTINGS, few)}  # fmt: skip
+    rows = {
+        s.most_ranked: {
+            (v.metric, v.region): v for v in uncertainty(whole, s) if isinstance(v, Value)
+        }
+        for s in (SETTINGS, few)
+    }
     for metric in METRIC_NAMES:
         one, other = rows[200_000][metric, "body"], rows[20_000][metric, "body"]
         assert other.value == pytest.approx(one.value, abs=0.03 if metric in ORDER else 0)
@@ -259,8 +264,9 @@ def test_no_std(reference, samples):
     rows = measured(reference, 1, samples=[reference] * samples)
     assert set(rows) == keys()
     assert {(v.status, v.why) for v in rows.values()} == {("undefined", NO_STD)}
-    bare = Pair(reference=volume(reference), synthetic=volume(reference),
-                mask=np.ones(SHAPE, dtype=bool))  # fmt: skip
+    bare = Pair(
+        reference=volume(reference), synthetic=volume(reference), mask=np.ones(SHAPE, dtype=bool)
+    )
     assert {v.why for v in uncertainty(bare, SETTINGS)} == {NO_STD, NO_INTERVAL}
 
 
@@ -336,8 +342,12 @@ def test_two_voxels_are_enough_for_no_area_and_no_crash():
 
 def test_quantities_without_bands_have_a_body_only(rng):
     reference = rng.uniform(0, 5, (6, 6, 6))
-    rows = measured(reference, 0.1 * rng.standard_normal((6, 6, 6)),
-                    rng.uniform(0.1, 0.3, (6, 6, 6)), quantity="SUVbw")  # fmt: skip
+    rows = measured(
+        reference,
+        0.1 * rng.standard_normal((6, 6, 6)),
+        rng.uniform(0.1, 0.3, (6, 6, 6)),
+        quantity="SUVbw",
+    )
     assert {region for _, region in rows} == {"body"}
 
 
@@ -345,12 +355,16 @@ def test_a_std_of_something_else_is_refused(reference, sigma):
     one = pair(reference, 1, sigma)
     wrong = Prediction(mean=one.synthetic, std=volume(sigma, "arbitrary"))
     with pytest.raises(InputError, match="the std in arbitrary"):
-        uncertainty(Pair(reference=one.reference, synthetic=one.synthetic, mask=one.mask,
-                         prediction=wrong), SETTINGS)  # fmt: skip
+        uncertainty(
+            Pair(reference=one.reference, synthetic=one.synthetic, mask=one.mask, prediction=wrong),
+            SETTINGS,
+        )
     wrong = Prediction(mean=one.synthetic, std=volume(sigma[1:]))
     with pytest.raises(GeometryError, match="the std"):
-        uncertainty(Pair(reference=one.reference, synthetic=one.synthetic, mask=one.mask,
-                         prediction=wrong), SETTINGS)  # fmt: skip
+        uncertainty(
+            Pair(reference=one.reference, synthetic=one.synthetic, mask=one.mask, prediction=wrong),
+            SETTINGS,
+        )
 
 
 def test_levels_must_make_sense():

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.cohort import Cohort, load_cohort
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.core.cohort import Cohort, load_cohort
+from qa_suite.core.record_files import read_measurements
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.evaluation.tracking import load_translator
 from qa_suite.io.cases import load_case
-from qa_suite.record_files import read_measurements
-from qa_suite.tracking import load_translator
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort
 from translators.base import create
-from translators.registry import TrainedModel, input_example
+from translators.registry.registering import TrainedModel, input_example
+from translators.registry.train import train
 from translators.spec import load_spec
-from translators.train import train
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +48,23 @@ def cohort(store: Path) -> Cohort:
 @pytest.fixture(scope="module")
 def model(store: Path, cohort: Cohort, _own_store: object) -> TrainedModel:
     return train(
-        tiny_spec(), cohort, store / "cohort", workdir=store / "work", register_as="tiny",
+        tiny_spec(),
+        cohort,
+        store / "cohort",
+        workdir=store / "work",
+        register_as="tiny",
         device="cpu",
-    )  # fmt: skip
+    )
 
 
 def _client() -> object:
-    from qa_suite.store import connect
+    from qa_suite.core.store import connect
 
     return connect().MlflowClient()
 
 
 def _artifacts(model: TrainedModel) -> Path:
-    from qa_suite.store import connect
+    from qa_suite.core.store import connect
 
     return Path(connect().artifacts.download_artifacts(artifact_uri=model.uri))
 
@@ -78,8 +82,11 @@ def test_the_version_carries_its_tags(model: TrainedModel, cohort: Cohort) -> No
 def test_the_artifacts_are_tensors_and_text(model: TrainedModel, cohort: Cohort) -> None:
     folder = _artifacts(model) / "artifacts" / "translator"
     assert sorted(p.name for p in folder.iterdir()) == [
-        "model_card.md", "spec.json", "training.json", "weights.safetensors",
-    ]  # fmt: skip
+        "model_card.md",
+        "spec.json",
+        "training.json",
+        "weights.safetensors",
+    ]
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     facts = json.loads((folder / "training.json").read_text())
     assert digest == facts["weights_sha256"] == model.weights_sha256
@@ -143,7 +150,7 @@ def test_changed_weights_are_refused(model: TrainedModel, tmp_path: Path) -> Non
 
     import mlflow
 
-    from qa_suite.errors import QAError
+    from qa_suite.core.errors import QAError
 
     copy = tmp_path / "model"
     shutil.copytree(_artifacts(model), copy)
@@ -162,14 +169,28 @@ def test_mlflow_models_predict_works_on_it(model: TrainedModel, tmp_path: Path) 
     inputs = {k: v.tolist() for k, v in example.items()}
     request.write_text(json.dumps({"inputs": inputs, "params": place}))
     command = [
-        sys.executable, "-m", "mlflow", "models", "predict", "-m", model.uri,
-        "--env-manager", "local", "-i", str(request), "-t", "json", "-o", str(answer),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "predict",
+        "-m",
+        model.uri,
+        "--env-manager",
+        "local",
+        "-i",
+        str(request),
+        "-t",
+        "json",
+        "-o",
+        str(answer),
+    ]
     environment = os.environ | {
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "OMP_NUM_THREADS": "1",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "OMP_NUM_THREADS": "1",
         # the model is loaded by the python that is first on the path
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
+    }
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(answer.read_text())["predictions"]
@@ -207,12 +228,14 @@ def test_a_killed_training_goes_on_in_its_run(store: Path, cohort: Cohort) -> No
 
 
 def test_what_is_asked_of_a_model_is_read_and_stands_in_its_facts(model: TrainedModel) -> None:
-    from qa_suite.errors import Problems
-    from qa_suite.tracking import load_translator, read_asked
+    from qa_suite.core.errors import Problems
+    from qa_suite.evaluation.tracking import load_translator, read_asked
 
     assert read_asked(["steps=4", "sampler=ddim", "seed=0"]) == {
-        "steps": 4, "sampler": "ddim", "seed": 0,
-    }  # fmt: skip
+        "steps": 4,
+        "sampler": "ddim",
+        "seed": 0,
+    }
     with pytest.raises(Problems) as caught:
         read_asked(["step=4", "members=two", "seed=1", "seed=2"])
     for word in ("'step=4' is none of steps=", "members must be a whole number", "asked twice"):
@@ -224,10 +247,16 @@ def test_what_is_asked_of_a_model_is_read_and_stands_in_its_facts(model: Trained
 def test_the_card_tells_data_limits_and_cost(model: TrainedModel, cohort: Cohort) -> None:
     card = (_artifacts(model) / "artifacts" / "translator" / "model_card.md").read_text()
     for word in (
-        "## Intended use", "Not for patients unless", "| train | 2 | 2 | A, B |",
-        "| calibration | 0 | 0 | none |", "No calibration patients: no interval is promised",
-        "Has learnt the contrast of A, B", model.weights_sha256, "30 iterations in", "Translating",
-    ):  # fmt: skip
+        "## Intended use",
+        "Not for patients unless",
+        "| train | 2 | 2 | A, B |",
+        "| calibration | 0 | 0 | none |",
+        "No calibration patients: no interval is promised",
+        "Has learnt the contrast of A, B",
+        model.weights_sha256,
+        "30 iterations in",
+        "Translating",
+    ):
         assert word in card, word
     version = _client().get_model_version("tiny", "1")  # type: ignore[attr-defined]
     assert version.description == card
@@ -237,8 +266,8 @@ def test_the_card_tells_data_limits_and_cost(model: TrainedModel, cohort: Cohort
 def test_a_child_knows_its_parent_and_whom_both_have_seen(
     model: TrainedModel, store: Path, cohort: Cohort
 ) -> None:
-    from qa_suite.errors import InputError
-    from translators.parent import load_parent
+    from qa_suite.core.errors import InputError
+    from translators.registry.parent import load_parent
 
     parent = load_parent(model.uri)
     spec = parent.fine_tuning_spec()
@@ -249,9 +278,15 @@ def test_a_child_knows_its_parent_and_whom_both_have_seen(
     )
     new_site = cohort.model_copy(update={"cases": cases, "name": "new site"})
     child = train(
-        spec, new_site, store / "cohort", workdir=store / "child", register_as="tiny",
-        parent=parent, iterations=1, device="cpu",
-    )  # fmt: skip
+        spec,
+        new_site,
+        store / "cohort",
+        workdir=store / "child",
+        register_as="tiny",
+        parent=parent,
+        iterations=1,
+        device="cpu",
+    )
     assert child.name == "tiny" and int(child.version) > int(model.version)
     facts = json.loads(
         (_artifacts(child) / "artifacts" / "translator" / "training.json").read_text()
@@ -269,7 +304,7 @@ def test_a_child_knows_its_parent_and_whom_both_have_seen(
 def test_a_child_begins_with_its_parents_weights(
     model: TrainedModel, store: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    from translators.parent import load_parent
+    from translators.registry.parent import load_parent
 
     parent = load_parent(model.uri)
     translator = create(parent.fine_tuning_spec(learning_rate=1e-12))
@@ -284,19 +319,25 @@ def test_a_child_begins_with_its_parents_weights(
 def test_a_search_tries_children_and_registers_the_best(
     store: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    from qa_suite.errors import InputError, QAError
-    from translators.search import search, with_values
+    from qa_suite.core.errors import InputError, QAError
+    from translators.registry.search import search, with_values
 
     spec = tiny_spec(
         search={
             "training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
             "training.loss.bone_weight": {"values": [1.0, 2.0]},
-        },
+        }
     )
     found = search(
-        spec, cohort, store / "cohort", tries=2, workdir=tmp_path, register_as="searched",
-        iterations=3, device="cpu",
-    )  # fmt: skip
+        spec,
+        cohort,
+        store / "cohort",
+        tries=2,
+        workdir=tmp_path,
+        register_as="searched",
+        iterations=3,
+        device="cpu",
+    )
     client = _client()
     run = client.get_run(found.run_id)  # type: ignore[attr-defined]
     children = client.search_runs(  # type: ignore[attr-defined]
@@ -330,9 +371,14 @@ def test_calibration_patients_give_an_interval_and_count_as_seen(
     calibrated = cohort.model_copy(update={"cases": cases})
     spec = tiny_spec(uncertainty={"method": "flips", "flip_axes": ["x"]})
     found = train(
-        spec, calibrated, store / "cohort", workdir=tmp_path, register_as="calibrated",
-        iterations=2, device="cpu",
-    )  # fmt: skip
+        spec,
+        calibrated,
+        store / "cohort",
+        workdir=tmp_path,
+        register_as="calibrated",
+        iterations=2,
+        device="cpu",
+    )
     trained = json.loads(
         (_artifacts(found) / "artifacts" / "translator" / "training.json").read_text()
     )
@@ -340,22 +386,29 @@ def test_calibration_patients_give_an_interval_and_count_as_seen(
     assert kept and kept <= set(trained["patients"])
     answer = mlflow.pyfunc.load_model(found.uri).predict(input_example(create(spec)))
     assert answer["interval"] == {
-        "voxel_share": 0.95, "level": len(kept) / (len(kept) + 1), "patients": len(kept),
-    }  # fmt: skip
+        "voxel_share": 0.95,
+        "level": len(kept) / (len(kept) + 1),
+        "patients": len(kept),
+    }
     assert float(answer["half_width"].min()) > 0
 
     # the two ends meet: the examiner counts the voxels that the calibration counted
     facts, translate = load_translator(found.uri)
     evaluate(
         Examination(
-            cohort=calibrated, folder=store / "cohort", model=facts, translate=translate,
+            cohort=calibrated,
+            folder=store / "cohort",
+            model=facts,
+            translate=translate,
             settings=EvaluationSettings(
-                families=("uncertainty",), keep_volumes="none", split="calibration",
+                families=("uncertainty",),
+                keep_volumes="none",
+                split="calibration",
                 allow_leakage=True,
             ),
         ),
         tmp_path / "evaluation",
-    )  # fmt: skip
+    )
     table = read_measurements(tmp_path / "evaluation")
     table = table[(table["region"] == "body") & (table["metric"] == "interval_coverage")]
     assert len(table) == len(kept) and (table["value"] >= 0.95).all()

@@ -10,9 +10,9 @@ import torch
 from monai.metrics.regression import MultiScaleSSIMMetric
 from scipy import ndimage
 
-from qa_suite.measures.base import NoValue
-from qa_suite.measures.image_settings import MS_SSIM_WEIGHTS
-from qa_suite.measures.ms_ssim import Scale, halved, ms_ssim_of, shortest_axis
+from qa_suite.metrics.base import NoValue
+from qa_suite.metrics.image.ms_ssim import Scale, halved, ms_ssim_of, shortest_axis
+from qa_suite.metrics.image.settings import MS_SSIM_WEIGHTS
 
 RANGE = 4024.0
 
@@ -70,9 +70,7 @@ def plain(first, second, mask, weights, window=7):
 
     for scale, weight in enumerate(weights):
         part = np.maximum(around(share), 1e-9)
-        ux, uy, xx, yy, xy = (
-            around(share * a) / part for a in (x, y, x * x, y * y, x * y)
-        )  # fmt: skip
+        ux, uy, xx, yy, xy = (around(share * a) / part for a in (x, y, x * x, y * y, x * y))
         values = (2 * (xy - ux * uy) + c2) / (xx - ux**2 + yy - uy**2 + c2)
         if scale == len(weights) - 1:
             values *= (2 * ux * uy + c1) / (ux**2 + uy**2 + c1)
@@ -86,10 +84,12 @@ def plain(first, second, mask, weights, window=7):
 @pytest.mark.parametrize(
     ("shape", "window", "weights"),
     [
-        ((34, 37, 35), 7, MS_SSIM_WEIGHTS), ((33, 41, 64), 5, MS_SSIM_WEIGHTS),
-        ((20, 17, 12), 7, (0.4, 0.35, 0.25)), ((9, 8, 7), 3, (1.0,)),
+        ((34, 37, 35), 7, MS_SSIM_WEIGHTS),
+        ((33, 41, 64), 5, MS_SSIM_WEIGHTS),
+        ((20, 17, 12), 7, (0.4, 0.35, 0.25)),
+        ((9, 8, 7), 3, (1.0,)),
     ],
-)  # fmt: skip
+)
 def test_it_is_its_plain_definition(shape, window, weights):
     first, second, mask = scene(7, shape)
     found = measured(first, second, mask, window=window, weights=weights)

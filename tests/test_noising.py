@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from translators.noising import (
+from translators.networks.noising import (
     bridge_sd,
     chosen_times,
     clean_from,
@@ -191,9 +191,13 @@ def test_samplers_reach_the_distribution_that_the_best_denoiser_knows(sampler: s
     generator = torch.Generator().manual_seed(3)
     start = _normal(40_000, seed=4)
     found = sample(
-        best, start, levels, 200, sampler=sampler,
+        best,
+        start,
+        levels,
+        200,
+        sampler=sampler,
         draw=lambda: torch.randn(40_000, generator=generator, dtype=torch.float64),
-    )  # fmt: skip
+    )
     assert float(found.mean()) == pytest.approx(3, abs=0.02)
     assert float(found.std()) == pytest.approx(0.5, abs=0.03)
 
@@ -226,9 +230,12 @@ def test_a_brownian_bridge_ends_exactly(count: int) -> None:
     start, end = _normal(4), _normal(4, seed=1)
     generator = torch.Generator().manual_seed(0)
     found = walk_bridge(
-        lambda image, time: end - start, start, count, halfway=0.5,
+        lambda image, time: end - start,
+        start,
+        count,
+        halfway=0.5,
         draw=lambda: torch.randn(4, generator=generator, dtype=torch.float64),
-    )  # fmt: skip
+    )
     torch.testing.assert_close(found, end)
 
 
@@ -244,9 +251,12 @@ def test_a_brownian_bridge_has_its_variance_on_the_way() -> None:
         return torch.full_like(image, 2.0)
 
     walk_bridge(
-        watch, start, count, halfway=halfway,
+        watch,
+        start,
+        count,
+        halfway=halfway,
         draw=lambda: torch.randn(60_000, generator=generator, dtype=torch.float64),
-    )  # fmt: skip
+    )
     for time, found in spread.items():
         assert found == pytest.approx(bridge_sd(time, halfway), abs=0.01)
     assert bridge_sd(0.5, halfway) == pytest.approx(halfway)

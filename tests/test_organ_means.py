@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 
 from benchmarks.controls import compare_with_controls
-from benchmarks.organ_means import (
-    TISSUES,
-    labels_of,
-    organ_means,
-    structures_of,
-    tissues_of,
-)
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError
+from benchmarks.organ_means import TISSUES, labels_of, organ_means, structures_of, tissues_of
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Prediction, Volume
 from qa_suite.io.cases import load_case
 from qa_suite.io.images import read_image
-from qa_suite.volume import Prediction, Volume
 from tests.direction_cohorts import lesion, make_direction_cohort
 
 
@@ -96,8 +90,10 @@ def test_a_null_cannot_beat_one_who_knows_and_is_not_beaten_by_itself(
         return Prediction(mean=Volume(array=image, grid=source.grid, quantity="SUVbw"))
 
     settings = {
-        "dice_at": None, "nulls": {"organ means": null.image}, "structures": ("GTV", "Bladder"),
-    }  # fmt: skip
+        "dice_at": None,
+        "nulls": {"organ means": null.image},
+        "structures": ("GTV", "Bladder"),
+    }
     found = compare_with_controls(cohort, folder, knows, **settings)  # type: ignore[arg-type]
     rows = {(c.measure, c.control): c for c in found}
     assert {c.measure for c in found} == {"MAE", "mean of GTV"}, "nobody has a bladder here"

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from qa_suite.errors import GeometryError
-from qa_suite.io.body import filled_slices, threshold_body
+from qa_suite.core.errors import GeometryError
+from qa_suite.core.orientation import Turn, nearest_turn
+from qa_suite.core.volume import Grid, Volume, canonical, stored_like
+from qa_suite.imaging.bodies import ct_body, signal_body
+from qa_suite.imaging.body import filled_slices, threshold_body
+from qa_suite.imaging.threshold import body
 from qa_suite.io.field_of_view import padding_in
 from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import read_image, write_image
-from qa_suite.orientation import Turn, nearest_turn
-from qa_suite.preflight.bodies import ct_body, signal_body
-from qa_suite.segment.threshold import body
-from qa_suite.volume import Grid, Volume, canonical, stored_like
 from tests.storage import SOME_STORAGES, STORAGES, name_of
 
 SHAPE, SPACING = (5, 7, 4), (1.0, 2.5, 4.0)
@@ -177,9 +177,9 @@ def test_a_turn_names_the_axes_in_their_new_order():
 
 def test_the_day_of_a_positioning_test_is_the_patients_not_the_files():
     """Its offset is drawn from the image; a helper may be handed any storage."""
-    from qa_suite.measures.geometry.cbct import make_day
-    from qa_suite.measures.geometry.images import Image
-    from qa_suite.measures.geometry_settings import PositioningSettings
+    from qa_suite.metrics.geometry.cbct import make_day
+    from qa_suite.metrics.geometry.images import Image
+    from qa_suite.metrics.geometry.settings import PositioningSettings
 
     trunk = a_trunk()
 

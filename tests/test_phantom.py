@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from qa_suite.cohort import load_cohort
-from qa_suite.errors import InputError, UnknownName
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError, UnknownName
+from qa_suite.core.volume import Grid
 from qa_suite.io.cases import load_case
-from qa_suite.phantom import (
+from qa_suite.lab.phantom import (
     HOSPITALS,
     LABELS,
     STRUCTURES,
@@ -22,13 +23,12 @@ from qa_suite.phantom import (
     oracle_translate,
     phantom_grid,
 )
-from qa_suite.phantom.anatomy import sample
-from qa_suite.phantom.parts import PARTS
-from qa_suite.phantom.patients import make_anatomy
-from qa_suite.phantom.randomness import generator
-from qa_suite.phantom.shapes import Ellipsoid, Mesh, Points
-from qa_suite.phantom.traits import CaseMix
-from qa_suite.volume import Grid
+from qa_suite.lab.phantom.anatomy import sample
+from qa_suite.lab.phantom.parts import PARTS
+from qa_suite.lab.phantom.patients import make_anatomy
+from qa_suite.lab.phantom.randomness import generator
+from qa_suite.lab.phantom.shapes import Ellipsoid, Mesh, Points
+from qa_suite.lab.phantom.traits import CaseMix
 
 COARSE = (8.0, 8.0, 8.0)
 
@@ -57,11 +57,7 @@ def test_cohort_is_complete_and_does_not_depend_on_the_others(tmp_path):
         progress=lambda done, total, case: seen.append((done, total, case)),
     )
     two = make_phantom_cohort(
-        tmp_path / "two",
-        hospitals=("B", "A"),
-        patients_per_hospital=1,
-        spacing_mm=COARSE,
-        seed=5,
+        tmp_path / "two", hospitals=("B", "A"), patients_per_hospital=1, spacing_mm=COARSE, seed=5
     )
     assert seen == [(1, 3, "A-001"), (2, 3, "A-002"), (3, 3, "C-001")]
     first, second = _files(tmp_path / "one"), _files(tmp_path / "two")
@@ -220,9 +216,14 @@ def _points(spacing: tuple[float, float, float], half_mm: float) -> Points:
     to_index = np.diag([*(1 / s for s in spacing), 1.0])
     to_index[:3, 3] = counts
     return Points(
-        x=x, y=y, z=z, to_index=to_index, cell_mm=float(np.mean(spacing)), factor=(1, 1, 1),
+        x=x,
+        y=y,
+        z=z,
+        to_index=to_index,
+        cell_mm=float(np.mean(spacing)),
+        factor=(1, 1, 1),
         slack_mm=0.0,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 2.0, 3.0), (3.0, 3.0, 3.0)])

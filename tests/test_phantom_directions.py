@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.cohort import load_cohort
-from qa_suite.errors import InputError, UnknownName
-from qa_suite.examined import oracle
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError, UnknownName
+from qa_suite.core.volume import Volume
 from qa_suite.io.cases import load_case
-from qa_suite.phantom import DIRECTIONS, make_phantom_cohort, oracle_translate, oracle_twin
-from qa_suite.volume import Volume
+from qa_suite.lab.oracles import oracle
+from qa_suite.lab.phantom import DIRECTIONS, make_phantom_cohort, oracle_translate, oracle_twin
 
 COARSE = (8.0, 8.0, 8.0)
-SETTINGS = {
-    "hospitals": ("B", "C"), "patients_per_hospital": 1, "spacing_mm": COARSE, "seed": 5,
-}  # fmt: skip
+SETTINGS = {"hospitals": ("B", "C"), "patients_per_hospital": 1, "spacing_mm": COARSE, "seed": 5}
 QUANTITY = {"MR": "arbitrary", "CT": "HU", "CBCT": "HU", "PT": "SUVbw"}
 EXPECTED = {
     "MR->CT": ("MR", "CT"),
@@ -126,9 +124,14 @@ def test_mr_to_ct_is_the_default_and_keeps_its_files(cohorts, tmp_path):
     assert _digests(tmp_path) == _digests(cohorts["MR->CT"][1])
     case = cohorts["MR->CT"][0].cases[0]
     assert set(case.file_sha256) == {
-        "source", "reference", "mask", "truth noise_free_reference", "truth distortion_mm",
-        "truth labels", *(f"structure {name}" for name in case.structures),
-    }  # fmt: skip
+        "source",
+        "reference",
+        "mask",
+        "truth noise_free_reference",
+        "truth distortion_mm",
+        "truth labels",
+        *(f"structure {name}" for name in case.structures),
+    }
     assert "GTV_Bone" not in case.structures
     assert cohorts["MR->CT"][0].name == "virtual-pelvis-5"
 
@@ -198,8 +201,18 @@ def test_the_manifest_name_of_pet_is_understood(cohorts, tmp_path):
 
 
 def test_command_takes_the_direction(tmp_path, capsys):
-    arguments = ["phantom", str(tmp_path / "c"), "--patients", "1", "--hospitals", "A",
-                 "--spacing-mm", "12,12,12", "--split", "test=1"]  # fmt: skip
+    arguments = [
+        "phantom",
+        str(tmp_path / "c"),
+        "--patients",
+        "1",
+        "--hospitals",
+        "A",
+        "--spacing-mm",
+        "12,12,12",
+        "--split",
+        "test=1",
+    ]
     assert run([*arguments, "--direction", "CBCT->CT"]) == 0
     assert load_cohort(tmp_path / "c").direction == "CBCT->CT"
     capsys.readouterr()

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from qa_suite.errors import InputError, UnknownName
-from qa_suite.phantom import HOSPITALS, LABELS, make_patient, phantom_grid
-from qa_suite.phantom.anatomy import sample
-from qa_suite.phantom.ct import CTProtocol, noise
-from qa_suite.phantom.materials import (
+from qa_suite.core.errors import InputError, UnknownName
+from qa_suite.lab.phantom import HOSPITALS, LABELS, make_patient, phantom_grid
+from qa_suite.lab.phantom.anatomy import sample
+from qa_suite.lab.phantom.ct import CTProtocol, noise
+from qa_suite.lab.phantom.materials import (
     hounsfield,
     mean_excitation_energy_ev,
     relative_electron_density,
     stopping_power_ratio,
 )
-from qa_suite.phantom.mr import (
+from qa_suite.lab.phantom.mr import (
     MRProtocol,
     acquire,
     coil_sensitivity,
@@ -26,11 +26,11 @@ from qa_suite.phantom.mr import (
     tissue_signal,
     turbo_spin_echo,
 )
-from qa_suite.phantom.parts import PARTS, composition
-from qa_suite.phantom.patients import make_anatomy
-from qa_suite.phantom.randomness import generator
-from qa_suite.phantom.tissues import FIELDS_T, TISSUES, relaxation_at
-from qa_suite.phantom.traits import CaseMix
+from qa_suite.lab.phantom.parts import PARTS, composition
+from qa_suite.lab.phantom.patients import make_anatomy
+from qa_suite.lab.phantom.randomness import generator
+from qa_suite.lab.phantom.tissues import FIELDS_T, TISSUES, relaxation_at
+from qa_suite.lab.phantom.traits import CaseMix
 
 
 def test_water_and_air_are_calibrated():
@@ -236,9 +236,14 @@ def test_the_mr_shows_what_the_stored_field_says():
 def test_noise_free_signal_is_scaled_to_fat():
     grid = phantom_grid((10.0, 10.0, 10.0))
     protocol = MRProtocol(
-        field_t=1.5, sequence="T1w spoiled GRE", repetition_ms=7, echo_ms=4.6, flip_deg=12,
-        noise=0.0, bias=0.0,
-    )  # fmt: skip
+        field_t=1.5,
+        sequence="T1w spoiled GRE",
+        repetition_ms=7,
+        echo_ms=4.6,
+        flip_deg=12,
+        noise=0.0,
+        bias=0.0,
+    )
     fat = np.full(grid.shape, tissue_signal("adipose", protocol), dtype=np.complex64)
     image = acquire(fat, grid, protocol, np.random.default_rng(3))
     assert image.std() < 1e-3 * image.mean()
@@ -256,6 +261,7 @@ def test_ct_noise_has_the_level_of_the_protocol(spacing):
     middle = field[nx // 2 - nx // 12 : nx // 2 + nx // 12, ny // 2 - ny // 12 : ny // 2 + ny // 12]
     assert middle.std() == pytest.approx(12.0, rel=0.12)
     assert field[:margin].std() < middle.std()
-    wide = noise(np.ones(grid.shape, bool), grid, CTProtocol(noise_hu=12.0),
-                 np.random.default_rng(0))  # fmt: skip
+    wide = noise(
+        np.ones(grid.shape, bool), grid, CTProtocol(noise_hu=12.0), np.random.default_rng(0)
+    )
     assert wide.std() > field.std()

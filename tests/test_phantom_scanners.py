@@ -9,8 +9,9 @@ import pytest
 from scipy import ndimage
 from scipy.special import erf
 
-from qa_suite.errors import InputError
-from qa_suite.phantom import (
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid
+from qa_suite.lab.phantom import (
     HOSPITALS,
     LABELS,
     make_patient,
@@ -20,22 +21,21 @@ from qa_suite.phantom import (
     scan_cbct,
     scan_pet,
 )
-from qa_suite.phantom import cbct as cone_beam
-from qa_suite.phantom.anatomy import in_the_world
-from qa_suite.phantom.cbct import OUTSIDE_HU, CBCTProtocol
-from qa_suite.phantom.parts import PARTS
-from qa_suite.phantom.patients import make_anatomy
-from qa_suite.phantom.pet import PETProtocol
-from qa_suite.phantom.randomness import generator
-from qa_suite.phantom.traits import CaseMix
-from qa_suite.phantom.uptake import (
+from qa_suite.lab.phantom import cbct as cone_beam
+from qa_suite.lab.phantom.anatomy import in_the_world
+from qa_suite.lab.phantom.cbct import OUTSIDE_HU, CBCTProtocol
+from qa_suite.lab.phantom.parts import PARTS
+from qa_suite.lab.phantom.patients import make_anatomy
+from qa_suite.lab.phantom.pet import PETProtocol
+from qa_suite.lab.phantom.randomness import generator
+from qa_suite.lab.phantom.traits import CaseMix
+from qa_suite.lab.phantom.uptake import (
     LESION_CORRELATION,
     OCCULT_SHARE,
     UPTAKE,
     draw_uptake,
     lesion_size,
 )
-from qa_suite.volume import Grid
 
 GRID = Grid(shape=(71, 71, 71), spacing_mm=(1.0, 1.0, 1.0), origin_mm=(-35.0, -35.0, -35.0))
 WIDE = Grid(shape=(110, 80, 16), spacing_mm=(4.0, 4.0, 6.0), origin_mm=(-218.0, -158.0, -45.0))
@@ -85,8 +85,9 @@ def test_pet_noise_follows_the_counts():
     near = np.corrcoef(one[:-1].ravel(), one[1:].ravel())[0, 1]
     far = np.corrcoef(one[:-4].ravel(), one[4:].ravel())[0, 1]
     assert near > 0.3 and abs(far) < 0.05, "grains of 5 mm span neighbours of 4 mm, not of 16 mm"
-    assert not pet.noise(np.zeros(WIDE.shape, np.float32), body, WIDE, protocol,
-                         generator(1, "n")).any()  # fmt: skip
+    assert not pet.noise(
+        np.zeros(WIDE.shape, np.float32), body, WIDE, protocol, generator(1, "n")
+    ).any()
     stout = np.zeros(WIDE.shape, dtype=bool)
     stout[2:108, 20:60] = True
     more = pet.noise(np.ones(WIDE.shape, np.float32), stout, WIDE, protocol, generator(1, "n"))
@@ -285,8 +286,10 @@ def test_second_sequence_shares_coil_and_geometry(patients):
         part: ndimage.binary_erosion(labels == LABELS[part], iterations=1)
         for part in ("urine", "muscle")
     }
-    t1, t2 = ({p: float(np.median(i.array[m])) for p, m in deep.items()}
-              for i in (patient.mr_noise_free, clean))  # fmt: skip
+    t1, t2 = (
+        {p: float(np.median(i.array[m])) for p, m in deep.items()}
+        for i in (patient.mr_noise_free, clean)
+    )
     assert t2["urine"] / t2["muscle"] > 3 > t1["urine"] / t1["muscle"]
     muscle = ndimage.binary_erosion(labels == LABELS["muscle"], iterations=1)
     ratio = clean.array[muscle] / patient.mr_noise_free.array[muscle]

@@ -9,21 +9,15 @@ import numpy as np
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.cohort import load_cohort
-from qa_suite.errors import InputError
-from qa_suite.phantom import (
-    Setup,
-    make_patient,
-    make_phantom_cohort,
-    phantom_grid,
-    scan_cbct,
-)
-from qa_suite.phantom.anatomy import in_the_world, sample
-from qa_suite.phantom.hospitals import hospital
-from qa_suite.phantom.patients import Anatomy, make_anatomy
-from qa_suite.phantom.randomness import generator
-from qa_suite.phantom.setup import Pose
-from qa_suite.volume import Grid
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid
+from qa_suite.lab.phantom import Setup, make_patient, make_phantom_cohort, phantom_grid, scan_cbct
+from qa_suite.lab.phantom.anatomy import in_the_world, sample
+from qa_suite.lab.phantom.hospitals import hospital
+from qa_suite.lab.phantom.patients import Anatomy, make_anatomy
+from qa_suite.lab.phantom.randomness import generator
+from qa_suite.lab.phantom.setup import Pose
 
 POSE = Pose(shift_mm=(7.0, -5.0, 13.0), turn_deg=(3.0, -2.0, 4.0))
 SPACING = (8.0, 8.0, 9.0)

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from qa_suite.errors import InputError
-from qa_suite.phantom import make_patient, oracle_twin
-from qa_suite.plausible import doubts, implausible, require_plausible, require_possible
+from qa_suite.core.errors import InputError
+from qa_suite.core.plausible import doubts, implausible, require_plausible, require_possible
+from qa_suite.lab.phantom import make_patient, oracle_twin
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,10 @@ def unit(x):
 
 
 NONSENSE = {
-    "one voxel of 1e30": (lambda x, b: np.where(np.arange(x.size).reshape(x.shape) == 7, 1e30, x),
-                          "1e+30"),
+    "one voxel of 1e30": (
+        lambda x, b: np.where(np.arange(x.size).reshape(x.shape) == 7, 1e30, x),
+        "1e+30",
+    ),
     "all 1e30": (lambda x, b: np.full_like(x, 1e30), "1e+30"),
     "-1e6": (lambda x, b: np.where(b, x, -1e6), "-1e+06"),
     "HU + 1024": (lambda x, b: x + 1024, "HU + 1024"),
@@ -38,9 +40,10 @@ NONSENSE = {
     "-1 to 1": (lambda x, b: 2 * unit(x) - 1, "normalised"),
     "0 to 1, the body alone": (lambda x, b: unit(x)[b], "normalised"),
     "noise of the unit scale": (
-        lambda x, b: np.random.default_rng(0).normal(0, 0.3, x.shape), "normalised",
+        lambda x, b: np.random.default_rng(0).normal(0, 0.3, x.shape),
+        "normalised",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NONSENSE)

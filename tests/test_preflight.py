@@ -8,17 +8,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.errors import GeometryError, InputError, Problems
-from qa_suite.preflight import (
-    Alignment,
-    PreflightSettings,
-    preflight,
-    registration,
-    unreadable,
-)
-from qa_suite.preflight.bodies import ct_body, data_box, signal_body
+from qa_suite.core.errors import GeometryError, InputError, Problems
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.bodies import ct_body, data_box, signal_body
+from qa_suite.preflight import Alignment, PreflightSettings, preflight, unreadable
+from qa_suite.preflight import alignment as registration
 from qa_suite.preflight.hounsfield import looks_like_ct, read_hounsfield
-from qa_suite.volume import Grid, Volume
 from tests.ellipsoid_patient import loaded, scan
 
 QUICK = PreflightSettings(estimate_alignment=False)
@@ -49,13 +44,34 @@ def test_a_sound_case_passes_with_every_value(scans):
     assert not result.refused
     assert result.reason == ""
     expected = {
-        "readable", "finite", "content", "frame_of_reference", "orientation", "spacing",
-        "anisotropy", "slices", "overlap", "body_overlap", "body_cut", "hu_air",
-        "hu_soft_tissue", "hu_scale", "hu_saturated", "mask", "mask_inside", "mask_inverted",
-        "modalities_swapped", "alignment_shift", "alignment_shift_x", "alignment_shift_y",
-        "alignment_shift_z", "alignment_rotation", "alignment_displacement_95",
-        "alignment_similarity_gain", "alignment_consensus",
-    }  # fmt: skip
+        "readable",
+        "finite",
+        "content",
+        "frame_of_reference",
+        "orientation",
+        "spacing",
+        "anisotropy",
+        "slices",
+        "overlap",
+        "body_overlap",
+        "body_cut",
+        "hu_air",
+        "hu_soft_tissue",
+        "hu_scale",
+        "hu_saturated",
+        "mask",
+        "mask_inside",
+        "mask_inverted",
+        "modalities_swapped",
+        "alignment_shift",
+        "alignment_shift_x",
+        "alignment_shift_y",
+        "alignment_shift_z",
+        "alignment_rotation",
+        "alignment_displacement_95",
+        "alignment_similarity_gain",
+        "alignment_consensus",
+    }
     assert set(result.values) == expected
     odd = {k: v for k, v in result.values.items() if v.status != "ok"}
     assert set(odd) == {"frame_of_reference"}  # the files carry none

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.virtual_limb import limb_grid, make_limb, scan_limb
+from qa_suite.imaging.bodies import signal_body
+from qa_suite.imaging.registration.rigid import Level, rotation_matrix
+from qa_suite.imaging.registration.shading import flattened
 from qa_suite.preflight import PreflightSettings, preflight
-from qa_suite.preflight.bodies import signal_body
-from qa_suite.preflight.rigid import Level, rotation_matrix
-from qa_suite.preflight.shading import flattened
 from tests.ellipsoid_patient import loaded, scan
 
 SETTINGS = PreflightSettings()
@@ -109,11 +109,21 @@ def coaxial(spin_deg: float, along_mm: float):
     rng = np.random.default_rng(5)
     muscle = np.array([[0.0, 0.0, 0.0, 1e3, 1e3, 1e9]])
     limb = replace(
-        make_limb(rng), taper=0.0, roundness=1.0, fat=1e-6, fat_wave=(0.0, 0.0), cortex=0.0,
-        flare=0.0, bow=(0.0, 0.0), bone_at=(0.0, 0.0), second_bone=False, muscles=muscle,
-        vessels=np.zeros((0, 5)), tumour=np.array([0, 0, 1e4, 1, 1, 1.0]),
+        make_limb(rng),
+        taper=0.0,
+        roundness=1.0,
+        fat=1e-6,
+        fat_wave=(0.0, 0.0),
+        cortex=0.0,
+        flare=0.0,
+        bow=(0.0, 0.0),
+        bone_at=(0.0, 0.0),
+        second_bone=False,
+        muscles=muscle,
+        vessels=np.zeros((0, 5)),
+        tumour=np.array([0, 0, 1e4, 1, 1, 1.0]),
         tilt=np.radians([4.0, -3.0, 0.0]),
-    )  # fmt: skip
+    )
     axis = rotation_matrix(limb.tilt) @ np.array([0.0, 0.0, 1.0])
     grid = limb_grid((2.3 * limb.radius, 2.3 * limb.radius, 140.0), (3.0, 3.0, 4.0))
     mr, ct, _ = scan_limb(limb, grid, "T2", rng, along_mm * axis, spin_deg * axis, np.zeros(3))

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from benchmarks.alignment_rates import FAR_MM, NEAR_MM, VIEWS, table, trial
 from qa_suite.cli import checks, run
-from qa_suite.preflight import Alignment, PreflightSettings, preflight, registration
+from qa_suite.core.record_files import _known_preflight, read_cases, write_table
+from qa_suite.core.records import CaseRecord, PreflightValue, preflight_sentence, preflight_status
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.preflight import Alignment, PreflightSettings, preflight
+from qa_suite.preflight import alignment as registration
 from qa_suite.preflight.checks import conclude
 from qa_suite.preflight.evidence import undetermined
-from qa_suite.record_files import _known_preflight, read_cases, write_table
-from qa_suite.records import CaseRecord, PreflightValue, preflight_sentence, preflight_status
-from qa_suite.volume import Grid, Volume
 from tests.ellipsoid_patient import loaded, scan
 
 SETTINGS = PreflightSettings()
@@ -174,8 +175,9 @@ def test_a_record_of_today_is_read_as_it_was_written(tmp_path):
             value=1.0, unit="mm", bound="<= 10 mm", status="ok"
         ),
     }
-    one = CaseRecord(case="a", patient="a", site="A", split="test", status="evaluated",
-                     preflight=checks)  # fmt: skip
+    one = CaseRecord(
+        case="a", patient="a", site="A", split="test", status="evaluated", preflight=checks
+    )
     write_table(tmp_path / "cases.parquet", [one], CaseRecord)
     for schema, status in ((2, "ok"), (1, "undetermined")):
         (tmp_path / "evaluation.json").write_text(f'{{"schema_version": {schema}}}')
@@ -297,7 +299,7 @@ OF_STATUS = {
 def test_the_verb_prints_every_status_with_its_sentence(
     monkeypatch, tmp_path, capsys, present, code
 ):
-    from qa_suite.cohort import Case, Cohort, save_cohort
+    from qa_suite.core.cohort import Case, Cohort, save_cohort
 
     cases = tuple(
         Case(case=f"case-{s}", patient=s, site="A", source="a.nii.gz", reference="b.nii.gz")

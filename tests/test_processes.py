@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qa_suite import processes
+from qa_suite.core import processes
 from tests.conftest import ROOT
 
 CHILDREN = {
@@ -126,7 +126,7 @@ def test_its_words_and_status_come_back() -> None:
 
 def test_every_program_is_started_by_the_one_helper() -> None:
     """The dashboard's server alone is not: it is no call, and what it opens may stay."""
-    allowed = {"qa_suite/processes.py", "reports/dashboard/__init__.py"}
+    allowed = {"qa_suite/core/processes.py", "reports/dashboard/__init__.py"}
     found = set()
     for package in ("qa_suite", "translators", "reports"):
         for path in (ROOT / package).rglob("*.py"):

@@ -73,12 +73,12 @@ def test_the_metric_of_contributing_works():
     """The example is run as a newcomer would paste it, and its metric is measured everywhere."""
     code = (ROOT / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
     script = f"""
-from qa_suite.measures.image import *
-from qa_suite.measures.image import _EMPTY
+from qa_suite.metrics.image.family import *
+from qa_suite.metrics.image.family import _EMPTY
 {textwrap.dedent(code)}
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.volume import Grid, Volume
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
+from qa_suite.core.volume import Grid, Volume
 array = np.full((9, 9, 9), 40.0)
 grid = Grid(shape=array.shape, spacing_mm=(1, 1, 1))
 reference, synthetic = (Volume(array=array + d, grid=grid, quantity="HU") for d in (0, 7))

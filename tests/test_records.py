@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.errors import InputError, Problems
-from qa_suite.record_files import (
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.record_files import (
     CASES_FILE,
     MEASUREMENTS_FILE,
     digest_of,
@@ -14,14 +14,20 @@ from qa_suite.record_files import (
     write_model,
     write_table,
 )
-from qa_suite.records import CaseRecord, Criterion, Measurement, PreflightValue
+from qa_suite.core.records import CaseRecord, Criterion, Measurement, PreflightValue
 
 
 def row(case="c1", **more) -> Measurement:
     known = {
-        "case": case, "patient": "p1", "site": "one", "family": "image", "metric": "mae",
-        "region": "body", "value": 1.5, "unit": "HU",
-    }  # fmt: skip
+        "case": case,
+        "patient": "p1",
+        "site": "one",
+        "family": "image",
+        "metric": "mae",
+        "region": "body",
+        "value": 1.5,
+        "unit": "HU",
+    }
     return Measurement(**{**known, **more})
 
 
@@ -65,14 +71,23 @@ def test_an_empty_table_keeps_its_columns(tmp_path):
 def test_case_records_come_back_whole(tmp_path):
     records = [
         CaseRecord(
-            case="c1", patient="p1", site="one", split="test", status="refused", reason="shifted",
-            preflight={"alignment_shift": PreflightValue(
+            case="c1",
+            patient="p1",
+            site="one",
+            split="test",
+            status="refused",
+            reason="shifted",
+            preflight={
+                "alignment_shift": PreflightValue(
                     value=12.5, unit="mm", status="refused", why="12.5 mm off"
-                )},
-            strata={"field_strength_t": 1.5}, history=("resampled",), volumes={"source": "a.nii"},
+                )
+            },
+            strata={"field_strength_t": 1.5},
+            history=("resampled",),
+            volumes={"source": "a.nii"},
         ),
         CaseRecord(case="c2", patient="p2", site="one", split=None, status="evaluated"),
-    ]  # fmt: skip
+    ]
     write_table(tmp_path / CASES_FILE, records, CaseRecord)
     assert read_cases(tmp_path) == tuple(records)
 
@@ -87,9 +102,15 @@ def test_a_record_that_is_not_there_or_not_one_is_a_sentence(tmp_path):
 
 def test_a_model_comes_back(tmp_path):
     criterion = Criterion(
-        name="n", metric="mae", region="body", bound=70, direction="at_most", unit="HU",
-        min_patients=5, source="local decision",
-    )  # fmt: skip
+        name="n",
+        metric="mae",
+        region="body",
+        bound=70,
+        direction="at_most",
+        unit="HU",
+        min_patients=5,
+        source="local decision",
+    )
     write_model(tmp_path / "c.json", criterion)
     assert read_model(tmp_path / "c.json", Criterion) == criterion
 
@@ -97,9 +118,15 @@ def test_a_model_comes_back(tmp_path):
 def test_a_bound_without_a_source_is_refused():
     with pytest.raises(ValidationError, match="source"):
         Criterion(
-            name="n", metric="mae", region="body", bound=70, direction="at_most", unit="HU",
-            min_patients=5, source="",
-        )  # fmt: skip
+            name="n",
+            metric="mae",
+            region="body",
+            bound=70,
+            direction="at_most",
+            unit="HU",
+            min_patients=5,
+            source="",
+        )
 
 
 def test_digests_do_not_depend_on_the_order_of_keys():

@@ -10,10 +10,15 @@ import pytest
 
 from qa_suite.checkup import CheckUp, check_up
 from qa_suite.checkup.cohort import limits_of
-from qa_suite.cohort import load_cohort
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.measures.base import METRICS, Instruments, Pair
-from qa_suite.measures.norms import (
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.records import Measurement
+from qa_suite.core.volume import Grid, Prediction, Volume, canonical
+from qa_suite.lab.phantom import LABELS, make_patient, oracle_translate
+from qa_suite.metrics.base import METRICS, Instruments, Pair
+from qa_suite.metrics.reference_free import CHECKS, FAMILY, Patient, examine, reference_free
+from qa_suite.metrics.reference_free.descriptor import NAMES
+from qa_suite.metrics.reference_free.norms import (
     BINS,
     MIN_PATIENTS,
     Norms,
@@ -21,12 +26,7 @@ from qa_suite.measures.norms import (
     norms_of,
     shrunk_covariance,
 )
-from qa_suite.measures.reference_free import CHECKS, FAMILY, Patient, examine, reference_free
-from qa_suite.measures.reference_free.descriptor import NAMES
-from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
-from qa_suite.phantom import LABELS, make_patient, oracle_translate
-from qa_suite.records import Measurement
-from qa_suite.volume import Grid, Prediction, Volume, canonical
+from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
 from tests.tiny_cohort import make_tiny_cohort
 
 SETTINGS = ReferenceFreeSettings()
@@ -264,9 +264,11 @@ def test_the_order_of_the_arrays_axes_does_not_matter():
         x, y, z = GRID.spacing_mm
         corner = GRID.to_world([SHAPE[0] - 1, 0, 0])
         grid = Grid(
-            shape=array.shape, spacing_mm=(z, x, y), origin_mm=tuple(corner),
+            shape=array.shape,
+            spacing_mm=(z, x, y),
+            origin_mm=tuple(corner),
             direction=tuple(axes.ravel()),
-        )  # fmt: skip
+        )
         return replace(volume, array=array, grid=grid)
 
     back = canonical(turned(image))
@@ -291,8 +293,7 @@ def test_a_voxel_that_is_no_number():
     array[20, 15, 8], array[1, 1, 1] = np.nan, np.inf
     found = measured(hu(array), signal(mr_of(tissue())))
     assert value(found, "nonfinite_voxels", "all") == 2
-    rest = [v for (metric, _), v in found.items()
-            if "finite" in CHECKS[metric].needs]  # fmt: skip
+    rest = [v for (metric, _), v in found.items() if "finite" in CHECKS[metric].needs]
     assert {v.status for v in rest} == {"error"}
     assert all("2 voxels of the synthetic image are not finite" in v.why for v in rest)
     source = mr_of(tissue())
@@ -416,7 +417,7 @@ def test_a_broken_training_case_is_left_out_and_named(tmp_path):
 
 
 def test_the_histogram_distance_of_a_shift_is_the_shift():
-    from qa_suite.measures.norms import BIN_HU
+    from qa_suite.metrics.reference_free.norms import BIN_HU
 
     values = np.random.default_rng(4).normal(0, 60, 20_000)
     one, other = np.cumsum(histogram_of(values)), np.cumsum(histogram_of(values + 50))
@@ -445,12 +446,21 @@ def test_the_shrunk_covariance_by_its_own_formula():
 def rows_of(name: str, patient: Patient) -> list[Measurement]:
     return [
         Measurement(
-            case=name, patient=name, site="s", family=FAMILY, metric=v.metric, region=v.region,
-            value=v.value, at_least=v.at_least, at_most=v.at_most,
-            unit=METRICS[v.metric].facts.unit, status=v.status, why=v.why,
+            case=name,
+            patient=name,
+            site="s",
+            family=FAMILY,
+            metric=v.metric,
+            region=v.region,
+            value=v.value,
+            at_least=v.at_least,
+            at_most=v.at_most,
+            unit=METRICS[v.metric].facts.unit,
+            status=v.status,
+            why=v.why,
         )
         for v in examine(patient, SETTINGS)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -464,9 +474,10 @@ def hospital():
     rows = [
         row.model_dump()
         for n, p in enumerate(patients)
-        for row in rows_of(p.case, Patient(
-            synthetic=oracle_translate(p.ct_noise_free, seed=n), source=p.mr))
-    ]  # fmt: skip
+        for row in rows_of(
+            p.case, Patient(synthetic=oracle_translate(p.ct_noise_free, seed=n), source=p.mr)
+        )
+    ]
     return patients, limits_of(pd.DataFrame(rows))
 
 
@@ -480,16 +491,22 @@ FAULTS = {
     "intercept lost": (lambda a: a + 1024, {"air_error", "sharpness", "source_body_dice"}),
     "left-right flip": (lambda a: a[::-1], {"mirror_evidence", "source_mutual_information"}),
     "reversed slices": (lambda a: a[..., ::-1], {"reversal_evidence"}),
-    "not a number": (lambda a: np.where(np.arange(a.size).reshape(a.shape) == a.size // 2,
-                                        np.nan, a), {"nonfinite_voxels"}),
-    "truncated": (lambda a: np.where(np.arange(a.shape[0])[:, None, None] < 14, -1000, a),
-                  {"cut_body", "source_contour_distance_95"}),
-    "duplicate slice": (lambda a: np.concatenate([a[..., :9], a[..., 8:9], a[..., 10:]], axis=2),
-                        {"slice_repeat"}),
+    "not a number": (
+        lambda a: np.where(np.arange(a.size).reshape(a.shape) == a.size // 2, np.nan, a),
+        {"nonfinite_voxels"},
+    ),
+    "truncated": (
+        lambda a: np.where(np.arange(a.shape[0])[:, None, None] < 14, -1000, a),
+        {"cut_body", "source_contour_distance_95"},
+    ),
+    "duplicate slice": (
+        lambda a: np.concatenate([a[..., :9], a[..., 8:9], a[..., 10:]], axis=2),
+        {"slice_repeat"},
+    ),
     "one-slice jump": (lambda a: a + 40.0 * (np.arange(a.shape[2]) == 11), {"slice_jump"}),
     "clipped bone": (lambda a: np.minimum(a, 300), {"hu_range_99_9", "sharpness"}),
     "noise": (lambda a: a + np.random.default_rng(6).normal(0, 40, a.shape), {"noise_level"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -546,9 +563,12 @@ def test_clean_twins_stay_within(hospital):
 def test_instruments_reach_the_family(norms):
     image, source = hu(tissue()), signal(mr_of(tissue()))
     pair = Pair(
-        reference=image, synthetic=image, source=source, mask=np.ones(SHAPE, dtype=bool),
+        reference=image,
+        synthetic=image,
+        source=source,
+        mask=np.ones(SHAPE, dtype=bool),
         instruments=Instruments(norms=norms, without={"inverse": "not asked for"}),
-    )  # fmt: skip
+    )
     found = {v.metric: v for v in reference_free(pair, SETTINGS)}
     assert found["ood_distance"].value > 3
     assert found["ood_percentile"].value > 90

@@ -2,8 +2,8 @@
 
 import pytest
 
-from qa_suite.errors import UnknownName
-from qa_suite.registry import Registry
+from qa_suite.core.errors import UnknownName
+from qa_suite.core.registry import Registry
 
 
 def test_a_function_is_registered_and_stays_itself():

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from qa_suite.errors import InputError
-from qa_suite.record_files import (
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_files import (
     CASES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
@@ -20,9 +20,9 @@ from qa_suite.record_files import (
     write_model,
     write_table,
 )
-from qa_suite.records import CaseRecord, Evaluation, Measurement, Verdict
-from reports.html import render, write_report
-from reports.readiness import gather
+from qa_suite.core.records import CaseRecord, Evaluation, Measurement, Verdict
+from reports.facts.readiness import gather
+from reports.html.report import render, write_report
 from tests.record_factory import make_record
 
 Made = tuple[Path, Evaluation, Verdict]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import wording
-from reports.comparison import ALL_SITES, compare, comparison_lines
+from reports.facts import wording
+from reports.facts.comparison import ALL_SITES, compare, comparison_lines
 from tests.record_factory import make_record
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.record_files import read_cases, read_curves, read_measurements
-from qa_suite.records import Criterion, Evaluation, Verdict
-from qa_suite.volume import Volume
-from reports import dose_causes, dose_curves, dose_figures, dose_views, range_maps
-from reports.dose import DosePlan, DoseReport, dose_report
-from reports.dose_facts import BeamFacts, plans_of
-from reports.dose_goals import at_dose
-from reports.dose_histograms import axis_end
-from reports.dose_volumes import (
+from qa_suite.core.record_files import read_cases, read_curves, read_measurements
+from qa_suite.core.records import Criterion, Evaluation, Verdict
+from qa_suite.core.volume import Volume
+from reports.facts.dose import DosePlan, DoseReport, dose_report
+from reports.facts.dose_goals import at_dose
+from reports.facts.dose_histograms import axis_end
+from reports.facts.dose_plan import BeamFacts, plans_of
+from reports.facts.dose_volumes import (
     DoseImages,
     centre_slice,
     load_dose_images,
@@ -25,10 +24,13 @@ from reports.dose_volumes import (
     read_range_map,
     section_points,
 )
-from reports.html import render
-from reports.readiness import gather
-from reports.slices import AXIS_OF, Plane
-from reports.wording import dose_quantity, dose_range
+from reports.facts.readiness import gather
+from reports.facts.slices import AXIS_OF, Plane
+from reports.facts.wording import dose_quantity, dose_range
+from reports.figures import dose_causes, dose_curves, range_maps
+from reports.figures import dose_maps as dose_figures
+from reports.html import dose as dose_views
+from reports.html.report import render
 from tests import dose_record_factory as factory
 from tests.record_factory import make_record
 from tests.test_report import read, words
@@ -201,7 +203,7 @@ def test_the_target_is_told_by_case_and_over_the_patients(report: DoseReport) ->
 
 
 def test_many_cases_are_summarised(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reports.dose.MOST_ROWS", 2)
+    monkeypatch.setattr("reports.facts.dose.MOST_ROWS", 2)
     folder, _, verdict = made
     assert gathered(made).plans[0].patients == ()
     quick = replace(gather(folder, verdict), pictures=(), distributions=(), curves=())
@@ -233,9 +235,16 @@ def test_a_dvh_is_read_between_its_points_and_beyond_its_end(dose: float, volume
 
 def test_what_the_profile_bounds_is_marked(made: Made) -> None:
     criterion = Criterion(
-        name="g", metric="gamma_pass_rate", region="body", variant="photon-drawn:2pct2mm",
-        bound=90.0, direction="at_least", unit="%", min_patients=1, source="here",
-    )  # fmt: skip
+        name="g",
+        metric="gamma_pass_rate",
+        region="body",
+        variant="photon-drawn:2pct2mm",
+        bound=90.0,
+        direction="at_least",
+        unit="%",
+        min_patients=1,
+        source="here",
+    )
     photons, protons, _ = gathered(made, (criterion,)).plans
     assert [gamma.judged for gamma in photons.gammas] == [False, True]
     assert [gamma.judged for gamma in protons.gammas] == [False, False]
@@ -445,8 +454,9 @@ def test_the_difference_is_drawn_as_a_histogram_in_body_and_target(
     assert views[0].voxels == "voxels at 10 % of the prescription or more"
     for view in views:
         assert view.problem == ""
-        bars = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="([\d.]+)"',
-                          view.drawing)  # fmt: skip
+        bars = re.findall(
+            r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="([\d.]+)"', view.drawing
+        )
         (x0, w0, h0), (x1, w1, h1) = (tuple(map(float, bar)) for bar in bars)
         assert h1 / h0 == pytest.approx(25 / 75, abs=0.01)
         assert (w0, w1) == (pytest.approx(424 * 0.1 / 10.1, abs=0.06),) * 2  # of −5 to +5 %
@@ -515,8 +525,8 @@ def test_a_beams_eye_view_is_lettered(
 
 def test_letters_agree_with_the_planner() -> None:
     """The same axes as the dose engines use."""
-    from qa_suite.dose.beam_view import beam_axes
-    from qa_suite.dose.template import BeamTemplate
+    from qa_suite.dose.plan.template import BeamTemplate
+    from qa_suite.dose.range.beam_view import beam_axes
 
     for gantry in range(0, 360, 15):
         for couch in (0, 30, 90, 315):
@@ -545,7 +555,7 @@ def test_a_range_map_keeps_its_rays_and_units(report: DoseReport) -> None:
 
 
 def gathered_evaluation(path: Path) -> Evaluation:
-    from qa_suite.record_files import read_evaluation
+    from qa_suite.core.record_files import read_evaluation
 
     return read_evaluation(path.parent.parent)
 

@@ -13,14 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_suite.errors import InputError
-from qa_suite.records import Evaluation, Verdict
-from qa_suite.volume import Grid, Volume, canonical
-from reports import figures, panels, slices, strips, wording
-from reports.distributions import Distribution, SiteValues
-from reports.patients import PatientValue
-from reports.readiness import gather
-from reports.windows import windows_of
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import Evaluation, Verdict
+from qa_suite.core.volume import Grid, Volume, canonical
+from reports.facts import slices, wording
+from reports.facts.distributions import Distribution, SiteValues
+from reports.facts.patients import PatientValue
+from reports.facts.readiness import gather
+from reports.facts.windows import windows_of
+from reports.figures import intervals as figures
+from reports.figures import panels, strips
 from tests.record_factory import make_record
 
 Made = tuple[Path, Evaluation, Verdict]
@@ -270,10 +272,7 @@ def test_a_finding_without_an_interval_draws_no_interval(made: Made) -> None:
         (lambda: wording.quantity(0.8761, "1"), "0.876"),
         (lambda: wording.signed(3.0, "HU"), "+3.00\N{NO-BREAK SPACE}HU"),
         (lambda: wording.interval(None, 3.0), "no interval"),
-        (
-            lambda: wording.bound_text("at_most", "20"),
-            "≤\N{NO-BREAK SPACE}20",
-        ),
+        (lambda: wording.bound_text("at_most", "20"), "≤\N{NO-BREAK SPACE}20"),
     ],
 )
 def test_wording(say: Callable[[], str], text: str) -> None:

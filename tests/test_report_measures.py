@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qa_suite.records import CurvePoint, Evaluation, Measurement, Verdict
-from reports import curve_plots, wording
-from reports.curves import CurveFigure, CurveLine, curve_figures, median_line, site_medians
-from reports.html import render
-from reports.measures import FamilyTable, MeasureRow, family_tables, region_group
-from reports.patients import PatientValue, worst_patient
-from reports.readiness import gather
+from qa_suite.core.records import CurvePoint, Evaluation, Measurement, Verdict
+from reports.facts import wording
+from reports.facts.curves import CurveFigure, CurveLine, curve_figures, median_line, site_medians
+from reports.facts.measures import FamilyTable, MeasureRow, family_tables, region_group
+from reports.facts.patients import PatientValue, worst_patient
+from reports.facts.readiness import gather
+from reports.figures import curve_plots
+from reports.html.report import render
 from tests.record_factory import SEGMENTER, STANDARD_THRESHOLD_HU, make_record
 from tests.test_report import words
 
@@ -128,11 +129,14 @@ def test_regions_are_grouped_by_kind() -> None:
     kinds = {
         region_group(region, variant, {SEGMENTER})
         for region, variant in (
-            ("body", "default"), ("seg:Bone", "tol2mm"), ("bone", "default"),
-            ("structure:Bladder", "default"), ("shell:0-5mm", "default"),
+            ("body", "default"),
+            ("seg:Bone", "tol2mm"),
+            ("bone", "default"),
+            ("structure:Bladder", "default"),
+            ("shell:0-5mm", "default"),
             ("seg:Bladder", SEGMENTER),
         )
-    }  # fmt: skip
+    }
     assert len(kinds) == 6
     assert region_group("seg:Bladder", f"tol2mm:{SEGMENTER}", {SEGMENTER})[1].endswith(SEGMENTER)
 
@@ -203,10 +207,7 @@ def test_the_median_of_known_curves() -> None:
     assert median_line(tuple(lines)) == ((0, 2.0), (1, 3.0))
     apart = CurveLine(cases="d", site="B", in_training=True, points=((7.0, 1.0),))
     assert median_line((*lines, apart)) == ()
-    assert dict(site_medians((*lines, apart))) == {
-        "A": ((0, 2.0), (1, 3.0)),
-        "B": ((7.0, 1.0),),
-    }
+    assert dict(site_medians((*lines, apart))) == {"A": ((0, 2.0), (1, 3.0)), "B": ((7.0, 1.0),)}
 
 
 def test_of_very_many_sites_there_is_one_median() -> None:
@@ -220,12 +221,20 @@ def test_of_very_many_sites_there_is_one_median() -> None:
 def test_examinations_of_a_patient_are_one_line(made: Made) -> None:
     points = [
         CurvePoint(
-            case=case, patient="p", site="A", family="dose", curve="dvh", region="seg:Bladder",
-            x=x, x_unit="Gy", y=y, y_unit="%",
+            case=case,
+            patient="p",
+            site="A",
+            family="dose",
+            curve="dvh",
+            region="seg:Bladder",
+            x=x,
+            x_unit="Gy",
+            y=y,
+            y_unit="%",
         )
         for case, ys in (("p1", (100.0, 50.0)), ("p2", (80.0, 30.0)))
         for x, y in enumerate(ys)
-    ]  # fmt: skip
+    ]
     table = pd.DataFrame([point.model_dump() for point in points])
     (found,) = curve_figures(table, made[1])
     (line,) = found.lines

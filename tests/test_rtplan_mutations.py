@@ -24,15 +24,15 @@ from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
+from qa_suite.core.errors import QAError
+from qa_suite.core.volume import Grid
+from qa_suite.dose.clinic.template import imported_template
 from qa_suite.dose.engines import engine_of
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.imported_template import imported_template
-from qa_suite.errors import QAError
-from qa_suite.io import rtplan_types
-from qa_suite.io.rtplan import read_plan, require_supported
-from qa_suite.io.rtplan_account import elements_page
-from qa_suite.io.rtplan_elements import PLAN, RULES, WHO_AND_WHEN, rule_of
-from qa_suite.volume import Grid
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.io.rt.plan import types as rtplan_types
+from qa_suite.io.rt.plan.account import elements_page
+from qa_suite.io.rt.plan.elements import PLAN, RULES, WHO_AND_WHEN, rule_of
+from qa_suite.io.rt.plan.read import read_plan, require_supported
 from tests.dicom_factory import uid
 from tests.plan_factory import (
     first_point,
@@ -70,9 +70,11 @@ def turning_beam() -> Dataset:
     first.BeamLimitingDeviceAngle = 350
     first.GantryRotationDirection, first.BeamLimitingDeviceRotationDirection = "CW", "CC"
     last = item(
-        CumulativeMetersetWeight=1, GantryAngle=40, BeamLimitingDeviceAngle=10,
+        CumulativeMetersetWeight=1,
+        GantryAngle=40,
+        BeamLimitingDeviceAngle=10,
         BeamLimitingDevicePositionSequence=[leaves([0.0] * 12, [40.0] * 12)],
-    )  # fmt: skip
+    )
     return photon_beam(1, [first, last], ("ASYMX", "ASYMY", "MLCX"), ReferencedPatientSetupNumber=1)
 
 
@@ -90,9 +92,11 @@ def write_photons(path: Path, **tags: Any) -> Path:
     fluence = {"PrimaryFluenceModeSequence": DicomSequence([item(FluenceMode="STANDARD")])}
     second = square_beam(2, ReferencedPatientSetupNumber=1, **fluence)
     return write_plan(
-        path, [turning_beam(), second], [100.0, 150.0],
+        path,
+        [turning_beam(), second],
+        [100.0, 150.0],
         **{"FrameOfReferenceUID": uid("frame"), **SETUPS, **tags},
-    )  # fmt: skip
+    )
 
 
 def write_prescribed_by_the_fractions(path: Path) -> Path:
@@ -131,9 +135,13 @@ def _computed(pickled: bytes) -> tuple[Any, ...]:
     template = imported_template(plan.modality, targets=("PTV",))
     hlut = load_hlut("thomas-1999" if plan.modality == "photons" else "stoichiometric-schneider")
     made = engine_of(template).imported(
-        plan, GRID, target=np.ones(GRID.shape, bool), target_name="PTV", template=template,
+        plan,
+        GRID,
+        target=np.ones(GRID.shape, bool),
+        target_name="PTV",
+        template=template,
         hlut=hlut,
-    )  # fmt: skip
+    )
     surface = [
         beam.control_points[0].ssd_mm
         for beam in plan.beams
@@ -145,27 +153,55 @@ def _computed(pickled: bytes) -> tuple[Any, ...]:
 
 
 VALUES: dict[str, Any] = {
-    "ApprovalStatus": "REJECTED", "PlanIntent": "VERIFICATION",
-    "RTPlanGeometry": "TREATMENT_DEVICE", "PatientPosition": "HFP",
+    "ApprovalStatus": "REJECTED",
+    "PlanIntent": "VERIFICATION",
+    "RTPlanGeometry": "TREATMENT_DEVICE",
+    "PatientPosition": "HFP",
     "TreatmentDeliveryType": "SETUP",
-    "FluenceMode": "NON_STANDARD", "SetupTechnique": "TBI", "PatientSupportType": "CHAIR",
-    "EnhancedRTBeamLimitingDeviceDefinitionFlag": "YES", "GantryRotationDirection": "CC",
-    "BeamLimitingDeviceRotationDirection": "CW", "DoseReferenceStructureType": "COORDINATES",
-    "LeafJawPositions": [-50.0, 50.0], "ScanMode": "UNIFORM", "ModulatedScanModeType": "LEVEL",
+    "FluenceMode": "NON_STANDARD",
+    "SetupTechnique": "TBI",
+    "PatientSupportType": "CHAIR",
+    "EnhancedRTBeamLimitingDeviceDefinitionFlag": "YES",
+    "GantryRotationDirection": "CC",
+    "BeamLimitingDeviceRotationDirection": "CW",
+    "DoseReferenceStructureType": "COORDINATES",
+    "LeafJawPositions": [-50.0, 50.0],
+    "ScanMode": "UNIFORM",
+    "ModulatedScanModeType": "LEVEL",
     "ReferencedRTPlanSequence": [item(RTPlanRelationship="CONCURRENT")],
-    "ScanSpotMetersetWeights": [2.0, 2.0], "ScanSpotPositionMap": [0.0, 0.0, 5.0, 5.0],
+    "ScanSpotMetersetWeights": [2.0, 2.0],
+    "ScanSpotPositionMap": [0.0, 0.0, 5.0, 5.0],
     "GeneralAccessorySequence": [item(GeneralAccessoryID="G", GeneralAccessoryType="GRATICULE")],
-    "RTPlanRelationship": "CONCURRENT", "BeamMeterset": 130.0, "NumberOfFractionsPlanned": 20,
-    "IsocenterPosition": [14.0, -34.0, 56.0], "TargetPrescriptionDose": 50.0,
-    "ReferencedPatientSetupNumber": 2, "PatientSetupNumber": 3, "NominalBeamEnergy": 149.0,
-    "BeamNumber": 9, "ReferencedBeamNumber": 9, "RTBeamLimitingDeviceType": "ASYMY",
-}  # fmt: skip
+    "RTPlanRelationship": "CONCURRENT",
+    "BeamMeterset": 130.0,
+    "NumberOfFractionsPlanned": 20,
+    "IsocenterPosition": [14.0, -34.0, 56.0],
+    "TargetPrescriptionDose": 50.0,
+    "ReferencedPatientSetupNumber": 2,
+    "PatientSetupNumber": 3,
+    "NominalBeamEnergy": 149.0,
+    "BeamNumber": 9,
+    "ReferencedBeamNumber": 9,
+    "RTBeamLimitingDeviceType": "ASYMY",
+}
 """Values of those attributes whose other values are no arbitrary ones."""
 BY_KIND: dict[str, Any] = {
-    "CS": "OTHER", "SH": "other", "LO": "other", "ST": "other", "LT": "other", "UT": "other",
-    "UI": "1.2.3.4", "DA": "20200101", "TM": "101010", "DT": "20200101101010", "PN": "Other^One",
-    "UR": "http://other", "UC": "other", "AE": "OTHER", "AS": "040Y",
-}  # fmt: skip
+    "CS": "OTHER",
+    "SH": "other",
+    "LO": "other",
+    "ST": "other",
+    "LT": "other",
+    "UT": "other",
+    "UI": "1.2.3.4",
+    "DA": "20200101",
+    "TM": "101010",
+    "DT": "20200101101010",
+    "PN": "Other^One",
+    "UR": "http://other",
+    "UC": "other",
+    "AE": "OTHER",
+    "AS": "040Y",
+}
 
 
 def another(keyword: str, old: Any) -> Any:
@@ -293,7 +329,8 @@ def test_an_empty_element_says_nothing(tmp_path):
 
 
 WITHOUT = {
-    "FluenceMode": "STANDARD without it", "PrimaryFluenceModeSequence": "STANDARD without it",
+    "FluenceMode": "STANDARD without it",
+    "PrimaryFluenceModeSequence": "STANDARD without it",
     "TreatmentDeliveryType": "TREATMENT without it",
     "NumberOfLeafJawPairs": "one pair of jaws, of leaves as many as their boundaries say",
     "FinalCumulativeMetersetWeight": "that of the last control point",
@@ -306,7 +343,7 @@ WITHOUT = {
     "ReferencedDoseReferenceSequence": "where the prescription module names no dose",
     "PatientPosition": "that of the set-up in which no beam is",
     "PatientSetupNumber": "as above",
-}  # fmt: skip
+}
 """Elements that are used and may be missing, and what holds without them in the plans here."""
 
 
@@ -351,54 +388,85 @@ def elements(dataset: Dataset, trail: tuple[tuple[str, int], ...] = ()) -> Itera
 IDENTIFIES = "identifies it; compared with the other files of the case, or written into an export"
 FIELDS = {
     "BeamLimiter": {
-        "kind": "RTBeamLimitingDeviceType", "axis": "RTBeamLimitingDeviceType",
-        "pairs": "NumberOfLeafJawPairs", "boundaries_mm": "LeafPositionBoundaries",
+        "kind": "RTBeamLimitingDeviceType",
+        "axis": "RTBeamLimitingDeviceType",
+        "pairs": "NumberOfLeafJawPairs",
+        "boundaries_mm": "LeafPositionBoundaries",
     },
     "ControlPoint": {
-        "index": "ControlPointIndex", "weight": "CumulativeMetersetWeight",
-        "gantry_deg": "GantryAngle", "gantry_rotation": "GantryRotationDirection",
+        "index": "ControlPointIndex",
+        "weight": "CumulativeMetersetWeight",
+        "gantry_deg": "GantryAngle",
+        "gantry_rotation": "GantryRotationDirection",
         "collimator_deg": "BeamLimitingDeviceAngle",
         "collimator_rotation": "BeamLimitingDeviceRotationDirection",
-        "couch_deg": "PatientSupportAngle", "couch_rotation": "PatientSupportRotationDirection",
-        "isocentre_mm": "IsocenterPosition", "energy_mv": "NominalBeamEnergy",
-        "ssd_mm": "SourceToSurfaceDistance", "positions_mm": "LeafJawPositions",
+        "couch_deg": "PatientSupportAngle",
+        "couch_rotation": "PatientSupportRotationDirection",
+        "isocentre_mm": "IsocenterPosition",
+        "energy_mv": "NominalBeamEnergy",
+        "ssd_mm": "SourceToSurfaceDistance",
+        "positions_mm": "LeafJawPositions",
     },
     "PhotonBeam": {
-        "number": "BeamNumber", "name": "BeamName", "machine": "TreatmentMachineName",
-        "meterset_mu": "BeamMeterset", "sad_mm": "SourceAxisDistance",
-        "fluence_mode": "FluenceMode", "limiters": "BeamLimitingDeviceSequence",
+        "number": "BeamNumber",
+        "name": "BeamName",
+        "machine": "TreatmentMachineName",
+        "meterset_mu": "BeamMeterset",
+        "sad_mm": "SourceAxisDistance",
+        "fluence_mode": "FluenceMode",
+        "limiters": "BeamLimitingDeviceSequence",
         "control_points": "ControlPointSequence",
     },
     "RangeShifter": dict.fromkeys(("identifier", "kind", "thickness_mm"), "RangeShifterSequence"),
     "IonLayer": {
-        "energy_mev": "NominalBeamEnergy", "spots_mm": "ScanSpotPositionMap",
-        "spot_weights": "ScanSpotMetersetWeights", "spot_fwhm_mm": "ScanningSpotSize",
+        "energy_mev": "NominalBeamEnergy",
+        "spots_mm": "ScanSpotPositionMap",
+        "spot_weights": "ScanSpotMetersetWeights",
+        "spot_fwhm_mm": "ScanningSpotSize",
     },
     "IonBeam": {
-        "number": "BeamNumber", "name": "BeamName", "machine": "TreatmentMachineName",
-        "meterset": "BeamMeterset", "meterset_unit": "PrimaryDosimeterUnit",
-        "virtual_sad_mm": "VirtualSourceAxisDistances", "gantry_deg": "GantryAngle",
-        "couch_deg": "PatientSupportAngle", "collimator_deg": "BeamLimitingDeviceAngle",
-        "isocentre_mm": "IsocenterPosition", "snout": "SnoutID", "snout_mm": "SnoutPosition",
+        "number": "BeamNumber",
+        "name": "BeamName",
+        "machine": "TreatmentMachineName",
+        "meterset": "BeamMeterset",
+        "meterset_unit": "PrimaryDosimeterUnit",
+        "virtual_sad_mm": "VirtualSourceAxisDistances",
+        "gantry_deg": "GantryAngle",
+        "couch_deg": "PatientSupportAngle",
+        "collimator_deg": "BeamLimitingDeviceAngle",
+        "isocentre_mm": "IsocenterPosition",
+        "snout": "SnoutID",
+        "snout_mm": "SnoutPosition",
         "lateral_spreading": "LateralSpreadingDeviceType",
-        "range_shifters": "RangeShifterSequence", "layers": "IonControlPointSequence",
+        "range_shifters": "RangeShifterSequence",
+        "layers": "IonControlPointSequence",
     },
     "TargetDose": {
-        "name": "DoseReferenceDescription", "dose_gy": "TargetPrescriptionDose",
-        "roi_number": "ReferencedROINumber", "structure": "ReferencedROINumber",
+        "name": "DoseReferenceDescription",
+        "dose_gy": "TargetPrescriptionDose",
+        "roi_number": "ReferencedROINumber",
+        "structure": "ReferencedROINumber",
         "at_a_point": "DoseReferenceStructureType",
     },
     "ImportedPlan": {
-        "path": IDENTIFIES, "uid": IDENTIFIES, "study_uid": IDENTIFIES,
-        "label": IDENTIFIES, "sop_class": "SOPClassUID", "modality": "SOPClassUID",
-        "beams": "BeamSequence", "target_doses": "DoseReferenceSequence",
-        "fractions": "NumberOfFractionsPlanned", "patient_position": "PatientPosition",
-        "approval": "ApprovalStatus", "patient_id": "PatientID",
+        "path": IDENTIFIES,
+        "uid": IDENTIFIES,
+        "study_uid": IDENTIFIES,
+        "label": IDENTIFIES,
+        "sop_class": "SOPClassUID",
+        "modality": "SOPClassUID",
+        "beams": "BeamSequence",
+        "target_doses": "DoseReferenceSequence",
+        "fractions": "NumberOfFractionsPlanned",
+        "patient_position": "PatientPosition",
+        "approval": "ApprovalStatus",
+        "patient_id": "PatientID",
         "frame_of_reference": "FrameOfReferenceUID",
         "structure_set_uid": "ReferencedSOPInstanceUID",
-        "unsupported": "refuses the plan", "remarks": "are told",
+        "unsupported": "refuses the plan",
+        "remarks": "are told",
     },
-}  # fmt: skip
+}
 """Each field of the types that a plan is read into, and the element that it comes from."""
 
 
@@ -427,7 +495,7 @@ def test_nothing_is_declared_twice_or_misspelled():
 def test_the_page_of_elements_is_that_of_the_rules():
     page = Path(__file__).parent.parent / "docs" / "dose" / "plan-elements.md"
     assert page.read_text() == elements_page(), (
-        "make it anew: python -c 'from qa_suite.io.rtplan_account import elements_page; "
+        "make it anew: python -c 'from qa_suite.io.rt.plan.account import elements_page; "
         'print(elements_page(), end="")\' > docs/dose/plan-elements.md'
     )
 
@@ -449,10 +517,13 @@ DECIDES = {
         (("IonBeamSequence", "IonControlPointSequence"), "PatientSupportAngle", 20.0),
         (("IonBeamSequence", "IonControlPointSequence"), "NominalBeamEnergy", 100.0),
         (("IonBeamSequence", "IonControlPointSequence"), "ScanningSpotSize", [20.0, 20.0]),
-        (("IonBeamSequence", "IonControlPointSequence"), "ScanSpotPositionMap",
-         [0.0, 0.0, 40.0, 0.0]),
+        (
+            ("IonBeamSequence", "IonControlPointSequence"),
+            "ScanSpotPositionMap",
+            [0.0, 0.0, 40.0, 0.0],
+        ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("base", DECIDES)
@@ -474,8 +545,14 @@ def test_what_decides_the_plan_decides_the_dose(tmp_path, base):
         template = imported_template(plan.modality, targets=("PTV",))
         hlut = load_hlut("thomas-1999" if base == "photons" else "stoichiometric-schneider")
         engine = engine_of(template)
-        made = engine.imported(plan, grid, target=np.ones(grid.shape, bool), target_name="PTV",
-                               template=template, hlut=hlut)  # fmt: skip
+        made = engine.imported(
+            plan,
+            grid,
+            target=np.ones(grid.shape, bool),
+            target_name="PTV",
+            template=template,
+            hlut=hlut,
+        )
         return np.asarray(engine.recalculate(density, made).array)
 
     usual = dose(None)

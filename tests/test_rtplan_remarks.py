@@ -9,14 +9,14 @@ import pydicom
 import pytest
 from pydicom.sequence import Sequence as DicomSequence
 
-from qa_suite.dose.imported_beams import FWHM_OF_SIGMA, imported_spots
-from qa_suite.dose.monitor_units import in_protons
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.volume import Grid
+from qa_suite.dose.clinic.beams import FWHM_OF_SIGMA, imported_spots
+from qa_suite.dose.clinic.source_to_surface import source_to_surface_mm, surface_remarks
+from qa_suite.dose.machines.monitor_units import in_protons
+from qa_suite.dose.machines.proton import load_machine
 from qa_suite.dose.photons.engine import photon_engine
-from qa_suite.dose.protons.machine import load_machine
-from qa_suite.dose.source_to_surface import source_to_surface_mm, surface_remarks
-from qa_suite.errors import InputError, Problems
-from qa_suite.io.rtplan import read_plan, require_supported
-from qa_suite.volume import Grid
+from qa_suite.io.rt.plan.read import read_plan, require_supported
 from tests.plan_factory import (
     ISOCENTRE,
     ion_beam,
@@ -143,8 +143,11 @@ def test_harmless_miscounts_are_told(tmp_path):
     )
     dataset.save_as(path, enforce_file_format=True)
     said = remarks(path)
-    for words in ("refers to beam 5, which", "speaks of 1 beam and refers to 2",
-                  "field 1: 2 control points, and it speaks of 3"):  # fmt: skip
+    for words in (
+        "refers to beam 5, which",
+        "speaks of 1 beam and refers to 2",
+        "field 1: 2 control points, and it speaks of 3",
+    ):
         assert words in said
 
 
@@ -194,9 +197,15 @@ def test_what_stands_in_the_beam_is_refused_even_where_its_number_is_missing(tmp
     if kind == "photons":
         plan = read_plan(write_plan(tmp_path / "p.dcm", [square_beam(1, **tags)]))
     else:
-        beam = ion_beam(1, **{k.replace("BlockS", "IonBlockS").replace(
-            "CompensatorS", "IonRangeCompensatorS").replace("WedgeS", "IonWedgeS"): v
-            for k, v in tags.items()})  # fmt: skip
+        beam = ion_beam(
+            1,
+            **{
+                k.replace("BlockS", "IonBlockS")
+                .replace("CompensatorS", "IonRangeCompensatorS")
+                .replace("WedgeS", "IonWedgeS"): v
+                for k, v in tags.items()
+            },
+        )
         plan = read_plan(write_ion_plan(tmp_path / "p.dcm", [beam]))
     noun = what.removeprefix("a ").removeprefix("an ")
     assert any(noun in sentence for sentence in plan.unsupported), plan.unsupported
@@ -218,21 +227,29 @@ def test_a_source_elsewhere_than_the_machines_is_refused(tmp_path):
     beams = [square_beam(1, SourceAxisDistance=800), square_beam(2, SourceAxisDistance=1000.4)]
     plan = read_plan(write_plan(tmp_path / "p.dcm", beams))
     grid = Grid(shape=(3, 3, 3), spacing_mm=(9.0,) * 3, origin_mm=(0.0,) * 3)
-    from qa_suite.dose.hlut import load_hlut
-    from qa_suite.dose.imported_template import imported_template
+    from qa_suite.dose.clinic.template import imported_template
+    from qa_suite.dose.hlut.tables import load_hlut
 
     template = imported_template("photons", targets=("PTV",))
-    given = {"target": np.ones(grid.shape, bool), "target_name": "PTV", "template": template,
-             "hlut": load_hlut("thomas-1999")}  # fmt: skip
+    given = {
+        "target": np.ones(grid.shape, bool),
+        "target_name": "PTV",
+        "template": template,
+        "hlut": load_hlut("thomas-1999"),
+    }
     engine = photon_engine(template.machine)
     with pytest.raises(Problems, match=r"field 1 has its source 800 mm from the axis.*1000 mm"):
         engine.imported(plan, grid, **given)
     unsaid = [square_beam(1, SourceAxisDistance=None)]
     made = engine.imported(read_plan(write_plan(tmp_path / "p.dcm", unsaid)), grid, **given)
-    assert any("no distance from source to axis; the machine's is taken: field 1 (1000 mm)" in r
-               for r in made.remarks)  # fmt: skip
-    assert any(r == f"the treatment machine LINAC1 is computed as {made.machines[0].machine.name}"
-               for r in made.remarks)  # fmt: skip
+    assert any(
+        "no distance from source to axis; the machine's is taken: field 1 (1000 mm)" in r
+        for r in made.remarks
+    )
+    assert any(
+        r == f"the treatment machine LINAC1 is computed as {made.machines[0].machine.name}"
+        for r in made.remarks
+    )
 
 
 def fluence(name: str) -> DicomSequence:
@@ -251,8 +268,8 @@ def test_an_energy_may_be_said_by_the_fluence_mode_alone(tmp_path):
 
 
 def test_a_beam_without_an_energy_has_no_machine_but_one_that_is_named(tmp_path):
-    from qa_suite.dose.beam_machines import machines_of
-    from qa_suite.dose.photon_machine import load_photon_machine
+    from qa_suite.dose.machines.of_beams import machines_of
+    from qa_suite.dose.machines.photon import load_photon_machine
 
     beam = square_beam(1)
     del beam.ControlPointSequence[0].NominalBeamEnergy
@@ -267,8 +284,11 @@ def test_a_beam_without_an_energy_has_no_machine_but_one_that_is_named(tmp_path)
 
 def body_and_grid(radius_mm: float) -> tuple[np.ndarray, Grid]:
     """A cylinder around the isocentre, along z."""
-    grid = Grid(shape=(61, 61, 5), spacing_mm=(5.0, 5.0, 5.0),
-                origin_mm=(ISOCENTRE[0] - 150, ISOCENTRE[1] - 150, ISOCENTRE[2] - 10))  # fmt: skip
+    grid = Grid(
+        shape=(61, 61, 5),
+        spacing_mm=(5.0, 5.0, 5.0),
+        origin_mm=(ISOCENTRE[0] - 150, ISOCENTRE[1] - 150, ISOCENTRE[2] - 10),
+    )
     place = grid.to_world(np.stack(np.indices(grid.shape), axis=-1)) - ISOCENTRE
     return np.hypot(place[..., 0], place[..., 1]) <= radius_mm, grid
 
@@ -337,9 +357,9 @@ def test_spots_and_source_of_a_plan_are_its_own(tmp_path):
 
 def test_wider_spots_and_a_nearer_source_change_the_dose():
     """Against the machine's own: the same numbers give the same dose, others another."""
-    from qa_suite.dose.plan import PlannedBeam, ProtonSpots
+    from qa_suite.dose.plan.plan import PlannedBeam, ProtonSpots
+    from qa_suite.dose.plan.template import BeamTemplate
     from qa_suite.dose.protons.dose import beam_dose
-    from qa_suite.dose.template import BeamTemplate
 
     machine = load_machine("proton-generic")
     grid = Grid(shape=(21, 21, 21), spacing_mm=(4.0,) * 3, origin_mm=(-40.0,) * 3)
@@ -349,10 +369,15 @@ def test_wider_spots_and_a_nearer_source_change_the_dose():
 
     def dose(sad_mm=None, sigma_mm=None) -> np.ndarray:
         own = None if sigma_mm is None else np.array([sigma_mm])
-        beam = PlannedBeam(geometry=BeamTemplate(gantry_deg=0.0), weight=1.0, sad_mm=sad_mm,
-                           delivery=replace(spots, sigma_mm=own))  # fmt: skip
-        return beam_dose(water, grid, beam, isocentre_mm=(0.0, 0.0, 0.0), machine=machine,
-                         beamlet_mm=5.0)  # fmt: skip
+        beam = PlannedBeam(
+            geometry=BeamTemplate(gantry_deg=0.0),
+            weight=1.0,
+            sad_mm=sad_mm,
+            delivery=replace(spots, sigma_mm=own),
+        )
+        return beam_dose(
+            water, grid, beam, isocentre_mm=(0.0, 0.0, 0.0), machine=machine, beamlet_mm=5.0
+        )
 
     usual = dose()
     assert dose(machine.sad_mm, machine.sigma_mm(100.0)) == pytest.approx(usual, rel=1e-9)
@@ -369,7 +394,7 @@ def test_wider_spots_and_a_nearer_source_change_the_dose():
 
 
 def test_a_plan_in_the_folder_of_another_patient_is_refused(tmp_path, monkeypatch):
-    from qa_suite.dose.clinic_trust import plan_of_case
+    from qa_suite.dose.clinic.trust import plan_of_case
     from qa_suite.io.identity import KEY_VARIABLE, patient_hash
     from tests.dicom_factory import PATIENT_ID
 

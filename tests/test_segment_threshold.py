@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.segment.base import SEGMENTERS
-from qa_suite.segment.settings import ThresholdSettings
-from qa_suite.segment.threshold import body, bone, bounding_box, segment_threshold
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.boxes import bounding_box
+from qa_suite.imaging.threshold import ThresholdSettings, body, bone, segment_threshold
+from qa_suite.instruments.threshold import SEGMENTERS
 
 SHAPE = (40, 40, 10)
 

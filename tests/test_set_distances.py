@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_suite.cohort import load_cohort
-from qa_suite.errors import InputError
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.measures.base import Instruments
-from qa_suite.measures.set_distances import (
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_files import read_evaluation
+from qa_suite.core.records import InstrumentFacts, ModelFacts
+from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.metrics.base import Instruments
+from qa_suite.metrics.set_distances.distances import (
     fid,
     fid_without_each,
     frechet,
@@ -19,14 +22,16 @@ from qa_suite.measures.set_distances import (
     kid,
     kid_without_each,
 )
-from qa_suite.measures.set_distances_settings import SetDistanceSettings
-from qa_suite.measures.set_features import CaseFeatures, FeatureSet, feature_sets, features_of
-from qa_suite.measures.set_measurements import METRIC_NAMES, FeaturedCase, measure_sets
-from qa_suite.measures.set_neighbours import Coverage, precision, recall
+from qa_suite.metrics.set_distances.family import METRIC_NAMES, FeaturedCase, measure_sets
+from qa_suite.metrics.set_distances.features import (
+    CaseFeatures,
+    FeatureSet,
+    feature_sets,
+    features_of,
+)
+from qa_suite.metrics.set_distances.neighbours import Coverage, precision, recall
+from qa_suite.metrics.set_distances.settings import SetDistanceSettings
 from qa_suite.preflight import PreflightSettings
-from qa_suite.record_files import read_evaluation
-from qa_suite.records import InstrumentFacts, ModelFacts
-from qa_suite.volume import Grid, Prediction, Volume
 from tests.tiny_cohort import make_tiny_cohort
 
 GRID = Grid(shape=(6, 5, 40), spacing_mm=(6.0, 6.0, 6.0))
@@ -54,9 +59,11 @@ def clustered(
 
 
 @given(
-    shift=st.floats(-3, 3), scale=st.floats(0.2, 3), dimensions=st.integers(1, 6),
+    shift=st.floats(-3, 3),
+    scale=st.floats(0.2, 3),
+    dimensions=st.integers(1, 6),
     seed=st.integers(0, 99),
-)  # fmt: skip
+)
 @settings(max_examples=30, deadline=None)
 def test_the_closed_form_of_two_gaussians(shift, scale, dimensions, seed):
     rng = np.random.default_rng(seed)
@@ -91,10 +98,11 @@ def test_fid_of_a_set_from_itself_and_from_itself_moved():
 def test_fid_approaches_the_truth_from_above():
     rng = np.random.default_rng(2)
     found = [
-        np.mean([fid(a_set(rng.normal(size=(n, 8))), a_set(rng.normal(size=(n, 8))))
-                 for _ in range(20)])
+        np.mean(
+            [fid(a_set(rng.normal(size=(n, 8))), a_set(rng.normal(size=(n, 8)))) for _ in range(20)]
+        )
         for n in (32, 128, 1024)
-    ]  # fmt: skip
+    ]
     assert found[0] > found[1] > found[2] > 0
     assert found[2] < 0.06
 
@@ -156,8 +164,10 @@ def test_slices_that_are_alike_within_a_patient_are_no_distance():
     naive = []
     for _ in range(60):
         real, made = clustered(rng, patients=8), clustered(rng, patients=8)
-        loose = [a_set(s.vectors, n * 1000 + np.arange(len(s.vectors)))
-                 for n, s in enumerate((real, made))]  # fmt: skip
+        loose = [
+            a_set(s.vectors, n * 1000 + np.arange(len(s.vectors)))
+            for n, s in enumerate((real, made))
+        ]
         naive.append((kid(real, made), kid(*loose)))
     ours, theirs = np.mean(naive, axis=0)
     assert abs(ours) < 0.5 * theirs
@@ -284,9 +294,8 @@ def test_too_few_patients_or_vectors_are_refused():
     assert found["fid"].status == "undefined" and "300 that FID needs" in found["fid"].why
     assert found["kid"].status == "ok"
     again = [
-        FeaturedCase(case=c.case, patient="p0", site="A", features=c.features)
-        for c in cases_of(24)
-    ]  # fmt: skip
+        FeaturedCase(case=c.case, patient="p0", site="A", features=c.features) for c in cases_of(24)
+    ]
     assert measure_sets(again, SETTINGS)[0].why == "1 patients are fewer than the 10 required"
     assert measure_sets([], SETTINGS) == ()
 
@@ -296,9 +305,12 @@ def test_a_case_without_features_is_never_dropped():
     broken = np.full(GRID.shape, np.nan, dtype=np.float32)
     rng = np.random.default_rng(0)
     features = features_of(
-        Means(), volume_of(rng, 0), Volume(array=broken, grid=GRID, quantity="HU"),
-        np.ones(GRID.shape, dtype=bool), most=10,
-    )  # fmt: skip
+        Means(),
+        volume_of(rng, 0),
+        Volume(array=broken, grid=GRID, quantity="HU"),
+        np.ones(GRID.shape, dtype=bool),
+        most=10,
+    )
     cases[3] = FeaturedCase(case="003", patient="p3", site="B", features=features)
     rows = measure_sets(cases, SETTINGS)
     assert {r.status for r in rows if r.scope in ("pooled", "B")} == {"error"}
@@ -322,9 +334,12 @@ def test_features_come_back_as_they_were():
 
 def test_damaged_features_are_refused():
     good = features_of(
-        Means(), volume_of(np.random.default_rng(1), 0), volume_of(np.random.default_rng(2), 0),
-        np.ones(GRID.shape, dtype=bool), most=8,
-    )  # fmt: skip
+        Means(),
+        volume_of(np.random.default_rng(1), 0),
+        volume_of(np.random.default_rng(2), 0),
+        np.ones(GRID.shape, dtype=bool),
+        most=8,
+    )
     damaged = good.model_copy(update={"reference": good.reference[:-8]})
     with pytest.raises(InputError, match="damaged"):
         feature_sets([damaged], ["a"])
@@ -357,13 +372,15 @@ def test_an_evaluation_with_an_extractor_measures_the_sets_and_carries_on(tmp_pa
 
     extractor = Means()
     examination = Examination(
-        cohort=load_cohort(folder), folder=folder, translate=translate,
+        cohort=load_cohort(folder),
+        folder=folder,
+        translate=translate,
         model=ModelFacts(uri="test:noisy", name="noisy", family="test"),
         settings=EvaluationSettings(
             preflight=PreflightSettings(estimate_alignment=False), families=("image",)
         ),
         instruments=Instruments(extractor=extractor),
-    )  # fmt: skip
+    )
     stopped[:] = ["case9"]
     with pytest.raises(KeyboardInterrupt):
         evaluate(examination, out)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qa_suite.errors import InputError
-from qa_suite.statistics import (
+from qa_suite.core.errors import InputError
+from qa_suite.judging.statistics import (
     bootstrap_difference,
     bootstrap_mean_interval,
     holm_levels,

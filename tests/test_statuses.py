@@ -22,18 +22,18 @@ from qa_suite.checkup.findings import check_up
 from qa_suite.checkup.over_time import append_log, control_over_time, read_log
 from qa_suite.cli.checkup import _line
 from qa_suite.cli.dvh import _write_curves
-from qa_suite.criteria import load_profile
-from qa_suite.dose.dvh import dvhs_of
-from qa_suite.dose.structures import MaskStructure
-from qa_suite.judge import judge, read_verdicts
-from qa_suite.record_files import read_evaluation, read_measurements
-from qa_suite.records import Measurement, Verdict
-from qa_suite.samples import Measure
-from qa_suite.tracking import _tags, log_evaluation, patient_means_of
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.record_files import read_evaluation, read_measurements
+from qa_suite.core.records import Measurement, Verdict
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.dvh.curve import dvhs_of
+from qa_suite.dose.structures.structures import MaskStructure
+from qa_suite.evaluation.tracking import _tags, log_evaluation, patient_means_of
+from qa_suite.judging.criteria import load_profile
+from qa_suite.judging.judge import judge, read_verdicts
+from qa_suite.judging.samples import Measure
 from reports.dashboard import APP, views
-from reports.html import render
-from reports.readiness import gather
+from reports.facts.readiness import gather
+from reports.html.report import render
 from tests.status_record import ALL_OF, BOUND, BROKEN, REASONS, SAID, make_status_record
 
 BOUND_TEXT = re.compile(r"77\.6\d*")
@@ -51,7 +51,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdict]:
 @pytest.fixture(scope="module")
 def logged(shown, tmp_path_factory: pytest.TempPathFactory, _empty_database: Path) -> Iterator[Any]:
     """A store that holds the evaluation; its client and its run."""
-    from qa_suite import store
+    from qa_suite.core import store
 
     home = tmp_path_factory.mktemp("store") / "mlruns"
     home.mkdir()
@@ -149,11 +149,18 @@ def test_the_dashboard_says_every_status(shown, logged) -> None:
     text = " ".join(texts)
     require_said_as_it_is(text, "the dashboard")
     for said in (
-        *SAID.values(), "≥ 77.6 mm", "no mean: 1 of 3 censored", "? undetermined",
-        "at least 2.12 mm", "planted: no structure along z", "✕ refused", "⚠ warning",
-        f"at least 77.6: {REASONS['censored']}", f"at most 77.6 %: {REASONS['censored']}",
+        *SAID.values(),
+        "≥ 77.6 mm",
+        "no mean: 1 of 3 censored",
+        "? undetermined",
+        "at least 2.12 mm",
+        "planted: no structure along z",
+        "✕ refused",
+        "⚠ warning",
+        f"at least 77.6: {REASONS['censored']}",
+        f"at most 77.6 %: {REASONS['censored']}",
         f"at least 77.6 HU: {REASONS['censored']}",
-    ):  # fmt: skip
+    ):
         assert said in text, said
 
 
@@ -186,10 +193,18 @@ def test_a_profile_without_bounds_judges_nothing(shown) -> None:
 def measured(case: str, metric: str, status: str) -> Measurement:
     bound = {"at_least": BOUND} if status == "censored" else {}
     return Measurement(
-        case=case, patient=case, site="s", family="reference_free", metric=metric, region="soft",
-        unit="HU", value=6.0 if status == "ok" else None, status=status,
-        why=REASONS.get(status, ""), **bound,
-    )  # fmt: skip
+        case=case,
+        patient=case,
+        site="s",
+        family="reference_free",
+        metric=metric,
+        region="soft",
+        unit="HU",
+        value=6.0 if status == "ok" else None,
+        status=status,
+        why=REASONS.get(status, ""),
+        **bound,
+    )
 
 
 def looked_at(case: str, **status: str):
@@ -207,13 +222,17 @@ def test_a_check_up_says_every_status() -> None:
     by_name = {f.metric: f for f in found.findings}
     cells = {name: str(_line(finding)[3]) for name, finding in by_name.items()}
     assert cells == {
-        "noise_level": "≥ 77.6", "fat_level": "undefined", "muscle_level": "error",
+        "noise_level": "≥ 77.6",
+        "fat_level": "undefined",
+        "muscle_level": "error",
         "void_filled": "6",
-    }  # fmt: skip
+    }
     assert {n: f.status for n, f in by_name.items()} == {
-        "noise_level": "censored", "fat_level": "undefined", "muscle_level": "error",
+        "noise_level": "censored",
+        "fat_level": "undefined",
+        "muscle_level": "error",
         "void_filled": "ok",
-    }  # fmt: skip
+    }
     for name in ("fat_level", "muscle_level"):
         assert f"({by_name[name].status})" in by_name[name].sentence
     text = found.model_dump_json() + found.sentence + "".join(f.sentence for f in found.findings)
@@ -229,14 +248,14 @@ def test_a_log_tells_a_lost_value_from_a_censored_one(tmp_path) -> None:
     rows = append_log(log, newest, time="t", evaluation="e")
     with log.open(newline="") as stream:
         cells = {row["metric"]: row["value"] for row in csv.DictReader(stream)}
-    assert cells == {
-        "noise_level": ">=77.625", "fat_level": "undefined", "muscle_level": "error",
-    }  # fmt: skip
+    assert cells == {"noise_level": ">=77.625", "fat_level": "undefined", "muscle_level": "error"}
     assert read_log(log) == rows
     found = control_over_time(rows)
     assert {(s.metric, s.rule) for s in found.signals} == {
-        ("noise_level", "point"), ("fat_level", "lost"), ("muscle_level", "lost"),
-    }  # fmt: skip
+        ("noise_level", "point"),
+        ("fat_level", "lost"),
+        ("muscle_level", "lost"),
+    }
 
 
 def test_a_log_of_before_has_empty_cells_where_there_is_no_value(tmp_path) -> None:

@@ -12,23 +12,23 @@ import csv
 import numpy as np
 import pytest
 
-from qa_suite.cohort import Case, Cohort, save_cohort
-from qa_suite.dose.conformity import conformity_of
-from qa_suite.dose.dvh import dvh_of, dvhs_of
+from qa_suite.core.cohort import Case, Cohort, save_cohort
+from qa_suite.core.orientation import Turn
+from qa_suite.core.record_files import read_cases, read_measurements
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.dvh.conformity import conformity_of
+from qa_suite.dose.dvh.curve import dvh_of, dvhs_of
 from qa_suite.dose.gamma import GammaSettings, gamma, parse_criteria
-from qa_suite.dose.structures import MaskStructure, sample_labels
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.examined import finished_images
+from qa_suite.dose.structures.structures import MaskStructure, sample_labels
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.evaluation.models import finished_images
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.io.images import read_image, write_image
-from qa_suite.io.importing import import_cohort
-from qa_suite.measures.base import FAMILIES, METRICS, Pair
-from qa_suite.measures.run import Measured
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.orientation import Turn
+from qa_suite.io.layouts.importing import import_cohort
+from qa_suite.metrics.base import FAMILIES, METRICS, Pair
+from qa_suite.metrics.run import Measured
+from qa_suite.metrics.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight
-from qa_suite.record_files import read_cases, read_measurements
-from qa_suite.volume import Grid, Volume
 from tests import battery
 from tests.storage import SOME_STORAGES, STORAGES, name_of, parts_of
 from tests.tiny_cohort import pair as tiny_pair
@@ -129,9 +129,11 @@ def checked(turn: Turn) -> PreflightResult:
     assert pair.source is not None
     case = Case(case="c", patient="p", site="s", source="source.nii.gz")
     loaded = LoadedCase(
-        case=case, source=pair.source.turned(turn), reference=pair.reference.turned(turn),
+        case=case,
+        source=pair.source.turned(turn),
+        reference=pair.reference.turned(turn),
         mask=turn.apply(pair.mask),
-    )  # fmt: skip
+    )
     cohort = Cohort(name="one", source_modality="MR", anatomy="pelvis", cases=(case,))
     return preflight(loaded, cohort, PreflightSettings())
 
@@ -231,12 +233,16 @@ def table_of(folder, turns, ending, tmp_path):
         write_image(image, folder / "images" / f"{case.case}{ending}")
     facts, translate = finished_images(folder / "images", "made")
     examination = Examination(
-        cohort=cohort, folder=out, model=facts, translate=translate,
+        cohort=cohort,
+        folder=out,
+        model=facts,
+        translate=translate,
         settings=EvaluationSettings(
             families=("image", "segmentation", "hallucination", "reference_free"),
-            preflight=PreflightSettings(estimate_alignment=False), measures=MeasureSettings(),
+            preflight=PreflightSettings(estimate_alignment=False),
+            measures=MeasureSettings(),
         ),
-    )  # fmt: skip
+    )
     evaluation = evaluate(examination, folder / "evaluation")
     assert evaluation.case_counts["evaluated"] == 2
     table = read_measurements(folder / "evaluation")

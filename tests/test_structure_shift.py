@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.measures.base import Pair
-from qa_suite.measures.geometry import geometry
-from qa_suite.measures.geometry_settings import GeometrySettings, PositioningSettings
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.geometry import geometry
+from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings
 
 SPACING = 3.0
 SHAPE = (60, 50, 40)

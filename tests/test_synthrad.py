@@ -12,14 +12,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qa_suite.measures.base import Pair
-from qa_suite.measures.comparison import compare
-from qa_suite.measures.image_settings import ImageSettings
-from qa_suite.measures.run import measure_pair, variants_of
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.measures.synthrad import MODES, synthrad
-from qa_suite.measures.synthrad_segmentation import CLASSES, hd95, mode_values
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.image.comparison import compare
+from qa_suite.metrics.image.settings import ImageSettings
+from qa_suite.metrics.image.synthrad import MODES, synthrad
+from qa_suite.metrics.run import measure_pair, variants_of
+from qa_suite.metrics.segmentation.synthrad import CLASSES, hd95, mode_values
+from qa_suite.metrics.settings import MeasureSettings
 from tests.synthrad_pairs import FATES, LABELS, describe, make_labels, make_pair, numbers
 
 # (MAE of both, PSNR and SSIM of 2023, PSNR and MS-SSIM of 2025), by the number of the pair
@@ -218,8 +218,9 @@ def test_a_segmenter_without_the_classes_says_so():
     masks = {"Femur_L": np.ones((3, 3, 3), dtype=bool)}
     values = mode_values("own", masks, masks, (1.0, 1.0, 1.0), "TH")
     assert [(v.metric, v.region, v.status) for v in values] == [
-        ("dice", "seg:classes", "undefined"), ("hd95", "seg:classes", "undefined"),
-    ]  # fmt: skip
+        ("dice", "seg:classes", "undefined"),
+        ("hd95", "seg:classes", "undefined"),
+    ]
     assert "does not know" in values[0].why
 
 
@@ -229,7 +230,7 @@ class Everything:
     structures = CLASSES["HN"]
 
     def __init__(self) -> None:
-        from qa_suite.records import InstrumentFacts
+        from qa_suite.core.records import InstrumentFacts
 
         self.facts = InstrumentFacts(
             kind="segmenter", name="all", uri="all", version="1", weights_sha256="0" * 64
@@ -242,8 +243,8 @@ class Everything:
 def test_the_family_gives_the_scores_where_they_are_asked_for():
     from dataclasses import replace
 
-    from qa_suite.measures.base import Instruments
-    from qa_suite.measures.segmentation_settings import SegmentationSettings
+    from qa_suite.metrics.base import Instruments
+    from qa_suite.metrics.segmentation.settings import SegmentationSettings
 
     instruments = Instruments(segmenters=(Everything(),))
     pair = replace(pair_of(1), instruments=instruments)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from qa_suite import store
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, QAError
-from qa_suite.store import LONGEST_NAME, require_model_name, require_registrable
-from qa_suite.telemetry import JOURNAL_FILE, Telemetry, send_journal
+from qa_suite.core import store
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.store import LONGEST_NAME, require_model_name, require_registrable
+from qa_suite.core.telemetry import JOURNAL_FILE, Telemetry, send_journal
 from tests.mlflow_server import Nursery, Server, free_port
 from tests.test_translators import tiny_spec
+from translators.registry.train import train
 from translators.spec import load_spec
-from translators.train import train
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def server(
     shutil.copy(_empty_database, tmp_path / "mlflow.db")
     server = Server(tmp_path, nursery)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    monkeypatch.setattr("qa_suite.store._PATIENCE_S", 1)
-    monkeypatch.setattr("translators.tracked._SEND_EVERY_S", 0.0)
+    monkeypatch.setattr("qa_suite.core.store._PATIENCE_S", 1)
+    monkeypatch.setattr("translators.registry.tracked._SEND_EVERY_S", 0.0)
     monkeypatch.chdir(tmp_path)
     yield server
     server.die()
@@ -67,9 +67,15 @@ def test_a_training_outlives_its_server_and_is_registered_later(
     server.start() if what == "dies" else server.speak()
     again = []
     model = train(
-        spec, cohort, folder, workdir=work, iterations=6, resume=True, device="cpu",
+        spec,
+        cohort,
+        folder,
+        workdir=work,
+        iterations=6,
+        resume=True,
+        device="cpu",
         progress=lambda done, total, figures: again.append(done),
-    )  # fmt: skip
+    )
     assert again == [] and model.uri == "models:/cut/1"
     assert not (work / JOURNAL_FILE).exists()
     client = store.connect().MlflowClient()
@@ -86,7 +92,7 @@ def test_a_server_that_is_not_there_is_told_before_anything_is_trained(
     def never(done: int, total: int, figures: dict[str, float]) -> None:
         raise AssertionError("trained in vain")
 
-    monkeypatch.setattr("qa_suite.store._PATIENCE_S", 1)
+    monkeypatch.setattr("qa_suite.core.store._PATIENCE_S", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, answers none
         for port in (silent.getsockname()[1], free_port()):
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
@@ -124,7 +130,7 @@ def test_what_was_not_sent_is_sent_at_the_next_start(
         raise ConnectionError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr("qa_suite.telemetry.connect", away)
+        patch.setattr("qa_suite.core.telemetry.connect", away)
         telemetry = Telemetry(run_id, tmp_path)
         tell_everything(telemetry, tmp_path)
         assert not telemetry.send()
@@ -167,10 +173,36 @@ def test_what_mlflow_will_never_take_does_not_hold_up_the_rest(
 # ------------------------------------------------------------------ names
 
 NAMES = [
-    "pelvis-mr-to-ct", "a", "Sct 2026", "a.b_c", "Übersetzer", "x" * LONGEST_NAME, "", " ", "\t",
-    "a/b", "a:b", "a@b", "..", ".", "a/", "a//b", "a/../b", "x" * 257, "a'b", 'a"b', "a%2fb",
-    "a?b", "a#b", "a\nb", "a\x00b", "a\\b", " a", "a ", "`a`",
-]  # fmt: skip
+    "pelvis-mr-to-ct",
+    "a",
+    "Sct 2026",
+    "a.b_c",
+    "Übersetzer",
+    "x" * LONGEST_NAME,
+    "",
+    " ",
+    "\t",
+    "a/b",
+    "a:b",
+    "a@b",
+    "..",
+    ".",
+    "a/",
+    "a//b",
+    "a/../b",
+    "x" * 257,
+    "a'b",
+    'a"b',
+    "a%2fb",
+    "a?b",
+    "a#b",
+    "a\nb",
+    "a\x00b",
+    "a\\b",
+    " a",
+    "a ",
+    "`a`",
+]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=[repr(n[:9]) for n in NAMES])
@@ -206,7 +238,7 @@ def test_a_name_that_is_taken_here_can_be_registered_and_found(name: str, own_st
 def test_nothing_is_trained_under_a_name_that_is_refused(
     name: str, own_store: Path, cohort: Cohort, folder: Path, tmp_path: Path
 ) -> None:
-    from translators.search import search
+    from translators.registry.search import search
 
     spec = load_spec("intensity").model_copy(update={"name": name})
     work = tmp_path / "work"

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems, QAError
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems, QAError
 from qa_suite.io.images import read_image, write_image
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort, pair
 from translators.base import FitSummary, Translator, create, load
-from translators.loop import learning_rate
 from translators.spec import TrainingSpec, TranslatorSpec, load_spec, parse_spec
+from translators.training.loop import learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +124,12 @@ def test_a_checkpoint_of_something_else_is_refused(
 def test_early_stop_keeps_the_best(folder: Path, cohort: Cohort, tmp_path: Path) -> None:
     # no learning to speak of: the averaged weights hardly move and patience runs out
     spec = tiny_spec(
-        training__learning_rate=1e-12, training__validate_every=1, training__patience=3,
-        training__warmup=0, network__norm="instance",
-    )  # fmt: skip
+        training__learning_rate=1e-12,
+        training__validate_every=1,
+        training__patience=3,
+        training__warmup=0,
+        network__norm="instance",
+    )
     _, summary = _fit(spec, folder, cohort, tmp_path, iterations=30)
     assert summary.stopped_early and summary.iterations < 30
     assert summary.iterations == summary.best_iteration + 3
@@ -161,17 +164,21 @@ def test_a_loss_that_is_not_finite_stops_with_a_word(
         {"training__amp": "bf16", "training__amp_on_cpu": True},
         {"network__dimensions": "2.5D", "network__slices": 3},
         {
-            "network__architecture": "unet", "network__residual_units": 1,
+            "network__architecture": "unet",
+            "network__residual_units": 1,
             "training__loss": {"kind": "l2"},
         },
         {
-            "network__dimensions": "3D", "network__keep_z": 1, "network__norm": "group",
-            "training__patch": [16, 16, 8], "inference__patch": [32, 32, 8],
+            "network__dimensions": "3D",
+            "network__keep_z": 1,
+            "network__norm": "group",
+            "training__patch": [16, 16, 8],
+            "inference__patch": [32, 32, 8],
         },
         {"working_spacing_mm": [10.0, 10.0, 8.0]},
     ],
     ids=["bf16", "2.5D", "unet-l2", "3D", "other spacing"],
-)  # fmt: skip
+)
 def test_every_kind_of_network_takes_a_step_and_translates(
     changes: dict, folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from qa_suite.cohort import load_cohort
+from qa_suite.core.cohort import load_cohort
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort
 from translators.base import WEIGHTS_FILE, create
-from translators.feeding import Feeder
+from translators.training.prefetch import Feeder
 
 
 def _spec(**changes: object):  # type: ignore[no-untyped-def]
@@ -37,12 +37,22 @@ def test_two_processes_train_as_two_batches_a_step_do(tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(
         [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-            "-m", "tests.train_worker", str(tmp_path / "spec.json"), str(tmp_path / "cohort"),
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            "-m",
+            "tests.train_worker",
+            str(tmp_path / "spec.json"),
+            str(tmp_path / "cohort"),
             str(tmp_path / "two"),
         ],
-        env=environment, capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = (load_file(tmp_path / name / "saved" / WEIGHTS_FILE) for name in ("alone", "two"))
     assert one.keys() == two.keys()

@@ -15,15 +15,15 @@ import torch
 from safetensors.numpy import load_file
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems
 from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
-from translators.augment import Batch
 from translators.base import WEIGHTS_FILE, Asked, FitSummary, create
 from translators.bridge import Bridge
-from translators.loop import Step
 from translators.networked import Window
+from translators.training.augment import Batch
+from translators.training.loop import Step
 
 
 def _bridge(**changes: Any) -> Bridge:
@@ -72,10 +72,12 @@ def test_a_flow_that_knows_the_way_arrives(kind: str, start: str, steps: int) ->
     found = bridge.answer(
         nn.ModuleDict(networks),
         Window(
-            source=source, noise=noise, generator=torch.Generator().manual_seed(0),
+            source=source,
+            noise=noise,
+            generator=torch.Generator().manual_seed(0),
             asked=Asked(steps=steps),
         ),
-    )  # fmt: skip
+    )
     torch.testing.assert_close(found, target, atol=1e-5, rtol=0)
 
 
@@ -159,8 +161,10 @@ def test_the_first_phase_is_a_regression_like_any_other(
     bridge = _bridge()
     _fit(bridge, folder, cohort, tmp_path / "bridge")
     data = bridge.spec.model_dump(mode="json") | {
-        "family": "regression", "bridge": None, "uncertainty": {"method": "none"},
-    }  # fmt: skip
+        "family": "regression",
+        "bridge": None,
+        "uncertainty": {"method": "none"},
+    }
     from translators.spec import parse_spec
 
     alone = create(parse_spec(data, subject="alone"))
@@ -214,9 +218,11 @@ def test_two_processes_begin_the_flow_from_one_regression(
 ) -> None:
     """The leader alone validates: the others must be told which regression was the best."""
     common: dict[str, Any] = {
-        "network__norm": "instance", "training__validate_every": 1, "training__learning_rate": 0.05,
+        "network__norm": "instance",
+        "training__validate_every": 1,
+        "training__learning_rate": 0.05,
         "bridge__regression_share": 0.25,
-    }  # fmt: skip
+    }
     alone = _bridge(**common, training__accumulate=2)
     summary = _fit(alone, folder, cohort, tmp_path / "alone")
     first = summary.curves["regression_validation_mae"]
@@ -225,13 +231,22 @@ def test_two_processes_begin_the_flow_from_one_regression(
     (tmp_path / "spec.json").write_text(_bridge(**common).spec.model_dump_json())
     done = subprocess.run(
         [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-            "-m", "tests.train_worker", str(tmp_path / "spec.json"), str(folder),
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            "-m",
+            "tests.train_worker",
+            str(tmp_path / "spec.json"),
+            str(folder),
             str(tmp_path / "two"),
         ],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
-        capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = (load_file(tmp_path / name / "saved" / WEIGHTS_FILE) for name in ("alone", "two"))
     for name, value in one.items():

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 import translators.contourdiff as family
-from qa_suite.cohort import Cohort, save_cohort
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.cohort import Cohort, save_cohort
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.volume import Volume
 from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import read_image, write_image
-from qa_suite.volume import Volume
 from tests.tiny_cohort import SPACING_MM, make_tiny_cohort, pair
 from tests.tiny_specs import changed, same_weights
 from translators.base import Asked, Translator, create, load
 from translators.contourdiff import ContourDiff, condition, lines_of
-from translators.contours import find_contours, recoloured
 from translators.data import prepare, to_unit
+from translators.networks.contours import find_contours, recoloured
 from translators.spec import TranslatorSpec, load_spec, parse_spec
 
 
@@ -84,12 +84,12 @@ def test_sources_replaced_by_zeros_give_the_same_weights(
 def test_no_source_is_prepared_in_training(
     folder: Path, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import translators.unpaired
+    import translators.training.unpaired
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a source was prepared")
 
-    monkeypatch.setattr(translators.unpaired, "prepare", refuse)
+    monkeypatch.setattr(translators.training.unpaired, "prepare", refuse)
     _fit(tiny(), folder, cohort, tmp_path, iterations=1)
 
 
@@ -288,19 +288,18 @@ def test_the_other_direction_learns_mr_in_the_scale_of_its_percentiles(tmp_path:
     made = make_tiny_cohort(tmp_path)
     turned = made.model_copy(
         update={
-            "source_modality": "CT", "source_quantity": "HU",
-            "reference_modality": "MR", "reference_quantity": "arbitrary",
+            "source_modality": "CT",
+            "source_quantity": "HU",
+            "reference_modality": "MR",
+            "reference_quantity": "arbitrary",
             "cases": tuple(
                 case.model_copy(
-                    update={
-                        "source": case.reference, "reference": case.source,
-                        "file_sha256": {},
-                    }
+                    update={"source": case.reference, "reference": case.source, "file_sha256": {}}
                 )
                 for case in made.cases
             ),
         }
-    )  # fmt: skip
+    )
     data = load_spec("contourdiff-ct-mr-demo").model_dump(mode="json")
     small = tiny().model_dump(mode="json")
     for block in ("network", "training", "inference", "diffusion"):
@@ -345,13 +344,14 @@ def test_the_full_size_specification_takes_a_step_when_reduced(
         ({"contours__source_like": [[0, 1, 0], [1, 0, 1]]}, "darkest grey above its brightest"),
         (
             {
-                "network__dimensions": "3D", "training__patch": [16, 16, 8],
+                "network__dimensions": "3D",
+                "training__patch": [16, 16, 8],
                 "inference__patch": [16, 16, 8],
             },
             "must be 2D or 2.5D",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_specification_that_means_nothing_is_refused(changes: dict, words: str) -> None:
     with pytest.raises(Problems, match=words):
         create(tiny(**changes))

@@ -10,22 +10,22 @@ import pytest
 import torch
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.volume import Volume
 from qa_suite.io.images import read_image, write_image
-from qa_suite.volume import Volume
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_specs import changed, fitted, same_weights
-from translators.augment import Batch
 from translators.base import FitSummary, create, load
 from translators.cyclegan import UNPAIRED_FILE, CycleGAN
 from translators.data import prepare, to_unit
-from translators.discriminators import ImagePool
-from translators.loop import Step
-from translators.losses import spread_distance
-from translators.sides import Sides, from_edges, places
+from translators.networks.discriminators import ImagePool
 from translators.spec import TargetSpec, TranslatorSpec, load_spec, parse_spec
 from translators.spec.inverse import inverted
+from translators.training.augment import Batch
+from translators.training.loop import Step
+from translators.training.losses import spread_distance
+from translators.training.unpaired_losses import Sides, from_edges, places
 
 
 def tiny(name: str = "cyclegan-demo", **changes: object) -> TranslatorSpec:
@@ -210,10 +210,12 @@ def test_edges_are_asked_where_the_original_has_them() -> None:
     with pytest.raises(Problems, match="edges_weight"):
         create(
             tiny(
-                cycle__edges_weight=1.0, network__dimensions="3D", training__patch=[16, 16, 8],
+                cycle__edges_weight=1.0,
+                network__dimensions="3D",
+                training__patch=[16, 16, 8],
                 inference__patch=[16, 16, 8],
             )
-        )  # fmt: skip
+        )
 
 
 def test_the_pool_shows_old_fakes_and_survives_a_checkpoint() -> None:
@@ -285,13 +287,17 @@ def test_the_inverse_generator_is_the_one_that_was_trained(
         {
             "direction": "CBCT->CT",
             "source": {
-                "modality": "CBCT", "quantity": "HU", "normalisation": "window",
-                "low": -503, "high": 503, "clip": [-1024 / 503, 3000 / 503],
+                "modality": "CBCT",
+                "quantity": "HU",
+                "normalisation": "window",
+                "low": -503,
+                "high": 503,
+                "clip": [-1024 / 503, 3000 / 503],
             },
         },
     ],
     ids=["MR", "CBCT"],
-)  # fmt: skip
+)
 def test_inverting_twice_gives_the_specification_again(changes: dict) -> None:
     spec = tiny(**changes)
     once, twice = inverted(spec), inverted(inverted(spec))
@@ -305,9 +311,13 @@ def test_inverting_twice_gives_the_specification_again(changes: dict) -> None:
 
 def test_what_cannot_be_inverted_is_refused() -> None:
     cbct = {
-        "modality": "CBCT", "quantity": "HU", "normalisation": "window",
-        "low": -500, "high": 500, "clip": [-2, 5],
-    }  # fmt: skip
+        "modality": "CBCT",
+        "quantity": "HU",
+        "normalisation": "window",
+        "low": -500,
+        "high": 500,
+        "clip": [-2, 5],
+    }
     with pytest.raises(Problems, match=r"they must be \(-437.5, 437.5, -2.286, 5.714\)"):
         create(tiny(source=cbct, direction="CBCT->CT"))
     source = {"normalisation": "zscore"}
@@ -358,13 +368,16 @@ def test_a_killed_training_carries_on_to_the_bit_with_its_pool(
     [
         {"training__amp": "bf16", "training__amp_on_cpu": True},
         {
-            "network__dimensions": "3D", "network__keep_z": 1, "training__patch": [16, 16, 8],
-            "inference__patch": [32, 32, 8], "cycle__edges_weight": 0.0,
+            "network__dimensions": "3D",
+            "network__keep_z": 1,
+            "training__patch": [16, 16, 8],
+            "inference__patch": [32, 32, 8],
+            "cycle__edges_weight": 0.0,
         },
         {"uncertainty": {"method": "ensemble", "members": 2}, "cycle__warm_up": 0.0},
     ],
     ids=["bf16", "3D", "ensemble"],
-)  # fmt: skip
+)
 def test_every_kind_takes_a_step_and_translates(
     changes: dict, folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:

@@ -10,20 +10,20 @@ import pytest
 import torch
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.volume import Volume
 from qa_suite.io.images import read_image, write_image
-from qa_suite.volume import Volume
 from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
 from tests.tiny_specs import changed, same_weights
-from translators.augment import Batch
 from translators.base import Asked, Translator, create, load
 from translators.diffusion import Diffusion
-from translators.loop import Step
 from translators.networked import Window
-from translators.noising import noise_from, noised, wanted
+from translators.networks.noising import noise_from, noised, wanted
 from translators.spec import TranslatorSpec, parse_spec
+from translators.training.augment import Batch
+from translators.training.loop import Step
 
 FAMILIES = ("diffusion-demo", "bridge-demo")
 CPU = torch.device("cpu")
@@ -176,8 +176,12 @@ def test_bad_cohorts_and_foreign_checkpoints_are_refused(
     with pytest.raises(InputError, match="another specification, budget or cohort"):
         _fit(
             tiny_sampled(name, training__learning_rate=0.5),
-            folder, cohort, tmp_path, iterations=2, resume=True,
-        )  # fmt: skip
+            folder,
+            cohort,
+            tmp_path,
+            iterations=2,
+            resume=True,
+        )
 
 
 def test_more_steps_cost_more_passes(trained: Translator) -> None:
@@ -291,8 +295,14 @@ def test_windows_start_from_one_field_of_the_volume(diffusion: Diffusion) -> Non
     assert isinstance(own, Diffusion)
     other = own.noise((30, 20, 6), 3)
     assert np.corrcoef(other[0, ..., 0].ravel(), other[0, ..., 1].ravel())[0, 1] < 0.2
-    deep = create(tiny_sampled("diffusion-demo", network__dimensions="3D",
-                  training__patch=[16, 16, 4], inference__patch=[16, 16, 4]))  # fmt: skip
+    deep = create(
+        tiny_sampled(
+            "diffusion-demo",
+            network__dimensions="3D",
+            training__patch=[16, 16, 4],
+            inference__patch=[16, 16, 4],
+        )
+    )
     assert isinstance(deep, Diffusion)
     volume = deep.noise((30, 20, 6), 3)
     assert not (volume == volume[..., :1]).all()

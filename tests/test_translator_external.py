@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems, QAError
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems, QAError
 from qa_suite.io.images import write_image
 from tests.tiny_cohort import pair
 from translators.base import Asked, Translator, create, load
-from translators.external_program import container_arguments
-from translators.registry import training_facts
+from translators.external.program import container_arguments
+from translators.registry.registering import training_facts
 from translators.spec import ExternalSpec, TranslatorSpec, parse_spec
 
 PROGRAM = """#!{python}
@@ -34,9 +34,13 @@ def spec(**external: object) -> TranslatorSpec:
         if name in external
     }
     data = {
-        "family": "external", "name": "vendor", "direction": "MR->CT", "anatomy": "pelvis",
-        "external": external, **blocks,
-    }  # fmt: skip
+        "family": "external",
+        "name": "vendor",
+        "direction": "MR->CT",
+        "anatomy": "pelvis",
+        "external": external,
+        **blocks,
+    }
     return parse_spec(data, subject="vendor")
 
 
@@ -62,9 +66,8 @@ def test_a_program_is_asked_by_files_and_answers_on_the_same_grid(
     program: Path, cohort: Cohort, folder: Path, tmp_path: Path, file_format: str
 ) -> None:
     made = spec(
-        kind="command", command=[str(program), "{source}", "{output}", "2"],
-        file_format=file_format,
-    )  # fmt: skip
+        kind="command", command=[str(program), "{source}", "{output}", "2"], file_format=file_format
+    )
     translator = fitted(made, cohort, folder, tmp_path)
     source, _, _ = pair(4)
     found = translator.predict(source)
@@ -98,9 +101,10 @@ def test_a_program_that_fails_says_so(
     code: str, word: str, cohort: Cohort, folder: Path, tmp_path: Path
 ) -> None:
     made = spec(
-        kind="command", command=[sys.executable, "-c", code, "{source}", "{output}"],
+        kind="command",
+        command=[sys.executable, "-c", code, "{source}", "{output}"],
         timeout_s=0.5 if "sleep" in code else 60,
-    )  # fmt: skip
+    )
     translator = fitted(made, cohort, folder, tmp_path)
     with pytest.raises(InputError, match=word):
         translator.predict(pair(4)[0])
@@ -146,9 +150,8 @@ def test_a_container_runs_without_a_network_on_its_own_folder(
     monkeypatch.setenv("PATH", f"{engines}:/usr/bin:/bin")
     image = "vendor/sct@sha256:" + "a" * 64
     made = spec(
-        kind="container", engine=engine, image=image,
-        command=["translate", "{source}", "{output}"],
-    )  # fmt: skip
+        kind="container", engine=engine, image=image, command=["translate", "{source}", "{output}"]
+    )
     translator = fitted(made, cohort, folder, tmp_path)
     mr, ct, _ = pair(4)
     source = mr.with_array(ct.array)  # the stand-in copies, and an MR cannot be HU
@@ -177,9 +180,12 @@ def test_a_container_that_takes_too_long_is_ended_by_its_engine(
     stand_in.chmod(0o755)
     monkeypatch.setenv("PATH", f"{stand_in.parent}:/usr/bin:/bin")
     made = spec(
-        kind="container", engine=engine, image="vendor/sct@sha256:" + "a" * 64,
-        command=["{source}", "{output}"], timeout_s=1.5,
-    )  # fmt: skip
+        kind="container",
+        engine=engine,
+        image="vendor/sct@sha256:" + "a" * 64,
+        command=["{source}", "{output}"],
+        timeout_s=1.5,
+    )
     with pytest.raises(InputError, match=r"did not end within 1\.5 s"):
         fitted(made, cohort, folder, tmp_path).predict(pair(4)[0])
     run, ended = ((tmp_path / verb).read_text().split() for verb in ("run", "rm"))
@@ -318,9 +324,10 @@ def test_windows_have_the_size_that_the_file_takes(
     """The image is 40×32×12; a network that takes larger windows only gets it mirrored."""
     taken = STATIC["3D" if dimensions == "3D" else "2D"]
     spatial = {
-        "static": taken, "half static": (taken[0], *"yz"[: len(taken) - 1]),
+        "static": taken,
+        "half static": (taken[0], *"yz"[: len(taken) - 1]),
         "dynamic": tuple("xyz"[: len(taken)]),
-    }[size]  # fmt: skip
+    }[size]
     slices = 3 if dimensions == "2.5D" else 1
     made = onnx_spec(
         onnx_file(tmp_path / "file.onnx", shape=(batch, slices, *spatial)),
@@ -366,10 +373,8 @@ def test_the_files_own_order_of_axes(
 
 @pytest.mark.parametrize(
     ("factor", "word"),
-    [
-        (np.nan, "NaN or inf"), (np.inf, "NaN or inf"), (1e30, "not in HU"), (500.0, "not in HU"),
-    ],
-)  # fmt: skip
+    [(np.nan, "NaN or inf"), (np.inf, "NaN or inf"), (1e30, "not in HU"), (500.0, "not in HU")],
+)
 def test_an_onnx_answer_that_is_no_image_is_refused(
     factor: float, word: str, cohort: Cohort, folder: Path, tmp_path: Path
 ) -> None:

@@ -10,23 +10,24 @@ import pytest
 import torch
 
 from qa_suite.cli.checks import without_refused
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems
 from tests.direction_cohorts import make_direction_cohort, picture
 from tests.tiny_sampled import tiny_sampled
 from tests.tiny_specs import same_weights
-from translators.augment import Batch
 from translators.base import Asked, create, facts_of, load
-from translators.card import _limits
-from translators.data import Float, from_unit, load_pairs, to_unit, valued
-from translators.loop import Step
+from translators.data import from_unit, load_pairs, to_unit, valued
 from translators.mri2pet import MRI2PET
-from translators.pictures import sample_picture
-from translators.pyramid import halved, laplacian, pyramid_error, rebuilt
-from translators.sampling import CachedPair
+from translators.registry.card import _limits
 from translators.spec import LossSpec, TargetSpec, TranslatorSpec, parse_spec
-from translators.style import Style, moments, redrawn, train_style
-from translators.unpaired import PreparedSource, cache_sources
+from translators.training.augment import Batch
+from translators.training.loop import Step
+from translators.training.patches import CachedPair
+from translators.training.pictures import sample_picture
+from translators.training.pyramid import halved, laplacian, pyramid_error, rebuilt
+from translators.training.style import Style, moments, redrawn, train_style
+from translators.training.unpaired import PreparedSource, cache_sources
 
 CPU = torch.device("cpu")
 SUV = TargetSpec(modality="PT", quantity="SUVbw", low=0, high=60, outside=0, transform="sqrt")
@@ -50,9 +51,11 @@ def cohort(folder: Path) -> Cohort:
     """Two train pairs, MR of a third train patient, a validation pair."""
     made = make_direction_cohort(folder, "MR->PT", patients=4)
     changes = [
-        {"split": "train"}, {"split": "train"}, {"split": "train", "reference": None},
+        {"split": "train"},
+        {"split": "train"},
+        {"split": "train", "reference": None},
         {"split": "validation"},
-    ]  # fmt: skip
+    ]
     cases = tuple(c.model_copy(update=u) for c, u in zip(made.cases, changes, strict=True))
     return made.model_copy(update={"cases": cases})
 
@@ -63,9 +66,12 @@ def trained(
 ) -> tuple[MRI2PET, list[dict[str, float]]]:
     seen: list[dict[str, float]] = []
     translator = _fit(
-        tiny(), folder, cohort, tmp_path_factory.mktemp("work"),
+        tiny(),
+        folder,
+        cohort,
+        tmp_path_factory.mktemp("work"),
         progress=lambda done, total, figures: seen.append(figures),
-    )  # fmt: skip
+    )
     return translator, seen
 
 
@@ -89,8 +95,9 @@ def test_the_root_scale_goes_there_and_back_and_clips_at_its_window() -> None:
     assert from_unit(np.array([-3.0, 1.5], dtype=np.float32), SUV).tolist() == [0, 60]
     assert SUV.model_copy(update={"centre": 0.6}).unit_centre == pytest.approx(-0.8)
     with pytest.raises(ValueError, match="transform belongs to scale absolute"):
-        TargetSpec(quantity="arbitrary", low=0, high=1, outside=0, transform="sqrt",
-                   scale="percentile")  # fmt: skip
+        TargetSpec(
+            quantity="arbitrary", low=0, high=1, outside=0, transform="sqrt", scale="percentile"
+        )
 
 
 # ------------------------------------------------------------------ Laplacian pyramid
@@ -145,7 +152,7 @@ def _slices(seed: int, count: int = 3) -> torch.Tensor:
     return torch.randn(count, 1, 64, 56, generator=torch.Generator().manual_seed(seed))
 
 
-def _volume(slices: torch.Tensor) -> Float:
+def _volume(slices: torch.Tensor) -> Float32Array:
     return np.ascontiguousarray(slices[:, 0].numpy().transpose(1, 2, 0))
 
 
@@ -208,9 +215,13 @@ def redrawing(folder: Path, cohort: Cohort) -> dict[str, Any]:
     network = train_style(drawn, style, spec, CPU)
     first = pairs[0].prepared
     return {
-        "spec": spec, "style": style, "first": first, "sources": drawn,
-        "pseudo": redrawn(first.image, first.body, network, spec), "network": network,
-    }  # fmt: skip
+        "spec": spec,
+        "style": style,
+        "first": first,
+        "sources": drawn,
+        "pseudo": redrawn(first.image, first.body, network, spec),
+        "network": network,
+    }
 
 
 def test_pseudo_pet_has_the_statistics_of_pet_and_the_edges_of_the_mr(
@@ -307,9 +318,13 @@ def test_a_translator_that_knows_pairs_already_does_not_go_back_to_pseudo_pet(
     begun.set_weights(trained[0].weights())
     seen: list[dict[str, float]] = []
     begun.fit(
-        cohort, folder, workdir=tmp_path, device="cpu", iterations=2,
+        cohort,
+        folder,
+        workdir=tmp_path,
+        device="cpu",
+        iterations=2,
         progress=lambda done, total, figures: seen.append(figures),
-    )  # fmt: skip
+    )
     assert len(seen) == 2 and all("pyramid_loss" in figures for figures in seen)
     assert not (tmp_path / "pretraining").exists()
 

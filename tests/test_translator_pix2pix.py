@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_specs import changed, fitted, same_weights
-from translators.augment import Batch
 from translators.base import Asked, FitSummary, Translator, create, load
-from translators.discriminators import opinion_loss, patch_discriminator
-from translators.loop import Step
+from translators.networks.discriminators import opinion_loss, patch_discriminator
 from translators.pix2pix import Pix2Pix
 from translators.spec import AdversarialSpec, TranslatorSpec, load_spec, parse_spec
+from translators.training.augment import Batch
+from translators.training.loop import Step
 
 
 def tiny(name: str = "pix2pix-demo", **changes: object) -> TranslatorSpec:
@@ -178,13 +178,16 @@ def test_dropout_gives_a_spread_and_one_pass_gives_none(
         {"training__amp": "bf16", "training__amp_on_cpu": True},
         {"network__dimensions": "2.5D", "network__slices": 3},
         {
-            "network__dimensions": "3D", "network__keep_z": 1, "training__patch": [16, 16, 8],
-            "inference__patch": [32, 32, 8], "adversarial__norm": "instance",
+            "network__dimensions": "3D",
+            "network__keep_z": 1,
+            "training__patch": [16, 16, 8],
+            "inference__patch": [32, 32, 8],
+            "adversarial__norm": "instance",
         },
         {"uncertainty": {"method": "ensemble", "members": 2}},
     ],
     ids=["bf16", "2.5D", "3D", "ensemble"],
-)  # fmt: skip
+)
 def test_every_kind_takes_a_step_and_translates(
     changes: dict, folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
@@ -226,8 +229,14 @@ def test_bad_input_is_said_in_a_sentence(folder: Path, cohort: Cohort, tmp_path:
         fitted(tiny(), folder, cohort.model_copy(update={"cases": unpaired}), tmp_path)
     fitted(tiny(), folder, cohort, tmp_path, iterations=1)
     with pytest.raises(InputError, match="another specification"):
-        fitted(tiny(adversarial__loss="lsgan", adversarial__weight=2.0), folder, cohort, tmp_path,
-             iterations=1, resume=True)  # fmt: skip
+        fitted(
+            tiny(adversarial__loss="lsgan", adversarial__weight=2.0),
+            folder,
+            cohort,
+            tmp_path,
+            iterations=1,
+            resume=True,
+        )
 
 
 def test_targets_that_are_not_finite_are_named(tmp_path: Path) -> None:

@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import pair
-from translators.augment import Batch
 from translators.base import Asked, Translator, create, load
-from translators.features import FeatureNetwork, freeze, train_features
+from translators.training.augment import Batch
+from translators.training.feature_loss import FeatureNetwork, freeze, train_features
 
-TISSUES = {
-    "weight": 0.5, "labels": "tissues", "iterations": 5, "batch": 2, "channels": [4, 8],
-}  # fmt: skip
+TISSUES = {"weight": 0.5, "labels": "tissues", "iterations": 5, "batch": 2, "channels": [4, 8]}
 
 
 def _batch(target: torch.Tensor, weight: torch.Tensor | None = None) -> Batch:
@@ -159,9 +157,13 @@ def test_a_killed_ensemble_carries_on_with_the_same_bits(
     resumed = create(spec)
     seen: list[int] = []
     resumed.fit(
-        cohort, folder, workdir=tmp_path, device="cpu", resume=True,
+        cohort,
+        folder,
+        workdir=tmp_path,
+        device="cpu",
+        resume=True,
         progress=lambda done, total, figures: seen.append(done),
-    )  # fmt: skip
+    )
     assert seen[0] == 11, "the first member is finished, the second goes on"
     mine, theirs = resumed.weights(), ensemble.weights()
     assert all((mine[name] == theirs[name]).all() for name in theirs)

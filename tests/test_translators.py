@@ -9,18 +9,17 @@ import pytest
 import torch
 import yaml
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, Problems, QAError, UnknownName
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, Problems, QAError, UnknownName
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.cases import load_case
-from qa_suite.volume import Grid, Volume
 from tests.tiny_cohort import SPACING_MM, grid, pair, tissue_labels
 from tests.tiny_specs import changed
-from translators.augment import Batch, augment
 from translators.base import FAMILIES, Translator, create, load
 from translators.data import body_mask, frame_of, from_unit, prepare, to_unit
-from translators.networks import build_network
+from translators.networks.sliding import slide
+from translators.networks.unets import build_network
 from translators.predict import answer
-from translators.sliding import slide
 from translators.spec import (
     CONFIG_FOLDER,
     AugmentationSpec,
@@ -33,6 +32,7 @@ from translators.spec import (
     load_spec,
     parse_spec,
 )
+from translators.training.augment import Batch, augment
 
 
 def tiny_spec(**changes: object) -> TranslatorSpec:

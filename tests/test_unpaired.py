@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from qa_suite.cohort import Case, Cohort, load_cohort
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.cohort import Case, Cohort, load_cohort
+from qa_suite.core.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort
-from translators.unpaired import (
+from translators.training.unpaired import (
     cache_sources,
     cache_targets,
     deal,
@@ -35,11 +35,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _many(count: int, *, without_reference: int = 0) -> Cohort:
     cases = tuple(
         Case(
-            case=f"case{n}", patient=f"patient{n // 2}", site="ABC"[n // 2 % 3], split="train",
-            source="s.nii", reference=None if n // 2 < without_reference else "r.nii",
+            case=f"case{n}",
+            patient=f"patient{n // 2}",
+            site="ABC"[n // 2 % 3],
+            split="train",
+            source="s.nii",
+            reference=None if n // 2 < without_reference else "r.nii",
         )
         for n in range(2 * count)
-    )  # fmt: skip
+    )
     return Cohort(name="many", source_modality="MR", cases=cases)
 
 

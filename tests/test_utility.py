@@ -10,20 +10,20 @@ import pandas as pd
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.cohort import Case, Cohort, load_cohort, save_cohort
-from qa_suite.errors import InputError, LeakageError
-from qa_suite.evaluate import EvaluationSettings, Examination
+from qa_suite.core.cohort import Case, Cohort, load_cohort, save_cohort
+from qa_suite.core.errors import InputError, LeakageError
+from qa_suite.core.records import InstrumentFacts, ModelFacts
+from qa_suite.core.volume import Prediction, Volume
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.instruments.settings import SegmenterSettings
 from qa_suite.io.images import write_image
+from qa_suite.judging.statistics import mean_interval
+from qa_suite.lab.utility import RESULT_FILE, UtilityExperiment, UtilitySettings, measure_utility
+from qa_suite.lab.utility.clustered import clustered_interval
+from qa_suite.lab.utility.material import UtilityCase, deal
+from qa_suite.lab.utility.result import ARMS, OVERALL, FitScores, UtilityResult
+from qa_suite.lab.utility.summary import summarise
 from qa_suite.preflight import PreflightSettings
-from qa_suite.records import InstrumentFacts, ModelFacts
-from qa_suite.statistics import mean_interval
-from qa_suite.utility import RESULT_FILE, UtilityExperiment, UtilitySettings, measure_utility
-from qa_suite.utility.clustered import clustered_interval
-from qa_suite.utility.material import UtilityCase, deal
-from qa_suite.utility.result import ARMS, OVERALL, FitScores, UtilityResult
-from qa_suite.utility.summary import summarise
-from qa_suite.volume import Prediction, Volume
 from tests.tiny_cohort import pair, tissue_labels
 
 MODEL = ModelFacts(uri="test:shadow", name="shadow", family="test")
@@ -50,10 +50,14 @@ def make_cohort(folder: Path, patients: int = 8, bare: tuple[int, ...] = ()) -> 
             write_image(label, folder / structures[name])
         cases.append(
             Case(
-                case=f"case{number}", patient=f"patient{number}", site="AB"[number % 2],
-                split="test", structures=structures, **files,
+                case=f"case{number}",
+                patient=f"patient{number}",
+                site="AB"[number % 2],
+                split="test",
+                structures=structures,
+                **files,
             )
-        )  # fmt: skip
+        )
     save_cohort(
         Cohort(name="tiny", source_modality="MR", anatomy="pelvis", cases=tuple(cases)), folder
     )
@@ -92,7 +96,9 @@ def experiment_of(folder: Path, calls: list, translate=too_bright, **more) -> Ut
     settings = {"folds": 2, "seeds": 2, "segmenter": TINY} | more.pop("settings", {})
     return UtilityExperiment(
         examination=Examination(
-            cohort=load_cohort(folder), folder=folder, model=more.pop("model", MODEL),
+            cohort=load_cohort(folder),
+            folder=folder,
+            model=more.pop("model", MODEL),
             translate=translate,
             settings=EvaluationSettings(
                 preflight=PreflightSettings(estimate_alignment=False), **more
@@ -100,7 +106,7 @@ def experiment_of(folder: Path, calls: list, translate=too_bright, **more) -> Ut
         ),
         settings=UtilitySettings(**settings),
         fit=learn(calls),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -203,10 +209,11 @@ def test_a_structure_that_a_training_set_lacks_is_left_out(tmp_path):
     make_cohort(tmp_path / "cohort", 8)
     manifest = load_cohort(tmp_path / "cohort")
     cases = [
-        c if c.case in ("case1", "case2", "case3")
+        c
+        if c.case in ("case1", "case2", "case3")
         else c.model_copy(update={"structures": {"Bone": c.structures["Bone"]}})
         for c in manifest.cases
-    ]  # fmt: skip
+    ]
     save_cohort(manifest.model_copy(update={"cases": tuple(cases)}), tmp_path / "cohort")
     result = measure_utility(experiment_of(tmp_path / "cohort", []), tmp_path / "out")
     assert [s.structure for s in result.structures] == [OVERALL, "Bone"]
@@ -241,10 +248,17 @@ def test_differences_by_hand():
     }
     dice |= {("both", seed): dice["real", seed] for seed in (0, 1)}
     scores = [
-        FitScores(seed=seed, fold=0, arm=arm, training_patients=4, weights_sha256="0", dice=found,
-                  seconds=0)
+        FitScores(
+            seed=seed,
+            fold=0,
+            arm=arm,
+            training_patients=4,
+            weights_sha256="0",
+            dice=found,
+            seconds=0,
+        )
         for (arm, seed), found in dice.items()
-    ]  # fmt: skip
+    ]
     patients = {"a1": "a", "a2": "a", "b": "b"}
     overall, x, y = summarise(scores, patients, UtilitySettings())
     assert (x.structure, x.patients, y.patients) == ("X", 2, 1)
@@ -301,9 +315,21 @@ def test_the_command_runs_a_real_segmenter(folder, tmp_path, capsys):
         number = int(case.case.removeprefix("case"))
         write_image(pair(number)[1], images / f"{case.case}.nii.gz")
     command = [
-        "utility", str(folder), "--images", str(images), "--folds", "2", "--seeds", "1",
-        "--iterations", "2", "--spacing-mm", "8,8,8", "--out", str(tmp_path / "out"),
-    ]  # fmt: skip
+        "utility",
+        str(folder),
+        "--images",
+        str(images),
+        "--folds",
+        "2",
+        "--seeds",
+        "1",
+        "--iterations",
+        "2",
+        "--spacing-mm",
+        "8,8,8",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert run([*command, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["structures"][0]["structure"] == OVERALL

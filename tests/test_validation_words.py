@@ -12,8 +12,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from qa_suite.cli import run
-from qa_suite.cohort import describe_validation
-from qa_suite.errors import QAError
+from qa_suite.core.cohort import describe_validation
+from qa_suite.core.errors import QAError
 from tests.conftest import ROOT
 
 PACKAGES = ("qa_suite", "translators", "reports")
@@ -23,13 +23,23 @@ PYTHON = re.compile(
 )
 """Signs of Python's own notation."""
 
-ELSEWHERE = ("qa_suite/dose/reference/worker.py",)
+ELSEWHERE = ("qa_suite/lab/reference_dose/worker.py",)
 """Runs in another environment, without the suite, and is read by the suite alone."""
 
 WRONG: tuple[Any, ...] = (
-    {"an": "unknown key"}, {"nested": {"a": [1, {"b": None}]}}, ["a", {"b": 1}], ("x",), None, 7,
-    -1.0, "nonsense", float("nan"), float("inf"), True, Path("a/b"),
-)  # fmt: skip
+    {"an": "unknown key"},
+    {"nested": {"a": [1, {"b": None}]}},
+    ["a", {"b": 1}],
+    ("x",),
+    None,
+    7,
+    -1.0,
+    "nonsense",
+    float("nan"),
+    float("inf"),
+    True,
+    Path("a/b"),
+)
 
 
 def models() -> Iterator[type[BaseModel]]:
@@ -114,27 +124,44 @@ def _quotes(handler: ast.ExceptHandler) -> Iterator[int]:
 
 
 OPTIONS = [
-    ("--dose-pct", "-1"), ("--dose-pct", "nan"), ("--distance-mm", "0"), ("--criteria", "3"),
-    ("--normalisation", "-2"), ("--normalisation", "nan"), ("--cutoff-pct", "200"),
-    ("--cutoff-of", "mean"), ("--mode", "quick"), ("--max-gamma", "0.5"), ("--max-gamma", "inf"),
-    ("--interp-fraction", "0"), ("--matrad-n", "9"), ("--fractions", "half"), ("--fractions", "0"),
-    ("--dose-type", "biological"), ("--summation", "beams"), ("--summation", "plan,beam,plan"),
-    ("--relative-unit-gy", "-1"), ("--plane-mm", "0"), ("--dose-unit", "rad"),
-    ("--prescription-gy", "-5"), ("--threads", "0"),
-]  # fmt: skip
+    ("--dose-pct", "-1"),
+    ("--dose-pct", "nan"),
+    ("--distance-mm", "0"),
+    ("--criteria", "3"),
+    ("--normalisation", "-2"),
+    ("--normalisation", "nan"),
+    ("--cutoff-pct", "200"),
+    ("--cutoff-of", "mean"),
+    ("--mode", "quick"),
+    ("--max-gamma", "0.5"),
+    ("--max-gamma", "inf"),
+    ("--interp-fraction", "0"),
+    ("--matrad-n", "9"),
+    ("--fractions", "half"),
+    ("--fractions", "0"),
+    ("--dose-type", "biological"),
+    ("--summation", "beams"),
+    ("--summation", "plan,beam,plan"),
+    ("--relative-unit-gy", "-1"),
+    ("--plane-mm", "0"),
+    ("--dose-unit", "rad"),
+    ("--prescription-gy", "-5"),
+    ("--threads", "0"),
+]
 
 
 @pytest.mark.parametrize(("option", "value"), OPTIONS)
 def test_an_option_out_of_range_is_one_sentence(option, value, tmp_path, capsys):
     import numpy as np
 
+    from qa_suite.core.volume import Grid, Volume
     from qa_suite.io.images import write_image
-    from qa_suite.volume import Grid, Volume
 
     dose = Volume(
         array=np.linspace(1, 60, 27, dtype=np.float32).reshape(3, 3, 3),
-        grid=Grid(shape=(3, 3, 3), spacing_mm=(2, 2, 2)), quantity="Gy",
-    )  # fmt: skip
+        grid=Grid(shape=(3, 3, 3), spacing_mm=(2, 2, 2)),
+        quantity="Gy",
+    )
     write_image(dose, tmp_path / "d.nii.gz")
     words = ["gamma", str(tmp_path / "d.nii.gz"), str(tmp_path / "d.nii.gz"), option, value]
     more = ["--cutoff-of", "prescription"] if option == "--prescription-gy" else []
@@ -154,8 +181,8 @@ def test_an_option_out_of_range_is_one_sentence(option, value, tmp_path, capsys)
     ],
 )
 def test_goals_are_refused_in_words(text, tmp_path):
-    from qa_suite.dose.goals import load_goals
-    from qa_suite.errors import Problems
+    from qa_suite.core.errors import Problems
+    from qa_suite.dose.dvh.goals import load_goals
 
     (tmp_path / "goals.yaml").write_text(text)
     with pytest.raises(Problems) as caught:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.errors import InputError
-from qa_suite.measures.base import METRICS, MetricFacts, Pair
-from qa_suite.measures.dose.facts import INDEX_METRICS
-from qa_suite.measures.run import measure_pair
-from qa_suite.measures.settings import MeasureSettings
-from qa_suite.measures.value_range import ValueRange, parse_range
-from qa_suite.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.metrics.base import METRICS, MetricFacts, Pair
+from qa_suite.metrics.dose.facts import INDEX_METRICS
+from qa_suite.metrics.run import measure_pair
+from qa_suite.metrics.settings import MeasureSettings
+from qa_suite.metrics.value_range import ValueRange, parse_range
 from tests import battery
 
 pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
@@ -60,9 +60,20 @@ def test_a_range_holds_its_values_and_no_others(text, inside, beyond):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0 or 1", "{0, 1, ...}", "2, 3, ...", "[0,1]", "[0, inf]", "[1, 0]", "[1, 1]", "≥ 0",
-     "[0, inf); mostly 0", "integers [0, 1]"],
-)  # fmt: skip
+    [
+        "",
+        "0 or 1",
+        "{0, 1, ...}",
+        "2, 3, ...",
+        "[0,1]",
+        "[0, inf]",
+        "[1, 0]",
+        "[1, 1]",
+        "≥ 0",
+        "[0, inf); mostly 0",
+        "integers [0, 1]",
+    ],
+)
 def test_other_spellings_are_refused(text):
     with pytest.raises(InputError, match=r"range"):
         parse_range(text)
@@ -138,15 +149,18 @@ def test_adversaries_stay_in_range(name, quantity, claim):
     lesion = np.zeros(SHAPE, dtype=bool)
     lesion[8:12, 7:11, 5:11] = True
     pair = Pair(
-        reference=reference, synthetic=synthetic, mask=a_body(),
+        reference=reference,
+        synthetic=synthetic,
+        mask=a_body(),
         source=replace(reference, array=np.abs(reference.array) % 700, quantity="arbitrary"),
         structures={"GTV": lesion, "Rectum": ~lesion},
         prediction=Prediction(
-            mean=synthetic, std=replace(synthetic, array=half),
+            mean=synthetic,
+            std=replace(synthetic, array=half),
             half_width=replace(synthetic, array=half),
             interval=IntervalFacts(voxel_share=0.9, level=0.8, patients=9),
         ),
-    )  # fmt: skip
+    )
     done = measure_pair(
         pair, families=None, settings=MeasureSettings(), case="c", patient="p", site="s"
     )
@@ -160,19 +174,24 @@ def test_mutual_information_reaches_its_end_and_no_further():
     volume = Volume(array=array, grid=Grid(shape=array.shape, spacing_mm=(2, 2, 2)), quantity="HU")
     done = measure_pair(
         Pair(reference=volume, synthetic=volume, mask=np.ones(array.shape, dtype=bool)),
-        families=["image"], settings=MeasureSettings(), case="c", patient="p", site="s",
-    )  # fmt: skip
+        families=["image"],
+        settings=MeasureSettings(),
+        case="c",
+        patient="p",
+        site="s",
+    )
     (row,) = [
-        r for r in done.rows
+        r
+        for r in done.rows
         if (r.metric, r.region, r.variant) == ("mutual_information", "body", "default")
-    ]  # fmt: skip
+    ]
     assert row.value == pytest.approx(7, abs=0.01)
     assert range_of("mutual_information") == parse_range("[0, 7]")
 
 
 def test_calibration_errs_by_half_at_most():
     """Claims of nothing hold no voxel, endless ones hold all: both miss by the mean level."""
-    from qa_suite.measures.uncertainty_metrics import calibration_error
+    from qa_suite.metrics.uncertainty.metrics import calibration_error
 
     class Claim:
         levels = np.arange(1, 20) / 20

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import (
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import (
     Grid,
     IntervalFacts,
     Prediction,
@@ -25,9 +25,12 @@ def rotation(degrees: float) -> tuple[float, ...]:
 
 def make(shape=(6, 5, 4), spacing=(1.0, 2.0, 3.0), origin=(0, 0, 0), degrees=0.0, frame=None):
     return Grid(
-        shape=shape, spacing_mm=spacing, origin_mm=origin, direction=rotation(degrees),
+        shape=shape,
+        spacing_mm=spacing,
+        origin_mm=origin,
+        direction=rotation(degrees),
         frame_of_reference=frame,
-    )  # fmt: skip
+    )
 
 
 def test_world_of_an_oblique_voxel_by_hand():

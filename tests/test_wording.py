@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from qa_suite.wording import measure_name, number, quantity
+from qa_suite.core.wording import measure_name, number, quantity
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0, "0"), (1, "1.00"), (0.99999999, "1.00"), (0.9994, "0.999"), (-0.99999, "−1.00"),
-        (9.9999, "10.0"), (99.99, "100"), (0.0123456, "0.0123"), (1234.5, "1234"),
+        (0, "0"),
+        (1, "1.00"),
+        (0.99999999, "1.00"),
+        (0.9994, "0.999"),
+        (-0.99999, "−1.00"),
+        (9.9999, "10.0"),
+        (99.99, "100"),
+        (0.0123456, "0.0123"),
+        (1234.5, "1234"),
     ],
-)  # fmt: skip
+)
 def test_three_significant_digits(value, text):
     assert number(value) == text
 

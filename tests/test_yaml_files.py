@@ -8,20 +8,26 @@ from typing import Any
 
 import pytest
 
-from qa_suite.cohort import load_cohort
-from qa_suite.criteria import load_profile
-from qa_suite.dose.goals import load_goals
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.machines_by_name import find_machine
-from qa_suite.dose.photon_machine import load_photon_machine
-from qa_suite.dose.protons.machine import load_machine
-from qa_suite.dose.template import load_template
-from qa_suite.errors import InputError
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.errors import InputError
+from qa_suite.dose.dvh.goals import load_goals
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.machines.by_name import find_machine
+from qa_suite.dose.machines.photon import load_photon_machine
+from qa_suite.dose.machines.proton import load_machine
+from qa_suite.dose.plan.template import load_template
+from qa_suite.judging.criteria import load_profile
 
 READERS: list[Callable[[Any], Any]] = [
-    load_cohort, load_profile, load_goals, load_hlut, find_machine, load_photon_machine,
-    load_machine, load_template,
-]  # fmt: skip
+    load_cohort,
+    load_profile,
+    load_goals,
+    load_hlut,
+    find_machine,
+    load_photon_machine,
+    load_machine,
+    load_template,
+]
 BROKEN = {
     "not a text file in UTF-8": b"\xff\xfe\x00name: \x80",
     "not a readable YAML file": b"name: [1, 2\nother: }",

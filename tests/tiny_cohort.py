@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.cohort import Case, Cohort, Split, save_cohort
+from qa_suite.core.cohort import Case, Cohort, Split, save_cohort
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import write_image
-from qa_suite.volume import Grid, Volume
 
 SHAPE = (40, 32, 12)
 SPACING_MM = (8.0, 8.0, 8.0)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.cohort import Cohort, save_cohort
+from qa_suite.core.cohort import Cohort, save_cohort
+from qa_suite.core.volume import Volume
 from qa_suite.instruments.fit_segmenter import TrainingImage
 from qa_suite.instruments.settings import Disturbance, ExtractorSettings, SegmenterSettings
 from qa_suite.io.images import write_image
-from qa_suite.volume import Volume
 from tests.tiny_cohort import grid, make_tiny_cohort, pair, tissue_labels
 
 STRUCTURES = {"Bone": 3, "Bowel_Gas": 4}
@@ -20,20 +20,31 @@ GENTLE = Disturbance(rotate_deg=3, zoom=0.03, shift_mm=8, blur_mm=2, noise_hu=10
 def segmenter_settings(**changes: object) -> SegmenterSettings:
     return SegmenterSettings.model_validate(
         {
-            "working_spacing_mm": (8.0, 8.0, 8.0), "channels": (8, 16, 16), "margin_mm": 16,
-            "iterations": 40, "batch": 4, "validate_every": 20, "least_patients": 1,
-            "least_dice": 0.0, "disturbance": GENTLE.model_dump(), **changes,
+            "working_spacing_mm": (8.0, 8.0, 8.0),
+            "channels": (8, 16, 16),
+            "margin_mm": 16,
+            "iterations": 40,
+            "batch": 4,
+            "validate_every": 20,
+            "least_patients": 1,
+            "least_dice": 0.0,
+            "disturbance": GENTLE.model_dump(),
+            **changes,
         }
-    )  # fmt: skip
+    )
 
 
 def extractor_settings(**changes: object) -> ExtractorSettings:
     return ExtractorSettings.model_validate(
         {
-            "working_spacing_mm": (8.0, 8.0, 8.0), "field_of_view_mm": (320, 256),
-            "channels": (8, 12, 16), "iterations": 20, "batch": 4, **changes,
+            "working_spacing_mm": (8.0, 8.0, 8.0),
+            "field_of_view_mm": (320, 256),
+            "channels": (8, 12, 16),
+            "iterations": 20,
+            "batch": 4,
+            **changes,
         }
-    )  # fmt: skip
+    )
 
 
 def masks(seed: int) -> dict[str, np.ndarray]:
@@ -46,9 +57,11 @@ def image(seed: int, **structures: np.ndarray) -> TrainingImage:
     """A patient in memory, with other structures where they are given."""
     _, ct, body = pair(seed)
     return TrainingImage(
-        volume=ct, mask=body.array > 0, structures={**masks(seed), **structures},
+        volume=ct,
+        mask=body.array > 0,
+        structures={**masks(seed), **structures},
         patient=f"patient{seed}",
-    )  # fmt: skip
+    )
 
 
 def images(*seeds: int) -> list[TrainingImage]:

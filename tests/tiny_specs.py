@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qa_suite.cohort import Cohort
+from qa_suite.core.cohort import Cohort
 from translators.base import FitSummary, Translator, create
 from translators.spec import TranslatorSpec, parse_spec
 

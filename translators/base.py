@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from qa_suite.answers import require_finite
-from qa_suite.cohort import Cohort, in_words
-from qa_suite.errors import InputError, raise_problems
-from qa_suite.plausible import require_plausible, require_possible, told
-from qa_suite.registry import Registry
-from qa_suite.volume import Prediction, Volume
+from qa_suite.core.answers import require_finite
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.cohort import Cohort, in_words
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.plausible import require_plausible, require_possible, told
+from qa_suite.core.registry import Registry
+from qa_suite.core.volume import Prediction, Volume
 from translators.calibration import CALIBRATION_FILE, Calibration
-from translators.data import Bool, Float, Prepared, prepare
+from translators.data import Bool, Prepared, prepare
 from translators.spec import TranslatorSpec, parse_spec
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -121,9 +122,9 @@ AS_SPECIFIED = Asked()
 class Inferred:
     """A family's answer in working voxels and in the unit of the target."""
 
-    mean: Float
-    std: Float | None = None
-    samples: tuple[Float, ...] = ()
+    mean: Float32Array
+    std: Float32Array | None = None
+    samples: tuple[Float32Array, ...] = ()
     cost: dict[str, float] = field(default_factory=dict)
 
 
@@ -136,7 +137,7 @@ class Translator(ABC):
     Parameters
     ----------
     spec
-        What it is; a family raises :class:`~qa_suite.errors.Problems` for a block it misses.
+        What it is; a family raises :class:`~qa_suite.core.errors.Problems` for a block it misses.
     """
 
     learns: bool = True
@@ -258,7 +259,7 @@ class Translator(ABC):
         hold = require_possible if self.learns else require_plausible
         hold(found.mean, self.spec.target.quantity, self.spec.name)
 
-        def volume(array: Float) -> Volume:
+        def volume(array: Float32Array) -> Volume:
             return Volume(
                 array=prepared.frame.to_scan(array),
                 grid=source.grid,

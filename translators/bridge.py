@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, raise_problems
-from translators.augment import Batch
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, raise_problems
 from translators.base import (
     AS_SPECIFIED,
     FAMILIES,
@@ -28,16 +28,17 @@ from translators.base import (
     Inferred,
     Progress,
 )
-from translators.data import Float, Prepared
-from translators.loop import Player, Step
-from translators.losses import weighted_error
+from translators.data import Prepared
 from translators.networked import NetworkTranslator, Window
-from translators.networks import Scale, build_network
-from translators.noising import bridge_sd, each, euler, even_places, on_path, walk_bridge
-from translators.phases import train_in_turn
-from translators.residual_unet import ResidualUNet, require_residual
-from translators.slice_noise import drawing, plane_along_z, shares
+from translators.networks.noising import bridge_sd, each, euler, even_places, on_path, walk_bridge
+from translators.networks.residual_unet import ResidualUNet, require_residual
+from translators.networks.slice_noise import drawing, plane_along_z, shares
+from translators.networks.unets import Scale, build_network
 from translators.spec import BridgeSpec, TranslatorSpec
+from translators.training.augment import Batch
+from translators.training.loop import Player, Step
+from translators.training.losses import weighted_error
+from translators.training.stages import train_in_turn
 
 
 @FAMILIES.add(
@@ -210,7 +211,7 @@ class Bridge(NetworkTranslator):
             )
         return super().infer(prepared, asked)
 
-    def noise(self, shape: tuple[int, ...], seed: int) -> Float:
+    def noise(self, shape: tuple[int, ...], seed: int) -> Float32Array:
         """One field of the volume; in 2D all slices may share one plane of it."""
         if self._shared:
             return plane_along_z(super().noise, shape, seed)

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qa_suite.cohort import Cohort, describe_validation
-from qa_suite.errors import InputError, Problems
-from qa_suite.volume import IntervalFacts
+from qa_suite.core.cohort import Cohort, describe_validation
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.volume import IntervalFacts
 
 if TYPE_CHECKING:
     from translators.base import Inferred, Translator

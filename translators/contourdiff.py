@@ -18,28 +18,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import raise_problems
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import raise_problems
 from translators.base import AS_SPECIFIED, FAMILIES, Asked, FamilyFacts, Inferred
-from translators.contours import disagreement, distance_to, find_contours, recoloured
-from translators.data import (
-    SEEN_SPLITS,
-    Bool,
-    Float,
-    Frame,
-    Prepared,
-    PreparedPair,
-    body_mask,
-    from_unit,
-)
+from translators.data import SEEN_SPLITS, Bool, Frame, Prepared, PreparedPair, body_mask, from_unit
 from translators.diffusion import Diffusion
 from translators.networked import Draw, Material, Window
-from translators.noising import clean_from, sample
-from translators.sampling import CachedPair, cache_pairs
-from translators.slice_noise import drawing
-from translators.sliding import slide
+from translators.networks.contours import disagreement, distance_to, find_contours, recoloured
+from translators.networks.noising import clean_from, sample
+from translators.networks.slice_noise import drawing
+from translators.networks.sliding import slide
 from translators.spec import ContoursSpec, TranslatorSpec
-from translators.unpaired import PreparedTarget, load_targets
+from translators.training.patches import CachedPair, cache_pairs
+from translators.training.unpaired import PreparedTarget, load_targets
 
 _CANDIDATE = 1_000_003  # seeds of a slice's candidates lie this far apart
 
@@ -98,7 +90,7 @@ class ContourDiff(Diffusion):
             yield self._told(recoloured(image, self.contours, rng), body, frame, "source")
 
     def _told(
-        self, image: Float, body: Bool, frame: Frame, role: Literal["source", "target"]
+        self, image: Float32Array, body: Bool, frame: Frame, role: Literal["source", "target"]
     ) -> Prepared:
         """Put what the network is told of an image in the place of the image."""
         lines = find_contours(image, body, frame.spacing_mm, self.contours, role)
@@ -112,7 +104,7 @@ class ContourDiff(Diffusion):
         told = self._told(prepared.image, prepared.body, prepared.frame, "source")
         return super().infer(told, asked)
 
-    def translate(self, prepared: Prepared, draw: Draw, asked: Asked) -> Float:
+    def translate(self, prepared: Prepared, draw: Draw, asked: Asked) -> Float32Array:
         """Make the slices from the feet up; each knows the one before it."""
         settings = self.contours
         if settings.candidates == 1 and settings.guidance == 0:
@@ -136,7 +128,7 @@ class ContourDiff(Diffusion):
 
     def best(
         self,
-        drawn: list[Float],
+        drawn: list[Float32Array],
         wanted: Bool,
         body: Bool,
         spacing_mm: tuple[float, float, float],
@@ -163,12 +155,12 @@ class ContourDiff(Diffusion):
     def _slice(
         self,
         networks: nn.ModuleDict,
-        field: Float,
+        field: Float32Array,
         k: int,
-        planes: list[Float],
+        planes: list[Float32Array],
         generator: torch.Generator,
         asked: Asked,
-    ) -> Float:
+    ) -> Float32Array:
         """Draw one slice from a plane of noise, towards the neighbour where there is one."""
         half = self.network_spec.slices // 2
         context = np.pad(field, [(0, 0), (0, 0), (half, half)], mode="reflect")
@@ -227,7 +219,7 @@ class ContourDiff(Diffusion):
 
 def condition(
     lines: Bool, body: Bool, spacing_mm: tuple[float, float, float], settings: ContoursSpec
-) -> Float:
+) -> Float32Array:
     """Turn contours into what the network is told; see ``ContoursSpec.condition``.
 
     Returns
@@ -242,7 +234,7 @@ def condition(
     return np.where(body, distance, -distance).astype(np.float32)
 
 
-def lines_of(field: Float, settings: ContoursSpec) -> Bool:
+def lines_of(field: Float32Array, settings: ContoursSpec) -> Bool:
     """Return the contours that a condition was made of."""
     return field == (1 if settings.condition == "lines" else 0)
 

@@ -18,15 +18,26 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import raise_problems
-from translators.augment import Batch
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import raise_problems
 from translators.base import FAMILIES, FamilyFacts
-from translators.discriminators import ImagePool, opinion_loss, patch_discriminator
-from translators.loop import Player, Step
 from translators.networked import Material, NetworkTranslator, Window
-from translators.networks import build_network
-from translators.sides import (
+from translators.networks.discriminators import ImagePool, opinion_loss, patch_discriminator
+from translators.networks.unets import build_network
+from translators.spec import AdversarialSpec, CycleSpec, SourceSpec, TranslatorSpec
+from translators.spec.inverse import inverted
+from translators.training.augment import Batch
+from translators.training.loop import Player, Step
+from translators.training.unpaired import (
+    CachedImage,
+    cache_sources,
+    cache_targets,
+    deal,
+    draw_unpaired,
+    load_sources,
+    load_targets,
+)
+from translators.training.unpaired_losses import (
     SOURCES,
     TARGETS,
     Sides,
@@ -35,17 +46,6 @@ from translators.sides import (
     from_values,
     places,
     scale_of,
-)
-from translators.spec import AdversarialSpec, CycleSpec, SourceSpec, TranslatorSpec
-from translators.spec.inverse import inverted
-from translators.unpaired import (
-    CachedImage,
-    cache_sources,
-    cache_targets,
-    deal,
-    draw_unpaired,
-    load_sources,
-    load_targets,
 )
 
 UNPAIRED_FILE = "unpaired.json"
@@ -174,8 +174,9 @@ class CycleGAN(NetworkTranslator):
             terms["cycle"] = cycle.cycle_weight, real.distance(*back)
             if cycle.identity_weight:
                 same = (
-                    self._to_source(networks, real.source), self._to_target(networks, real.target)
-                )  # fmt: skip
+                    self._to_source(networks, real.source),
+                    self._to_target(networks, real.target),
+                )
                 terms["identity"] = cycle.identity_weight, real.distance(*same)
         step.figures |= {name: float(value.detach()) for name, (_, value) in terms.items()}
         return torch.stack([weight * value for weight, value in terms.values()]).sum()

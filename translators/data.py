@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from qa_suite.cohort import Case, Cohort, Split
-from qa_suite.errors import InputError, QAError, raise_problems
-from qa_suite.io.body import filled_slices
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.cohort import Case, Cohort, Split
+from qa_suite.core.errors import InputError, QAError, raise_problems
+from qa_suite.core.orientation import Turn
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging.body import filled_slices
 from qa_suite.io.cases import LoadedCase, load_case
-from qa_suite.orientation import Turn
-from qa_suite.volume import Grid, Volume
 from translators.spec import BodySpec, SourceSpec, TargetSpec, TranslatorSpec
 
 if TYPE_CHECKING:
     import torch
 
-Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
 SEEN_SPLITS: tuple[Split, ...] = ("train", "validation")
@@ -65,7 +65,7 @@ class Frame:
         ratio = np.asarray(self.spacing_mm) / np.asarray(self.turned_spacing_mm)
         return np.where(np.abs(ratio - 1) < 1e-3, 1.0, ratio)
 
-    def to_working(self, array: NDArray[np.generic]) -> Float:
+    def to_working(self, array: NDArray[np.generic]) -> Float32Array:
         """Turn and resample a scan's array linearly (smoothed first where it gets coarser)."""
         turned = self.turn.apply(np.asarray(array, dtype=np.float32))
         ratio = self._ratio
@@ -77,7 +77,7 @@ class Frame:
             )
         return np.ascontiguousarray(turned, dtype=np.float32)
 
-    def to_scan(self, array: Float) -> Float:
+    def to_scan(self, array: Float32Array) -> Float32Array:
         """Take a working array back to the scan's own voxels."""
         ratio = self._ratio
         if (ratio != 1).any():
@@ -99,7 +99,7 @@ def frame_of(grid: Grid, working_spacing_mm: tuple[float, float, float] | None) 
 
 
 def body_mask(
-    image: Float, spacing_mm: tuple[float, float, float], settings: BodySpec | None = None
+    image: Float32Array, spacing_mm: tuple[float, float, float], settings: BodySpec | None = None
 ) -> Bool:
     """Find the body in a source image from its own intensities.
 
@@ -148,7 +148,7 @@ def _close(mask: Bool, radius_mm: float, spacing: NDArray[np.float64]) -> Bool:
     return np.asarray(closed[inner] | mask)
 
 
-def normalise(image: Float, body: Bool, settings: SourceSpec) -> Float:
+def normalise(image: Float32Array, body: Bool, settings: SourceSpec) -> Float32Array:
     """Remove the scale of a source image; see :class:`translators.spec.SourceSpec`."""
     if settings.normalisation == "window":
         low, high = settings.low, settings.high
@@ -167,7 +167,7 @@ def normalise(image: Float, body: Bool, settings: SourceSpec) -> Float:
     return np.clip(scaled, *settings.clip, dtype=np.float32)
 
 
-def to_unit(values: Float, target: TargetSpec) -> Float:
+def to_unit(values: Float32Array, target: TargetSpec) -> Float32Array:
     """Map the target's window to [-1, 1] by its transform; what lies outside it is clipped."""
     clipped = np.clip(values, target.low, target.high)
     if target.transform == "sqrt":
@@ -176,13 +176,13 @@ def to_unit(values: Float, target: TargetSpec) -> Float:
     return np.asarray((clipped - target.low) * (2 / (target.high - target.low)) - 1, np.float32)
 
 
-def from_unit(values: Float, target: TargetSpec) -> Float:
+def from_unit(values: Float32Array, target: TargetSpec) -> Float32Array:
     """Map [-1, 1] back to the target's unit, clipped to its window."""
     back = valued(np.maximum(np.asarray(values, dtype=np.float32), -1), target)
     return np.asarray(np.clip(back, target.low, target.high), dtype=np.float32)
 
 
-Scaled = TypeVar("Scaled", Float, "torch.Tensor")
+Scaled = TypeVar("Scaled", Float32Array, "torch.Tensor")
 
 
 def valued(unit: Scaled, target: TargetSpec) -> Scaled:
@@ -197,7 +197,7 @@ def valued(unit: Scaled, target: TargetSpec) -> Scaled:
 class Prepared:
     """A source image as a translator sees it, in working voxels (x, y, z); ``scan`` as it came."""
 
-    image: Float
+    image: Float32Array
     body: Bool
     frame: Frame
     scan: Volume | None = None
@@ -209,7 +209,7 @@ class PreparedPair:
 
     case: Case
     prepared: Prepared
-    target: Float
+    target: Float32Array
     mask: Bool
 
     @property
@@ -219,7 +219,7 @@ class PreparedPair:
         return self.prepared.scan
 
     @property
-    def image(self) -> Float:
+    def image(self) -> Float32Array:
         """The normalised source."""
         return self.prepared.image
 
@@ -297,7 +297,9 @@ def _load_pair(cohort: Cohort, case: Case, folder: Path, spec: TranslatorSpec) -
     return PreparedPair(case=case, prepared=prepared, target=target, mask=mask)
 
 
-def prepared_target(loaded: LoadedCase, frame: Frame, target: TargetSpec) -> tuple[Float, Bool]:
+def prepared_target(
+    loaded: LoadedCase, frame: Frame, target: TargetSpec
+) -> tuple[Float32Array, Bool]:
     """Turn and scale the reference of a case; return it with the mask of its loss.
 
     Raises
@@ -319,7 +321,7 @@ def prepared_target(loaded: LoadedCase, frame: Frame, target: TargetSpec) -> tup
     return scaled_target(frame.to_working(loaded.reference.array), mask, target), mask
 
 
-def scaled_target(image: Float, mask: Bool, target: TargetSpec) -> Float:
+def scaled_target(image: Float32Array, mask: Bool, target: TargetSpec) -> Float32Array:
     """Give a target image in arbitrary units the scale of the specification, where it has one.
 
     Raises

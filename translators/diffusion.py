@@ -14,15 +14,12 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from qa_suite.errors import InputError
-from translators.augment import Batch
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.errors import InputError
 from translators.base import AS_SPECIFIED, FAMILIES, Asked, FamilyFacts, Inferred
-from translators.data import Float, Prepared
-from translators.loop import Player, Step
-from translators.losses import weighted_error
+from translators.data import Prepared
 from translators.networked import NetworkTranslator, Window
-from translators.networks import Scale
-from translators.noising import (
+from translators.networks.noising import (
     Levels,
     clean_from,
     each,
@@ -32,9 +29,13 @@ from translators.noising import (
     sample,
     wanted,
 )
-from translators.residual_unet import ResidualUNet, require_residual
-from translators.slice_noise import drawing, plane_along_z, shares
+from translators.networks.residual_unet import ResidualUNet, require_residual
+from translators.networks.slice_noise import drawing, plane_along_z, shares
+from translators.networks.unets import Scale
 from translators.spec import DiffusionSpec
+from translators.training.augment import Batch
+from translators.training.loop import Player, Step
+from translators.training.losses import weighted_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +150,7 @@ class Diffusion(NetworkTranslator):
             )
         return super().infer(prepared, asked)
 
-    def noise(self, shape: tuple[int, ...], seed: int) -> Float:
+    def noise(self, shape: tuple[int, ...], seed: int) -> Float32Array:
         """Start from one field of the volume; in 2D all slices may share one plane of it."""
         if self._shared:
             return plane_along_z(super().noise, shape, seed)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError
 from translators.base import (
     AS_SPECIFIED,
     FAMILIES,
@@ -21,7 +22,7 @@ from translators.base import (
     Progress,
     Translator,
 )
-from translators.data import Float, Prepared, PreparedPair, check_cohort, load_pairs
+from translators.data import Prepared, PreparedPair, check_cohort, load_pairs
 from translators.spec import TranslatorSpec
 
 
@@ -81,7 +82,7 @@ class Intensity(Translator):
             stopped_early=False,
         )
 
-    def _medians(self, source: Float, target: Float) -> NDArray[np.float32]:
+    def _medians(self, source: Float32Array, target: Float32Array) -> NDArray[np.float32]:
         """Median target of every bin; thin bins take the interpolated value of others."""
         bins = self._bins(source)
         order = np.argsort(bins, kind="stable")
@@ -96,7 +97,7 @@ class Intensity(Translator):
         filled = np.interp(np.arange(self._settings.bins), known, medians[known])
         return np.asarray(np.clip(filled, self.spec.target.low, self.spec.target.high), np.float32)
 
-    def _bins(self, image: Float) -> NDArray[np.int64]:
+    def _bins(self, image: Float32Array) -> NDArray[np.int64]:
         assert self._edges is not None
         inner = self._edges[1:-1]
         return np.asarray(np.searchsorted(inner, image, side="right"), dtype=np.int64)

@@ -1,9 +1,9 @@
 """MR to PET in SUVbw: a conditional diffusion model that has practised on pseudo-PET.
 
 After MRI2PET (Theodorou et al. 2025, medRxiv): paired PET is rare and MR is not, so the model is
-first trained on MR with pseudo-PET made by style transfer (:mod:`translators.style`), then on real
-pairs with a Laplacian-pyramid loss (:mod:`translators.pyramid`) beside the denoising error. The
-MR is concatenated to the noisy PET, voxel by voxel.
+first trained on MR with pseudo-PET made by style transfer (:mod:`translators.training.style`),
+then on real pairs with a Laplacian-pyramid loss (:mod:`translators.training.pyramid`) beside the
+denoising error. The MR is concatenated to the noisy PET, voxel by voxel.
 
 Uptake that the MR does not show cannot be known: samples differ there, and their mean is what
 such tissue takes up on average.
@@ -17,24 +17,24 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, raise_problems
-from translators.augment import Batch
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, raise_problems
 from translators.base import FAMILIES, FamilyFacts, FitSummary, Progress
-from translators.checkpoints import identity_of, read_checkpoint, write_checkpoint
 from translators.data import PreparedPair, load_pairs, to_unit
 from translators.diffusion import Diffusion
-from translators.loop import Player, Step
 from translators.networked import Material
-from translators.networks import UnitNetwork
-from translators.noising import clean_from
-from translators.parallel import rank_of_environment
-from translators.phases import train_in_turn
-from translators.pyramid import pyramid_error
-from translators.sampling import CachedPair, cache_pairs
+from translators.networks.noising import clean_from
+from translators.networks.unets import UnitNetwork
 from translators.spec import LossSpec, TranslatorSpec
-from translators.style import Style, redrawn, style_network, train_style
-from translators.unpaired import PreparedSource, cache_sources, load_sources
+from translators.training.augment import Batch
+from translators.training.checkpoints import identity_of, read_checkpoint, write_checkpoint
+from translators.training.loop import Player, Step
+from translators.training.parallel import rank_of_environment
+from translators.training.patches import CachedPair, cache_pairs
+from translators.training.pyramid import pyramid_error
+from translators.training.stages import train_in_turn
+from translators.training.style import Style, redrawn, style_network, train_style
+from translators.training.unpaired import PreparedSource, cache_sources, load_sources
 
 STYLE_FILE = "style.pt"
 _PRETRAINING, _FINE_TUNING = "pretraining", "fine-tuning"

@@ -18,20 +18,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError
-from translators.augment import Batch, augment
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError
 from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress, Translator
 from translators.calibration import smallest_std
-from translators.checkpoints import identity_of
-from translators.data import Float, Prepared, check_cohort, from_unit, load_pairs, valued
-from translators.loop import Player, Validate, autocast, optimise
-from translators.losses import weighted_mean
-from translators.networks import is_deep, pick_device, to_channels_last
-from translators.parallel import join
-from translators.sampling import CachedPair, cache_pairs, draw_batch, fixed_patches
-from translators.sliding import slide
+from translators.data import Prepared, check_cohort, from_unit, load_pairs, valued
+from translators.networks.sliding import slide
+from translators.networks.unets import is_deep, pick_device, to_channels_last
 from translators.spec import InferenceSpec, NetworkSpec, TrainingSpec, TranslatorSpec
+from translators.training.augment import Batch, augment
+from translators.training.checkpoints import identity_of
+from translators.training.loop import Player, Validate, autocast, optimise
+from translators.training.losses import weighted_mean
+from translators.training.parallel import join
+from translators.training.patches import CachedPair, cache_pairs, draw_batch, fixed_patches
 
 Material = Any
 """What a family draws its batches from: cached pairs, or two unpaired lists."""
@@ -294,12 +295,12 @@ class NetworkTranslator(Translator):
             cost=cost,
         )
 
-    def _spread(self, answers: Float) -> Float:
+    def _spread(self, answers: Float32Array) -> Float32Array:
         least = smallest_std(self.spec.target.low, self.spec.target.high)
         found = answers.std(axis=0, ddof=1, dtype=np.float64).astype(np.float32)
         return np.maximum(found, np.float32(least))
 
-    def _finished(self, prepared: Prepared, draw: Draw, asked: Asked) -> Float:
+    def _finished(self, prepared: Prepared, draw: Draw, asked: Asked) -> Float32Array:
         """One answer in the unit of the target, with air far from the body."""
         unit = self.translate(prepared, draw, asked)
         answer = from_unit(unit, self.spec.target)
@@ -312,7 +313,7 @@ class NetworkTranslator(Translator):
             answer[away > self.inference.air_beyond_mm] = self.spec.target.outside
         return answer
 
-    def translate(self, prepared: Prepared, draw: Draw, asked: Asked) -> Float:
+    def translate(self, prepared: Prepared, draw: Draw, asked: Asked) -> Float32Array:
         """Make one answer for a whole volume on the unit scale, shape (x, y, z)."""
         networks, device = self.ready(draw)
         image = np.flip(prepared.image, draw.flips) if draw.flips else prepared.image
@@ -336,7 +337,7 @@ class NetworkTranslator(Translator):
         unit = slide(image, self.network_spec, self.inference, apply, noise=noise)
         return np.ascontiguousarray(np.flip(unit, draw.flips)) if draw.flips else unit
 
-    def noise(self, shape: tuple[int, ...], seed: int) -> Float:
+    def noise(self, shape: tuple[int, ...], seed: int) -> Float32Array:
         """Noise that a prediction starts from, shape (channels, x, y, z)."""
         rng = np.random.default_rng([seed, 20])
         return rng.standard_normal((self.noise_channels, *shape), dtype=np.float32)

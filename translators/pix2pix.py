@@ -11,14 +11,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from translators.augment import Batch
 from translators.base import FAMILIES, FamilyFacts
-from translators.discriminators import opinion_loss, patch_discriminator
-from translators.loop import Player, Step
-from translators.losses import weighted_error
 from translators.networked import NetworkTranslator, Window
-from translators.networks import build_network
+from translators.networks.discriminators import opinion_loss, patch_discriminator
+from translators.networks.unets import build_network
 from translators.spec import AdversarialSpec, TranslatorSpec
+from translators.training.augment import Batch
+from translators.training.loop import Player, Step
+from translators.training.losses import weighted_error
 
 
 @FAMILIES.add(

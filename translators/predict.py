@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.errors import InputError, QAError, raise_problems
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.errors import InputError, QAError, raise_problems
+from qa_suite.core.volume import Grid, Volume
 from translators.base import Asked, Translator
 
 _SIZES = {"spacing_mm": 3, "direction": 9}

@@ -5,7 +5,7 @@ doi:10.1007/978-3-319-66179-7_48) in spirit. Under L1 the network answers the co
 median, so where MR and CT do not match to the voxel thin bone is lost against soft tissue;
 ``loss.bone_weight`` counts that error, at the price of some soft-tissue error. With a
 ``features`` block half of the loss is a distance of anatomical features instead, see
-:mod:`translators.features`.
+:mod:`translators.training.feature_loss`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from qa_suite.cohort import Cohort
-from translators.augment import Batch
+from qa_suite.core.cohort import Cohort
 from translators.base import FAMILIES, FamilyFacts
-from translators.features import FeatureLoss, train_features
-from translators.loop import Player, Step
-from translators.losses import weighted_error
 from translators.networked import NetworkTranslator, Window
-from translators.networks import build_network
+from translators.networks.unets import build_network
+from translators.training.augment import Batch
+from translators.training.feature_loss import FeatureLoss, train_features
+from translators.training.loop import Player, Step
+from translators.training.losses import weighted_error
 
 
 @FAMILIES.add(

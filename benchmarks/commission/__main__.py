@@ -23,7 +23,7 @@ from benchmarks.commission import (
 )
 from benchmarks.commission.engines import Bench, threads
 from benchmarks.commission.tables import table, write_between
-from qa_suite.dose.reference import reference_python
+from qa_suite.lab.reference_dose import reference_python
 
 IMAGES = Path("docs/images/dose")
 PARTS: dict[str, Callable[[Bench], Any]] = {
@@ -44,9 +44,13 @@ def main() -> None:
     parser.add_argument("--histories", type=float, default=1.0, help="factor, for a quick look")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
-        "--only", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART",
+        "--only",
+        nargs="+",
+        choices=list(PARTS),
+        default=list(PARTS),
+        metavar="PART",
         help=f"of {', '.join(PARTS)}; what spans several parts is made when all are there",
-    )  # fmt: skip
+    )
     options = parser.parse_args()
     reference_python()  # say at once what is missing
     bench = Bench(cache=options.cache, histories=options.histories)
@@ -68,9 +72,10 @@ def main() -> None:
 def draw(results: dict[str, Any]) -> None:
     """Draw the figures whose parts are there."""
     for name, figure in (
-        ("photons", figures.photon_figure), ("protons", figures.proton_figure),
+        ("photons", figures.photon_figure),
+        ("protons", figures.proton_figure),
         ("photons_off_axis", figures.off_axis_figure),
-    ):  # fmt: skip
+    ):
         if name in results:
             figure(results[name].curves, IMAGES / f"commission-{name.replace('_', '-')}.png")
     if set(results) >= TWINS:
@@ -112,11 +117,24 @@ def _agreement(found: dict[str, Any]) -> str:
     for name, values in pairs:
         rms, largest, array = twins.agreement(values)
         noise = {**found["twins_photons"][0].noise, **found["twins_protons"][0].noise}.get(name)
-        rows.append([name, len(values), f"{abs(array[:, 1]).max():.2f}", f"{rms:.2f}",
-                     f"{largest:.2f}", "–" if noise is None else f"{noise:.2f}"])  # fmt: skip
-    head = ["differences of DVH metrics (% of the prescription)", "number",
-            "largest reference difference", "rms of surrogate − reference", "largest",
-            "rms of the reference's noise"]  # fmt: skip
+        rows.append(
+            [
+                name,
+                len(values),
+                f"{abs(array[:, 1]).max():.2f}",
+                f"{rms:.2f}",
+                f"{largest:.2f}",
+                "–" if noise is None else f"{noise:.2f}",
+            ]
+        )
+    head = [
+        "differences of DVH metrics (% of the prescription)",
+        "number",
+        "largest reference difference",
+        "rms of surrogate − reference",
+        "largest",
+        "rms of the reference's noise",
+    ]
     return table(head, rows)
 
 

@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.volume import Volume
+from qa_suite.dose.plan.plan import Plan
+from qa_suite.lab.reference_dose import job_of, reference_doses
 
-from qa_suite.dose.plan import Plan
-from qa_suite.dose.reference import job_of, reference_doses
-from qa_suite.volume import Volume
-
-Array = NDArray[np.float32]
 MACHINE = "varian_10MV"
 TPR_6MV = 0.67
 SPECTRUM_10MV = "varian-10mv"
@@ -40,7 +37,7 @@ class Bench:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def pyradplan(
-        self, plan: Plan, densities: Mapping[str, Array], label: str, **settings: Any
+        self, plan: Plan, densities: Mapping[str, Float32Array], label: str, **settings: Any
     ) -> Any:
         """Doses of pyRadPlan, and the ranges of the spots it used."""
         answer = reference_doses(job_of(plan, densities, **settings), cache=self.cache)
@@ -48,20 +45,23 @@ class Bench:
         return answer
 
     def montecarlo(
-        self, plan: Plan, densities: Mapping[str, Array], label: str, histories: float
+        self, plan: Plan, densities: Mapping[str, Float32Array], label: str, histories: float
     ) -> Any:
         """Doses of pyRadMC with the 10 MV spectrum."""
         job = job_of(
-            plan, densities, engine="pyradmc", machine=SPECTRUM_10MV,
+            plan,
+            densities,
+            engine="pyradmc",
+            machine=SPECTRUM_10MV,
             histories=int(histories * self.histories),
-        )  # fmt: skip
+        )
         answer = reference_doses(job, cache=self.cache, timeout_s=3600.0)
         self.seconds[f"pyRadMC, {label}"] = float(answer.facts["seconds"])
         return answer
 
 
 def photon_surrogate(
-    plan: Plan, densities: Mapping[str, Array], *, mv: int = 10
+    plan: Plan, densities: Mapping[str, Float32Array], *, mv: int = 10
 ) -> dict[str, Volume]:
     """Doses of the photon surrogate, as it ships (10 MV) or with the beam quality of 6 MV."""
     from qa_suite.dose.photons.engine import photon_engine
@@ -72,7 +72,9 @@ def photon_surrogate(
     return {name: engine.recalculate(density, plan) for name, density in densities.items()}
 
 
-def proton_surrogate(plan: Plan, densities: Mapping[str, Array], machine: str) -> dict[str, Volume]:
+def proton_surrogate(
+    plan: Plan, densities: Mapping[str, Float32Array], machine: str
+) -> dict[str, Volume]:
     """Doses of the proton surrogate."""
     from qa_suite.dose.engines import ENGINES
 

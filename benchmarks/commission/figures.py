@@ -36,8 +36,12 @@ def photon_figure(curves: Curves, path: Path) -> None:
             if (key, engine) in curves:
                 x, y = curves[key, engine]
                 axis.plot(x, y, color=colour, linestyle=style, linewidth=1.2, label=name)
-        axis.set(title=title, ylabel=label, xlim=span,
-                 xlabel="depth (mm)" if "profile" not in key else "x (mm)")  # fmt: skip
+        axis.set(
+            title=title,
+            ylabel=label,
+            xlim=span,
+            xlabel="depth (mm)" if "profile" not in key else "x (mm)",
+        )
     axes[0, 0].legend(fontsize=7, frameon=False)
     _save(figure, path)
 
@@ -55,22 +59,42 @@ def off_axis_figure(curves: Curves, path: Path) -> None:
         for n, depth in enumerate(("130", "190", "250")):
             for engine, (name, colour, style) in LOOK.items():
                 x, y = curves[f"{key} {depth}", engine]
-                axis.plot(x, y + 0.15 * n, color=colour, linestyle=style, linewidth=1.1,
-                          label=name if n == 0 else None)  # fmt: skip
+                axis.plot(
+                    x,
+                    y + 0.15 * n,
+                    color=colour,
+                    linestyle=style,
+                    linewidth=1.1,
+                    label=name if n == 0 else None,
+                )
             place = curves[f"{key} {depth}", "expected"][0][0]
             axis.plot([place] * 2, [0.9 + 0.15 * n, 1.3 + 0.15 * n], color="0.5", linewidth=0.7)
-        axis.set(title=title, xlim=span, ylim=(0.8, 1.75), xlabel="distance from the axis (mm)",
-                 ylabel="dose over water alone")  # fmt: skip
+        axis.set(
+            title=title,
+            xlim=span,
+            ylim=(0.8, 1.75),
+            xlabel="distance from the axis (mm)",
+            ylabel="dose over water alone",
+        )
     axes[0, 0].legend(fontsize=7, frameon=False)
     profile = axes[2, 0]
     for engine, (_, colour, style) in LOOK.items():
         x, y = curves["large 100", engine]
         profile.plot(x, y, color=colour, linestyle=style, linewidth=1.1)
-    profile.set(title="Water, 30×30 cm², 10 cm deep", xlim=(-200, 200), xlabel="x (mm)",
-                ylabel="dose (% of axis)")  # fmt: skip
+    profile.set(
+        title="Water, 30×30 cm², 10 cm deep",
+        xlim=(-200, 200),
+        xlabel="x (mm)",
+        ylabel="dose (% of axis)",
+    )
     axes[2, 1].axis("off")
-    axes[2, 1].text(0, 0.5, "Shadows at 13, 19 and 25 cm depth, each 0.15 higher;\n"
-                    "grey: similar triangles from the source.", fontsize=8)  # fmt: skip
+    axes[2, 1].text(
+        0,
+        0.5,
+        "Shadows at 13, 19 and 25 cm depth, each 0.15 higher;\n"
+        "grey: similar triangles from the source.",
+        fontsize=8,
+    )
     _save(figure, path)
 
 
@@ -87,10 +111,14 @@ def proton_figure(curves: Curves, path: Path) -> None:
         axes[0 if water else 1].plot(
             x, y, color=colour, linestyle=style, linewidth=1.1, label=name if first else None
         )
-    axes[0].set(title="Water: 70, 100, 130, 160, 200 MeV", xlabel="depth (mm)",
-                ylabel="Gy·mm² per 10⁹ protons")  # fmt: skip
-    axes[1].set(title="160 MeV: bone, water, lung", xlabel="depth (mm)",
-                ylabel="dose on the axis (Gy)")  # fmt: skip
+    axes[0].set(
+        title="Water: 70, 100, 130, 160, 200 MeV",
+        xlabel="depth (mm)",
+        ylabel="Gy·mm² per 10⁹ protons",
+    )
+    axes[1].set(
+        title="160 MeV: bone, water, lung", xlabel="depth (mm)", ylabel="dose on the axis (Gy)"
+    )
     axes[0].legend(fontsize=7, frameon=False)
     _save(figure, path)
 
@@ -109,8 +137,13 @@ def twin_figure(
         reach = 1.08 * float(np.abs(array).max())
         axis.axline((0, 0), slope=1, color="0.7", linewidth=0.8)
         axis.plot(array[:, 1], array[:, 0], "o", color="#1f5fa8", markersize=3)
-        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal",
-                 xlabel="reference Δ (%)", ylabel="surrogate Δ (%)")  # fmt: skip
+        axis.set(
+            xlim=(-reach, reach),
+            ylim=(-reach, reach),
+            aspect="equal",
+            xlabel="reference Δ (%)",
+            ylabel="surrogate Δ (%)",
+        )
         axis.set_title(f"{name}\nrms {rms:.2f}, most {largest:.2f}", fontsize=8)
     axes = rows[1].subplots(len(shown), 2)
     for row, (modality, made) in zip(np.atleast_2d(axes), shown.items(), strict=True):

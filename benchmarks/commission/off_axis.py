@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.commission import phantoms
-from benchmarks.commission.phantoms import Array
-from qa_suite.dose.plan import PhotonField, PlannedBeam
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.arrays import Float32Array, FloatArray
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.plan.plan import PhotonField, PlannedBeam
+from qa_suite.dose.plan.template import BeamTemplate
 
-FloatArray = NDArray[np.float64]
 ISO_DEPTH_MM = 100.0
 MIDDLE_MM = (70.0, -60.0)  # of the field, crossline and inline, in the isocentre plane
 SIDES = {"crossline": 70.0, "inline": -58.0}  # near where edges lie; slabs away from the axis
@@ -29,12 +27,18 @@ _FINE = 5
 def box(depth_mm: float, spacing_mm: float, room_mm: float = 0.0) -> Grid:
     """Return a box of water whose front face, but for ``room_mm``, lies before the isocentre."""
     return Grid(
-        shape=(round(240 / spacing_mm), round((depth_mm + room_mm) / spacing_mm),
-               round(180 / spacing_mm)),
+        shape=(
+            round(240 / spacing_mm),
+            round((depth_mm + room_mm) / spacing_mm),
+            round(180 / spacing_mm),
+        ),
         spacing_mm=(spacing_mm,) * 3,
-        origin_mm=(-42 + spacing_mm / 2, -ISO_DEPTH_MM - room_mm + spacing_mm / 2,
-                   -138 + spacing_mm / 2),
-    )  # fmt: skip
+        origin_mm=(
+            -42 + spacing_mm / 2,
+            -ISO_DEPTH_MM - room_mm + spacing_mm / 2,
+            -138 + spacing_mm / 2,
+        ),
+    )
 
 
 def edge_mm(grid: Grid, side: str) -> float:
@@ -44,7 +48,9 @@ def edge_mm(grid: Grid, side: str) -> float:
     return float(first + step * round((SIDES[side] - first) / step))
 
 
-def half_slab(grid: Grid, side: str, start_mm: float, end_mm: float, density: float) -> Array:
+def half_slab(
+    grid: Grid, side: str, start_mm: float, end_mm: float, density: float
+) -> Float32Array:
     """Water with a slab that begins at an edge beside the axis and lies away from it."""
     made = phantoms.water(grid)
     slab = phantoms.slab(grid, ISO_DEPTH_MM, start_mm, end_mm, density)
@@ -56,14 +62,14 @@ def half_slab(grid: Grid, side: str, start_mm: float, end_mm: float, density: fl
     return np.where(far, slab, made).astype(np.float32)
 
 
-def tilted_slab(grid: Grid, name: str, density: float) -> Array:
+def tilted_slab(grid: Grid, name: str, density: float) -> Float32Array:
     """Water with a slab tilted about z, which the middle of the field meets 30 mm deep."""
     start, thickness = TILTED_MM[name]
     share = _below(grid, start) - _below(grid, start + thickness)
     return (1 + share * (density - 1)).astype(np.float32)
 
 
-def slope(grid: Grid) -> Array:
+def slope(grid: Grid) -> Float32Array:
     """Water below a face tilted about z; the middle of the field meets it as it would the box."""
     return _below(grid, 0.0).astype(np.float32)
 
@@ -82,7 +88,7 @@ def _below(grid: Grid, depth_mm: float) -> FloatArray:
 
 def rectangle(x_mm: tuple[int, int], y_mm: tuple[int, int], machine: str) -> PlannedBeam:
     """An open rectangle of one monitor unit, sent through the head of a machine."""
-    from qa_suite.dose.photon_machine import load_photon_machine
+    from qa_suite.dose.machines.photon import load_photon_machine
     from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence
 
     middle = PIXELS // 2
@@ -90,9 +96,10 @@ def rectangle(x_mm: tuple[int, int], y_mm: tuple[int, int], machine: str) -> Pla
     aperture[middle + y_mm[0] : middle + y_mm[1], middle + x_mm[0] : middle + x_mm[1]] = 1.0
     fluence = machine_fluence(aperture, load_photon_machine(machine))
     return PlannedBeam(
-        geometry=BeamTemplate(gantry_deg=0.0), weight=1.0,
+        geometry=BeamTemplate(gantry_deg=0.0),
+        weight=1.0,
         delivery=PhotonField(fluence=fluence, pixel_mm=PIXEL_MM),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.photon_machine import PhotonMachine, load_photon_machine
-from qa_suite.dose.plan import PhotonField, Plan, PlannedBeam, ProtonSpots
-from qa_suite.dose.template import BeamTemplate, Modality, PlanTemplate, Prescription, TargetRule
-from qa_suite.volume import Grid, Triple
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.volume import Grid, Triple
+from qa_suite.dose.machines.photon import PhotonMachine, load_photon_machine
+from qa_suite.dose.plan.plan import PhotonField, Plan, PlannedBeam, ProtonSpots
+from qa_suite.dose.plan.template import (
+    BeamTemplate,
+    Modality,
+    PlanTemplate,
+    Prescription,
+    TargetRule,
+)
 
-Array = NDArray[np.float32]
 LUNG, BONE = 0.25, 1.6
 """Relative electron density and stopping power of the slabs; the same number for both."""
 
@@ -20,9 +26,12 @@ ISOCENTRE: Triple = (0.0, 0.0, 0.0)
 
 
 def box(
-    width_mm: float, depth_mm: float, isocentre_depth_mm: float, spacing_mm: float,
+    width_mm: float,
+    depth_mm: float,
+    isocentre_depth_mm: float,
+    spacing_mm: float,
     step_mm: float | None = None,
-) -> Grid:  # fmt: skip
+) -> Grid:
     """A box whose front face lies ``isocentre_depth_mm`` before the isocentre, an odd width."""
     step = step_mm or spacing_mm
     across = 2 * int(width_mm / 2 / spacing_mm) + 1
@@ -41,24 +50,26 @@ def depths_mm(grid: Grid, isocentre_depth_mm: float) -> NDArray[np.float64]:
     return np.asarray(along + isocentre_depth_mm)
 
 
-def water(grid: Grid) -> Array:
+def water(grid: Grid) -> Float32Array:
     return np.ones(grid.shape, dtype=np.float32)
 
 
-def slab(grid: Grid, isocentre_depth_mm: float, start_mm: float, end_mm: float,
-         density: float) -> Array:  # fmt: skip
+def slab(
+    grid: Grid, isocentre_depth_mm: float, start_mm: float, end_mm: float, density: float
+) -> Float32Array:
     """Water with a slab across the whole box; a voxel cut by its face is mixed."""
     depth = depths_mm(grid, isocentre_depth_mm)
     half = grid.spacing_mm[1] / 2
     inside = np.minimum(depth + half, end_mm) - np.maximum(depth - half, start_mm)
     share = np.clip(inside, 0, None) / (2 * half)
-    return np.broadcast_to(
-        (1 + share * (density - 1))[None, :, None], grid.shape
-    ).astype(np.float32)  # fmt: skip
+    return np.broadcast_to((1 + share * (density - 1))[None, :, None], grid.shape).astype(
+        np.float32
+    )
 
 
-def half_slab(grid: Grid, isocentre_depth_mm: float, start_mm: float, end_mm: float,
-              density: float) -> Array:  # fmt: skip
+def half_slab(
+    grid: Grid, isocentre_depth_mm: float, start_mm: float, end_mm: float, density: float
+) -> Float32Array:
     """As a slab, but only where x > 0: every ray beside it crosses water alone."""
     made = water(grid).copy()
     made[grid.shape[0] // 2 + 1 :] = slab(grid, isocentre_depth_mm, start_mm, end_mm, density)[
@@ -67,7 +78,7 @@ def half_slab(grid: Grid, isocentre_depth_mm: float, start_mm: float, end_mm: fl
     return made
 
 
-def slope(grid: Grid, angle_deg: float, isocentre_depth_mm: float) -> Array:
+def slope(grid: Grid, angle_deg: float, isocentre_depth_mm: float) -> Float32Array:
     """Water below a face that is tilted about z; the isocentre lies this deep on the axis."""
     x = grid.origin_mm[0] + np.arange(grid.shape[0]) * grid.spacing_mm[0]
     y = grid.origin_mm[1] + np.arange(grid.shape[1]) * grid.spacing_mm[1]
@@ -101,9 +112,13 @@ def square_field(
 
 
 def spot_beam(
-    energies_mev: Sequence[float], weights: Sequence[float], *, side_mm: float = 0.0,
-    step_mm: float = 4.0, gantry_deg: float = 0.0,
-) -> PlannedBeam:  # fmt: skip
+    energies_mev: Sequence[float],
+    weights: Sequence[float],
+    *,
+    side_mm: float = 0.0,
+    step_mm: float = 4.0,
+    gantry_deg: float = 0.0,
+) -> PlannedBeam:
     """Spots of some energies, at the axis or on a square raster."""
     half = int(side_mm / 2 / step_mm)
     places = step_mm * np.arange(-half, half + 1)
@@ -125,13 +140,24 @@ def plan_of(
 ) -> Plan:
     """A plan that was not optimised: these beams as they are."""
     template = PlanTemplate(
-        name="commissioning", modality=modality, anatomy="phantom", engine=engine,
-        machine=machine, technique="conformal" if modality == "photons" else "spots",
+        name="commissioning",
+        modality=modality,
+        anatomy="phantom",
+        engine=engine,
+        machine=machine,
+        technique="conformal" if modality == "photons" else "spots",
         beams=tuple(beam.geometry for beam in beams),
         prescription=Prescription(dose_gy=1.0, fractions=1),
-        targets=(TargetRule(structures=("none",)),), source="commissioning",
-    )  # fmt: skip
+        targets=(TargetRule(structures=("none",)),),
+        source="commissioning",
+    )
     return Plan(
-        template=template, engine=engine, isocentre_mm=ISOCENTRE, grid=grid, target="none",
-        target_mask=np.zeros(grid.shape, dtype=bool), beams=tuple(beams), hlut=("none", "none"),
-    )  # fmt: skip
+        template=template,
+        engine=engine,
+        isocentre_mm=ISOCENTRE,
+        grid=grid,
+        target="none",
+        target_mask=np.zeros(grid.shape, dtype=bool),
+        beams=tuple(beams),
+        hlut=("none", "none"),
+    )

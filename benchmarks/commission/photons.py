@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from benchmarks.commission import phantoms
 from benchmarks.commission.engines import MACHINE, Bench, photon_surrogate
 from benchmarks.commission.tables import signed, table
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma import GammaSettings, gamma, parse_criteria
-from qa_suite.volume import Grid, Volume
 
 SPACING_MM = 4.0
 ISO_DEPTH_MM = 100.0
@@ -101,16 +101,19 @@ def _depth_doses(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None
     rows = []
     for side, made in doses.items():
         for engine, title in (
-            ("surrogate", "surrogate, 10 MV"), ("montecarlo", "pyRadMC, 10 MV"),
-            ("surrogate6", "surrogate, TPR 0.67"), ("pyradplan", "pyRadPlan, 6 MV"),
-        ):  # fmt: skip
+            ("surrogate", "surrogate, 10 MV"),
+            ("montecarlo", "pyRadMC, 10 MV"),
+            ("surrogate6", "surrogate, TPR 0.67"),
+            ("pyradplan", "pyRadPlan, 6 MV"),
+        ):
             dose = made[engine]["water"]
             values = 100 * _values_at(side, dose, depths) / _at(side, dose, 100.0)
             rows.append([f"{side / 10:g}×{side / 10:g} cm²", title, *(f"{v:.1f}" for v in values)])
             along = phantoms.depths_mm(dose.grid, ISO_DEPTH_MM)
             found.curves[f"water {side}", engine] = (
-                along, axis_dose(dose, _half(side)) / _at(side, dose, 100.0) * 100,
-            )  # fmt: skip
+                along,
+                axis_dose(dose, _half(side)) / _at(side, dose, 100.0) * 100,
+            )
     head = ["field", "engine", *(f"{d / 10:g} cm" for d in depths)]
     found.tables["depth"] = table(head, rows)
 
@@ -118,14 +121,19 @@ def _depth_doses(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None
 def _profiles(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
     rows = []
     for side, made in doses.items():
-        widths = {name: _profile(side, made[name]["water"], found, name)
-                  for name in ("surrogate", "montecarlo", "pyradplan")}  # fmt: skip
-        for k, title in enumerate(("width at 50 % (mm)", "penumbra 80–20 % (mm)",
-                                   "dose at 80 % of the half width (%)")):  # fmt: skip
-            rows.append([
-                f"{side / 10:g}×{side / 10:g} cm²: {title}",
-                *(f"{widths[name][k]:.1f}" for name in widths),
-            ])  # fmt: skip
+        widths = {
+            name: _profile(side, made[name]["water"], found, name)
+            for name in ("surrogate", "montecarlo", "pyradplan")
+        }
+        for k, title in enumerate(
+            ("width at 50 % (mm)", "penumbra 80–20 % (mm)", "dose at 80 % of the half width (%)")
+        ):
+            rows.append(
+                [
+                    f"{side / 10:g}×{side / 10:g} cm²: {title}",
+                    *(f"{widths[name][k]:.1f}" for name in widths),
+                ]
+            )
     head = ["10 cm deep", "surrogate, 10 MV", "pyRadMC, 10 MV", "pyRadPlan, 6 MV"]
     found.tables["profiles"] = table(head, rows)
 
@@ -152,9 +160,11 @@ def _profile(
 def _outputs(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
     rows = []
     for engine, title in (
-        ("surrogate", "surrogate, 10 MV"), ("montecarlo", "pyRadMC, 10 MV"),
-        ("surrogate6", "surrogate, TPR 0.67"), ("pyradplan", "pyRadPlan, 6 MV"),
-    ):  # fmt: skip
+        ("surrogate", "surrogate, 10 MV"),
+        ("montecarlo", "pyRadMC, 10 MV"),
+        ("surrogate6", "surrogate, TPR 0.67"),
+        ("pyradplan", "pyRadPlan, 6 MV"),
+    ):
         at = {side: _at(side, doses[side][engine]["water"], 100.0) for side in doses}
         rows.append([title, *(f"{at[side] / at[100]:.3f}" for side in (40, 100, 200))])
     found.tables["outputs"] = table(["engine", "4×4 cm²", "10×10 cm²", "20×20 cm²"], rows)
@@ -163,8 +173,10 @@ def _outputs(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
 def _slabs(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
     """Dose with the slab over dose without, at the same place: no beam quality cancels better."""
     rows = []
-    for name, places in (("lung", (45.0, 67.5, 90.0, 115.0, 135.0, 175.0)),
-                         ("bone", (45.0, 70.0, 90.0, 115.0, 135.0, 175.0))):  # fmt: skip
+    for name, places in (
+        ("lung", (45.0, 67.5, 90.0, 115.0, 135.0, 175.0)),
+        ("bone", (45.0, 70.0, 90.0, 115.0, 135.0, 175.0)),
+    ):
         start, end, _ = SLAB_MM[name]
         for side in (40, 100):
             ratios = {}
@@ -175,19 +187,33 @@ def _slabs(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
                 along = phantoms.depths_mm(made[name].grid, ISO_DEPTH_MM)
                 half = _half(side)
                 found.curves[f"{name} {side}", engine] = (
-                    along, axis_dose(made[name], half) / axis_dose(made["water"], half),
-                )  # fmt: skip
+                    along,
+                    axis_dose(made[name], half) / axis_dose(made["water"], half),
+                )
             for k, depth in enumerate(places):
                 where = "in" if start <= depth <= end else "behind"
                 ours, theirs = ratios["surrogate"][k], ratios["montecarlo"][k]
                 ours6, plan6 = ratios["surrogate6"][k], ratios["pyradplan"][k]
-                rows.append([
-                    f"{name}, {side / 10:g}×{side / 10:g} cm², {depth:g} mm ({where})",
-                    f"{ours:.3f}", f"{theirs:.3f}", signed(100 * (ours / theirs - 1)),
-                    f"{ours6:.3f}", f"{plan6:.3f}", signed(100 * (ours6 / plan6 - 1)),
-                ])  # fmt: skip
-    head = ["place", "surrogate, 10 MV", "pyRadMC", "difference (%)", "surrogate, TPR 0.67",
-            "pyRadPlan", "difference (%)"]  # fmt: skip
+                rows.append(
+                    [
+                        f"{name}, {side / 10:g}×{side / 10:g} cm², {depth:g} mm ({where})",
+                        f"{ours:.3f}",
+                        f"{theirs:.3f}",
+                        signed(100 * (ours / theirs - 1)),
+                        f"{ours6:.3f}",
+                        f"{plan6:.3f}",
+                        signed(100 * (ours6 / plan6 - 1)),
+                    ]
+                )
+    head = [
+        "place",
+        "surrogate, 10 MV",
+        "pyRadMC",
+        "difference (%)",
+        "surrogate, TPR 0.67",
+        "pyRadPlan",
+        "difference (%)",
+    ]
     found.tables["slabs"] = table(head, rows)
     _half_slabs(doses, found)
 
@@ -213,8 +239,9 @@ def _half_slabs(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
                 j = int(np.abs(phantoms.depths_mm(dose.grid, ISO_DEPTH_MM) - 135).argmin())
                 k = dose.grid.shape[2] // 2
                 pair.append(float(dose.array[i, j, k] / plain.array[i, j, k]))
-            rows.append([*cells, f"{pair[0]:.3f}", f"{pair[1]:.3f}",
-                         signed(100 * (pair[0] / pair[1] - 1))])  # fmt: skip
+            rows.append(
+                [*cells, f"{pair[0]:.3f}", f"{pair[1]:.3f}", signed(100 * (pair[0] / pair[1] - 1))]
+            )
     head = ["place", "surrogate, TPR 0.67", "pyRadPlan", "difference (%)"]
     found.tables["half_slabs"] = table(head, rows)
 
@@ -231,11 +258,19 @@ def _slope(bench: Bench, doses: dict[int, dict[str, Any]], found: PhotonResults)
     other = bench.pyradplan(plan, images, "slope").doses["slope"]
     own, own6 = (photon_surrogate(plan, images, mv=mv)["slope"] for mv in (10, 6))
     pairs = {
-        ("surrogate, 10 MV", "pyRadMC"): (own, doses[100]["surrogate"], carlo,
-                                          doses[100]["montecarlo"]),
-        ("surrogate, TPR 0.67", "pyRadPlan"): (own6, doses[100]["surrogate6"], other,
-                                               doses[100]["pyradplan"]),
-    }  # fmt: skip
+        ("surrogate, 10 MV", "pyRadMC"): (
+            own,
+            doses[100]["surrogate"],
+            carlo,
+            doses[100]["montecarlo"],
+        ),
+        ("surrogate, TPR 0.67", "pyRadPlan"): (
+            own6,
+            doses[100]["surrogate6"],
+            other,
+            doses[100]["pyradplan"],
+        ),
+    }
     rows = []
     for (ours, theirs), (a, a_flat, b, b_flat) in pairs.items():
         scaled = [_per_reference(dose, flat["water"]) for dose, flat in ((a, a_flat), (b, b_flat))]
@@ -249,8 +284,14 @@ def _slope(bench: Bench, doses: dict[int, dict[str, Any]], found: PhotonResults)
         )
         rates = [result.pass_rate(inside).share_pct or 0.0 for result in results]
         rows.append([f"{ours} / {theirs}", *cells, *(f"{rate:.1f}" for rate in rates)])
-    head = ["face at 30°, 10 cm above the isocentre; dose in its plane (%)",
-            "x = −32 mm", "axis", "x = +32 mm", "γ 2 %/2 mm (%)", "γ 3 %/3 mm (%)"]  # fmt: skip
+    head = [
+        "face at 30°, 10 cm above the isocentre; dose in its plane (%)",
+        "x = −32 mm",
+        "axis",
+        "x = +32 mm",
+        "γ 2 %/2 mm (%)",
+        "γ 3 %/3 mm (%)",
+    ]
     found.tables["slope"] = table(head, rows)
 
 

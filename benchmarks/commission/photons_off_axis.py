@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.commission import off_axis, phantoms
-from benchmarks.commission.engines import MACHINE, Array, Bench, photon_surrogate
+from benchmarks.commission.engines import MACHINE, Bench, photon_surrogate
 from benchmarks.commission.off_axis import ISO_DEPTH_MM, MIDDLE_MM, Rays
 from benchmarks.commission.photons import SLAB_MM, PhotonResults
 from benchmarks.commission.tables import signed, table
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma import GammaSettings, gamma, parse_criteria
-from qa_suite.volume import Grid, Volume
 
 DEPTH_MM = 280.0
 SPACING_MM = 4.0
@@ -32,9 +33,7 @@ def run(bench: Bench) -> PhotonResults:
     grid = off_axis.box(DEPTH_MM, SPACING_MM)
     doses = _doses(bench, grid, _images(grid), "field off the axis", HISTORIES)
     room = off_axis.box(DEPTH_MM, SPACING_MM, off_axis.SLOPE_ROOM_MM)
-    slope = _doses(
-        bench, room, {"slope": off_axis.slope(room)}, "slope off the axis", HISTORIES
-    )  # fmt: skip
+    slope = _doses(bench, room, {"slope": off_axis.slope(room)}, "slope off the axis", HISTORIES)
     _places(doses, slope, found)
     large = _large_doses(bench)
     _edges(doses, large, found)
@@ -42,7 +41,7 @@ def run(bench: Bench) -> PhotonResults:
     return found
 
 
-def _images(grid: Grid) -> dict[str, Array]:
+def _images(grid: Grid) -> dict[str, Float32Array]:
     images = {"water": phantoms.water(grid)}
     for name, (start, end, density) in SLAB_MM.items():
         images[name] = phantoms.slab(grid, ISO_DEPTH_MM, start, end, density)
@@ -53,9 +52,13 @@ def _images(grid: Grid) -> dict[str, Array]:
 
 
 def _doses(
-    bench: Bench, grid: Grid, images: dict[str, Array], label: str, histories: float,
+    bench: Bench,
+    grid: Grid,
+    images: dict[str, Float32Array],
+    label: str,
+    histories: float,
     field_mm: tuple[tuple[int, int], tuple[int, int]] = FIELD_MM,
-) -> Doses:  # fmt: skip
+) -> Doses:
     beam = off_axis.rectangle(*field_mm, MACHINE)
     plan = phantoms.plan_of(grid, [beam], "photons", "photons-pydosert", MACHINE)
     return {
@@ -75,18 +78,26 @@ def _large_doses(bench: Bench) -> Doses:
     lung = np.where((x > LARGE_EDGE_MM)[:, None, None], slab, water)
     half = LARGE_MM // 2
     return _doses(
-        bench, grid, {"water": water, "crossline_lung": lung}, "300 mm field", LARGE_HISTORIES,
+        bench,
+        grid,
+        {"water": water, "crossline_lung": lung},
+        "300 mm field",
+        LARGE_HISTORIES,
         ((-half, half), (-half, half)),
-    )  # fmt: skip
+    )
 
 
 def _places(doses: Doses, slope: Doses, found: PhotonResults) -> None:
     """Dose along the ray of the field's middle over that in water at the same place."""
     rows = []
-    names = [(name, title) for kind in SLAB_MM for name, title in (
-        (kind, f"{SLAB_MM[kind][1] - SLAB_MM[kind][0]:g} mm of {kind}"),
-        (f"tilted_{kind}", f"{off_axis.TILTED_MM[kind][1]:g} mm of {kind}, tilted by 30°"),
-    )]  # fmt: skip
+    names = [
+        (name, title)
+        for kind in SLAB_MM
+        for name, title in (
+            (kind, f"{SLAB_MM[kind][1] - SLAB_MM[kind][0]:g} mm of {kind}"),
+            (f"tilted_{kind}", f"{off_axis.TILTED_MM[kind][1]:g} mm of {kind}, tilted by 30°"),
+        )
+    ]
     for name, title in names:
         for depth in (130.0, 180.0):
             values = {
@@ -106,8 +117,15 @@ def _places(doses: Doses, slope: Doses, found: PhotonResults) -> None:
             for engine in doses
         }
         rows.append([f"water, {depth:g} mm; over 100 mm", *_compared(values)])
-    head = ["9 cm off the axis", "surrogate, 10 MV", "pyRadMC", "difference (%)",
-            "surrogate, TPR 0.67", "pyRadPlan", "difference (%)"]  # fmt: skip
+    head = [
+        "9 cm off the axis",
+        "surrogate, 10 MV",
+        "pyRadMC",
+        "difference (%)",
+        "surrogate, TPR 0.67",
+        "pyRadPlan",
+        "difference (%)",
+    ]
     found.tables["places"] = table(head, rows)
     _gamma_rates(doses, slope, found)
 
@@ -139,8 +157,13 @@ def _gamma_rates(doses: Doses, slope: Doses, found: PhotonResults) -> None:
             inside = pair[1].array > 0  # the surrogate has no dose in the air before a slope
             cells += [f"{result.pass_rate(inside).share_pct:.1f}" for result in made]
         rows.append([name.replace("_", ", "), *cells])
-    head = ["gamma off the axis (%)", "10 MV / pyRadMC: 2 %/2 mm", "3 %/3 mm",
-            "TPR 0.67 / pyRadPlan: 2 %/2 mm", "3 %/3 mm"]  # fmt: skip
+    head = [
+        "gamma off the axis (%)",
+        "10 MV / pyRadMC: 2 %/2 mm",
+        "3 %/3 mm",
+        "TPR 0.67 / pyRadPlan: 2 %/2 mm",
+        "3 %/3 mm",
+    ]
     found.tables["gamma"] = table(head, rows)
 
 
@@ -154,7 +177,7 @@ def _edges(doses: Doses, large: Doses, found: PhotonResults) -> None:
         ("bone", "crossline", doses, "crossline_bone", crossline, FIELD_MM[1]),
         ("lung", "inline", doses, "inline_lung", inline, FIELD_MM[0]),
         ("lung", "crossline", large, "crossline_lung", LARGE_EDGE_MM, (-120, 120)),
-    ]  # fmt: skip
+    ]
     for kind, side, made, name, edge, band in cases:
         for depth in EDGE_DEPTHS_MM:
             expected = RAYS.shadow_mm(edge, SLAB_MM[kind][:2], depth)
@@ -168,14 +191,25 @@ def _edges(doses: Doses, large: Doses, found: PhotonResults) -> None:
                 cells.append(f"{off_axis.step_mm(way, ratio, expected, 30.0):.1f}")
                 found.curves[f"{name} {abs(edge):g} {depth:g}", engine] = (way, ratio)
             found.curves[f"{name} {abs(edge):g} {depth:g}", "expected"] = (
-                np.array([expected, expected]), np.array([0.0, 2.0]),
-            )  # fmt: skip
+                np.array([expected, expected]),
+                np.array([0.0, 2.0]),
+            )
             field = "30×30 cm²" if made is large else "10×8 cm²"
-            rows.append([f"{kind}, {side}, {edge:g} mm, {field}; {depth:g} mm deep".replace(
-                "-", "−"), f"{expected:.1f}".replace("-", "−"),
-                *(cell.replace("-", "−") for cell in cells)])  # fmt: skip
-    head = ["shadow of an edge (mm off the axis)", "similar triangles", "surrogate, 10 MV",
-            "pyRadMC", "surrogate, TPR 0.67", "pyRadPlan"]  # fmt: skip
+            rows.append(
+                [
+                    f"{kind}, {side}, {edge:g} mm, {field}; {depth:g} mm deep".replace("-", "−"),
+                    f"{expected:.1f}".replace("-", "−"),
+                    *(cell.replace("-", "−") for cell in cells),
+                ]
+            )
+    head = [
+        "shadow of an edge (mm off the axis)",
+        "similar triangles",
+        "surrogate, 10 MV",
+        "pyRadMC",
+        "surrogate, TPR 0.67",
+        "pyRadPlan",
+    ]
     found.tables["edges"] = table(head, rows)
 
 
@@ -189,8 +223,15 @@ def _large_field(large: Doses, found: PhotonResults) -> None:
                 axis = _ring(made["water"], 0.0, depth)
                 values[engine] = _ring(made["water"], plane, depth) / axis
             rows.append([f"{depth:g} mm deep, ray {plane:g} mm off the axis", *_compared(values)])
-    head = ["30×30 cm²: dose over that on the axis", "surrogate, 10 MV", "pyRadMC",
-            "difference (%)", "surrogate, TPR 0.67", "pyRadPlan", "difference (%)"]  # fmt: skip
+    head = [
+        "30×30 cm²: dose over that on the axis",
+        "surrogate, 10 MV",
+        "pyRadMC",
+        "difference (%)",
+        "surrogate, TPR 0.67",
+        "pyRadPlan",
+        "difference (%)",
+    ]
     found.tables["large"] = table(head, rows)
     for engine, made in large.items():
         dose = made["water"]

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.commission import phantoms
-from benchmarks.commission.engines import Array, Bench, proton_surrogate
+from benchmarks.commission.engines import Bench, proton_surrogate
 from benchmarks.commission.tables import signed, table
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma import GammaSettings, gamma, parse_criteria
-from qa_suite.dose.plan import Plan, PlannedBeam, ProtonSpots
-from qa_suite.dose.protons.pstar import energy_mev
-from qa_suite.volume import Grid, Volume
+from qa_suite.dose.plan.plan import Plan, PlannedBeam, ProtonSpots
+from qa_suite.dose.range.pstar import energy_mev
 
 MACHINE = str(Path(__file__).with_name("proton-pyradplan.yaml"))
 ENERGIES_MEV = (70.0, 100.0, 130.0, 160.0, 200.0)
@@ -46,7 +47,7 @@ def run(bench: Bench) -> ProtonResults:
 
 
 def both(
-    bench: Bench, plan: Plan, densities: Mapping[str, Array], label: str
+    bench: Bench, plan: Plan, densities: Mapping[str, Float32Array], label: str
 ) -> tuple[dict[str, Volume], dict[str, Volume], Plan]:
     """Doses of surrogate and reference with the same ranges, and the plan that has them."""
     answer = bench.pyradplan(plan, densities, label)
@@ -87,8 +88,7 @@ class Bragg:
             return float(np.interp(-share * dose[peak], -dose[falling], depth[falling]))
 
         early = float(np.interp(20.0, depth, dose))
-        return cls(r80=at(0.8), fall=at(0.2) - at(0.8), entrance=early / dose[peak],
-                   at_20mm=early)  # fmt: skip
+        return cls(r80=at(0.8), fall=at(0.2) - at(0.8), entrance=early / dose[peak], at_20mm=early)
 
 
 def _depth_doses(bench: Bench, found: ProtonResults) -> None:
@@ -107,15 +107,24 @@ def _depth_doses(bench: Bench, found: ProtonResults) -> None:
             widths.append(_sigma_mm(dose, grid, 0.8 * pair[-1].r80))
             found.curves[f"water {energy:g} MeV", name] = (depth, plane)
         assert isinstance(same.beams[0].delivery, ProtonSpots)
-        rows.append([
-            f"{float(same.beams[0].delivery.energy_mev[0]):.1f} MeV",
-            f"{pair[0].r80:.1f} / {pair[1].r80:.1f}", f"{pair[0].fall:.1f} / {pair[1].fall:.1f}",
-            f"{pair[0].entrance:.3f} / {pair[1].entrance:.3f}",
-            signed(100 * (pair[0].at_20mm / pair[1].at_20mm - 1)),
-            f"{widths[0]:.1f} / {widths[1]:.1f}",
-        ])  # fmt: skip
-    head = ["surrogate / pyRadPlan", "R80 (mm)", "fall 80–20 % (mm)", "dose at 20 mm over peak",
-            "dose per proton at 20 mm (%)", "spot σ at 0.8 R80 (mm)"]  # fmt: skip
+        rows.append(
+            [
+                f"{float(same.beams[0].delivery.energy_mev[0]):.1f} MeV",
+                f"{pair[0].r80:.1f} / {pair[1].r80:.1f}",
+                f"{pair[0].fall:.1f} / {pair[1].fall:.1f}",
+                f"{pair[0].entrance:.3f} / {pair[1].entrance:.3f}",
+                signed(100 * (pair[0].at_20mm / pair[1].at_20mm - 1)),
+                f"{widths[0]:.1f} / {widths[1]:.1f}",
+            ]
+        )
+    head = [
+        "surrogate / pyRadPlan",
+        "R80 (mm)",
+        "fall 80–20 % (mm)",
+        "dose at 20 mm over peak",
+        "dose per proton at 20 mm (%)",
+        "spot σ at 0.8 R80 (mm)",
+    ]
     found.tables["depth"] = table(head, rows)
 
 
@@ -141,19 +150,33 @@ def _slabs(bench: Bench, found: ProtonResults) -> None:
     more, other, _ = both(bench, _plan(tilted, beam), below, "field under a slope")
     ours, theirs, images = {**ours, **more}, {**theirs, **other}, {**images, **below}
     rows = []
-    for name, title in (("water", "water"), ("bone", "3 cm of bone"), ("lung", "6 cm of lung"),
-                        ("half_bone", "the edge of bone"), ("half_lung", "the edge of lung"),
-                        ("slope", "a face at 30°")):  # fmt: skip
+    for name, title in (
+        ("water", "water"),
+        ("bone", "3 cm of bone"),
+        ("lung", "6 cm of lung"),
+        ("half_bone", "the edge of bone"),
+        ("half_lung", "the edge of lung"),
+        ("slope", "a face at 30°"),
+    ):
         air_mm = SLOPE_ROOM_MM if name == "slope" else 0.0
-        ranges = [_axis_r80(made[name], 24.0 if "half" in name else 0.0) - air_mm
-                  for made in (ours, theirs)]  # fmt: skip
+        ranges = [
+            _axis_r80(made[name], 24.0 if "half" in name else 0.0) - air_mm
+            for made in (ours, theirs)
+        ]
         for engine, made in (("surrogate", ours), ("pyradplan", theirs)):
             found.curves[name, engine] = _axis(made[name], 24.0 if "half" in name else 0.0)
         rates = _gamma(theirs[name], ours[name], images[name] > 0.2)
-        rows.append([title, f"{ranges[0]:.1f}", f"{ranges[1]:.1f}",
-                     signed(ranges[0] - ranges[1]), *rates])  # fmt: skip
-    head = ["8×8 cm² of 160 MeV through", "surrogate: depth of R80 (mm)", "pyRadPlan (mm)",
-            "difference (mm)", "γ 2 %/2 mm (%)", "γ 3 %/3 mm (%)"]  # fmt: skip
+        rows.append(
+            [title, f"{ranges[0]:.1f}", f"{ranges[1]:.1f}", signed(ranges[0] - ranges[1]), *rates]
+        )
+    head = [
+        "8×8 cm² of 160 MeV through",
+        "surrogate: depth of R80 (mm)",
+        "pyRadPlan (mm)",
+        "difference (mm)",
+        "γ 2 %/2 mm (%)",
+        "γ 3 %/3 mm (%)",
+    ]
     found.tables["slabs"] = table(head, rows)
 
 

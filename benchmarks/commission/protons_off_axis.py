@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.commission import off_axis, phantoms, protons
-from benchmarks.commission.engines import Array, Bench
+from benchmarks.commission.engines import Bench
 from benchmarks.commission.off_axis import ISO_DEPTH_MM, MIDDLE_MM, Rays
 from benchmarks.commission.protons import MACHINE, SLAB_MM, Bragg, ProtonResults
 from benchmarks.commission.tables import signed, table
-from qa_suite.dose.plan import PlannedBeam, ProtonSpots
-from qa_suite.dose.protons import ProtonRangeEngine, load_machine
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.volume import Grid, Volume
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.machines.proton import load_machine
+from qa_suite.dose.plan.plan import PlannedBeam, ProtonSpots
+from qa_suite.dose.plan.template import BeamTemplate
+from qa_suite.dose.protons import ProtonRangeEngine
 
 SAD_MM = 2000.0
 DEPTH_MM, SPACING_MM = 240.0, 3.0
@@ -36,7 +38,7 @@ def run(bench: Bench) -> ProtonResults:
     return found
 
 
-def _images(grid: Grid) -> dict[str, Array]:
+def _images(grid: Grid) -> dict[str, Float32Array]:
     images = {"water": phantoms.water(grid)}
     for name, (start, end, density) in SLAB_MM.items():
         images[name] = phantoms.slab(grid, ISO_DEPTH_MM, start, end, density)
@@ -47,15 +49,17 @@ def _images(grid: Grid) -> dict[str, Array]:
 
 
 def _both(
-    bench: Bench, grid: Grid, images: dict[str, Array], energy_mev: float, label: str
+    bench: Bench, grid: Grid, images: dict[str, Float32Array], energy_mev: float, label: str
 ) -> tuple[dict[str, Volume], dict[str, Volume]]:
     """Doses of surrogate and reference of one field of one energy from a source 2 m away."""
     x, y = (np.arange(low, high + 0.1, STEP_MM) for low, high in FIELD_MM)
     across, along = (values.ravel() for values in np.meshgrid(x, y))
     spots = ProtonSpots(
-        energy_mev=np.full(across.size, energy_mev), x_mm=across, y_mm=along,
+        energy_mev=np.full(across.size, energy_mev),
+        x_mm=across,
+        y_mm=along,
         weight=np.full(across.size, 100.0),
-    )  # fmt: skip
+    )
     beam = PlannedBeam(geometry=BeamTemplate(gantry_deg=0.0), weight=1.0, delivery=spots)
     plan = phantoms.plan_of(grid, [beam], "protons", "protons-range", MACHINE)
     answer = bench.pyradplan(plan, images, f"{energy_mev:g} MeV {label}", sad_mm=SAD_MM)
@@ -65,27 +69,38 @@ def _both(
 
 
 def _ranges(
-    ours: dict[str, Volume], theirs: dict[str, Volume], images: dict[str, Array],
+    ours: dict[str, Volume],
+    theirs: dict[str, Volume],
+    images: dict[str, Float32Array],
     found: ProtonResults,
-) -> None:  # fmt: skip
+) -> None:
     rows = []
     for name, title in (
-        ("water", "water"), ("bone", "3 cm of bone"), ("lung", "6 cm of lung"),
+        ("water", "water"),
+        ("bone", "3 cm of bone"),
+        ("lung", "6 cm of lung"),
         ("tilted_bone", "3 cm of bone, tilted by 30°"),
         ("tilted_lung", "6 cm of lung, tilted by 30°"),
         ("crossline_bone", "the edge of bone, crossline"),
         ("crossline_lung", "the edge of lung, crossline"),
-        ("inline_bone", "the edge of bone, inline"), ("inline_lung", "the edge of lung, inline"),
+        ("inline_bone", "the edge of bone, inline"),
+        ("inline_lung", "the edge of lung, inline"),
         ("slope", "a face at 30°"),
-    ):  # fmt: skip
+    ):
         pair = []
         for made in (ours, theirs):
             depth, dose = _along_ray(made[name], _behind(name))
             pair.append(Bragg.of(depth, dose).r80)
         rates = protons._gamma(theirs[name], ours[name], images[name] > 0.2)
         rows.append([title, f"{pair[0]:.1f}", f"{pair[1]:.1f}", signed(pair[0] - pair[1]), *rates])
-    head = ["160 MeV, source at 2 m, 9 cm off the axis", "surrogate: depth of R80 (mm)",
-            "pyRadPlan (mm)", "difference (mm)", "γ 2 %/2 mm (%)", "γ 3 %/3 mm (%)"]  # fmt: skip
+    head = [
+        "160 MeV, source at 2 m, 9 cm off the axis",
+        "surrogate: depth of R80 (mm)",
+        "pyRadPlan (mm)",
+        "difference (mm)",
+        "γ 2 %/2 mm (%)",
+        "γ 3 %/3 mm (%)",
+    ]
     found.tables["ranges"] = table(head, rows)
 
 
@@ -108,7 +123,7 @@ def _along_ray(dose: Volume, plane_mm: tuple[float, float]) -> tuple[np.ndarray,
     )
 
 
-def _edges(bench: Bench, grid: Grid, images: dict[str, Array], found: ProtonResults) -> None:
+def _edges(bench: Bench, grid: Grid, images: dict[str, Float32Array], found: ProtonResults) -> None:
     """Where protons that passed the slab and those that did not part, at their ranges."""
     rows = []
     for kind, energies in EDGE_MEV.items():
@@ -133,8 +148,8 @@ def _edges(bench: Bench, grid: Grid, images: dict[str, Array], found: ProtonResu
                     )
                     found_mm.append(off_axis.step_mm(way, ratio, expected, 24.0))
                 cells = [f"{v:.1f}".replace("-", "−") for v in (expected, *found_mm)]
-                rows.append([f"{kind}, {side}, {edge:g} mm; {depth:.0f} mm deep".replace(
-                    "-", "−"), *cells])  # fmt: skip
-    head = ["shadow of an edge (mm off the axis)", "similar triangles", "surrogate",
-            "pyRadPlan"]  # fmt: skip
+                rows.append(
+                    [f"{kind}, {side}, {edge:g} mm; {depth:.0f} mm deep".replace("-", "−"), *cells]
+                )
+    head = ["shadow of an edge (mm off the axis)", "similar triangles", "surrogate", "pyRadPlan"]
     found.tables["edges"] = table(head, rows)

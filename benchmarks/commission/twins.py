@@ -10,21 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.commission import protons
-from benchmarks.commission.engines import Array, Bench, photon_surrogate
+from benchmarks.commission.engines import Bench, photon_surrogate
 from benchmarks.commission.tables import signed, table
-from qa_suite.dose.dvh import dvh_of
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.dose.dvh.curve import dvh_of
 from qa_suite.dose.engines import engine_of
 from qa_suite.dose.gamma import GammaSettings, gamma, parse_criteria
-from qa_suite.dose.gridding import mask_onto
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.plan import Mask, Plan
-from qa_suite.dose.scene import DoseImage, DoseScene, dose_scene
-from qa_suite.dose.structures import masks_as_structures, sample_structures
-from qa_suite.dose.template import load_template
-from qa_suite.dose.variants import bulk_image
-from qa_suite.phantom import LABELS, make_patient, oracle_translate
-from qa_suite.preflight.bodies import ct_body
-from qa_suite.volume import Grid, Volume
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.plan.plan import Mask, Plan
+from qa_suite.dose.plan.template import load_template
+from qa_suite.dose.scene.gridding import mask_onto
+from qa_suite.dose.scene.scene import DoseImage, DoseScene, dose_scene
+from qa_suite.dose.scene.variants import bulk_image
+from qa_suite.dose.structures.structures import masks_as_structures, sample_structures
+from qa_suite.imaging.bodies import ct_body
+from qa_suite.lab.phantom import LABELS, make_patient, oracle_translate
 
 SPACING_MM = (3.0, 3.0, 3.0)
 GRID_MM = {"photons": 5.0, "protons": 4.0}
@@ -36,10 +37,13 @@ GAS_MM, GAS_MOVED_MM = 12.0, 21.0
 TISSUE_HU, GAS_HU = 40.0, -1000.0
 BONES = ("bone_cortical", "marrow_pelvis", "marrow_sacrum", "marrow_femur", "marrow_shaft")
 TITLES = {
-    "clean": "clean twin (noise, blur, ±10 HU)", "bias": "+30 HU everywhere",
-    "bone": "bone missing", "outline": "outline 3 mm too small", "gas": "gas moved by 21 mm",
+    "clean": "clean twin (noise, blur, ±10 HU)",
+    "bias": "+30 HU everywhere",
+    "bone": "bone missing",
+    "outline": "outline 3 mm too small",
+    "gas": "gas moved by 21 mm",
     "bulk": "bulk densities",
-}  # fmt: skip
+}
 ORGANS = ("Rectum", "Bladder", "Femur_Head_L")  # that the plan spares
 JUDGED = ("Rectum wall", "Bladder", "Femur_Head_L")
 
@@ -131,24 +135,30 @@ class Case:
     """One plan on the CT and its densities for all images."""
 
     plan: Plan
-    densities: Mapping[str, Array]
+    densities: Mapping[str, Float32Array]
     samples: Any
     inside: Mask
     scene: DoseScene
 
     @classmethod
     def made(
-        cls, modality: str, reference: Volume, twins: Mapping[str, DoseImage],
+        cls,
+        modality: str,
+        reference: Volume,
+        twins: Mapping[str, DoseImage],
         structures: Mapping[str, Mask],
-    ) -> Case:  # fmt: skip
+    ) -> Case:
         template = load_template(f"{modality[:-1]}-pelvis")
         if modality == "protons":
             template = template.model_copy(update={"machine": protons.MACHINE})
         hlut = load_hlut(HLUT[modality])
         scene = dose_scene(
-            reference, reference, template=template, structures=structures,
+            reference,
+            reference,
+            template=template,
+            structures=structures,
             grid_mm=GRID_MM[modality],
-        )  # fmt: skip
+        )
         made = {"reference": scene.reference, **twins}
         densities = {name: scene.density(image, hlut) for name, image in made.items()}
         target = scene.target_touched
@@ -157,14 +167,24 @@ class Case:
             for name in ORGANS
         }
         plan = engine_of(template).plan(
-            densities["reference"], scene.grid, target=target, avoid=avoid,
-            isocentre_mm=scene.isocentre_mm, template=template, hlut=hlut,
+            densities["reference"],
+            scene.grid,
+            target=target,
+            avoid=avoid,
+            isocentre_mm=scene.isocentre_mm,
+            template=template,
+            hlut=hlut,
             target_name=scene.target_name,
-        )  # fmt: skip
+        )
         asked = {"PTV": scene.target, **{name: structures[name] for name in JUDGED}}
         samples = sample_structures(masks_as_structures(asked, scene.image_grid), scene.grid)
-        return cls(plan=plan, densities=densities, samples=samples,
-                   inside=densities["reference"] > 0.2, scene=scene)  # fmt: skip
+        return cls(
+            plan=plan,
+            densities=densities,
+            samples=samples,
+            inside=densities["reference"] > 0.2,
+            scene=scene,
+        )
 
     @property
     def prescription_gy(self) -> float:
@@ -193,11 +213,15 @@ class Case:
         rng = np.random.default_rng(7)
         share = sigma.array / np.maximum(raw.array, 1e-30)
         drawn = [
-            self.metrics(scaled.with_array(
-                (scaled.array * (1 + share * rng.standard_normal(share.shape))).astype(np.float32)
-            ))
+            self.metrics(
+                scaled.with_array(
+                    (scaled.array * (1 + share * rng.standard_normal(share.shape))).astype(
+                        np.float32
+                    )
+                )
+            )
             for _ in range(_DRAWS)
-        ]  # fmt: skip
+        ]
         return {
             name: float(np.sqrt(2) * np.std([one[name] for one in drawn], ddof=1))
             for name in drawn[0]
@@ -211,8 +235,9 @@ class Case:
 
     def scaled(self, doses: Mapping[str, Volume], like: Volume) -> dict[str, Volume]:
         """All doses by one factor: the target's mean on the CT becomes that of another engine."""
-        factor = np.divide(*(dvh_of(d, self.samples["PTV"]).mean_gy
-                             for d in (like, doses["reference"])))  # fmt: skip
+        factor = np.divide(
+            *(dvh_of(d, self.samples["PTV"]).mean_gy for d in (like, doses["reference"]))
+        )
         return {n: d.with_array((d.array * factor).astype(np.float32)) for n, d in doses.items()}
 
 
@@ -228,9 +253,10 @@ def _photons(bench: Bench, case: Case, found: TwinResults) -> None:
     noise = case.noise(carlo.doses["reference"], carlo.sigma["reference"], mc["reference"])
     found.tables["photons_mc"] = _differences(case, ours, mc, "10 MV", "pyRadMC", found, noise)
     found.tables["photons_plan"] = _differences(case, soft, plans, "TPR 0.67", "pyRadPlan", found)
-    found.tables["photons_level"] = _levels(case, {
-        "surrogate, 10 MV": ours, "pyRadMC": mc, "surrogate, TPR 0.67": soft, "pyRadPlan": plans,
-    })  # fmt: skip
+    found.tables["photons_level"] = _levels(
+        case,
+        {"surrogate, 10 MV": ours, "pyRadMC": mc, "surrogate, TPR 0.67": soft, "pyRadPlan": plans},
+    )
     found.shown["photons"] = _slices(case, soft, plans, "bone")
 
 
@@ -245,9 +271,14 @@ def _protons(bench: Bench, case: Case, found: TwinResults) -> None:
 
 
 def _differences(
-    case: Case, ours: Mapping[str, Volume], theirs: Mapping[str, Volume], label: str, peer: str,
-    found: TwinResults, noise: Mapping[str, float] | None = None,
-) -> str:  # fmt: skip
+    case: Case,
+    ours: Mapping[str, Volume],
+    theirs: Mapping[str, Volume],
+    label: str,
+    peer: str,
+    found: TwinResults,
+    noise: Mapping[str, float] | None = None,
+) -> str:
     base = [case.metrics(doses["reference"]) for doses in (ours, theirs)]
     noisy = noise is not None  # it broadens a DVH and spoils gamma; means and medians hold
     names = [name for name in base[0] if not (noisy and name in ("PTV D95", "PTV D2"))]
@@ -291,8 +322,12 @@ def _slices(
     for name, doses in (("surrogate", ours), ("reference", theirs)):
         change = (doses[twin].array - doses["reference"].array)[:, :, k - 1 : k + 2]
         shown[name] = 100 / case.prescription_gy * change.mean(axis=2) * inside
-    return {"twin": TITLES[twin], "density": case.densities["reference"][:, :, k],
-            "target": case.scene.target_on_grid[:, :, k], **shown}  # fmt: skip
+    return {
+        "twin": TITLES[twin],
+        "density": case.densities["reference"][:, :, k],
+        "target": case.scene.target_on_grid[:, :, k],
+        **shown,
+    }
 
 
 def agreement(pairs: list[tuple[float, float]]) -> tuple[float, float, NDArray[np.float64]]:

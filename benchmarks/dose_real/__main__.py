@@ -19,7 +19,7 @@ from benchmarks.dose_real.pictures import draw_isodoses
 from benchmarks.dose_real.run import make_plan, measure_twin, share_cut, twin_images
 from benchmarks.dose_real.tables import clinical_table, plan_line, twin_table
 from benchmarks.filling import fill
-from qa_suite.errors import QAError
+from qa_suite.core.errors import QAError
 
 CASES: Mapping[str, Callable[[Path], RealCase]] = {
     "bladder": lambda data: trunk_case(data, "bladder"),

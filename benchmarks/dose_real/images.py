@@ -12,20 +12,25 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from qa_suite.dose.template import PlanTemplate, load_template
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import Mask
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid, Triple, Volume, resample
+from qa_suite.dose.plan.template import PlanTemplate, load_template
 from qa_suite.io.images import read_image
-from qa_suite.volume import Grid, Triple, Volume, resample
 
-Mask = NDArray[np.bool_]
 TARGETS = Path(__file__).resolve().parent.parent / "targets"
 _SHAPE = (128, 128, 128)
 _HU_AT_ZERO = -1024.0
 _NAMES = {
-    "Brainstem": "Brainstem", "LeftParotid": "Parotid_L", "RightParotid": "Parotid_R",
-    "Mandible": "Bone_Mandible", "SpinalCord": "SpinalCord", "PTV70": "PTV_7000",
-    "PTV63": "PTV_6300", "PTV56": "PTV_5600",
-}  # fmt: skip
+    "Brainstem": "Brainstem",
+    "LeftParotid": "Parotid_L",
+    "RightParotid": "Parotid_R",
+    "Mandible": "Bone_Mandible",
+    "SpinalCord": "SpinalCord",
+    "PTV70": "PTV_7000",
+    "PTV63": "PTV_6300",
+    "PTV56": "PTV_5600",
+}
 """Names of the OpenKBP files to those of AAPM TG-263."""
 
 
@@ -99,10 +104,13 @@ def trunk_case(data: Path, site_name: str) -> RealCase:
     _require(path)
     ct = read_image(path, "HU")
     return RealCase(
-        name=site.name, title=site.title, ct=ct, plans=site.templates(),
+        name=site.name,
+        title=site.title,
+        ct=ct,
+        plans=site.templates(),
         structures={s.name: s.on(ct.grid) for s in site.structures},
         gas_below_z_mm=np.inf if site.gas_below_z_mm is None else site.gas_below_z_mm,
-    )  # fmt: skip
+    )
 
 
 def head_and_neck_case(data: Path) -> RealCase:
@@ -140,10 +148,13 @@ def head_and_neck_case(data: Path) -> RealCase:
     }
     _require_places(masks, ct.grid)
     return RealCase(
-        name="head-and-neck", title="Head-and-neck patient", ct=ct, structures=masks,
+        name="head-and-neck",
+        title="Head-and-neck patient",
+        ct=ct,
+        structures=masks,
         plans=(load_template("photon-head-and-neck"), load_template("proton-head-and-neck")),
         clinical=Volume(array=patient(_sparse(folder / "dose.csv")), grid=grid, quantity="Gy"),
-    )  # fmt: skip
+    )
 
 
 def _halved(volume: Volume) -> Volume:
@@ -151,9 +162,10 @@ def _halved(volume: Volume) -> Volume:
     (x_mm, y_mm, z_mm), (x0, y0, z0) = volume.grid.spacing_mm, volume.grid.origin_mm
     nx, ny, nz = volume.grid.shape
     fine = Grid(
-        shape=(2 * nx, 2 * ny, nz), spacing_mm=(x_mm / 2, y_mm / 2, z_mm),
+        shape=(2 * nx, 2 * ny, nz),
+        spacing_mm=(x_mm / 2, y_mm / 2, z_mm),
         origin_mm=(x0 - x_mm / 4, y0 - y_mm / 4, z0),
-    )  # fmt: skip
+    )
     return resample(volume, fine, interpolation="linear", outside=_HU_AT_ZERO)
 
 
@@ -176,8 +188,9 @@ def _require_places(masks: Mapping[str, Mask], grid: Grid) -> None:
     """Refuse another orientation: every pair of organs lies as in a patient, LPS."""
     centre = {n: grid.to_world(np.argwhere(m).mean(axis=0)) for n, m in masks.items()}
     for axis, low, high in (
-        (0, "Parotid_R", "Parotid_L"), (1, "Bone_Mandible", "SpinalCord"),
+        (0, "Parotid_R", "Parotid_L"),
+        (1, "Bone_Mandible", "SpinalCord"),
         (2, "SpinalCord", "Brainstem"),
-    ):  # fmt: skip
+    ):
         if not centre[low][axis] < centre[high][axis]:
             raise InputError(f"{low} and {high} do not lie as LPS has it; check the orientation.")

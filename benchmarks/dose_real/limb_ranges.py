@@ -8,19 +8,19 @@ import numpy as np
 
 from benchmarks.dose_real.run import source_mm
 from benchmarks.dose_real.tables import signed
-from qa_suite.cohort import load_cohort
+from qa_suite.core.cohort import load_cohort
+from qa_suite.core.record_files import VOLUMES_FOLDER, read_cases
+from qa_suite.core.volume import Volume
 from qa_suite.dose.engines import engine_of
-from qa_suite.dose.hlut import load_hlut
-from qa_suite.dose.range_error import RangeComparison, compare_ranges
-from qa_suite.dose.raytrace import beam_frame
-from qa_suite.dose.scene import DoseScene, dose_scene
-from qa_suite.dose.template import BeamTemplate, load_template
+from qa_suite.dose.hlut.tables import load_hlut
+from qa_suite.dose.plan.template import BeamTemplate, load_template
+from qa_suite.dose.range.errors import RangeComparison, compare_ranges
+from qa_suite.dose.range.raytrace import beam_frame
+from qa_suite.dose.scene.scene import DoseScene, dose_scene
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.io.images import read_image
-from qa_suite.measures.base import Pair
-from qa_suite.measures.dose.computed import seen_by_source
-from qa_suite.record_files import VOLUMES_FOLDER, read_cases
-from qa_suite.volume import Volume
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.dose.computed import seen_by_source
 
 DIRECTIONS_DEG = (0.0, 90.0, 180.0, 270.0)
 HLUT = "electron-density-as-rsp"
@@ -54,13 +54,20 @@ def _scene(loaded: LoadedCase, synthetic: Volume) -> DoseScene:
     assert loaded.reference is not None
     assert loaded.mask is not None
     pair = Pair(
-        reference=loaded.reference, synthetic=synthetic, mask=loaded.mask, source=loaded.source,
-        structures=loaded.structures, coverage=loaded.coverage,
-    )  # fmt: skip
+        reference=loaded.reference,
+        synthetic=synthetic,
+        mask=loaded.mask,
+        source=loaded.source,
+        structures=loaded.structures,
+        coverage=loaded.coverage,
+    )
     return dose_scene(
-        pair.reference, pair.synthetic, template=load_template(PLAN),
-        structures=pair.structures, seen=seen_by_source(pair),
-    )  # fmt: skip
+        pair.reference,
+        pair.synthetic,
+        template=load_template(PLAN),
+        structures=pair.structures,
+        seen=seen_by_source(pair),
+    )
 
 
 def _ranges(scene: DoseScene, gantry_deg: float) -> RangeComparison:
@@ -69,9 +76,13 @@ def _ranges(scene: DoseScene, gantry_deg: float) -> RangeComparison:
     away = source_mm(engine_of(load_template(PLAN)))
     one, two = (scene.density(image, hlut) for image in (scene.reference, scene.synthetic))
     return compare_ranges(
-        one, two, scene.grid, target=scene.target_on_grid, label=beam.label,
+        one,
+        two,
+        scene.grid,
+        target=scene.target_on_grid,
+        label=beam.label,
         frame=beam_frame(beam, scene.isocentre_mm, sad_mm=away),
-    )  # fmt: skip
+    )
 
 
 def _line(cells: list[str]) -> str:

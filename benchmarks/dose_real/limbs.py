@@ -11,19 +11,52 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.dose_real.tables import number, signed
-from qa_suite.errors import InputError
-from qa_suite.record_files import read_cases, read_measurements
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_files import read_cases, read_measurements
 
 PLANS = ("photon-extremity", "proton-extremity")
 SPLIT = "train=0.6,validation=0.15,calibration=0,test=0.25"
 COMMANDS = (
-    ("import", "{data}", "cohorts/sts", "--anatomy", "extremity", "--site-by", "manufacturer",
-     "--train-sites", "GE", "--split", SPLIT, "--seed", "6", "--key-file", "sts.key"),
+    (
+        "import",
+        "{data}",
+        "cohorts/sts",
+        "--anatomy",
+        "extremity",
+        "--site-by",
+        "manufacturer",
+        "--train-sites",
+        "GE",
+        "--split",
+        SPLIT,
+        "--seed",
+        "6",
+        "--key-file",
+        "sts.key",
+    ),
     ("train", "intensity", "cohorts/sts", "--name", "sts-intensity"),
-    ("evaluate", "cohorts/sts", "models:/sts-intensity/1", "--plan", PLANS[0], "--plan", PLANS[1],
-     "--hlut", "thomas-1999", "--hlut", "electron-density-as-rsp", "--dose-cases", "one_per_site",
-     "--keep-volumes", "all", "--workers", "1", "--out", "evaluations/sts"),
-)  # fmt: skip
+    (
+        "evaluate",
+        "cohorts/sts",
+        "models:/sts-intensity/1",
+        "--plan",
+        PLANS[0],
+        "--plan",
+        PLANS[1],
+        "--hlut",
+        "thomas-1999",
+        "--hlut",
+        "electron-density-as-rsp",
+        "--dose-cases",
+        "one_per_site",
+        "--keep-volumes",
+        "all",
+        "--workers",
+        "1",
+        "--out",
+        "evaluations/sts",
+    ),
+)
 _EVALUATION = Path("evaluations/sts")
 COHORT = Path("cohorts/sts")
 
@@ -51,9 +84,11 @@ def evaluate_limbs(data: Path, work: Path) -> Path:
         words = [word.format(data=images.resolve()) for word in command]
         print("qa-suite", *words, flush=True)
         done = subprocess.run(
-            [sys.executable, "-m", "qa_suite.cli", *words], cwd=work, check=False,
+            [sys.executable, "-m", "qa_suite.cli", *words],
+            cwd=work,
+            check=False,
             env=os.environ | {"MLFLOW_TRACKING_URI": store},
-        )  # fmt: skip
+        )
         if done.returncode:
             raise InputError(f"'qa-suite {command[0]}' ended with status {done.returncode}.")
     return folder
@@ -64,9 +99,14 @@ def limb_table(folder: Path) -> str:
     rows = read_measurements(folder)
     dose = rows[rows["family"] == "dose"]
     head = [
-        "site", "plan", "`path_cut` by beam, %", "`path_unseen` by beam, %",
-        "range: mean / 95 % / largest, mm", "ΔDmean, %", "γ 2/2 body, %",
-    ]  # fmt: skip
+        "site",
+        "plan",
+        "`path_cut` by beam, %",
+        "`path_unseen` by beam, %",
+        "range: mean / 95 % / largest, mm",
+        "ΔDmean, %",
+        "γ 2/2 body, %",
+    ]
     lines = [_line(head), _line(["---"] * 2 + ["--:"] * (len(head) - 2))]
     for (site, _), case in dose.groupby(["site", "case"]):
         lines += [_line([str(site), f"`{plan}`", *_cells(plan, case)]) for plan in PLANS]
@@ -80,10 +120,12 @@ def _cells(plan: str, case: pd.DataFrame) -> list[str]:
         return [f"not computed: {next(iter(mine['why'].dropna()), '')}", *[""] * 4]
     found = [_values(mine, beam) for beam in beams]
     shares = [
-        ", ".join(f"{beam.removeprefix('beam:')} {number(one.get(name), 0)}"
-                  for beam, one in zip(beams, found, strict=True))
+        ", ".join(
+            f"{beam.removeprefix('beam:')} {number(one.get(name), 0)}"
+            for beam, one in zip(beams, found, strict=True)
+        )
         for name in ("path_cut", "path_unseen")
-    ]  # fmt: skip
+    ]
     ranges = [
         f"{signed(one['wepl_difference_mean'], 1)} / {number(one['wepl_difference_95'], 1)} / "
         f"{number(one['wepl_difference_max'], 1)}"
@@ -92,10 +134,11 @@ def _cells(plan: str, case: pd.DataFrame) -> list[str]:
     ]
     gamma = _values(case[case["variant"] == f"{plan}:2pct2mm"], "body")
     return [
-        *shares, ", ".join(ranges) or "–",
+        *shares,
+        ", ".join(ranges) or "–",
         signed(_values(mine, "target").get("dmean_difference_pct"), 2),
         number(gamma.get("gamma_pass_rate"), 1),
-    ]  # fmt: skip
+    ]
 
 
 def _values(rows: pd.DataFrame, region: str) -> Mapping[str, float | None]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.dose_real.run import Planned
-from qa_suite.dose.gridding import averaged_onto, mask_onto
-from qa_suite.volume import Volume
+from qa_suite.core.volume import Volume
+from qa_suite.dose.scene.gridding import averaged_onto, mask_onto
 
 LEVELS_PCT = (10, 30, 50, 80, 95, 107)
 
@@ -47,8 +47,9 @@ def draw_isodoses(planned: Planned, others: Mapping[str, Volume], path: Path) ->
                 panel.clabel(drawn, fontsize=7)
             else:
                 change = share - 100 * planned.dose.array[tuple(cut)].T / planned.prescription_gy
-                image = panel.imshow(change, cmap="coolwarm", vmin=-10, vmax=10, alpha=0.6,
-                                     origin=origin)  # fmt: skip
+                image = panel.imshow(
+                    change, cmap="coolwarm", vmin=-10, vmax=10, alpha=0.6, origin=origin
+                )
                 fig.colorbar(image, ax=panel, label="% of prescription")
             for structure, mask in (("target", scene.target), *scene.structures.items()):
                 where = mask_onto(mask, scene.image_grid, scene.grid)[tuple(cut)]

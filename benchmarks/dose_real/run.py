@@ -11,27 +11,26 @@ from numpy.typing import NDArray
 
 from benchmarks.dose_real.images import RealCase
 from benchmarks.dose_real.twins import TWINS, ground_of
-from qa_suite.dose.dvh import Dvh, dvhs_of
-from qa_suite.dose.dvh_metrics import read_metric
+from qa_suite.core.volume import Volume
+from qa_suite.dose.dvh.curve import Dvh, dvhs_of
+from qa_suite.dose.dvh.goals import constraint_flips, evaluate_goals
+from qa_suite.dose.dvh.metrics import read_metric
 from qa_suite.dose.engines import DoseEngine, engine_of
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings, gamma
-from qa_suite.dose.goals import constraint_flips, evaluate_goals
-from qa_suite.dose.gridding import mask_onto
-from qa_suite.dose.hlut import Hlut, load_hlut
-from qa_suite.dose.plan import Plan
-from qa_suite.dose.range_error import RangeComparison, compare_ranges
-from qa_suite.dose.raytrace import beam_frame
-from qa_suite.dose.scene import DoseImage, DoseScene, dose_scene
-from qa_suite.dose.structures import MaskStructure, StructureSamples, sample_structures
-from qa_suite.dose.template import Modality, PlanTemplate
-from qa_suite.dose.variants import CAUSES, Cause, bulk_image, cause_masks, with_cause
-from qa_suite.measures.base import Pair, Value
-from qa_suite.measures.dose import dose as dose_family
-from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
-from qa_suite.preflight.bodies import ct_body
-from qa_suite.volume import Volume
+from qa_suite.dose.hlut.tables import Hlut, load_hlut
+from qa_suite.dose.plan.plan import Plan
+from qa_suite.dose.plan.template import Modality, PlanTemplate
+from qa_suite.dose.range.errors import RangeComparison, compare_ranges
+from qa_suite.dose.range.raytrace import beam_frame
+from qa_suite.dose.scene.gridding import mask_onto
+from qa_suite.dose.scene.scene import DoseImage, DoseScene, dose_scene
+from qa_suite.dose.scene.variants import CAUSES, Cause, bulk_image, cause_masks, with_cause
+from qa_suite.dose.structures.structures import MaskStructure, StructureSamples, sample_structures
+from qa_suite.imaging.bodies import ct_body
+from qa_suite.metrics.base import Pair, Value
+from qa_suite.metrics.dose import dose as dose_family
+from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
 
-Mask = NDArray[np.bool_]
 HLUTS: Mapping[Modality, str] = {"photons": "thomas-1999", "protons": "electron-density-as-rsp"}
 CRITERIA = (GammaCriterion(dose_pct=2, distance_mm=2), GammaCriterion(dose_pct=1, distance_mm=1))
 GAMMA = GammaSettings(normalisation="prescription", max_gamma=2.0)
@@ -108,15 +107,26 @@ def make_plan(case: RealCase, template: PlanTemplate, grid_mm: float | None = No
     density = scene.density(scene.reference, hlut)
     organs = {goal.structure for goal in template.goals} & set(scene.structures)
     plan = engine.plan(
-        density, scene.grid, target=scene.target_on_grid, isocentre_mm=scene.isocentre_mm,
-        avoid={n: mask_onto(scene.structures[n], scene.image_grid, scene.grid)
-               for n in sorted(organs)},
-        template=template, hlut=hlut, target_name=scene.target_name,
-    )  # fmt: skip
+        density,
+        scene.grid,
+        target=scene.target_on_grid,
+        isocentre_mm=scene.isocentre_mm,
+        avoid={
+            n: mask_onto(scene.structures[n], scene.image_grid, scene.grid) for n in sorted(organs)
+        },
+        template=template,
+        hlut=hlut,
+        target_name=scene.target_name,
+    )
     return Planned(
-        case=case, template=template, hlut=hlut, scene=scene, engine=engine, plan=plan,
+        case=case,
+        template=template,
+        hlut=hlut,
+        scene=scene,
+        engine=engine,
+        plan=plan,
         dose=engine.recalculate(density, plan),
-    )  # fmt: skip
+    )
 
 
 def twin_images(planned: Planned, only: Sequence[str] = ()) -> Iterator[tuple[str, DoseImage]]:
@@ -148,16 +158,20 @@ def measure_twin(
         for d in (planned.dvhs, after)
     ]
     flips = constraint_flips(goals[0], goals[1])
-    said = {kind: tuple(f"{f.goal.structure} {f.goal.text}" for f in flips if f.kind == kind)
-            for kind in ("lost", "gained")}  # fmt: skip
+    said = {
+        kind: tuple(f"{f.goal.structure} {f.goal.text}" for f in flips if f.kind == kind)
+        for kind in ("lost", "gained")
+    }
     row = Row(
         twin=name,
         dmean_pct=change_pct(planned.dvhs, after, "Dmean", planned.prescription_gy),
         d95_pct=change_pct(planned.dvhs, after, "D95", planned.prescription_gy),
         gamma_pct={r.criterion.key: r.region("body", body).pass_pct for r in results},
-        ranges=_ranges(planned, scene), lost=said["lost"], gained=said["gained"],
+        ranges=_ranges(planned, scene),
+        lost=said["lost"],
+        gained=said["gained"],
         causes=_causes(planned, scene) if causes else {},
-    )  # fmt: skip
+    )
     return row, dose
 
 
@@ -165,13 +179,18 @@ def share_cut(planned: Planned) -> dict[str, float]:
     """Share of each beam that enters through the image's edge, by the suite's own family."""
     case, template = planned.case, planned.template
     settings = DoseSettings(
-        plans=(PlanChoice(template=template, hlut=planned.hlut),), causes=False, bulk=False,
-        scenarios=False, grid_mm=planned.scene.grid.spacing_mm[0],
-    )  # fmt: skip
+        plans=(PlanChoice(template=template, hlut=planned.hlut),),
+        causes=False,
+        bulk=False,
+        scenarios=False,
+        grid_mm=planned.scene.grid.spacing_mm[0],
+    )
     pair = Pair(
-        reference=case.ct, synthetic=case.ct, mask=planned.scene.reference.body,
+        reference=case.ct,
+        synthetic=case.ct,
+        mask=planned.scene.reference.body,
         structures=case.structures,
-    )  # fmt: skip
+    )
     found = {
         row.region.removeprefix("beam:"): row.value
         for row in dose_family(pair, settings)
@@ -200,11 +219,15 @@ def _ranges(planned: Planned, scene: DoseScene) -> dict[str, RangeComparison]:
     one, two = (scene.density(i, planned.hlut) for i in (scene.reference, scene.synthetic))
     return {
         beam.label: compare_ranges(
-            one, two, scene.grid, target=scene.target_on_grid, label=beam.label,
+            one,
+            two,
+            scene.grid,
+            target=scene.target_on_grid,
+            label=beam.label,
             frame=beam_frame(beam, planned.plan.isocentre_mm, sad_mm=planned.engine.sad_mm),
         )
         for beam in planned.template.beams
-    }  # fmt: skip
+    }
 
 
 def _causes(planned: Planned, scene: DoseScene) -> dict[Cause, float | None]:

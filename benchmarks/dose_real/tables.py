@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.dose_real.run import TARGET, Planned, Row
-from qa_suite.dose.dvh import Dvh, dvhs_of
-from qa_suite.dose.dvh_metrics import read_metric
-from qa_suite.dose.structures import MaskStructure, sample_structures
-from qa_suite.dose.variants import CAUSES
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
+from qa_suite.dose.dvh.curve import Dvh, dvhs_of
+from qa_suite.dose.dvh.metrics import read_metric
+from qa_suite.dose.scene.variants import CAUSES
+from qa_suite.dose.structures.structures import MaskStructure, sample_structures
 
 DOSE_BOUND_PCT = 2.0
 GAMMA_BOUND_PCT = 95.0
 RANGE_BOUND_MM = 2.0
 CLINICAL = (
-    ("PTV_7000", "D95"), ("PTV_7000", "Dmean"), ("SpinalCord", "D2"), ("Brainstem", "D2"),
-    ("Parotid_L", "Dmean"), ("Parotid_R", "Dmean"), ("Bone_Mandible", "D2"),
-)  # fmt: skip
+    ("PTV_7000", "D95"),
+    ("PTV_7000", "Dmean"),
+    ("SpinalCord", "D2"),
+    ("Brainstem", "D2"),
+    ("Parotid_L", "Dmean"),
+    ("Parotid_R", "Dmean"),
+    ("Bone_Mandible", "D2"),
+)
 
 
 def plan_line(planned: Planned, cut: Mapping[str, float]) -> str:
@@ -70,10 +75,12 @@ def clinical_table(plans: Sequence[Planned]) -> str:
     if case.clinical is None:
         raise InputError(f"{case.title} comes without a clinical dose.")
     samples = sample_structures(
-        [MaskStructure(name=n, mask=case.structures[n], grid=case.ct.grid)
-         for n in dict.fromkeys(name for name, _ in CLINICAL)],
+        [
+            MaskStructure(name=n, mask=case.structures[n], grid=case.ct.grid)
+            for n in dict.fromkeys(name for name, _ in CLINICAL)
+        ],
         case.clinical.grid,
-    )  # fmt: skip
+    )
     shipped = dvhs_of(case.clinical, samples.values())
     columns: list[Mapping[str, Dvh]] = [shipped, *(p.dvhs for p in plans)]
     head = ["", "data set's dose", *(f"`{p.template.name}`" for p in plans)]

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.dose_real.images import RealCase
-from qa_suite.dose.variants import AIR_BELOW_HU, BONE_FROM_HU
-from qa_suite.preflight.bodies import ct_body
-from qa_suite.volume import Grid
+from qa_suite.core.arrays import Float32Array, Mask
+from qa_suite.core.volume import Grid
+from qa_suite.dose.scene.variants import AIR_BELOW_HU, BONE_FROM_HU
+from qa_suite.imaging.bodies import ct_body
 
-Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 TISSUE_HU = 40.0
 SKIN_HU = -100.0
 AIR_HU = -1000.0
@@ -32,7 +31,7 @@ class Ground:
     the body is closed by 16 mm. ``gas`` is what lies in the body below -200 HU, without lungs.
     """
 
-    hu: Array
+    hu: Float32Array
     grid: Grid
     body: Mask
     air: Mask
@@ -50,29 +49,29 @@ def ground_of(case: RealCase) -> Ground:
     return Ground(hu=hu, grid=case.ct.grid, body=body, air=air, gas=gas)
 
 
-def bone_missing(ground: Ground) -> Array:
+def bone_missing(ground: Ground) -> Float32Array:
     """Give all bone (from 150 HU, metal too) the HU of soft tissue."""
     return np.where(ground.body & (ground.hu >= BONE_FROM_HU), TISSUE_HU, ground.hu)
 
 
-def hu_bias(ground: Ground) -> Array:
+def hu_bias(ground: Ground) -> Float32Array:
     """Add 30 HU inside the body."""
     return ground.hu + np.where(ground.body, np.float32(30), 0)
 
 
-def hu_scale(ground: Ground) -> Array:
+def hu_scale(ground: Ground) -> Float32Array:
     """Stretch HU + 1000 by 3 %."""
     return (ground.hu - AIR_HU) * np.float32(1.03) + AIR_HU
 
 
-def outline_smaller(ground: Ground) -> Array:
+def outline_smaller(ground: Ground) -> Float32Array:
     """Take 3 mm of skin off; the image's edge is no skin."""
     step = float(np.mean(ground.grid.spacing_mm))
     kept = np.clip((_distance_mm(~ground.air, ground.grid) - OUTLINE_MM) / step, 0, 1)
     return np.where(ground.body, AIR_HU + kept * (ground.hu - AIR_HU), ground.hu)
 
 
-def outline_larger(ground: Ground) -> Array:
+def outline_larger(ground: Ground) -> Float32Array:
     """Lay 3 mm of fat around the skin."""
     step = float(np.mean(ground.grid.spacing_mm))
     away = _distance_mm(ground.air, ground.grid) - step  # of the voxel's inner face
@@ -81,12 +80,12 @@ def outline_larger(ground: Ground) -> Array:
     return np.where(ground.air, more, ground.hu)
 
 
-def gas_filled(ground: Ground) -> Array:
+def gas_filled(ground: Ground) -> Float32Array:
     """Fill all gas with soft tissue."""
     return np.where(ground.gas, TISSUE_HU, ground.hu)
 
 
-def gas_shifted(ground: Ground) -> Array:
+def gas_shifted(ground: Ground) -> Float32Array:
     """Move the gas 10 mm to the left; where it was there is soft tissue."""
     steps = max(1, round(GAS_SHIFT_MM / ground.grid.spacing_mm[0]))
     steps *= int(np.sign(ground.grid.axes[0, 0]))
@@ -96,7 +95,7 @@ def gas_shifted(ground: Ground) -> Array:
     return np.where(moved, values, gas_filled(ground))
 
 
-def shifted(ground: Ground) -> Array:
+def shifted(ground: Ground) -> Float32Array:
     """Move everything 2 mm to the back, in a supine patient: towards the couch."""
     from scipy import ndimage
 
@@ -105,7 +104,7 @@ def shifted(ground: Ground) -> Array:
     return np.clip(moved, ground.hu.min(), ground.hu.max())
 
 
-TWINS: Mapping[str, Callable[[Ground], Array]] = {
+TWINS: Mapping[str, Callable[[Ground], Float32Array]] = {
     "bone missing": bone_missing,
     "+30 HU": hu_bias,
     "HU scale +3 %": hu_scale,

@@ -18,15 +18,10 @@ from benchmarks.families.apart import examine_apart, require_some
 from benchmarks.families.material import PATIENTS, real_cohort, virtual_cohort
 from benchmarks.families.run import Controls, Result, examine_family, use_store
 from benchmarks.families.store import read_result, write_result
-from benchmarks.families.table import (
-    controls_section,
-    cost_table,
-    quality_table,
-    uncertainty_table,
-)
+from benchmarks.families.table import controls_section, cost_table, quality_table, uncertainty_table
 from benchmarks.filling import fill
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError, QAError
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError, QAError
 from translators.spec import load_spec
 
 
@@ -68,10 +63,7 @@ STUDIES = {
     # the same people, but shifted and turned as patients are: what the mean image makes of them
     "placed": Study(
         prefix="placed ",
-        entries=(
-            ("cyclegan", "cyclegan-demo"),
-            ("contourdiff", "contourdiff-demo"),
-        ),
+        entries=(("cyclegan", "cyclegan-demo"), ("contourdiff", "contourdiff-demo")),
     ),
     "real": Study(
         prefix="real ",

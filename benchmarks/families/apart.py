@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from qa_suite.errors import InputError, raise_problems
+from qa_suite.core.errors import InputError, raise_problems
 
 _TOLD = 15  # lines of what a process said last
 
@@ -20,10 +20,7 @@ def require_some(at_a_time: int) -> None:
 
 
 def examine_apart(
-    commands: Sequence[Sequence[str]],
-    *,
-    at_a_time: int,
-    progress: Callable[[str], None] = print,
+    commands: Sequence[Sequence[str]], *, at_a_time: int, progress: Callable[[str], None] = print
 ) -> None:
     """Run ``python -m benchmarks.families`` with each of several sets of options.
 
@@ -52,8 +49,11 @@ def examine_apart(
     def run(options: Sequence[str]) -> str | None:
         ended = subprocess.run(
             [sys.executable, "-m", "benchmarks.families", *options],
-            env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         lines = ended.stdout.strip().splitlines()
         if ended.returncode:
             return f"{' '.join(options)}: " + " / ".join(lines[-_TOLD:])

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qa_suite.cli.checks import without_refused
-from qa_suite.cohort import Cohort, Split, assign_splits, load_cohort, save_cohort
-from qa_suite.io.importing import import_cohort
-from qa_suite.phantom import Setup, make_phantom_cohort
+from qa_suite.core.cohort import Cohort, Split, assign_splits, load_cohort, save_cohort
+from qa_suite.io.layouts.importing import import_cohort
+from qa_suite.lab.phantom import Setup, make_phantom_cohort
 
 HOSPITALS = ("A", "B", "C")
 PATIENTS = 22  # a hospital; 12 calibrate, where 19 would be wanted: the attained level is stated
@@ -45,9 +45,15 @@ def real_cohort(folder: Path, data: Path, direction: str) -> tuple[Cohort, Path]
         key = folder / "sts.key"
         key.write_bytes(REAL_KEY)
         made = import_cohort(
-            data / "sts" / "nifti", place, anatomy="extremity", source_modality=source,
-            reference_modality=reference, site_by="manufacturer", key_file=key, workers=2,
-        )  # fmt: skip
+            data / "sts" / "nifti",
+            place,
+            anatomy="extremity",
+            source_modality=source,
+            reference_modality=reference,
+            site_by="manufacturer",
+            key_file=key,
+            workers=2,
+        )
         dealt = assign_splits(
             made, fractions=REAL_FRACTIONS, seed=REAL_SEED, train_sites=[HOME_SITE]
         )
@@ -66,9 +72,15 @@ def virtual_cohort(
     place = folder / f"{direction.replace('->', '-to-').lower()}-{lie}-{patients}"
     if not (place / "manifest.yaml").is_file():
         made = make_phantom_cohort(
-            place, hospitals=HOSPITALS, patients_per_hospital=patients, spacing_mm=SPACING_MM,
-            seed=SEED, workers=2, direction=direction, setup=Setup() if as_placed else None,
-        )  # fmt: skip
+            place,
+            hospitals=HOSPITALS,
+            patients_per_hospital=patients,
+            spacing_mm=SPACING_MM,
+            seed=SEED,
+            workers=2,
+            direction=direction,
+            setup=Setup() if as_placed else None,
+        )
         dealt = assign_splits(made, fractions=FRACTIONS, seed=SEED)
         save_cohort(dealt, place)
     return load_cohort(place), place

@@ -16,16 +16,16 @@ import pandas as pd
 
 from benchmarks.controls import BONE_HU, Control, compare_with_controls
 from benchmarks.organ_means import organ_means, structures_of, tissues_of
-from qa_suite.cohort import Cohort
-from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.record_files import read_measurements
+from qa_suite.core.volume import Prediction, Volume
+from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.evaluation.tracking import load_translator
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.preflight import PreflightSettings
-from qa_suite.record_files import read_measurements
-from qa_suite.tracking import load_translator
-from qa_suite.volume import Prediction, Volume
 from translators.data import scaled_target
+from translators.registry.train import train
 from translators.spec import TranslatorSpec
-from translators.train import train
 
 FAMILIES = {
     "HU": ("image", "segmentation", "hallucination", "uncertainty"),
@@ -86,15 +86,23 @@ def examine_family(
     done: list[tuple[int, float]] = []
     started, cpu = time.monotonic(), time.process_time()
     model = train(
-        spec, cohort, folder, workdir=work / "training" / spec.name,
+        spec,
+        cohort,
+        folder,
+        workdir=work / "training" / spec.name,
         progress=lambda iteration, total, figures: done.append((iteration, time.monotonic())),
-    )  # fmt: skip
+    )
     took, busy = time.monotonic() - started, time.process_time() - cpu
     progress(f"{label}: trained in {took:.0f} s ({busy:.0f} s of processor time)")
     measured, held = examine(
-        spec, model.uri, cohort, folder, work,
-        controls=controls, max_misalignment_mm=max_misalignment_mm,
-    )  # fmt: skip
+        spec,
+        model.uri,
+        cohort,
+        folder,
+        work,
+        controls=controls,
+        max_misalignment_mm=max_misalignment_mm,
+    )
     return Result(
         label=label,
         spec=spec,
@@ -130,7 +138,10 @@ def examine(
     out = work / "evaluations" / f"{spec.name}-v{uri.rpartition('/')[2]}"
     evaluate(
         Examination(
-            cohort=cohort, folder=folder, model=facts, translate=translate,
+            cohort=cohort,
+            folder=folder,
+            model=facts,
+            translate=translate,
             settings=EvaluationSettings(
                 families=FAMILIES.get(spec.target.quantity, OTHERWISE),
                 keep_volumes="none",
@@ -138,7 +149,7 @@ def examine(
             ),
         ),
         out,
-    )  # fmt: skip
+    )
     return (
         patient_averages(read_measurements(out)),
         held_against(controls, cohort, folder, translate, spec),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.controls import Control
 from benchmarks.families.run import Result
-from qa_suite.statistics import Interval
+from qa_suite.judging.statistics import Interval
 from translators.spec import TranslatorSpec, load_spec
 
 

@@ -17,13 +17,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import FloatArray
+from qa_suite.core.errors import InputError
 
 Scale = Literal["linear", "log"]
-FloatArray = NDArray[np.float64]
 
 MIN_VALUES = 10
 """Fewer values give no limits: the standard deviation would be known to a quarter at best."""
@@ -162,9 +161,16 @@ def control_limits(
     low = low if lowest is None else max(low, lowest)
     ordered = tuple(float(v) for v in np.sort(sample))
     return Limits(
-        n=sample.size, missing=missing, scale=scale, centre=centre, sigma=sigma, low=low,
-        high=high, moving_range_high=RANGE_FACTOR * sigma * D2, values=ordered,
-    )  # fmt: skip
+        n=sample.size,
+        missing=missing,
+        scale=scale,
+        centre=centre,
+        sigma=sigma,
+        low=low,
+        high=high,
+        moving_range_high=RANGE_FACTOR * sigma * D2,
+        values=ordered,
+    )
 
 
 def _check(sample: FloatArray, scale: Scale) -> None:

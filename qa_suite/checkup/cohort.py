@@ -7,23 +7,37 @@ from collections.abc import Mapping
 import pandas as pd
 
 from qa_suite.checkup.charts import MIN_VALUES, Limits, Scale, control_limits
-from qa_suite.measures.reference_free import FAMILY
-from qa_suite.measures.run import METRICS
-from qa_suite.samples import Measure
+from qa_suite.judging.samples import Measure
+from qa_suite.metrics.reference_free import FAMILY
+from qa_suite.metrics.run import METRICS
 
 LOGARITHMIC = frozenset(
     {
-        "histogram_distance", "ood_distance", "slice_jump", "noise_level", "cycle_error",
-        "sample_disagreement", "streak_index", "slice_agreement_drop",
+        "histogram_distance",
+        "ood_distance",
+        "slice_jump",
+        "noise_level",
+        "cycle_error",
+        "sample_disagreement",
+        "streak_index",
+        "slice_agreement_drop",
     }
-)  # fmt: skip
+)
 """Positive, skewed to the right: twice as much is as usual as half as much."""
 
 RESOLUTION: Mapping[str, float] = {
-    "air_error": 3.0, "fat_level": 3.0, "muscle_level": 3.0, "implausible_voxels": 0.01,
-    "cut_body": 0.1, "void_filled": 2.0, "source_body_dice": 0.002, "source_contour_distance": 0.3,
-    "source_contour_distance_95": 1.0, "source_contour_bias": 0.3, "slice_lag": 5.0,
-}  # fmt: skip
+    "air_error": 3.0,
+    "fat_level": 3.0,
+    "muscle_level": 3.0,
+    "implausible_voxels": 0.01,
+    "cut_body": 0.1,
+    "void_filled": 2.0,
+    "source_body_dice": 0.002,
+    "source_contour_distance": 0.3,
+    "source_contour_distance_95": 1.0,
+    "source_contour_bias": 0.3,
+    "slice_lag": 5.0,
+}
 """Least half-width of the limits, in the measure's unit: a smaller difference means nothing."""
 
 NOT_CHARTED = frozenset({"ood_percentile"})
@@ -39,7 +53,7 @@ def limits_of(measurements: pd.DataFrame, *, family: str = FAMILY) -> dict[Measu
     Parameters
     ----------
     measurements
-        The columns of :class:`~qa_suite.records.Measurement`, of the held-out cohort.
+        The columns of :class:`~qa_suite.core.records.Measurement`, of the held-out cohort.
     family
         Whose measures.
 
@@ -61,9 +75,12 @@ def limits_of(measurements: pd.DataFrame, *, family: str = FAMILY) -> dict[Measu
             continue
         key = Measure(metric=str(metric), region=str(region), variant=str(variant))
         limits[key] = control_limits(
-            values, scale=scale_of(key.metric, values), missing=patients - len(values),
-            resolution=RESOLUTION.get(key.metric, 0.0), lowest=lowest_of(key.metric),
-        )  # fmt: skip
+            values,
+            scale=scale_of(key.metric, values),
+            missing=patients - len(values),
+            resolution=RESOLUTION.get(key.metric, 0.0),
+            lowest=lowest_of(key.metric),
+        )
     return limits
 
 

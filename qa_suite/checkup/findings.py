@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite.checkup.charts import Limits, false_alarm_rate, widened_sigmas
-from qa_suite.errors import InputError
-from qa_suite.measures.run import METRICS
-from qa_suite.records import Measurement, MeasurementStatus
-from qa_suite.samples import Measure
-from qa_suite.wording import known
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import Measurement, MeasurementStatus
+from qa_suite.core.wording import known
+from qa_suite.judging.samples import Measure
+from qa_suite.metrics.run import METRICS
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -201,22 +201,35 @@ def _finding(
 ) -> ChartFinding:
     side = side_of(row.metric)
     found: dict[str, Any] = {
-        "metric": row.metric, "region": row.region, "variant": row.variant, "unit": row.unit,
-        "value": row.value, "low": limits.low, "high": limits.high, "side": side, "n": limits.n,
-        "status": row.status, "why": row.why,
-    }  # fmt: skip
+        "metric": row.metric,
+        "region": row.region,
+        "variant": row.variant,
+        "unit": row.unit,
+        "value": row.value,
+        "low": limits.low,
+        "high": limits.high,
+        "side": side,
+        "n": limits.n,
+        "status": row.status,
+        "why": row.why,
+    }
     name = f"{row.metric} in {row.region}"
     if row.status == "censored":
         return _censored(row, limits, questions, family_error, found)
     if row.value is None:
         gone = row.status == "error" or limits.missing == 0
         return ChartFinding.model_validate(
-            found | {
-                "percentile": None, "tail": None, "sigmas": None, "outside": gone,
-                "far_outside": gone, "state": "outside" if gone else "unknown",
+            found
+            | {
+                "percentile": None,
+                "tail": None,
+                "sigmas": None,
+                "outside": gone,
+                "far_outside": gone,
+                "state": "outside" if gone else "unknown",
                 "sentence": f"{name} has no value ({row.status}): {row.why}.",
             }
-        )  # fmt: skip
+        )
     sigmas = limits.sigmas(row.value)
     towards = {"low": -sigmas, "high": sigmas, "both": abs(sigmas)}[side]
     outside, far = _beyond(towards, limits, questions, family_error)
@@ -224,9 +237,13 @@ def _finding(
     finite = abs(sigmas) < 1e300
     unit = "" if row.unit in ("", "1") else f" {row.unit}"
     return ChartFinding.model_validate(
-        found | {
-            "percentile": percentile, "tail": limits.tail(row.value, side),
-            "sigmas": sigmas if finite else None, "outside": outside, "far_outside": far,
+        found
+        | {
+            "percentile": percentile,
+            "tail": limits.tail(row.value, side),
+            "sigmas": sigmas if finite else None,
+            "outside": outside,
+            "far_outside": far,
             "state": "outside" if outside else "within",
             "sentence": (
                 f"{name} is {row.value:.4g}{unit}, percentile {percentile:.0f} of {limits.n} "
@@ -234,7 +251,7 @@ def _finding(
                 f"({_usual(limits, side)})."
             ),
         }
-    )  # fmt: skip
+    )
 
 
 def _beyond(
@@ -247,9 +264,10 @@ def _beyond(
 
 def _usual(limits: Limits, side: Side) -> str:
     return {
-        "low": f"at least {limits.low:.4g}", "high": f"at most {limits.high:.4g}",
+        "low": f"at least {limits.low:.4g}",
+        "high": f"at most {limits.high:.4g}",
         "both": f"{limits.low:.4g} to {limits.high:.4g}",
-    }[side]  # fmt: skip
+    }[side]
 
 
 def _censored(
@@ -264,11 +282,17 @@ def _censored(
     what = known(row.at_least, row.at_most, row.unit)
     stand = "outside its limits" if outside else "which may lie within its limits or outside"
     return ChartFinding.model_validate(
-        found | {
-            "at_least": row.at_least, "at_most": row.at_most, "percentile": None, "tail": None,
-            "sigmas": None, "outside": outside, "far_outside": far,
+        found
+        | {
+            "at_least": row.at_least,
+            "at_most": row.at_most,
+            "percentile": None,
+            "tail": None,
+            "sigmas": None,
+            "outside": outside,
+            "far_outside": far,
             "state": "outside" if outside else "unknown",
             "sentence": f"{row.metric} in {row.region} is {what}, {stand} "
             f"({_usual(limits, side)}): {row.why}.",
         }
-    )  # fmt: skip
+    )

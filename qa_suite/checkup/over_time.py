@@ -31,10 +31,10 @@ from qa_suite.checkup.charts import D2, RANGE_FACTOR, SETTLED_VALUES, Limits, co
 from qa_suite.checkup.charts import widened_sigmas as _widened
 from qa_suite.checkup.cohort import RESOLUTION, scale_of
 from qa_suite.checkup.findings import FAMILY_ERROR, CheckUp
-from qa_suite.errors import InputError
-from qa_suite.records import MeasurementStatus
-from qa_suite.samples import Measure
-from qa_suite.wording import known
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import MeasurementStatus
+from qa_suite.core.wording import known
+from qa_suite.judging.samples import Measure
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -164,12 +164,21 @@ def append_log(path: Path, check_up: CheckUp, *, time: str, evaluation: str) -> 
         )
     rows = [
         LogRow(
-            time=time, case=check_up.case, evaluation=evaluation, metric=f.metric, region=f.region,
-            variant=f.variant, unit=f.unit, value=f.value, at_least=f.at_least, at_most=f.at_most,
-            outside=f.outside, status=f.status,
+            time=time,
+            case=check_up.case,
+            evaluation=evaluation,
+            metric=f.metric,
+            region=f.region,
+            variant=f.variant,
+            unit=f.unit,
+            value=f.value,
+            at_least=f.at_least,
+            at_most=f.at_most,
+            outside=f.outside,
+            status=f.status,
         )
         for f in check_up.findings
-    ]  # fmt: skip
+    ]
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n", extrasaction="ignore")
     if not known and (not path.exists() or path.stat().st_size == 0):
@@ -208,10 +217,14 @@ def control_over_time(
     run = run_length(len(charts), family_error)
     if len(cases) <= baseline or not charts:
         return OverTime(
-            state="baseline", check_ups=len(cases), charts=0, run=run, signals=(),
+            state="baseline",
+            check_ups=len(cases),
+            charts=0,
+            run=run,
+            signals=(),
             sentence=f"The log holds {len(cases)} check-ups; charts over time begin after "
             f"{baseline}.",
-        )  # fmt: skip
+        )
     widest = {key: _widened(limits.n, len(charts), family_error) for key, limits in charts.items()}
     signals = [
         signal
@@ -227,16 +240,22 @@ def control_over_time(
     state: Literal["in control", "out of control"] = "out of control" if signals else "in control"
     signalled = {(s.metric, s.region, s.variant) for s in signals}
     unknown = sum(
-        row.case == cases[-1] and row.value is None and _key(row) in charts
+        row.case == cases[-1]
+        and row.value is None
+        and _key(row) in charts
         and (row.metric, row.region, row.variant) not in signalled
         for row in log
-    )  # fmt: skip
+    )
     more = f"; {unknown} more of the newest known by a bound only" if unknown else ""
     return OverTime(
-        state=state, check_ups=len(cases), charts=len(charts), run=run, signals=tuple(signals),
+        state=state,
+        check_ups=len(cases),
+        charts=len(charts),
+        run=run,
+        signals=tuple(signals),
         sentence=f"{state.capitalize()} after {len(cases)} check-ups: {len(signals)} signals on "
         f"{len(charts)} charts of the first {baseline}{more}.",
-    )  # fmt: skip
+    )
 
 
 def run_length(charts: int, family_error: float) -> int:
@@ -265,10 +284,13 @@ def _signal_without(row: LogRow, limits: Limits, widened: float) -> list[Signal]
         )
         return [
             Signal(
-                metric=row.metric, region=row.region, variant=row.variant, rule="lost",
+                metric=row.metric,
+                region=row.region,
+                variant=row.variant,
+                rule="lost",
                 sentence=sentence,
             )
-        ]  # fmt: skip
+        ]
     above = -math.inf if row.at_least is None else limits.sigmas(row.at_least)
     below = -math.inf if row.at_most is None else -limits.sigmas(row.at_most)
     if max(above, below) <= widened:
@@ -280,10 +302,13 @@ def _signal_without(row: LogRow, limits: Limits, widened: float) -> list[Signal]
     )
     return [
         Signal(
-            metric=row.metric, region=row.region, variant=row.variant, rule="point",
+            metric=row.metric,
+            region=row.region,
+            variant=row.variant,
+            rule="point",
             sentence=sentence,
         )
-    ]  # fmt: skip
+    ]
 
 
 def _baseline(key: Measure, values: Mapping[str, float], cases: Sequence[str]) -> Limits | None:
@@ -321,8 +346,11 @@ def _signals(
         found["run"] = f"lies on one side of its centre for {run} check-ups"
     return [
         Signal(
-            metric=key.metric, region=key.region, variant=key.variant, rule=rule,
+            metric=key.metric,
+            region=key.region,
+            variant=key.variant,
+            rule=rule,
             sentence=f"{key.metric} in {key.region} {what}.",
         )
         for rule, what in found.items()
-    ]  # fmt: skip
+    ]

@@ -13,7 +13,7 @@ import typer
 from qa_suite.cli import console
 
 if TYPE_CHECKING:
-    from qa_suite.cohort import Case, Cohort
+    from qa_suite.core.cohort import Case, Cohort
     from qa_suite.preflight import PreflightResult
 
 _SHOWN = ("alignment_displacement_95", "alignment_shift", "alignment_rotation", "body_overlap")
@@ -39,7 +39,7 @@ def preflight(
 
     Example: `qa-suite preflight cohorts/sts`
     """
-    from qa_suite.cohort import load_cohort
+    from qa_suite.core.cohort import load_cohort
 
     material = load_cohort(cohort)
     cases = [case for case in material.cases if case.import_problem is None]
@@ -97,8 +97,8 @@ def check_cases(
     workers: int = 2,
 ) -> dict[str, PreflightResult]:
     """Run preflight on cases; what cannot be read at all is refused with its reason."""
-    from qa_suite.cohort import manifest_path
-    from qa_suite.errors import QAError
+    from qa_suite.core.cohort import manifest_path
+    from qa_suite.core.errors import QAError
     from qa_suite.io.cases import load_case
     from qa_suite.preflight import PreflightSettings, unreadable
     from qa_suite.preflight import preflight as check

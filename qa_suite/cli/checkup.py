@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from qa_suite.checkup import CheckUp
     from qa_suite.checkup.over_time import OverTime
-    from qa_suite.cohort import Cohort
-    from qa_suite.measures.base import Instruments
-    from qa_suite.measures.reference_free import Patient
-    from qa_suite.records import Evaluation, Measurement
-    from qa_suite.volume import Quantity, Volume
+    from qa_suite.core.cohort import Cohort
+    from qa_suite.core.records import Evaluation, Measurement
+    from qa_suite.core.volume import Quantity, Volume
+    from qa_suite.metrics.base import Instruments
+    from qa_suite.metrics.reference_free import Patient
 
 SYMBOL = {"within": "✔", "outside": "✘", "unknown": "?", "inconclusive": "?"}
 STATUS = {"within": 0, "outside": 1, "inconclusive": 3}
@@ -46,8 +46,7 @@ def checkup(
         Path | None, typer.Option(help="Append to this CSV file, and chart it over time.")
     ] = None,
     family_wise: Annotated[
-        bool,
-        typer.Option("--family-wise", help="Exit 1 only beyond the limits for all measures."),
+        bool, typer.Option("--family-wise", help="Exit 1 only beyond the limits for all measures.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
@@ -62,8 +61,8 @@ def checkup(
     """
     from qa_suite.checkup import check_up
     from qa_suite.checkup.cohort import limits_of
+    from qa_suite.core.record_files import read_evaluation, read_measurements
     from qa_suite.io.identity import voxel_hash
-    from qa_suite.record_files import read_evaluation, read_measurements
 
     evaluation = read_evaluation(against)
     limits = limits_of(read_measurements(against))
@@ -95,11 +94,11 @@ def _patient(
     std: Path | None,
     inverse: str | None,
 ) -> Patient:
-    from qa_suite.io.series import quantity_of_modality
-    from qa_suite.measures.norms import NORMS_FILE, Norms
-    from qa_suite.measures.reference_free import Patient
-    from qa_suite.record_files import read_model
-    from qa_suite.volume import Prediction, require_same_grid
+    from qa_suite.core.record_files import read_model
+    from qa_suite.core.volume import Prediction, require_same_grid
+    from qa_suite.io.dicom.series import quantity_of_modality
+    from qa_suite.metrics.reference_free import Patient
+    from qa_suite.metrics.reference_free.norms import NORMS_FILE, Norms
 
     first, _, second = evaluation.cohort.direction.partition("->")
     target = quantity_of_modality(second)
@@ -122,10 +121,10 @@ def _patient(
 
 def _read(path: Path, quantity: Quantity) -> Volume:
     """Read a file, or the only image series of a DICOM folder."""
-    from qa_suite.errors import InputError
-    from qa_suite.io.dicom import scan_dicom
+    from qa_suite.core.errors import InputError
+    from qa_suite.io.dicom.headers import scan_dicom
+    from qa_suite.io.dicom.series import read_series
     from qa_suite.io.images import read_image
-    from qa_suite.io.series import read_series
 
     if not path.is_dir():
         return read_image(path, quantity)
@@ -144,12 +143,12 @@ def _measured(
     """Measure the patient as the cohort was measured; name what needs more than was given."""
     from pydantic import ValidationError
 
-    from qa_suite.cohort import describe_validation
-    from qa_suite.errors import Problems
-    from qa_suite.measures.base import METRICS
-    from qa_suite.measures.reference_free import CHECKS, FAMILY, examine
-    from qa_suite.measures.reference_free_settings import ReferenceFreeSettings
-    from qa_suite.records import Measurement
+    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.errors import Problems
+    from qa_suite.core.records import Measurement
+    from qa_suite.metrics.base import METRICS
+    from qa_suite.metrics.reference_free import CHECKS, FAMILY, examine
+    from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
 
     told = evaluation.settings.get("measures", {}).get(FAMILY, {})
     try:
@@ -163,12 +162,22 @@ def _measured(
         absent["sample_disagreement"] = "give --std"
     rows = [
         Measurement(
-            case=case, patient=case, site="unknown", family=FAMILY, metric=v.metric,
-            region=v.region, variant=v.variant, value=v.value, at_least=v.at_least,
-            at_most=v.at_most, unit=METRICS[v.metric].facts.unit, status=v.status, why=v.why,
+            case=case,
+            patient=case,
+            site="unknown",
+            family=FAMILY,
+            metric=v.metric,
+            region=v.region,
+            variant=v.variant,
+            value=v.value,
+            at_least=v.at_least,
+            at_most=v.at_most,
+            unit=METRICS[v.metric].facts.unit,
+            status=v.status,
+            why=v.why,
         )
         for v in examine(patient, settings, only=[name for name in CHECKS if name not in absent])
-    ]  # fmt: skip
+    ]
     return rows, {f"{name} in body": why for name, why in absent.items()}
 
 
@@ -214,7 +223,7 @@ def _show(found: CheckUp, evaluation: Evaluation, over_time: OverTime | None) ->
 
 
 def _line(finding: Any) -> tuple[Any, ...]:
-    from qa_suite.wording import brief
+    from qa_suite.core.wording import brief
 
     def number(value: float | None, form: str = ".4g") -> str:
         return "–" if value is None else format(value, form)
@@ -226,9 +235,16 @@ def _line(finding: Any) -> tuple[Any, ...]:
     low = number(finding.low) if finding.side != "high" else "–"
     high = number(finding.high) if finding.side != "low" else "–"
     return (
-        mark, finding.metric, finding.region, value, finding.unit,
-        number(finding.percentile, ".0f"), low, high, number(finding.sigmas, "+.1f"),
-    )  # fmt: skip
+        mark,
+        finding.metric,
+        finding.region,
+        value,
+        finding.unit,
+        number(finding.percentile, ".0f"),
+        low,
+        high,
+        number(finding.sigmas, "+.1f"),
+    )
 
 
 # ---------------------------------------------------------------------------------------
@@ -239,9 +255,9 @@ def brought_along(
     cohort: Cohort, folder: Path, back: Callable[[Volume], Volume] | None
 ) -> Instruments:
     """Return the norms of the training patients, or why there are none, and the way back."""
-    from qa_suite.errors import InputError
-    from qa_suite.measures.base import Instruments
-    from qa_suite.measures.norms import norms_of
+    from qa_suite.core.errors import InputError
+    from qa_suite.metrics.base import Instruments
+    from qa_suite.metrics.reference_free.norms import norms_of
 
     without, norms = {}, None
     try:
@@ -261,10 +277,10 @@ def inverse_translator(uri: str, direction: str) -> tuple[Callable[[Volume], Vol
     """
     import threading
 
-    from qa_suite.cohort import Case
-    from qa_suite.errors import InputError
+    from qa_suite.core.cohort import Case
+    from qa_suite.core.errors import InputError
+    from qa_suite.evaluation.tracking import load_translator
     from qa_suite.io.cases import LoadedCase
-    from qa_suite.tracking import load_translator
 
     facts, translate = load_translator(uri)
     first, _, second = direction.partition("->")

@@ -45,9 +45,12 @@ def progress_bar(title: str) -> Iterator[Step]:
         yield _lines(title)
         return
     columns = (
-        TextColumn("{task.description:<34}"), BarColumn(bar_width=32), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("[dim]{task.fields[what]}"),
-    )  # fmt: skip
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[what]}"),
+    )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=None, what="")
 
@@ -91,19 +94,12 @@ def show_measurements(rows: Sequence[Any]) -> None:
     show_table(
         f"{len(rows)} measurements",
         ("family", "metric", "region", "variant", "value", "unit"),
-        [
-            (
-                r.family, r.metric, r.region, r.variant,
-                _value_text(r),
-                r.unit,
-            )
-            for r in rows
-        ],
-    )  # fmt: skip
+        [(r.family, r.metric, r.region, r.variant, _value_text(r), r.unit) for r in rows],
+    )
 
 
 def _value_text(row: Any) -> str:
-    from qa_suite.wording import brief
+    from qa_suite.core.wording import brief
 
     if row.status == "censored":
         return f"{brief(row.at_least, row.at_most)} (censored: {row.why})"
@@ -127,7 +123,7 @@ def inline(facts: Mapping[str, Any]) -> str:
 
 def key_values(text: str, what: str) -> Mapping[str, float]:
     """Read ``a=0.5,b=0.5`` as numbers by name."""
-    from qa_suite.errors import InputError
+    from qa_suite.core.errors import InputError
 
     result: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):

@@ -10,7 +10,7 @@ import typer
 from qa_suite.cli import console
 
 if TYPE_CHECKING:
-    from qa_suite.cohort import Cohort, Split
+    from qa_suite.core.cohort import Cohort, Split
 
 DEFAULT_SPLIT = "train=0.5,validation=0.15,calibration=0,test=0.35"
 
@@ -45,7 +45,7 @@ def phantom(
 
     PET and other directions: `qa-suite phantom cohorts/pet --direction "MR->PET"`
     """
-    from qa_suite.phantom import Setup, make_phantom_cohort
+    from qa_suite.lab.phantom import Setup, make_phantom_cohort
 
     shares = read_split(split)
     with console.progress_bar("Virtual patients") as progress:
@@ -96,7 +96,7 @@ def import_(
 
     Example: `qa-suite import data/sts/nifti cohorts/sts --anatomy extremity --site-by manufacturer`
     """
-    from qa_suite.io.importing import import_cohort
+    from qa_suite.io.layouts.importing import import_cohort
 
     shares = read_split(split)
     told: list[str] = []
@@ -129,7 +129,7 @@ def names(text: str) -> list[str]:
 
 
 def _spacing(text: str) -> tuple[float, float, float]:
-    from qa_suite.errors import InputError
+    from qa_suite.core.errors import InputError
 
     try:
         x, y, z = (float(part) for part in text.split(","))
@@ -141,13 +141,10 @@ def _spacing(text: str) -> tuple[float, float, float]:
 def _deal_and_save(
     cohort: Cohort, out: Path, shares: dict[Split, float], seed: int, train_sites: str
 ) -> None:
-    from qa_suite.cohort import assign_splits, check_splits, save_cohort
+    from qa_suite.core.cohort import assign_splits, check_splits, save_cohort
 
     dealt = assign_splits(
-        cohort,
-        fractions=shares,
-        seed=seed,
-        train_sites=names(train_sites) or None,
+        cohort, fractions=shares, seed=seed, train_sites=names(train_sites) or None
     )
     check_splits(dealt)
     path = save_cohort(dealt, out)
@@ -157,8 +154,8 @@ def _deal_and_save(
 
 def read_split(text: str) -> dict[Split, float]:
     """Read the shares of the four patient sets."""
-    from qa_suite.cohort import SPLITS, check_fractions
-    from qa_suite.errors import InputError
+    from qa_suite.core.cohort import SPLITS, check_fractions
+    from qa_suite.core.errors import InputError
 
     shares = console.key_values(text, "--split")
     unknown = sorted(set(shares) - set(SPLITS))
@@ -171,7 +168,7 @@ def read_split(text: str) -> dict[Split, float]:
 
 def summarise(cohort: Cohort) -> None:
     """Print how many cases each site has in each patient set."""
-    from qa_suite.cohort import SPLITS
+    from qa_suite.core.cohort import SPLITS
 
     rows = []
     for site in cohort.sites:

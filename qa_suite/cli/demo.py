@@ -11,7 +11,7 @@ import typer
 from qa_suite.cli import console
 
 if TYPE_CHECKING:
-    from qa_suite.cohort import Cohort
+    from qa_suite.core.cohort import Cohort
     from qa_suite.preflight import PreflightResult
 
 HOME_SITES = ("hospital-A", "hospital-B")
@@ -49,11 +49,11 @@ def demo(
 
     Example: `qa-suite demo --out demo-output`
     """
-    from qa_suite import store
     from qa_suite.cli.dose_settings import DoseAsked, dose_settings
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
-    from qa_suite.criteria import load_profile
-    from reports.comparison import comparison_lines
+    from qa_suite.core import store
+    from qa_suite.judging.criteria import load_profile
+    from reports.facts.comparison import comparison_lines
 
     cohort_folder = out / "cohort"
     _make_cohort(cohort_folder, seed)
@@ -90,8 +90,8 @@ def demo(
 
 def _make_cohort(folder: Path, seed: int) -> Cohort:
     from qa_suite.cli.data import read_split, summarise
-    from qa_suite.cohort import assign_splits, save_cohort
-    from qa_suite.phantom import make_phantom_cohort
+    from qa_suite.core.cohort import assign_splits, save_cohort
+    from qa_suite.lab.phantom import make_phantom_cohort
 
     with console.progress_bar("Virtual patients") as progress:
         cohort = make_phantom_cohort(
@@ -110,9 +110,9 @@ def _make_cohort(folder: Path, seed: int) -> Cohort:
 
 
 def _train(spec: str, name: str, cohort: Path, out: Path, iterations: int | None) -> str:
-    from qa_suite.cohort import load_cohort
+    from qa_suite.core.cohort import load_cohort
+    from translators.registry.train import train
     from translators.spec import load_spec
-    from translators.train import train
 
     with console.progress_bar(f"Training {name}") as bar:
         model = train(

@@ -21,14 +21,14 @@ from qa_suite.cli.dose_settings import (
     ProtonsPerMuOption,
     dose_settings,
 )
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
-    from qa_suite.dose.plan import Mask
-    from qa_suite.io.rtplan_types import ImportedPlan
-    from qa_suite.measures.base import Kept, Pair
-    from qa_suite.measures.dose_settings import DoseSettings
-    from qa_suite.records import Measurement
+    from qa_suite.core.records import Measurement
+    from qa_suite.dose.plan.plan import Mask
+    from qa_suite.io.rt.plan.types import ImportedPlan
+    from qa_suite.metrics.base import Kept, Pair
+    from qa_suite.metrics.dose.settings import DoseSettings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -100,14 +100,20 @@ def dose(
     beams = None if rtplan is None else _read_plan(rtplan)
     settings = dose_settings(
         DoseAsked(
-            plans=plan or (), hluts=hlut, targets=() if target is None else (target,), goals=goals,
+            plans=plan or (),
+            hluts=hlut,
+            targets=() if target is None else (target,),
+            goals=goals,
             machines=machine or (),
             rtplans=None if beams is None else {beams.path: beams.modality},
-            prescription_gy=prescription_gy, fractions=fractions, grid_mm=dose_grid_mm,
-            protons_per_mu=protons_per_mu, arc_step_deg=arc_step_deg,
+            prescription_gy=prescription_gy,
+            fractions=fractions,
+            grid_mm=dose_grid_mm,
+            protons_per_mu=protons_per_mu,
+            arc_step_deg=arc_step_deg,
             device=device,
         )
-    )  # fmt: skip
+    )
     assert settings is not None  # there is a plan
     pair = read_pair(image, synthetic or image, source, structures, plan=beams)
     _say_targets(settings, target, pair.structures)
@@ -144,8 +150,8 @@ def _say_targets(
     InputError
         If there is no such structure, or a plan's rules find none of theirs.
     """
-    from qa_suite.dose.targets import called, choose_target
-    from qa_suite.registry import unknown_name
+    from qa_suite.core.registry import unknown_name
+    from qa_suite.dose.plan.targets import called, choose_target
 
     if target is not None and target not in structures:
         raise InputError(f"--target: {unknown_name('structure', target, list(structures))}")
@@ -160,7 +166,7 @@ def _say_targets(
 
 
 def _read_plan(path: Path) -> ImportedPlan:
-    from qa_suite.io.rtplan import read_plan, require_supported
+    from qa_suite.io.rt.plan.read import read_plan, require_supported
 
     plan = read_plan(path)
     require_supported(plan)
@@ -170,14 +176,18 @@ def _read_plan(path: Path) -> ImportedPlan:
 def _measured(
     pair: Pair, settings: DoseSettings, path: Path
 ) -> tuple[list[Measurement], list[Kept]]:
-    from qa_suite.measures.base import Kept
-    from qa_suite.measures.run import measure_pair
-    from qa_suite.measures.settings import MeasureSettings
+    from qa_suite.metrics.base import Kept
+    from qa_suite.metrics.run import measure_pair
+    from qa_suite.metrics.settings import MeasureSettings
 
     measured = measure_pair(
-        pair, families=["dose"], settings=MeasureSettings(dose=settings),
-        case=path.absolute().name, patient="unknown", site="unknown",
-    )  # fmt: skip
+        pair,
+        families=["dose"],
+        settings=MeasureSettings(dose=settings),
+        case=path.absolute().name,
+        patient="unknown",
+        site="unknown",
+    )
     broken = [row.why for row in measured.rows if row.status == "error"]
     if broken:  # one pair was asked for: what stands in its way is the answer
         raise InputError(broken[0])

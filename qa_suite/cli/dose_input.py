@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qa_suite.cli import console
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qa_suite.io.dicom import Series
-    from qa_suite.io.rtplan_types import ImportedPlan
-    from qa_suite.io.rtstruct import Structure, StructureSet
-    from qa_suite.measures.base import Pair
-    from qa_suite.volume import Grid, Volume
+    from qa_suite.core.volume import Grid, Volume
+    from qa_suite.io.dicom.headers import Series
+    from qa_suite.io.rt.plan.types import ImportedPlan
+    from qa_suite.io.rt.structures import Structure, StructureSet
+    from qa_suite.metrics.base import Pair
 
     Mask = NDArray[np.bool_]
 
@@ -83,11 +83,11 @@ def read_pair(
         If something cannot be read, is of another patient or in another frame of reference, or
         lies on another grid.
     """
-    from qa_suite.dose.clinic import ClinicCase
-    from qa_suite.io.same_patient import check_same_frame, check_same_patient
-    from qa_suite.measures.base import Pair
-    from qa_suite.segment.threshold import body
-    from qa_suite.volume import require_same_grid
+    from qa_suite.core.volume import require_same_grid
+    from qa_suite.dose.clinic.given import ClinicCase
+    from qa_suite.imaging.threshold import body
+    from qa_suite.io.rt.same_patient import check_same_frame, check_same_patient
+    from qa_suite.metrics.base import Pair
 
     wanted = [parse_structure(text) for text in structures]
     found = _Material()
@@ -107,9 +107,13 @@ def read_pair(
             _add_mask(one, found)
     require_same_grid(found.volumes)
     return Pair(
-        reference=ct, synthetic=other, source=seen, mask=body(ct), structures=found.masks,
+        reference=ct,
+        synthetic=other,
+        source=seen,
+        mask=body(ct),
+        structures=found.masks,
         clinic=None if plan is None else ClinicCase(plan=_named_targets(plan, wanted, sets)),
-    )  # fmt: skip
+    )
 
 
 def _named_targets(
@@ -133,7 +137,7 @@ def _named_targets(
 
 def _other_set(plan: ImportedPlan, sets: Mapping[Path, StructureSet]) -> Iterator[str]:
     """Yield that a plan was made on another structure set, or that nobody can tell."""
-    from qa_suite.dose.clinic_trust import MASKS_ON_TRUST
+    from qa_suite.dose.clinic.trust import MASKS_ON_TRUST
 
     if plan.structure_set_uid and not sets:
         yield MASKS_ON_TRUST
@@ -175,9 +179,9 @@ def _is_image(path: Path) -> bool:
 
 def _image(path: Path, kind: Literal["CT", "any"], found: _Material) -> Volume:
     """Read an image as HU, or as an image of any kind."""
+    from qa_suite.core.volume import canonical
+    from qa_suite.io.dicom.series import read_series
     from qa_suite.io.images import read_image
-    from qa_suite.io.series import read_series
-    from qa_suite.volume import canonical
 
     if path.is_dir():
         series = _one_series(path, kind)
@@ -190,7 +194,7 @@ def _image(path: Path, kind: Literal["CT", "any"], found: _Material) -> Volume:
 
 
 def _one_series(folder: Path, kind: Literal["CT", "any"]) -> Series:
-    from qa_suite.io.dicom import scan_dicom
+    from qa_suite.io.dicom.headers import scan_dicom
 
     scanned = scan_dicom(folder)
     fitting = [one for one in scanned.series if kind in ("any", one.modality)]
@@ -208,8 +212,8 @@ def _one_series(folder: Path, kind: Literal["CT", "any"]) -> Series:
 
 def structure_set(path: Path) -> StructureSet:
     """Read an RTSTRUCT, or the one of a folder."""
-    from qa_suite.io.dicom import scan_dicom
-    from qa_suite.io.rtstruct import read_structure_set
+    from qa_suite.io.dicom.headers import scan_dicom
+    from qa_suite.io.rt.structures import read_structure_set
 
     if path.is_dir():
         files = scan_dicom(path).structure_sets
@@ -226,8 +230,8 @@ def structure_set(path: Path) -> StructureSet:
 def _add_mask(one: Wanted, found: _Material) -> None:
     import numpy as np
 
+    from qa_suite.core.volume import canonical
     from qa_suite.io.images import read_image
-    from qa_suite.volume import canonical
 
     volume = found.volumes[str(one.path)] = canonical(read_image(one.path, "label"))
     assert one.name is not None
@@ -240,7 +244,7 @@ def _add_contours(one: Wanted, drawn: StructureSet, grid: Grid, found: _Material
     Of a whole set, the patient's outline and what is empty are left out, and told; one that was
     named must hold something.
     """
-    from qa_suite.registry import unknown_name
+    from qa_suite.core.registry import unknown_name
 
     if one.drawn is not None and one.drawn not in drawn.structures:
         raise InputError(
@@ -265,7 +269,7 @@ def _add_contours(one: Wanted, drawn: StructureSet, grid: Grid, found: _Material
 
 
 def _filled(structure: Structure, grid: Grid) -> tuple[Mask | None, tuple[str, ...]]:
-    from qa_suite.io.rtstruct import structure_mask
+    from qa_suite.io.rt.structures import structure_mask
 
     if not structure.contours:
         return None, structure.notes

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from qa_suite.cli import console
-from qa_suite.wording import by_machine, far_from_prescription, some
+from qa_suite.core.wording import by_machine, far_from_prescription, some
 
 if TYPE_CHECKING:
-    from qa_suite.measures.dose_settings import DoseSettings
-    from qa_suite.records import Measurement
+    from qa_suite.core.records import Measurement
+    from qa_suite.metrics.dose.settings import DoseSettings
 
 _TARGET = "target"
 _OF_ORGANS = ("Dmean", "D2")
@@ -85,7 +85,7 @@ def _computed_by(rows: _Rows) -> Iterator[tuple[str, str]]:
 
 
 def _show_table(title: str, rows: _Rows, *, compared: bool) -> None:
-    from qa_suite.measures.dose.facts import DVH_METRICS
+    from qa_suite.metrics.dose.facts import DVH_METRICS
 
     lines = []
     for region in (_TARGET, *rows.regions("dmean_reference", "structure:")):
@@ -102,8 +102,14 @@ def _show_table(title: str, rows: _Rows, *, compared: bool) -> None:
                     rows.text(f"{metric}_difference_pct", region, "{:+.2f}"),
                 ]
             )
-    heads = ["structure", "metric", "reference (Gy)", "synthetic (Gy)", "difference (Gy)",
-             "of prescription (%)"]  # fmt: skip
+    heads = [
+        "structure",
+        "metric",
+        "reference (Gy)",
+        "synthetic (Gy)",
+        "difference (Gy)",
+        "of prescription (%)",
+    ]
     kept = len(heads) if compared else 3
     console.show_table(title, heads[:kept], [line[:kept] for line in lines])
 

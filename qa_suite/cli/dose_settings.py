@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qa_suite.errors import InputError, Problems
+from qa_suite.core.errors import InputError, Problems
 
 if TYPE_CHECKING:
-    from qa_suite.dose.clinic import ClinicRequest
-    from qa_suite.dose.hlut import Hlut
-    from qa_suite.dose.template import Modality, PlanTemplate
-    from qa_suite.measures.dose_settings import DoseSettings
+    from qa_suite.dose.clinic.given import ClinicRequest
+    from qa_suite.dose.hlut.tables import Hlut
+    from qa_suite.dose.plan.template import Modality, PlanTemplate
+    from qa_suite.metrics.dose.settings import DoseSettings
 
 HLUT_HELP = (
     "HU to density: a shipped table, a YAML file, or two columns of HU and value as red:FILE "
@@ -33,8 +33,7 @@ MachineOption = Annotated[
     ),
 ]
 GoalsOption = Annotated[
-    str | None,
-    typer.Option(help="Clinical goals: a YAML list, or the template to take them from."),
+    str | None, typer.Option(help="Clinical goals: a YAML list, or the template to take them from.")
 ]
 PrescriptionOption = Annotated[
     float | None,
@@ -109,12 +108,12 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
     """
     from pydantic import ValidationError
 
-    from qa_suite.cohort import describe_validation
-    from qa_suite.dose.clinic import ClinicRequest
-    from qa_suite.dose.hlut import load_hlut
-    from qa_suite.dose.machines_by_name import find_machine
-    from qa_suite.dose.template import load_template
-    from qa_suite.measures.dose_settings import DoseSettings, PlanChoice
+    from qa_suite.core.cohort import describe_validation
+    from qa_suite.dose.clinic.given import ClinicRequest
+    from qa_suite.dose.hlut.tables import load_hlut
+    from qa_suite.dose.machines.by_name import find_machine
+    from qa_suite.dose.plan.template import load_template
+    from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
 
     planned = bool(asked.plans) or asked.rtplans is not None
     _require_halves(asked, planned)
@@ -141,17 +140,22 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
         return DoseSettings(
             plans=tuple(
                 PlanChoice(
-                    template=_aimed(template, asked), hlut=fitting[0], other_hluts=fitting[1:],
+                    template=_aimed(template, asked),
+                    hlut=fitting[0],
+                    other_hluts=fitting[1:],
                     machine_stands_in=template.modality in stated,
                 )
                 for template, fitting in choices
             ),
-            grid_mm=asked.grid_mm, rtplans=asked.rtplans is not None, device=place,
-            prescription_gy=asked.prescription_gy, fractions=asked.fractions,
+            grid_mm=asked.grid_mm,
+            rtplans=asked.rtplans is not None,
+            device=place,
+            prescription_gy=asked.prescription_gy,
+            fractions=asked.fractions,
             protons_per_mu=asked.protons_per_mu,
             clinic=None if judged is None else _aimed(judged, asked),
             clinic_request=asked.clinic_request or ClinicRequest(),
-        )  # fmt: skip
+        )
     except ValidationError as error:
         raise Problems("The dose settings", describe_validation(error)) from None
 
@@ -171,9 +175,12 @@ def _require_halves(asked: DoseAsked, planned: bool) -> None:
     if planned or asked.clinic_goals is not None:
         return
     given = {
-        "--target": asked.targets, "--goals": asked.goals, "--fractions": asked.fractions,
-        "--prescription-gy": asked.prescription_gy, "--machine": asked.machines,
-    }  # fmt: skip
+        "--target": asked.targets,
+        "--goals": asked.goals,
+        "--fractions": asked.fractions,
+        "--prescription-gy": asked.prescription_gy,
+        "--machine": asked.machines,
+    }
     if idle := [option for option, value in given.items() if value]:
         raise InputError(
             f"{' and '.join(idle)} need a plan to speak of: --plan, an RTPLAN, or in "
@@ -189,7 +196,7 @@ def _driven_by(templates: Sequence[PlanTemplate], names: Sequence[str]) -> list[
     InputError
         If a machine is unknown or fits no plan, or two fit one.
     """
-    from qa_suite.dose.machines_by_name import find_machine, machine_of, with_machine
+    from qa_suite.dose.machines.by_name import find_machine, machine_of, with_machine
 
     modalities = {template.modality for template in templates}
     for name in names:
@@ -210,7 +217,7 @@ def _template_of_the_clinic(asked: DoseAsked) -> PlanTemplate:
     InputError
         If there is no plan, they are of two modalities, or no target is named.
     """
-    from qa_suite.dose.imported_template import imported_template
+    from qa_suite.dose.clinic.template import imported_template
 
     plans = asked.rtplans or {}
     if not plans:
@@ -245,8 +252,8 @@ def _tables_of(template: PlanTemplate, tables: Sequence[Hlut]) -> tuple[Hlut, ..
 
 def _aimed(template: PlanTemplate, asked: DoseAsked) -> PlanTemplate:
     """Give a template the targets and goals that were asked for."""
-    from qa_suite.dose.imported_template import goals_of
-    from qa_suite.dose.template import TargetRule
+    from qa_suite.dose.clinic.template import goals_of
+    from qa_suite.dose.plan.template import TargetRule
 
     change: dict[str, object] = {}
     if asked.targets:
@@ -259,7 +266,7 @@ def _aimed(template: PlanTemplate, asked: DoseAsked) -> PlanTemplate:
 
 
 def _tables_for(quantities: Sequence[str]) -> list[str]:
-    from qa_suite.dose.hlut import load_hlut, shipped_hluts
+    from qa_suite.dose.hlut.tables import load_hlut, shipped_hluts
 
     return [name for name in shipped_hluts() if load_hlut(name).quantity in quantities]
 

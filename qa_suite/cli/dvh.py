@@ -22,15 +22,15 @@ from qa_suite.cli.given import (
     SummationOption,
     given,
 )
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
-    from qa_suite.dose.dvh import Dvh
-    from qa_suite.dose.dvh_metrics import Reading
-    from qa_suite.dose.goals import GoalResult
-    from qa_suite.dose.structures import AnyStructure
-    from qa_suite.io.rtstruct import StructureSet
-    from qa_suite.volume import Grid
+    from qa_suite.core.volume import Grid
+    from qa_suite.dose.dvh.curve import Dvh
+    from qa_suite.dose.dvh.goals import GoalResult
+    from qa_suite.dose.dvh.metrics import Reading
+    from qa_suite.dose.structures.structures import AnyStructure
+    from qa_suite.io.rt.structures import StructureSet
 
 _METRICS = "D98,D95,D50,D2,Dmean,Dmax,D0.03cc"
 
@@ -43,8 +43,7 @@ def add_to(app: typer.Typer) -> None:
 def dvh(
     dose: Annotated[Path, typer.Argument(help="The dose: NIfTI, MHA, or RTDOSE (file or folder).")],
     structures: Annotated[
-        list[str],
-        typer.Argument(help="Masks or label images (FILE or NAME=FILE), or an RTSTRUCT."),
+        list[str], typer.Argument(help="Masks or label images (FILE or NAME=FILE), or an RTSTRUCT.")
     ],
     prescription_gy: Annotated[
         float | None, typer.Option(help="Prescribed dose; for V95% and goals in % of it.")
@@ -74,21 +73,29 @@ def dvh(
     Example: `qa-suite dvh dose.nii.gz ptv.nii.gz Rectum=rectum.nii.gz --prescription-gy 60
     --metrics D95,D2,V20Gy`
     """
-    from qa_suite.dose.dvh import dvhs_of
-    from qa_suite.dose.dvh_metrics import parse_metric, read_metric
-    from qa_suite.dose.goals import evaluate_goals
-    from qa_suite.dose.imported_template import goals_of
-    from qa_suite.io.dose_notes import note_of_level, notes_of
+    from qa_suite.dose.clinic.template import goals_of
+    from qa_suite.dose.dvh.curve import dvhs_of
+    from qa_suite.dose.dvh.goals import evaluate_goals
+    from qa_suite.dose.dvh.metrics import parse_metric, read_metric
+    from qa_suite.io.rt.dose.notes import note_of_level, notes_of
 
     wanted = [parse_metric(name) for name in metrics.split(",") if name.strip()]
     asked = goals_of(goals) if goals else ()
     sets = _structure_sets(structures)
     (read,) = given(
-        [dose], dose_type=dose_type, summation=summation, fractions=fractions,
-        relative_unit_gy=relative_unit_gy, plane_mm=plane_mm, dose_unit=dose_unit, rtplan=rtplan,
-        any_scale=any_scale, belongs=list(sets.values()), prescription_gy=prescription_gy,
+        [dose],
+        dose_type=dose_type,
+        summation=summation,
+        fractions=fractions,
+        relative_unit_gy=relative_unit_gy,
+        plane_mm=plane_mm,
+        dose_unit=dose_unit,
+        rtplan=rtplan,
+        any_scale=any_scale,
+        belongs=list(sets.values()),
+        prescription_gy=prescription_gy,
         signed=True,
-    )  # fmt: skip
+    )
     drawn, named = _structures_of(structures, sets, read.volume.grid)
     drawn = _chosen(drawn, structure or ())
     found = dvhs_of(
@@ -104,13 +111,17 @@ def dvh(
     if curves is not None:
         _write_curves(found, curves, step_gy)
     if as_json:
-        console.show_json({
-            "dose": str(dose), "given": read.told(), "notes": notes,
-            "prescription_gy": prescription_gy,
-            "structures": [_facts(one) for one in found.values()],
-            "metrics": [dataclasses.asdict(row) for row in rows],
-            "goals": [_goal_facts(result) for result in results],
-        })  # fmt: skip
+        console.show_json(
+            {
+                "dose": str(dose),
+                "given": read.told(),
+                "notes": notes,
+                "prescription_gy": prescription_gy,
+                "structures": [_facts(one) for one in found.values()],
+                "metrics": [dataclasses.asdict(row) for row in rows],
+                "goals": [_goal_facts(result) for result in results],
+            }
+        )
     else:
         _show(found, rows, results)
         for note in notes:
@@ -158,7 +169,7 @@ def _of_image(path: Path, name: str, grid: Grid) -> list[AnyStructure]:
     """Read a mask as one structure, an image of several labels as many (``NAME 3``)."""
     import numpy as np
 
-    from qa_suite.dose.structures import sample_labels
+    from qa_suite.dose.structures.structures import sample_labels
     from qa_suite.io.images import IMAGE_SUFFIXES, read_image
 
     labels = read_image(path, "label")
@@ -175,7 +186,7 @@ def _of_image(path: Path, name: str, grid: Grid) -> list[AnyStructure]:
 
 
 def _chosen(structures: list[AnyStructure], names: Sequence[str]) -> list[AnyStructure]:
-    from qa_suite.registry import unknown_name
+    from qa_suite.core.registry import unknown_name
 
     known = [one.name for one in structures]
     for name in names:
@@ -186,16 +197,23 @@ def _chosen(structures: list[AnyStructure], names: Sequence[str]) -> list[AnyStr
 
 def _facts(one: Dvh) -> dict[str, Any]:
     return {
-        "structure": one.name, "volume_cc": one.volume_cc, "coverage": one.coverage,
-        "why": one.why_undefined, "notes": list(one.notes),
-    }  # fmt: skip
+        "structure": one.name,
+        "volume_cc": one.volume_cc,
+        "coverage": one.coverage,
+        "why": one.why_undefined,
+        "notes": list(one.notes),
+    }
 
 
 def _goal_facts(result: GoalResult) -> dict[str, Any]:
     return {
-        **result.goal.model_dump(), "goal": result.goal.text, "value": result.value,
-        "value_unit": result.unit, "met": result.met, "why": result.why,
-    }  # fmt: skip
+        **result.goal.model_dump(),
+        "goal": result.goal.text,
+        "value": result.value,
+        "value_unit": result.unit,
+        "met": result.met,
+        "why": result.why,
+    }
 
 
 def _write_curves(dvhs: Mapping[str, Dvh], path: Path, step_gy: float) -> None:
@@ -229,9 +247,8 @@ def _show(dvhs: Mapping[str, Dvh], rows: Sequence[Any], results: Sequence[GoalRe
         lines.append((name, f"{one.volume_cc:.2f}", cover, *shown, why))
     titles = [f"{metric}, {unit}" if unit != "1" else metric for metric, unit in names]
     console.show_table(
-        f"{len(dvhs)} structures",
-        ("structure", "cc", "covered, %", *titles, "remarks"), lines,
-    )  # fmt: skip
+        f"{len(dvhs)} structures", ("structure", "cc", "covered, %", *titles, "remarks"), lines
+    )
     if results:
         met = sum(result.met is True for result in results)
         console.show_table(

@@ -10,8 +10,8 @@ import typer
 from qa_suite.cli import console
 
 if TYPE_CHECKING:
-    from qa_suite.exam.result import CandidateResult, ExamResult
-    from qa_suite.exam.settings import ExamSettings
+    from qa_suite.lab.exam.result import CandidateResult, ExamResult
+    from qa_suite.lab.exam.settings import ExamSettings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -63,9 +63,9 @@ def exam(
     from pydantic import ValidationError
 
     from qa_suite.cli.data import names
-    from qa_suite.cohort import describe_validation
-    from qa_suite.errors import Problems
-    from qa_suite.exam.settings import ExamSettings
+    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.errors import Problems
+    from qa_suite.lab.exam.settings import ExamSettings
 
     if clean_cohorts is None:
         clean_cohorts = 59 if cohort is None else 5
@@ -90,8 +90,8 @@ def exam(
 
 
 def _run(settings: ExamSettings, place: Path | None, workers: int, out: Path | None) -> ExamResult:
-    from qa_suite.cohort import load_cohort, manifest_path
-    from qa_suite.exam.run import run_exam
+    from qa_suite.core.cohort import load_cohort, manifest_path
+    from qa_suite.lab.exam.run import run_exam
 
     cohort = None if place is None else load_cohort(place)
     with console.progress_bar("Examining the examiner") as progress:
@@ -106,7 +106,7 @@ def _run(settings: ExamSettings, place: Path | None, workers: int, out: Path | N
 
 
 def _show(found: ExamResult, as_json: bool) -> None:
-    from qa_suite.exam.table import columns, sentences, table
+    from qa_suite.lab.exam.table import columns, sentences, table
 
     if as_json:
         console.show_json(found.model_dump(mode="json"))
@@ -134,8 +134,8 @@ def _show_troubles(one: CandidateResult) -> None:
 
 
 def _write(found: ExamResult, out: Path) -> None:
-    from qa_suite.exam.table import markdown
-    from qa_suite.record_files import write_model
+    from qa_suite.core.record_files import write_model
+    from qa_suite.lab.exam.table import markdown
 
     out.mkdir(parents=True, exist_ok=True)
     write_model(out / "exam.json", found)

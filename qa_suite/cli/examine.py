@@ -19,10 +19,10 @@ from qa_suite.cli.dose_settings import (
     PrescriptionOption,
     ProtonsPerMuOption,
 )
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
-    from qa_suite.records import Verdict
+    from qa_suite.core.records import Verdict
 
 
 ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
@@ -73,18 +73,14 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Plan template to compute dose with; may be repeated, needs --hlut."),
     ] = None,
-    hlut: Annotated[
-        list[str] | None,
-        typer.Option(help=HLUT_HELP),
-    ] = None,
+    hlut: Annotated[list[str] | None, typer.Option(help=HLUT_HELP)] = None,
     dose_grid_mm: Annotated[
         float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
     ] = None,
     dose_cases: Annotated[str, typer.Option(help=DOSE_CASES_HELP)] = "all",
     device: DeviceOption = "auto",
     clinic: Annotated[
-        Path | None,
-        typer.Option(help="Folder CASE/ of your planning system's doses and plan.dcm."),
+        Path | None, typer.Option(help="Folder CASE/ of your planning system's doses and plan.dcm.")
     ] = None,
     clinic_goals: Annotated[
         str | None,
@@ -136,8 +132,8 @@ def evaluate(
         judge_and_report,
         run_evaluation,
     )
-    from qa_suite.criteria import load_profile
-    from qa_suite.dose.clinic import parse_clinic_request
+    from qa_suite.dose.clinic.given import parse_clinic_request
+    from qa_suite.judging.criteria import load_profile
 
     chosen = load_profile(profile) if profile else None
     _require_clinic(clinic, clinic_goals, rtplans, clinic_dose or ())
@@ -215,7 +211,7 @@ def evaluate(
 def _show_measurements_json(folder: Path) -> None:
     import json
 
-    from qa_suite.record_files import read_measurements
+    from qa_suite.core.record_files import read_measurements
 
     console.show(
         json.dumps(json.loads(read_measurements(folder).to_json(orient="records")), indent=1)
@@ -258,9 +254,8 @@ def measure(
     from qa_suite.cli.flows import measure_files
 
     rows = measure_files(
-        reference, synthetic, mask, source,
-        families=names(families) or None, maps_folder=error_maps,
-    )  # fmt: skip
+        reference, synthetic, mask, source, families=names(families) or None, maps_folder=error_maps
+    )
     if as_json:
         console.show_json([row.model_dump(mode="json") for row in rows])
     else:
@@ -277,9 +272,9 @@ def judge(
 
     Example: `qa-suite judge evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
     """
-    from qa_suite.criteria import load_profile
-    from qa_suite.judge import judge as judge_folder
-    from qa_suite.judge import save_verdict
+    from qa_suite.judging.criteria import load_profile
+    from qa_suite.judging.judge import judge as judge_folder
+    from qa_suite.judging.judge import save_verdict
 
     verdict = judge_folder(evaluation, load_profile(profile))
     path = save_verdict(verdict, evaluation)
@@ -307,7 +302,7 @@ def report(
     Example: `qa-suite report evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
     """
     from qa_suite.cli.flows import judge_and_report
-    from qa_suite.criteria import load_profile
+    from qa_suite.judging.criteria import load_profile
 
     _, page = judge_and_report(evaluation, load_profile(profile), floor=floor, baseline=baseline)
     if track:

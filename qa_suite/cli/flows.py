@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qa_suite.cli import console
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
-    from qa_suite.cohort import Cohort
-    from qa_suite.dose.template import Modality
+    from qa_suite.core.cohort import Cohort
+    from qa_suite.core.records import Evaluation, Measurement, ModelFacts, Profile, Verdict
+    from qa_suite.dose.plan.template import Modality
     from qa_suite.io.cases import Translate
-    from qa_suite.measures.base import Pair
-    from qa_suite.measures.dose_settings import DoseSettings
+    from qa_suite.metrics.base import Pair
+    from qa_suite.metrics.dose.settings import DoseSettings
     from qa_suite.preflight import PreflightResult
-    from qa_suite.records import Evaluation, Measurement, ModelFacts, Profile, Verdict
 
 REPORT_FILE = "report.html"
 
@@ -54,13 +54,13 @@ def run_evaluation(
 
     from qa_suite.cli.checkup import brought_along, inverse_translator
     from qa_suite.cli.instruments import load_instruments
-    from qa_suite.cohort import describe_validation, load_cohort, manifest_path
-    from qa_suite.errors import Problems
-    from qa_suite.evaluate import EvaluationSettings, Examination, evaluate
-    from qa_suite.judge import require_fit
-    from qa_suite.measures.settings import MeasureSettings
+    from qa_suite.core.cohort import describe_validation, load_cohort, manifest_path
+    from qa_suite.core.errors import Problems
+    from qa_suite.core.store import require_folder
+    from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+    from qa_suite.judging.judge import require_fit
+    from qa_suite.metrics.settings import MeasureSettings
     from qa_suite.preflight import PreflightSettings
-    from qa_suite.store import require_folder
 
     if (model is None) == (images is None):
         raise InputError("Name a model or give --images, one of the two.")
@@ -121,7 +121,7 @@ def run_evaluation(
 
 def log_or_say(folder: Path) -> None:
     """Log an evaluation to MLflow; where that fails, say so and go on: it is whole without."""
-    from qa_suite.tracking import log_evaluation
+    from qa_suite.evaluation.tracking import log_evaluation
 
     try:
         log_evaluation(folder)
@@ -131,7 +131,7 @@ def log_or_say(folder: Path) -> None:
 
 def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:
     """Return the SHA-256 of the clinic's files of every case that has any."""
-    from qa_suite.dose.clinic import clinic_hashes
+    from qa_suite.dose.clinic.given import clinic_hashes
 
     found = {case.case: clinic_hashes(folder, case.case) for case in cohort.cases}
     hashes = {case: files for case, files in found.items() if files}
@@ -144,8 +144,9 @@ def examined(
     model: str | None, images: Path | None, name: str, ask: Sequence[str] = ()
 ) -> tuple[ModelFacts, Translate]:
     """Find what is examined: a registered model, an oracle, or finished images."""
-    from qa_suite.examined import finished_images, oracle
-    from qa_suite.tracking import load_translator, read_asked
+    from qa_suite.evaluation.models import finished_images
+    from qa_suite.evaluation.tracking import load_translator, read_asked
+    from qa_suite.lab.oracles import oracle
 
     if images is not None:
         found = finished_images(images, name)
@@ -173,15 +174,11 @@ def _plain(text: str) -> str:
 
 
 def judge_and_report(
-    folder: Path,
-    profile: Profile,
-    *,
-    floor: Path | None = None,
-    baseline: Path | None = None,
+    folder: Path, profile: Profile, *, floor: Path | None = None, baseline: Path | None = None
 ) -> tuple[Verdict, Path]:
     """Judge an evaluation, keep the verdict beside it and write the report."""
-    from qa_suite.judge import judge, save_verdict
-    from reports.html import write_report
+    from qa_suite.judging.judge import judge, save_verdict
+    from reports.html.report import write_report
 
     verdict = judge(folder, profile)
     save_verdict(verdict, folder)
@@ -192,9 +189,9 @@ def judge_and_report(
 def _write_error_maps(pair: Pair, folder: Path) -> None:
     import numpy as np
 
+    from qa_suite.core.volume import Volume
     from qa_suite.io.images import write_image
-    from qa_suite.measures.error_maps import error_maps
-    from qa_suite.volume import Volume
+    from qa_suite.metrics.error_maps import error_maps
 
     for name, volume in error_maps(pair).items():
         write_image(volume, folder / f"{name}_error.nii.gz")
@@ -205,8 +202,8 @@ def _write_error_maps(pair: Pair, folder: Path) -> None:
 
 def doubtful_cases(folder: Path, most: int = 5) -> list[str]:
     """Say which cases of an evaluation failed, or are undetermined, and why, the first few."""
-    from qa_suite.record_files import read_cases
-    from qa_suite.records import preflight_sentence, preflight_status
+    from qa_suite.core.record_files import read_cases
+    from qa_suite.core.records import preflight_sentence, preflight_status
 
     cases = read_cases(folder)
     failed = [f"FAILED: {c.case}: {c.reason.rstrip('.')}." for c in cases if c.status == "failed"]
@@ -225,16 +222,21 @@ def doubtful_cases(folder: Path, most: int = 5) -> list[str]:
 
 def far_prescriptions(folder: Path, most: int = 5) -> list[str]:
     """Say which cases' target gets a dose far from its prescription on the reference CT."""
-    from qa_suite.record_files import read_measurements
-    from qa_suite.wording import far_from_prescription
+    from qa_suite.core.record_files import read_measurements
+    from qa_suite.core.wording import far_from_prescription
 
     table = read_measurements(folder)
     table = table[(table["region"] == "target") & (table["status"] == "ok")]
     asked, means = (
-        dict(zip(zip(rows["case"], rows["variant"], strict=True), rows["value"].astype(float),
-                 strict=True))
+        dict(
+            zip(
+                zip(rows["case"], rows["variant"], strict=True),
+                rows["value"].astype(float),
+                strict=True,
+            )
+        )
         for rows in (table[table["metric"] == m] for m in ("prescribed_dose", "dmean_reference"))
-    )  # fmt: skip
+    )
     said = {key: far_from_prescription(mean, asked[key]) for key, mean in means.items()}
     lines = [f"{c}, {v}: on the reference CT {why}." for (c, v), why in said.items() if why]
     rest = len(lines) - most
@@ -243,7 +245,7 @@ def far_prescriptions(folder: Path, most: int = 5) -> list[str]:
 
 def beyond_tables(folder: Path, most: int = 5) -> list[str]:
     """Say which images hold HU beyond the ends of a plan's HLUT."""
-    from qa_suite.record_files import read_measurements
+    from qa_suite.core.record_files import read_measurements
 
     table = read_measurements(folder)
     lines = []
@@ -262,8 +264,8 @@ def beyond_tables(folder: Path, most: int = 5) -> list[str]:
 
 def beam_machines(folder: Path) -> list[str]:
     """Say which machines computed the beams of the clinic's plans, and which stood in."""
-    from qa_suite.record_files import read_measurements
-    from qa_suite.wording import count
+    from qa_suite.core.record_files import read_measurements
+    from qa_suite.core.wording import count
 
     table = read_measurements(folder)
     table = table[(table["metric"] == "machine_energy") & (table["status"] == "ok")]
@@ -283,10 +285,10 @@ def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:
     Problems
         If there are plans and none of them can be read.
     """
-    from qa_suite.cohort import load_cohort
-    from qa_suite.dose.clinic import clinic_files
-    from qa_suite.errors import QAError, raise_problems
-    from qa_suite.io.rtplan import read_plan
+    from qa_suite.core.cohort import load_cohort
+    from qa_suite.core.errors import QAError, raise_problems
+    from qa_suite.dose.clinic.given import clinic_files
+    from qa_suite.io.rt.plan.read import read_plan
 
     found: dict[Path, Modality] = {}
     problems = []
@@ -313,13 +315,13 @@ def measure_files(
     """Measure one pair of CT files in HU, and write maps of its error where asked to."""
     import numpy as np
 
+    from qa_suite.core.volume import canonical, require_same_grid
+    from qa_suite.imaging.threshold import body
     from qa_suite.io.images import read_image
-    from qa_suite.measures.base import Pair
-    from qa_suite.measures.copies import refuse_copies
-    from qa_suite.measures.run import measure_pair, noise_rows
-    from qa_suite.measures.settings import MeasureSettings
-    from qa_suite.segment.threshold import body
-    from qa_suite.volume import canonical, require_same_grid
+    from qa_suite.metrics.base import Pair
+    from qa_suite.metrics.copies import refuse_copies
+    from qa_suite.metrics.run import measure_pair, noise_rows
+    from qa_suite.metrics.settings import MeasureSettings
 
     reference = canonical(read_image(reference_path, "HU"))
     synthetic = canonical(read_image(synthetic_path, "HU"))
@@ -359,8 +361,8 @@ def measure_files(
 
 def _warn_of_too_good(rows: Sequence[Measurement]) -> None:
     """Say on the terminal where a pair is too good to be true."""
-    from qa_suite.criteria.built_in import TOO_GOOD
-    from qa_suite.findings import meets
+    from qa_suite.judging.criteria.built_in import TOO_GOOD
+    from qa_suite.judging.findings import meets
 
     for criterion in TOO_GOOD:
         for row in rows:

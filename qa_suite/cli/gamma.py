@@ -25,13 +25,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from qa_suite.core.volume import Grid
     from qa_suite.dose.gamma import GammaResult, GammaSettings, GammaSummary, RegionGamma
-    from qa_suite.volume import Grid
 
 _COLUMNS = (
-    "criterion", "region", "pass", "passed", "voxels judged", "above cut-off", "mean", "95th",
+    "criterion",
+    "region",
+    "pass",
+    "passed",
+    "voxels judged",
+    "above cut-off",
+    "mean",
+    "95th",
     "max",
-)  # fmt: skip
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -101,7 +108,7 @@ def gamma(
     """
     from qa_suite.dose.gamma import gamma as gamma_of
     from qa_suite.dose.gamma import parse_criteria, rest_on
-    from qa_suite.io.dose_notes import notes_of
+    from qa_suite.io.rt.dose.notes import notes_of
 
     wanted = parse_criteria(criteria or f"{dose_pct!r}/{distance_mm!r}", local=local)
     settings = _settings(
@@ -115,16 +122,26 @@ def gamma(
         any_scale=any_scale,
     )
     doses = given(
-        (reference, evaluated), dose_type=dose_type, summation=summation, fractions=fractions,
-        relative_unit_gy=relative_unit_gy, plane_mm=plane_mm, dose_unit=dose_unit, rtplan=rtplan,
+        (reference, evaluated),
+        dose_type=dose_type,
+        summation=summation,
+        fractions=fractions,
+        relative_unit_gy=relative_unit_gy,
+        plane_mm=plane_mm,
+        dose_unit=dose_unit,
+        rtplan=rtplan,
         any_scale=any_scale,
-    )  # fmt: skip
+    )
     masks, notes = _masks(structures or [], doses[0].volume.grid)
     notes = [*notes_of(doses), *notes]
     results = gamma_of(
-        doses[0].volume, doses[1].volume, wanted, settings,
-        prescription_gy=prescription_gy, threads=threads,
-    )  # fmt: skip
+        doses[0].volume,
+        doses[1].volume,
+        wanted,
+        settings,
+        prescription_gy=prescription_gy,
+        threads=threads,
+    )
     summaries = [result.summary(masks) for result in results]
     notes += [sentence for sentence in (_searched(summaries[0]), rest_on(summaries)) if sentence]
     maps = [] if out is None else _write(results, out)
@@ -146,7 +163,7 @@ def gamma(
 
 
 def _normalisation(text: str) -> str | float:
-    from qa_suite.errors import InputError
+    from qa_suite.core.errors import InputError
 
     if text in ("max", "prescription"):
         return text
@@ -161,9 +178,9 @@ def _normalisation(text: str) -> str | float:
 def _settings(**given: Any) -> GammaSettings:
     from pydantic import ValidationError
 
-    from qa_suite.cohort import describe_validation
+    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.errors import Problems
     from qa_suite.dose.gamma import GammaSettings
-    from qa_suite.errors import Problems
 
     try:
         return GammaSettings(**given)
@@ -175,9 +192,9 @@ def _masks(paths: Sequence[Path], grid: Grid) -> tuple[dict[str, NDArray[np.bool
     """Read every label of every file as a region on the dose grid, and what was done for it."""
     import numpy as np
 
-    from qa_suite.errors import InputError
+    from qa_suite.core.errors import InputError
+    from qa_suite.core.volume import resample
     from qa_suite.io.images import IMAGE_SUFFIXES, read_image
-    from qa_suite.volume import resample
 
     masks: dict[str, NDArray[np.bool_]] = {}
     notes = []
@@ -189,8 +206,11 @@ def _masks(paths: Sequence[Path], grid: Grid) -> tuple[dict[str, NDArray[np.bool
         if not labels.grid.same_as(grid):
             labels = resample(labels, grid, interpolation="nearest", outside=0)
             notes.append(f"{path.name}: {labels.history[-1]}")
-        stem = next(path.name[: -len(s)] for s in sorted(IMAGE_SUFFIXES, key=len, reverse=True)
-                    if path.name.lower().endswith(s))  # fmt: skip
+        stem = next(
+            path.name[: -len(s)]
+            for s in sorted(IMAGE_SUFFIXES, key=len, reverse=True)
+            if path.name.lower().endswith(s)
+        )
         for value in values:
             name = stem if len(values) == 1 else f"{stem}:{value}"
             if name in masks:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from qa_suite.io.given_doses import GivenDose
+    from qa_suite.io.rt.dose.given import GivenDose
 
 DoseTypeOption = Annotated[
     str, typer.Option("--dose-type", help="Of RTDOSE: physical, effective, or error (dvh).")
@@ -58,12 +58,16 @@ def given(
     **more: Any,
 ) -> tuple[GivenDose, ...]:
     """Read the doses of a verb; ``more`` goes to ``read_given_doses``."""
-    from qa_suite.io.dose_request import parse_requests
-    from qa_suite.io.given_doses import read_given_doses
+    from qa_suite.io.rt.dose.given import read_given_doses
+    from qa_suite.io.rt.dose.request import parse_requests
 
     said = {
-        "dose_type": dose_type, "summation": summation, "fractions": fractions,
-        "relative_unit_gy": relative_unit_gy, "plane_mm": plane_mm, "dose_unit": dose_unit,
-    }  # fmt: skip
+        "dose_type": dose_type,
+        "summation": summation,
+        "fractions": fractions,
+        "relative_unit_gy": relative_unit_gy,
+        "plane_mm": plane_mm,
+        "dose_unit": dose_unit,
+    }
     requests = parse_requests(said, len(doses))
     return read_given_doses(doses, requests, plans=rtplan or (), any_scale=any_scale, **more)

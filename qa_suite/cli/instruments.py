@@ -55,13 +55,13 @@ def instrument(
 
     Example: `qa-suite instrument segmenter cohorts/virtual --name ct-segmenter`
     """
-    from qa_suite.cohort import load_cohort, manifest_path
-    from qa_suite.errors import UnknownName
+    from qa_suite.core.cohort import load_cohort, manifest_path
+    from qa_suite.core.errors import UnknownName
+    from qa_suite.core.registry import unknown_name
+    from qa_suite.evaluation.provenance import code_facts
     from qa_suite.instruments.fit_extractor import train_extractor
     from qa_suite.instruments.registering import train_and_register
     from qa_suite.instruments.train_segmenter import train_segmenter
-    from qa_suite.provenance import code_facts
-    from qa_suite.registry import unknown_name
 
     if kind not in DEFAULT_NAME:
         raise UnknownName(unknown_name("kind of instrument", kind, list(DEFAULT_NAME)))
@@ -83,13 +83,23 @@ def instrument(
 
             if kind == "segmenter":
                 return train_segmenter(
-                    material, folder, _segmenter_settings(iterations, least_dice), seed=chosen,
-                    device=device, progress=told, name=called,
-                )  # fmt: skip
+                    material,
+                    folder,
+                    _segmenter_settings(iterations, least_dice),
+                    seed=chosen,
+                    device=device,
+                    progress=told,
+                    name=called,
+                )
             return train_extractor(
-                material, folder, _extractor_settings(iterations, least_dice), seed=chosen,
-                device=device, progress=told, name=called,
-            )  # fmt: skip
+                material,
+                folder,
+                _extractor_settings(iterations, least_dice),
+                seed=chosen,
+                device=device,
+                progress=told,
+                name=called,
+            )
 
         made = train_and_register(
             train, name=called, cohort=material, tags=tags, workdir=work, resume=resume
@@ -108,7 +118,7 @@ def _segmenter_settings(iterations: int | None, least_dice: float | None) -> Seg
 
 
 def _extractor_settings(iterations: int | None, least_dice: float | None) -> ExtractorSettings:
-    from qa_suite.errors import InputError
+    from qa_suite.core.errors import InputError
     from qa_suite.instruments.settings import ExtractorSettings
 
     if least_dice is not None:
@@ -119,8 +129,8 @@ def _extractor_settings(iterations: int | None, least_dice: float | None) -> Ext
 def _validated(settings: type[Settings], **given: float | None) -> Settings:
     from pydantic import ValidationError
 
-    from qa_suite.cohort import describe_validation
-    from qa_suite.errors import Problems
+    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.errors import Problems
 
     try:
         return settings.model_validate({k: v for k, v in given.items() if v is not None})
@@ -151,7 +161,7 @@ def load_instruments(
     InputError
         If one cannot be loaded, or two segmenters have one name.
     """
-    from qa_suite.errors import InputError
+    from qa_suite.core.errors import InputError
     from qa_suite.instruments.loading import load_extractor, load_segmenter
 
     loaded = tuple(load_segmenter(uri) for uri in segmenters)

@@ -29,8 +29,8 @@ def list_(
 
     Example: `qa-suite list metrics --json`
     """
-    from qa_suite.errors import UnknownName
-    from qa_suite.registry import unknown_name
+    from qa_suite.core.errors import UnknownName
+    from qa_suite.core.registry import unknown_name
 
     if kind not in KINDS:
         raise UnknownName(unknown_name("kind of entry", kind, list(KINDS)))
@@ -40,9 +40,11 @@ def list_(
         return 0
     shown = _COLUMNS[kind]
     console.show_table(
-        f"{len(rows)} {kind}", shown, [[_cell(row.get(c)) for c in shown] for row in rows],
+        f"{len(rows)} {kind}",
+        shown,
+        [[_cell(row.get(c)) for c in shown] for row in rows],
         whole=("name",),
-    )  # fmt: skip
+    )
     if below := _BELOW.get(kind):
         for row in rows:
             console.show(f"{row['name']}: {row[below]}")
@@ -60,19 +62,19 @@ def _facts(registry: Any) -> list[dict[str, Any]]:
 
 
 def _metrics() -> list[dict[str, Any]]:
-    from qa_suite.measures.run import METRICS
+    from qa_suite.metrics.run import METRICS
 
     return _facts(METRICS)
 
 
 def _families() -> list[dict[str, Any]]:
-    from qa_suite.measures.run import FAMILIES
+    from qa_suite.metrics.run import FAMILIES
 
     return _facts(FAMILIES)
 
 
 def _segmenters() -> list[dict[str, Any]]:
-    from qa_suite.segment.threshold import SEGMENTERS
+    from qa_suite.instruments.threshold import SEGMENTERS
 
     return _facts(SEGMENTERS)
 
@@ -84,7 +86,7 @@ def _translators() -> list[dict[str, Any]]:
 
 
 def _models() -> list[dict[str, Any]]:
-    from qa_suite.tracking import registered_models
+    from qa_suite.evaluation.tracking import registered_models
 
     return registered_models()
 
@@ -96,13 +98,13 @@ def _instruments() -> list[dict[str, Any]]:
 
 
 def _criteria() -> list[dict[str, Any]]:
-    from qa_suite.criteria import list_profiles
+    from qa_suite.judging.criteria import list_profiles
 
     return [profile.model_dump(mode="json") for profile in list_profiles()]
 
 
 def _faults() -> list[dict[str, Any]]:
-    from qa_suite.phantom.faults import FAULTS
+    from qa_suite.lab.faults import FAULTS
 
     return _facts(FAULTS)
 
@@ -110,7 +112,7 @@ def _faults() -> list[dict[str, Any]]:
 def _hospitals() -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from qa_suite.phantom import HOSPITALS
+    from qa_suite.lab.phantom import HOSPITALS
 
     return [asdict(hospital) for hospital in HOSPITALS.values()]
 

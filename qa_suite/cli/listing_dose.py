@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qa_suite.dose.machines_by_name import Machine
-    from qa_suite.dose.template import PlanTemplate
+    from qa_suite.dose.machines.by_name import Machine
+    from qa_suite.dose.plan.template import PlanTemplate
 
 LANDMARKS_HU = (-700, 0, 1000, 2000)
 """Where tables are compared: lung, water, cortical bone, enamel."""
@@ -29,21 +29,21 @@ def engines() -> list[dict[str, Any]]:
 
 def plans() -> list[dict[str, Any]]:
     """List the plan templates: what is planned, on which machine, with which dose and target."""
-    from qa_suite.dose.template import load_template, shipped_templates
+    from qa_suite.dose.plan.template import load_template, shipped_templates
 
     return [_plan(load_template(name)) for name in shipped_templates()]
 
 
 def machines() -> list[dict[str, Any]]:
     """List the machines: energy, beam quality, distance, calibration, source."""
-    from qa_suite.dose.machines_by_name import all_machines
+    from qa_suite.dose.machines.by_name import all_machines
 
     return [_machine(machine) for machine in all_machines()]
 
 
 def hluts() -> list[dict[str, Any]]:
     """List the HLUTs: quantity, reach, and values where tables differ."""
-    from qa_suite.dose.hlut import load_hlut, shipped_hluts
+    from qa_suite.dose.hlut.tables import load_hlut, shipped_hluts
 
     rows = []
     for name in shipped_hluts():
@@ -76,15 +76,16 @@ def _rule(structures: Sequence[str], margin_mm: float) -> str:
 
 
 def _machine(machine: Machine) -> dict[str, Any]:
-    from qa_suite.dose.photon_machine import PhotonMachine
+    from qa_suite.dose.machines.photon import PhotonMachine
 
     facts = machine.model_dump(mode="json")
     sad = "parallel" if machine.sad_mm is None else f"{machine.sad_mm:g} mm"
     if isinstance(machine, PhotonMachine):
         more = {
-            "energy": machine.quality, "TPR20,10": f"{machine.tpr_20_10:.4g}",
+            "energy": machine.quality,
+            "TPR20,10": f"{machine.tpr_20_10:.4g}",
             "1 MU": machine.calibration.words,
-        }  # fmt: skip
+        }
     else:
         energies = f"{machine.lowest_mev:g} to {machine.highest_mev:g} MeV"
         more = {"energy": energies, "TPR20,10": "–", "1 MU": "–"}

@@ -38,8 +38,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Carry on from a checkpoint.")] = False,
     iterations: Annotated[int | None, typer.Option(help="Overrule the spec's budget.")] = None,
     learning_rate: Annotated[
-        float | None,
-        typer.Option(help="With --from; default: a tenth of the parent's."),
+        float | None, typer.Option(help="With --from; default: a tenth of the parent's.")
     ] = None,
     search: Annotated[
         int | None, typer.Option(help="Try so many values of the spec's search ranges.")
@@ -59,12 +58,12 @@ def train(
     Fine-tuning: `qa-suite train --from models:/pelvis-mr-to-ct@candidate --cohort cohorts/B`
     """
     from qa_suite.cli.checks import without_refused
-    from qa_suite.cohort import load_cohort, manifest_path
+    from qa_suite.core.cohort import load_cohort, manifest_path
     from translators.base import facts_of
-    from translators.parent import load_parent
-    from translators.search import search as run_search
+    from translators.registry.parent import load_parent
+    from translators.registry.search import search as run_search
+    from translators.registry.train import train as run_training
     from translators.spec import load_spec
-    from translators.train import train as run_training
 
     where = _cohort_of(spec, cohort, cohort_option, parent, learning_rate, search)
     begun = None if parent is None else load_parent(parent)
@@ -113,7 +112,7 @@ def _cohort_of(
     search: int | None,
 ) -> Path:
     """Return the cohort; refuse arguments that contradict each other, all at once."""
-    from qa_suite.errors import raise_problems
+    from qa_suite.core.errors import raise_problems
 
     problems = []
     if cohort is not None and option is not None:

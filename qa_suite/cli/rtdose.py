@@ -11,8 +11,8 @@ from qa_suite.cli import console
 from qa_suite.cli.given import DoseUnitOption
 
 if TYPE_CHECKING:
-    from qa_suite.io.dicom import Series
-    from qa_suite.volume import Volume
+    from qa_suite.core.volume import Volume
+    from qa_suite.io.dicom.headers import Series
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,13 +39,13 @@ def export_dose(
 
     Example: `qa-suite export-dose dose.nii.gz --like dicom/ct --out dose.dcm`
     """
-    from qa_suite.errors import InputError
-    from qa_suite.io.dose_request import DoseRequest, parse_requests
-    from qa_suite.io.given_doses import read_given_doses
+    from qa_suite.core.errors import InputError
     from qa_suite.io.images import is_image_file
-    from qa_suite.io.rtdose import read_rtdose
-    from qa_suite.io.rtdose_export import write_dose
-    from qa_suite.io.rtplan import read_plan
+    from qa_suite.io.rt.dose.export import write_dose
+    from qa_suite.io.rt.dose.given import read_given_doses
+    from qa_suite.io.rt.dose.read import read_rtdose
+    from qa_suite.io.rt.dose.request import DoseRequest, parse_requests
+    from qa_suite.io.rt.plan.read import read_plan
 
     if dose.is_dir() or not is_image_file(dose):
         raise InputError(f"{dose} is no NIfTI, MHA or NRRD; the dose of a surrogate is one.")
@@ -91,8 +91,8 @@ def _largest_change(first: Volume, second: Volume) -> float:
 
 def _series(folder: Path) -> Series:
     """Return the one image series of a folder; of several, the one CT."""
-    from qa_suite.errors import InputError
-    from qa_suite.io.dicom import scan_dicom
+    from qa_suite.core.errors import InputError
+    from qa_suite.io.dicom.headers import scan_dicom
 
     found = scan_dicom(folder).series
     chosen = found if len(found) == 1 else [one for one in found if one.modality == "CT"]

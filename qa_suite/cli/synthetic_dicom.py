@@ -8,15 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
-    from qa_suite.cohort import Case, Cohort
-    from qa_suite.io.dicom import Series
-    from qa_suite.io.exporting import ExportIdentity
-    from qa_suite.io.series_export import ExportedSeries
-    from qa_suite.records import ModelFacts
-    from qa_suite.volume import Volume
+    from qa_suite.core.cohort import Case, Cohort
+    from qa_suite.core.records import ModelFacts
+    from qa_suite.core.volume import Volume
+    from qa_suite.io.dicom.exporting import ExportIdentity
+    from qa_suite.io.dicom.headers import Series
+    from qa_suite.io.dicom.series_export import ExportedSeries
 
 _STORED_AS = {"CBCT": "CT", "PET": "PT"}  # modalities of a direction to those of DICOM
 _LABEL_ROOM = 48
@@ -66,8 +66,8 @@ def owner_of(whose: Whose, facts: ModelFacts, uid: str | None) -> Series | Expor
     Problems
         If identifiers given by hand are none.
     """
-    from qa_suite.io.dicom import scan_dicom
-    from qa_suite.io.exporting import ExportIdentity
+    from qa_suite.io.dicom.exporting import ExportIdentity
+    from qa_suite.io.dicom.headers import scan_dicom
 
     if whose.like is not None:
         found = scan_dicom(whose.like).series
@@ -83,8 +83,8 @@ def owner_of(whose: Whose, facts: ModelFacts, uid: str | None) -> Series | Expor
 
 def pseudonym_of(cohort: Cohort, case: Case) -> ExportIdentity:
     """Return the identity of a cohort's case: its pseudonym, and UIDs made from it."""
-    from qa_suite.io.exporting import ExportIdentity
-    from qa_suite.io.series_export import uid_of
+    from qa_suite.io.dicom.exporting import ExportIdentity
+    from qa_suite.io.dicom.series_export import uid_of
 
     words = (cohort.name, case.patient, case.case)
     return ExportIdentity(
@@ -143,14 +143,14 @@ def export_prediction(
     *,
     axial: bool,
 ) -> ExportedSeries:
-    """Write a model's image as a DICOM series; see :func:`qa_suite.io.series_export`.
+    """Write a model's image as a DICOM series; see :func:`qa_suite.io.dicom.series_export`.
 
     ``axial`` turns the slices by exchanging and flipping axes; no voxel changes its place.
     """
-    from qa_suite.io.series_export import export_series
-    from qa_suite.io.series_marks import SyntheticFacts
-    from qa_suite.provenance import code_facts
-    from qa_suite.volume import canonical
+    from qa_suite.core.volume import canonical
+    from qa_suite.evaluation.provenance import code_facts
+    from qa_suite.io.dicom.series_export import export_series
+    from qa_suite.io.dicom.series_marks import SyntheticFacts
 
     code = code_facts()
     commit = "" if code.git_commit is None else f"+{code.git_commit[:9]}"

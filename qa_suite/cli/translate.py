@@ -13,9 +13,9 @@ from qa_suite.cli.examine import ASK_HELP
 
 if TYPE_CHECKING:
     from qa_suite.cli.synthetic_dicom import Whose
+    from qa_suite.core.volume import Volume
     from qa_suite.io.cases import LoadedCase
-    from qa_suite.io.series_export import ExportedSeries
-    from qa_suite.volume import Volume
+    from qa_suite.io.dicom.series_export import ExportedSeries
 
 FORMATS = ("nifti", "dicom")
 
@@ -63,10 +63,10 @@ def translate(
     Example: `qa-suite translate models:/pelvis-mr-to-ct/1 cohorts/virtual synthetic/`
     """
     from qa_suite.cli.synthetic_dicom import Whose
-    from qa_suite.cohort import MANIFEST_FILE
-    from qa_suite.errors import InputError
+    from qa_suite.core.cohort import MANIFEST_FILE
+    from qa_suite.core.errors import InputError
+    from qa_suite.evaluation.tracking import read_asked
     from qa_suite.io.images import is_image_file
-    from qa_suite.tracking import read_asked
 
     asked = read_asked(ask or ())
     whose = Whose(
@@ -101,8 +101,8 @@ def translate(
 
 def _moment_of_dicom(as_: str, when: str | None, asked: list[str]) -> datetime | None:
     """Return the date and time of the series, or None where NIfTI is written."""
-    from qa_suite.errors import InputError
-    from qa_suite.io.series_export import require_local_time
+    from qa_suite.core.errors import InputError
+    from qa_suite.io.dicom.series_export import require_local_time
 
     if as_ not in FORMATS:
         raise InputError(f"Unknown format {as_!r}; known: {', '.join(FORMATS)}.")
@@ -129,11 +129,11 @@ def _translate_series(
     axial: bool,
 ) -> None:
     from qa_suite.cli.synthetic_dicom import chosen_series, export_prediction
-    from qa_suite.io.dicom import scan_dicom
-    from qa_suite.io.series import read_series
-    from qa_suite.io.series_export import require_new_folder
-    from qa_suite.tracking import load_translator
-    from qa_suite.volume import stored_like
+    from qa_suite.core.volume import stored_like
+    from qa_suite.evaluation.tracking import load_translator
+    from qa_suite.io.dicom.headers import scan_dicom
+    from qa_suite.io.dicom.series import read_series
+    from qa_suite.io.dicom.series_export import require_new_folder
 
     if when is not None:
         require_new_folder(out)
@@ -158,11 +158,11 @@ def _translate_file(
     whose: Whose,
 ) -> None:
     from qa_suite.cli.synthetic_dicom import export_prediction, modalities, owner_of
+    from qa_suite.core.volume import stored_like
+    from qa_suite.evaluation.tracking import load_translator
+    from qa_suite.io.dicom.series import QUANTITY_OF_MODALITY
+    from qa_suite.io.dicom.series_export import require_new_folder
     from qa_suite.io.images import read_image
-    from qa_suite.io.series import QUANTITY_OF_MODALITY
-    from qa_suite.io.series_export import require_new_folder
-    from qa_suite.tracking import load_translator
-    from qa_suite.volume import stored_like
 
     if when is not None:
         require_new_folder(out)
@@ -182,12 +182,12 @@ def _translate_cohort(
     model: str, asked: Asked, path: Path, out: Path, when: datetime | None, split: str
 ) -> None:
     from qa_suite.cli.synthetic_dicom import export_prediction, pseudonym_of
-    from qa_suite.cohort import SPLITS, load_cohort, manifest_path
-    from qa_suite.errors import InputError
+    from qa_suite.core.cohort import SPLITS, load_cohort, manifest_path
+    from qa_suite.core.errors import InputError
+    from qa_suite.evaluation.tracking import load_translator
     from qa_suite.io.cases import load_case
+    from qa_suite.io.dicom.series_export import require_new_folder
     from qa_suite.io.images import write_image
-    from qa_suite.io.series_export import require_new_folder
-    from qa_suite.tracking import load_translator
 
     if split not in SPLITS:
         raise InputError(f"Unknown patient set {split!r}; known: {', '.join(SPLITS)}.")
@@ -212,7 +212,7 @@ def _translate_cohort(
 
 
 def _as_case(volume: Volume, name: str) -> LoadedCase:
-    from qa_suite.cohort import Case
+    from qa_suite.core.cohort import Case
     from qa_suite.io.cases import LoadedCase
 
     case = Case(case="image", patient="image", site="unknown", source=name)

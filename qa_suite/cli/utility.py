@@ -10,7 +10,7 @@ import typer
 from qa_suite.cli import console
 
 if TYPE_CHECKING:
-    from qa_suite.utility import UtilityResult, UtilitySettings
+    from qa_suite.lab.utility import UtilityResult, UtilitySettings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,10 +54,10 @@ def utility(
     Example: `qa-suite utility cohorts/virtual models:/pelvis-mr-to-ct/1 --spacing-mm 6,6,6`
     """
     from qa_suite.cli.flows import examined
-    from qa_suite.cohort import load_cohort, manifest_path
-    from qa_suite.errors import InputError
-    from qa_suite.evaluate import EvaluationSettings, Examination
-    from qa_suite.utility import UtilityExperiment, measure_utility
+    from qa_suite.core.cohort import load_cohort, manifest_path
+    from qa_suite.core.errors import InputError
+    from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
+    from qa_suite.lab.utility import UtilityExperiment, measure_utility
 
     if (model is None) == (images is None):
         raise InputError("Name a model or give --images, one of the two.")
@@ -92,9 +92,9 @@ def _settings(
 ) -> UtilitySettings:
     from pydantic import ValidationError
 
-    from qa_suite.cohort import describe_validation
-    from qa_suite.errors import InputError, Problems
-    from qa_suite.utility import UtilitySettings
+    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.errors import InputError, Problems
+    from qa_suite.lab.utility import UtilitySettings
 
     segmenter: dict[str, object] = {}
     if iterations is not None:
@@ -124,8 +124,15 @@ def show(result: UtilityResult) -> None:
             limits = "no interval" if d.low is None else f"{d.low:+.3f} to {d.high:+.3f}"
             row.append(f"{d.estimate:+.3f} ({limits})")
         rows.append(row)
-    columns = ("structure", "patients", "real", "synthetic", "both", "synthetic − real",
-               "both − real")  # fmt: skip
+    columns = (
+        "structure",
+        "patients",
+        "real",
+        "synthetic",
+        "both",
+        "synthetic − real",
+        "both − real",
+    )
     console.show_table("Dice on real images, by what the segmenter was trained on", columns, rows)
     if result.structures:
         for difference in result.structures[0].differences:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from qa_suite.dose.hlut import Hlut, HlutQuantity
-from qa_suite.dose.plan import Mask, Plan
-from qa_suite.dose.template import Modality, PlanTemplate
-from qa_suite.errors import InputError
-from qa_suite.io.rtplan_types import ImportedPlan
-from qa_suite.registry import Registry
-from qa_suite.volume import Grid, Triple, Volume
+from qa_suite.core.errors import InputError
+from qa_suite.core.registry import Registry
+from qa_suite.core.volume import Grid, Triple, Volume
+from qa_suite.dose.hlut.tables import Hlut, HlutQuantity
+from qa_suite.dose.plan.plan import Mask, Plan
+from qa_suite.dose.plan.template import Modality, PlanTemplate
+from qa_suite.io.rt.plan.types import ImportedPlan
 
 
 class EngineFacts(BaseModel):

@@ -8,10 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.records import InstrumentFacts
-from qa_suite.volume import Volume
-
-Mask = NDArray[np.bool_]
+from qa_suite.core.arrays import Mask
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.volume import Volume
 
 
 class Segmenter(Protocol):

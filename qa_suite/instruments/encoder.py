@@ -63,13 +63,19 @@ class Encoder(nn.Module):
 
 def _down(a: int, b: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(a, b, 3, stride=2, padding=1), nn.BatchNorm2d(b), nn.SiLU(),
-        nn.Conv2d(b, b, 3, padding=1), nn.BatchNorm2d(b), nn.SiLU(),
-    )  # fmt: skip
+        nn.Conv2d(a, b, 3, stride=2, padding=1),
+        nn.BatchNorm2d(b),
+        nn.SiLU(),
+        nn.Conv2d(b, b, 3, padding=1),
+        nn.BatchNorm2d(b),
+        nn.SiLU(),
+    )
 
 
 def _up(a: int, b: int) -> nn.Module:
     return nn.Sequential(
         nn.Upsample(scale_factor=2, mode="bilinear"),
-        nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.SiLU(),
-    )  # fmt: skip
+        nn.Conv2d(a, b, 3, padding=1),
+        nn.BatchNorm2d(b),
+        nn.SiLU(),
+    )

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.errors import InputError
-from qa_suite.instruments.frame import Float, check_image, crop, tent_resample
+from qa_suite.core.arrays import Float32Array, Mask
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.volume import Grid, Triple, Volume
+from qa_suite.imaging.boxes import bounding_box
+from qa_suite.instruments.frame import check_image, crop, tent_resample
 from qa_suite.instruments.network import set_weights, weights_bytes
 from qa_suite.instruments.segmenter import SPEC_FILE, WEIGHTS_FILE
 from qa_suite.instruments.settings import AIR_HU, ExtractorSettings
 from qa_suite.instruments.slices import through_windows
-from qa_suite.records import InstrumentFacts
-from qa_suite.segment.threshold import bounding_box
-from qa_suite.volume import Grid, Triple, Volume
 
 if TYPE_CHECKING:
     from torch import nn
 
-Mask = NDArray[np.bool_]
 
 _SLICES_AT_A_TIME = 16
 
@@ -46,7 +46,7 @@ class TrainedExtractor:
         """Length of a feature vector."""
         return self.settings.channels[-1]
 
-    def features(self, volume: Volume, mask: Mask) -> Float:
+    def features(self, volume: Volume, mask: Mask) -> Float32Array:
         """Turn a CT into one vector for each axial slice that shows the mask.
 
         Parameters
@@ -77,7 +77,9 @@ class TrainedExtractor:
         return replace(self, facts=self.facts.model_copy(update=changes))
 
 
-def axial_slices(volume: Volume, mask: Mask, spacing_mm: Triple, shape: tuple[int, int]) -> Float:
+def axial_slices(
+    volume: Volume, mask: Mask, spacing_mm: Triple, shape: tuple[int, int]
+) -> Float32Array:
     """Resample a CT to axial slices of one spacing and size around the mask.
 
     Returns
@@ -109,7 +111,7 @@ def axial_slices(volume: Volume, mask: Mask, spacing_mm: Triple, shape: tuple[in
     return np.ascontiguousarray(hu[:, :, shown].transpose(2, 0, 1))
 
 
-def encode(network: nn.Module, slices: Float, settings: ExtractorSettings) -> Float:
+def encode(network: nn.Module, slices: Float32Array, settings: ExtractorSettings) -> Float32Array:
     """Return the standardised features of axial slices in HU, shape (slices, dimensions)."""
     import torch
 

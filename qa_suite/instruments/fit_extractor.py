@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError
-from qa_suite.instruments.extractor import (
-    TrainedExtractor,
-    axial_slices,
-    build_encoder,
-    encode,
-)
-from qa_suite.instruments.frame import Float
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.instruments.extractor import TrainedExtractor, axial_slices, build_encoder, encode
 from qa_suite.instruments.network import (
     average_into,
     pick_device,
@@ -30,7 +26,6 @@ from qa_suite.instruments.network import (
 )
 from qa_suite.instruments.settings import AIR_HU, Disturbance, ExtractorSettings
 from qa_suite.instruments.slices import add_noise, blur, column, disturb, through_windows
-from qa_suite.records import InstrumentFacts
 
 if TYPE_CHECKING:
     import torch
@@ -74,8 +69,12 @@ def train_extractor(
     found = fit_extractor(
         load_images(cohort, folder, "train"),
         load_images(cohort, folder, "validation"),
-        settings, seed=seed, device=device, progress=progress, name=name,
-    )  # fmt: skip
+        settings,
+        seed=seed,
+        device=device,
+        progress=progress,
+        name=name,
+    )
     said = {**found.facts.settings, **cohort_settings(cohort)}
     return found.with_facts(settings=said, **training_facts(cohort))
 
@@ -147,10 +146,12 @@ def fit_extractor(
         weights_sha256=sha256_of_bytes(weights_bytes(final)),
         training_patients=tuple(sorted({i.patient for i in (*training, *validation)})),
         settings={
-            "dimensions": settings.channels[-1], "seed": seed, "fit": fit,
+            "dimensions": settings.channels[-1],
+            "seed": seed,
+            "fit": fit,
             "network": settings.model_dump(mode="json"),
         },
-    )  # fmt: skip
+    )
     return TrainedExtractor(facts=facts, settings=settings, network=final)
 
 
@@ -186,9 +187,14 @@ def _loss(
     spacing = (settings.working_spacing_mm[0], settings.working_spacing_mm[1])
     hu = torch.from_numpy(slices[:, None].astype(np.float32)).to(device)
     moving = Disturbance(
-        rotate_deg=spec.rotate_deg, zoom=spec.zoom, shift_mm=spec.shift_mm,
-        blur_mm=0, noise_hu=0, offset_hu=0, scale=0,
-    )  # fmt: skip
+        rotate_deg=spec.rotate_deg,
+        zoom=spec.zoom,
+        shift_mm=spec.shift_mm,
+        blur_mm=0,
+        noise_hu=0,
+        offset_hu=0,
+        scale=0,
+    )
     clean, _ = disturb(hu, None, moving, spacing, rng)
     done = rng.uniform(0, 1, (len(slices), 4))
     changed = blur(clean, done[:, 0] * spec.blur_mm, spacing)
@@ -217,9 +223,8 @@ def _validation_loss(
     chosen = np.unique(np.linspace(0, len(slices) - 1, count).round().astype(int))
     with torch.inference_mode():
         loss = _loss(
-            network, slices[chosen], settings, np.random.default_rng([seed, 0]),
-            torch.device("cpu"),
-        )  # fmt: skip
+            network, slices[chosen], settings, np.random.default_rng([seed, 0]), torch.device("cpu")
+        )
     return round(float(loss), 6)
 
 
@@ -227,7 +232,7 @@ def _standardise(network: Any, slices: NDArray[np.int16], settings: ExtractorSet
     """Set mean and standard deviation of the features over undisturbed training slices."""
     import torch
 
-    found: Float = encode(network, slices.astype(np.float32), settings)
+    found: Float32Array = encode(network, slices.astype(np.float32), settings)
     deviation = found.std(axis=0, dtype=np.float64)
     dead = deviation <= _DEAD * np.median(deviation)
     deviation[dead] = 1e12  # stays at nought

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import Mask
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.volume import Volume
 from qa_suite.instruments.frame import frame_of, mask_to_working, to_working
 from qa_suite.instruments.network import (
     build_unet,
@@ -25,10 +27,6 @@ from qa_suite.instruments.network import (
 from qa_suite.instruments.segmenter import TrainedSegmenter
 from qa_suite.instruments.segmenter_training import Prepared, Progress, optimise
 from qa_suite.instruments.settings import SegmenterSettings
-from qa_suite.records import InstrumentFacts
-from qa_suite.volume import Volume
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,14 +139,20 @@ def fit_segmenter(
         weights_sha256=sha256_of_bytes(weights_bytes(final)),
         training_patients=tuple(sorted({i.patient for i in (*training, *validation)})),
         settings={
-            "structures": list(names), "left_out": left_out, "seed": seed, "fit": fit,
+            "structures": list(names),
+            "left_out": left_out,
+            "seed": seed,
+            "fit": fit,
             "network": settings.model_dump(mode="json"),
         },
-    )  # fmt: skip
+    )
     return TrainedSegmenter(
-        facts=facts, settings=settings, outputs=names, structures=names,
+        facts=facts,
+        settings=settings,
+        outputs=names,
+        structures=names,
         network=final.eval().requires_grad_(False),
-    )  # fmt: skip
+    )
 
 
 def _check(
@@ -168,9 +172,11 @@ def _check(
 
 def _prepare(image: TrainingImage, names: Sequence[str], settings: SegmenterSettings) -> Prepared:
     frame = frame_of(
-        image.volume.grid, image.mask, spacing_mm=settings.working_spacing_mm,
+        image.volume.grid,
+        image.mask,
+        spacing_mm=settings.working_spacing_mm,
         margin_mm=settings.margin_mm,
-    )  # fmt: skip
+    )
     if frame is None:
         raise InputError(f"The mask of patient {image.patient} is empty; nothing can be learnt.")
     hu = to_working(image.volume, image.mask, frame)

@@ -12,17 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qa_suite.errors import GeometryError, InputError
+from qa_suite.core.arrays import Box, Float32Array, Mask
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Triple, Volume
+from qa_suite.imaging.boxes import bounding_box
 from qa_suite.instruments.settings import AIR_HU
-from qa_suite.segment.threshold import bounding_box
-from qa_suite.volume import Grid, Triple, Volume
-
-Mask = NDArray[np.bool_]
-Float = NDArray[np.float32]
-
-Box = tuple[slice, slice, slice]
 
 _ALIGNED_VOXEL = 0.05  # axes agree where no voxel would lie further off than this
 
@@ -73,7 +68,7 @@ def crop(grid: Grid, box: Box) -> Grid:
     return replace(grid, shape=shape, origin_mm=(float(x), float(y), float(z)))
 
 
-def to_working(volume: Volume, domain: Mask, frame: Frame) -> Float:
+def to_working(volume: Volume, domain: Mask, frame: Frame) -> Float32Array:
     """Resample a CT to working voxels; all outside the domain is air.
 
     Raises
@@ -109,7 +104,7 @@ def mask_to_working(mask: Mask, frame: Frame) -> Mask:
     return np.asarray(tent_resample(part, frame.scan, frame.working) >= 0.5)
 
 
-def mask_to_scan(share: Float, frame: Frame) -> Mask:
+def mask_to_scan(share: Float32Array, frame: Frame) -> Mask:
     """Take a share (0 to 1) in working voxels back to the scan's box; inside is 0.5 or more.
 
     Only the part around what reaches 0.5 is resampled: a mean of less cannot reach it, and
@@ -140,7 +135,7 @@ def _reach(piece: Grid, scan: Grid) -> Box | None:
     return i, j, k
 
 
-def tent_resample(array: Float, source: Grid, target: Grid) -> Float:
+def tent_resample(array: Float32Array, source: Grid, target: Grid) -> Float32Array:
     """Resample with a tent as wide as the coarser voxel; nought outside the source.
 
     Parameters
@@ -170,7 +165,7 @@ def tent_resample(array: Float, source: Grid, target: Grid) -> Float:
     return np.ascontiguousarray(result.transpose(order), dtype=np.float32)
 
 
-def _tent_matrix(count: int, size: int, start: float, step: float) -> Float:
+def _tent_matrix(count: int, size: int, start: float, step: float) -> Float32Array:
     """Weights, shape (count, size): target voxel n lies at ``start + step * n``."""
     position = start + step * np.arange(count)
     width = max(1.0, abs(step))
@@ -182,7 +177,7 @@ def _tent_matrix(count: int, size: int, start: float, step: float) -> Float:
     return np.asarray(normal * inside[:, None], dtype=np.float32)
 
 
-def _resample_oblique(array: Float, linear: Any, offset: Any, target: Grid) -> Float:
+def _resample_oblique(array: Float32Array, linear: Any, offset: Any, target: Grid) -> Float32Array:
     """Do the same along turned axes: a Gaussian of the tent's variance, then interpolation."""
     from scipy import ndimage
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.cohort import Case
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import Mask
+from qa_suite.core.cohort import Case
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import InstrumentFacts, ModelFacts
+from qa_suite.core.volume import Volume
 from qa_suite.instruments.base import Extractor, Segmenter
-from qa_suite.records import InstrumentFacts, ModelFacts
-from qa_suite.volume import Volume
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +28,7 @@ class RefusedSegmenter:
     why: str
 
     def segment(self, volume: Volume, domain: Mask) -> dict[str, Mask]:
-        """Raise :class:`~qa_suite.errors.InputError` with the reason."""
+        """Raise :class:`~qa_suite.core.errors.InputError` with the reason."""
         raise InputError(self.why)
 
 
@@ -41,7 +40,7 @@ class RefusedExtractor:
     why: str
 
     def features(self, volume: Volume, mask: Mask) -> NDArray[np.float32]:
-        """Raise :class:`~qa_suite.errors.InputError` with the reason."""
+        """Raise :class:`~qa_suite.core.errors.InputError` with the reason."""
         raise InputError(self.why)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 from qa_suite.instruments import totalsegmentator, vision
 from qa_suite.instruments.base import Extractor, Segmenter
 from qa_suite.instruments.extractor import TrainedExtractor

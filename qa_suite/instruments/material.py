@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qa_suite.cohort import Case, Cohort, Split, check_splits
-from qa_suite.errors import InputError, QAError, raise_problems
+from qa_suite.core.cohort import Case, Cohort, Split, check_splits
+from qa_suite.core.errors import InputError, QAError, raise_problems
 
 if TYPE_CHECKING:
     from qa_suite.instruments.fit_segmenter import TrainingImage
 
-Mask = NDArray[np.bool_]
 
 SEEN_SPLITS: tuple[Split, ...] = ("train", "validation")
 """What an instrument may learn from; the others are examined, or calibrate."""
@@ -64,10 +62,10 @@ def load_images(cohort: Cohort, folder: Path, split: Split) -> list[TrainingImag
 
 
 def _load(cohort: Cohort, case: Case, folder: Path) -> TrainingImage:
+    from qa_suite.imaging.threshold import body
     from qa_suite.instruments.fit_segmenter import TrainingImage
     from qa_suite.instruments.frame import check_image
     from qa_suite.io.cases import load_case
-    from qa_suite.segment.threshold import body
 
     loaded = load_case(cohort, case, folder)
     if loaded.reference is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 from qa_suite.instruments.settings import SegmenterSettings
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import mlflow
 import numpy as np
 from mlflow.pyfunc import PythonModel
 
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.instruments.files import Instrument, read_instrument
 from qa_suite.instruments.segmenter import TrainedSegmenter
-from qa_suite.volume import Grid, Volume
 
 ARTIFACT = "instrument"
 

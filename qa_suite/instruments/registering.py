@@ -12,13 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import InputError
-from qa_suite.instruments.files import Instrument, read_instrument, save_instrument
-from qa_suite.instruments.fit_segmenter import Progress
-from qa_suite.instruments.material import SEEN_SPLITS
-from qa_suite.instruments.segmenter import SPEC_FILE, TrainedSegmenter
-from qa_suite.store import (
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.store import (
     KIND_TAG,
     KINDS,
     STORE_FOLDER,
@@ -30,7 +26,11 @@ from qa_suite.store import (
     require_registrable,
     tracking_uri,
 )
-from qa_suite.telemetry import RUN_FILE, tracked_run
+from qa_suite.core.telemetry import RUN_FILE, tracked_run
+from qa_suite.instruments.files import Instrument, read_instrument, save_instrument
+from qa_suite.instruments.fit_segmenter import Progress
+from qa_suite.instruments.material import SEEN_SPLITS
+from qa_suite.instruments.segmenter import SPEC_FILE, TrainedSegmenter
 
 EXPERIMENT = "instruments"
 ARTIFACT = "instrument"

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.instruments.frame import Float, check_image, frame_of, mask_to_scan, to_working
+from qa_suite.core.arrays import Float32Array, Mask
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.volume import Volume
+from qa_suite.instruments.frame import check_image, frame_of, mask_to_scan, to_working
 from qa_suite.instruments.network import build_unet, multiple_of, set_weights, weights_bytes
 from qa_suite.instruments.settings import AIR_HU, SegmenterSettings
 from qa_suite.instruments.slices import pad_to, through_windows
-from qa_suite.records import InstrumentFacts
-from qa_suite.volume import Volume
 
 if TYPE_CHECKING:
     from torch import nn
 
-Mask = NDArray[np.bool_]
 
 _SLICES_AT_A_TIME = 8
 
@@ -76,9 +76,11 @@ class TrainedSegmenter:
         check_image(volume, domain)
         masks = {name: np.zeros(volume.grid.shape, dtype=bool) for name in self.structures}
         frame = frame_of(
-            volume.grid, domain, spacing_mm=self.settings.working_spacing_mm,
+            volume.grid,
+            domain,
+            spacing_mm=self.settings.working_spacing_mm,
             margin_mm=self.settings.margin_mm,
-        )  # fmt: skip
+        )
         if frame is None:
             return masks
         shares = predict(self.network, to_working(volume, domain, frame), self.settings)
@@ -107,7 +109,7 @@ def predict(
     settings: SegmenterSettings,
     *,
     where: Sequence[int] | NDArray[np.int_] | None = None,
-) -> Float:
+) -> Float32Array:
     """Return each structure's share of each working voxel, shape (structures, x, y, slices).
 
     Parameters
@@ -128,16 +130,17 @@ def predict(
     with torch.inference_mode():
         for start in range(0, count, _SLICES_AT_A_TIME):
             part = pad_to(
-                stack[start : start + _SLICES_AT_A_TIME].to(device), multiple_of(settings),
+                stack[start : start + _SLICES_AT_A_TIME].to(device),
+                multiple_of(settings),
                 value=AIR_HU,
-            )  # fmt: skip
+            )
             seen = through_windows(part, settings.windows_hu)
             seen = seen.contiguous(memory_format=torch.channels_last)
             parts.append(network(seen)[..., :x, :y].float().sigmoid().cpu())
     return np.asarray(torch.cat(parts).permute(1, 2, 3, 0).numpy(), dtype=np.float32)
 
 
-def with_neighbours(hu: NDArray[Any], where: Any, slices: int) -> Float:
+def with_neighbours(hu: NDArray[Any], where: Any, slices: int) -> Float32Array:
     """Return axial slices with their neighbours, shape (slice, neighbour, x, y).
 
     The first and the last slice stand for what lies beyond them.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.errors import InputError
-from qa_suite.instruments.frame import Float
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.errors import InputError
 from qa_suite.instruments.network import average_into, multiple_of, rate_at, weights_of
 from qa_suite.instruments.segmenter import predict, with_neighbours
 from qa_suite.instruments.settings import AIR_HU, SegmenterSettings
@@ -98,7 +98,7 @@ def optimise(
 
 def _draw(
     material: Sequence[Prepared], settings: SegmenterSettings, rng: np.random.Generator
-) -> tuple[Float, Float, Float]:
+) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Draw the slices of one batch: HU, labels and whether each structure is known."""
     chosen = [_choose(material, settings, rng) for _ in range(settings.batch)]
     x = max(material[n].hu.shape[0] for n, _ in chosen)
@@ -133,9 +133,9 @@ def _choose(
 def _step(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    hu: Float,
-    labels: Float,
-    weight: Float,
+    hu: Float32Array,
+    labels: Float32Array,
+    weight: Float32Array,
     settings: SegmenterSettings,
     rng: np.random.Generator,
     device: torch.device,
@@ -146,9 +146,12 @@ def _step(
     network.train()
     spacing = (settings.working_spacing_mm[0], settings.working_spacing_mm[1])
     image, target = disturb(
-        torch.from_numpy(hu).to(device), torch.from_numpy(labels).to(device),
-        settings.disturbance, spacing, rng,
-    )  # fmt: skip
+        torch.from_numpy(hu).to(device),
+        torch.from_numpy(labels).to(device),
+        settings.disturbance,
+        spacing,
+        rng,
+    )
     assert target is not None
     multiple = multiple_of(settings)
     image = through_windows(pad_to(image, multiple, value=AIR_HU), settings.windows_hu)

@@ -151,9 +151,14 @@ class ExtractorSettings(BaseModel):
     average: float = Field(default=0.95, ge=0, lt=1)
     validation_slices: int = Field(default=64, ge=2)
     disturbance: Disturbance = Disturbance(
-        rotate_deg=5.0, zoom=0.05, shift_mm=12.0, blur_mm=4.0, noise_hu=60.0, offset_hu=60.0,
+        rotate_deg=5.0,
+        zoom=0.05,
+        shift_mm=12.0,
+        blur_mm=4.0,
+        noise_hu=60.0,
+        offset_hu=60.0,
         scale=0.1,
-    )  # fmt: skip
+    )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -33,9 +33,7 @@ def through_windows(hu: torch.Tensor, windows: tuple[Window, ...]) -> torch.Tens
     """
     import torch
 
-    shown = [
-        ((hu - low) * (2 / (high - low)) - 1).clamp_(-1, 1) for low, high in windows
-    ]  # fmt: skip
+    shown = [((hu - low) * (2 / (high - low)) - 1).clamp_(-1, 1) for low, high in windows]
     return torch.cat(shown, dim=1)
 
 
@@ -112,9 +110,7 @@ def blur(
         shape = (-1, 1, steps.size, 1) if axis == 0 else (-1, 1, 1, steps.size)
         pad = (0, 0, radius, radius) if axis == 0 else (radius, radius, 0, 0)
         padded = functional.pad(flat, pad, value=AIR_HU)
-        flat = functional.conv2d(
-            padded, weight.to(hu.device).view(*shape), groups=count * slices
-        )  # fmt: skip
+        flat = functional.conv2d(padded, weight.to(hu.device).view(*shape), groups=count * slices)
     return flat.reshape(hu.shape)
 
 
@@ -142,9 +138,10 @@ def _move(
     theta[:, :, :2] = unit[:, ::-1, ::-1]
     theta[:, :, 2] = (shift_mm / half_mm)[:, ::-1]
     grid = functional.affine_grid(
-        torch.from_numpy(theta.astype(np.float32)).to(hu.device), [count, 1, x, y],
+        torch.from_numpy(theta.astype(np.float32)).to(hu.device),
+        [count, 1, x, y],
         align_corners=True,
-    )  # fmt: skip
+    )
 
     def sample(image: torch.Tensor) -> torch.Tensor:
         return functional.grid_sample(

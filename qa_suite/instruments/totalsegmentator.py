@@ -19,16 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qa_suite.cohort import sha256_of
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import Mask
+from qa_suite.core.cohort import sha256_of
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.volume import Volume
 from qa_suite.instruments.frame import check_image
 from qa_suite.instruments.settings import AIR_HU
-from qa_suite.records import InstrumentFacts
-from qa_suite.volume import Volume
-
-Mask = NDArray[np.bool_]
 
 PREFIX = "totalsegmentator:"
 PACKAGE = "totalsegmentator"
@@ -82,16 +80,19 @@ class TotalSegmentator:
 
     def _run(self, source: Path, target: Path) -> None:
         import torch
-        from totalsegmentator.python_api import (
-            totalsegmentator,
-        )
+        from totalsegmentator.python_api import totalsegmentator
 
         device = "gpu" if torch.cuda.is_available() else "cpu"
         try:
             totalsegmentator(
-                source, target, ml=True, task="total", quiet=True, device=device,
+                source,
+                target,
+                ml=True,
+                task="total",
+                quiet=True,
+                device=device,
                 **TASKS[self.task][1],
-            )  # fmt: skip
+            )
         except (Exception, SystemExit) as error:  # it ends the process where it is displeased
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise InputError(f"TotalSegmentator could not segment the image ({reason}).") from None
@@ -163,9 +164,7 @@ def _weights(folder: Path, number: int) -> list[Path]:
 
 
 def _labels() -> dict[int, str]:
-    from totalsegmentator.map_to_binary import (
-        class_map,
-    )
+    from totalsegmentator.map_to_binary import class_map
 
     labels: dict[int, str] = {int(n): str(name) for n, name in class_map["total"].items()}
     return labels
@@ -186,9 +185,11 @@ def _offline(weights: Path, home: Path) -> Iterator[None]:
     import json
 
     said: dict[str, Any] = {
-        "totalseg_id": "qa-suite", "send_usage_stats": False, "prediction_counter": 0,
+        "totalseg_id": "qa-suite",
+        "send_usage_stats": False,
+        "prediction_counter": 0,
         "statistics_disclaimer_shown": True,
-    }  # fmt: skip
+    }
     (home / "config.json").write_text(json.dumps(said))
     wanted = {"TOTALSEG_WEIGHTS_PATH": str(weights), "TOTALSEG_HOME_DIR": str(home)}
     before = {name: os.environ.get(name) for name in wanted}

@@ -7,16 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.cohort import Cohort, Split
-from qa_suite.errors import InputError
+from qa_suite.core.cohort import Cohort, Split
+from qa_suite.core.errors import InputError
 from qa_suite.instruments.base import Segmenter
 from qa_suite.instruments.fit_segmenter import Progress, TrainingImage, fit_segmenter
-from qa_suite.instruments.material import (
-    check_cohort,
-    cohort_settings,
-    load_images,
-    training_facts,
-)
+from qa_suite.instruments.material import check_cohort, cohort_settings, load_images, training_facts
 from qa_suite.instruments.segmenter import TrainedSegmenter
 from qa_suite.instruments.settings import SegmenterSettings
 
@@ -85,9 +80,11 @@ def train_segmenter(
             f"patients."
         )
     facts = {
-        **fitted.facts.settings, **cohort_settings(cohort),
-        "noise_floor_set": split, "noise_floor_patients": counts,
-    }  # fmt: skip
+        **fitted.facts.settings,
+        **cohort_settings(cohort),
+        "noise_floor_set": split,
+        "noise_floor_patients": counts,
+    }
     found = fitted.with_facts(noise_floor=floor, settings=facts, **training_facts(cohort))
     return found.without(left_out)
 

@@ -12,21 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qa_suite.cohort import sha256_of
-from qa_suite.errors import InputError
+from qa_suite.core.arrays import Float32Array, Mask
+from qa_suite.core.cohort import sha256_of
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.volume import Volume
 from qa_suite.instruments.extractor import axial_slices
-from qa_suite.instruments.frame import Float
 from qa_suite.instruments.settings import ExtractorSettings
 from qa_suite.instruments.slices import through_windows
-from qa_suite.records import InstrumentFacts
-from qa_suite.volume import Volume
 
 if TYPE_CHECKING:
     from torch import nn
 
-Mask = NDArray[np.bool_]
 
 PREFIX = "torchvision:"
 PACKAGE = "torchvision"
@@ -47,7 +45,7 @@ class VisionExtractor:
     dimensions: int
     network: nn.Module = field(repr=False, compare=False)
 
-    def features(self, volume: Volume, mask: Mask) -> Float:
+    def features(self, volume: Volume, mask: Mask) -> Float32Array:
         """Turn a CT into one vector for each axial slice that shows the mask.
 
         See :meth:`qa_suite.instruments.extractor.TrainedExtractor.features`.

@@ -10,10 +10,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.cohort import Case, Cohort, case_files, sha256_of
-from qa_suite.errors import InputError, raise_problems
+from qa_suite.core.cohort import Case, Cohort, case_files, sha256_of
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.volume import Prediction, Quantity, Volume, canonical, require_same_grid
 from qa_suite.io.images import read_image
-from qa_suite.volume import Prediction, Quantity, Volume, canonical, require_same_grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class LoadedCase:
     """The volumes of one case, all on the grid of its source image, in canonical orientation.
 
     Whichever way its files store them, preflight, translators and measures see i, j, k run
-    nearest to x, y, z (:func:`qa_suite.volume.canonical`).
+    nearest to x, y, z (:func:`qa_suite.core.volume.canonical`).
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.volume import Volume, canonical
+from qa_suite.core.volume import Volume, canonical
 
 _THIN_MM = 10.0  # a thinner rim is the outline of a shifted patient, not the end of the scan
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.errors import InputError
-from qa_suite.volume import Volume, canonical
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Volume, canonical
 
 KEY_VARIABLE = "QA_SUITE_KEY_FILE"
 _KEY_BYTES = 32

@@ -13,10 +13,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from qa_suite.errors import InputError, raise_problems
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.volume import Grid, Quantity, Volume
 from qa_suite.io.integrity import require_whole
 from qa_suite.io.nifti import not_one_image, read_nifti
-from qa_suite.volume import Grid, Quantity, Volume
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
 _LONGEST_FIRST = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
@@ -88,11 +88,7 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
     real = quantity == "label" and array.dtype.kind == "f"
     if real and not np.array_equal(array, np.round(array)):
         raise InputError(f"{path} should hold labels and has values that are no integers.")
-    return Volume(
-        array=np.ascontiguousarray(array, dtype=dtype),
-        grid=grid,
-        quantity=quantity,
-    )
+    return Volume(array=np.ascontiguousarray(array, dtype=dtype), grid=grid, quantity=quantity)
 
 
 def _read_with_sitk(path: Path) -> tuple[NDArray, Grid]:

@@ -16,8 +16,8 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid
 
 MAX_CONTRADICTION_MM = 0.5
 """sform and qform may place a corner voxel this far apart; more is a contradiction."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 
 class ReadProblem(InputError):

@@ -6,9 +6,10 @@ value and bound in the record, so that a criteria profile may exclude more when 
 
 from __future__ import annotations
 
-from qa_suite.cohort import Cohort
+from qa_suite.core.cohort import Cohort
+from qa_suite.imaging.registration.alignment import Alignment, estimate_alignment
 from qa_suite.io.cases import LoadedCase
-from qa_suite.preflight.alignment import Alignment, estimate_alignment
+from qa_suite.preflight.alignment import check_alignment
 from qa_suite.preflight.checks import (
     CHECKS,
     FIRST_CHECKS,
@@ -18,7 +19,6 @@ from qa_suite.preflight.checks import (
     unreadable,
 )
 from qa_suite.preflight.evidence import Evidence, Values
-from qa_suite.preflight.registration import check_alignment
 from qa_suite.preflight.settings import PreflightSettings
 
 __all__ = [

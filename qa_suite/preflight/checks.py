@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from qa_suite.cohort import Cohort
-from qa_suite.errors import GeometryError, Problems, QAError
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import GeometryError, Problems, QAError
+from qa_suite.core.records import PreflightValue, preflight_sentence, preflight_status
+from qa_suite.imaging import bodies
 from qa_suite.io.cases import LoadedCase
-from qa_suite.preflight import bodies
 from qa_suite.preflight.evidence import (
     Evidence,
     Status,
@@ -30,7 +31,6 @@ from qa_suite.preflight.geometry import (
     check_spacing,
 )
 from qa_suite.preflight.hounsfield import looks_like_ct
-from qa_suite.records import PreflightValue, preflight_sentence, preflight_status
 
 
 class PreflightResult(BaseModel):
@@ -89,7 +89,7 @@ def unreadable(error: QAError) -> PreflightResult:
     Parameters
     ----------
     error
-        What reading raised; a :class:`~qa_suite.errors.GeometryError` counts as volumes that
+        What reading raised; a :class:`~qa_suite.core.errors.GeometryError` counts as volumes that
         do not share one grid and frame of reference.
     """
     sentence = "; ".join(error.problems) if isinstance(error, Problems) else str(error)
@@ -234,10 +234,12 @@ def check_swapped(evidence: Evidence, cohort: Cohort) -> Values:
     looks = {
         role: looks_like_ct(bodies.thinned(volume.array[box]))
         for role, volume, box in zip(
-            ("source", "reference"), (evidence.source, evidence.reference), evidence.boxes,
+            ("source", "reference"),
+            (evidence.source, evidence.reference),
+            evidence.boxes,
             strict=True,
         )
-    }  # fmt: skip
+    }
     ct, other = ("reference", "source") if evidence.is_hu else ("source", "reference")
     swapped = looks[other] and not looks[ct]
     why = ""

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
+from qa_suite.core.arrays import Mask
+from qa_suite.core.records import PreflightStatus, PreflightValue
+from qa_suite.core.volume import Grid, Volume
+from qa_suite.imaging import bodies
 from qa_suite.io.cases import LoadedCase
-from qa_suite.preflight import bodies
 from qa_suite.preflight.hounsfield import Hounsfield, read_hounsfield
 from qa_suite.preflight.settings import PreflightSettings, Window
-from qa_suite.records import PreflightStatus, PreflightValue
-from qa_suite.volume import Grid, Volume
 
 Status = PreflightStatus
-Mask = NDArray[np.bool_]
 Values = dict[str, PreflightValue]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_suite.preflight import bodies
+from qa_suite.core.records import PreflightValue
+from qa_suite.imaging import bodies
 from qa_suite.preflight.evidence import (
     Evidence,
     Status,
@@ -14,7 +15,6 @@ from qa_suite.preflight.evidence import (
     undetermined,
     window_text,
 )
-from qa_suite.records import PreflightValue
 
 _MAX_OBLIQUE_DEG = 30.0
 

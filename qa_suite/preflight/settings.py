@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from qa_suite.imaging.registration.settings import AlignmentSettings
 
 Window = tuple[float, float]
 
 
-class PreflightSettings(BaseModel):
+class PreflightSettings(AlignmentSettings):
     """Bounds of the checks that a case must pass before it is measured.
 
     Only the unreadable, the impossible and gross misalignment are refused; everything else is
     a warning with its value, which a criteria profile may exclude by when it judges.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    max_misalignment_mm: float = Field(
-        default=10.0,
-        gt=0,
-        description="95th percentile of the displacement within the body, and mean shift, above "
-        "which a case is refused",
-    )
     max_rotation_deg: float = Field(
         default=10.0, gt=0, description="residual rotation above which a case is warned about"
     )
     estimate_alignment: bool = Field(
         default=True, description="whether the residual shift and rotation are estimated"
-    )
-    alignment_resolution_mm: float = Field(
-        default=3.0, ge=1.0, le=10.0, description="voxel size of the last step of the estimate"
-    )
-    alignment_reach_mm: float = Field(
-        default=30.0, ge=0.0, le=100.0, description="largest shift that is searched for"
-    )
-    alignment_depth_mm: float = Field(
-        default=5.0, ge=0.0, description="depth below the skin from which the body is looked at"
-    )
-    expected_rotation_deg: float = Field(
-        default=12.0, gt=0, description="standard deviation of the rotations that are expected"
-    )
-    min_structure_drop: float = Field(
-        default=0.05,
-        ge=0,
-        lt=1,
-        description="share of the similarity that a displaced position must lose, else the "
-        "quick estimate of the measures takes the component to be without structure",
-    )
-    min_support: float = Field(
-        default=2.5,
-        ge=0,
-        description="standard errors by which the blocks of the body must prefer one position "
-        "to another, else it is undetermined which is right",
     )
     min_consensus: float = Field(
         default=0.67,

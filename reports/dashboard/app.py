@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from qa_suite.errors import QAError
+from qa_suite.core.errors import QAError
 from reports.dashboard import store, views
 
 EVALUATIONS, MODELS = "Evaluations", "Models"

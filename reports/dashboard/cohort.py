@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from qa_suite.records import CaseRecord, Verdict, preflight_sentence, preflight_status
-from reports import wording
+from qa_suite.core.records import CaseRecord, Verdict, preflight_sentence, preflight_status
 from reports.dashboard.store import Record
-from reports.readiness import preflight_counts
+from reports.facts import wording
+from reports.facts.readiness import preflight_counts
 
 _SYMBOLS = {"ok": "✓", "warning": "⚠", "undetermined": "?", "refused": "✕"}
 

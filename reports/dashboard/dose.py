@@ -6,19 +6,25 @@ from pathlib import Path
 
 import streamlit as st
 
-from qa_suite.errors import QAError
-from qa_suite.record_files import read_curves, read_measurements
-from qa_suite.records import Verdict
-from reports import dose_causes, dose_curves, dose_views, slices, wording
+from qa_suite.core.errors import QAError
+from qa_suite.core.record_files import read_curves, read_measurements
+from qa_suite.core.records import Verdict
 from reports.dashboard.store import Record
 from reports.dashboard.widgets import drawing
-from reports.dose import DosePlan, DoseReport, dose_report
-from reports.dose_cases import DoseCase
-from reports.dose_spread import Spread
-from reports.dose_volumes import DoseImages, centre_slice, load_dose_images
+from reports.facts import slices, wording
+from reports.facts.dose import DosePlan, DoseReport, dose_report
+from reports.facts.dose_cases import DoseCase
+from reports.facts.dose_spread import Spread
+from reports.facts.dose_volumes import DoseImages, centre_slice, load_dose_images
+from reports.figures import dose_causes, dose_curves
+from reports.html import dose as dose_views
 
-TITLES = ("Reference CT, its isodoses", "Synthetic image, its isodoses",
-          "Dose, synthetic − reference", "Gamma")  # fmt: skip
+TITLES = (
+    "Reference CT, its isodoses",
+    "Synthetic image, its isodoses",
+    "Dose, synthetic − reference",
+    "Gamma",
+)
 
 
 def show_dose(record: Record, verdict: Verdict | None) -> None:

@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from qa_suite import store
-from qa_suite.errors import InputError
-from qa_suite.record_files import read_cases, read_evaluation, read_measurements, read_model
-from qa_suite.records import CaseRecord, Evaluation, Verdict
-from reports.pictures import PictureCase, choose_pictures
+from qa_suite.core import store
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements, read_model
+from qa_suite.core.records import CaseRecord, Evaluation, Verdict
+from reports.facts.pictures import PictureCase, choose_pictures
 
 EVALUATIONS = "evaluations"
 RECORD_PATH = "record"

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from qa_suite.record_files import read_curves, read_measurements
-from qa_suite.records import Criterion, Verdict
-from reports import curve_plots, wording
-from reports.curves import curve_figures
+from qa_suite.core.record_files import read_curves, read_measurements
+from qa_suite.core.records import Criterion, Verdict
 from reports.dashboard.store import Record
 from reports.dashboard.widgets import drawing
-from reports.dose import without_dose
-from reports.measures import FamilyTable, MeasureRow, family_tables
+from reports.facts import wording
+from reports.facts.curves import curve_figures
+from reports.facts.dose import without_dose
+from reports.facts.measures import FamilyTable, MeasureRow, family_tables
+from reports.figures import curve_plots
 
 
 def show_measures(record: Record, verdict: Verdict | None) -> None:
@@ -49,9 +50,10 @@ def show_measures(record: Record, verdict: Verdict | None) -> None:
 
 def _cells(row: MeasureRow) -> dict[str, object]:
     missing = [
-        f"{count} {word}" for count, word in ((row.undefined, "undefined"), (row.errors, "error"))
+        f"{count} {word}"
+        for count, word in ((row.undefined, "undefined"), (row.errors, "error"))
         if count
-    ]  # fmt: skip
+    ]
     return {
         "measure": row.title + (" §" if row.judged else ""),
         "metric": row.metric,

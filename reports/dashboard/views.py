@@ -9,17 +9,19 @@ from datetime import UTC, datetime
 import streamlit as st
 from markupsafe import escape
 
-from qa_suite.errors import QAError
-from qa_suite.record_files import read_measurements
-from qa_suite.records import Verdict
-from reports import html, panels, slices, strips, wording
+from qa_suite.core.errors import QAError
+from qa_suite.core.record_files import read_measurements
+from qa_suite.core.records import Verdict
 from reports.dashboard import dose, store, tables
 from reports.dashboard.cohort import show_cohort
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record
 from reports.dashboard.widgets import drawing
-from reports.distributions import distributions
-from reports.pictures import PictureCase
-from reports.windows import captions, windows_of
+from reports.facts import slices, wording
+from reports.facts.distributions import distributions
+from reports.facts.pictures import PictureCase
+from reports.facts.windows import captions, windows_of
+from reports.figures import panels, strips
+from reports.html import report as html
 
 STYLE = """
 <style>
@@ -150,9 +152,16 @@ def show_record(record: Record) -> None:
             "`qa-suite judge FOLDER --profile mr-to-ct-pelvis`."
         )
     names = (
-        "Findings", "Cohort", "Sites", "Measures", "Curves", "Dose", "Worst cases", "Report",
+        "Findings",
+        "Cohort",
+        "Sites",
+        "Measures",
+        "Curves",
+        "Dose",
+        "Worst cases",
+        "Report",
         "Provenance",
-    )  # fmt: skip
+    )
     findings, cohort, sites, measures, curves, doses, cases, report, provenance = st.tabs(names)
     with findings:
         _show_findings(verdict)

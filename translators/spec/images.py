@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from qa_suite.volume import Quantity
+from qa_suite.core.volume import Quantity
 from translators.spec.strict import STRICT
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 from translators.spec.images import SourceSpec, TargetSpec
 from translators.spec.translator import TranslatorSpec
 

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from qa_suite.cohort import describe_validation
-from qa_suite.errors import InputError, Problems
-from qa_suite.registry import unknown_name
+from qa_suite.core.cohort import describe_validation
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.registry import unknown_name
 from translators.spec.translator import TranslatorSpec
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "configs"

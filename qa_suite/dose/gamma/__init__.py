@@ -6,12 +6,7 @@
 
 from qa_suite.dose.gamma.compute import gamma
 from qa_suite.dose.gamma.result import GammaResult, GammaSummary, PassRate, RegionGamma, rest_on
-from qa_suite.dose.gamma.settings import (
-    GammaCriterion,
-    GammaMode,
-    GammaSettings,
-    parse_criteria,
-)
+from qa_suite.dose.gamma.settings import GammaCriterion, GammaMode, GammaSettings, parse_criteria
 
 __all__ = [
     "GammaCriterion",

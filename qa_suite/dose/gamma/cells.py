@@ -45,12 +45,7 @@ def cell_coefficients(dose, i, j, k):  # type: ignore[no-untyped-def]  # pragma:
 @njit(nogil=True, cache=True, inline="always")
 def cell_value(c, u, v, t):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Value of a cell's trilinear function."""
-    return (
-        c[0]
-        + u * (c[1] + v * (c[4] + t * c[7]) + t * c[5])
-        + v * (c[2] + t * c[6])
-        + t * c[3]
-    )  # fmt: skip
+    return c[0] + u * (c[1] + v * (c[4] + t * c[7]) + t * c[5]) + v * (c[2] + t * c[6]) + t * c[3]
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -142,12 +137,16 @@ def minimum_in_box(  # type: ignore[no-untyped-def]
             linear = e + gx * du + gy * dv + gz * dt
             least = (
                 rho * linear * linear
-                + wx * (nu - qx) ** 2 + wy * (nv - qy) ** 2 + wz * (nt - qz) ** 2
-            )  # fmt: skip
+                + wx * (nu - qx) ** 2
+                + wy * (nv - qy) ** 2
+                + wz * (nt - qz) ** 2
+            )
             off = (
-                max(abs(c[4]), abs(c[4] + c[7])) + max(abs(c[5]), abs(c[5] + c[7]))
-                + max(abs(c[6]), abs(c[6] + c[7])) + abs(c[7])
-            )  # fmt: skip
+                max(abs(c[4]), abs(c[4] + c[7]))
+                + max(abs(c[5]), abs(c[5] + c[7]))
+                + max(abs(c[6]), abs(c[6] + c[7]))
+                + abs(c[7])
+            )
             if least >= (np.sqrt(best) + np.sqrt(rho) * off) ** 2:
                 break
         share = 1.0
@@ -222,9 +221,20 @@ def minimum_in_parts(  # type: ignore[no-untyped-def]
                 if near + rho * gap * gap >= best:
                     continue
                 value, u, v, t = minimum_in_box(
-                    c, low, high, q, w, r, rho, d,
-                    low[0] + size / 2, low[1] + size / 2, low[2] + size / 2, dta, best,
-                )  # fmt: skip
+                    c,
+                    low,
+                    high,
+                    q,
+                    w,
+                    r,
+                    rho,
+                    d,
+                    low[0] + size / 2,
+                    low[1] + size / 2,
+                    low[2] + size / 2,
+                    dta,
+                    best,
+                )
                 if value < best:
                     best, bu, bv, bt = value, u, v, t
     return best, bu, bv, bt

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Volume, canonical
 from qa_suite.dose.gamma.fresh import forget_stale
 from qa_suite.dose.gamma.prepare import (
     Bases,
@@ -22,10 +24,8 @@ from qa_suite.dose.gamma.prepare import (
 )
 from qa_suite.dose.gamma.result import GammaResult, assemble
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings, require_criteria
-from qa_suite.errors import InputError
-from qa_suite.volume import Volume, canonical
 
-_COMPILED_TOGETHER = ("search", "outwards", "visits", "cells", "simplex")
+_COMPILED_TOGETHER = ("search", "ring_search", "visits", "cells", "simplex")
 _PART = 4096  # voxels that a thread takes at a time
 
 
@@ -127,9 +127,16 @@ def _by_search(
     judged = inside & above
     groups = _searches(criteria)
     distance_mm = _distances_mm(
-        reference, evaluated, matrix, judged, [criteria[g[0]] for g in groups], settings, bases,
-        [_largest_cap(criteria, g, settings) for g in groups], threads,
-    )  # fmt: skip
+        reference,
+        evaluated,
+        matrix,
+        judged,
+        [criteria[g[0]] for g in groups],
+        settings,
+        bases,
+        [_largest_cap(criteria, g, settings) for g in groups],
+        threads,
+    )
     results: dict[int, GammaResult] = {}
     limit = 1 + settings.tolerance
     for row, group in enumerate(groups):
@@ -141,10 +148,17 @@ def _by_search(
             if settings.max_gamma is not None:
                 found = np.minimum(found, settings.max_gamma)
             results[number] = assemble(
-                found, found <= limit, criterion=criterion, settings=settings, judged=judged,
-                above_cutoff=above, grid=reference.grid, evaluated_grid=evaluated.grid,
-                pass_rule=f"gamma <= {limit:g}", bases=bases,
-            )  # fmt: skip
+                found,
+                found <= limit,
+                criterion=criterion,
+                settings=settings,
+                judged=judged,
+                above_cutoff=above,
+                grid=reference.grid,
+                evaluated_grid=evaluated.grid,
+                pass_rule=f"gamma <= {limit:g}",
+                bases=bases,
+            )
     return [results[number] for number in range(len(criteria))]
 
 
@@ -182,7 +196,7 @@ def _distances_mm(
 ) -> NDArray[np.float32]:
     """Generalised distance of every judged voxel, one row a criterion, in its mm."""
     forget_stale(Path(__file__).parent, _COMPILED_TOGETHER)
-    from qa_suite.dose.gamma.outwards import ranges_of_cells
+    from qa_suite.dose.gamma.ring_search import ranges_of_cells
     from qa_suite.dose.gamma.search import search
 
     dose = _at_least_two(np.ascontiguousarray(evaluated.array, dtype=np.float32))
@@ -200,9 +214,21 @@ def _distances_mm(
     def work(start: int) -> None:
         part = slice(start, start + _PART)
         search(
-            where[part], given, matrix, dose, cells, blocks, extremes, step, rho, local, dta,
-            np.asarray(cap_mm), settings.mode == "simplex", found[:, part],
-        )  # fmt: skip
+            where[part],
+            given,
+            matrix,
+            dose,
+            cells,
+            blocks,
+            extremes,
+            step,
+            rho,
+            local,
+            dta,
+            np.asarray(cap_mm),
+            settings.mode == "simplex",
+            found[:, part],
+        )
 
     starts = range(0, where.size, _PART)
     if threads == 1:

@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.errors import GeometryError
+from qa_suite.core.volume import Volume
 from qa_suite.dose.gamma.prepare import Bases, cutoff_gy_of, is_plane
 from qa_suite.dose.gamma.result import GammaResult, assemble
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings
-from qa_suite.errors import GeometryError
-from qa_suite.volume import Volume
 
 BOX = 1.5
 """Half the side of the searched box, in distance criteria."""
@@ -63,12 +63,18 @@ def gamma_by_lattice(
         found = found[above]
         results.append(
             assemble(
-                found, found < 1, criterion=criterion, settings=settings, judged=above,
-                above_cutoff=above, grid=reference.grid, evaluated_grid=evaluated.grid,
+                found,
+                found < 1,
+                criterion=criterion,
+                settings=settings,
+                judged=above,
+                above_cutoff=above,
+                grid=reference.grid,
+                evaluated_grid=evaluated.grid,
                 pass_rule="gamma < 1",
                 bases=replace(bases, cutoff_rule="maximum of each dose, and either dose counts"),
             )
-        )  # fmt: skip
+        )
     return results
 
 

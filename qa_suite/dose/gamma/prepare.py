@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.io.dose_scale import require_same_unit
-from qa_suite.volume import Grid, Volume
+from qa_suite.io.rt.dose.scale import require_same_unit
 
 SAME_PLANE_MM = 0.1
 """Two planes of dose no further apart are one plane: rounding in a header."""
@@ -75,9 +75,7 @@ def require_comparable(reference: Volume, evaluated: Volume, settings: GammaSett
         require_same_unit(reference, evaluated, ("The reference", "the evaluated dose"))
 
 
-def bases_of(
-    reference: Volume, settings: GammaSettings, prescription_gy: float | None
-) -> Bases:  # fmt: skip
+def bases_of(reference: Volume, settings: GammaSettings, prescription_gy: float | None) -> Bases:
     """Return the doses that percentages refer to.
 
     Raises

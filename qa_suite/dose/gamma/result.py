@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from qa_suite.core.errors import GeometryError
+from qa_suite.core.tolerances import distinct
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma.prepare import Bases, cutoff_gy_of, is_plane
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings
-from qa_suite.errors import GeometryError
-from qa_suite.tolerances import distinct
-from qa_suite.volume import Grid, Volume
 
 NOT_JUDGED = -1.0
 """Value of voxels without gamma in a written map; no gamma is negative."""

@@ -27,9 +27,13 @@ def smallest_difference(position, dose, field, offsets):  # type: ignore[no-unty
             y = position[n, 1] + offsets[m, 1]
             z = position[n, 2] + offsets[m, 2]
             if (
-                x < -_EDGE or y < -_EDGE or z < -_EDGE
-                or x > ni - 1 + _EDGE or y > nj - 1 + _EDGE or z > nk - 1 + _EDGE
-            ):  # fmt: skip
+                x < -_EDGE
+                or y < -_EDGE
+                or z < -_EDGE
+                or x > ni - 1 + _EDGE
+                or y > nj - 1 + _EDGE
+                or z > nk - 1 + _EDGE
+            ):
                 continue
             i, j, k = max(int(x), 0), max(int(y), 0), max(int(z), 0)
             a, b, c = min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from qa_suite.dose.gamma.cells import cell_coefficients, cell_value
-from qa_suite.dose.gamma.outwards import look_beyond
+from qa_suite.dose.gamma.ring_search import look_beyond
 from qa_suite.dose.gamma.visits import look_in_cell, visit
 
 _ON_VOXEL = 1e-5  # of a voxel: a reference voxel this near to an evaluated one lies on it
@@ -114,17 +114,42 @@ def _nearby(  # type: ignore[no-untyped-def]
             continue
         o = choice ^ turn
         best, x = visit(
-            dose, cells, last[0] if o & 1 else first[0], last[1] if o & 2 else first[1],
-            last[2] if o & 4 else first[2], p, w, r, step, rho, d, dta, simplex, best, x,
-        )  # fmt: skip
+            dose,
+            cells,
+            last[0] if o & 1 else first[0],
+            last[1] if o & 2 else first[1],
+            last[2] if o & 4 else first[2],
+            p,
+            w,
+            r,
+            step,
+            rho,
+            d,
+            dta,
+            simplex,
+            best,
+            x,
+        )
     return best, x
 
 
 @njit(nogil=True, cache=True)
 def search(  # type: ignore[no-untyped-def]
-    where, reference, matrix, dose, cells, blocks, extremes, step, rho, local, dta, cap, simplex,
+    where,
+    reference,
+    matrix,
+    dose,
+    cells,
+    blocks,
+    extremes,
+    step,
+    rho,
+    local,
+    dta,
+    cap,
+    simplex,
     out,
-):  # pragma: no cover  # fmt: skip
+):  # pragma: no cover
     """Distances in mm of reference voxels to the evaluated dose, one row of ``out`` a search.
 
     ``where`` are flat indices of voxels that lie within the evaluated grid; ``matrix`` (3×4)
@@ -185,17 +210,45 @@ def search(  # type: ignore[no-untyped-def]
                     )
                 else:
                     best, x = _nearby(
-                        dose, cells, p, first, last, choice, todo, w, r, steps, ratio, d, dta[s],
-                        simplex, best, x,
-                    )  # fmt: skip
+                        dose,
+                        cells,
+                        p,
+                        first,
+                        last,
+                        choice,
+                        todo,
+                        w,
+                        r,
+                        steps,
+                        ratio,
+                        d,
+                        dta[s],
+                        simplex,
+                        best,
+                        x,
+                    )
                 floor = ratio * gap * gap
                 if best - floor > room:
                     if not simplex:
                         best, x = _as_before(dose, latest[s], p, w, ratio, d, best, x)
                     best, x = look_beyond(
-                        dose, cells, blocks, p, first, last, w, r, steps, ratio, d, dta[s],
-                        simplex, floor, best, x,
-                    )  # fmt: skip
+                        dose,
+                        cells,
+                        blocks,
+                        p,
+                        first,
+                        last,
+                        w,
+                        r,
+                        steps,
+                        ratio,
+                        d,
+                        dta[s],
+                        simplex,
+                        floor,
+                        best,
+                        x,
+                    )
                     latest[s, 0], latest[s, 1], latest[s, 2] = x[0], x[1], x[2]
             out[s, n] = np.sqrt(best)
             off = np.inf

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from qa_suite.errors import InputError
+from qa_suite.core.errors import InputError
 
 GammaMode = Literal["trilinear", "simplex", "pymedphys", "matrad"]
 DoseBase = Literal["max", "prescription"]

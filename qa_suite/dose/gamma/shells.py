@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma.prepare import (
     SAME_PLANE_MM,
     Bases,
@@ -27,8 +29,6 @@ from qa_suite.dose.gamma.prepare import (
 )
 from qa_suite.dose.gamma.result import GammaResult, assemble
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid, Volume
 
 MOST_SAMPLES = 2e10
 """Samples that a search without ``max_gamma`` may take: some minutes."""
@@ -68,19 +68,23 @@ def gamma_by_shells(
         found = found[np.isfinite(found)]
         results.append(
             assemble(
-                found, found <= 1, criterion=criterion, settings=settings, judged=judged,
-                above_cutoff=above, grid=reference.grid, evaluated_grid=evaluated.grid,
-                pass_rule="gamma <= 1", bases=bases,
+                found,
+                found <= 1,
+                criterion=criterion,
+                settings=settings,
+                judged=judged,
+                above_cutoff=above,
+                grid=reference.grid,
+                evaluated_grid=evaluated.grid,
+                pass_rule="gamma <= 1",
+                bases=bases,
             )
-        )  # fmt: skip
+        )
     return results
 
 
 def require_an_end(
-    reference: Volume,
-    evaluated: Volume,
-    exact: Sequence[GammaResult],
-    settings: GammaSettings,
+    reference: Volume, evaluated: Volume, exact: Sequence[GammaResult], settings: GammaSettings
 ) -> None:
     """Refuse a search without ``max_gamma`` that would take more than ``MOST_SAMPLES``.
 
@@ -102,9 +106,13 @@ def require_an_end(
     for result in exact:
         criterion = result.criterion
         radii = np.array(
-            [r for r, _ in radii_mm(criterion.distance_mm, settings.interp_fraction, np.inf,
-                                    furthest)]
-        )  # fmt: skip
+            [
+                r
+                for r, _ in radii_mm(
+                    criterion.distance_mm, settings.interp_fraction, np.inf, furthest
+                )
+            ]
+        )
         step = criterion.distance_mm / settings.interp_fraction
         around = 2 * np.pi * radii / step if flat is not None else 4 * np.pi * (radii / step) ** 2
         taken = np.cumsum(around + 1)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from qa_suite.dose.gamma.cells import (
-    cell_coefficients,
-    is_curved,
-    minimum_in_box,
-    minimum_in_parts,
-)
+from qa_suite.dose.gamma.cells import cell_coefficients, is_curved, minimum_in_box, minimum_in_parts
 from qa_suite.dose.gamma.simplex import minimum_in_tetrahedra
 
 _LOW, _HIGH = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)

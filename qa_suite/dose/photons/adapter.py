@@ -13,15 +13,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qa_suite.dose.photon_machine import PhotonMachine
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Triple
+from qa_suite.dose.machines.photon import PhotonMachine
 from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.volume import Grid, Triple
+from qa_suite.dose.plan.template import BeamTemplate
 
-Array = NDArray[np.float32]
 _LEAF_PAIRS = 2  # PyDoseRT wants leaves, though the fluence is given
 _KERNEL_MM = 150.0  # half width; at 75 mm a field of 20×20 cm² lacks 3 % of its scatter
 _SAME_SPACING = 1e-3  # relative: 0.2 mm at the far side of a body, well within a voxel
@@ -31,13 +30,16 @@ class LibraryFrame:
     """The padded axes (head, depth, width) around an isocentre."""
 
     def __init__(
-        self, shape: tuple[int, int, int], before: tuple[int, int], kept: tuple[int, int, int],
+        self,
+        shape: tuple[int, int, int],
+        before: tuple[int, int],
+        kept: tuple[int, int, int],
         isocentre: tuple[float, float, float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.shape, self.before, self.kept, self.isocentre = shape, before, kept, isocentre
 
     @classmethod
-    def around(cls, density: Array, grid: Grid, isocentre_mm: Triple) -> LibraryFrame:
+    def around(cls, density: Float32Array, grid: Grid, isocentre_mm: Triple) -> LibraryFrame:
         """Lay the frame around a patient; refuse grids that are not axial or miss the isocentre.
 
         Slices may be thicker or thinner than their pixels, but the pixels must be square: the
@@ -72,7 +74,7 @@ class LibraryFrame:
             isocentre=(place[2] * sz, (place[1] + before_y) * sy, (place[0] + before_x) * sx),
         )
 
-    def padded(self, density: Array) -> Array:
+    def padded(self, density: Float32Array) -> Float32Array:
         """Return a density ``[x, y, z]`` on the padded axes."""
         out = np.zeros(self.shape, dtype=np.float32)
         out[self._box] = density.transpose(2, 1, 0)
@@ -150,8 +152,7 @@ def gy_per_unit(machine: PhotonMachine, spacing_mm: Triple, device: str) -> floa
     said = machine.calibration
     sx, sy, sz = spacing_mm
     half = said.field_mm / 2 + _KERNEL_MM
-    shape = (2 * int(half / sz) + 1, int((said.depth_mm + _KERNEL_MM) / sy),
-             2 * int(half / sx) + 1)  # fmt: skip
+    shape = (2 * int(half / sz) + 1, int((said.depth_mm + _KERNEL_MM) / sy), 2 * int(half / sx) + 1)
     depth = said.depth_mm - sy / 2  # from the first voxel's centre
     deep = said.depth_mm if said.ssd_mm is None else machine.sad_mm - said.ssd_mm
     isocentre = (shape[0] // 2 * sz, deep - sy / 2, shape[2] // 2 * sx)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qa_suite.dose.raytrace import BeamFrame, beam_frame, path_integral
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.volume import Grid, Triple
-
-Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from qa_suite.core.arrays import Float32Array, Mask
+from qa_suite.core.volume import Grid, Triple
+from qa_suite.dose.plan.template import BeamTemplate
+from qa_suite.dose.range.raytrace import BeamFrame, beam_frame, path_integral
 
 
 class DivergingDepths:
@@ -42,9 +39,14 @@ class DivergingDepths:
     """
 
     def __init__(
-        self, density: Array, *, spacing_mm: Triple, isocentre_mm: Triple,
-        gantry_rad: Sequence[float], sad_mm: float,
-    ) -> None:  # fmt: skip
+        self,
+        density: Float32Array,
+        *,
+        spacing_mm: Triple,
+        isocentre_mm: Triple,
+        gantry_rad: Sequence[float],
+        sad_mm: float,
+    ) -> None:
         self._spacing_mm, self._isocentre_mm = spacing_mm, isocentre_mm
         self._field, self._grid = _around_what_is_dense(density, spacing_mm)
         head, depth, width = isocentre_mm
@@ -53,7 +55,7 @@ class DivergingDepths:
         self._depths = np.zeros((len(self._frames), beyond, *across), dtype=np.float32)
         self._known = np.zeros(self._depths.shape, dtype=bool)
 
-    def at(self, wanted: Mask) -> Array:
+    def at(self, wanted: Mask) -> Float32Array:
         """Return the depths of the points that are wanted.
 
         Parameters
@@ -74,10 +76,12 @@ class DivergingDepths:
             along, up, across = (
                 place * spacing - middle
                 for place, spacing, middle in zip(
-                    index, self._in_view(self._spacing_mm), self._in_view(self._isocentre_mm),
+                    index,
+                    self._in_view(self._spacing_mm),
+                    self._in_view(self._isocentre_mm),
                     strict=True,
                 )
-            )  # fmt: skip
+            )
             points = frame.to_world(np.stack([across, up, -along], axis=-1))
             self._depths[number][index] = path_integral(
                 self._field, self._grid, np.asarray(frame.source_mm), points
@@ -97,7 +101,7 @@ def _frame(gantry_rad: float, isocentre_mm: Triple, sad_mm: float) -> BeamFrame:
     return beam_frame(beam, isocentre_mm, sad_mm=sad_mm)
 
 
-def _around_what_is_dense(density: Array, spacing_mm: Triple) -> tuple[Array, Grid]:
+def _around_what_is_dense(density: Float32Array, spacing_mm: Triple) -> tuple[Float32Array, Grid]:
     """Return the density as ``[x, y, z]``, less the air around it, and its grid."""
     filled = np.asarray(density > 0)
     box = []

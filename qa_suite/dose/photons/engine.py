@@ -10,31 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.errors import InputError
+from qa_suite.core.tolerances import same_angle
+from qa_suite.core.volume import Grid, Triple, Volume
 from qa_suite.dose.engines import ENGINES, EngineFacts, require_quantity
-from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.photon_machine import PhotonMachine, load_photon_machine
-from qa_suite.dose.photons.adapter import (
-    LibraryFrame,
-    beam_sequence,
-    gy_per_unit,
-    library_engine,
-)
-from qa_suite.dose.photons.fluence import (
-    PIXEL_MM,
-    PIXELS,
-    machine_fluence,
-    target_aperture,
-)
-from qa_suite.dose.plan import Mask, PhotonField, Plan, PlannedBeam
-from qa_suite.dose.sampling import planning_voxels
-from qa_suite.dose.template import BeamTemplate, PlanTemplate
-from qa_suite.dose.weights import coverage_factor, optimise_weights
-from qa_suite.errors import InputError
-from qa_suite.io.rtplan_types import ImportedPlan
-from qa_suite.tolerances import same_angle
-from qa_suite.volume import Grid, Triple, Volume
+from qa_suite.dose.hlut.tables import Hlut
+from qa_suite.dose.machines.photon import PhotonMachine, load_photon_machine
+from qa_suite.dose.photons.adapter import LibraryFrame, beam_sequence, gy_per_unit, library_engine
+from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence, target_aperture
+from qa_suite.dose.plan.plan import Mask, PhotonField, Plan, PlannedBeam
+from qa_suite.dose.plan.sampling import planning_voxels
+from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
+from qa_suite.dose.plan.weights import coverage_factor, optimise_weights
+from qa_suite.io.rt.plan.types import ImportedPlan
 
-Array = NDArray[np.float32]
 NAME = "photons-pydosert"
 VERSION = "2"  # of this adapter: what it changes in the library changes doses
 
@@ -88,7 +78,7 @@ class PhotonEngine:
 
     def plan(
         self,
-        density: Array,
+        density: Float32Array,
         grid: Grid,
         *,
         target: Mask,
@@ -112,8 +102,13 @@ class PhotonEngine:
             for beam in template.beams
         ]
         plan = Plan(
-            template=template, engine=f"{NAME} {VERSION}", isocentre_mm=isocentre_mm, grid=grid,
-            target=target_name, target_mask=target, hlut=(hlut.name, hlut.digest),
+            template=template,
+            engine=f"{NAME} {VERSION}",
+            isocentre_mm=isocentre_mm,
+            grid=grid,
+            target=target_name,
+            target_mask=target,
+            hlut=(hlut.name, hlut.digest),
             beams=tuple(
                 PlannedBeam(geometry=beam, weight=1.0, delivery=field)
                 for beam, field in zip(template.beams, fields, strict=True)
@@ -122,7 +117,7 @@ class PhotonEngine:
                 "machine": self.machine.name,
                 "calibration": f"1 MU is {self.machine.calibration.words}",
             },
-        )  # fmt: skip
+        )
         if template.technique == "imrt":
             from qa_suite.dose.photons.imrt import with_modulated_fields
 
@@ -131,9 +126,11 @@ class PhotonEngine:
         doses = self.beam_doses(density, plan)
         weights = optimise_weights(
             doses.reshape(len(doses), -1)[:, voxels.flat].T,
-            target=voxels.target, organs=organs, goals=template.goals,
+            target=voxels.target,
+            organs=organs,
+            goals=template.goals,
             prescription=template.prescribed,
-        )  # fmt: skip
+        )
         # weights are found on a sample of the target, its coverage is that of all of it
         covered = np.tensordot(weights, doses[:, target], axes=1)
         return with_weights(plan, weights * coverage_factor(covered, template.prescribed))
@@ -154,18 +151,25 @@ class PhotonEngine:
 
         require_quantity(NAME, hlut)
         return photon_plan(
-            plan, machine=self.machine, stand_in=stand_in, engine=f"{NAME} {VERSION}",
-            grid=grid, target=target, target_name=target_name, template=template, hlut=hlut,
-        )  # fmt: skip
+            plan,
+            machine=self.machine,
+            stand_in=stand_in,
+            engine=f"{NAME} {VERSION}",
+            grid=grid,
+            target=target,
+            target_name=target_name,
+            template=template,
+            hlut=hlut,
+        )
 
-    def recalculate(self, density: Array, plan: Plan) -> Volume:
+    def recalculate(self, density: Float32Array, plan: Plan) -> Volume:
         """Compute the plan on a density of its grid, in Gy of the whole course."""
         weights = np.array([beam.weight for beam in plan.beams])
         doses = self.beam_doses(density, plan)
         total = np.tensordot(weights, doses, axes=1).astype(np.float32)
         return Volume(array=total, grid=plan.grid, quantity="Gy", history=(plan.engine,))
 
-    def beam_doses(self, density: Array, plan: Plan) -> Array:
+    def beam_doses(self, density: Float32Array, plan: Plan) -> Float32Array:
         """Return the dose of each beam in Gy per monitor unit, shape (beams, *grid.shape)."""
         import torch
 
@@ -175,15 +179,19 @@ class PhotonEngine:
             with torch.no_grad():
                 doses.append(
                     self.dose_of(
-                        density, plan.grid, plan.isocentre_mm, [beam.geometry],
-                        torch.from_numpy(field.fluence)[None], machine=field.machine,
+                        density,
+                        plan.grid,
+                        plan.isocentre_mm,
+                        [beam.geometry],
+                        torch.from_numpy(field.fluence)[None],
+                        machine=field.machine,
                     )
-                )  # fmt: skip
+                )
         return np.stack([np.where(density > 0, dose.cpu().numpy(), 0) for dose in doses])
 
     def dose_of(
         self,
-        density: Array,
+        density: Float32Array,
         grid: Grid,
         isocentre_mm: Triple,
         beams: Sequence[BeamTemplate],
@@ -207,9 +215,14 @@ class PhotonEngine:
         return self.irradiation(density, grid, isocentre_mm, beams, machine=machine)(fluence)
 
     def irradiation(
-        self, density: Array, grid: Grid, isocentre_mm: Triple, beams: Sequence[BeamTemplate],
-        *, machine: PhotonMachine | None = None,
-    ) -> Callable[[Any], Any]:  # fmt: skip
+        self,
+        density: Float32Array,
+        grid: Grid,
+        isocentre_mm: Triple,
+        beams: Sequence[BeamTemplate],
+        *,
+        machine: PhotonMachine | None = None,
+    ) -> Callable[[Any], Any]:
         """Return the function from fluence to dose of some beams on one density.
 
         What does not depend on the fluence is done once: who changes the fluence again and

@@ -5,23 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.photon_machine import PhotonMachine
-from qa_suite.dose.plan import Mask
-from qa_suite.dose.raytrace import beam_frame
-from qa_suite.dose.template import BeamTemplate
-from qa_suite.tolerances import same_angle
-from qa_suite.volume import Grid, Triple
+from qa_suite.core.arrays import FloatArray
+from qa_suite.core.tolerances import same_angle
+from qa_suite.core.volume import Grid, Triple
+from qa_suite.dose.machines.photon import PhotonMachine
+from qa_suite.dose.plan.plan import Mask
+from qa_suite.dose.plan.template import BeamTemplate
+from qa_suite.dose.range.raytrace import beam_frame
 
-FloatArray = NDArray[np.float64]
 PIXELS = 400
 PIXEL_MM = 1.0
 _FWHM = 2.355  # of a Gaussian, in standard deviations
 
 
 def target_aperture(
-    target: Mask, grid: Grid, isocentre_mm: Triple, beam: BeamTemplate, *, margin_mm: float,
+    target: Mask,
+    grid: Grid,
+    isocentre_mm: Triple,
+    beam: BeamTemplate,
+    *,
+    margin_mm: float,
     sad_mm: float,
-) -> FloatArray:  # fmt: skip
+) -> FloatArray:
     """Draw the field that shows the target with a margin.
 
     Parameters

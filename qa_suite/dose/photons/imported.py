@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qa_suite.dose.beam_machines import BeamMachine, machines_of
-from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.imported_beams import (
+from qa_suite.core.errors import raise_problems
+from qa_suite.core.tolerances import same_angle, same_source, turn_deg
+from qa_suite.core.volume import Grid
+from qa_suite.dose.clinic.beams import (
     ImportedField,
     common_isocentre,
     imported_fields,
     machine_remark,
 )
-from qa_suite.dose.photon_machine import PhotonMachine
+from qa_suite.dose.hlut.tables import Hlut
+from qa_suite.dose.machines.of_beams import BeamMachine, machines_of
+from qa_suite.dose.machines.photon import PhotonMachine
 from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence, turned
-from qa_suite.dose.plan import Mask, PhotonField, Plan, PlannedBeam
-from qa_suite.dose.template import PlanTemplate
-from qa_suite.errors import raise_problems
-from qa_suite.io.rtplan_types import ImportedPlan
-from qa_suite.tolerances import same_angle, same_source, turn_deg
-from qa_suite.volume import Grid
+from qa_suite.dose.plan.plan import Mask, PhotonField, Plan, PlannedBeam
+from qa_suite.dose.plan.template import PlanTemplate
+from qa_suite.io.rt.plan.types import ImportedPlan
 
 
 def photon_plan(
@@ -39,7 +39,7 @@ def photon_plan(
     Parameters
     ----------
     machine
-        The engine's own; see :func:`qa_suite.dose.beam_machines.machines_of`.
+        The engine's own; see :func:`qa_suite.dose.machines.of_beams.machines_of`.
     stand_in
         Whether it computes every beam, whatever its energy.
 
@@ -72,13 +72,18 @@ def photon_plan(
             )
         )
     return Plan(
-        template=template, engine=engine, isocentre_mm=common_isocentre(imported), grid=grid,
-        target=target_name, target_mask=target, beams=tuple(beams),
+        template=template,
+        engine=engine,
+        isocentre_mm=common_isocentre(imported),
+        grid=grid,
+        target=target_name,
+        target_mask=target,
+        beams=tuple(beams),
         hlut=(hlut.name, hlut.digest),
         facts={"rtplan": imported.label},
         machines=computed_by,
         remarks=(*imported.remarks, *_remarks(imported, fields, computed_by, step)),
-    )  # fmt: skip
+    )
 
 
 def _obstacles(

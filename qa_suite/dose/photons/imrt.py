@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.dose.photons.fluence import PIXEL_MM
-from qa_suite.dose.plan import Mask, PhotonField, Plan
-from qa_suite.dose.sampling import planning_voxels
-from qa_suite.dose.weights import ORGAN_SHARE, TAIL_SHARE, coverage_factor
+from qa_suite.dose.plan.plan import Mask, PhotonField, Plan
+from qa_suite.dose.plan.sampling import planning_voxels
+from qa_suite.dose.plan.weights import ORGAN_SHARE, TAIL_SHARE, coverage_factor
 
 if TYPE_CHECKING:
     from qa_suite.dose.photons.engine import PhotonEngine
@@ -28,10 +28,7 @@ _FIRST_SHARE = 0.73  # of the open field: every beamlet starts at the logistic f
 
 
 def with_modulated_fields(
-    engine: PhotonEngine,
-    density: NDArray[np.float32],
-    plan: Plan,
-    avoid: Mapping[str, Mask],
+    engine: PhotonEngine, density: NDArray[np.float32], plan: Plan, avoid: Mapping[str, Mask]
 ) -> Plan:
     """Return a plan whose open fields have become maps of beamlets.
 
@@ -87,7 +84,7 @@ def with_modulated_fields(
 
 
 class _Aim:
-    """The objective of :mod:`qa_suite.dose.weights`, in torch."""
+    """The objective of :mod:`qa_suite.dose.plan.weights`, in torch."""
 
     def __init__(
         self,

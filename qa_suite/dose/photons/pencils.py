@@ -50,15 +50,21 @@ class DivergingEngine(PencilDepthEngine):
             up, across = (
                 (torch.arange(size) - size // 2) * step_cm
                 for size, step_cm in (
-                    (model.kernel_size_h, model.res_h), (model.kernel_size_w, model.res_w),
+                    (model.kernel_size_h, model.res_h),
+                    (model.kernel_size_w, model.res_w),
                 )
-            )  # fmt: skip
+            )
             model.rs = torch.hypot(up[:, None], across[None, :])
 
     def _bev_dose(
-        self, fluence_maps: torch.Tensor, kernels: torch.Tensor, central_depths: torch.Tensor,
-        density_image: torch.Tensor, rotation_layer: Any, keep_fluence: bool = False,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
+        self,
+        fluence_maps: torch.Tensor,
+        kernels: torch.Tensor,
+        central_depths: torch.Tensor,
+        density_image: torch.Tensor,
+        rotation_layer: Any,
+        keep_fluence: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         fluence = self.fluence_volume_layer(fluence_maps)
         highest = fluence.detach().amax(dim=(1, 2, 3, 4), keepdim=True)
         own = fluence >= self.PENCIL_FLUENCE_FRACTION * highest
@@ -92,9 +98,12 @@ class DivergingEngine(PencilDepthEngine):
         key = hashlib.blake2b(density.tobytes() + geometry.encode()).digest()
         if self._traced is None or self._traced[0] != key:
             depths = DivergingDepths(
-                density, spacing_mm=self.dose_grid_spacing, isocentre_mm=self.iso_center,
-                gantry_rad=angles, sad_mm=float(self.SID),
-            )  # fmt: skip
+                density,
+                spacing_mm=self.dose_grid_spacing,
+                isocentre_mm=self.iso_center,
+                gantry_rad=angles,
+                sad_mm=float(self.SID),
+            )
             self._traced = (key, depths)
         found = self._traced[1].at(wanted.cpu().numpy())
         return torch.from_numpy(found).to(device=self.device, dtype=self.dtype)

@@ -17,11 +17,11 @@ References
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from qa_suite.dose.protons.pstar import range_mm
+from qa_suite.core.arrays import FloatArray
+from qa_suite.dose.range.pstar import range_mm
 
-FloatArray = NDArray[np.float64]
 P = 1.77
 ALPHA = 0.0022  # cm / MeV^p
 BETA = 0.012  # 1/cm

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.plan import PlannedBeam, ProtonSpots
+from qa_suite.core.arrays import FloatArray
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid, Triple
+from qa_suite.dose.machines.proton import ProtonMachine
+from qa_suite.dose.plan.plan import PlannedBeam, ProtonSpots
 from qa_suite.dose.protons.fan import Fan, lattice, make_fan
-from qa_suite.dose.protons.machine import ProtonMachine
 from qa_suite.dose.protons.tables import STEP_MM, BeamTables, beam_tables
-from qa_suite.dose.raytrace import beam_frame, in_threads
-from qa_suite.errors import InputError
-from qa_suite.volume import Grid, Triple
+from qa_suite.dose.range.raytrace import beam_frame, in_threads
 
-FloatArray = NDArray[np.float64]
 SUB_SHARE = 0.8
 """σ of a sub-pencil, in distances of the lattice: its sum over the lattice is flat to 10⁻⁵."""
 _CUT = 4.0  # σ at which a Gaussian ends
@@ -101,11 +101,14 @@ def beam_dose(
     frame = beam_frame(beam.geometry, isocentre_mm, sad_mm=beam.sad_mm or machine.sad_mm)
     margin = halo_mm(tables, sampling)
     fan = make_fan(
-        density, grid, frame,
+        density,
+        grid,
+        frame,
         x_mm=lattice(spots.x_mm.min() - margin, spots.x_mm.max() + margin, sampling.ray_mm),
         y_mm=lattice(spots.y_mm.min() - margin, spots.y_mm.max() + margin, sampling.ray_mm),
-        plane_mm=sampling.plane_mm, deepest_mm=float(tables.ends_mm.max()),
-    )  # fmt: skip
+        plane_mm=sampling.plane_mm,
+        deepest_mm=float(tables.ends_mm.max()),
+    )
     protons = fluence(fan, tables, layer, spots)
     planes = plane_doses(fan, tables, protons * beam.weight)
     return read_planes(fan, planes, density, grid, out)
@@ -168,11 +171,22 @@ def plane_doses(fan: Fan, tables: BeamTables, protons: FloatArray) -> FloatArray
     sources = np.zeros((bins, shape[0], shape[1] * shape[2]), dtype=np.float32)
     in_threads(
         lambda a, b: deposit(
-            fan.flat_wed, protons, tables.doses, tables.angles, tables.ends_mm, STEP_MM,
-            fan.z_mm, fan.scales, sigma**2 - sub**2, a, b, sources,
+            fan.flat_wed,
+            protons,
+            tables.doses,
+            tables.angles,
+            tables.ends_mm,
+            STEP_MM,
+            fan.z_mm,
+            fan.scales,
+            sigma**2 - sub**2,
+            a,
+            b,
+            sources,
         ),
-        protons.shape[1], chunk=_RAYS_A_TASK,
-    )  # fmt: skip
+        protons.shape[1],
+        chunk=_RAYS_A_TASK,
+    )
     taps, reach = _gaussians(sigma / fan.spacing_mm)
     taps *= np.sqrt(_MM2_IN_CM2) / fan.spacing_mm
     out = np.zeros(shape)

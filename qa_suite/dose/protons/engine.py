@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.beam_machines import require_reach
+from qa_suite.core.arrays import FloatArray
+from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.volume import Grid, Triple, Volume
 from qa_suite.dose.engines import ENGINES, EngineFacts, require_quantity
-from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.plan import Mask, Plan, PlannedBeam, ProtonSpots
+from qa_suite.dose.hlut.tables import Hlut
+from qa_suite.dose.machines.of_beams import require_reach
+from qa_suite.dose.machines.proton import ProtonMachine, load_machine
+from qa_suite.dose.plan.plan import Mask, Plan, PlannedBeam, ProtonSpots
+from qa_suite.dose.plan.template import PlanTemplate
+from qa_suite.dose.plan.weights import coverage_factor, optimise_weights
 from qa_suite.dose.protons.dose import beam_dose
 from qa_suite.dose.protons.influence import influence_matrix, plan_voxels
-from qa_suite.dose.protons.machine import ProtonMachine, load_machine
 from qa_suite.dose.protons.spots import SpotLayout, place_spots
-from qa_suite.dose.raytrace import beam_frame
-from qa_suite.dose.template import PlanTemplate
-from qa_suite.dose.weights import coverage_factor, optimise_weights
-from qa_suite.errors import GeometryError, InputError
-from qa_suite.io.rtplan_types import ImportedPlan
-from qa_suite.volume import Grid, Triple, Volume
+from qa_suite.dose.range.raytrace import beam_frame
+from qa_suite.io.rt.plan.types import ImportedPlan
 
-FloatArray = NDArray[np.float64]
 NAME = "protons-range"
 VERSION = "1"
 
@@ -97,11 +97,16 @@ class ProtonRangeEngine:
         ]
         layouts = [
             place_spots(
-                density, grid, frame, target, self.machine,
-                spacing_mm=template.beamlet_mm, label=beam.label,
+                density,
+                grid,
+                frame,
+                target,
+                self.machine,
+                spacing_mm=template.beamlet_mm,
+                label=beam.label,
             )
             for beam, frame in zip(template.beams, frames, strict=True)
-        ]  # fmt: skip
+        ]
         chosen = plan_voxels(density, grid, target, avoid)
         weights = self._optimise(density, grid, frames, layouts, chosen, template)
         least = self.machine.least_protons * template.prescribed.fractions
@@ -113,9 +118,15 @@ class ProtonRangeEngine:
             )
         beams = _beams(template, layouts, weights)
         plan = Plan(
-            template=template, engine=f"{NAME} {VERSION}", isocentre_mm=isocentre_mm, grid=grid,
-            target=target_name, target_mask=target, beams=beams, hlut=(hlut.name, hlut.digest),
-        )  # fmt: skip
+            template=template,
+            engine=f"{NAME} {VERSION}",
+            isocentre_mm=isocentre_mm,
+            grid=grid,
+            target=target_name,
+            target_mask=target,
+            beams=beams,
+            hlut=(hlut.name, hlut.digest),
+        )
         dose = self._dose(density, plan)[target & (density > 0)]
         factor = coverage_factor(dose, template.prescribed)
         beams = tuple(_scaled(beam, factor) for beam in beams)
@@ -147,9 +158,15 @@ class ProtonRangeEngine:
         require_quantity(NAME, hlut)
         require_reach(plan, self.machine)
         return proton_plan(
-            plan, machine=self.machine, engine=f"{NAME} {VERSION}", grid=grid, target=target,
-            target_name=target_name, template=template, hlut=hlut,
-        )  # fmt: skip
+            plan,
+            machine=self.machine,
+            engine=f"{NAME} {VERSION}",
+            grid=grid,
+            target=target,
+            target_name=target_name,
+            template=template,
+            hlut=hlut,
+        )
 
     def recalculate(self, density: NDArray[np.float32], plan: Plan) -> Volume:
         """Compute the same spots on a density of the plan's grid.
@@ -167,9 +184,13 @@ class ProtonRangeEngine:
         out = np.zeros(plan.grid.shape)
         for beam in plan.beams:
             out += beam_dose(
-                density, plan.grid, beam, isocentre_mm=plan.isocentre_mm, machine=self.machine,
+                density,
+                plan.grid,
+                beam,
+                isocentre_mm=plan.isocentre_mm,
+                machine=self.machine,
                 beamlet_mm=plan.template.beamlet_mm,
-            )  # fmt: skip
+            )
         return out
 
     def _optimise(self, density, grid, frames, layouts, chosen, template) -> FloatArray:  # type: ignore[no-untyped-def]
@@ -184,9 +205,13 @@ class ProtonRangeEngine:
         for frame, layout in zip(frames, layouts, strict=True):
             part = influence_matrix(density, grid, frame, layout, self.machine, chosen.voxels)
             weights = optimise_weights(
-                part @ diags(layout.first_guess), target=chosen.target, organs=chosen.organs,
-                goals=template.goals, prescription=template.prescribed, share=1 / len(frames),
-            )  # fmt: skip
+                part @ diags(layout.first_guess),
+                target=chosen.target,
+                organs=chosen.organs,
+                goals=template.goals,
+                prescription=template.prescribed,
+                share=1 / len(frames),
+            )
             found.append(layout.first_guess * weights)
         return np.concatenate(found)
 

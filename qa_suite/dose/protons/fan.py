@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.raytrace import BeamFrame, in_threads
-from qa_suite.volume import Grid
+from qa_suite.core.arrays import FloatArray
+from qa_suite.core.volume import Grid
+from qa_suite.dose.range.raytrace import BeamFrame, in_threads
 
-FloatArray = NDArray[np.float64]
 _RAYS_A_TASK = 128
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qa_suite.dose.hlut import Hlut
-from qa_suite.dose.imported_beams import common_isocentre, imported_spots, machine_remark
-from qa_suite.dose.monitor_units import in_protons
-from qa_suite.dose.plan import Mask, Plan
-from qa_suite.dose.protons.machine import ProtonMachine
-from qa_suite.dose.template import PlanTemplate
-from qa_suite.io.rtplan_types import ImportedPlan, IonBeam
-from qa_suite.tolerances import same_length, same_source
-from qa_suite.volume import Grid
+from qa_suite.core.tolerances import same_length, same_source
+from qa_suite.core.volume import Grid
+from qa_suite.dose.clinic.beams import common_isocentre, imported_spots, machine_remark
+from qa_suite.dose.hlut.tables import Hlut
+from qa_suite.dose.machines.monitor_units import in_protons
+from qa_suite.dose.machines.proton import ProtonMachine
+from qa_suite.dose.plan.plan import Mask, Plan
+from qa_suite.dose.plan.template import PlanTemplate
+from qa_suite.io.rt.plan.types import ImportedPlan, IonBeam
 
 
 def proton_plan(
@@ -38,11 +38,17 @@ def proton_plan(
         imported = in_protons(imported, machine.protons_per_mu, f"machine {machine.name}")
     beams = imported_spots(imported)
     return Plan(
-        template=template, engine=engine, isocentre_mm=common_isocentre(imported), grid=grid,
-        target=target_name, target_mask=target, beams=beams, hlut=(hlut.name, hlut.digest),
+        template=template,
+        engine=engine,
+        isocentre_mm=common_isocentre(imported),
+        grid=grid,
+        target=target_name,
+        target_mask=target,
+        beams=beams,
+        hlut=(hlut.name, hlut.digest),
         facts={"machine": machine.name, "rtplan": imported.label},
         remarks=(*imported.remarks, *_remarks(imported, machine)),
-    )  # fmt: skip
+    )
 
 
 def _remarks(imported: ImportedPlan, machine: ProtonMachine) -> Iterator[str]:

@@ -11,21 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.plan import Mask
-from qa_suite.dose.protons.dose import (
-    SUB_SHARE,
-    halo_mm,
-    resolution_of,
-    split_sigma_mm,
-)
+from qa_suite.core.arrays import FloatArray
+from qa_suite.core.volume import Grid
+from qa_suite.dose.machines.proton import ProtonMachine
+from qa_suite.dose.plan.plan import Mask
+from qa_suite.dose.protons.dose import SUB_SHARE, halo_mm, resolution_of, split_sigma_mm
 from qa_suite.dose.protons.fan import Fan, lattice, make_fan
-from qa_suite.dose.protons.machine import ProtonMachine
 from qa_suite.dose.protons.spots import SpotLayout
 from qa_suite.dose.protons.tables import STEP_MM, BeamTables, beam_tables
-from qa_suite.dose.raytrace import BeamFrame
-from qa_suite.volume import Grid
+from qa_suite.dose.range.raytrace import BeamFrame
 
-FloatArray = NDArray[np.float64]
 _LEAST = 2e-3  # of a spot's highest dose: less is left out of the matrix
 _MOST_TARGET, _MOST_RIM, _MOST_ORGAN = 4000, 1500, 600
 _RIM_MM = (6.0, 20.0)  # from the target: nearer, dose cannot fall; farther, it has fallen
@@ -120,11 +115,14 @@ def influence_matrix(
     sampling = resolution_of(grid, spacing, float(tables.sigma_mm.min()))
     margin = halo_mm(tables, sampling)
     fan = make_fan(
-        density, grid, frame,
+        density,
+        grid,
+        frame,
         x_mm=lattice(layout.x_mm[0] - margin, layout.x_mm[-1] + margin, sampling.ray_mm),
         y_mm=lattice(layout.y_mm[0] - margin, layout.y_mm[-1] + margin, sampling.ray_mm),
-        plane_mm=sampling.plane_mm, deepest_mm=float(tables.ends_mm.max()),
-    )  # fmt: skip
+        plane_mm=sampling.plane_mm,
+        deepest_mm=float(tables.ends_mm.max()),
+    )
     at = fan.index(grid.to_world(voxels))
     hit = np.flatnonzero(((at >= 0) & (at < np.asarray(fan.wed_mm.shape) - 1)).all(axis=1))
     points = np.ascontiguousarray(at[hit])
@@ -145,9 +143,15 @@ def _one_layer(
 
     variance = np.zeros(fan.flat_wed.shape, dtype=np.float32)
     spread_along(
-        fan.flat_wed, tables.angles[layer], STEP_MM, fan.z_mm, fan.scales,
-        0, fan.x_mm.size * fan.y_mm.size, variance,
-    )  # fmt: skip
+        fan.flat_wed,
+        tables.angles[layer],
+        STEP_MM,
+        fan.z_mm,
+        fan.scales,
+        0,
+        fan.x_mm.size * fan.y_mm.size,
+        variance,
+    )
     ray, sigma = fan.spacing_mm, float(tables.sigma_mm[layer])
     wide = split_sigma_mm(sigma, ray)
     at = np.arange(int(_CUT * wide / ray) + 1)
@@ -166,8 +170,23 @@ def _one_layer(
     rows, cols = np.empty(room, dtype=np.intp), np.empty(room, dtype=np.int64)
     values = np.empty(room)
     count = spot_rows(
-        points, fan.wed_mm, variance.reshape(fan.wed_mm.shape), fan.scales, tables.doses[layer],
-        float(tables.ends_mm[layer]), STEP_MM, sub2, ray, shares, stride,
-        columns, offset, _REACH, _LEAST * top, rows, cols, values,
-    )  # fmt: skip
+        points,
+        fan.wed_mm,
+        variance.reshape(fan.wed_mm.shape),
+        fan.scales,
+        tables.doses[layer],
+        float(tables.ends_mm[layer]),
+        STEP_MM,
+        sub2,
+        ray,
+        shares,
+        stride,
+        columns,
+        offset,
+        _REACH,
+        _LEAST * top,
+        rows,
+        cols,
+        values,
+    )
     return rows[:count].copy(), cols[:count].copy(), values[:count].copy()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from qa_suite.dose.raytrace_kernels import trace
+from qa_suite.dose.range.raytrace_kernels import trace
 
 
 @njit(nogil=True, cache=True)
@@ -253,9 +253,11 @@ def spot_rows(  # type: ignore[no-untyped-def]
                 total += up * (variance[k + 1, y, x] - variance[k, y, x])
                 r2 = dy2 + ((x - at[p, 2]) * ray_mm) ** 2
                 kernel[y, x] = (
-                    100.0 * _look(dose, depth, step) * np.exp(-0.5 * r2 / total)
+                    100.0
+                    * _look(dose, depth, step)
+                    * np.exp(-0.5 * r2 / total)
                     / (2.0 * np.pi * total * scale * scale)
-                )  # fmt: skip
+                )
         if not some:
             continue
         first_x = max(0, (x0 - half - offset[1] + stride - 1) // stride)

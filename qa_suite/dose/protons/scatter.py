@@ -16,11 +16,11 @@ References
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from qa_suite.dose.protons.pstar import energy_mev, range_mm
+from qa_suite.core.arrays import FloatArray
+from qa_suite.dose.range.pstar import energy_mev, range_mm
 
-FloatArray = NDArray[np.float64]
 _REST_MEV = 938.272
 _SCALE_MEV = 15.0
 _LENGTH_MM = 468.8

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.dose.plan import Mask
+from qa_suite.core.arrays import FloatArray
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Grid
+from qa_suite.dose.machines.proton import ProtonMachine
+from qa_suite.dose.plan.plan import Mask
 from qa_suite.dose.protons.bragg import P, straggling_mm
 from qa_suite.dose.protons.fan import lattice
-from qa_suite.dose.protons.machine import ProtonMachine
-from qa_suite.dose.protons.pstar import energy_mev
-from qa_suite.dose.raytrace import BeamFrame, depth_map
-from qa_suite.errors import InputError
-from qa_suite.volume import Grid
+from qa_suite.dose.range.pstar import energy_mev
+from qa_suite.dose.range.raytrace import BeamFrame, depth_map
 
-FloatArray = NDArray[np.float64]
 _LEAST_START = 0.1  # of a mean spot: where the first guess would be nothing
 _ROUND_MEV = 4  # decimals, so that a plan reads the same on every machine
 
@@ -121,9 +121,12 @@ def place_spots(
     columns[chosen] = np.arange(int(chosen.sum()))
     energies = np.round(energy_mev(ranges[used]), _ROUND_MEV)
     return SpotLayout(
-        energies_mev=energies, x_mm=x, y_mm=y, columns=columns[used],
+        energies_mev=energies,
+        x_mm=x,
+        y_mm=y,
+        columns=columns[used],
         first_guess=np.maximum(guess[chosen], _LEAST_START * guess[chosen].mean()),
-    )  # fmt: skip
+    )
 
 
 def _flat(csda: FloatArray, half: FloatArray, end: FloatArray) -> FloatArray:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qa_suite.core.arrays import FloatArray
+from qa_suite.dose.machines.proton import ProtonMachine
 from qa_suite.dose.protons.bragg import depth_dose, straggling_mm
-from qa_suite.dose.protons.machine import ProtonMachine
-from qa_suite.dose.protons.pstar import range_mm
 from qa_suite.dose.protons.scatter import angle_variance
+from qa_suite.dose.range.pstar import range_mm
 
-FloatArray = NDArray[np.float64]
 STEP_MM = 0.25
 _BEHIND = 5.0  # σ of the range after which there is no dose
 

@@ -1,0 +1,1 @@
+"""What everything stands on: volumes, cohorts, records and their files, registry, errors."""

@@ -1,0 +1,403 @@
+"""The cohort: which patients, from which site, in which split, and where their volumes lie.
+
+A cohort is a folder with a ``manifest.yaml`` and volumes. The manifest is the whole truth
+about the cohort and carries no name, no identifier and no date of a patient: those stay in
+a local file beside it (:data:`PRIVATE_FILE`), which is never logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from qa_suite.core.errors import InputError, LeakageError, Problems
+from qa_suite.core.yaml_files import read_yaml
+
+Split = Literal["train", "validation", "calibration", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+HELD_OUT: Split = "test"
+
+MANIFEST_FILE = "manifest.yaml"
+PRIVATE_FILE = "private.json"
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Strata(BaseModel):
+    """What is known of a case beside its voxels; None where the import could not tell."""
+
+    model_config = _STRICT
+
+    source_manufacturer: str | None = None
+    source_model: str | None = None
+    field_strength_t: float | None = None
+    sequence: str | None = None
+    repetition_time_ms: float | None = None
+    echo_time_ms: float | None = None
+    reference_manufacturer: str | None = None
+    reference_model: str | None = None
+    ct_kernel: str | None = None
+    tube_voltage_kv: float | None = None
+    slice_thickness_mm: float | None = None
+    sex: Literal["M", "F", "O"] | None = None
+    age_band: str | None = Field(default=None, description="ten years, such as '60-69'")
+    body_width_mm: float | None = None
+    implant: Literal["yes", "no", "unknown"] = "unknown"
+    scan_interval_days: int | None = None
+
+
+class Case(BaseModel):
+    """One examination of one patient: a source image, its reference and its masks.
+
+    All paths are relative to the manifest's folder. All volumes of a case lie on the grid
+    of its source image (import resampled them where they did not, see ``history``).
+    """
+
+    model_config = _STRICT
+
+    case: str = Field(description="unique in the cohort, pseudonymous")
+    patient: str = Field(description="keyed hash of the patient's identifier")
+    site: str
+    split: Split | None = None
+    examination: int = Field(default=1, description="1 for the patient's first scan, 2 for ...")
+    source: str
+    reference: str | None = None
+    mask: str | None = Field(default=None, description="where it may be measured")
+    coverage: str | None = Field(
+        default=None, description="where both images have values; None is everywhere"
+    )
+    structures: dict[str, str] = Field(default_factory=dict, description="TG-263 name to file")
+    truth: dict[str, str] = Field(
+        default_factory=dict, description="what only a virtual patient has, such as noise-free CT"
+    )
+    file_sha256: dict[str, str] = Field(
+        default_factory=dict, description="of each file when the cohort was made, by its role"
+    )
+    voxel_hashes: dict[str, str] = Field(
+        default_factory=dict, description="'source' and 'reference': hash of canonical voxels"
+    )
+    fingerprints: dict[str, str] = Field(
+        default_factory=dict, description="hash that survives rounding and reformatting"
+    )
+    strata: Strata = Strata()
+    history: tuple[str, ...] = ()
+    import_problem: str | None = Field(
+        default=None, description="why the case could not be read; it stays and is reported"
+    )
+
+    @field_validator("case", "site", "patient")
+    @classmethod
+    def _one_plain_word(cls, value: str) -> str:
+        if not value or any(c in value for c in "/\\\n\t"):
+            raise ValueError(f"{value!r} must be non-empty, without slashes or line breaks")
+        return value
+
+
+class Cohort(BaseModel):
+    """A named set of cases for one direction of translation."""
+
+    model_config = _STRICT
+
+    schema_version: Literal[1] = 1
+    name: str
+    source_modality: str = Field(description="MR, CBCT, CT ...")
+    reference_modality: str = "CT"
+    source_quantity: str = "arbitrary"
+    reference_quantity: str = "HU"
+    anatomy: str = "unknown"
+    description: str = ""
+    import_settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    cases: tuple[Case, ...]
+
+    @property
+    def direction(self) -> str:
+        """The translation, as ``MR->CT``."""
+        return f"{self.source_modality}->{self.reference_modality}"
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites, in alphabetical order."""
+        return tuple(sorted({case.site for case in self.cases}))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that the manifest says, voxel hashes included."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def in_split(self, *splits: Split) -> tuple[Case, ...]:
+        """Return the cases of the named patient sets, in manifest order."""
+        return tuple(case for case in self.cases if case.split in splits)
+
+    def data_digest(self, *splits: Split) -> str:
+        """SHA-256 over the voxel hashes of the cases in ``splits``."""
+        lines = sorted(json.dumps(c.voxel_hashes, sort_keys=True) for c in self.in_split(*splits))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def split_problems(cases: Iterable[Case]) -> list[str]:
+    """Say where a patient or a scan stands in two of the four sets, one sentence each."""
+    seen: dict[tuple[str, str], Case] = {}
+    problems: dict[str, None] = {}
+    for case in cases:
+        if case.split is None:
+            continue
+        keys = [("patient", case.patient)]
+        keys += [(f"{role} voxels", digest) for role, digest in sorted(case.voxel_hashes.items())]
+        for what, key in keys:
+            other = seen.setdefault((what, key), case)
+            if other.split != case.split:
+                problems[
+                    f"cases {other.case} ({other.split}) and {case.case} ({case.split}) have the "
+                    f"same {what}"
+                ] = None
+    return list(problems)
+
+
+def check_splits(cohort: Cohort) -> None:
+    """Refuse a cohort whose four patient sets are not disjoint.
+
+    Raises
+    ------
+    LeakageError
+        If one patient, or one scan under two names, stands in two sets.
+    """
+    problems = split_problems(cohort.cases)
+    if problems:
+        raise LeakageError(f"The patient sets of {cohort.name} overlap: {'; '.join(problems)}.")
+
+
+def check_fractions(fractions: Mapping[Split, float]) -> None:
+    """Refuse shares of the patient sets that are negative or do not add up to 1."""
+    if abs(sum(fractions.values()) - 1) > 1e-6 or min(fractions.values()) < 0:
+        given = ", ".join(f"{split}={share:g}" for split, share in fractions.items())
+        raise InputError(f"The shares of the sets must be positive and add up to 1, got {given}.")
+
+
+def assign_splits(
+    cohort: Cohort,
+    *,
+    fractions: Mapping[Split, float],
+    seed: int,
+    train_sites: Iterable[str] | None = None,
+) -> Cohort:
+    """Deal the patients into the four sets, at random within each site.
+
+    Cases that could not be imported stay without a split. A patient with several
+    examinations, or seen at several sites, goes into one set as a whole.
+
+    Parameters
+    ----------
+    fractions
+        Share of each set, adding up to 1; a set that is not named stays empty.
+    seed
+        Of the dealing; the same seed deals the same patients alike.
+    train_sites
+        Sites that may be trained on; all patients of the others go to ``test``.
+    """
+    import numpy as np
+
+    check_fractions(fractions)
+    unknown = sorted(set(train_sites or ()) - set(cohort.sites))
+    if unknown:
+        raise InputError(
+            f"No case is from site {', '.join(unknown)}; sites are {', '.join(cohort.sites)}."
+        )
+    home: dict[str, str] = {}
+    for case in cohort.cases:
+        if case.import_problem is None:
+            home.setdefault(case.patient, case.site)
+    chosen: dict[str, Split] = {}
+    for site in sorted(set(home.values())):
+        patients = sorted(p for p, s in home.items() if s == site)
+        if train_sites is not None and site not in set(train_sites):
+            chosen.update(dict.fromkeys(patients, HELD_OUT))
+            continue
+        salt = int(hashlib.sha256(site.encode()).hexdigest()[:8], 16)
+        order = np.random.default_rng([seed, salt]).permutation(len(patients))
+        edges = np.cumsum([fractions.get(split, 0.0) for split in SPLITS])
+        for rank, position in enumerate(order):
+            place = (rank + 0.5) / len(patients)
+            split = SPLITS[min(int(np.searchsorted(edges, place)), len(SPLITS) - 1)]
+            chosen[patients[position]] = split
+    cases = tuple(
+        case.model_copy(update={"split": chosen.get(case.patient)})
+        if case.import_problem is None
+        else case
+        for case in cohort.cases
+    )
+    return cohort.model_copy(update={"cases": cases})
+
+
+def save_cohort(cohort: Cohort, folder: Path) -> Path:
+    """Write ``manifest.yaml`` into ``folder`` (all at once or not at all); return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MANIFEST_FILE
+    temporary = path.with_suffix(".tmp")
+    data = cohort.model_dump(mode="json", exclude_defaults=False)
+    temporary.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+    temporary.replace(path)
+    return path
+
+
+def load_cohort(path: Path, *, check_files: bool = True) -> Cohort:
+    """Read a manifest and check all of it.
+
+    Parameters
+    ----------
+    path
+        The manifest, or the folder that holds it.
+    check_files
+        Whether every file it names must exist.
+
+    Raises
+    ------
+    Problems
+        With every problem of the manifest: unknown keys, wrong values, missing files, two
+        cases of one name.
+    LeakageError
+        If the patient sets overlap.
+    """
+    path = manifest_path(path)
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no manifest; make one with 'qa-suite import'.")
+    try:
+        cohort = Cohort.model_validate(data)
+    except ValidationError as error:
+        raise Problems(str(path), describe_validation(error)) from None
+    problems = []
+    names = [case.case for case in cohort.cases]
+    problems += [
+        f"case {n} is listed {names.count(n)} times"
+        for n in sorted(set(names))
+        if names.count(n) > 1
+    ]
+    if check_files:
+        problems += _missing_files(cohort, path.parent)
+    if problems:
+        raise Problems(str(path), problems)
+    check_splits(cohort)
+    return cohort
+
+
+def manifest_path(path: Path) -> Path:
+    """Return the manifest of a cohort given by its file or its folder, which must exist."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / MANIFEST_FILE
+    if not path.is_file():
+        raise InputError(f"There is no cohort manifest at {path}; make one with 'qa-suite import'.")
+    return path
+
+
+def case_files(case: Case) -> dict[str, str]:
+    """Return every file of a case by its role, as the manifest writes them."""
+    files = {"source": case.source, "reference": case.reference, "mask": case.mask}
+    files["coverage"] = case.coverage
+    files |= {f"structure {name}": file for name, file in case.structures.items()}
+    files |= {f"truth {name}": file for name, file in case.truth.items()}
+    return {role: file for role, file in files.items() if file is not None}
+
+
+def with_file_hashes(cohort: Cohort, folder: Path) -> Cohort:
+    """Return the cohort with the SHA-256 of every file, so that a later change is noticed."""
+    cases = []
+    for case in cohort.cases:
+        files = case_files(case) if case.import_problem is None else {}
+        hashes = {role: sha256_of(folder / file) for role, file in files.items()}
+        cases.append(case.model_copy(update={"file_sha256": hashes}))
+    return cohort.model_copy(update={"cases": tuple(cases)})
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _missing_files(cohort: Cohort, folder: Path) -> list[str]:
+    return [
+        f"case {case.case}: its {role} file {file} does not exist"
+        for case in cohort.cases
+        if case.import_problem is None
+        for role, file in case_files(case).items()
+        if not (folder / file).exists()
+    ]
+
+
+_PLAIN = {
+    "extra_forbidden": "unknown key",
+    "model_type": "a block of keys is needed",
+    "dict_type": "a block of keys is needed",
+    "model_attributes_type": "a block of keys is needed",
+    "list_type": "a list is needed",
+    "tuple_type": "a list is needed",
+    "set_type": "a list is needed",
+    "frozen_set_type": "a list is needed",
+    "string_type": "a text is needed",
+    "none_required": "nothing is needed",
+    "json_invalid": "it is no readable JSON",
+}
+"""Kinds of pydantic's errors whose own words speak of Python."""
+
+
+def describe_validation(error: ValidationError) -> list[str]:
+    """Turn pydantic's report into one plain sentence a place, in words of people, not of Python.
+
+    What was given is quoted where it is a word or a number; of a whole block the place says enough.
+    Where a value may be of several kinds, what each of them needs is said in one sentence.
+    """
+    said: dict[tuple[str, str], list[str]] = {}
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"] if _is_key(part)) or "the file"
+        what = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
+        if item["type"] in ("too_short", "too_long"):
+            bounds = item.get("ctx", {})
+            least, most = bounds.get("min_length"), bounds.get("max_length")
+            wanted = f"at least {least}" if most is None else f"at most {most}"
+            nouns = "item is" if 1 in (least, most) else "items are"
+            what = f"{wanted} {nouns} needed, not {bounds.get('actual_length')}"
+        known = item["type"] != "missing" and isinstance(item["input"], (str, int, float))
+        given = f" (got {str(item['input'])[:80]!r})" if known else ""
+        whats = said.setdefault((where, given), [])
+        if (words := f"{what[:1].lower()}{what[1:]}") not in whats:
+            whats.append(words)
+    return [f"{where}: {', or '.join(whats)}{given}" for (where, given), whats in said.items()]
+
+
+def in_words(error: Exception) -> str:
+    """Say what an error says on one line, also where pydantic says it in Python's notation."""
+    if isinstance(error, ValidationError):
+        return "; ".join(describe_validation(error))
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]} is missing"
+    return " ".join(str(error).split())
+
+
+_KINDS = frozenset(
+    {
+        "float",
+        "int",
+        "str",
+        "bool",
+        "none",
+        "constrained-float",
+        "constrained-int",
+        "constrained-str",
+    }
+)
+
+
+def _is_key(part: int | str) -> bool:
+    """Whether a part of a place is a key or a number, and not pydantic's name of a kind."""
+    return isinstance(part, int) or not (part in _KINDS or "[" in part)

@@ -1,0 +1,203 @@
+"""Reading and writing the record: tables as parquet, the rest as JSON; whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from qa_suite.core.cohort import describe_validation, sha256_of
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.records import CaseRecord, Evaluation, Measurement
+
+EVALUATION_FILE = "evaluation.json"
+MEASUREMENTS_FILE = "measurements.parquet"
+COSTS_FILE = "costs.parquet"
+CASES_FILE = "cases.parquet"
+CURVES_FILE = "curves.parquet"
+VOLUMES_FOLDER = "volumes"
+
+Row = TypeVar("Row", bound=BaseModel)
+
+_SORT_KEYS = {
+    MEASUREMENTS_FILE: ["case", "family", "metric", "region", "variant"],
+    COSTS_FILE: ["case", "family", "metric", "region", "variant"],
+    CASES_FILE: ["case"],
+    CURVES_FILE: ["case", "family", "curve", "region", "variant", "x"],
+}
+_JSON_COLUMNS = ("preflight", "strata", "history", "volumes", "remarks")
+
+
+def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
+    """Write rows as a parquet file in a fixed order; return its SHA-256.
+
+    The nested columns of the case table (preflight, strata, history ...) are JSON text,
+    so that every reader of parquet can open it.
+    """
+    columns = list(row_type.model_fields)
+    data = [row.model_dump(mode="json") for row in rows]
+    for row in data:
+        for column in _JSON_COLUMNS:
+            if column in row:
+                row[column] = json.dumps(row[column], sort_keys=True, ensure_ascii=False)
+    frame = pd.DataFrame(data, columns=columns)
+    for column, info in row_type.model_fields.items():
+        if info.annotation in (float, float | None):
+            frame[column] = frame[column].astype("float64")
+    keys = [key for key in _SORT_KEYS[path.name] if key in columns]
+    frame = frame.sort_values(keys, kind="stable").reset_index(drop=True)
+    temporary = path.with_suffix(".tmp")
+    frame.to_parquet(temporary, index=False, compression="zstd")
+    temporary.replace(path)
+    return sha256_of(path)
+
+
+def read_measurements(folder: Path) -> pd.DataFrame:
+    """Read the measurements of an evaluation: the columns of :class:`Measurement`.
+
+    Time and memory of the translations, which have a file of their own, come after the others.
+    A record of schema 1 has no bounds of censored values: their columns are empty.
+    """
+    table = _with_bounds(_read_table(folder, MEASUREMENTS_FILE))
+    if not (Path(folder) / COSTS_FILE).is_file():  # a record without costs
+        return table
+    costs = _with_bounds(_read_table(folder, COSTS_FILE))
+    return pd.concat([table, costs], ignore_index=True) if len(costs) else table
+
+
+def _with_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a table of schema 1 the columns that it lacks."""
+    columns = list(Measurement.model_fields)
+    lacking = {name: float("nan") for name in ("at_least", "at_most") if name not in table}
+    return table.assign(**lacking)[columns] if lacking else table
+
+
+def read_curves(folder: Path) -> pd.DataFrame:
+    """Read the curves of an evaluation: the columns of :class:`CurvePoint`."""
+    return _read_table(folder, CURVES_FILE)
+
+
+def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
+    """Read what happened to every case of an evaluation."""
+    frame = _read_table(folder, CASES_FILE)
+    old = _is_of_schema_1(folder)
+    records = []
+    for row in frame.to_dict(orient="records"):
+        for column in (column for column in _JSON_COLUMNS if column in row):
+            row[column] = json.loads(row[column])
+        if old:
+            row["preflight"] = _known_preflight(row["preflight"])
+        if row["split"] is None or row["split"] != row["split"]:
+            row["split"] = None
+        try:
+            records.append(CaseRecord.model_validate(row))
+        except ValidationError as error:
+            where = f"{folder / CASES_FILE}, case {row.get('case')}"
+            raise Problems(where, describe_validation(error)) from None
+    return tuple(records)
+
+
+_PARTS_OF_THE_MOTION = ("alignment_shift", "alignment_rotation")
+
+
+def _is_of_schema_1(folder: Path) -> bool:
+    """Whether a record says less of its preflight; one that has no evaluation yet is new."""
+    path = Path(folder) / EVALUATION_FILE
+    return path.is_file() and json.loads(path.read_text()).get("schema_version", 1) == 1
+
+
+def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
+    """Read checks of schema 1, which gave a lower bound, or zero, as the value of what it lacked.
+
+    There ``alignment_displacement_95`` was ok whatever was undetermined beneath it.
+    """
+    checks = {name: dict(check) for name, check in checks.items()}
+    whole = checks.get("alignment_displacement_95")
+    if whole is not None and whole["status"] == "ok":
+        parts = [checks[name] for name in _PARTS_OF_THE_MOTION if name in checks]
+        unknown = [part["why"] for part in parts if part["status"] == "undetermined"]
+        if unknown:
+            whole |= {"status": "undetermined", "why": "; ".join(unknown)}
+    for check in checks.values():
+        if check["status"] == "undetermined" and check["value"] is not None:
+            check |= {"value": None, "at_least": check["value"] or None}
+        if check["status"] == "ok" and check["value"] is None:
+            check |= {"status": "undetermined", "why": "no value was recorded"}
+        if check["status"] != "ok" and not check["why"]:
+            check["why"] = "no reason was recorded"
+    return checks
+
+
+def _read_table(folder: Path, name: str) -> pd.DataFrame:
+    path = Path(folder) / name
+    if not path.is_file():
+        raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
+    return pd.read_parquet(path)
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Write a record as indented JSON, all at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    text = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
+    temporary.write_text(text + "\n")
+    temporary.replace(path)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_model(path: Path, model_type: type[Model]) -> Model:
+    """Read a record written by :func:`write_model`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no JSON.
+    Problems
+        If it is not the record asked for; all differences are named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no {model_type.__name__.lower()} at {path}.")
+    try:
+        return model_type.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise Problems(str(path), describe_validation(error)) from None
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read ``evaluation.json`` and check the tables against their hashes.
+
+    Raises
+    ------
+    InputError
+        If a table is missing or was changed after it was written.
+    """
+    folder = Path(folder)
+    evaluation = read_model(folder / EVALUATION_FILE, Evaluation)
+    for name, expected in _tables(evaluation):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
+        if sha256_of(folder / name) != expected:
+            raise InputError(
+                f"{folder / name} was changed after it was measured (its hash differs from the "
+                f"record); evaluate again."
+            )
+    return evaluation
+
+
+def _tables(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return every table that a record must have, and its SHA-256."""
+    costs = evaluation.when.costs_sha256
+    return [*evaluation.tables_sha256.items(), *([(COSTS_FILE, costs)] if costs else [])]
+
+
+def digest_of(data: Any) -> str:
+    """SHA-256 of plain data (dicts, lists, numbers, text), whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

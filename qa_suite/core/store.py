@@ -1,0 +1,222 @@
+"""Where MLflow keeps things: one place that says so, for the examiner and the examined.
+
+``mlruns/mlflow.db`` and ``mlruns/`` below the current folder, unless
+``MLFLOW_TRACKING_URI`` names another server or store.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qa_suite.core.errors import InputError, raise_problems
+
+STORE_FOLDER = "mlruns"
+KIND_TAG = "qa.kind"
+KINDS = ("segmenter", "extractor")
+"""What an instrument's version says it is; a translator's says nothing."""
+
+LONGEST_NAME = 200
+"""Bytes of a model's name: it becomes a column of 256 and the name of a folder, with endings."""
+_NO_NAME = "/:@?#%'\"`\\"
+_PATIENCE_S = 5  # how long one call may wait where nobody should be kept waiting
+
+
+def tracking_uri() -> str:
+    """Return the store in use: ``MLFLOW_TRACKING_URI`` or the local SQLite file."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"sqlite:///{Path(STORE_FOLDER).absolute() / 'mlflow.db'}"
+
+
+def connect() -> Any:
+    """Point MLflow at the store, create the local one if needed, and return the module.
+
+    Pickled models are refused for the whole process: a model is code to read and tensors.
+    """
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # Defaults would wait four minutes for a server that is away.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    # Our models declare tensors by signature; the hint asks for Python types instead.
+    warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
+    # Finished volumes answer to no example.
+    warnings.filterwarnings("ignore", message=".*An input example was not provided")
+    import mlflow
+
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return mlflow
+
+
+def metric_name(text: str) -> str:
+    """Write a name with the characters that MLflow allows in the name of a metric."""
+    text = text.replace(">", "over ").replace("<", "under ")
+    return re.sub(r"[^A-Za-z0-9_\-./ ]", ".", text)
+
+
+def model_version(uri: str) -> Any:
+    """Return the registered version behind a ``models:/`` URI, or None for another URI."""
+    if not uri.startswith("models:/"):
+        return None
+    client = connect().MlflowClient()
+    name, at, alias = uri.removeprefix("models:/").partition("@")
+    if at:
+        return client.get_model_version_by_alias(name, alias)
+    name, _, number = name.partition("/")
+    if number == "latest":
+        versions = client.search_model_versions(f"name = '{name}'")
+        return max(versions, key=lambda v: int(v.version))
+    return client.get_model_version(name, number) if number else None
+
+
+def experiment(name: str) -> str:
+    """Return the identifier of an MLflow experiment, created with its artifacts in the store."""
+    mlflow = connect()
+    found = mlflow.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = None
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///"):
+        folder = Path(uri.removeprefix("sqlite:///")).parent / "artifacts" / name
+        location = folder.absolute().as_uri()
+    return str(mlflow.create_experiment(name, artifact_location=location))
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Turn what MLflow and its store raise into one sentence.
+
+    Raises
+    ------
+    InputError
+        If the store cannot be reached, read or written.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"The MLflow store {tracking_uri()} cannot be used ({reason}); look whether it runs "
+            f"and may be written, or name another in MLFLOW_TRACKING_URI."
+        ) from None
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let no call to an MLflow server wait for long, nor be tried again."""
+    names = {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_PATIENCE_S),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    }
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def require_reachable() -> None:
+    """Ask the store for something small, and do not wait long.
+
+    Raises
+    ------
+    InputError
+        If it does not answer.
+    """
+    with reached(), impatient():
+        connect().MlflowClient().search_experiments(max_results=1)
+
+
+def require_folder(folder: Path) -> None:
+    """Make a folder if need be, and refuse one that cannot be written.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"The folder {folder} cannot be written ({error.strerror}); name another."
+        ) from None
+
+
+def require_model_name(name: str) -> None:
+    """Refuse a name that the registry would refuse, or that could not be asked for later.
+
+    Raises
+    ------
+    Problems
+        With every reason.
+    """
+    problems = []
+    if not name.strip():
+        problems.append("it is empty")
+    elif name != name.strip():
+        problems.append("it begins or ends with a space")
+    marks = sorted({c for c in name if c in _NO_NAME})
+    if marks:
+        problems.append(
+            f"it holds {' '.join(repr(c) for c in marks)}, which have a meaning in addresses such "
+            f"as models:/NAME/VERSION and models:/NAME@ALIAS"
+        )
+    if any(not c.isprintable() for c in name):
+        problems.append("it holds a character that cannot be printed")
+    if name in (".", ".."):
+        problems.append("it means a folder")
+    if len(name.encode()) > LONGEST_NAME:
+        problems.append(f"it has {len(name.encode())} bytes; {LONGEST_NAME} are the most")
+    raise_problems(f"The model name {name[:80]!r}", problems)
+
+
+def require_registrable(name: str, *, instrument: bool = False) -> None:
+    """Refuse a name before anything expensive that is to be registered under it.
+
+    Parameters
+    ----------
+    name
+        Of the registered model.
+    instrument
+        Whether an instrument is to have it; a name is either a translator's or an
+        instrument's.
+
+    Raises
+    ------
+    QAError
+        If MLflow would refuse the name, the store does not answer, or the name is taken by
+        the other kind.
+    """
+    require_model_name(name)
+    with reached(), impatient():
+        versions = connect().MlflowClient().search_model_versions(f"name = '{name}'")
+    for version in versions:
+        if (version.tags.get(KIND_TAG) in KINDS) != instrument:
+            held, other = ("translator", "instrument") if instrument else ("instrument", "model")
+            raise InputError(
+                f"{name} is the name of a registered {held}; give the {other} another one with "
+                f"--name."
+            )

@@ -1,0 +1,1 @@
+"""Dose-volume histograms, their metrics, conformity and clinical goals."""

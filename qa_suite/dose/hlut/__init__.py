@@ -1,0 +1,1 @@
+"""HU to density: the look-up tables (HLUT) of the dose engines, with their sources."""

@@ -1,0 +1,1 @@
+"""Machines of photons and protons: data files, each figure with its source."""

@@ -1,0 +1,1 @@
+"""Plans: templates, targets, prescriptions, and what they are optimised on."""

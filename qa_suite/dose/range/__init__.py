@@ -1,0 +1,1 @@
+"""Rays through the patient: water-equivalent paths, range errors, scenarios of range."""

@@ -1,0 +1,166 @@
+"""What a plan is made robust against: errors of range and of set-up, one at a time.
+
+The same scenarios say how large an error of the synthetic image may be before it exceeds what
+was planned for: its DVH should lie within the band of the reference's scenarios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from qa_suite.core.arrays import FloatArray
+from qa_suite.core.errors import InputError
+from qa_suite.core.volume import Triple, Volume
+from qa_suite.dose.dvh.curve import Dvh
+from qa_suite.dose.engines import DoseEngine
+from qa_suite.dose.plan.plan import Plan
+
+
+class Scenario(BaseModel):
+    """One error at a time.
+
+    Parameters
+    ----------
+    name
+        As people call it: ``range +3 %``, ``x +3 mm``.
+    range_pct
+        Change of all densities.
+    shift_mm
+        How far the beams miss their place in the patient, LPS.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str = Field(min_length=1)
+    range_pct: float = Field(default=0.0, gt=-100)
+    shift_mm: Triple = (0.0, 0.0, 0.0)
+
+
+def scenarios(*, range_pct: float = 3.0, shift_mm: float = 3.0) -> tuple[Scenario, ...]:
+    """Return range too long and too short, and a shift either way along x, y and z.
+
+    Parameters
+    ----------
+    range_pct, shift_mm
+        Their size; a size of 0 leaves its scenarios out. 3 % and 3 mm by default (Liu W et al.
+        2012, Med Phys 39:1079 use 3.5 % and 3 mm).
+    """
+    found = []
+    if range_pct:
+        found += [
+            Scenario(name=f"range {sign}{range_pct:g} %", range_pct=float(f"{sign}{range_pct}"))
+            for sign in "+-"
+        ]
+    if shift_mm:
+        for axis, label in enumerate("xyz"):
+            for sign in "+-":
+                shift = [0.0, 0.0, 0.0]
+                shift[axis] = float(f"{sign}{shift_mm}")
+                found.append(Scenario(name=f"{label} {sign}{shift_mm:g} mm", shift_mm=tuple(shift)))
+    return tuple(found)
+
+
+def recalculate_scenarios(
+    engine: DoseEngine,
+    density: NDArray[np.float32],
+    plan: Plan,
+    chosen: Sequence[Scenario] | None = None,
+) -> dict[str, Volume]:
+    """Compute a frozen plan under each scenario.
+
+    Parameters
+    ----------
+    engine
+        That made the plan.
+    density
+        On the plan's grid.
+    plan
+        Frozen.
+    chosen
+        :func:`scenarios` by default.
+
+    Returns
+    -------
+    dict
+        Name of the scenario to its dose in Gy.
+    """
+    found = {}
+    for scenario in scenarios() if chosen is None else chosen:
+        x, y, z = np.asarray(plan.isocentre_mm) + np.asarray(scenario.shift_mm)
+        moved = replace(plan, isocentre_mm=(float(x), float(y), float(z)))
+        scaled = (density * np.float32(1 + scenario.range_pct / 100)).astype(np.float32)
+        found[scenario.name] = engine.recalculate(scaled, moved)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class BandCheck:
+    """Whether a DVH lies within a band.
+
+    Parameters
+    ----------
+    volumes_pct
+        Where the DVHs are compared, shape (levels,).
+    low_gy, high_gy
+        The band at these volumes.
+    dose_gy
+        The DVH in question.
+    """
+
+    volumes_pct: FloatArray
+    low_gy: FloatArray
+    high_gy: FloatArray
+    dose_gy: FloatArray
+
+    @property
+    def beyond_gy(self) -> FloatArray:
+        """How far the DVH lies above (positive) or below (negative) the band; 0 inside."""
+        above = np.maximum(self.dose_gy - self.high_gy, 0)
+        return np.asarray(above - np.maximum(self.low_gy - self.dose_gy, 0))
+
+    @property
+    def worst_gy(self) -> float:
+        """The largest distance from the band, with its sign."""
+        return float(self.beyond_gy[np.argmax(np.abs(self.beyond_gy))])
+
+    def share_inside(self, tolerance_gy: float = 0.0) -> float:
+        """Return the share of the volumes at which the DVH lies in the band, 0 to 1."""
+        return float((np.abs(self.beyond_gy) <= tolerance_gy).mean())
+
+
+def check_band(synthetic: Dvh, reference: Dvh, under_scenarios: Mapping[str, Dvh]) -> BandCheck:
+    """Compare a synthetic DVH with the band of the reference's scenarios, at 1 to 99 % volume.
+
+    Parameters
+    ----------
+    synthetic
+        Of the plan on the synthetic image.
+    reference
+        Of the plan on the reference.
+    under_scenarios
+        Of the plan on the reference under each scenario.
+
+    Raises
+    ------
+    InputError
+        If there is no scenario.
+    """
+    if not under_scenarios:
+        raise InputError("A band needs at least one scenario.")
+    volumes = np.arange(1.0, 100.0)
+    band = np.stack([_curve(dvh, volumes) for dvh in (reference, *under_scenarios.values())])
+    return BandCheck(
+        volumes_pct=volumes,
+        low_gy=band.min(axis=0),
+        high_gy=band.max(axis=0),
+        dose_gy=_curve(synthetic, volumes),
+    )
+
+
+def _curve(dvh: Dvh, volumes_pct: FloatArray) -> FloatArray:
+    return np.array([dvh.dose_at_volume_pct(float(v)) for v in volumes_pct])

@@ -1,0 +1,1 @@
+"""Structures as fractional weights on cells, from masks, contours or functions."""

@@ -1,0 +1,340 @@
+"""One examination: the material, the examined and the settings; and what one case gives.
+
+A case goes through preflight, translation and measuring. One that raises becomes a
+measurement with its reason, so that the run goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from qa_suite.core.cohort import HELD_OUT, Case, Cohort, Split
+from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.plausible import require_plausible, told
+from qa_suite.core.record_files import digest_of
+from qa_suite.core.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts
+from qa_suite.core.volume import Prediction, require_same_grid
+from qa_suite.dose.clinic.given import ClinicCase, read_clinic_case
+from qa_suite.dose.clinic.trust import doses_of_case, plan_of_case
+from qa_suite.dose.engines import where_computed
+from qa_suite.evaluation import kept_volumes as volumes
+from qa_suite.evaluation.journal import Entry
+from qa_suite.instruments.independence import independent_extractor, independent_segmenter
+from qa_suite.io.cases import LoadedCase, Translate, load_case
+from qa_suite.metrics.base import Instruments, Pair
+from qa_suite.metrics.copies import refuse_copies, refuse_others
+from qa_suite.metrics.cost import measured_rows, stated_rows, watched
+from qa_suite.metrics.run import Measured, measure_pair, noise_rows
+from qa_suite.metrics.set_distances.features import CaseFeatures, features_of
+from qa_suite.metrics.settings import MeasureSettings
+from qa_suite.preflight import PreflightResult, PreflightSettings, preflight, unreadable
+
+log = logging.getLogger(__name__)
+
+
+class EvaluationSettings(BaseModel):
+    """Everything that decides what is measured, and how; recorded whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    split: Split = HELD_OUT
+    families: tuple[str, ...] | None = None
+    preflight: PreflightSettings = PreflightSettings()
+    measures: MeasureSettings = MeasureSettings()
+    keep_volumes: Literal["worst", "all", "none"] = "worst"
+    dose_cases: Literal["all", "one_per_site"] = Field(
+        default="all",
+        description="whose dose is computed; one is each site's first case that may be measured",
+    )
+    allow_leakage: bool = False
+    clinic_files: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="case to SHA-256 of the clinic's doses and plan, by their role",
+    )
+    inverse: str | None = Field(
+        default=None, description="translator of the way back, and the hash of its weights"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """One evaluation about to run: the material, the examined and the settings.
+
+    ``preflights`` is what is known already of these cases under these settings, by a digest
+    of both; evaluations of several models on one cohort may share it. ``clinic`` is the folder
+    of the doses and plans of the clinic's planning system.
+    """
+
+    cohort: Cohort
+    folder: Path
+    model: ModelFacts
+    translate: Translate
+    settings: EvaluationSettings
+    preflights: dict[str, PreflightResult] = field(default_factory=dict)
+    instruments: Instruments = field(default_factory=Instruments)
+    clinic: Path | None = None
+
+    def __post_init__(self) -> None:
+        # an instrument that shares its network with the model must not be applied by anybody
+        object.__setattr__(
+            self, "instruments", independent_instruments(self.instruments, self.model)
+        )
+
+    @property
+    def instrument_facts(self) -> tuple[InstrumentFacts, ...]:
+        """The examiner's own networks that take part."""
+        found = [segmenter.facts for segmenter in self.instruments.segmenters]
+        if self.instruments.extractor is not None:
+            found.append(self.instruments.extractor.facts)
+        return tuple(found)
+
+    @property
+    def identifier(self) -> str:
+        """Digest of cohort, model and settings: what makes two evaluations the same."""
+        what: dict[str, Any] = {
+            "cohort": self.cohort.digest,
+            "model": self.model.model_dump(mode="json", exclude={"mlflow_run_id"}),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        if self.instrument_facts:
+            what["instruments"] = [
+                [f.kind, f.name, f.weights_sha256] for f in self.instrument_facts
+            ]
+        if self.instruments.norms is not None:
+            what["norms"] = self.instruments.norms.model_dump(mode="json")
+        return digest_of(what)[:16]
+
+
+def independent_instruments(instruments: Instruments, model: ModelFacts) -> Instruments:
+    """Put a refusal in the place of every instrument that shares its network with the model."""
+    extractor = instruments.extractor
+    return replace(
+        instruments,
+        segmenters=tuple(independent_segmenter(s, model) for s in instruments.segmenters),
+        extractor=None if extractor is None else independent_extractor(extractor, model),
+    )
+
+
+# ---------------------------------------------------------------------------------------
+# One case
+
+
+def examine_case(
+    examination: Examination,
+    case: Case,
+    out: Path,
+    translating: threading.Lock,
+    *,
+    with_dose: bool = True,
+    alone: bool = True,
+) -> Entry:
+    """Take one case through preflight, translation and measuring; never raises for bad data.
+
+    ``with_dose`` says whether the plans of the settings are computed for this case, ``alone``
+    whether no other case is measured at the same time, so that its memory can be told.
+    """
+    started = time.perf_counter()
+    record = blank_record(case)
+    try:
+        loaded = load_examined(examination, case)
+        record = record.model_copy(
+            update={
+                "grid": loaded.source.grid.describe(),
+                "strata": case.strata.model_dump(mode="json", exclude_none=True),
+            }
+        )
+        checked = preflight_of(examination, loaded)
+    except QAError as error:
+        checked = unreadable(InputError(_reason(examination, error)))
+    except Exception as error:  # our mistake, not the case's: it failed, it was not refused
+        log.debug("preflight of case %s", case.case, exc_info=True)
+        return _failed(record, started, _reason(examination, error))
+    record = record.model_copy(update={"preflight": checked.values})
+    if checked.refused:
+        return _entry(record, started, status="refused", reason=checked.reason)
+    settings = _measures(examination, with_dose=with_dose)
+    who = {"case": case.case, "patient": case.patient, "site": case.site}
+    try:
+        clinic = _clinic_case(examination, case)
+        with translating:
+            prediction, cost = watched(lambda: examination.translate(loaded), alone=alone)
+        pair = replace(_pair(loaded, prediction, examination.instruments), clinic=clinic)
+        require_plausible(prediction.mean.array, prediction.mean.quantity, examination.model.name)
+        refuse_copies(pair)
+        _refuse_others(examination, case, prediction)
+        measured = measure_pair(
+            pair, families=examination.settings.families, settings=settings, **who
+        )
+        families = examination.settings.families
+        if families is not None and "image" not in families:
+            measured.rows.extend(noise_rows(pair, settings, who))
+        measured.rows.extend(stated_rows(prediction, who))
+        features = _features(examination, pair)
+    except Exception as error:  # becomes a measurement with its reason
+        log.debug("case %s", case.case, exc_info=True)
+        return _failed(record, started, _reason(examination, error))
+    kept: dict[str, str] = {}
+    if examination.settings.keep_volumes != "none":
+        kept["synthetic"] = volumes.keep(prediction.mean, out)
+        kept |= {role: volumes.keep(v, out) for role, v in measured.volumes.items()}
+    history = (*case.history, *told(prediction.mean).history)
+    if clinic is not None:
+        history = (*history, *clinic.history)
+    record = record.model_copy(
+        update={"volumes": kept, "history": history, "remarks": tuple(measured.remarks)}
+    )
+    entry = _entry(record, started, status="evaluated", measured=measured, features=features)
+    costs = tuple(measured_rows(cost, who))
+    device = _dose_device(examination, settings)
+    return entry.model_copy(update={"costs": costs, "dose_device": device})
+
+
+def _refuse_others(examination: Examination, case: Case, prediction: Prediction) -> None:
+    """Refuse an image that is a scan of another case; see :func:`refuse_others`."""
+    cases = {c.case: c for c in examination.cohort.cases}
+    refuse_others(
+        prediction.mean,
+        case.case,
+        patients={name: c.patient for name, c in cases.items()},
+        hashes={name: c.voxel_hashes for name, c in cases.items()},
+        fingerprints={name: c.fingerprints for name, c in cases.items() if c.fingerprints},
+    )
+
+
+def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:
+    """Read the clinic's doses and plan of a case; None where it has none."""
+    if examination.clinic is None or case.case not in examination.settings.clinic_files:
+        return None
+    request = examination.settings.measures.dose.clinic_request
+    found = read_clinic_case(examination.clinic, case.case, request)
+    patients = {one.patient for one in examination.cohort.cases}
+    found = doses_of_case(found, case.patient, patients)
+    if found.plan is None:
+        return found
+    return replace(found, plan=plan_of_case(found.plan, case.patient, patients))
+
+
+def _measures(examination: Examination, *, with_dose: bool) -> MeasureSettings:
+    """Return the settings of a case's measures: without plans where its dose is not asked for."""
+    measures = examination.settings.measures
+    if with_dose or not measures.dose.plans:
+        return measures
+    without = measures.dose.model_copy(update={"plans": ()})
+    return measures.model_copy(update={"dose": without})
+
+
+def _dose_device(examination: Examination, settings: MeasureSettings) -> str:
+    """Say where the dose of a case was computed; empty where none was."""
+    families = examination.settings.families
+    if not settings.dose.plans or (families is not None and "dose" not in families):
+        return ""
+    return where_computed([choice.template for choice in settings.dose.plans], settings.dose.device)
+
+
+def load_examined(examination: Examination, case: Case) -> LoadedCase:
+    """Read a case; only an oracle gets to see the truth of a virtual patient."""
+    knows_truth = examination.model.family == "oracle"
+    return load_case(examination.cohort, case, examination.folder, truth=knows_truth)
+
+
+def preflight_of(examination: Examination, loaded: LoadedCase) -> PreflightResult:
+    """Check a case once; cases that have no hash of their files are checked each time."""
+    settings = examination.settings.preflight
+    files = loaded.case.file_sha256
+    if not files:  # nothing to recognise the case by
+        return preflight(loaded, examination.cohort, settings)
+    key = digest_of([files, settings.model_dump(mode="json")])
+    if key not in examination.preflights:
+        examination.preflights[key] = preflight(loaded, examination.cohort, settings)
+    return examination.preflights[key]
+
+
+def _pair(loaded: LoadedCase, prediction: Prediction, instruments: Instruments) -> Pair:
+    if loaded.reference is None:
+        raise InputError("the case has no reference image to compare with")
+    if loaded.mask is None:
+        raise InputError("the case has no mask that says where it may be measured")
+    require_same_grid({"the source": loaded.source, "the synthetic image": prediction.mean})
+    return Pair(
+        source=loaded.source,
+        reference=loaded.reference,
+        synthetic=prediction.mean,
+        mask=loaded.mask,
+        coverage=loaded.coverage,
+        structures=loaded.structures,
+        prediction=prediction,
+        instruments=instruments,
+    )
+
+
+def _features(examination: Examination, pair: Pair) -> CaseFeatures | None:
+    """Features of both images for the distances between sets; None without an extractor."""
+    extractor = examination.instruments.extractor
+    if extractor is None:
+        return None
+    inside = pair.mask if pair.coverage is None else pair.mask & pair.coverage
+    most = examination.settings.measures.set_distances.slices_per_case
+    return features_of(extractor, pair.reference, pair.synthetic, inside, most=most)
+
+
+def blank_record(case: Case) -> CaseRecord:
+    """Return what is known of a case before it is looked at."""
+    return CaseRecord(
+        case=case.case,
+        patient=case.patient,
+        site=case.site,
+        split=case.split,
+        examination=case.examination,
+        status="refused",
+        history=case.history,
+    )
+
+
+def _entry(
+    record: CaseRecord,
+    started: float,
+    *,
+    status: Literal["evaluated", "refused", "failed"],
+    reason: str = "",
+    measured: Measured | None = None,
+    features: CaseFeatures | None = None,
+) -> Entry:
+    measured = measured or Measured()
+    return Entry(
+        record=record.model_copy(update={"status": status, "reason": reason}),
+        measurements=tuple(measured.rows),
+        curves=tuple(measured.curves),
+        features=features,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _failed(record: CaseRecord, started: float, reason: str) -> Entry:
+    row = Measurement(
+        case=record.case,
+        patient=record.patient,
+        site=record.site,
+        family="run",
+        metric="translation",
+        region="all",
+        value=None,
+        unit="",
+        status="error",
+        why=reason,
+    )
+    measured = Measured(rows=[row])
+    return _entry(record, started, status="failed", reason=reason, measured=measured)
+
+
+def _reason(examination: Examination, error: Exception) -> str:
+    """Write an error on one line, its files relative to the cohort as in the manifest."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = text.replace(f"{examination.folder}/", "")
+    return text if isinstance(error, QAError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,290 @@
+"""Cohort × translator → evaluation: slow, resumable, and the only place that measures.
+
+Each case is one unit of work, noted in the journal when it is done. Killed at any moment, the
+same call carries on and ends with the same record.
+"""
+
+from __future__ import annotations
+
+import resource
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import UTC, datetime
+from pathlib import Path
+
+from qa_suite.core.cohort import Case, Cohort
+from qa_suite.core.errors import InputError
+from qa_suite.core.plausible import ODD
+from qa_suite.core.record_files import (
+    CASES_FILE,
+    COSTS_FILE,
+    CURVES_FILE,
+    EVALUATION_FILE,
+    MEASUREMENTS_FILE,
+    read_evaluation,
+    sha256_of,
+    write_model,
+    write_table,
+)
+from qa_suite.core.records import (
+    CaseRecord,
+    CohortFacts,
+    CurvePoint,
+    Evaluation,
+    Measurement,
+    SetMeasurement,
+    When,
+)
+from qa_suite.core.wording import listing, some
+from qa_suite.evaluation import kept_volumes as volumes
+from qa_suite.evaluation.case_run import EvaluationSettings, Examination, blank_record, examine_case
+from qa_suite.evaluation.dose_cases import cases_with_dose
+from qa_suite.evaluation.eligibility import (
+    instrument_notices,
+    leakage_notices,
+    quantity_of,
+    require_fit,
+)
+from qa_suite.evaluation.journal import Entry, Journal, Plan
+from qa_suite.evaluation.provenance import code_facts
+from qa_suite.metrics.meaning import left_out
+from qa_suite.metrics.reference_free.norms import NORMS_FILE
+from qa_suite.metrics.run import METRICS, variants_of
+from qa_suite.metrics.set_distances.family import FeaturedCase, measure_sets
+
+__all__ = ["EvaluationSettings", "Examination", "evaluate"]
+
+Progress = Callable[[int, int, str], None]
+
+
+def evaluate(
+    examination: Examination, out: Path, *, workers: int = 1, progress: Progress | None = None
+) -> Evaluation:
+    """Measure a translator on the held-out patients of a cohort.
+
+    Parameters
+    ----------
+    examination
+        Cohort, model and settings.
+    out
+        The evaluation's folder; made if needed. Work that lies there already is kept.
+    workers
+        Cases measured at the same time; translating is one at a time in any case. The
+        record does not depend on it, but for the time and memory of the translations.
+    progress
+        Called with (cases done, cases in all, case).
+
+    Returns
+    -------
+    Evaluation
+        As it stands in ``out/evaluation.json``.
+
+    Raises
+    ------
+    InputError
+        If the cohort has no case in the examined split, ``out`` holds another evaluation, or
+        something was asked for that has no meaning for the cohort's real images.
+    LeakageError
+        If the model was trained on an examined patient or scan, and the settings do not
+        allow it.
+    """
+    if (out / EVALUATION_FILE).exists():
+        known = read_evaluation(out)
+        if known.evaluation == examination.identifier:
+            return known
+    cases = examination.cohort.in_split(examination.settings.split)
+    if not cases:
+        raise InputError(
+            f"The cohort {examination.cohort.name} has no case in the set "
+            f"'{examination.settings.split}'; deal the patients with 'qa-suite import --split'."
+        )
+    require_fit(examination)
+    notices = leakage_notices(examination, cases) + instrument_notices(examination, cases)
+    code = code_facts()
+    plan = Plan(
+        evaluation=examination.identifier,
+        suite_version=code.suite_version,
+        git_commit=code.git_commit,
+        git_dirty=code.git_dirty,
+        started=_now(),
+    )
+    journal = Journal(out, plan)
+    entries = _run_cases(examination, cases, out, journal, workers, progress)
+    return _write_record(examination, out, journal.plan, entries, notices)
+
+
+def _run_cases(
+    examination: Examination,
+    cases: Sequence[Case],
+    out: Path,
+    journal: Journal,
+    workers: int,
+    progress: Progress | None,
+) -> list[Entry]:
+    entries = {case.case: entry for case in cases if (entry := journal.read(case.case))}
+    todo = [case for case in cases if case.case not in entries]
+    translating = threading.Lock()
+    dosed = cases_with_dose(examination, cases, entries) if todo else frozenset[str]()
+
+    def work(case: Case, alone: bool) -> Entry:
+        entry = examine_case(
+            examination, case, out, translating, with_dose=case.case in dosed, alone=alone
+        )
+        journal.write(entry)
+        return entry
+
+    def done(entry: Entry) -> None:
+        entries[entry.record.case] = entry
+        if progress is not None:
+            progress(len(entries), len(cases), entry.record.case)
+
+    # with several workers the first case goes alone, so that its memory can be told
+    first = 1 if workers > 1 else 0
+    for case in todo[:first]:
+        done(work(case, True))
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        futures = {pool.submit(work, case, workers <= 1): case for case in todo[first:]}
+        try:
+            for future in as_completed(futures):
+                done(future.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [entries[case.case] for case in cases]
+
+
+def _write_record(
+    examination: Examination,
+    out: Path,
+    plan: Plan,
+    entries: Sequence[Entry],
+    notices: tuple[str, ...],
+) -> Evaluation:
+    cohort, settings = examination.cohort, examination.settings
+    measurements = [m for entry in entries for m in entry.measurements]
+    records = [entry.record for entry in entries]
+    records = volumes.settle(
+        records,
+        measurements,
+        examination.cohort,
+        examination.folder,
+        out,
+        policy=settings.keep_volumes,
+    )
+    broken = [case for case in cohort.cases if case.import_problem is not None]
+    records += [
+        blank_record(case).model_copy(
+            update={"reason": f"could not be imported: {case.import_problem}"}
+        )
+        for case in broken
+    ]
+    tables = {
+        MEASUREMENTS_FILE: write_table(out / MEASUREMENTS_FILE, measurements, Measurement),
+        CASES_FILE: write_table(out / CASES_FILE, records, CaseRecord),
+        CURVES_FILE: write_table(
+            out / CURVES_FILE, [c for entry in entries for c in entry.curves], CurvePoint
+        ),
+    }
+    taken = [cost for entry in entries for cost in entry.costs]
+    costs = write_table(out / COSTS_FILE, taken, Measurement)
+    sets = _set_measurements(entries, settings)
+    measured = {m.metric for m in (*measurements, *taken)} | {s.metric for s in sets}
+    norms = examination.instruments.norms
+    if norms is not None:
+        write_model(out / NORMS_FILE, norms)
+        tables[NORMS_FILE] = sha256_of(out / NORMS_FILE)
+    evaluation = Evaluation(
+        evaluation=examination.identifier,
+        model=examination.model,
+        cohort=_cohort_facts(cohort, settings.split, entries),
+        code=code_facts(),
+        settings=settings.model_dump(mode="json"),
+        variants=variants_of(settings.measures, examination.instruments),
+        definitions={
+            entry.name: entry.facts.model_dump(mode="json")
+            for entry in METRICS
+            if entry.name in measured
+        },
+        instruments=examination.instrument_facts,
+        set_measurements=sets,
+        left_out=left_out(quantity_of(cohort), settings.families),
+        case_counts=_counts(cohort, entries, len(broken)),
+        notices=(*notices, *_odd(records), *_remarked(records)),
+        tables_sha256=tables,
+        when=When(
+            started=plan.started,
+            finished=_now(),
+            costs_sha256=costs,
+            seconds_by_case={e.record.case: round(e.seconds, 3) for e in entries},
+            peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            dose_device_by_case={e.record.case: e.dose_device for e in entries if e.dose_device},
+        ),
+    )
+    write_model(out / EVALUATION_FILE, evaluation)
+    return evaluation
+
+
+def _set_measurements(
+    entries: Sequence[Entry], settings: EvaluationSettings
+) -> tuple[SetMeasurement, ...]:
+    """Measure the distances between the sets, where an extractor took part."""
+    cases = [
+        FeaturedCase(
+            case=e.record.case, patient=e.record.patient, site=e.record.site, features=e.features
+        )
+        for e in entries
+        if e.features is not None
+    ]
+    return measure_sets(cases, settings.measures.set_distances)
+
+
+def _odd(records: Sequence[CaseRecord]) -> tuple[str, ...]:
+    """Announce synthetic images whose numbers are odd, the same oddity once."""
+    cases: dict[str, list[str]] = {}
+    for record in records:
+        for step in dict.fromkeys(record.history):
+            if step.startswith(ODD):
+                cases.setdefault(step.removeprefix(ODD), []).append(record.case)
+    return tuple(
+        f"Odd numbers in the synthetic images of {listing(some(names))}: {what}."
+        for what, names in sorted(cases.items())
+    )
+
+
+def _remarked(records: Sequence[CaseRecord]) -> tuple[str, ...]:
+    """Announce what must be known of how cases were measured, the same remark once."""
+    cases: dict[str, list[str]] = {}
+    for record in records:
+        for remark in record.remarks:
+            cases.setdefault(remark, []).append(record.case)
+    return tuple(f"{listing(some(names))}: {what}." for what, names in cases.items())
+
+
+def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[Entry]) -> CohortFacts:
+    return CohortFacts(
+        name=cohort.name,
+        digest=cohort.digest,
+        direction=cohort.direction,
+        anatomy=cohort.anatomy,
+        split=split,
+        cases=len(entries),
+        patients=len({entry.record.patient for entry in entries}),
+        sites=tuple(sorted({entry.record.site for entry in entries})),
+    )
+
+
+def _counts(cohort: Cohort, entries: Sequence[Entry], broken: int) -> dict[str, int]:
+    status = [entry.record.status for entry in entries]
+    return {
+        "imported": len(cohort.cases),
+        "import_failed": broken,
+        "held_out": len(entries),
+        "refused": status.count("refused"),
+        "failed": status.count("failed"),
+        "evaluated": status.count("evaluated"),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,103 @@
+"""The journal of an evaluation: one file a case, written when the case is done.
+
+Whatever moment the process is killed, the next run finds every finished case whole and
+repeats only the others. When all are there, the journal becomes the record's tables.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.record_files import read_model, write_model
+from qa_suite.core.records import CaseRecord, CurvePoint, Measurement
+from qa_suite.metrics.set_distances.features import CaseFeatures
+
+JOURNAL_FOLDER = "journal"
+_PLAN_FILE = "plan.json"
+
+
+class Plan(BaseModel):
+    """What this evaluation is; another one may not carry on in its folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evaluation: str
+    suite_version: str
+    git_commit: str | None
+    git_dirty: bool | None
+    started: str
+
+
+class Entry(BaseModel):
+    """Everything that one case gave."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    record: CaseRecord
+    measurements: tuple[Measurement, ...] = ()
+    curves: tuple[CurvePoint, ...] = ()
+    costs: tuple[Measurement, ...] = ()
+    features: CaseFeatures | None = None
+    seconds: float
+    dose_device: str = ""
+
+
+class Journal:
+    """The journal in the folder of one evaluation.
+
+    Parameters
+    ----------
+    folder
+        The evaluation's folder.
+    plan
+        What is being evaluated. A folder that holds another plan is refused.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder = folder / JOURNAL_FOLDER
+        self.plan = plan
+        path = self.folder / _PLAN_FILE
+        if path.exists():
+            self.plan = _same_plan(folder, read_model(path, Plan), plan)
+        else:
+            write_model(path, plan)
+
+    def read(self, case: str) -> Entry | None:
+        """Return what is known of a case, or None where it is still to be done."""
+        path = self._path(case)
+        if not path.exists():
+            return None
+        try:
+            return read_model(path, Entry)
+        except QAError:  # half a file, from a disk that lied about the rename: do it again
+            path.unlink()
+            return None
+
+    def write(self, entry: Entry) -> None:
+        """Keep what a case gave."""
+        write_model(self._path(entry.record.case), entry)
+
+    def _path(self, case: str) -> Path:
+        return self.folder / f"case-{case}.json"
+
+
+def _same_plan(folder: Path, known: Plan, wanted: Plan) -> Plan:
+    def essence(plan: Plan) -> dict[str, Any]:
+        return plan.model_dump(exclude={"started"})
+
+    if essence(known) == essence(wanted):
+        return known
+    what = "another evaluation" if known.evaluation != wanted.evaluation else "other code"
+    raise InputError(
+        f"{folder} was begun with {what} ({_short(known)}, not {_short(wanted)}); "
+        f"choose another --out, or remove the folder."
+    )
+
+
+def _short(plan: Plan) -> str:
+    commit = (plan.git_commit or "no commit")[:8]
+    return f"evaluation {plan.evaluation[:8]} by {plan.suite_version} at {commit}"

@@ -1,0 +1,1 @@
+"""Images as arrays: bodies and thresholds, distances and surfaces, registration."""

@@ -1,0 +1,1 @@
+"""DICOM image series: found by their headers, read to volumes, written as synthetic."""

@@ -1,0 +1,1 @@
+"""DICOM-RT: structure sets, plans and doses."""

@@ -1,0 +1,1 @@
+"""RTDOSE: read as asked for, held against each other, exported."""

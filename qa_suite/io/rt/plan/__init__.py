@@ -1,0 +1,1 @@
+"""RTPLAN and RT Ion Plan: every element used, checked, told or refused."""

@@ -1,0 +1,1 @@
+"""From a record to a verdict: pure, without images, as often as one likes."""

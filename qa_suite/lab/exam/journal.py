@@ -1,0 +1,113 @@
+"""The exam's journal: what was measured is kept, so that an exam that was ended carries on.
+
+One line of JSON a patient and candidate, written as he is finished. A line that was cut off
+in the middle of its writing is measured again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_files import digest_of
+from qa_suite.core.records import CodeFacts
+from qa_suite.lab.exam.readings import Answers, Task
+from qa_suite.lab.exam.settings import ExamSettings
+
+JOURNAL_FILE = "journal.jsonl"
+_FREE = {"candidates", "clean_only", "clean_cohorts", "faults", "clinical_only", "trials"}
+"""Settings that say how much is examined, and change no measurement."""
+
+
+class Journal:
+    """What a folder holds of one exam; without a folder nothing is kept.
+
+    Parameters
+    ----------
+    folder
+        Of the exam, or None.
+    settings, profile_sha256, patients_from, code
+        What the measurements depend on; an exam of anything else has a journal of its own.
+
+    Raises
+    ------
+    InputError
+        If the folder holds the journal of another exam.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        settings: ExamSettings,
+        *,
+        profile_sha256: str,
+        patients_from: str,
+        code: CodeFacts,
+    ) -> None:
+        self._file = None if folder is None else folder / JOURNAL_FILE
+        self._known: dict[tuple[str, str, str], Answers] = {}
+        if self._file is None:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        head = {
+            "settings": settings.model_dump(mode="json", exclude=_FREE),
+            "profile_sha256": profile_sha256,
+            "patients_from": patients_from,
+            "suite": f"{code.suite_version} {code.git_commit or ''}".strip(),
+        }
+        if self._file.is_file():
+            self._read(self._file, json.loads(json.dumps(head)))
+        else:
+            self._file.write_text(_line(head), encoding="utf-8")
+
+    def _read(self, file: Path, head: dict[str, object]) -> None:
+        lines = file.read_text(encoding="utf-8").split("\n")
+        found = json.loads(lines[0])
+        differ = sorted(key for key in head if found.get(key) != head[key])
+        if differ:
+            raise InputError(
+                f"{file} is the journal of another exam (it differs in {', '.join(differ)}); give "
+                f"another folder, or remove the file to begin anew."
+            )
+        whole = [lines[0]]
+        for line in lines[1:]:
+            try:
+                key, answers = json.loads(line)
+                self._known[tuple(key)] = Answers.model_validate(answers)
+            except (ValueError, ValidationError):
+                continue  # cut off while it was written
+            whole.append(line)
+        file.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+
+    def known(self, task: Task) -> dict[str, Answers]:
+        """Return what is there already of a task, by candidate."""
+        keys = {candidate: _key(task, candidate) for candidate in task.candidates}
+        return {name: self._known[key] for name, key in keys.items() if key in self._known}
+
+    def add(self, task: Task, answers: Answers) -> None:
+        """Keep what one candidate's images of one patient gave."""
+        if self._file is None:
+            return
+        line = _line([_key(task, answers.candidate), answers.model_dump(mode="json")])
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+
+def _key(task: Task, candidate: str) -> tuple[str, str, str]:
+    """Name what was measured: whose image by whom, and all that was planted and looked at."""
+    plain = candidate in task.plain
+    what = {
+        "number": task.someone.number,
+        "side": task.someone.side,
+        "faults": [] if plain else [list(one) for one in task.faults],
+        "alone": task.alone and not plain,
+        "alone_many": task.alone_many,
+    }
+    return task.someone.case, candidate, digest_of(what)[:16]
+
+
+def _line(what: object) -> str:
+    return json.dumps(what, ensure_ascii=False) + "\n"

@@ -1,0 +1,215 @@
+"""The exam: plant, measure, judge, and count what was caught."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.records import Profile
+from qa_suite.evaluation.provenance import code_facts
+from qa_suite.judging.criteria import load_profile
+from qa_suite.judging.judge import profile_digest
+from qa_suite.lab.exam.counting import Ground, count_clean, count_fault
+from qa_suite.lab.exam.journal import Journal
+from qa_suite.lab.exam.no_reference import limits_from
+from qa_suite.lab.exam.plan import tasks_of
+from qa_suite.lab.exam.readings import Answers, Reading, Task, examine
+from qa_suite.lab.exam.result import CandidateResult, Cell, CleanCheck, ExamResult
+from qa_suite.lab.exam.settings import ExamSettings
+from qa_suite.lab.exam.verdicts import judge_readings
+from qa_suite.lab.phantom.candidates import CANDIDATES
+from qa_suite.metrics.base import Instruments
+
+T = TypeVar("T")
+Progress = Callable[[int, int, str], None]
+Found = dict[str, Answers]
+"""What one patient gave, by candidate."""
+
+
+def run_exam(
+    settings: ExamSettings,
+    *,
+    cohort: Cohort | None = None,
+    folder: Path | None = None,
+    instruments: Instruments | None = None,
+    workers: int = 2,
+    progress: Progress | None = None,
+    out: Path | None = None,
+) -> ExamResult:
+    """Examine the examiner: plant every fault at every severity and see what the verdict says.
+
+    Parameters
+    ----------
+    settings
+        Which patients, candidates, faults and criteria.
+    cohort, folder
+        A cohort of virtual patients to plant into instead of new ones; its clean cohorts are
+        the same patients with fresh images.
+    instruments
+        What the measures may use beside the images, such as norms.
+    workers
+        Processes; the result does not depend on it.
+    progress
+        Called with (patients done, patients in all, what).
+    out
+        A folder for the journal: what it holds already is not measured again.
+
+    Returns
+    -------
+    ExamResult
+
+    Raises
+    ------
+    InputError
+        If a patient of the cohort is not virtual, no patient has a place for a fault, or the
+        folder holds the journal of another exam.
+    """
+    started = time.perf_counter()
+    profile = load_profile(settings.profile)
+    patients_from = "virtual" if cohort is None else cohort.name
+    code, digest = code_facts(), profile_digest(profile)
+    journal = Journal(out, settings, profile_sha256=digest, patients_from=patients_from, code=code)
+    tasks = tasks_of(settings, profile, cohort, folder)
+    with _Workers(workers, instruments) as pool:
+        found = _measured(tasks, journal, pool, progress)
+        results = [_result(name, found, settings, profile, pool) for name in settings.candidates]
+    everything = [answers for people in found for one in people for answers in one.values()]
+    return ExamResult(
+        settings=settings,
+        patients_from=patients_from,
+        profile_sha256=digest,
+        code=code,
+        candidates=tuple(results),
+        checks=tuple(_check(name, found[0], profile) for name in settings.checked),
+        impossible=tuple(said for answers in everything for said in answers.impossible),
+        seconds=time.perf_counter() - started,
+        cpu_seconds=sum(answers.cpu_seconds for answers in everything),
+    )
+
+
+# ---------------------------------------------------------------------------------------
+# Measuring
+
+
+def _measured(
+    cohorts: Sequence[Sequence[Task]], journal: Journal, pool: _Workers, progress: Progress | None
+) -> list[list[Found]]:
+    """Measure everybody, or take him from the journal; one list a cohort."""
+    tasks = [task for people in cohorts for task in people]
+    found = [journal.known(task) for task in tasks]
+    lacking = [
+        (n, replace(task, candidates=left))
+        for n, task in enumerate(tasks)
+        if (left := tuple(name for name in task.candidates if name not in found[n]))
+    ]
+    done = len(tasks) - len(lacking)
+    for (n, task), answers in zip(
+        lacking, pool.map(_examine, [t for _, t in lacking]), strict=True
+    ):
+        for one in answers:
+            found[n][one.candidate] = one
+            journal.add(task, one)
+        done += 1
+        if progress is not None:
+            progress(done, len(tasks), task.someone.case)
+    ends = iter(found)
+    return [[next(ends) for _ in people] for people in cohorts]
+
+
+def _examine(task: Task) -> list[Answers]:
+    return examine(task, _INSTRUMENTS[0])
+
+
+# ---------------------------------------------------------------------------------------
+# Judging
+
+
+def _result(
+    name: str,
+    found: Sequence[Sequence[Found]],
+    settings: ExamSettings,
+    profile: Profile,
+    pool: _Workers,
+) -> CandidateResult:
+    clean = [[one[name].readings[0] for one in people] for people in found]
+    planted: dict[tuple[str, float], list[Reading]] = {}
+    for one in found[0]:
+        for reading in one[name].readings[1:]:
+            key = reading.clean_of or (reading.fault, reading.severity)
+            planted.setdefault(key, []).append(reading)
+    limits = limits_from(clean[1]) if settings.alone else {}
+    ground = Ground.of(clean[0], profile, limits)
+    jobs = [
+        (ground, fault, severity, planted.get((fault, severity), []))
+        for fault in settings.fault_names
+        for severity in settings.severities(fault)
+    ]
+    return CandidateResult(
+        candidate=name,
+        cells=tuple(pool.map(_count, jobs)),
+        clean=count_clean(clean, profile, limits),
+    )
+
+
+def _count(job: tuple[Ground, str, float, list[Reading]]) -> Cell:
+    return count_fault(*job)
+
+
+def _check(name: str, people: Sequence[Found], profile: Profile) -> CleanCheck:
+    judged = judge_readings([one[name].readings[0] for one in people], profile)
+    return CleanCheck(
+        candidate=name,
+        outcome=judged.outcome,
+        must_pass=profile.name in CANDIDATES[name].facts.profiles,
+        failed_by=tuple(sorted(judged.spoilt)),
+    )
+
+
+# ---------------------------------------------------------------------------------------
+# Workers
+
+
+class _Workers:
+    """The one process, or several beside it; answers come in the order of what was asked."""
+
+    def __init__(self, count: int, instruments: Instruments | None) -> None:
+        self._pool = (
+            ProcessPoolExecutor(
+                count,
+                mp_context=get_context("spawn"),
+                initializer=_prepare,
+                initargs=(instruments,),
+            )
+            if count > 1
+            else None
+        )
+        if self._pool is None:
+            _INSTRUMENTS[0] = instruments
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[..., T], jobs: Sequence[object]) -> Iterator[T]:
+        if self._pool is None:
+            return map(function, jobs)
+        return self._pool.map(function, jobs, chunksize=1)
+
+
+_INSTRUMENTS: list[Instruments | None] = [None]
+
+
+def _prepare(instruments: Instruments | None) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    _INSTRUMENTS[0] = instruments

@@ -1,0 +1,1 @@
+"""The family ``hallucination``: structures that appear, vanish or have a wrong value."""

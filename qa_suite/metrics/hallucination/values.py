@@ -1,0 +1,162 @@
+"""Structures of the reference: whether the synthetic image gives them their value.
+
+A pocket of gas drawn at −400 HU is no missed gas, and a ray through it still meets a centimetre
+of water that is not there. Here every piece of bone, gas or metal that the reference shows is
+held against its value, however much of it the synthetic image shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_suite.core.arrays import Float32Array
+from qa_suite.core.volume import Triple
+from qa_suite.metrics.base import METRICS, MetricFacts, NoValue
+from qa_suite.metrics.hallucination.blobs import Box, Mask, blobs
+from qa_suite.metrics.hallucination.depth import water_equivalent
+from qa_suite.metrics.hallucination.fields import Fields
+from qa_suite.metrics.hallucination.settings import HallucinationSettings
+
+ValueKind = Literal["bone", "dense", "air", "metal"]
+VALUE_KINDS: tuple[ValueKind, ...] = ("bone", "dense", "air", "metal")
+
+_LONG = 0.5  # of the longest way through a component: shorter ways graze its edge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """One structure of the reference.
+
+    Parameters
+    ----------
+    kind
+        ``bone``, ``dense`` (bone, of which a sclerosis is a small part of a large piece),
+        ``air`` or ``metal``.
+    volume_cc
+        Its size in the reference.
+    error_hu
+        Mean of synthetic minus reference over it.
+    depth_mm
+        Water-equivalent depth error of the beams through it along the grid's axis on which it
+        is largest; signed, positive where the synthetic image is too dense.
+    """
+
+    kind: ValueKind
+    volume_cc: float
+    error_hu: float
+    depth_mm: float
+
+
+def _facts(title: str, unit: str, formula: str, empty: str) -> MetricFacts:
+    return MetricFacts(
+        family="hallucination",
+        title=title,
+        unit=unit,
+        direction="zero" if unit == "HU" else "lower",
+        range="(-inf, inf)" if unit == "HU" else "[0, inf)",
+        formula=formula,
+        empty=f"{empty}; empty mask or image not in HU: undefined",
+        reference="Definition of this suite",
+        quantities=("HU",),
+        because="bone, gas and metal are known by their HU",
+    )
+
+
+@METRICS.add(
+    "value_error",
+    _facts(
+        "Value of the reference's structures",
+        "HU",
+        "mean (synthetic - reference) over the component of the reference where its magnitude is "
+        "largest",
+        "the reference shows nothing of the kind: undefined",
+    ),
+)
+def value_error(components: Sequence[Structure]) -> float | NoValue:
+    """Signed error of the component whose value is farthest off, in HU."""
+    if not components:
+        return NoValue(why="the reference shows nothing of this kind")
+    return max((c.error_hu for c in components), key=lambda hu: (abs(hu), hu))
+
+
+@METRICS.add(
+    "value_depth",
+    _facts(
+        "Water-equivalent depth error through the reference's structures",
+        "mm",
+        "largest |sum of (density of synthetic - of reference) along a grid axis within a "
+        "component of the reference|, in the mean over its ways of at least half the longest; "
+        "density: electrons relative to water",
+        "the reference shows nothing of the kind: 0",
+    ),
+)
+def value_depth(components: Sequence[Structure]) -> float:
+    """Millimetres of water by which a beam through the worst component errs."""
+    return max((abs(c.depth_mm) for c in components), default=0.0)
+
+
+VALUE_METRICS = {f.__name__: f for f in (value_error, value_depth)}
+
+
+def find_structures(fields: Fields, settings: HallucinationSettings) -> list[Structure]:
+    """Find every piece of bone, dense bone, gas and metal of the reference.
+
+    Returns
+    -------
+    list of Structure
+        By kind, the largest first.
+    """
+    found = [
+        _described(kind, box, mask, fields, settings)
+        for kind in VALUE_KINDS
+        for box, mask in _structures(kind, fields, settings)
+    ]
+    return sorted(found, key=lambda c: (VALUE_KINDS.index(c.kind), -c.volume_cc, c.error_hu))
+
+
+def _structures(
+    kind: ValueKind, fields: Fields, settings: HallucinationSettings
+) -> Iterator[tuple[Box, Mask]]:
+    fewest = max(1, int(np.ceil(settings.smallest_cc / fields.grid.voxel_volume_cc - 1e-6)))
+    yield from blobs(
+        _shows(kind, fields.reference, settings) & fields.domain,
+        fields.grid.spacing_mm,
+        fewest=fewest,
+        radius_mm=settings.ball_radius_mm,
+    )
+
+
+def _shows(kind: ValueKind, image: Float32Array, settings: HallucinationSettings) -> Mask:
+    if kind == "air":
+        return np.asarray(image <= settings.gas_hu)
+    lowest = {"bone": settings.bone_hu, "dense": settings.dense_hu, "metal": settings.metal_hu}
+    return np.asarray(image >= lowest[kind])
+
+
+def _described(
+    kind: ValueKind, box: Box, mask: Mask, fields: Fields, settings: HallucinationSettings
+) -> Structure:
+    reference, synthetic = fields.raw_reference[box], fields.raw_synthetic[box]
+    water, was = (water_equivalent(i, settings.water_points) for i in (synthetic, reference))
+    change = np.where(mask, water - was, np.float32(0)).astype(np.float64)
+    return Structure(
+        kind=kind,
+        volume_cc=float(np.count_nonzero(mask)) * fields.grid.voxel_volume_cc,
+        error_hu=float((synthetic - reference)[mask].mean(dtype=np.float64)),
+        depth_mm=_depth(change, mask, fields.grid.spacing_mm),
+    )
+
+
+def _depth(change: NDArray[np.float64], mask: Mask, spacing_mm: Triple) -> float:
+    """Sum of the change along the axis where it is largest, in mm of water."""
+    found = []
+    for axis, step in enumerate(spacing_mm):
+        length = mask.sum(axis=axis)
+        ways = length >= max(1.0, _LONG * float(length.max()))
+        found.append(float(change.sum(axis=axis)[ways].mean()) * step)
+    return max(found, key=lambda value: (abs(value), value))

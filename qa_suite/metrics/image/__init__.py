@@ -1,0 +1,1 @@
+"""The family ``image``: the synthetic image against its reference, region by region."""

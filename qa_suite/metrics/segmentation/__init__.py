@@ -1,0 +1,1 @@
+"""The family ``segmentation``: structures of the two images against each other."""

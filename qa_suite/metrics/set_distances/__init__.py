@@ -1,0 +1,1 @@
+"""Distances between the set of synthetic and the set of real images of a cohort."""

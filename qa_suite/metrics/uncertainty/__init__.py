@@ -1,0 +1,1 @@
+"""The family ``uncertainty``: whether a predicted spread means anything."""

@@ -1,1 +1,0 @@
-"""Segmenters: from an image to structures."""

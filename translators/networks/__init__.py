@@ -1,0 +1,1 @@
+"""Networks and how they are applied: U-Nets, noise schedules, windows, ONNX files."""

@@ -1,0 +1,96 @@
+"""A registered translator from which another training begins, as a clinic's fine-tuning does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qa_suite.core.errors import InputError
+from qa_suite.core.store import connect, model_version, tracking_uri
+from translators.base import Translator, load
+from translators.spec import TranslatorSpec
+
+TRAINING_FILE = "training.json"
+
+FINE_TUNING_RATE = 0.1
+"""Of the parent's learning rate, where the caller names none (a local choice)."""
+
+_LISTS = ("sites", "patients", "voxel_hashes", "fingerprints", "loss_networks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """A registered version: its translator and what it has seen.
+
+    Parameters
+    ----------
+    uri
+        With the version's number, also where it was named by an alias.
+    name
+        Of the registered model.
+    translator
+        With its weights.
+    training
+        Its ``training.json``.
+    """
+
+    uri: str
+    name: str
+    translator: Translator
+    training: dict[str, Any]
+
+    def fine_tuning_spec(self, learning_rate: float | None = None) -> TranslatorSpec:
+        """Return the parent's specification with the learning rate of a fine-tuning."""
+        spec = self.translator.spec
+        if spec.training is None:
+            return spec
+        rate = learning_rate or spec.training.learning_rate * FINE_TUNING_RATE
+        training = spec.training.model_copy(update={"learning_rate": rate})
+        return spec.model_copy(update={"training": training})
+
+
+def load_parent(uri: str) -> Parent:
+    """Load a registered translator to train it on.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or it was not registered by ``qa-suite train``.
+    """
+    from mlflow.exceptions import MlflowException
+
+    mlflow = connect()
+    try:
+        version = model_version(uri)
+        if version is None:
+            raise InputError(
+                f"{uri!r} names no model; use models:/NAME/VERSION or models:/NAME@ALIAS."
+            )
+        exact = f"models:/{version.name}/{version.version}"
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=exact))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{uri} cannot be read from {tracking_uri()} ({reason}).") from None
+    found = sorted(folder.rglob(TRAINING_FILE))
+    if not found:
+        raise InputError(
+            f"{uri} was not registered by 'qa-suite train', so training cannot go on from it."
+        )
+    return Parent(
+        uri=exact,
+        name=str(version.name),
+        translator=load(found[0].parent),
+        training=json.loads(found[0].read_text()),
+    )
+
+
+def inherited(facts: dict[str, Any], parent: Parent) -> dict[str, Any]:
+    """Add to a child's training facts all that its parent has seen."""
+    both = {name: sorted({*facts[name], *parent.training.get(name, ())}) for name in _LISTS}
+    return (
+        facts
+        | both
+        | {"parent": {"uri": parent.uri, "weights_sha256": parent.training["weights_sha256"]}}
+    )

@@ -1,0 +1,246 @@
+"""Registering a trained translator in MLflow: code to read, tensors, and whom it has seen."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.store import connect
+from qa_suite.core.volume import Grid, Volume
+from translators.base import WEIGHTS_FILE, FitSummary, Translator
+from translators.data import SEEN_SPLITS
+from translators.registry.card import CARD_FILE, measure_cost, model_card
+from translators.registry.parent import TRAINING_FILE, Parent, inherited
+from translators.registry.tracked import shown_pairs
+
+ARTIFACT = "translator"
+MODEL_NAME = "model"
+
+_PACKAGES = (
+    "mlflow",
+    "monai",
+    "numpy",
+    "pydantic",
+    "pyyaml",
+    "safetensors",
+    "scipy",
+    "simpleitk",
+    "torch",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A registered version and where it came from."""
+
+    uri: str
+    name: str
+    version: str
+    run_id: str
+    model_id: str
+    weights_sha256: str
+
+    @staticmethod
+    def nowhere() -> TrainedModel:
+        """Return what a process that does not register has to give."""
+        return TrainedModel(uri="", name="", version="", run_id="", model_id="", weights_sha256="")
+
+
+def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) -> dict[str, Any]:
+    """Say on whom a translator was trained, so that an examiner can refuse to examine on them.
+
+    ``patients`` are the cohort's keyed hashes; ``voxel_hashes`` and ``fingerprints`` those of
+    the source and reference images. Validation patients count as seen, for they chose the
+    weights, and so do calibration patients where the interval was calibrated on them.
+    ``loss_networks`` are the hashes of frozen networks in the loss (empty for most families).
+    """
+    calibrated = translator.calibration is not None
+    learnt = SEEN_SPLITS if translator.learns else ()
+    seen = cohort.in_split(*learnt, *(("calibration",) if calibrated else ()))
+    return {
+        "schema_version": 1,
+        "cohort_name": cohort.name,
+        "cohort_digest": cohort.digest,
+        "data_digest": cohort.data_digest(*SEEN_SPLITS),
+        "sites": sorted({case.site for case in seen}),
+        "patients": sorted({case.patient for case in seen}),
+        "voxel_hashes": sorted({value for case in seen for value in case.voxel_hashes.values()}),
+        "fingerprints": sorted({value for case in seen for value in case.fingerprints.values()}),
+        "weights_sha256": weights_sha256,
+        "loss_networks": sorted(translator.loss_networks()),
+        "spec": translator.spec.model_dump(mode="json"),
+    }
+
+
+def requirements() -> list[str]:
+    """Return the packages that a registered model needs, as installed here.
+
+    ``qa-suite`` itself is among them: the model's code is a thin layer over it.
+    """
+    return [
+        f"{name}=={metadata.version(name).partition('+')[0]}" for name in ("qa-suite", *_PACKAGES)
+    ]
+
+
+def signature(translator: Translator) -> Any:
+    """Return the signature: source, spacing and direction as tensors in, mean out.
+
+    Origin and frame are parameters, since MLflow has no tensor that may be left out.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    any_volume = (-1, -1, -1)
+    return ModelSignature(
+        inputs=Schema(
+            [
+                TensorSpec(np.dtype("float32"), any_volume, "source"),
+                TensorSpec(np.dtype("float64"), (3,), "spacing_mm"),
+                TensorSpec(np.dtype("float64"), (9,), "direction"),
+            ]
+        ),
+        outputs=Schema([TensorSpec(np.dtype("float32"), any_volume, "mean")]),
+        params=ParamSchema(
+            [
+                ParamSpec("steps", "long", 0),
+                ParamSpec("sampler", "string", ""),
+                ParamSpec("members", "long", 0),
+                ParamSpec("seed", "long", 0),
+                ParamSpec("origin_mm", "double", [], (-1,)),
+                ParamSpec("frame_of_reference", "string", ""),
+            ]
+        ),
+    )
+
+
+def input_example(translator: Translator) -> dict[str, np.ndarray]:
+    """Return a small request: a bright ellipsoid in air, on an axial grid."""
+    spacing = translator.spec.working_spacing_mm or (4.0, 4.0, 4.0)
+    shape = (16, 16, 8)
+    axes = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    source = np.where(radius < 0.8, 400.0 + 200.0 * radius, 5.0)
+    return {
+        "source": source.astype(np.float32),
+        "spacing_mm": np.array(spacing, dtype=np.float64),
+        "direction": np.eye(3).ravel(),
+    }
+
+
+def _example_request(translator: Translator) -> Any:
+    """Return the example with its place, or None where its answers belong to some images alone."""
+    example = input_example(translator)
+    grid = Grid(
+        shape=example["source"].shape,
+        spacing_mm=tuple(example["spacing_mm"]),
+        direction=tuple(example["direction"]),
+    )
+    volume = Volume(array=example["source"], grid=grid, quantity=translator.spec.source.quantity)
+    if not translator.has_answer(volume):
+        return None
+    return example, {"origin_mm": list(grid.origin_mm)}
+
+
+def register(
+    translator: Translator,
+    *,
+    name: str,
+    cohort: Cohort,
+    folder: Path,
+    run_id: str,
+    tags: dict[str, str],
+    parent: Parent | None = None,
+    summary: FitSummary | None = None,
+) -> TrainedModel:
+    """Log a trained translator to the run in progress and register it.
+
+    Parameters
+    ----------
+    translator
+        Fitted.
+    name
+        Of the registered model; a new version is made if it exists.
+    cohort, folder
+        What it was trained on; the patients that it has seen are recorded.
+    run_id
+        The active MLflow run.
+    tags
+        More tags of the model version, such as the git commit.
+    parent
+        The registered translator that its training began from.
+    summary
+        Of its training, for the model card.
+    """
+    mlflow = connect()
+    with tempfile.TemporaryDirectory() as temporary:
+        saved = Path(temporary) / ARTIFACT
+        digest = translator.save(saved)
+        facts = training_facts(translator, cohort, digest)
+        if parent is not None:
+            facts = inherited(facts, parent)
+        text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
+        (saved / TRAINING_FILE).write_text(text + "\n")
+        card = _card(translator, cohort, folder, facts, summary)
+        (saved / CARD_FILE).write_text(card)
+        assert (saved / WEIGHTS_FILE).is_file()
+        info = mlflow.pyfunc.log_model(
+            name=MODEL_NAME,
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={ARTIFACT: str(saved)},
+            signature=signature(translator),
+            input_example=_example_request(translator),
+            pip_requirements=requirements(),
+            registered_model_name=name,
+            metadata={"weights_sha256": digest, "family": translator.spec.family},
+        )
+    version = str(info.registered_model_version)
+    client = mlflow.MlflowClient()
+    for key, value in (version_tags(translator, facts) | tags).items():
+        client.set_model_version_tag(name, version, key, value)
+    client.update_model_version(name, version, description=card)
+    return TrainedModel(
+        uri=f"models:/{name}/{version}",
+        name=name,
+        version=version,
+        run_id=run_id,
+        model_id=str(info.model_id),
+        weights_sha256=digest,
+    )
+
+
+def _card(
+    translator: Translator,
+    cohort: Cohort,
+    folder: Path,
+    facts: dict[str, Any],
+    summary: FitSummary | None,
+) -> str:
+    same_way = translator.spec.direction == cohort.direction
+    pairs = shown_pairs(translator, cohort, folder, 1) if same_way else ()
+    cost = measure_cost(translator, pairs[0]) if pairs else None
+    return model_card(translator, cohort, facts, summary=summary, cost=cost)
+
+
+def version_tags(translator: Translator, facts: dict[str, Any]) -> dict[str, str]:
+    """Return the tags by which a model version is found."""
+    spec = translator.spec
+    return {
+        "direction": spec.direction,
+        "anatomy": spec.anatomy,
+        "family": spec.family,
+        "spec": spec.name,
+        "spec_digest": spec.digest,
+        "training_sites": ",".join(facts["sites"]),
+        "training_cohort": facts["cohort_name"],
+        "training_patients": str(len(facts["patients"])),
+        "data_digest": facts["data_digest"],
+        "weights_sha256": facts["weights_sha256"],
+        **({"parent": facts["parent"]["uri"]} if "parent" in facts else {}),
+    }

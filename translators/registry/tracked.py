@@ -1,0 +1,187 @@
+"""What a training leaves in MLflow: parameters, data, code, curves, figures and pictures."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qa_suite import __version__
+from qa_suite.core.cohort import Cohort
+from qa_suite.core.processes import git_state
+from qa_suite.core.store import connect, impatient
+from qa_suite.core.telemetry import Telemetry, tracked_run
+from translators.base import FitSummary, Progress, Translator
+from translators.data import SEEN_SPLITS, PreparedPair, load_pairs
+from translators.spec import TranslatorSpec
+
+EXPERIMENT = "training"
+
+_SEND_EVERY_S = 30.0
+_PICTURES = 2
+
+_log = logging.getLogger(__name__)
+
+
+class Curves:
+    """Collects the figures of a training and tells them to MLflow in batches."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._waiting: list[tuple[str, float, int, int]] = []
+        self._sent_at = time.monotonic()
+
+    def watching(self, progress: Progress | None) -> Progress:
+        """Return a callback that collects, and passes on to ``progress``."""
+
+        def note(done: int, total: int, figures: dict[str, float]) -> None:
+            now = int(time.time() * 1000)
+            self._waiting += [(name, float(value), now, done) for name, value in figures.items()]
+            if time.monotonic() - self._sent_at > _SEND_EVERY_S:
+                self.send()
+            if progress is not None:
+                progress(done, total, figures)
+
+        return note
+
+    def complete(self, summary: FitSummary) -> None:
+        """Send what a killed training had computed and not noted yet."""
+        now = int(time.time() * 1000)
+        for name, points in summary.curves.items():
+            known = _known_steps(self._telemetry.run_id, name)
+            self._waiting += [
+                (name, value, now, step) for step, value in points if step not in known
+            ]
+        self.send()
+
+    def send(self) -> None:
+        """Note what was collected, and send it if the server listens."""
+        self._telemetry.metrics(self._waiting)
+        self._telemetry.send()
+        self._waiting = []
+        self._sent_at = time.monotonic()
+
+
+def _known_steps(run_id: str, name: str) -> set[int]:
+    """Return the steps of a metric that MLflow has; none where it does not answer."""
+    try:
+        with impatient():
+            history = connect().MlflowClient().get_metric_history(run_id, name)
+    except Exception as error:  # telemetry never stops a training
+        _log.info("What MLflow has of %s is unknown: %s", name, error)
+        return set()
+    return {point.step for point in history}
+
+
+@contextmanager
+def training_run(
+    spec: TranslatorSpec, workdir: Path, *, resume: bool, nested: bool = False
+) -> Iterator[Telemetry]:
+    """Start the MLflow run of a training; see :func:`qa_suite.core.telemetry.tracked_run`."""
+    with tracked_run(
+        EXPERIMENT, spec.name, workdir, resume=resume, nested=nested, system_metrics=not nested
+    ) as telemetry:
+        yield telemetry
+
+
+def log_facts(
+    telemetry: Telemetry,
+    spec: TranslatorSpec,
+    cohort: Cohort,
+    iterations: int | None,
+    tags: dict[str, str],
+) -> None:
+    """Tell what is known before the training: specification, data and code."""
+    flat = {key: str(value)[:500] for key, value in spec.flat().items()}
+    if iterations is not None:
+        flat["budget.iterations"] = str(iterations)
+    telemetry.params(flat)
+    digest = cohort.data_digest(*SEEN_SPLITS)
+    patients = {s: len({c.patient for c in cohort.in_split(s)}) for s in SEEN_SPLITS}
+    telemetry.tags(
+        tags
+        | {
+            "qa.kind": "training",
+            "qa.cohort": cohort.name,
+            "data_digest": digest,
+            "cohort_digest": cohort.digest,
+            "training_sites": ",".join(sorted({c.site for c in cohort.in_split(*SEEN_SPLITS)})),
+            "direction": spec.direction,
+            "anatomy": spec.anatomy,
+            "family": spec.family,
+            **{f"patients_{name}": str(count) for name, count in patients.items()},
+            "python": platform.python_version(),
+        }
+    )
+    telemetry.dataset(cohort.name, digest)
+    telemetry.document(spec.model_dump(mode="json"), "spec.json")
+    telemetry.send(now=True)
+
+
+def log_outcome(telemetry: Telemetry, summary: FitSummary) -> None:
+    """Tell how long a training took and what it reached."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures = {
+        "training_seconds": summary.seconds,
+        "iterations_done": float(summary.iterations),
+        "best_iteration": float(summary.best_iteration),
+        "iterations_per_second": summary.iterations / max(summary.seconds, 1e-9),
+        "peak_memory_mb": peak / (1024 if platform.system() == "Linux" else 1024**2),
+    }
+    if summary.best_validation is not None:
+        figures["best_validation_mae"] = summary.best_validation
+    now = int(time.time() * 1000)
+    telemetry.metrics([(name, value, now, 0) for name, value in figures.items()])
+    telemetry.tags({"stopped_early": str(summary.stopped_early)})
+    telemetry.send()
+
+
+def log_pictures(
+    telemetry: Telemetry, translator: Translator, cohort: Cohort, folder: Path, workdir: Path
+) -> None:
+    """Tell pictures of the first validation patients, or of train patients where none are."""
+    from translators.training.pictures import sample_picture
+
+    for pair in shown_pairs(translator, cohort, folder):
+        found = translator.infer(pair.prepared)
+        path = workdir / "samples" / f"{pair.case.case}.png"
+        sample_picture(
+            pair, found.mean, pair.prepared.frame.spacing_mm, translator.spec.target, path
+        )
+        telemetry.file(path, "samples")
+    telemetry.send()
+
+
+def shown_pairs(
+    translator: Translator, cohort: Cohort, folder: Path, count: int = _PICTURES
+) -> tuple[PreparedPair, ...]:
+    """Read the first validation pairs, or train pairs where there are none.
+
+    Of finished volumes only those are shown that are there; they may all be of test patients.
+    """
+    for split in reversed(SEEN_SPLITS):
+        shown: list[PreparedPair] = []
+        for case in (c for c in cohort.in_split(split) if c.reference is not None):
+            alone = cohort.model_copy(update={"cases": (case,)})
+            (pair,) = load_pairs(alone, folder, translator.spec, split)
+            if translator.has_answer(pair.scan):
+                shown.append(pair)
+            if len(shown) == count:
+                break
+        if shown:
+            return tuple(shown)
+    return ()
+
+
+def code_tags() -> dict[str, str]:
+    """Return the tags that say by which code a model was made."""
+    commit, dirty = git_state(Path(__file__).resolve().parents[2])
+    return {
+        "git_commit": commit or "unknown",
+        "git_dirty": str(dirty),
+        "suite_version": __version__,
+    }

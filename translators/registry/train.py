@@ -1,0 +1,250 @@
+"""Training as a tracked run: one run, one registered model, and whom it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qa_suite.core.cohort import Cohort, check_splits
+from qa_suite.core.errors import InputError
+from qa_suite.core.store import reached, require_reachable, require_registrable
+from qa_suite.core.telemetry import RUN_FILE, Telemetry
+from translators.base import FitSummary, Progress, Translator, create
+from translators.calibration import calibrate_on
+from translators.data import check_cohort
+from translators.registry.parent import Parent
+from translators.registry.registering import TrainedModel, register
+from translators.registry.tracked import (
+    Curves,
+    code_tags,
+    log_facts,
+    log_outcome,
+    log_pictures,
+    training_run,
+)
+from translators.spec import TranslatorSpec
+from translators.training.parallel import rank_of_environment
+
+RESUME = "The same command with --resume registers it without training again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How a training is run, beside what its specification says.
+
+    Parameters
+    ----------
+    workdir
+        Where checkpoints are kept; the folder may be deleted afterwards.
+    resume
+        Carry on from the checkpoint in ``workdir``, in the same MLflow run.
+    iterations
+        Another budget than the specification's.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    progress
+        Called with (iteration, iterations, figures).
+    """
+
+    workdir: Path
+    resume: bool = False
+    iterations: int | None = None
+    device: str = "auto"
+    progress: Progress | None = None
+
+
+def train(
+    spec: TranslatorSpec,
+    cohort: Cohort,
+    folder: Path,
+    *,
+    workdir: Path,
+    register_as: str | None = None,
+    parent: Parent | None = None,
+    resume: bool = False,
+    iterations: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> TrainedModel:
+    """Train a translator on a cohort, log the run to MLflow and register the model.
+
+    Where ``calibration`` patients are in the cohort, the interval of its predictions is
+    calibrated on them. Of the processes that ``torchrun`` starts, the first tracks and
+    registers; in the others the returned model has no address.
+
+    Parameters
+    ----------
+    spec
+        What to train.
+    cohort, folder
+        The manifest and where it lies; its splits say who is trained on.
+    workdir
+        Where checkpoints are kept; the folder may be deleted afterwards.
+    register_as
+        Name of the registered model; by default the specification's.
+    parent
+        A registered translator whose weights are the first ones.
+    resume
+        Carry on from the checkpoint in ``workdir``, in the same MLflow run.
+    iterations
+        Another budget than the specification's.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    progress
+        Called with (iteration, iterations, figures).
+
+    Raises
+    ------
+    Problems
+        If the cohort does not suit the specification.
+    LeakageError
+        If its patient sets overlap.
+    """
+    check_splits(cohort)
+    translator = _begin(spec, parent)
+    check_cohort(cohort, spec, learns=translator.learns)
+    budget = Budget(
+        workdir=Path(workdir),
+        resume=resume,
+        iterations=iterations,
+        device=device,
+        progress=progress,
+    )
+    if rank_of_environment() > 0:
+        _fit(translator, cohort, folder, budget, None)
+        return TrainedModel.nowhere()
+    require_registrable(register_as or spec.name)
+    with training_run(spec, budget.workdir, resume=resume) as telemetry:
+        summary = fit_in_run(translator, cohort, folder, budget, telemetry, parent)
+        model = finish(
+            translator,
+            cohort,
+            folder,
+            budget,
+            telemetry,
+            summary,
+            parent,
+            name=register_as or spec.name,
+        )
+    inverse = translator.inverse()
+    if inverse is not None:
+        with _kept(budget.workdir, RESUME):
+            _register_inverse(inverse, cohort, folder, budget, model)
+    (budget.workdir / RUN_FILE).unlink(missing_ok=True)
+    return model
+
+
+def _begin(spec: TranslatorSpec, parent: Parent | None) -> Translator:
+    translator = create(spec)
+    if parent is not None:
+        translator.set_weights(parent.translator.weights())
+    return translator
+
+
+def fit_in_run(
+    translator: Translator,
+    cohort: Cohort,
+    folder: Path,
+    budget: Budget,
+    telemetry: Telemetry,
+    parent: Parent | None = None,
+) -> FitSummary:
+    """Fit a translator in an MLflow run that is open: facts, curves, outcome."""
+    tags = code_tags() | ({} if parent is None else {"parent": parent.uri})
+    log_facts(telemetry, translator.spec, cohort, budget.iterations, tags)
+    curves = Curves(telemetry)
+    try:
+        summary = _fit(translator, cohort, folder, budget, curves)
+    finally:
+        curves.send()
+    if budget.resume:
+        curves.complete(summary)
+    log_outcome(telemetry, summary)
+    return summary
+
+
+def _fit(
+    translator: Translator, cohort: Cohort, folder: Path, budget: Budget, curves: Curves | None
+) -> FitSummary:
+    return translator.fit(
+        cohort,
+        folder,
+        workdir=budget.workdir,
+        resume=budget.resume,
+        iterations=budget.iterations,
+        device=budget.device,
+        progress=None if curves is None else curves.watching(budget.progress),
+    )
+
+
+def finish(
+    translator: Translator,
+    cohort: Cohort,
+    folder: Path,
+    budget: Budget,
+    telemetry: Telemetry,
+    summary: FitSummary,
+    parent: Parent | None,
+    *,
+    name: str,
+    again: str = RESUME,
+) -> TrainedModel:
+    """Calibrate, draw and register a fitted translator in the MLflow run that is open.
+
+    Raises
+    ------
+    InputError
+        If the store does not take the model; what was trained is kept.
+    """
+    translator.calibration = calibrate_on(translator, cohort, folder)
+    if translator.calibration is not None:
+        facts = translator.calibration.model_dump(mode="json")
+        telemetry.document(facts, "calibration.json")
+    log_pictures(telemetry, translator, cohort, folder, budget.workdir)
+    with _kept(budget.workdir, again):
+        require_reachable()
+        model = register(
+            translator,
+            name=name,
+            cohort=cohort,
+            folder=folder,
+            run_id=telemetry.run_id,
+            tags=code_tags(),
+            parent=parent,
+            summary=summary,
+        )
+    telemetry.tags({"model_uri": model.uri})
+    telemetry.send()
+    return model
+
+
+@contextmanager
+def _kept(workdir: Path, again: str) -> Iterator[None]:
+    """Say where a training is kept and how to go on, where the store fails at its end."""
+    try:
+        with reached():
+            yield
+    except InputError as error:
+        raise InputError(
+            f"The training is finished and kept in {workdir}, but not registered: {error} {again}"
+        ) from None
+
+
+def _register_inverse(
+    inverse: Translator, cohort: Cohort, folder: Path, budget: Budget, model: TrainedModel
+) -> None:
+    """Register the other direction of a cycle, in a run of its own beside the first."""
+    with training_run(inverse.spec, budget.workdir / "inverse", resume=False) as telemetry:
+        tags = code_tags() | {"inverse_of": model.uri}
+        log_facts(telemetry, inverse.spec, cohort, budget.iterations, tags)
+        found = register(
+            inverse,
+            name=f"{model.name}-inverse",
+            cohort=cohort,
+            folder=folder,
+            run_id=telemetry.run_id,
+            tags=tags,
+        )
+        telemetry.tags({"model_uri": found.uri})

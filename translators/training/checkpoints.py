@@ -1,0 +1,80 @@
+"""Checkpoints of a training: written all at once or not at all, read without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qa_suite.core.errors import InputError
+
+CHECKPOINT_FILE = "checkpoint.pt"
+
+
+def write_checkpoint(
+    path: Path, parts: dict[str, Any], state: dict[str, Any], identity: str
+) -> None:
+    """Write the state of every part, the plain state of the training and its identity.
+
+    Parameters
+    ----------
+    path
+        The file.
+    parts
+        Whatever has ``state_dict`` and ``load_state_dict``, by name.
+    state
+        Plain data and tensors.
+    identity
+        What a reader must agree with, see :func:`identity_of`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = {name: part.state_dict() for name, part in parts.items()}
+    temporary = path.with_suffix(".tmp")
+    torch.save({"identity": identity, "state": state, "parts": data}, temporary)
+    temporary.replace(path)
+
+
+def read_checkpoint(
+    path: Path, parts: dict[str, Any], identity: str, device: torch.device
+) -> dict[str, Any]:
+    """Read a checkpoint into the parts; only tensors and plain data are accepted.
+
+    Raises
+    ------
+    InputError
+        If it is unreadable, or of another specification, budget or data.
+    """
+    import pickle
+
+    try:
+        data = torch.load(path, map_location=device, weights_only=True)
+        found, state = data["identity"], dict(data["state"])
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(
+            f"The checkpoint {path} cannot be read ({reason}); delete it to start afresh."
+        ) from None
+    if found != identity:
+        raise InputError(
+            f"The checkpoint {path} belongs to another specification, budget or cohort; train in "
+            f"another folder, or without --resume."
+        )
+    for name, part in parts.items():
+        part.load_state_dict(data["parts"][name])
+    return state
+
+
+def identity_of(*facts: str) -> str:
+    """SHA-256 of what a checkpoint must agree with."""
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
