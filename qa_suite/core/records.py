@@ -296,6 +296,18 @@ class CohortFacts(BaseModel):
     sites: tuple[str, ...]
 
 
+class PluginFacts(BaseModel):
+    """What another package brought to the suite: an entry point, and whose code it is."""
+
+    model_config = _STRICT
+
+    group: str = Field(description="of the entry point, such as 'qa_suite.metrics'")
+    name: str
+    package: str
+    version: str
+    digest: str = Field(description="of the source, as plugins.source_digest takes it")
+
+
 class CodeFacts(BaseModel):
     """The examiner: which code and which packages measured."""
 
