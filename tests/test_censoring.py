@@ -36,10 +36,12 @@ from qa_suite.core.records import (
     Verdict,
 )
 from qa_suite.evaluation.tracking import patient_means_of
+from qa_suite.judging.collect import collect
 from qa_suite.judging.findings import Rules, apply_criterion
 from qa_suite.judging.judge import judge, read_verdicts
-from qa_suite.judging.samples import Measure, collect, table_problems
+from qa_suite.judging.patient_values import Measure
 from qa_suite.judging.site_gaps import GapMeasure, site_gaps
+from qa_suite.judging.tables import table_problems
 from qa_suite.metrics.base import censored
 from reports.facts.comparison import compare
 from reports.facts.measures import family_tables

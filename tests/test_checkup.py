@@ -24,7 +24,7 @@ from qa_suite.core.volume import Prediction
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase
 from qa_suite.io.images import read_image, write_image
-from qa_suite.judging.samples import Measure
+from qa_suite.judging.patient_values import Measure
 from qa_suite.metrics.reference_free.norms import NORMS_FILE
 from qa_suite.preflight import PreflightSettings
 from tests.dicom_factory import write_series

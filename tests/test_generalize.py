@@ -11,7 +11,7 @@ from scipy import stats
 
 from qa_suite.core.errors import Problems
 from qa_suite.core.records import CaseRecord, SiteGap
-from qa_suite.judging.samples import Measure
+from qa_suite.judging.patient_values import Measure
 from qa_suite.judging.site_gaps import GapMeasure, site_gaps
 
 MAE = GapMeasure(measure=Measure(metric="mae", region="body"), better="lower")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.judging.samples import Measure, collect
+from qa_suite.judging.collect import collect
+from qa_suite.judging.patient_values import Measure
 from tests.test_judge import Record, criterion, profile, the
 
 HD95 = {"name": "bone HD95", "metric": "hd95", "region": "seg:Bone", "unit": "mm", "bound": 8.0}

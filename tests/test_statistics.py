@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from qa_suite.core.errors import InputError
+from qa_suite.judging.comparisons import holm_levels, welch_interval, welch_p_value
 from qa_suite.judging.statistics import (
-    bootstrap_difference,
     bootstrap_mean_interval,
-    holm_levels,
-    holm_p_values,
     mean_interval,
     median_interval,
     new_site_interval,
-    per_patient,
+    patient_means,
     proportion_interval,
-    tost_p_value,
-    welch_interval,
-    welch_p_value,
 )
 
 
@@ -124,41 +118,59 @@ def test_bootstrap_of_skewed_values_leans_to_the_tail() -> None:
     assert found.high - found.estimate > found.estimate - found.low
 
 
-def test_bootstrap_difference_of_shifted_groups() -> None:
-    a, b = rng(6).normal(10, 1, 20), rng(7).normal(7, 1, 20)
-    found = bootstrap_difference(a, b, rng=rng(1), resamples=2000)
-    plain = welch_interval(a, b)
-    assert found.estimate == pytest.approx(plain.estimate)
-    assert found.low == pytest.approx(plain.low, abs=0.2)
-
-
 def test_bootstrap_of_equal_values_is_a_point() -> None:
     found = bootstrap_mean_interval([4, 4, 4], rng=rng())
     assert (found.low, found.high) == (4, 4)
 
 
-def test_holm_by_hand() -> None:
-    # Sorted: 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 -> 0.02, 0.03, 0.06, 0.06
-    assert holm_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
-    assert holm_p_values([]) == ()
+@pytest.mark.parametrize(
+    ("p_values", "shares"),
+    [
+        # The k-th smallest of m is held against 0.05 / (m - k + 1) ...
+        ([0.01, 0.04, 0.02, 0.005], (3, 1, 2, 4)),
+        # ... and all that follow the first one kept against that one's level: 0.03 > 0.05 / 2.
+        ([0.01, 0.04, 0.03, 0.005], (3, 2, 2, 4)),
+        ([0.9, 0.8], (2, 2)),
+        ([0.05], (1,)),
+        ([0.025, 0.05], (2, 1)),  # at its level a p value is rejected, and the next one is asked
+        ([0.0, 1.0], (2, 1)),
+        ([0.01, 0.01], (2, 1)),  # of equals the first one given comes first
+        ([], ()),
+    ],
+)
+def test_holm_levels_by_hand(p_values: list[float], shares: tuple[int, ...]) -> None:
+    wanted = tuple(1 - 0.05 / share for share in shares)
+    assert holm_levels(p_values, confidence=1 - 0.05) == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize("p", [-0.001, 1.001, np.nan])
+def test_p_values_lie_between_nought_and_one(p: float) -> None:
+    with pytest.raises(InputError):
+        holm_levels([0.5, p])
+
+
+def adjusted(p_values: list[float]) -> list[float]:
+    """Holm's adjusted p values, by their definition."""
+    m = len(p_values)
+    ordered = sorted(p_values)
+    steps = [min(1.0, (m - rank) * p) for rank, p in enumerate(ordered)]
+    return [max(steps[: ordered.index(p) + 1]) for p in p_values]
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8, unique=True))
 def test_holm_levels_reject_where_holm_rejects(p_values: list[float]) -> None:
     levels = holm_levels(p_values, confidence=0.95)
-    for p, level, adjusted in zip(p_values, levels, holm_p_values(p_values), strict=True):
-        if abs(adjusted - 0.05) > 1e-9:
-            assert (p <= 1 - level) == (adjusted <= 0.05)
+    for p, level, held in zip(p_values, levels, adjusted(p_values), strict=True):
+        if abs(held - 0.05) > 1e-9:
+            assert (p <= 1 - level) == (held <= 0.05)
 
 
-def test_tost_matches_the_interval_inclusion() -> None:
+def test_an_interval_within_is_two_one_sided_tests() -> None:
     values = rng(8).normal(1, 2, 25)
-    p = tost_p_value(values, low=-3, high=3)
     above = stats.ttest_1samp(values, -3, alternative="greater").pvalue
     below = stats.ttest_1samp(values, 3, alternative="less").pvalue
-    assert p == pytest.approx(max(above, below))
-    at_p = mean_interval(values, confidence=1 - 2 * p)
+    at_p = mean_interval(values, confidence=1 - 2 * max(above, below))
     assert at_p.low is not None and at_p.high is not None
     assert min(at_p.low + 3, 3 - at_p.high) == pytest.approx(0, abs=1e-6)
 
@@ -228,13 +240,9 @@ def test_repeated_examinations_counted_as_patients_would_lose_coverage() -> None
     by_patient, by_scan = [], []
     for _ in range(600):
         levels = np.repeat(source.normal(60, 10, 6), 5)
-        scans = pd.DataFrame(
-            {
-                "patient": np.repeat(list("abcdef"), 5),
-                "value": levels + source.normal(0, 2, levels.size),
-            }
-        )
-        right, wrong = mean_interval(per_patient(scans)), mean_interval(scans["value"])
+        scans = levels + source.normal(0, 2, levels.size)
+        patients = patient_means(dict(zip("abcdef", scans.reshape(6, 5), strict=True)))
+        right, wrong = mean_interval(patients), mean_interval(scans)
         for found, hits in ((right, by_patient), (wrong, by_scan)):
             assert found.low is not None and found.high is not None
             hits.append(found.low <= 60 <= found.high)
@@ -246,16 +254,14 @@ def test_repeated_examinations_counted_as_patients_would_lose_coverage() -> None
 # Patients, and refusals
 
 
-def test_per_patient_averages_examinations_first() -> None:
-    frame = pd.DataFrame({"patient": ["b", "a", "b"], "value": [10.0, 4.0, 20.0]})
-    assert per_patient(frame).to_dict() == {"a": 4.0, "b": 15.0}
+def test_examinations_are_averaged_before_patients() -> None:
+    assert patient_means({"b": [10.0, 20.0], "a": [4.0]}).to_dict() == {"a": 4.0, "b": 15.0}
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, None])
-def test_per_patient_names_who_has_no_number(bad: float | None) -> None:
-    frame = pd.DataFrame({"patient": ["a", "b"], "value": [1.0, bad]})
-    with pytest.raises(InputError, match="values of b are not finite"):
-        per_patient(frame)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_patient_without_a_number_is_named(bad: float) -> None:
+    with pytest.raises(InputError, match=r"\bb, c\b"):
+        patient_means({"c": [bad], "a": [1.0], "b": [1.0, bad]})
 
 
 @pytest.mark.parametrize(
@@ -267,9 +273,7 @@ def test_per_patient_names_who_has_no_number(bad: float | None) -> None:
         lambda v: welch_interval(v, [1, 2]),
         lambda v: welch_interval([1, 2], v),
         lambda v: welch_p_value(v, [1, 2]),
-        lambda v: bootstrap_difference([1, 2], v, rng=rng()),
         lambda v: new_site_interval({"A": v}),
-        lambda v: tost_p_value(v, low=-1, high=1),
     ],
 )
 @pytest.mark.parametrize("bad", [[], [1.0, np.nan, 2.0], [1.0, np.inf]])

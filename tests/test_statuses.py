@@ -30,7 +30,7 @@ from qa_suite.dose.structures.structures import MaskStructure
 from qa_suite.evaluation.tracking import _tags, log_evaluation, patient_means_of
 from qa_suite.judging.criteria import load_profile
 from qa_suite.judging.judge import judge, read_verdicts
-from qa_suite.judging.samples import Measure
+from qa_suite.judging.patient_values import Measure
 from reports.dashboard import APP, views
 from reports.facts.readiness import gather
 from reports.html.report import render

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from qa_suite.checkup.charts import MIN_VALUES, Limits, Scale, control_limits
-from qa_suite.judging.samples import Measure
+from qa_suite.judging.patient_values import Measure
 from qa_suite.metrics.reference_free import FAMILY
 from qa_suite.metrics.run import METRICS
 

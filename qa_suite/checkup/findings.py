@@ -12,7 +12,7 @@ from qa_suite.checkup.charts import Limits, false_alarm_rate, widened_sigmas
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import Measurement, MeasurementStatus
 from qa_suite.core.wording import known
-from qa_suite.judging.samples import Measure
+from qa_suite.judging.patient_values import Measure
 from qa_suite.metrics.run import METRICS
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

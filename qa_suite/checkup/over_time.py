@@ -34,7 +34,7 @@ from qa_suite.checkup.findings import FAMILY_ERROR, CheckUp
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import MeasurementStatus
 from qa_suite.core.wording import known
-from qa_suite.judging.samples import Measure
+from qa_suite.judging.patient_values import Measure
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

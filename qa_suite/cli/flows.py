@@ -58,7 +58,7 @@ def run_evaluation(
     from qa_suite.core.errors import Problems
     from qa_suite.core.store import require_folder
     from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
-    from qa_suite.judging.judge import require_fit
+    from qa_suite.judging.judged_cases import require_fit
     from qa_suite.metrics.settings import MeasureSettings
     from qa_suite.preflight import PreflightSettings
 
@@ -362,7 +362,7 @@ def measure_files(
 def _warn_of_too_good(rows: Sequence[Measurement]) -> None:
     """Say on the terminal where a pair is too good to be true."""
     from qa_suite.judging.criteria.built_in import TOO_GOOD
-    from qa_suite.judging.findings import meets
+    from qa_suite.judging.outcomes import meets
 
     for criterion in TOO_GOOD:
         for row in rows:

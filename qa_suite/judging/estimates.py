@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qa_suite.core.records import Criterion
-from qa_suite.judging.samples import Examined, Sample
+from qa_suite.core.records import Criterion, Outcome
+from qa_suite.judging.outcomes import interval_outcome
+from qa_suite.judging.patient_values import Examined, PatientValues
 from qa_suite.judging.statistics import (
     Interval,
     mean_interval,
@@ -72,25 +73,23 @@ def no_mean(criterion: Criterion, n: int) -> Estimate:
     )
 
 
-def estimate(criterion: Criterion, sample: Sample) -> Estimate:
+def estimate(criterion: Criterion, values: PatientValues) -> Estimate:
     """Estimate a criterion's mean, median or share over a sample with at least one value."""
     confidence = criterion.confidence
     if criterion.statistic == "fraction_within":
-        return _share(criterion, sample.patient_bounds())
+        return _share(criterion, values.patient_bounds())
     if criterion.statistic == "median":
-        return _median(sample.patient_bounds(), confidence)
-    if sample.censored:
-        return no_mean(criterion, len(sample.measured))
-    return measured(mean_interval(sample.patient_values(), confidence=confidence))
+        return _median(values.patient_bounds(), confidence)
+    if values.censored:
+        return no_mean(criterion, len(values.measured))
+    return measured(mean_interval(values.patient_values(), confidence=confidence))
 
 
-def meets(criterion: Criterion, value: float, bound: float) -> bool:
-    """Say whether one number is on the good side of a bound (the bound itself is good)."""
-    if criterion.direction == "at_most":
-        return value <= bound
-    if criterion.direction == "at_least":
-        return value >= bound
-    return abs(value) <= bound
+def outcome_of(criterion: Criterion, found: Estimate) -> Outcome:
+    """Hold an estimate's interval against the bound; undecided where there is none."""
+    if found.low is None or found.high is None:
+        return "inconclusive"
+    return interval_outcome(criterion, found.low, found.high)
 
 
 def mildest(criterion: Criterion, row: Examined) -> float:

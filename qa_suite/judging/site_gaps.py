@@ -19,15 +19,12 @@ from numpy.typing import NDArray
 
 from qa_suite.core.records import CaseRecord, SiteGap
 from qa_suite.core.wording import count, measure_name, named_cases, number, quantity, suffix
+from qa_suite.judging.collect import collect
+from qa_suite.judging.comparisons import holm_levels, welch_interval, welch_p_value
 from qa_suite.judging.estimates import NO_MEAN
-from qa_suite.judging.samples import Measure, Sample, collect, require_sound_tables
-from qa_suite.judging.statistics import (
-    Interval,
-    holm_levels,
-    mean_interval,
-    welch_interval,
-    welch_p_value,
-)
+from qa_suite.judging.patient_values import Measure, PatientValues
+from qa_suite.judging.statistics import Interval, mean_interval
+from qa_suite.judging.tables import require_sound_tables
 
 Better = Literal["lower", "higher", "zero"]
 
@@ -49,7 +46,7 @@ class _Comparison:
     """
 
     better: Better
-    site: Sample
+    site: PatientValues
     here: NDArray[np.float64]
     there: NDArray[np.float64]
     reference_name: str
@@ -115,24 +112,26 @@ def site_gaps(
     return tuple(_gap(c, confidence, by_comparison.get(id(c)), len(testable)) for c in comparisons)
 
 
-def _comparisons(sample: Sample, better: Better, training: frozenset[str]) -> list[_Comparison]:
+def _comparisons(
+    values: PatientValues, better: Better, training: frozenset[str]
+) -> list[_Comparison]:
     result = []
-    for site in sample.sites:
+    for site in values.sites:
         home = site in training
         if not training:
-            others, name = frozenset(sample.sites) - {site}, "the other sites"
+            others, name = frozenset(values.sites) - {site}, "the other sites"
         elif home:
             others, name = training - {site}, "the other training sites"
         else:
             others, name = training, "the training sites"
-        own, elsewhere = sample.at(site), sample.at(*others)
-        values, reference = own.patient_values(), elsewhere.patient_values()
+        own, elsewhere = values.at(site), values.at(*others)
+        here, there = own.patient_values(), elsewhere.patient_values()
         result.append(
             _Comparison(
                 better=better,
                 site=own,
-                here=values.to_numpy(),
-                there=reference[~reference.index.isin(values.index)].to_numpy(),
+                here=here.to_numpy(),
+                there=there[~there.index.isin(here.index)].to_numpy(),
                 reference_name=name,
                 name=site,
                 in_training=home,
@@ -194,13 +193,13 @@ def _shifted(comparison: _Comparison, gap: Interval) -> bool:
 def _sentence(
     comparison: _Comparison, own: Interval | None, gap: Interval | None, shifted: bool | None
 ) -> str:
-    sample, unit = comparison.site, comparison.site.unit or ""
-    measure = sample.measure
+    values, unit = comparison.site, comparison.site.unit or ""
+    measure = values.measure
     what = f"{measure_name(measure.metric, measure.region, measure.variant)} at {comparison.name}"
-    missing = sample.reasons("refused", "lost", "absent")
+    missing = values.reasons("refused", "lost", "absent")
     tail = f" No value: {named_cases(missing)}." if missing else ""
-    if sample.censored:
-        some_known = f"{len(sample.censored)} of {count(len(sample.measured), 'patient')}"
+    if values.censored:
+        some_known = f"{len(values.censored)} of {count(len(values.measured), 'patient')}"
         return f"{what}: {NO_MEAN} of {some_known}.{tail}"
     if own is None:
         return f"{what}: no patient has a value.{tail}"

@@ -10,7 +10,7 @@ from qa_suite.checkup.charts import Limits
 from qa_suite.checkup.cohort import limits_of
 from qa_suite.checkup.findings import check_up
 from qa_suite.core.records import Measurement
-from qa_suite.judging.samples import Measure
+from qa_suite.judging.patient_values import Measure
 from qa_suite.lab.exam.readings import Reading
 from qa_suite.lab.exam.taken import ALONE, is_alone
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qa_suite.core.records import Measurement, Profile
+from qa_suite.judging.collect import FAMILY_METRIC
 from qa_suite.judging.criteria.built_in import TOO_GOOD
-from qa_suite.judging.samples import FAMILY_METRIC
 from qa_suite.metrics.dose.settings import DoseSettings
 from qa_suite.metrics.run import METRICS
 from qa_suite.metrics.settings import MeasureSettings

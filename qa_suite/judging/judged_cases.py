@@ -1,0 +1,106 @@
+"""Who is judged under a profile: the cases in it, those excluded and why, those not held out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from qa_suite.core.errors import InputError
+from qa_suite.core.records import CaseRecord, Evaluation, PreflightValue, Profile
+from qa_suite.core.wording import listing, quantity, some, stated
+
+
+def require_fit(profile: Profile, *, cohort: str, anatomy: str, directions: set[str]) -> None:
+    """Refuse a profile that was not written for this direction and anatomy.
+
+    Parameters
+    ----------
+    cohort, anatomy
+        Name and anatomy of the cohort.
+    directions
+        Of the cohort and, where it says one, of the model.
+    """
+    wrong = sorted(directions - {profile.direction})
+    if wrong and profile.direction != "any":
+        raise InputError(
+            f"The profile {profile.name} is for {profile.direction}, but the evaluation is of "
+            f"{' and '.join(wrong)}; choose a profile for that direction, or 'descriptive', which "
+            f"sets no bounds."
+        )
+    if profile.anatomy not in ("any", anatomy):
+        raise InputError(
+            f"The profile {profile.name} is for the anatomy '{profile.anatomy}', but the cohort "
+            f"{cohort} is '{anatomy}'; choose a profile for it or for 'any'."
+        )
+
+
+def is_examined(case: CaseRecord, evaluation: Evaluation) -> bool:
+    """Say whether a case is one of those held out, whatever became of it."""
+    return case.split == evaluation.cohort.split or case.status == "evaluated"
+
+
+def exclusions(
+    profile: Profile, cases: Sequence[CaseRecord]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the cases that the profile excludes with their reasons, and what to announce."""
+    known = sorted({name for case in cases for name in case.preflight})
+    excluded: dict[str, list[str]] = {}
+    notices = []
+    for name, limit in sorted(profile.exclude.items()):
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3) or known
+            raise InputError(
+                f"The profile {profile.name} excludes by {name!r}, which preflight did not "
+                f"record; it recorded {', '.join(close) or 'nothing'}."
+            )
+        unknown = []
+        for case in cases:
+            check = case.preflight.get(name)
+            if case.status == "refused":
+                continue  # stays refused, and counts towards max_refused_fraction
+            reason = _reason_to_exclude(name, check, limit)
+            if check is None or check.value is None:
+                if case.status != "evaluated":
+                    continue  # a failure stays a failure
+                unknown.append(case.case)
+            if reason:
+                excluded.setdefault(case.case, []).append(reason)
+        if unknown:
+            notices.append(
+                f"{name} is undetermined for {listing(some(sorted(unknown)))}, who "
+                f"{'is' if len(unknown) == 1 else 'are'} excluded: the profile excludes by it."
+            )
+    return {case: "; ".join(why) for case, why in sorted(excluded.items())}, tuple(notices)
+
+
+def _reason_to_exclude(name: str, check: PreflightValue | None, limit: float) -> str:
+    """Why a preflight value excludes a case, or nothing; what is not known excludes too."""
+    if check is None:
+        return f"{name} was not checked, and the profile excludes by it"
+    if check.value is not None:
+        if abs(check.value) <= limit:
+            return ""
+        found = quantity(check.value, check.unit, apart_from=limit)
+        return f"{name} is {found}, beyond {stated(limit, check.unit)}"
+    if check.at_least is not None and check.at_least > limit:
+        found = quantity(check.at_least, check.unit, apart_from=limit)
+        return f"{name} is at least {found}, beyond {stated(limit, check.unit)}"
+    return f"{name} is undetermined ({check.why}), and the profile excludes by it"
+
+
+def seen_in_training(evaluation: Evaluation, cases: Sequence[CaseRecord]) -> frozenset[str]:
+    """Return the patients who are not held out.
+
+    An evaluation made under the leakage override says so in its notices; which of its
+    patients were recognised by their voxels alone is not in the case table, so none counts.
+    """
+    if evaluation.settings.get("allow_leakage") and evaluation.notices:
+        return frozenset(case.patient for case in cases)
+    return frozenset(evaluation.model.training_patients) & {case.patient for case in cases}
+
+
+def not_imported(cases: Sequence[CaseRecord], held_out: Sequence[CaseRecord]) -> tuple[str, ...]:
+    """Say which cases of the record are not judged, with the reason."""
+    inside = {case.case for case in held_out}
+    outside = [case for case in cases if case.case not in inside]
+    return tuple(f"{case.case} at {case.site} is not judged: {case.reason}." for case in outside)

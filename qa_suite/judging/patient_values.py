@@ -1,0 +1,144 @@
+"""One measure over a set of patients: who has a value, who has none, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from qa_suite.core.records import Criterion
+from qa_suite.judging.statistics import patient_means
+
+Fate = Literal["value", "censored", "refused", "lost", "absent"]
+"""What became of a case under a measure; :mod:`qa_suite.judging.collect` decides it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """The key of a measurement: metric, region and variant."""
+
+    metric: str
+    region: str
+    variant: str = "default"
+
+    @classmethod
+    def of(cls, criterion: Criterion) -> Measure:
+        """Return the measure that a criterion bounds."""
+        return cls(metric=criterion.metric, region=criterion.region, variant=criterion.variant)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """One case under one measure."""
+
+    case: str
+    patient: str
+    site: str
+    fate: Fate
+    value: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    why: str = ""
+    missed: bool = False
+    """Whether it is undefined because the synthetic image misses the reference's structure."""
+
+    @property
+    def low(self) -> float:
+        """The lowest that the true value can be; -inf where nothing is known."""
+        known = self.at_least if self.value is None else self.value
+        return -np.inf if known is None else known
+
+    @property
+    def high(self) -> float:
+        """The highest that the true value can be; inf where nothing is known."""
+        known = self.at_most if self.value is None else self.value
+        return np.inf if known is None else known
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientValues:
+    """All cases of a scope under one measure."""
+
+    measure: Measure
+    unit: str | None
+    rows: tuple[Examined, ...]
+
+    def where(self, keep: Callable[[Examined], bool]) -> PatientValues:
+        """Return the values of the rows to keep."""
+        return PatientValues(
+            measure=self.measure, unit=self.unit, rows=tuple(r for r in self.rows if keep(r))
+        )
+
+    def with_misses_as(self, value: float) -> PatientValues:
+        """Return the values in which a missed structure counts with a value of its own."""
+        rows = [replace(row, fate="value", value=value) if row.missed else row for row in self.rows]
+        return PatientValues(measure=self.measure, unit=self.unit, rows=tuple(rows))
+
+    def at(self, *sites: str) -> PatientValues:
+        """Return the values of the named sites."""
+        return self.where(lambda row: row.site in sites)
+
+    def patient_values(self) -> pd.Series:
+        """Return one value a patient (the mean of the patient's examinations), by patient.
+
+        A patient with a censored examination has none: see :meth:`patient_bounds`.
+        """
+        found: dict[str, list[float]] = {}
+        for row in self.rows:
+            if row.fate == "value" and row.value is not None and row.patient not in self.censored:
+                found.setdefault(row.patient, []).append(row.value)
+        return patient_means(found)
+
+    def patient_bounds(self) -> pd.DataFrame:
+        """Return the lowest and highest that each patient's value can be, by patient.
+
+        Columns ``low`` and ``high``; alike where every examination was measured, infinite
+        where a censored one has no bound to that side.
+        """
+        rows = [row for row in self.rows if row.fate in ("value", "censored")]
+        table = pd.DataFrame(
+            {
+                "patient": [row.patient for row in rows],
+                "low": np.asarray([row.low for row in rows], dtype=np.float64),
+                "high": np.asarray([row.high for row in rows], dtype=np.float64),
+            }
+        )
+        return table.groupby("patient").mean()
+
+    def reasons(self, *fates: Fate) -> dict[str, str]:
+        """Return case to reason for the cases with one of the fates."""
+        return {row.case: row.why for row in self.rows if row.fate in fates}
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites, in alphabetical order."""
+        return tuple(sorted({row.site for row in self.rows}))
+
+    @property
+    def patients(self) -> frozenset[str]:
+        """Every patient of the scope."""
+        return frozenset(row.patient for row in self.rows)
+
+    @cached_property
+    def censored(self) -> frozenset[str]:
+        """Patients with an examination of which only a bound is known."""
+        return frozenset(row.patient for row in self.rows if row.fate == "censored")
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """Patients with at least one value, or a bound of one."""
+        return frozenset(row.patient for row in self.rows if row.fate in ("value", "censored"))
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """Patients of whom every case was refused."""
+        return self.patients - {row.patient for row in self.rows if row.fate != "refused"}
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Patients with a lost examination, or refused as a whole."""
+        return self.refused | {row.patient for row in self.rows if row.fate == "lost"}

@@ -1,0 +1,59 @@
+"""What cannot be true in the tables of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from qa_suite.core.errors import raise_problems
+from qa_suite.core.records import CaseRecord
+
+
+def table_problems(measurements: pd.DataFrame, cases: Sequence[CaseRecord]) -> list[str]:
+    """Say what is wrong with the two tables of a record, one sentence each."""
+    problems = []
+    names = pd.Series([case.case for case in cases])
+    for case in sorted(names[names.duplicated()].unique()):
+        problems.append(f"case {case} is listed twice")
+    known = {case.case: case for case in cases}
+    for case in sorted(set(measurements["case"]) - set(known)):
+        problems.append(f"case {case} was measured but is not in the case table")
+    for case, patient, site in sorted(
+        set(zip(measurements["case"], measurements["patient"], measurements["site"], strict=True))
+    ):
+        if case in known and (known[case].patient, known[case].site) != (patient, site):
+            problems.append(f"case {case} has another patient or site in its measurements")
+    numbers = measurements["value"].astype("float64").to_numpy()
+    is_ok = (measurements["status"] == "ok").to_numpy()
+    is_censored = (measurements["status"] == "censored").to_numpy()
+    low, high = (bounds_of(measurements, name) for name in ("at_least", "at_most"))
+    unbounded = np.isnan(low) & np.isnan(high)
+    keys = ["case", "metric", "region", "variant"]
+    for bad, what in (
+        (measurements.duplicated(keys).to_numpy(), "is there twice"),
+        (is_ok & ~np.isfinite(numbers), "is ok but not a finite number"),
+        (~is_ok & ~np.isnan(numbers), "has a value although it is not ok"),
+        (is_censored & unbounded, "is censored but has no bound"),
+        (~is_censored & ~unbounded, "has a bound although it is not censored"),
+        (np.isinf(low) | np.isinf(high), "has a bound that is not finite"),
+        (low > high, "is at least more than it is at most"),
+    ):
+        rows = measurements.loc[bad, ["case", "metric", "region"]]
+        for case, metric, region in rows.itertuples(index=False, name=None):
+            problems.append(f"{metric} in {region} of case {case} {what}")
+    return problems
+
+
+def require_sound_tables(measurements: pd.DataFrame, cases: Sequence[CaseRecord]) -> None:
+    """Raise :class:`~qa_suite.core.errors.Problems` with everything wrong in the two tables."""
+    raise_problems("The record", table_problems(measurements, cases))
+
+
+def bounds_of(measurements: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return ``at_least`` or ``at_most`` of every row, NaN where there is none."""
+    if name not in measurements:  # a table of schema 1
+        return np.full(len(measurements), np.nan)
+    return np.asarray(measurements[name].astype("float64"))
