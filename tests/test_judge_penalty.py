@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from qa_suite.judging.collect import collect
 from qa_suite.judging.patient_values import Measure
-from tests.test_judge import Record, criterion, profile, the
+from tests.judging_record import Record, criterion, profile, the
 
 HD95 = {"name": "bone HD95", "metric": "hd95", "region": "seg:Bone", "unit": "mm", "bound": 8.0}
 WHY = "the synthetic image does not have this structure (missed)"

@@ -1,0 +1,125 @@
+"""Judging is pure and repeatable, refuses tables that cannot be true, and stands on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.record_files import MEASUREMENTS_FILE, write_table
+from qa_suite.core.records import Measurement
+from qa_suite.judging.judge import judge, judge_tables, read_verdicts, save_verdict
+from tests.judging_record import Record, criterion, profile
+
+# ---------------------------------------------------------------------------------------
+# Tables that cannot be true
+
+
+def test_nan_is_refused() -> None:
+    record = Record()
+    table = record.table()
+    table.loc[table["case"] == "A1", "value"] = np.nan
+    with pytest.raises(Problems, match="mae in body of case A1 is ok but not a finite number"):
+        judge_tables(record.evaluation(), table, record.cases, profile())
+
+
+def test_all_contradictions_are_reported_together() -> None:
+    record = Record()
+    table = pd.concat([record.table(), record.table().iloc[:1]], ignore_index=True)
+    table.loc[table["case"] == "B2", "site"] = "hospital-Z"
+    table.loc[table["case"] == "B3", "case"] = "B33"
+    with pytest.raises(Problems) as caught:
+        judge_tables(record.evaluation(), table, record.cases, profile())
+    text = str(caught.value)
+    assert "is there twice" in text
+    assert "case B2 has another patient or site" in text
+    assert "case B33 was measured but is not in the case table" in text
+
+
+def test_other_unit_is_refused() -> None:
+    with pytest.raises(InputError, match=r"bounds mae in 'mm', but it was measured in 'HU'"):
+        Record().judge(profile(criterion(unit="mm")))
+
+
+# ---------------------------------------------------------------------------------------
+# Pure, repeatable, and on disk
+
+
+def test_same_input_same_verdict_and_nothing_is_changed() -> None:
+    record = Record()
+    table, before = record.table(), record.table()
+    first = judge_tables(record.evaluation(), table, record.cases, profile())
+    shuffled = table.sample(frac=1, random_state=1)
+    again = judge_tables(record.evaluation(), shuffled, record.cases[::-1], profile())
+    assert first == again
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_new_bounds_judge_an_old_record_anew() -> None:
+    record = Record()
+    outcomes = {b: record.judge(profile(criterion(bound=b))).outcome for b in (70, 50, 30)}
+    assert outcomes == {70: "pass", 50: "inconclusive", 30: "fail"}
+
+
+def test_verdict_on_disk(tmp_path: Path) -> None:
+    Record().write(tmp_path)
+    assert read_verdicts(tmp_path) == ()
+    verdict = judge(tmp_path, profile())
+    path = save_verdict(verdict, tmp_path)
+    assert path == tmp_path / "verdicts" / f"pelvis-{verdict.profile_sha256[:8]}.json"
+    stricter = judge(tmp_path, profile(criterion(bound=30)))
+    save_verdict(stricter, tmp_path)
+    save_verdict(verdict, tmp_path)
+    assert {v.outcome for v in read_verdicts(tmp_path)} == {"pass", "fail"}
+    assert verdict in read_verdicts(tmp_path)
+
+
+def test_changed_table_is_not_judged(tmp_path: Path) -> None:
+    record = Record()
+    record.write(tmp_path)
+    record.shift("A1", by=1)
+    write_table(tmp_path / MEASUREMENTS_FILE, record.rows, Measurement)
+    with pytest.raises(InputError, match="was changed after it was measured"):
+        judge(tmp_path, profile())
+
+
+# ---------------------------------------------------------------------------------------
+# HU beyond the HLUT
+
+
+def with_beyond(share: float) -> Record:
+    """A good record in which the first case's beams met HU beyond their table."""
+    record = Record()
+    for index, case in enumerate(record.cases):
+        record.rows.append(
+            Measurement(
+                case=case.case,
+                patient=case.patient,
+                site=case.site,
+                family="dose",
+                metric="path_beyond_table",
+                region="all",
+                variant="photon-pelvis",
+                value=share if index == 0 else 0.0,
+                unit="%",
+            )
+        )
+    return record
+
+
+def test_beams_through_hu_beyond_the_table_leave_every_profile_undecided() -> None:
+    verdict = with_beyond(12.0).judge(profile(criterion()))
+    assert verdict.outcome == "inconclusive"
+    (found,) = [f for f in verdict.findings if f.criterion.metric == "path_beyond_table"]
+    assert found.outcome == "inconclusive" and found.scope_name == "patient-A1"
+    assert "photon-pelvis" in found.criterion.name and "end of the HLUT" in found.sentence
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_beams_within_the_table_are_no_finding(share: float) -> None:
+    verdict = with_beyond(share).judge(profile(criterion()))
+    assert verdict.outcome == "pass"
+    assert not any(f.criterion.metric == "path_beyond_table" for f in verdict.findings)
