@@ -16,7 +16,7 @@ COMMAND = re.compile(r"(?:(?<=['`\"])|^)qa-suite ([a-z][\w-]*)([^'`\"]*)")
 
 
 EXCUSED = {
-    ("qa_suite.cli.flows", "examined"): "only evaluate hands it --ask",
+    ("qa_suite.api.examinations", "examined"): "only evaluate hands it --ask",
     ("qa_suite.cli.flows", "run_evaluation"): "only evaluate leaves model and images open",
 }
 """Functions that verbs share, and why a verb cannot get to a message of theirs.

@@ -15,13 +15,14 @@ from qa_suite.checkup.charts import false_alarm_rate, mean_difference, widened_s
 from qa_suite.checkup.cohort import limits_of
 from qa_suite.checkup.over_time import append_log, control_over_time, read_log, run_length
 from qa_suite.cli import run
-from qa_suite.cli.checkup import brought_along, inverse_translator
+from qa_suite.cli.checkup import inverse_translator
 from qa_suite.core.cohort import load_cohort
 from qa_suite.core.errors import InputError
 from qa_suite.core.record_files import read_evaluation
 from qa_suite.core.records import Measurement, ModelFacts
 from qa_suite.core.volume import Prediction
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+from qa_suite.evaluation.models import brought_along
 from qa_suite.io.cases import LoadedCase
 from qa_suite.io.images import read_image, write_image
 from qa_suite.judging.patient_values import Measure

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
     from qa_suite.checkup import CheckUp
     from qa_suite.checkup.over_time import OverTime
-    from qa_suite.core.cohort import Cohort
     from qa_suite.core.records import Evaluation, Measurement
     from qa_suite.core.volume import Quantity, Volume
-    from qa_suite.metrics.base import Instruments
     from qa_suite.metrics.reference_free import Patient
 
 SYMBOL = {"within": "✔", "outside": "✘", "unknown": "?", "inconclusive": "?"}
@@ -249,22 +247,6 @@ def _line(finding: Any) -> tuple[Any, ...]:
 
 # ---------------------------------------------------------------------------------------
 # What an evaluation brings along for these checks
-
-
-def brought_along(
-    cohort: Cohort, folder: Path, back: Callable[[Volume], Volume] | None
-) -> Instruments:
-    """Return the norms of the training patients, or why there are none, and the way back."""
-    from qa_suite.core.errors import InputError
-    from qa_suite.metrics.base import Instruments
-    from qa_suite.metrics.reference_free.norms import norms_of
-
-    without, norms = {}, None
-    try:
-        norms = norms_of(cohort, folder)
-    except InputError as error:
-        without["norms"] = str(error)
-    return Instruments(norms=norms, inverse=back, without=without)
 
 
 def inverse_translator(uri: str, direction: str) -> tuple[Callable[[Volume], Volume], str]:

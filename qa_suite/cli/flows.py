@@ -13,9 +13,8 @@ from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
     from qa_suite.core.cohort import Cohort
-    from qa_suite.core.records import Evaluation, Measurement, ModelFacts, Profile, Verdict
+    from qa_suite.core.records import Evaluation, Measurement, Profile, Verdict
     from qa_suite.dose.plan.template import Modality
-    from qa_suite.io.cases import Translate
     from qa_suite.metrics.base import Pair
     from qa_suite.metrics.dose.settings import DoseSettings
     from qa_suite.preflight import PreflightResult
@@ -52,12 +51,14 @@ def run_evaluation(
     """
     from pydantic import ValidationError
 
-    from qa_suite.cli.checkup import brought_along, inverse_translator
+    from qa_suite.api.examinations import examined, require_direction
+    from qa_suite.cli.checkup import inverse_translator
     from qa_suite.cli.instruments import load_instruments
     from qa_suite.core.cohort import describe_validation, load_cohort, manifest_path
     from qa_suite.core.errors import Problems
     from qa_suite.core.store import require_folder
     from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+    from qa_suite.evaluation.models import brought_along
     from qa_suite.judging.judged_cases import require_fit
     from qa_suite.metrics.settings import MeasureSettings
     from qa_suite.preflight import PreflightSettings
@@ -79,11 +80,7 @@ def run_evaluation(
     facts, translate = examined(model, images, name, ask)
     if images is None:
         _share_cores(workers)
-    if facts.direction is not None and facts.direction != cohort.direction:
-        raise InputError(
-            f"{facts.uri} translates {facts.direction} and the cohort {cohort.name} is "
-            f"{cohort.direction}."
-        )
+    require_direction(facts, cohort)
     if profile is not None:
         require_fit(
             profile, cohort=cohort.name, anatomy=cohort.anatomy, directions={cohort.direction}
@@ -138,26 +135,6 @@ def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:
     if not hashes:
         raise InputError(f"{folder} holds no doses or plan of a case of {cohort.name}.")
     return hashes
-
-
-def examined(
-    model: str | None, images: Path | None, name: str, ask: Sequence[str] = ()
-) -> tuple[ModelFacts, Translate]:
-    """Find what is examined: a registered model, an oracle, or finished images."""
-    from qa_suite.evaluation.models import finished_images
-    from qa_suite.evaluation.tracking import load_translator, read_asked
-    from qa_suite.lab.oracles import oracle
-
-    if images is not None:
-        found = finished_images(images, name)
-    elif model is not None and model.startswith("oracle:"):
-        found = oracle(model)
-    else:
-        assert model is not None
-        return load_translator(model, read_asked(ask))
-    if ask:
-        raise InputError(f"--ask belongs to a registered model; {found[0].uri} answers as it is.")
-    return found
 
 
 def _share_cores(workers: int) -> None:
@@ -313,63 +290,14 @@ def measure_files(
     maps_folder: Path | None = None,
 ) -> list[Measurement]:
     """Measure one pair of CT files in HU, and write maps of its error where asked to."""
-    import numpy as np
+    from qa_suite.api.pairs import measured, read_pair
 
-    from qa_suite.core.volume import canonical, require_same_grid
-    from qa_suite.imaging.threshold import body
-    from qa_suite.io.images import read_image
-    from qa_suite.metrics.base import Pair
-    from qa_suite.metrics.copies import refuse_copies
-    from qa_suite.metrics.run import measure_pair, noise_rows
-    from qa_suite.metrics.settings import MeasureSettings
-
-    reference = canonical(read_image(reference_path, "HU"))
-    synthetic = canonical(read_image(synthetic_path, "HU"))
-    volumes = {str(reference_path): reference, str(synthetic_path): synthetic}
-    if mask_path is not None:
-        volumes[str(mask_path)] = canonical(read_image(mask_path, "label"))
-    source = None
-    if source_path is not None:
-        source = canonical(read_image(source_path, "arbitrary"))
-        volumes[str(source_path)] = source
-    require_same_grid(volumes)
-    if not np.isfinite(reference.array).all():
-        count = int((~np.isfinite(reference.array)).sum())
-        raise InputError(
-            f"{reference_path} holds {count} voxels that are no number; mend it first."
-        )
-    if mask_path is not None:
-        mask = volumes[str(mask_path)].array > 0
-        if not mask.any():
-            raise InputError(f"{mask_path} is a mask of zeros; nothing can be measured in it.")
-    else:
-        mask = body(reference)
-        if not mask.any():
-            raise InputError(f"{reference_path} shows no body to measure in; give a --mask.")
+    pair = read_pair(reference_path, synthetic_path, mask_path, source_path)
+    if mask_path is None:
         console.say("No --mask: measured in the reference's body (HU threshold).")
-    pair = Pair(reference=reference, synthetic=synthetic, mask=mask, source=source)
-    refuse_copies(pair)
     if maps_folder is not None:
         _write_error_maps(pair, maps_folder)
-    who = {"case": synthetic_path.name, "patient": "unknown", "site": "unknown"}
-    settings = MeasureSettings()
-    rows = measure_pair(pair, families=families, settings=settings, **who).rows
-    asked = families is None or "image" in families
-    _warn_of_too_good(rows if asked else noise_rows(pair, settings, who))
+    rows, doubts = measured(pair, case=synthetic_path.name, families=families)
+    for doubt in doubts:
+        console.say(doubt)
     return rows
-
-
-def _warn_of_too_good(rows: Sequence[Measurement]) -> None:
-    """Say on the terminal where a pair is too good to be true."""
-    from qa_suite.judging.criteria.built_in import TOO_GOOD
-    from qa_suite.judging.outcomes import meets
-
-    for criterion in TOO_GOOD:
-        for row in rows:
-            if (row.metric, row.region) != (criterion.metric, criterion.region):
-                continue
-            if row.value is not None and not meets(criterion, row.value, criterion.bound):
-                console.say(
-                    f"TOO GOOD TO BE TRUE: {row.metric} is {row.value:.2g}; the synthetic image "
-                    f"was made from the reference. Check which files were given."
-                )

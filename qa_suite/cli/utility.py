@@ -53,7 +53,7 @@ def utility(
 
     Example: `qa-suite utility cohorts/virtual models:/pelvis-mr-to-ct/1 --spacing-mm 6,6,6`
     """
-    from qa_suite.cli.flows import examined
+    from qa_suite.api.examinations import examined
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.core.errors import InputError
     from qa_suite.evaluation.evaluate import EvaluationSettings, Examination

@@ -1,16 +1,20 @@
-"""What can be examined without a registry: the finished images of a black box."""
+"""What an examination needs beside a registry: finished images, and a cohort's norms."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from qa_suite.core.answers import checked
+from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.core.record_files import digest_of, sha256_of
 from qa_suite.core.records import ModelFacts
-from qa_suite.core.volume import Prediction
+from qa_suite.core.volume import Prediction, Volume
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.images import images_by_case, read_image
+from qa_suite.metrics.base import Instruments
+from qa_suite.metrics.reference_free.norms import norms_of
 
 _OUTSIDE = {"HU": -1000.0, "SUVbw": 0.0, "arbitrary": 0.0}
 
@@ -66,3 +70,15 @@ def finished_images(folder: Path, name: str) -> tuple[ModelFacts, Translate]:
     digest = digest_of({case: sha256_of(path) for case, path in images.files.items()})
     facts = ModelFacts(uri=f"images:{name}", name=name, family="external", weights_sha256=digest)
     return facts, images
+
+
+def brought_along(
+    cohort: Cohort, folder: Path, back: Callable[[Volume], Volume] | None
+) -> Instruments:
+    """Return the norms of the training patients, or why there are none, and the way back."""
+    without, norms = {}, None
+    try:
+        norms = norms_of(cohort, folder)
+    except InputError as error:
+        without["norms"] = str(error)
+    return Instruments(norms=norms, inverse=back, without=without)

@@ -118,7 +118,7 @@ class GammaSettings(BaseModel):
 
 
 def parse_criteria(text: str, *, local: bool = False) -> tuple[GammaCriterion, ...]:
-    """Read ``"3/3,2/2"`` as criteria in % and mm.
+    """Read ``"3/3,2/2"``, or ``"3%/3mm,2%/2mm"``, as criteria in % and mm.
 
     Raises
     ------
@@ -130,7 +130,9 @@ def parse_criteria(text: str, *, local: bool = False) -> tuple[GammaCriterion, .
         dose, _, distance = part.partition("/")
         try:
             criterion = GammaCriterion(
-                dose_pct=float(dose), distance_mm=float(distance), local=local
+                dose_pct=float(dose.strip().removesuffix("%")),
+                distance_mm=float(distance.strip().removesuffix("mm")),
+                local=local,
             )
         except ValueError:
             raise InputError(
