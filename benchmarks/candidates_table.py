@@ -17,9 +17,9 @@ import numpy as np
 
 from qa_suite.judging.criteria import load_profile
 from qa_suite.judging.outcomes import meets
-from qa_suite.lab.exam.doses import dose_of
 from qa_suite.lab.exam.scenes import virtual_person
 from qa_suite.lab.exam.settings import TUNING_SEED, ExamSettings
+from qa_suite.lab.exam.taken import dose_of
 from qa_suite.lab.phantom.candidates import CANDIDATES
 from qa_suite.metrics.base import Pair
 from qa_suite.metrics.run import measure_pair

@@ -14,9 +14,9 @@ from qa_suite.dose.clinic.beams import (
     imported_spots,
     supine_angles,
 )
-from qa_suite.dose.machines.monitor_units import in_protons
+from qa_suite.dose.machines.of_beams import in_protons
 from qa_suite.dose.plan.template import BeamTemplate
-from qa_suite.dose.range.beam_view import beam_axes
+from qa_suite.dose.range.raytrace import beam_axes
 from qa_suite.io.rt.plan.read import read_plan
 from qa_suite.io.rt.plan.types import BeamLimiter, ControlPoint, PhotonBeam
 from tests.plan_factory import (

@@ -19,8 +19,17 @@ from qa_suite.dose.scene.gridding import (
     mask_onto,
     require_overlap,
 )
-from qa_suite.dose.scene.scene import AIR_DENSITY, DoseImage, DoseScene, dose_scene
-from qa_suite.dose.scene.variants import BULK_HU, CAUSES, bulk_image, cause_masks, with_cause
+from qa_suite.dose.scene.scene import (
+    AIR_DENSITY,
+    BULK_HU,
+    CAUSES,
+    DoseImage,
+    DoseScene,
+    bulk_image,
+    cause_masks,
+    dose_scene,
+    with_cause,
+)
 
 GRID = Grid(shape=(40, 36, 24), spacing_mm=(2.0, 2.0, 3.0), origin_mm=(-39.0, -35.0, -34.5))
 HLUT = Hlut(

@@ -17,8 +17,7 @@ from qa_suite.dose.photons.engine import with_weights
 from qa_suite.dose.photons.fluence import PIXELS, machine_fluence, target_aperture, turned
 from qa_suite.dose.plan.plan import PhotonField, Plan, PlannedBeam
 from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
-from qa_suite.dose.range.beam_view import beam_axes
-from qa_suite.dose.range.raytrace import beam_frame
+from qa_suite.dose.range.raytrace import beam_axes, beam_frame
 
 MACHINE = "varian_10MV"
 ENGINE = PhotonEngine(MACHINE)

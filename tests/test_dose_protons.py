@@ -16,10 +16,16 @@ from qa_suite.dose.machines.proton import load_machine
 from qa_suite.dose.plan.plan import Plan, PlannedBeam, ProtonSpots
 from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
 from qa_suite.dose.protons import ProtonRangeEngine, protons_range
-from qa_suite.dose.protons.bragg import GY_CM2, depth_dose, distal_depth_mm, straggling_mm
 from qa_suite.dose.protons.dose import beam_dose
 from qa_suite.dose.protons.influence import influence_matrix
-from qa_suite.dose.protons.scatter import angle_variance, widening
+from qa_suite.dose.protons.physics import (
+    GY_CM2,
+    angle_variance,
+    depth_dose,
+    distal_depth_mm,
+    straggling_mm,
+    widening,
+)
 from qa_suite.dose.protons.spots import place_spots
 from qa_suite.dose.range.pstar import energy_mev, range_mm
 from qa_suite.dose.range.raytrace import beam_frame

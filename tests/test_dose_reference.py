@@ -19,7 +19,7 @@ from qa_suite.lab.reference_dose import (
     reference_doses,
     reference_python,
 )
-from qa_suite.lab.reference_dose.environment import VARIABLE
+from qa_suite.lab.reference_dose.run import VARIABLE
 from qa_suite.lab.reference_dose.worker import fine_fluence
 
 GRID = Grid(shape=(24, 30, 26), spacing_mm=(5.0, 5.0, 5.0), origin_mm=(-57.5, -47.5, -62.5))

@@ -8,9 +8,8 @@ from scipy.sparse import csr_matrix
 
 from qa_suite.core.errors import InputError
 from qa_suite.dose.dvh.goals import Goal
-from qa_suite.dose.plan.sampling import planning_voxels
 from qa_suite.dose.plan.template import Prescription
-from qa_suite.dose.plan.weights import coverage_factor, optimise_weights
+from qa_suite.dose.plan.weights import coverage_factor, optimise_weights, planning_voxels
 
 RX = Prescription(dose_gy=60, fractions=30)
 

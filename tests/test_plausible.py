@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
+from qa_suite.core.answers import doubts, implausible, require_plausible, require_possible
 from qa_suite.core.errors import InputError
-from qa_suite.core.plausible import doubts, implausible, require_plausible, require_possible
 from qa_suite.lab.phantom import make_patient, oracle_twin
 
 

@@ -526,7 +526,7 @@ def test_a_beams_eye_view_is_lettered(
 def test_letters_agree_with_the_planner() -> None:
     """The same axes as the dose engines use."""
     from qa_suite.dose.plan.template import BeamTemplate
-    from qa_suite.dose.range.beam_view import beam_axes
+    from qa_suite.dose.range.raytrace import beam_axes
 
     for gantry in range(0, 360, 15):
         for couch in (0, 30, 90, 315):

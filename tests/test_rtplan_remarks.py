@@ -12,8 +12,8 @@ from pydicom.sequence import Sequence as DicomSequence
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.volume import Grid
 from qa_suite.dose.clinic.beams import FWHM_OF_SIGMA, imported_spots
-from qa_suite.dose.clinic.source_to_surface import source_to_surface_mm, surface_remarks
-from qa_suite.dose.machines.monitor_units import in_protons
+from qa_suite.dose.clinic.trust import source_to_surface_mm, surface_remarks
+from qa_suite.dose.machines.of_beams import in_protons
 from qa_suite.dose.machines.proton import load_machine
 from qa_suite.dose.photons.engine import photon_engine
 from qa_suite.io.rt.plan.read import read_plan, require_supported

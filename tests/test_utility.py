@@ -19,10 +19,9 @@ from qa_suite.instruments.settings import SegmenterSettings
 from qa_suite.io.images import write_image
 from qa_suite.judging.statistics import mean_interval
 from qa_suite.lab.utility import RESULT_FILE, UtilityExperiment, UtilitySettings, measure_utility
-from qa_suite.lab.utility.clustered import clustered_interval
 from qa_suite.lab.utility.material import UtilityCase, deal
 from qa_suite.lab.utility.result import ARMS, OVERALL, FitScores, UtilityResult
-from qa_suite.lab.utility.summary import summarise
+from qa_suite.lab.utility.summary import clustered_interval, summarise
 from qa_suite.preflight import PreflightSettings
 from tests.tiny_cohort import pair, tissue_labels
 

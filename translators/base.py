@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from qa_suite.core.answers import require_finite
+from qa_suite.core.answers import require_finite, require_plausible, require_possible, told
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort, in_words
 from qa_suite.core.errors import InputError, raise_problems
-from qa_suite.core.plausible import require_plausible, require_possible, told
 from qa_suite.core.registry import Registry
 from qa_suite.core.volume import Prediction, Volume
 from translators.calibration import CALIBRATION_FILE, Calibration

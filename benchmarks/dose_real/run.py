@@ -23,8 +23,16 @@ from qa_suite.dose.plan.template import Modality, PlanTemplate
 from qa_suite.dose.range.errors import RangeComparison, compare_ranges
 from qa_suite.dose.range.raytrace import beam_frame
 from qa_suite.dose.scene.gridding import mask_onto
-from qa_suite.dose.scene.scene import DoseImage, DoseScene, dose_scene
-from qa_suite.dose.scene.variants import CAUSES, Cause, bulk_image, cause_masks, with_cause
+from qa_suite.dose.scene.scene import (
+    CAUSES,
+    Cause,
+    DoseImage,
+    DoseScene,
+    bulk_image,
+    cause_masks,
+    dose_scene,
+    with_cause,
+)
 from qa_suite.dose.structures.structures import MaskStructure, StructureSamples, sample_structures
 from qa_suite.imaging.bodies import ct_body
 from qa_suite.metrics.base import Pair, Value

@@ -8,7 +8,7 @@ from benchmarks.dose_real.run import TARGET, Planned, Row
 from qa_suite.core.errors import InputError
 from qa_suite.dose.dvh.curve import Dvh, dvhs_of
 from qa_suite.dose.dvh.metrics import read_metric
-from qa_suite.dose.scene.variants import CAUSES
+from qa_suite.dose.scene.scene import CAUSES
 from qa_suite.dose.structures.structures import MaskStructure, sample_structures
 
 DOSE_BOUND_PCT = 2.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.dose_real.images import RealCase
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.volume import Grid
-from qa_suite.dose.scene.variants import AIR_BELOW_HU, BONE_FROM_HU
+from qa_suite.dose.scene.scene import AIR_BELOW_HU, BONE_FROM_HU
 from qa_suite.imaging.bodies import ct_body
 
 TISSUE_HU = 40.0

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from qa_suite.core.answers import require_plausible, told
 from qa_suite.core.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.core.errors import InputError, QAError
-from qa_suite.core.plausible import require_plausible, told
 from qa_suite.core.record_files import digest_of
 from qa_suite.core.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts
 from qa_suite.core.volume import Prediction, require_same_grid

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 
+from qa_suite.core.answers import ODD
 from qa_suite.core.cohort import Case, Cohort
 from qa_suite.core.errors import InputError
-from qa_suite.core.plausible import ODD
 from qa_suite.core.record_files import (
     CASES_FILE,
     COSTS_FILE,

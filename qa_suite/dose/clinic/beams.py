@@ -163,7 +163,7 @@ def imported_spots(plan: ImportedPlan) -> tuple[PlannedBeam, ...]:
     ----------
     plan
         From :func:`qa_suite.io.rt.plan.read.read_plan`; one in monitor units goes through
-        :func:`qa_suite.dose.machines.monitor_units.in_protons` first.
+        :func:`qa_suite.dose.machines.of_beams.in_protons` first.
 
     Returns
     -------

@@ -20,9 +20,8 @@ from qa_suite.dose.machines.photon import PhotonMachine, load_photon_machine
 from qa_suite.dose.photons.adapter import LibraryFrame, beam_sequence, gy_per_unit, library_engine
 from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence, target_aperture
 from qa_suite.dose.plan.plan import Mask, PhotonField, Plan, PlannedBeam
-from qa_suite.dose.plan.sampling import planning_voxels
 from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
-from qa_suite.dose.plan.weights import coverage_factor, optimise_weights
+from qa_suite.dose.plan.weights import coverage_factor, optimise_weights, planning_voxels
 from qa_suite.io.rt.plan.types import ImportedPlan
 
 NAME = "photons-pydosert"

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from qa_suite.dose.photons.fluence import PIXEL_MM
 from qa_suite.dose.plan.plan import Mask, PhotonField, Plan
-from qa_suite.dose.plan.sampling import planning_voxels
-from qa_suite.dose.plan.weights import ORGAN_SHARE, TAIL_SHARE, coverage_factor
+from qa_suite.dose.plan.weights import ORGAN_SHARE, TAIL_SHARE, coverage_factor, planning_voxels
 
 if TYPE_CHECKING:
     from qa_suite.dose.photons.engine import PhotonEngine

@@ -20,7 +20,7 @@ from qa_suite.core.volume import Grid, Triple
 from qa_suite.dose.machines.proton import ProtonMachine
 from qa_suite.dose.plan.plan import PlannedBeam, ProtonSpots
 from qa_suite.dose.protons.fan import Fan, lattice, make_fan
-from qa_suite.dose.protons.tables import STEP_MM, BeamTables, beam_tables
+from qa_suite.dose.protons.physics import STEP_MM, BeamTables, beam_tables
 from qa_suite.dose.range.raytrace import beam_frame, in_threads
 
 SUB_SHARE = 0.8
@@ -209,7 +209,7 @@ def read_planes(
     """Add the dose of a fan's planes to ``out`` at the centres of all voxels in the body."""
     from scipy.ndimage import spline_filter
 
-    from qa_suite.dose.protons.read_kernels import read_rows
+    from qa_suite.dose.protons.kernels import read_rows
 
     smooth = spline_filter(planes, order=3, mode="mirror")
     axes = fan.frame.axes.T

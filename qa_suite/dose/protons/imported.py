@@ -8,7 +8,7 @@ from qa_suite.core.tolerances import same_length, same_source
 from qa_suite.core.volume import Grid
 from qa_suite.dose.clinic.beams import common_isocentre, imported_spots, machine_remark
 from qa_suite.dose.hlut.tables import Hlut
-from qa_suite.dose.machines.monitor_units import in_protons
+from qa_suite.dose.machines.of_beams import in_protons
 from qa_suite.dose.machines.proton import ProtonMachine
 from qa_suite.dose.plan.plan import Mask, Plan
 from qa_suite.dose.plan.template import PlanTemplate

@@ -17,8 +17,8 @@ from qa_suite.dose.machines.proton import ProtonMachine
 from qa_suite.dose.plan.plan import Mask
 from qa_suite.dose.protons.dose import SUB_SHARE, halo_mm, resolution_of, split_sigma_mm
 from qa_suite.dose.protons.fan import Fan, lattice, make_fan
+from qa_suite.dose.protons.physics import STEP_MM, BeamTables, beam_tables
 from qa_suite.dose.protons.spots import SpotLayout
-from qa_suite.dose.protons.tables import STEP_MM, BeamTables, beam_tables
 from qa_suite.dose.range.raytrace import BeamFrame
 
 _LEAST = 2e-3  # of a spot's highest dose: less is left out of the matrix

@@ -12,8 +12,8 @@ from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Grid
 from qa_suite.dose.machines.proton import ProtonMachine
 from qa_suite.dose.plan.plan import Mask
-from qa_suite.dose.protons.bragg import P, straggling_mm
 from qa_suite.dose.protons.fan import lattice
+from qa_suite.dose.protons.physics import P, straggling_mm
 from qa_suite.dose.range.pstar import energy_mev
 from qa_suite.dose.range.raytrace import BeamFrame, depth_map
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.records import Profile
-from qa_suite.lab.exam.doses import dose_of
 from qa_suite.lab.exam.readings import Someone, Task
 from qa_suite.lab.exam.settings import ExamSettings
+from qa_suite.lab.exam.taken import dose_of
 from qa_suite.lab.faults import FAULTS, ONE_PATIENT
 
 _COHORT_STEP = 1000

@@ -2,7 +2,6 @@
 
 from qa_suite.lab.faults import anatomy as _anatomy
 from qa_suite.lab.faults import cancelling as _cancelling
-from qa_suite.lab.faults import copies as _copies
 from qa_suite.lab.faults import fields as _fields
 from qa_suite.lab.faults import fitted as _fitted
 from qa_suite.lab.faults import mixups as _mixups
@@ -25,7 +24,6 @@ FAULT_ROOMS = (
     _texture,
     _values,
     _organs,
-    _copies,
     _fitted,
     _outside,
     _cancelling,

@@ -76,7 +76,7 @@ class Outline:
         return distance
 
     def _along_ray(self, x: Float32Array, y: Float32Array, z: Float32Array) -> Float32Array:
-        from qa_suite.lab.phantom.outline_kernels import skin
+        from qa_suite.lab.phantom.kernels import skin
 
         u, v, radius = (np.empty_like(x) for _ in range(3))
         behind = np.empty(x.size, dtype=bool)

@@ -23,8 +23,14 @@ from qa_suite.evaluation.provenance import code_facts
 from qa_suite.instruments.base import Segmenter
 from qa_suite.instruments.fit_segmenter import TrainingImage, fit_segmenter, learnable
 from qa_suite.lab.utility.material import UtilityCase, deal, prepare
-from qa_suite.lab.utility.result import ARMS, RESULT_FILE, Arm, FitScores, UtilityResult
-from qa_suite.lab.utility.settings import UtilitySettings
+from qa_suite.lab.utility.result import (
+    ARMS,
+    RESULT_FILE,
+    Arm,
+    FitScores,
+    UtilityResult,
+    UtilitySettings,
+)
 from qa_suite.lab.utility.summary import notices_of, summarise
 
 Progress = Callable[[int, int, str], None]

@@ -12,10 +12,10 @@ import numpy as np
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.volume import Volume, resample
-from qa_suite.dose.clinic.source_to_surface import surface_remarks
+from qa_suite.dose.clinic.trust import surface_remarks
 from qa_suite.dose.dvh.curve import Dvh, dvhs_of
 from qa_suite.dose.engines import DoseEngine, engine_of, require_modality, require_quantity
-from qa_suite.dose.machines.monitor_units import in_protons
+from qa_suite.dose.machines.of_beams import in_protons
 from qa_suite.dose.plan.plan import Plan
 from qa_suite.dose.plan.prescription import prescription_of
 from qa_suite.dose.plan.targets import choose_target

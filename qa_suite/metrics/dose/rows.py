@@ -13,7 +13,7 @@ from qa_suite.dose.dvh.curve import Dvh
 from qa_suite.dose.dvh.goals import constraint_flips, evaluate_goals
 from qa_suite.dose.dvh.metrics import read_metric
 from qa_suite.dose.gamma import GammaResult, GammaSettings, RegionGamma, gamma
-from qa_suite.dose.scene.variants import CAUSES, bulk_image, with_cause
+from qa_suite.dose.scene.scene import CAUSES, bulk_image, with_cause
 from qa_suite.metrics.base import Censored, Curve, NoValue, Value, as_value, ok, undefined
 from qa_suite.metrics.dose.computed import AIM, TARGET, ComputedPlan, DosePair
 from qa_suite.metrics.dose.facts import DVH_METRICS

@@ -34,7 +34,7 @@ from qa_suite.io.dicom.exporting import (
 )
 from qa_suite.io.dicom.headers import Series
 from qa_suite.io.rt.dose.read import RTDOSE_CLASS, SURROGATE_MODEL
-from qa_suite.io.rt.dose.values import checked_dose
+from qa_suite.io.rt.dose.scale import checked_dose
 from qa_suite.io.rt.plan.types import ImportedPlan
 from qa_suite.io.rt.same_patient import check_same_patient
 

@@ -28,7 +28,7 @@ from qa_suite.io.rt.dose.advice import (
 from qa_suite.io.rt.dose.parts import PlannedParts, read_planned_parts, sum_doses
 from qa_suite.io.rt.dose.read import DoseFile, read_rtdose, rtdose_files, summation_in
 from qa_suite.io.rt.dose.request import OPTIONS, SUMMABLE, DoseRequest, Need, NotAsked, spelled
-from qa_suite.io.rt.dose.values import GY_PER_UNIT, IMPLAUSIBLE_GY, checked_dose
+from qa_suite.io.rt.dose.scale import GY_PER_UNIT, IMPLAUSIBLE_GY, checked_dose
 from qa_suite.io.rt.same_patient import Identified, check_same_frame, check_same_patient
 
 

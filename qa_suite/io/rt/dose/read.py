@@ -29,7 +29,7 @@ from qa_suite.io.rt.dose.request import (
     Summation,
     terms,
 )
-from qa_suite.io.rt.dose.values import checked_dose
+from qa_suite.io.rt.dose.scale import checked_dose
 
 RTDOSE_CLASS = "1.2.840.10008.5.1.4.1.1.481.2"
 SURROGATE_MODEL = "qa-suite surrogate dose"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems
-from qa_suite.io.rt.dose.values import DoseUnit
+from qa_suite.io.rt.dose.scale import DoseUnit
 
 DoseKind = Literal["physical", "effective", "error"]
 Summation = Literal[

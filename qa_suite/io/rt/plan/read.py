@@ -16,7 +16,6 @@ from qa_suite.core.tolerances import no_meterset
 from qa_suite.io.dicom.headers import open_dicom, text_of
 from qa_suite.io.problems import ReadProblem
 from qa_suite.io.rt.plan.account import ignored_sentence
-from qa_suite.io.rt.plan.copies import tell_copies
 from qa_suite.io.rt.plan.fractions import (
     Fractions,
     check_references,
@@ -27,7 +26,7 @@ from qa_suite.io.rt.plan.fractions import (
 from qa_suite.io.rt.plan.ions import read_ion_beam
 from qa_suite.io.rt.plan.photons import read_photon_beam
 from qa_suite.io.rt.plan.reading import Findings, name_of
-from qa_suite.io.rt.plan.trust import check_trust, patient_position
+from qa_suite.io.rt.plan.trust import check_trust, patient_position, tell_copies
 from qa_suite.io.rt.plan.types import ImportedPlan, IonBeam, PatientPosition, PhotonBeam
 
 __all__ = ["ImportedPlan", "IonBeam", "PhotonBeam", "read_plan", "require_supported"]
