@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from qa_suite.core.cohort import Cohort, assign_splits
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import ModelFacts
-from qa_suite.core.volume import Prediction
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.instruments.settings import SegmenterSettings
 from qa_suite.io.cases import LoadedCase, Translate

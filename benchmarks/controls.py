@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import Mask
 from qa_suite.core.cohort import Case, Cohort, Split
 from qa_suite.core.errors import InputError
-from qa_suite.core.volume import Prediction, Volume, require_same_grid
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Volume, require_same_grid
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.judging.statistics import Interval, mean_interval, patient_means
 

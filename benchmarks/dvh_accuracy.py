@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.dvh.curve import dvh_of
-from qa_suite.dose.structures.structures import AnyStructure, MaskStructure
+from qa_suite.dose.structures.samples import MaskStructure
+from qa_suite.dose.structures.structures import AnyStructure
 from tests.dose_solids import DRAWN, analytic, drawn, place_at_share, volume_mm3
 
 BEGIN, END = "<!-- accuracy table: begin -->", "<!-- accuracy table: end -->"

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from qa_suite.core.volume import Quantity, Volume, canonical, covered_by, resample
+from qa_suite.core.resampling import covered_by, resample
+from qa_suite.core.volume import Quantity, Volume, canonical
 from qa_suite.io.images import read_image
 from qa_suite.metrics.base import Pair
 from qa_suite.metrics.copies import copied_share

@@ -16,8 +16,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from qa_suite.core.orientation import Turn
+from qa_suite.core.prediction import IntervalFacts, Prediction
 from qa_suite.core.records import InstrumentFacts, SetMeasurement
-from qa_suite.core.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.clinic.given import ClinicCase
 from qa_suite.dose.clinic.template import imported_template
 from qa_suite.dose.hlut.tables import load_hlut

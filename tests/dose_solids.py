@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_suite.dose.structures.structures import ShapeStructure
+from qa_suite.dose.structures.samples import ShapeStructure
 from qa_suite.io.rt.structures import Structure
 
 LENGTH_MM = 30.0

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import replace
 
 from qa_suite.core.orientation import Turn
-from qa_suite.core.volume import Prediction
+from qa_suite.core.prediction import Prediction
 from qa_suite.metrics.base import Pair
 
 STORAGES = [

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import InstrumentFacts
-from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.lab.phantom import make_patient, oracle_translate
 from qa_suite.metrics.base import METRICS, Instruments, Pair
 from qa_suite.metrics.image.settings import ImageSettings

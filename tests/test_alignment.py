@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qa_suite.core.volume import Grid, Volume, covered_by, resample
+from qa_suite.core.resampling import covered_by, resample
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.imaging.registration.alignment import sampled_level
 from qa_suite.imaging.registration.consensus import consensus
 from qa_suite.imaging.registration.rigid import Level, rotation_matrix, similarity

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import Measurement
-from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma import GammaSettings, RegionGamma, gamma, parse_criteria
 from qa_suite.imaging.registration.motion import Motion
 from qa_suite.imaging.registration.rigid import rotation_matrix

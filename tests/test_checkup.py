@@ -18,9 +18,9 @@ from qa_suite.cli import run
 from qa_suite.cli.checkup import inverse_translator
 from qa_suite.core.cohort import load_cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import read_evaluation
 from qa_suite.core.records import Measurement, ModelFacts
-from qa_suite.core.volume import Prediction
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.evaluation.models import brought_along
 from qa_suite.io.cases import LoadedCase

@@ -13,8 +13,9 @@ import pytest
 
 from qa_suite.cli import run
 from qa_suite.core.cohort import load_cohort
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import ModelFacts
-from qa_suite.core.volume import Prediction, Volume
+from qa_suite.core.volume import Volume
 from qa_suite.io.cases import LoadedCase
 from qa_suite.io.dicom.headers import scan_dicom
 from qa_suite.io.dicom.series import read_series

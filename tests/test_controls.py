@@ -17,7 +17,8 @@ from benchmarks.controls import (
 )
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import GeometryError, InputError
-from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.images import read_image
 from tests.tiny_cohort import make_tiny_cohort, pair
 

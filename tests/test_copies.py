@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from qa_suite.core.errors import LeakageError
-from qa_suite.core.volume import Grid, Volume, resample
+from qa_suite.core.resampling import resample
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.lab.phantom import make_patient, oracle_twin
 from qa_suite.metrics.base import Pair
 from qa_suite.metrics.copies import copied_share, refuse_copies

@@ -11,9 +11,9 @@ import pytest
 
 from qa_suite.core.cohort import load_cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.prediction import IntervalFacts, Prediction
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from qa_suite.core.records import Criterion, Evaluation, ModelFacts, Profile, Verdict
-from qa_suite.core.volume import IntervalFacts, Prediction
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase
 from qa_suite.judging.criteria import load_profile

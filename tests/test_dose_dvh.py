@@ -16,13 +16,8 @@ from qa_suite.dose.dvh.conformity import conformity_of, isodose_volume_cc
 from qa_suite.dose.dvh.curve import UndefinedDvh, dvh_of, dvhs_of
 from qa_suite.dose.dvh.metrics import dvh_differences, parse_metric, read_metric
 from qa_suite.dose.structures.contour_loops import cut_keyholes, nesting
-from qa_suite.dose.structures.structures import (
-    MaskStructure,
-    ShapeStructure,
-    sample_labels,
-    sample_structure,
-    sample_structures,
-)
+from qa_suite.dose.structures.samples import MaskStructure, ShapeStructure
+from qa_suite.dose.structures.structures import sample_labels, sample_structure, sample_structures
 from qa_suite.io.images import write_image
 from qa_suite.io.rt.structures import Structure
 from tests.dicom_factory import write_structures

@@ -10,7 +10,7 @@ from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.dvh.curve import dvh_of
 from qa_suite.dose.dvh.goals import Goal, constraint_flips, evaluate_goals, load_goals
-from qa_suite.dose.structures.structures import MaskStructure
+from qa_suite.dose.structures.samples import MaskStructure
 
 GRID = Grid(shape=(10, 10, 10), spacing_mm=(3.0, 3.0, 3.0))
 WHOLE = MaskStructure(name="Lung", mask=np.ones(GRID.shape, dtype=bool), grid=GRID)

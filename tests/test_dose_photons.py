@@ -13,9 +13,8 @@ from qa_suite.dose.hlut.tables import Hlut, load_hlut
 from qa_suite.dose.machines.photon import Calibration
 from qa_suite.dose.photons import PhotonEngine
 from qa_suite.dose.photons.adapter import gy_per_unit
-from qa_suite.dose.photons.engine import with_weights
 from qa_suite.dose.photons.fluence import PIXELS, machine_fluence, target_aperture, turned
-from qa_suite.dose.plan.plan import PhotonField, Plan, PlannedBeam
+from qa_suite.dose.plan.plan import PhotonField, Plan, PlannedBeam, with_weights
 from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
 from qa_suite.dose.range.raytrace import beam_axes, beam_frame
 

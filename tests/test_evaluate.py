@@ -12,6 +12,7 @@ import pytest
 
 from qa_suite.core.cohort import load_cohort, save_cohort
 from qa_suite.core.errors import InputError, LeakageError
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import (
     CASES_FILE,
     CURVES_FILE,
@@ -22,7 +23,6 @@ from qa_suite.core.record_files import (
     read_measurements,
 )
 from qa_suite.core.records import ModelFacts
-from qa_suite.core.volume import Prediction
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.io.cases import LoadedCase
 from qa_suite.io.images import read_image, write_image

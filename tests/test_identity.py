@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.volume import Grid, Volume, resample
+from qa_suite.core.resampling import resample
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.identity import (
     FINGERPRINT_BITS,
     SAME_SCAN_BITS,

@@ -13,8 +13,9 @@ import pytest
 
 from qa_suite.core.cohort import Cohort, load_cohort
 from qa_suite.core.errors import InputError, LeakageError
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import ModelFacts
-from qa_suite.core.volume import Prediction, Volume
+from qa_suite.core.volume import Volume
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.instruments.extractor import TrainedExtractor
 from qa_suite.instruments.files import read_instrument, save_instrument

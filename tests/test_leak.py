@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from qa_suite.core.cohort import load_cohort, save_cohort
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import read_cases, read_measurements
 from qa_suite.core.records import ModelFacts
-from qa_suite.core.volume import Prediction
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.evaluation.models import finished_images
 from qa_suite.io.cases import load_case

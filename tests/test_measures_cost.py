@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import (
     COSTS_FILE,
     MEASUREMENTS_FILE,
     read_evaluation,
     read_measurements,
 )
-from qa_suite.core.volume import Prediction
 from qa_suite.evaluation.evaluate import evaluate
 from qa_suite.io.cases import LoadedCase
 from qa_suite.metrics.base import NoValue

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.dvh.curve import Dvh
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings
 from qa_suite.dose.hlut.tables import load_hlut

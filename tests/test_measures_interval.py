@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from qa_suite.core.errors import GeometryError, InputError
-from qa_suite.core.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.core.prediction import IntervalFacts, Prediction
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.metrics.base import Pair, Value
 from qa_suite.metrics.uncertainty.family import uncertainty
 from qa_suite.metrics.uncertainty.interval import BY_REGION, NO_INTERVAL, OF_BODY

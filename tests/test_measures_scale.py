@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from qa_suite.core.errors import InputError, UnknownName
-from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.metrics.base import FAMILIES, Pair, at_common_scale
 from qa_suite.metrics.meaning import families_for, left_out, require_meaning
 from qa_suite.metrics.run import measure_pair

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from scipy import stats
 
 from qa_suite.core.errors import GeometryError, InputError
-from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.metrics.base import Curve, Pair, Value
 from qa_suite.metrics.uncertainty.family import METRIC_NAMES, NO_STD, predicted_std, uncertainty
 from qa_suite.metrics.uncertainty.interval import NO_INTERVAL

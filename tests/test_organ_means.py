@@ -11,7 +11,8 @@ from benchmarks.controls import compare_with_controls
 from benchmarks.organ_means import TISSUES, labels_of, organ_means, structures_of, tissues_of
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
-from qa_suite.core.volume import Prediction, Volume
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Volume
 from qa_suite.io.cases import load_case
 from qa_suite.io.images import read_image
 from tests.direction_cohorts import lesion, make_direction_cohort

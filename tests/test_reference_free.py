@@ -12,8 +12,9 @@ from qa_suite.checkup import CheckUp, check_up
 from qa_suite.checkup.cohort import limits_of
 from qa_suite.core.cohort import load_cohort
 from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import Measurement
-from qa_suite.core.volume import Grid, Prediction, Volume, canonical
+from qa_suite.core.volume import Grid, Volume, canonical
 from qa_suite.lab.phantom import LABELS, make_patient, oracle_translate
 from qa_suite.metrics.base import METRICS, Instruments, Pair
 from qa_suite.metrics.reference_free import CHECKS, FAMILY, Patient, examine, reference_free

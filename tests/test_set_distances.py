@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from qa_suite.core.cohort import load_cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import read_evaluation
 from qa_suite.core.records import InstrumentFacts, ModelFacts
-from qa_suite.core.volume import Grid, Prediction, Volume
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.metrics.base import Instruments
 from qa_suite.metrics.set_distances.distances import (

@@ -26,7 +26,7 @@ from qa_suite.core.record_files import read_evaluation, read_measurements
 from qa_suite.core.records import Measurement, Verdict
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.dvh.curve import dvhs_of
-from qa_suite.dose.structures.structures import MaskStructure
+from qa_suite.dose.structures.samples import MaskStructure
 from qa_suite.evaluation.tracking import _tags, log_evaluation, patient_means_of
 from qa_suite.judging.criteria import load_profile
 from qa_suite.judging.judge import judge, read_verdicts

@@ -19,7 +19,8 @@ from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.dvh.conformity import conformity_of
 from qa_suite.dose.dvh.curve import dvh_of, dvhs_of
 from qa_suite.dose.gamma import GammaSettings, gamma, parse_criteria
-from qa_suite.dose.structures.structures import MaskStructure, sample_labels
+from qa_suite.dose.structures.samples import MaskStructure
+from qa_suite.dose.structures.structures import sample_labels
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.evaluation.models import finished_images
 from qa_suite.io.cases import LoadedCase, load_case

@@ -12,8 +12,9 @@ import pytest
 from qa_suite.cli import run
 from qa_suite.core.cohort import Case, Cohort, load_cohort, save_cohort
 from qa_suite.core.errors import InputError, LeakageError
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import InstrumentFacts, ModelFacts
-from qa_suite.core.volume import Prediction, Volume
+from qa_suite.core.volume import Volume
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.instruments.settings import SegmenterSettings
 from qa_suite.io.images import write_image

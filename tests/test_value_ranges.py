@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.volume import Grid, IntervalFacts, Prediction, Volume
+from qa_suite.core.prediction import IntervalFacts, Prediction
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.metrics.base import METRICS, MetricFacts, Pair
 from qa_suite.metrics.dose.facts import INDEX_METRICS
 from qa_suite.metrics.run import measure_pair

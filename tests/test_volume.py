@@ -6,15 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_suite.core.errors import GeometryError, InputError
-from qa_suite.core.volume import (
-    Grid,
-    IntervalFacts,
-    Prediction,
-    Volume,
-    covered_by,
-    require_same_grid,
-    resample,
-)
+from qa_suite.core.prediction import IntervalFacts, Prediction
+from qa_suite.core.resampling import covered_by, resample
+from qa_suite.core.volume import Grid, Volume, require_same_grid
 
 
 def rotation(degrees: float) -> tuple[float, ...]:

@@ -19,8 +19,9 @@ from qa_suite.core.answers import require_finite, require_plausible, require_pos
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort, in_words
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.registry import Registry
-from qa_suite.core.volume import Prediction, Volume
+from qa_suite.core.volume import Volume
 from translators.calibration import CALIBRATION_FILE, Calibration
 from translators.data import Bool, Prepared, prepare
 from translators.spec import TranslatorSpec, parse_spec

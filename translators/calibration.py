@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qa_suite.core.cohort import Cohort, describe_validation
 from qa_suite.core.errors import InputError, Problems
-from qa_suite.core.volume import IntervalFacts
+from qa_suite.core.prediction import IntervalFacts
 
 if TYPE_CHECKING:
     from translators.base import Inferred, Translator

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite.core.arrays import Mask
 from qa_suite.core.errors import InputError
-from qa_suite.core.volume import Grid, Triple, Volume, resample
+from qa_suite.core.resampling import resample
+from qa_suite.core.volume import Grid, Triple, Volume
 from qa_suite.dose.plan.template import PlanTemplate, load_template
 from qa_suite.io.images import read_image
 

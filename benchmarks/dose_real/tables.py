@@ -9,7 +9,8 @@ from qa_suite.core.errors import InputError
 from qa_suite.dose.dvh.curve import Dvh, dvhs_of
 from qa_suite.dose.dvh.metrics import read_metric
 from qa_suite.dose.scene.scene import CAUSES
-from qa_suite.dose.structures.structures import MaskStructure, sample_structures
+from qa_suite.dose.structures.samples import MaskStructure
+from qa_suite.dose.structures.structures import sample_structures
 
 DOSE_BOUND_PCT = 2.0
 GAMMA_BOUND_PCT = 95.0

@@ -17,8 +17,9 @@ import pandas as pd
 from benchmarks.controls import BONE_HU, Control, compare_with_controls
 from benchmarks.organ_means import organ_means, structures_of, tissues_of
 from qa_suite.core.cohort import Cohort
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import read_measurements
-from qa_suite.core.volume import Prediction, Volume
+from qa_suite.core.volume import Volume
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.evaluation.tracking import load_translator
 from qa_suite.io.cases import LoadedCase, Translate

@@ -92,8 +92,9 @@ def _patient(
     std: Path | None,
     inverse: str | None,
 ) -> Patient:
+    from qa_suite.core.prediction import Prediction
     from qa_suite.core.record_files import read_model
-    from qa_suite.core.volume import Prediction, require_same_grid
+    from qa_suite.core.volume import require_same_grid
     from qa_suite.io.dicom.series import quantity_of_modality
     from qa_suite.metrics.reference_free import Patient
     from qa_suite.metrics.reference_free.norms import NORMS_FILE, Norms

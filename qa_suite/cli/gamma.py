@@ -193,7 +193,7 @@ def _masks(paths: Sequence[Path], grid: Grid) -> tuple[dict[str, NDArray[np.bool
     import numpy as np
 
     from qa_suite.core.errors import InputError
-    from qa_suite.core.volume import resample
+    from qa_suite.core.resampling import resample
     from qa_suite.io.images import IMAGE_SUFFIXES, read_image
 
     masks: dict[str, NDArray[np.bool_]] = {}

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.errors import GeometryError, InputError
-from qa_suite.core.volume import Grid, Quantity, Volume, resample, stored_like
+from qa_suite.core.resampling import resample
+from qa_suite.core.volume import Grid, Quantity, Volume, stored_like
 
 OtherGrid = Literal["refuse", "resample"]
 """What becomes of an answer on another grid of the same frame of reference."""

@@ -10,8 +10,6 @@ Arrays are indexed ``[i, j, k]``: index ``i`` runs along the first axis of the g
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -23,15 +21,11 @@ from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.orientation import Turn, nearest_turn
 
 Quantity = Literal["HU", "Gy", "SUVbw", "label", "arbitrary"]
-Interpolation = Literal["linear", "nearest"]
 Triple = tuple[float, float, float]
-
 SAME_GRID_TOLERANCE_MM = 0.05
 """Two grids are the same when no corner voxel moves by more than this between them."""
-
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _PLACE_DIGITS = 6  # of a mm
-_EDGE_TOLERANCE_VOXEL = 1e-3  # rounding in a header must not cut off the outermost voxels
 
 
 def _rounded(place_mm: Any) -> Triple:
@@ -227,104 +221,6 @@ class Volume:
         return replace(self, array=array, history=history)
 
 
-@dataclass(frozen=True, kw_only=True)
-class IntervalFacts:
-    """What a translator promises of its interval, mean ± half width.
-
-    Parameters
-    ----------
-    voxel_share
-        Share of a patient's body voxels that the interval promises to hold, in (0, 1).
-    level
-        Probability that a further patient reaches that share, in (0, 1).
-    patients
-        Number of calibration patients behind the promise. Of n patients, the widest split
-        conformal interval attains the level n / (n + 1) and no more (Angelopoulos and
-        Bates 2023, Found Trends Mach Learn 16:494).
-
-    Raises
-    ------
-    InputError
-        If a share lies outside its range, or n patients cannot carry the level.
-    """
-
-    voxel_share: float
-    level: float
-    patients: int
-
-    def __post_init__(self) -> None:
-        for name in ("voxel_share", "level"):
-            if not 0 < getattr(self, name) < 1:
-                raise InputError(
-                    f"The interval's {name} must lie between 0 and 1, got {getattr(self, name)}."
-                )
-        if self.patients < 1:
-            raise InputError(f"The interval's patients must be at least 1, got {self.patients}.")
-        attainable = self.patients / (self.patients + 1)
-        if self.level > attainable + 1e-9:
-            raise InputError(
-                f"An interval calibrated on {self.patients} patients attains the level "
-                f"{attainable:.3f} at most, not {self.level:g}; state that level, or calibrate on "
-                f"{math.ceil(self.level / (1 - self.level) - 1e-9)} patients."
-            )
-
-
-COST_UNITS = {"network_evaluations": "1", "steps": "1"}
-"""What a translator may say of its own cost; time and memory the examiner measures itself.
-
-``network_evaluations``: passes through a network for this volume, each window or slice,
-flip, member, sample and step counted singly. ``steps``: of the sampler for one sample.
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What a translator says of one patient, on the grid of the source image.
-
-    Parameters
-    ----------
-    mean
-        The synthetic image.
-    std
-        Its predicted standard deviation in the same unit, or None.
-    samples
-        Draws from the predictive distribution, possibly none.
-    half_width
-        Half width of an interval about the mean in the same unit, such as a conformal one,
-        or None.
-    interval
-        What is promised of that interval; given with ``half_width``, and only with it.
-    cost
-        What the translator says of its cost, by a name of :data:`COST_UNITS`.
-
-    Raises
-    ------
-    InputError
-        If one of half width and interval is without the other, or a cost is unknown,
-        negative or not finite.
-    """
-
-    mean: Volume
-    std: Volume | None = None
-    samples: tuple[Volume, ...] = ()
-    half_width: Volume | None = None
-    interval: IntervalFacts | None = None
-    cost: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if (self.half_width is None) != (self.interval is None):
-            alone = "half_width" if self.interval is None else "interval"
-            raise InputError(
-                f"The prediction has {alone} alone; an interval needs its half_width and the "
-                f"facts of its promise."
-            )
-        for name, value in self.cost.items():
-            if name not in COST_UNITS:
-                raise InputError(f"Unknown cost {name!r}; known: {', '.join(COST_UNITS)}.")
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"The cost {name} must be a number from 0, got {value}.")
-
-
 def canonical(volume: Volume) -> Volume:
     """Return a volume in the canonical orientation: i, j, k nearest to +x, +y, +z of LPS.
 
@@ -334,18 +230,6 @@ def canonical(volume: Volume) -> Volume:
     added to the history.
     """
     return volume.turned(volume.grid.turn)
-
-
-def canonical_prediction(said: Prediction) -> Prediction:
-    """Return a prediction with all its volumes in the canonical orientation."""
-    turn = said.mean.grid.turn
-    return replace(
-        said,
-        mean=said.mean.turned(turn),
-        std=None if said.std is None else said.std.turned(turn),
-        samples=tuple(sample.turned(turn) for sample in said.samples),
-        half_width=None if said.half_width is None else said.half_width.turned(turn),
-    )
 
 
 def stored_like(volume: Volume, grid: Grid) -> Volume:
@@ -381,80 +265,3 @@ def require_same_grid(volumes: dict[str, Volume]) -> Grid:
                 f"({first.grid.describe()}); resample it first."
             )
     return first.grid
-
-
-def _index_map(source: Grid, target: Grid) -> NDArray[np.float64]:
-    return np.asarray(np.linalg.inv(source.affine) @ target.affine)
-
-
-def covered_by(source: Grid, target: Grid) -> NDArray[np.bool_]:
-    """Say which voxels of ``target`` lie inside the field of view of ``source``.
-
-    A voxel counts as inside when its centre lies between the outermost voxel centres of
-    ``source``, so that its value can be interpolated.
-
-    Returns
-    -------
-    ndarray of bool, shape ``target.shape``
-    """
-    matrix = _index_map(source, target)
-    i, j, k = np.ogrid[tuple(slice(0, n) for n in target.shape)]
-    inside = np.ones(target.shape, dtype=bool)
-    for axis, size in enumerate(source.shape):
-        row = matrix[axis]
-        position = row[0] * i + row[1] * j + row[2] * k + row[3]
-        inside &= position >= -_EDGE_TOLERANCE_VOXEL
-        inside &= position <= size - 1 + _EDGE_TOLERANCE_VOXEL
-    return inside
-
-
-def resample(volume: Volume, grid: Grid, *, interpolation: Interpolation, outside: float) -> Volume:
-    """Resample a volume onto another grid; the step is recorded in its history.
-
-    Parameters
-    ----------
-    volume
-        What to resample. Labels take ``interpolation="nearest"`` only.
-    grid
-        Where to put it; must be in a compatible frame of reference.
-    interpolation
-        ``linear`` or ``nearest``; no smoothing precedes it, also not towards a coarser grid.
-    outside
-        Value of the voxels that ``volume`` does not cover (−1000 for HU; never guessed).
-
-    Raises
-    ------
-    GeometryError
-        If the frames of reference differ.
-    InputError
-        If labels would be interpolated linearly.
-    """
-    from scipy import ndimage
-
-    if not volume.grid.same_frame_as(grid):
-        raise GeometryError(
-            f"Cannot resample from frame of reference {volume.grid.frame_of_reference} to "
-            f"{grid.frame_of_reference}; register the images first."
-        )
-    if volume.quantity == "label" and interpolation != "nearest":
-        raise InputError("Labels can be resampled with interpolation='nearest' only.")
-    matrix = _index_map(volume.grid, grid)
-    padded = np.pad(volume.array, 1, mode="edge")  # so that an edge voxel is met exactly
-    dtype = volume.array.dtype if interpolation == "nearest" else np.float32
-    values = ndimage.affine_transform(
-        padded.astype(dtype, copy=False),
-        matrix[:3, :3],
-        offset=matrix[:3, 3] + 1,
-        output_shape=grid.shape,
-        order=1 if interpolation == "linear" else 0,
-        mode="nearest",
-    )
-    values[~covered_by(volume.grid, grid)] = outside
-    step = f"resampled {interpolation} from {volume.grid.describe()} to {grid.describe()}"
-    frame = grid.frame_of_reference or volume.grid.frame_of_reference
-    return Volume(
-        array=values,
-        grid=replace(grid, frame_of_reference=frame),
-        quantity=volume.quantity,
-        history=(*volume.history, step),
-    )

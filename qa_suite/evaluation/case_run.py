@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite.core.answers import require_plausible, told
 from qa_suite.core.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import digest_of
 from qa_suite.core.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts
-from qa_suite.core.volume import Prediction, require_same_grid
+from qa_suite.core.volume import require_same_grid
 from qa_suite.dose.clinic.given import ClinicCase, read_clinic_case
 from qa_suite.dose.clinic.trust import doses_of_case, plan_of_case
 from qa_suite.dose.engines import where_computed

@@ -19,6 +19,7 @@ import pandas as pd
 from qa_suite.core import store
 from qa_suite.core.answers import checked
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.prediction import IntervalFacts, Prediction
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements, sha256_of
 from qa_suite.core.records import (
     Evaluation,
@@ -28,7 +29,7 @@ from qa_suite.core.records import (
     Verdict,
     preflight_status,
 )
-from qa_suite.core.volume import Grid, IntervalFacts, Prediction, Quantity, Volume
+from qa_suite.core.volume import Grid, Quantity, Volume
 from qa_suite.instruments.registering import KIND_TAG, KINDS
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.dicom.series import quantity_of_modality
@@ -158,7 +159,8 @@ def prediction_of(
     answer
         ``mean`` and, where the model gives them, ``std``, ``half_width`` (shape (i, j, k)),
         ``samples`` (shape (samples, i, j, k)), ``interval`` (``voxel_share``, ``level``,
-        ``patients``) and ``cost`` (by a name of :data:`qa_suite.core.volume.COST_UNITS`); and where
+        ``patients``) and ``cost`` (by a name of
+        :data:`~qa_suite.core.prediction.COST_UNITS`); and where
         its arrays lie: ``spacing_mm``, ``direction``, ``origin_mm``, ``frame_of_reference``.
     source
         The image it was asked to translate.

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from qa_suite.core.cohort import Case, Cohort, case_files, sha256_of
 from qa_suite.core.errors import InputError, raise_problems
-from qa_suite.core.volume import Prediction, Quantity, Volume, canonical, require_same_grid
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Quantity, Volume, canonical, require_same_grid
 from qa_suite.io.images import read_image
 
 

@@ -17,16 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.orientation import Turn
+from qa_suite.core.prediction import Prediction, canonical_prediction
 from qa_suite.core.records import MeasurementStatus
 from qa_suite.core.registry import Registry
-from qa_suite.core.volume import (
-    Grid,
-    Prediction,
-    Quantity,
-    Volume,
-    canonical_prediction,
-    require_same_grid,
-)
+from qa_suite.core.volume import Grid, Quantity, Volume, require_same_grid
 from qa_suite.instruments.base import Extractor, Segmenter
 from qa_suite.metrics.scale import (
     RemovedScale,

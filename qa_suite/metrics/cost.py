@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import Measurement
-from qa_suite.core.volume import Prediction
 from qa_suite.metrics.base import METRICS, Censored, MetricFacts, NoValue, as_value
 
 FAMILY = "cost"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.volume import Prediction, Volume
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Volume
 
 
 class ScaleSettings(BaseModel):

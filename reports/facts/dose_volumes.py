@@ -15,7 +15,8 @@ import numpy as np
 
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import InputError
-from qa_suite.core.volume import Quantity, Volume, covered_by
+from qa_suite.core.resampling import covered_by
+from qa_suite.core.volume import Quantity, Volume
 from qa_suite.io.images import read_image
 from reports.facts.slices import AXIS_OF, CaseImages, Plane, crop_to, load_images
 

@@ -9,15 +9,14 @@ import numpy as np
 
 from qa_suite.core.volume import Grid, Volume, canonical
 from qa_suite.dose.dvh.curve import dvh_of, require_gy
-from qa_suite.dose.structures.structures import (
-    AnyStructure,
+from qa_suite.dose.structures.samples import (
     MaskStructure,
     StructureSamples,
     cropped_grid,
     empty_samples,
     parts_for,
-    sample_structure,
 )
+from qa_suite.dose.structures.structures import AnyStructure, sample_structure
 
 _WHOLE = 0.9999
 

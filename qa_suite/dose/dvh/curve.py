@@ -19,12 +19,8 @@ from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.volume import Volume, canonical
 from qa_suite.dose.dvh.histogram import dose_histogram
-from qa_suite.dose.structures.structures import (
-    AnyStructure,
-    StructureSamples,
-    sample_structure,
-    sample_structures,
-)
+from qa_suite.dose.structures.samples import StructureSamples
+from qa_suite.dose.structures.structures import AnyStructure, sample_structure, sample_structures
 from qa_suite.io.rt.dose.scale import prescription_doubt
 
 LEAST_COVERAGE = 0.99

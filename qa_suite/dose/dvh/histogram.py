@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.volume import Grid
-from qa_suite.dose.structures.structures import StructureSamples
+from qa_suite.dose.structures.samples import StructureSamples
 
 BINS = 32_768
 """Bins between the lowest and the highest dose around a structure: 2 mGy wide at 70 Gy."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.errors import InputError
@@ -19,7 +18,7 @@ from qa_suite.dose.hlut.tables import Hlut
 from qa_suite.dose.machines.photon import PhotonMachine, load_photon_machine
 from qa_suite.dose.photons.adapter import LibraryFrame, beam_sequence, gy_per_unit, library_engine
 from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence, target_aperture
-from qa_suite.dose.plan.plan import Mask, PhotonField, Plan, PlannedBeam
+from qa_suite.dose.plan.plan import Mask, PhotonField, Plan, PlannedBeam, field_of, with_weights
 from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
 from qa_suite.dose.plan.weights import coverage_factor, optimise_weights, planning_voxels
 from qa_suite.io.rt.plan.types import ImportedPlan
@@ -271,21 +270,3 @@ class PhotonEngine:
                 f"beam {beam.label}; check isocentre and target."
             )
         return PhotonField(fluence=machine_fluence(aperture, self.machine), pixel_mm=PIXEL_MM)
-
-
-def field_of(beam: PlannedBeam) -> PhotonField:
-    """Return a beam's photon field; a proton beam in a photon plan is a bug."""
-    if not isinstance(beam.delivery, PhotonField):
-        raise TypeError(f"beam {beam.geometry.label} is no photon field")
-    return beam.delivery
-
-
-def with_weights(plan: Plan, weights: Sequence[float] | NDArray[np.float64]) -> Plan:
-    """Return the plan with other monitor units."""
-    from dataclasses import replace
-
-    beams = tuple(
-        replace(beam, weight=float(weight))
-        for beam, weight in zip(plan.beams, weights, strict=True)
-    )
-    return replace(plan, beams=beams)

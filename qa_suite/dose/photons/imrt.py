@@ -6,19 +6,18 @@ is built: each step computes all fields once and goes back through them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.volume import Grid, Triple, Volume
 from qa_suite.dose.photons.fluence import PIXEL_MM
-from qa_suite.dose.plan.plan import Mask, PhotonField, Plan
+from qa_suite.dose.plan.plan import Mask, PhotonField, Plan, field_of, with_weights
+from qa_suite.dose.plan.template import BeamTemplate
 from qa_suite.dose.plan.weights import ORGAN_SHARE, TAIL_SHARE, coverage_factor, planning_voxels
-
-if TYPE_CHECKING:
-    from qa_suite.dose.photons.engine import PhotonEngine
 
 _STEPS = 40
 _SMOOTH_SHARE = 0.01
@@ -26,8 +25,20 @@ _RATE = 0.15
 _FIRST_SHARE = 0.73  # of the open field: every beamlet starts at the logistic function of 1
 
 
+class _Engine(Protocol):
+    def irradiation(
+        self,
+        density: NDArray[np.float32],
+        grid: Grid,
+        isocentre_mm: Triple,
+        beams: Sequence[BeamTemplate],
+    ) -> Callable[[Any], Any]: ...
+
+    def recalculate(self, density: NDArray[np.float32], plan: Plan) -> Volume: ...
+
+
 def with_modulated_fields(
-    engine: PhotonEngine, density: NDArray[np.float32], plan: Plan, avoid: Mapping[str, Mask]
+    engine: _Engine, density: NDArray[np.float32], plan: Plan, avoid: Mapping[str, Mask]
 ) -> Plan:
     """Return a plan whose open fields have become maps of beamlets.
 
@@ -46,8 +57,6 @@ def with_modulated_fields(
         Organs with goals, on the plan's grid.
     """
     import torch
-
-    from qa_suite.dose.photons.engine import field_of, with_weights
 
     template = plan.template
     block = max(1, round(template.beamlet_mm / PIXEL_MM))

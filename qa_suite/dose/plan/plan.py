@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,3 +146,19 @@ class Plan:
                 elif values is not None:
                     digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
+
+
+def field_of(beam: PlannedBeam) -> PhotonField:
+    """Return a beam's photon field; a proton beam in a photon plan is a bug."""
+    if not isinstance(beam.delivery, PhotonField):
+        raise TypeError(f"beam {beam.geometry.label} is no photon field")
+    return beam.delivery
+
+
+def with_weights(plan: Plan, weights: Sequence[float] | NDArray[np.float64]) -> Plan:
+    """Return the plan with other monitor units."""
+    beams = tuple(
+        replace(beam, weight=float(weight))
+        for beam, weight in zip(plan.beams, weights, strict=True)
+    )
+    return replace(plan, beams=beams)

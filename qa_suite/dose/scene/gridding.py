@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.errors import GeometryError, InputError
-from qa_suite.core.volume import Grid, Triple, Volume, covered_by, resample
+from qa_suite.core.resampling import covered_by, resample
+from qa_suite.core.volume import Grid, Triple, Volume
 
 BEYOND_TARGET_MM = 80.0
 """The grid reaches this far beyond the target along the patient: scatter from further away is

@@ -17,7 +17,8 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from qa_suite.core.errors import GeometryError, InputError, raise_problems
-from qa_suite.core.volume import Grid, Volume, covered_by
+from qa_suite.core.resampling import covered_by
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.dicom.headers import Series, text_of
 from qa_suite.io.dicom.series import frame_hash, stack_grid
 

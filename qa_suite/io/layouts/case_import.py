@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from qa_suite.core.cohort import Case, Strata, describe_validation
 from qa_suite.core.errors import GeometryError, InputError, QAError
-from qa_suite.core.volume import Grid, Quantity, Volume, canonical, covered_by, resample
+from qa_suite.core.resampling import covered_by, resample
+from qa_suite.core.volume import Grid, Quantity, Volume, canonical
 from qa_suite.imaging.body import body_width_mm, shows_implant, threshold_body
 from qa_suite.io.dicom.headers import Series
 from qa_suite.io.dicom.series import QUANTITY_OF_MODALITY, read_series, stack_grid

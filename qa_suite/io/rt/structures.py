@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.core.volume import Grid, Volume, resample
+from qa_suite.core.resampling import resample
+from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.dicom.headers import RTSTRUCT_CLASS, open_dicom, text_of
 from qa_suite.io.problems import ReadProblem, count_of
 

@@ -10,8 +10,8 @@ from qa_suite.dose.engines import fitting_hluts
 from qa_suite.dose.gamma import parse_criteria
 from qa_suite.dose.hlut.tables import load_hlut
 from qa_suite.dose.plan.template import load_template
-from qa_suite.judging.criteria.built_in import TOO_GOOD
 from qa_suite.judging.collect import FAMILY_METRIC
+from qa_suite.judging.criteria.built_in import TOO_GOOD
 from qa_suite.lab.exam.settings import ExamSettings
 from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
 from qa_suite.metrics.run import METRICS

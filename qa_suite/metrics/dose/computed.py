@@ -11,7 +11,8 @@ import numpy as np
 
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.errors import GeometryError, InputError
-from qa_suite.core.volume import Volume, resample
+from qa_suite.core.resampling import resample
+from qa_suite.core.volume import Volume
 from qa_suite.dose.clinic.trust import surface_remarks
 from qa_suite.dose.dvh.curve import Dvh, dvhs_of
 from qa_suite.dose.engines import DoseEngine, engine_of, require_modality, require_quantity
@@ -22,7 +23,8 @@ from qa_suite.dose.plan.targets import choose_target
 from qa_suite.dose.plan.template import PlanTemplate
 from qa_suite.dose.scene.gridding import mask_onto, require_overlap
 from qa_suite.dose.scene.scene import DoseImage, DoseScene, dose_scene
-from qa_suite.dose.structures.structures import MaskStructure, StructureSamples, sample_structures
+from qa_suite.dose.structures.samples import MaskStructure, StructureSamples
+from qa_suite.dose.structures.structures import sample_structures
 from qa_suite.io.dicom.series import frame_hash
 from qa_suite.io.field_of_view import padding_in
 from qa_suite.io.rt.plan.read import require_supported

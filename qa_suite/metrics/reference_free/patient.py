@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array, Mask
-from qa_suite.core.volume import Grid, Prediction, Volume, canonical, require_same_grid
+from qa_suite.core.prediction import Prediction
+from qa_suite.core.volume import Grid, Volume, canonical, require_same_grid
 from qa_suite.imaging.bodies import box_mask, ct_body, data_box, eroded, signal_body, thinned
 from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
-from qa_suite.core.volume import IntervalFacts
+from qa_suite.core.prediction import IntervalFacts
 from qa_suite.metrics.base import METRICS, MetricFacts, NoValue, Value, failed, ok, undefined
 
 Region = tuple[str, NDArray[np.bool_] | slice]

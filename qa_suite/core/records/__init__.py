@@ -1,0 +1,78 @@
+"""The record: measurements, evaluations, criteria, findings and verdicts.
+
+An evaluation is a folder::
+
+    evaluation.json        who measured what, with what, when (Evaluation)
+    measurements.parquet   one row a measurement (Measurement)
+    cases.parquet          one row a case: status, reason, preflight values, strata (CaseRecord)
+    costs.parquet          time and memory of each translation, as measurements
+    curves.parquet         one row a point of a curve (CurvePoint): DVH, profiles
+    volumes/               content-addressed NIfTI files, as many as were kept
+
+Measuring is done once; the record is never edited. Judging reads it and writes a verdict of
+its own. Two runs of the same thing give the same bytes apart from ``evaluation.json``'s
+``when`` block and ``costs.parquet``.
+"""
+
+from qa_suite.core.records.case import (
+    DECIDING_CHECKS,
+    CaseRecord,
+    CaseStatus,
+    PreflightStatus,
+    PreflightValue,
+    preflight_sentence,
+    preflight_status,
+)
+from qa_suite.core.records.evaluation import (
+    CodeFacts,
+    CohortFacts,
+    Evaluation,
+    InstrumentFacts,
+    LeftOutMeasures,
+    ModelFacts,
+    PluginFacts,
+    When,
+)
+from qa_suite.core.records.measurement import (
+    NO_CENSORING,
+    CurvePoint,
+    Measurement,
+    MeasurementStatus,
+    SchemaVersion,
+    SetMeasurement,
+)
+from qa_suite.core.records.profile import Criterion, Described, Profile, Scope, Statistic
+from qa_suite.core.records.verdict import Finding, Outcome, SiteGap, Verdict
+
+__all__ = [
+    "DECIDING_CHECKS",
+    "NO_CENSORING",
+    "CaseRecord",
+    "CaseStatus",
+    "CodeFacts",
+    "CohortFacts",
+    "Criterion",
+    "CurvePoint",
+    "Described",
+    "Evaluation",
+    "Finding",
+    "InstrumentFacts",
+    "LeftOutMeasures",
+    "Measurement",
+    "MeasurementStatus",
+    "ModelFacts",
+    "PluginFacts",
+    "Outcome",
+    "PreflightStatus",
+    "PreflightValue",
+    "Profile",
+    "SchemaVersion",
+    "Scope",
+    "SetMeasurement",
+    "SiteGap",
+    "Statistic",
+    "Verdict",
+    "When",
+    "preflight_sentence",
+    "preflight_status",
+]

@@ -1,0 +1,161 @@
+"""Who measured what, with what, and when."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from qa_suite.core.records.measurement import STRICT, SchemaVersion, SetMeasurement, unsaid
+
+
+class ModelFacts(BaseModel):
+    """The examined: which translator, which weights, trained on what."""
+
+    model_config = STRICT
+
+    uri: str
+    name: str
+    version: str | None = None
+    family: str
+    weights_sha256: str | None = None
+    direction: str | None = None
+    training_sites: tuple[str, ...] = ()
+    training_data_digest: str | None = None
+    training_patients: tuple[str, ...] = Field(default=(), description="keyed hashes")
+    training_voxel_hashes: tuple[str, ...] = ()
+    training_fingerprints: tuple[str, ...] = ()
+    loss_networks: tuple[str, ...] = Field(
+        default=(), description="SHA-256 of the frozen networks in the loss it was trained with"
+    )
+    parent: str | None = Field(default=None, description="version that its training began from")
+    asked: dict[str, int | str] = Field(
+        default_factory=dict, description="what the caller chose of its prediction, such as steps"
+    )
+    mlflow_run_id: str | None = None
+
+
+class InstrumentFacts(BaseModel):
+    """One of the examiner's own networks: which weights, trained on whom, how good."""
+
+    model_config = STRICT
+
+    kind: Literal["segmenter", "extractor"]
+    name: str
+    uri: str
+    version: str | None = None
+    weights_sha256: str
+    training_patients: tuple[str, ...] = Field(default=(), description="keyed hashes")
+    training_voxel_hashes: tuple[str, ...] = ()
+    noise_floor: dict[str, float] = Field(
+        default_factory=dict,
+        description="structure to Dice against the true labels on real CTs it was not trained on",
+    )
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class LeftOutMeasures(BaseModel):
+    """Measures that have no meaning for what was examined, such as HU bands of a PET."""
+
+    model_config = STRICT
+
+    family: str
+    whole: bool = Field(description="whether the whole family is left out")
+    metrics: tuple[str, ...]
+    why: str
+
+
+class CohortFacts(BaseModel):
+    """The material: which cohort, which patients of it."""
+
+    model_config = STRICT
+
+    name: str
+    digest: str
+    direction: str
+    anatomy: str
+    split: str
+    cases: int
+    patients: int
+    sites: tuple[str, ...]
+
+
+class PluginFacts(BaseModel):
+    """What another package brought to the suite: an entry point, and whose code it is."""
+
+    model_config = STRICT
+
+    group: str = Field(description="of the entry point, such as 'qa_suite.metrics'")
+    name: str
+    package: str
+    version: str
+    digest: str = Field(description="of the source, as plugins.source_digest takes it")
+
+
+class CodeFacts(BaseModel):
+    """The examiner: which code and which packages measured."""
+
+    model_config = STRICT
+
+    suite_version: str
+    git_commit: str | None
+    git_dirty: bool | None
+    python: str
+    packages: dict[str, str]
+
+
+class When(BaseModel):
+    """Timestamps, timings and the machine: the only part that differs between two runs."""
+
+    model_config = STRICT
+
+    started: str
+    finished: str
+    seconds_by_case: dict[str, float] = Field(default_factory=dict)
+    peak_memory_mib: float | None = None
+    costs_sha256: str = Field(default="", description="of costs.parquet")
+    dose_device_by_case: dict[str, str] = Field(
+        default_factory=dict,
+        description="where each case's dose was computed: 'cpu', or 'cuda' and the card's name",
+    )
+
+
+class Evaluation(BaseModel):
+    """What was measured, with what and on whom; the tables lie beside it."""
+
+    model_config = STRICT
+
+    schema_version: SchemaVersion = 2
+    evaluation: str = Field(description="identifier: digest of cohort, model and settings")
+    model: ModelFacts
+    cohort: CohortFacts
+    code: CodeFacts
+    settings: dict[str, Any] = Field(description="the resolved configuration")
+    variants: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="what each variant key of a measurement stands for"
+    )
+    definitions: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="what each measured metric is: its registry entry"
+    )
+    instruments: tuple[InstrumentFacts, ...] = Field(
+        default=(), description="the examiner's own networks that took part"
+    )
+    set_measurements: tuple[SetMeasurement, ...] = Field(
+        default=(), description="distances between the sets of real and synthetic images"
+    )
+    left_out: tuple[LeftOutMeasures, ...] = Field(
+        default=(), description="measures without a meaning for the reference's quantity"
+    )
+    case_counts: dict[str, int] = Field(
+        description="imported, import_failed, held_out, refused, failed, evaluated"
+    )
+    notices: tuple[str, ...] = Field(
+        default=(), description="what every report must show, such as a leakage override"
+    )
+    tables_sha256: dict[str, str] = Field(default_factory=dict)
+    when: When
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The notices, and what this schema of the record cannot say."""
+        return (*self.notices, *unsaid(self.schema_version))

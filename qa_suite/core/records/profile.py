@@ -1,0 +1,122 @@
+"""Criteria and the profiles that hold them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from qa_suite.core.records.measurement import STRICT
+
+Scope = Literal["pooled", "each_site", "worst_patient", "new_site"]
+Statistic = Literal["mean", "median", "max", "min", "fraction_within"]
+
+
+class Criterion(BaseModel):
+    """One bound of a profile.
+
+    The bound is met when the whole interval lies on its good side, missed when the whole
+    interval lies on its bad side, and undecided in between.
+    """
+
+    model_config = STRICT
+
+    name: str
+    metric: str
+    region: str
+    variant: str = "default"
+    statistic: Statistic = "mean"
+    bound: float
+    direction: Literal["at_most", "at_least", "within"] = Field(
+        description="'within' means between -bound and +bound"
+    )
+    per_patient_bound: float | None = Field(
+        default=None,
+        description="for fraction_within: the bound that each patient must meet in 'direction'; "
+        "'bound' is then the least share of patients (0 to 1) that must meet it",
+    )
+    missed_penalty: float | None = Field(
+        default=None,
+        description="value, in the criterion's unit, of an examination whose synthetic image "
+        "misses the structure that the reference has; without it the examination is lost",
+    )
+    unit: str
+    scope: Scope = "pooled"
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    min_patients: int = Field(ge=1)
+    source: str = Field(min_length=1, description="paper, report or local decision")
+
+    @model_validator(mode="after")
+    def _one_sense(self) -> Criterion:
+        if (self.statistic == "fraction_within") != (self.per_patient_bound is not None):
+            raise ValueError("fraction_within and per_patient_bound belong together")
+        if self.statistic == "fraction_within" and not 0 <= self.bound <= 1:
+            raise ValueError("the bound of fraction_within is a share between 0 and 1")
+        limit = self.bound if self.per_patient_bound is None else self.per_patient_bound
+        if self.direction == "within" and limit < 0:
+            raise ValueError("a bound 'within' is the largest magnitude and not negative")
+        self._require_a_bad_penalty(limit)
+        extremes = {"at_most": "max", "at_least": "min"}
+        if self.statistic in ("max", "min") and extremes.get(self.direction) != self.statistic:
+            raise ValueError("the extreme to bound is max at_most or min at_least")
+        if self.scope == "worst_patient" and self.statistic in ("median", "fraction_within"):
+            raise ValueError("the worst patient has no median and no share")
+        if self.scope == "new_site" and self.statistic != "mean":
+            raise ValueError("a new site can be predicted for the mean only")
+        return self
+
+    def _require_a_bad_penalty(self, limit: float) -> None:
+        penalty = self.missed_penalty
+        if penalty is None:
+            return
+        bad = {
+            "at_most": penalty > limit,
+            "at_least": penalty < limit,
+            "within": abs(penalty) > limit,
+        }
+        if not bad[self.direction]:
+            raise ValueError(f"the missed_penalty {penalty:g} would meet the bound of {limit:g}")
+
+
+class Described(BaseModel):
+    """A measure that a profile wants shown, by site and patient, without a bound."""
+
+    model_config = STRICT
+
+    metric: str
+    region: str
+    variant: str = "default"
+
+
+class Profile(BaseModel):
+    """A set of criteria for one kind of use, or of measures to describe without a bound."""
+
+    model_config = STRICT
+
+    schema_version: Literal[1] = 1
+    name: str
+    version: str
+    direction: str = Field(description="such as 'MR->CT', or 'any'")
+    anatomy: str
+    intended_use: str
+    exclude: dict[str, float] = Field(
+        default_factory=dict,
+        description="preflight value to largest allowed magnitude; excludes cases from judging",
+    )
+    max_refused_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of a scope's patients that preflight may refuse before the scope is "
+        "undecided",
+    )
+    describe: tuple[Described, ...] = Field(
+        default=(), description="shown without a bound, where the record holds them"
+    )
+    criteria: tuple[Criterion, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Profile:
+        if not self.criteria and not self.describe:
+            raise ValueError("a profile needs criteria, or measures to describe")
+        return self

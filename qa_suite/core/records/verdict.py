@@ -1,0 +1,94 @@
+"""Findings and the verdict that they add up to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from qa_suite.core.records.measurement import STRICT, SchemaVersion, unsaid
+from qa_suite.core.records.profile import Criterion, Profile
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+
+
+class Finding(BaseModel):
+    """One criterion applied to one scope: the estimate, its interval and what follows."""
+
+    model_config = STRICT
+
+    criterion: Criterion
+    scope_name: str = Field(description="'pooled', a site, a patient ...")
+    outcome: Outcome
+    estimate: float | None
+    at_least: float | None = Field(
+        default=None, description="what is known of an estimate that is censored"
+    )
+    at_most: float | None = None
+    low: float | None
+    high: float | None
+    patients: int = Field(description="with a value, or a bound of it")
+    censored: int = Field(default=0, description="patients of whom only a bound is known")
+    missing: int = Field(description="patients of the scope without a usable value")
+    missing_cases: dict[str, str] = Field(
+        default_factory=dict, description="case of the scope without a usable value to reason"
+    )
+    sites: tuple[str, ...] = Field(
+        default=(),
+        description="sites that the finding is about; for the worst patient, where the bound "
+        "is missed",
+    )
+    method: str = Field(description="how the interval was made")
+    sentence: str
+
+
+class SiteGap(BaseModel):
+    """How a site differs from the training sites in one measure."""
+
+    model_config = STRICT
+
+    metric: str
+    region: str
+    variant: str = "default"
+    unit: str
+    site: str
+    in_training: bool
+    patients: int
+    censored: int = 0
+    missing: int
+    estimate: float | None
+    low: float | None
+    high: float | None
+    gap: float | None = Field(default=None, description="site minus training sites' patients")
+    gap_low: float | None = None
+    gap_high: float | None = None
+    shifted: bool | None = Field(
+        default=None, description="whether the gap's interval excludes zero to the worse side"
+    )
+    method: str
+    sentence: str
+
+
+class Verdict(BaseModel):
+    """The outcome of one evaluation under one profile, with its evidence."""
+
+    model_config = STRICT
+
+    schema_version: SchemaVersion = 2
+    outcome: Outcome
+    sentence: str
+    evaluation: str
+    profile: Profile
+    profile_sha256: str
+    findings: tuple[Finding, ...]
+    site_gaps: tuple[SiteGap, ...] = ()
+    excluded: dict[str, str] = Field(
+        default_factory=dict, description="case to reason, by the profile's exclude rules"
+    )
+    case_counts: dict[str, int]
+    notices: tuple[str, ...] = ()
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The notices, and what this schema of the record cannot say."""
+        return tuple(dict.fromkeys((*self.notices, *unsaid(self.schema_version))))
