@@ -77,7 +77,7 @@ def dvh(
     from qa_suite.dose.dvh.curve import dvhs_of
     from qa_suite.dose.dvh.goals import evaluate_goals
     from qa_suite.dose.dvh.metrics import parse_metric, read_metric
-    from qa_suite.io.rt.dose.advice import note_of_level, notes_of
+    from qa_suite.io.rt.dose.notes import note_of_level, notes_of
 
     wanted = [parse_metric(name) for name in metrics.split(",") if name.strip()]
     asked = goals_of(goals) if goals else ()

@@ -108,7 +108,7 @@ def gamma(
     """
     from qa_suite.dose.gamma import gamma as gamma_of
     from qa_suite.dose.gamma import parse_criteria, rest_on
-    from qa_suite.io.rt.dose.advice import notes_of
+    from qa_suite.io.rt.dose.notes import notes_of
 
     wanted = parse_criteria(criteria or f"{dose_pct!r}/{distance_mm!r}", local=local)
     settings = _settings(
