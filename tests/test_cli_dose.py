@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from qa_suite.cli import run
-from qa_suite.cli.dose_settings import DoseAsked, dose_settings
+from qa_suite.cli.dose_settings import DoseOptions, dose_settings
 from qa_suite.cli.listing import KINDS
 from qa_suite.core.cohort import Cohort, load_cohort, save_cohort
 from qa_suite.core.errors import InputError
@@ -297,11 +297,11 @@ def test_a_device_that_cannot_compute_is_one_sentence(files, capsys, request, wh
 
 def test_protons_never_ask_for_a_gpu(files, two_cards):
     settings = dose_settings(
-        DoseAsked(plans=["protons.yaml"], hluts=["matrad-default-rsp"], device="auto")
+        DoseOptions(plans=["protons.yaml"], hluts=["matrad-default-rsp"], device="auto")
     )
     assert settings.device == "cpu"
     both = dose_settings(
-        DoseAsked(
+        DoseOptions(
             plans=["protons.yaml", "photons.yaml"],
             hluts=["matrad-default-rsp", "thomas-1999"],
             device="auto",
@@ -440,7 +440,7 @@ def quick_examination(
 ) -> Examination:
     """Dose of one plan, and of other families those asked for, for one case of each site."""
     facts, translate = finished_images(here / "box", "vendor")
-    dose = dose_settings(DoseAsked(plans=["photons.yaml"], hluts=["thomas-1999"], grid_mm=10))
+    dose = dose_settings(DoseOptions(plans=["photons.yaml"], hluts=["thomas-1999"], grid_mm=10))
     quick = dose.model_copy(update={"causes": False, "bulk": False, "gamma": dose.gamma[:1]})
     settings = EvaluationSettings(
         families=families,

@@ -15,7 +15,7 @@ from pydicom.sequence import Sequence as DicomSequence
 
 from benchmarks import machines as bench
 from benchmarks.published_beams import ARTISTE, RPC_ELEKTA_6MV, RPC_ELEKTA_10MV, SYNERGY
-from qa_suite.cli.dose_settings import DoseAsked, dose_settings
+from qa_suite.cli.dose_settings import DoseOptions, dose_settings
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.clinic.given import read_clinic_case
@@ -368,9 +368,9 @@ def test_an_evaluation_is_told_which_machine_stands_in(tmp_path: Path) -> None:
         "plans": ["photon-pelvis", "proton-pelvis"],
         "hluts": ["thomas-1999", "stoichiometric-schneider"],
     }
-    plain = dose_settings(DoseAsked(**asked))
+    plain = dose_settings(DoseOptions(**asked))
     assert plain is not None and not any(choice.machine_stands_in for choice in plain.plans)
-    told = dose_settings(DoseAsked(**asked, machines=[str(written(tmp_path))]))
+    told = dose_settings(DoseOptions(**asked, machines=[str(written(tmp_path))]))
     assert told is not None
     photons, protons = told.plans
     assert photons.machine_stands_in and photons.template.machine.endswith("mine.yaml")
@@ -381,7 +381,7 @@ def test_an_evaluation_is_told_which_machine_stands_in(tmp_path: Path) -> None:
     assert driven["machine"] == "by the energy of each beam"
     assert set(SHIPPED) <= set(driven["machines"])
     with pytest.raises(InputError, match="both of photons"):
-        dose_settings(DoseAsked(**asked, machines=["elekta_6MV", "varian_10MV"]))
+        dose_settings(DoseOptions(**asked, machines=["elekta_6MV", "varian_10MV"]))
 
 
 def test_the_record_says_what_computed_each_beam_and_what_stood_in(tmp_path: Path) -> None:

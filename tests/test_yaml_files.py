@@ -31,6 +31,7 @@ READERS: list[Callable[[Any], Any]] = [
 BROKEN = {
     "not a text file in UTF-8": b"\xff\xfe\x00name: \x80",
     "not a readable YAML file": b"name: [1, 2\nother: }",
+    "not a readable YAML file: 'a' is there twice, in lines 1 and 3": b"a: a\nb: 1\na: c\n",
 }
 
 

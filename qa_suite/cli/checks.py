@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.options import REQUIRED, Options, add_verb, argument, option
 
 if TYPE_CHECKING:
     from qa_suite.core.cohort import Case, Cohort
@@ -22,17 +23,19 @@ _EXIT_STATUS = {"refused": 1, "undetermined": 3}
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    app.command("preflight")(preflight)
+    add_verb(app, preflight, PreflightOptions)
 
 
-def preflight(
-    cohort: Annotated[Path, typer.Argument(help="The cohort: its folder or manifest.")],
-    max_misalignment_mm: Annotated[
-        float, typer.Option(help="Refuse cases that are further apart.")
-    ] = 10.0,
-    workers: Annotated[int, typer.Option(help="Cases checked at a time.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print every value as JSON.")] = False,
-) -> int:
+class PreflightOptions(Options):
+    """Which cohort is checked, and how strictly."""
+
+    cohort: Path = argument(REQUIRED, "The cohort: its folder or manifest.")
+    max_misalignment_mm: float = option(10.0, "Refuse cases that are further apart.")
+    workers: int = option(2, "Cases checked at a time.")
+    as_json: bool = option(False, "Print every value as JSON.", "json")
+
+
+def preflight(asked: PreflightOptions) -> int:
     """Check every case of a cohort before anything is trained or measured, and say what is odd.
 
     Exit status: 1 where a case is refused, else 3 where one is undetermined.
@@ -41,16 +44,20 @@ def preflight(
     """
     from qa_suite.core.cohort import load_cohort
 
-    material = load_cohort(cohort)
+    material = load_cohort(asked.cohort)
     cases = [case for case in material.cases if case.import_problem is None]
     for case in material.cases:
         if case.import_problem is not None:
             console.say(f"  not imported, not checked: {case.case}: {case.import_problem}")
     results = check_cases(
-        material, cohort, cases, max_misalignment_mm=max_misalignment_mm, workers=workers
+        material,
+        asked.cohort,
+        cases,
+        max_misalignment_mm=asked.max_misalignment_mm,
+        workers=asked.workers,
     )
     found: Counter[str] = Counter(result.status for result in results.values())
-    if as_json:
+    if asked.as_json:
         console.show_json([_facts(case, results[case.case]) for case in cases])
     else:
         _show(cases, results, found)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.options import REQUIRED, Options, add_verb, argument, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,30 +25,24 @@ STATUS = {"within": 0, "outside": 1, "inconclusive": 3}
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    app.command("checkup")(checkup)
+    add_verb(app, checkup, CheckupOptions)
 
 
-def checkup(
-    source: Annotated[Path, typer.Argument(help="Source image: a file, or a DICOM folder.")],
-    synthetic: Annotated[Path, typer.Argument(help="Synthetic CT of the same patient.")],
-    against: Annotated[Path, typer.Option(help="Folder of the evaluation to compare with.")],
-    std: Annotated[
-        Path | None, typer.Option(help="The translator's std, on the same grid.")
-    ] = None,
-    inverse: Annotated[
-        str | None, typer.Option(help="Translator of the reverse direction, as in the evaluation.")
-    ] = None,
-    case: Annotated[
-        str | None, typer.Option(help="Pseudonym in output and log; default: hash of the image.")
-    ] = None,
-    log: Annotated[
-        Path | None, typer.Option(help="Append to this CSV file, and chart it over time.")
-    ] = None,
-    family_wise: Annotated[
-        bool, typer.Option("--family-wise", help="Exit 1 only beyond the limits for all measures.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> int:
+class CheckupOptions(Options):
+    """Which images are checked, against which evaluation, and where that is kept."""
+
+    source: Path = argument(REQUIRED, "Source image: a file, or a DICOM folder.")
+    synthetic: Path = argument(REQUIRED, "Synthetic CT of the same patient.")
+    against: Path = option(REQUIRED, "Folder of the evaluation to compare with.")
+    std: Path | None = option(None, "The translator's std, on the same grid.")
+    inverse: str | None = option(None, "Translator of the reverse direction, as in the evaluation.")
+    case: str | None = option(None, "Pseudonym in output and log; default: hash of the image.")
+    log: Path | None = option(None, "Append to this CSV file, and chart it over time.")
+    family_wise: bool = option(False, "Exit 1 only beyond the limits for all measures.")
+    as_json: bool = option(False, "Print the findings as JSON.", "json")
+
+
+def checkup(asked: CheckupOptions) -> int:
     """Check one new patient's synthetic CT without a reference.
 
     Every measure becomes a percentile among the evaluation's held-out patients, and is held
@@ -62,36 +57,31 @@ def checkup(
     from qa_suite.core.record_files import read_evaluation, read_measurements
     from qa_suite.io.identity import voxel_hash
 
-    evaluation = read_evaluation(against)
-    limits = limits_of(read_measurements(against))
-    patient = _patient(evaluation, against, source, synthetic, std, inverse)
-    name = case or f"image-{voxel_hash(patient.synthetic)[:12]}"
+    evaluation = read_evaluation(asked.against)
+    limits = limits_of(read_measurements(asked.against))
+    patient = _patient(evaluation, asked)
+    name = asked.case or f"image-{voxel_hash(patient.synthetic)[:12]}"
     rows, left_out = _measured(evaluation, patient, name)
     found = check_up(rows, limits)
     found = found.model_copy(update={"not_compared": found.not_compared | left_out})
-    over_time = None if log is None or not found.findings else _log(log, found, evaluation)
-    if as_json:
+    log = asked.log if found.findings else None
+    over_time = None if log is None else _log(log, found, evaluation)
+    if asked.as_json:
         data = found.model_dump(mode="json")
         data["over_time"] = None if over_time is None else over_time.model_dump(mode="json")
         console.show_json(data)
     else:
         _show(found, evaluation, over_time)
     outcome = found.outcome
-    if family_wise and outcome == "outside" and not any(f.far_outside for f in found.findings):
+    far = any(finding.far_outside for finding in found.findings)
+    if asked.family_wise and outcome == "outside" and not far:
         outcome = "within"
     status = STATUS[outcome]
     drifting = over_time is not None and over_time.state == "out of control"
     return 1 if drifting and status == 0 else status
 
 
-def _patient(
-    evaluation: Evaluation,
-    folder: Path,
-    source: Path,
-    synthetic: Path,
-    std: Path | None,
-    inverse: str | None,
-) -> Patient:
+def _patient(evaluation: Evaluation, asked: CheckupOptions) -> Patient:
     from qa_suite.core.prediction import Prediction
     from qa_suite.core.record_files import read_model
     from qa_suite.core.volume import require_same_grid
@@ -101,17 +91,19 @@ def _patient(
 
     first, _, second = evaluation.cohort.direction.partition("->")
     target = quantity_of_modality(second)
-    image = _read(synthetic, target)
+    image = _read(asked.synthetic, target)
     prediction = None
-    if std is not None:
-        spread = _read(std, target)
-        require_same_grid({str(synthetic): image, str(std): spread})
+    if asked.std is not None:
+        spread = _read(asked.std, target)
+        require_same_grid({str(asked.synthetic): image, str(asked.std): spread})
         prediction = Prediction(mean=image, std=spread)
-    norms = folder / NORMS_FILE
-    back = inverse_translator(inverse, evaluation.cohort.direction)[0] if inverse else None
+    norms = asked.against / NORMS_FILE
+    back = None
+    if asked.inverse:
+        back, _ = inverse_translator(asked.inverse, evaluation.cohort.direction)
     return Patient(
         synthetic=image,
-        source=_read(source, quantity_of_modality(first)),
+        source=_read(asked.source, quantity_of_modality(first)),
         prediction=prediction,
         norms=read_model(norms, Norms) if norms.is_file() else None,
         inverse=back,

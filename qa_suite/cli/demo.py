@@ -49,7 +49,7 @@ def demo(
 
     Example: `qa-suite demo --out demo-output`
     """
-    from qa_suite.cli.dose_settings import DoseAsked, dose_settings
+    from qa_suite.cli.evaluate import EvaluateOptions
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
     from qa_suite.core import store
     from qa_suite.judging.criteria import load_profile
@@ -60,17 +60,22 @@ def demo(
     baseline_uri = _train("intensity", "demo-intensity", cohort_folder, out, None)
     model_uri = _train("regression-demo", "demo-regression", cohort_folder, out, iterations)
     checked: dict[str, PreflightResult] = {}
-    floor, baseline = (
-        run_evaluation(cohort_folder, uri, out=_folder(out, uri), preflights=checked)[0]
-        for uri in ("oracle:truth", baseline_uri)
-    )
-    folder, _ = run_evaluation(
-        cohort_folder,
-        model_uri,
-        out=_folder(out, model_uri),
-        preflights=checked,
-        dose=dose_settings(DoseAsked(plans=PLANS, hluts=HLUTS, grid_mm=DOSE_GRID_MM)),
-        dose_cases="all" if full else "one_per_site",
+    plain = {
+        uri: EvaluateOptions(cohort=cohort_folder, model=uri, out=_folder(out, uri))
+        for uri in ("oracle:truth", baseline_uri, model_uri)
+    }
+    dose = {
+        "plans": PLANS,
+        "hluts": HLUTS,
+        "grid_mm": DOSE_GRID_MM,
+        "device": "cpu",
+        "dose_cases": "all" if full else "one_per_site",
+    }
+    floor, baseline, folder = (
+        run_evaluation(
+            one.model_copy(update=dose) if uri == model_uri else one, preflights=checked
+        )[0]
+        for uri, one in plain.items()
     )
     verdict, page = judge_and_report(folder, load_profile(PROFILE), floor=floor, baseline=baseline)
     for done in (floor, baseline, folder):

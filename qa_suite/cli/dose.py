@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from qa_suite.cli import console
-from qa_suite.cli.dose_settings import (
-    HLUT_HELP,
-    ArcStepOption,
-    DeviceOption,
-    DoseAsked,
-    FractionsOption,
-    GoalsOption,
-    MachineOption,
-    PrescriptionOption,
-    ProtonsPerMuOption,
-    dose_settings,
-)
+from qa_suite.cli.dose_settings import HLUT_HELP, ClinicDoses, DoseOptions, dose_settings
+from qa_suite.cli.options import REQUIRED, Options, add_verb, argument, option
 from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,53 +23,36 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    app.command("dose")(dose)
+    add_verb(app, dose, OneDoseOptions)
 
 
-def dose(
-    image: Annotated[
-        Path, typer.Argument(help="The reference CT: NIfTI or MHA in HU, or a DICOM folder.")
-    ],
-    structures: Annotated[
-        list[str],
-        typer.Option(
-            "--structure",
-            help="Mask as NAME=FILE; RTSTRUCT as FILE (all of it), NAME=FILE or NAME=FILE:DRAWN "
-            "(its structure DRAWN, called NAME); may be repeated.",
-        ),
-    ],
-    hlut: Annotated[list[str], typer.Option(help=HLUT_HELP)],
-    plan: Annotated[list[str] | None, typer.Option(help="Plan template; may be repeated.")] = None,
-    rtplan: Annotated[
-        Path | None,
-        typer.Option(help="RTPLAN to compute as it stands; with --plan, by its targets and goals."),
-    ] = None,
-    synthetic: Annotated[
-        Path | None, typer.Option(help="The synthetic CT to compute the same plan on.")
-    ] = None,
-    source: Annotated[Path | None, typer.Option(help="The image that was translated.")] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(help="Structure to aim at as drawn; default: by the rules of --plan."),
-    ] = None,
-    goals: GoalsOption = None,
-    machine: MachineOption = None,
-    prescription_gy: PrescriptionOption = None,
-    fractions: FractionsOption = None,
-    protons_per_mu: ProtonsPerMuOption = None,
-    arc_step_deg: ArcStepOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for doses and gamma as NIfTI.")] = None,
-    dose_grid_mm: Annotated[
-        float | None, typer.Option(help="Voxels of the dose grid; default: the template's.")
-    ] = None,
-    device: DeviceOption = "auto",
-    every_row: Annotated[
-        bool, typer.Option("--all", help="Print every measurement, not only the summary.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print every measurement as JSON.")
-    ] = False,
-) -> int:
+class PairOptions(Options):
+    """Of which images and structures the dose is computed, and what is kept and printed."""
+
+    image: Path = argument(REQUIRED, "The reference CT: NIfTI or MHA in HU, or a DICOM folder.")
+    structures: tuple[str, ...] = option(
+        REQUIRED,
+        "Mask as NAME=FILE; RTSTRUCT as FILE (all of it), NAME=FILE or NAME=FILE:DRAWN "
+        "(its structure DRAWN, called NAME); may be repeated.",
+        "structure",
+    )
+    rtplan: Path | None = option(
+        None, "RTPLAN to compute as it stands; with --plan, by its targets and goals."
+    )
+    synthetic: Path | None = option(None, "The synthetic CT to compute the same plan on.")
+    source: Path | None = option(None, "The image that was translated.")
+    out: Path | None = option(None, "Folder for doses and gamma as NIfTI.")
+    every_row: bool = option(False, "Print every measurement, not only the summary.", "all")
+    as_json: bool = option(False, "Print every measurement as JSON.", "json")
+
+
+class OneDoseOptions(DoseOptions, PairOptions):
+    """Everything that the dose of one pair is asked."""
+
+    hluts: tuple[str, ...] = option(REQUIRED, HLUT_HELP, "hlut")
+
+
+def dose(asked: OneDoseOptions) -> int:
     """Plan on a CT, or take an RTPLAN, and compute the plan there and on its synthetic twin.
 
     A surrogate for the clinic's planning system: it shows differences between two images, never
@@ -95,41 +68,28 @@ def dose(
     from qa_suite.cli.dose_output import show_dose
     from qa_suite.io.images import write_image
 
-    if not plan and rtplan is None:
+    if not asked.plans and asked.rtplan is None:
         raise InputError("dose needs a plan: --plan with a template, or --rtplan with an RTPLAN.")
-    beams = None if rtplan is None else _read_plan(rtplan)
-    settings = dose_settings(
-        DoseAsked(
-            plans=plan or (),
-            hluts=hlut,
-            targets=() if target is None else (target,),
-            goals=goals,
-            machines=machine or (),
-            rtplans=None if beams is None else {beams.path: beams.modality},
-            prescription_gy=prescription_gy,
-            fractions=fractions,
-            grid_mm=dose_grid_mm,
-            protons_per_mu=protons_per_mu,
-            arc_step_deg=arc_step_deg,
-            device=device,
-        )
-    )
+    beams = None if asked.rtplan is None else _read_plan(asked.rtplan)
+    driving = None if beams is None else ClinicDoses(rtplans={beams.path: beams.modality})
+    settings = dose_settings(asked, driving)
     assert settings is not None  # there is a plan
-    pair = read_pair(image, synthetic or image, source, structures, plan=beams)
-    _say_targets(settings, target, pair.structures)
-    rows, kept = _measured(pair, settings, synthetic or image)
+    other = asked.synthetic or asked.image
+    pair = read_pair(asked.image, other, asked.source, asked.structures, plan=beams)
+    _say_targets(settings, asked.targets, pair.structures)
+    rows, kept = _measured(pair, settings, other)
     _say_where(settings)
-    if out is not None:
+    if asked.out is not None:
         for one in kept:
             name = re.sub(r"[^\w.+]+", "-", one.role)  # beams are called as the clinic likes
-            write_image(one.volume, out / f"{name}.nii.gz")
-        console.say(f"Doses: {out}")
-    if as_json:
+            write_image(one.volume, asked.out / f"{name}.nii.gz")
+        console.say(f"Doses: {asked.out}")
+    if asked.as_json:
         console.show_json([row.model_dump(mode="json") for row in rows])
-    elif every_row:
+    elif asked.every_row:
         console.show_measurements(rows)
     else:
-        show_dose(rows, settings, compared=synthetic is not None)
+        show_dose(rows, settings, compared=asked.synthetic is not None)
     return 0
 
 
@@ -141,7 +101,7 @@ def _say_where(settings: DoseSettings) -> None:
 
 
 def _say_targets(
-    settings: DoseSettings, target: str | None, structures: Mapping[str, Mask]
+    settings: DoseSettings, targets: Sequence[str], structures: Mapping[str, Mask]
 ) -> None:
     """Say at what the plans aim.
 
@@ -153,13 +113,14 @@ def _say_targets(
     from qa_suite.core.registry import unknown_name
     from qa_suite.dose.plan.targets import called, choose_target
 
-    if target is not None and target not in structures:
-        raise InputError(f"--target: {unknown_name('structure', target, list(structures))}")
+    for target in targets:
+        if target not in structures:
+            raise InputError(f"--target: {unknown_name('structure', target, list(structures))}")
     for choice in settings.plans:
         try:
             rule, names = choose_target(choice.template, structures)
         except InputError as error:
-            if target is not None:
+            if targets:
                 raise
             raise InputError(f"{str(error).rstrip('.')}; name yours with --target.") from None
         console.say(f"Target of {choice.key}: {called(names, rule)}")

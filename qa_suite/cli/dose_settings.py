@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from qa_suite.cli.options import Options, option
 from qa_suite.core.errors import InputError, Problems
 
 if TYPE_CHECKING:
@@ -21,85 +20,74 @@ HLUT_HELP = (
     "HU to density: a shipped table, a YAML file, or two columns of HU and value as red:FILE "
     "(electron density), rsp:FILE (stopping power) or density:FILE; the first that fits a plan."
 )
-DeviceOption = Annotated[
-    str, typer.Option("--device", help="Where photon dose is computed: auto, cpu, cuda, cuda:1 ...")
-]
-MachineOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--machine",
-        help="Machine, or YAML file, that computes every beam, whatever its energy; default: that "
+
+
+class DoseOptions(Options):
+    """What verbs that compute dose are asked about it."""
+
+    plans: tuple[str, ...] = option(
+        (), "Plan template to compute dose with; may be repeated, needs --hlut.", "plan"
+    )
+    hluts: tuple[str, ...] = option((), HLUT_HELP, "hlut")
+    targets: tuple[str, ...] = option(
+        (),
+        "Structure that plans aim at, as drawn; may be repeated: the first that is there. "
+        "Default: by the rules of --plan.",
+        "target",
+    )
+    goals: str | None = option(
+        None, "Clinical goals: a YAML list, or the template to take them from."
+    )
+    machines: tuple[str, ...] = option(
+        (),
+        "Machine, or YAML file, that computes every beam, whatever its energy; default: that "
         "of each beam's energy, or the template's.",
-    ),
-]
-GoalsOption = Annotated[
-    str | None, typer.Option(help="Clinical goals: a YAML list, or the template to take them from.")
-]
-PrescriptionOption = Annotated[
-    float | None,
-    typer.Option(help="Dose of the course to the target in Gy; default: the plan's for it."),
-]
-FractionsOption = Annotated[
-    int | None, typer.Option(help="Fractions of the course; default: the plan's.")
-]
-ProtonsPerMuOption = Annotated[
-    float | None,
-    typer.Option(help="Protons of one monitor unit, for an ion RTPLAN that counts monitor units."),
-]
-ArcStepOption = Annotated[
-    float | None,
-    typer.Option(help="Most that one field of an RTPLAN's arc turns, 1 to 10 degrees; default 4."),
-]
+        "machine",
+    )
+    prescription_gy: float | None = option(
+        None, "Dose of the course to the target in Gy; default: the plan's for it."
+    )
+    fractions: int | None = option(None, "Fractions of the course; default: the plan's.")
+    protons_per_mu: float | None = option(
+        None, "Protons of one monitor unit, for an ion RTPLAN that counts monitor units."
+    )
+    arc_step_deg: float | None = option(
+        None, "Most that one field of an RTPLAN's arc turns, 1 to 10 degrees; default 4."
+    )
+    grid_mm: float | None = option(
+        None, "Voxels of the dose grid; default: the template's.", "dose_grid_mm"
+    )
+    device: str = option("auto", "Where photon dose is computed: auto, cpu, cuda, cuda:1 ...")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoseAsked:
-    """What the options of a verb say about dose.
+class ClinicDoses:
+    """What the clinic's planning system gives of the cases.
 
     Parameters
     ----------
-    plans, hluts
-        Names of templates and tables, or files.
     rtplans
-        Modality of each of the clinic's plans that drive the surrogate, by its path; empty where
-        none do.
-    targets
-        Structures that may be the target, as drawn, in order of preference; empty leaves it to
-        the rules of the templates.
+        Modality of each of its plans that drive the surrogate, by its path; None where none do.
     goals
-        Template to take goals from, or a YAML list; None leaves the templates theirs.
-    machines
-        Names or files of machines that compute every beam of their modality.
-    clinic_goals
-        Template that judges doses of the clinic's planning system.
-    clinic_request
+        Template that judges its doses; None where there are none.
+    request
         What those doses are said to be.
-    prescription_gy, fractions, protons_per_mu, arc_step_deg
-        As stated by the user.
     """
 
-    plans: Sequence[str] = ()
-    hluts: Sequence[str] = ()
-    rtplans: dict[Path, Modality] | None = None
-    targets: Sequence[str] = ()
+    rtplans: Mapping[Path, Modality] | None = None
     goals: str | None = None
-    machines: Sequence[str] = ()
-    clinic_goals: str | None = None
-    clinic_request: ClinicRequest | None = None
-    prescription_gy: float | None = None
-    fractions: int | None = None
-    protons_per_mu: float | None = None
-    arc_step_deg: float | None = None
-    grid_mm: float | None = None
-    device: str = "cpu"
+    request: ClinicRequest | None = None
 
 
-def dose_settings(asked: DoseAsked) -> DoseSettings | None:
+def dose_settings(
+    asked: DoseOptions, clinic: ClinicDoses | None = None, others: Mapping[str, Any] | None = None
+) -> DoseSettings | None:
     """Match plans with their tables; None without a plan and without doses of the clinic.
 
     Each plan takes the first table of a quantity that its engine takes; further tables of that
     quantity show what the table decides. Without a template, the clinic's plans are computed by
-    one of their own that has no goals but those that were asked for.
+    one of their own that has no goals but those that were asked for. ``others`` are the settings
+    that no option reaches.
 
     Raises
     ------
@@ -115,18 +103,19 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
     from qa_suite.dose.plan.template import load_template
     from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
 
-    planned = bool(asked.plans) or asked.rtplans is not None
-    _require_halves(asked, planned)
-    if not planned and asked.clinic_goals is None:
+    clinic = clinic or ClinicDoses()
+    planned = bool(asked.plans) or clinic.rtplans is not None
+    _require_halves(asked, clinic, planned)
+    if not planned and clinic.goals is None:
         return None
-    for option, given in (("--plan", asked.plans), ("--hlut", asked.hluts)):
+    for word, given in (("--plan", asked.plans), ("--hlut", asked.hluts)):
         twice = sorted({name for name in given if list(given).count(name) > 1})
         if twice:
-            raise InputError(f"{option} names {', '.join(twice)} twice; once is enough.")
+            raise InputError(f"{word} names {', '.join(twice)} twice; once is enough.")
     tables = [load_hlut(name) for name in asked.hluts]
     templates = [load_template(name) for name in asked.plans]
-    if not templates and asked.rtplans is not None:
-        templates = [_template_of_the_clinic(asked)]
+    if not templates:
+        templates = [_template_of_the_clinic(asked, clinic.rtplans or {})] if planned else []
     driven = _driven_by(templates, asked.machines)
     stated = {find_machine(name).modality for name in asked.machines}
     choices = [(one, _tables_of(one, tables)) for one in driven]
@@ -135,7 +124,7 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
     if idle:
         raise InputError(f"No plan takes the HLUT {', '.join(idle)}.")
     place = _device(templates, asked.device)
-    judged = None if asked.clinic_goals is None else load_template(asked.clinic_goals)
+    judged = None if clinic.goals is None else load_template(clinic.goals)
     try:
         return DoseSettings(
             plans=tuple(
@@ -148,31 +137,32 @@ def dose_settings(asked: DoseAsked) -> DoseSettings | None:
                 for template, fitting in choices
             ),
             grid_mm=asked.grid_mm,
-            rtplans=asked.rtplans is not None,
+            rtplans=clinic.rtplans is not None,
             device=place,
             prescription_gy=asked.prescription_gy,
             fractions=asked.fractions,
             protons_per_mu=asked.protons_per_mu,
             clinic=None if judged is None else _aimed(judged, asked),
-            clinic_request=asked.clinic_request or ClinicRequest(),
+            clinic_request=clinic.request or ClinicRequest(),
+            **(others or {}),
         )
     except ValidationError as error:
         raise Problems("The dose settings", describe_validation(error)) from None
 
 
-def _require_halves(asked: DoseAsked, planned: bool) -> None:
+def _require_halves(asked: DoseOptions, clinic: ClinicDoses, planned: bool) -> None:
     """Refuse options that say something about a plan where there is none."""
     if asked.hluts and not planned:
         raise InputError("--hlut needs a --plan or an RTPLAN that it is for.")
     if asked.device not in ("auto", "cpu") and not planned:
         raise InputError(f"--device {asked.device} needs a --plan or an RTPLAN to compute there.")
-    if asked.protons_per_mu is not None and "protons" not in (asked.rtplans or {}).values():
+    if asked.protons_per_mu is not None and "protons" not in (clinic.rtplans or {}).values():
         raise InputError("--protons-per-mu needs an RTPLAN of ions that it is for.")
-    if asked.arc_step_deg is not None and "photons" not in (asked.rtplans or {}).values():
+    if asked.arc_step_deg is not None and "photons" not in (clinic.rtplans or {}).values():
         raise InputError("--arc-step-deg needs an RTPLAN of photons that it is for.")
     if asked.arc_step_deg is not None and not 1 <= asked.arc_step_deg <= 10:
         raise InputError(f"--arc-step-deg is 1 to 10 degrees, not {asked.arc_step_deg:g}.")
-    if planned or asked.clinic_goals is not None:
+    if planned or clinic.goals is not None:
         return
     given = {
         "--target": asked.targets,
@@ -181,7 +171,7 @@ def _require_halves(asked: DoseAsked, planned: bool) -> None:
         "--prescription-gy": asked.prescription_gy,
         "--machine": asked.machines,
     }
-    if idle := [option for option, value in given.items() if value]:
+    if idle := [word for word, value in given.items() if value]:
         raise InputError(
             f"{' and '.join(idle)} need a plan to speak of: --plan, an RTPLAN, or in "
             f"'qa-suite evaluate COHORT MODEL --clinic FOLDER --clinic-goals TEMPLATE' doses."
@@ -209,7 +199,7 @@ def _driven_by(templates: Sequence[PlanTemplate], names: Sequence[str]) -> list[
     return driven
 
 
-def _template_of_the_clinic(asked: DoseAsked) -> PlanTemplate:
+def _template_of_the_clinic(asked: DoseOptions, plans: Mapping[Path, Modality]) -> PlanTemplate:
     """Return the template of RTPLANs that are computed without one of the suite's.
 
     Raises
@@ -219,7 +209,6 @@ def _template_of_the_clinic(asked: DoseAsked) -> PlanTemplate:
     """
     from qa_suite.dose.clinic.template import imported_template
 
-    plans = asked.rtplans or {}
     if not plans:
         raise InputError("No case has an RTPLAN (plan.dcm) to be computed.")
     kinds = sorted(set(plans.values()))
@@ -250,7 +239,7 @@ def _tables_of(template: PlanTemplate, tables: Sequence[Hlut]) -> tuple[Hlut, ..
     return tuple(fitting)
 
 
-def _aimed(template: PlanTemplate, asked: DoseAsked) -> PlanTemplate:
+def _aimed(template: PlanTemplate, asked: DoseOptions) -> PlanTemplate:
     """Give a template the targets and goals that were asked for."""
     from qa_suite.dose.clinic.template import goals_of
     from qa_suite.dose.plan.template import TargetRule

@@ -5,23 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from qa_suite.cli import console
-from qa_suite.cli.dose_settings import GoalsOption
-from qa_suite.cli.given import (
-    AnyScaleOption,
-    DoseTypeOption,
-    DoseUnitOption,
-    FractionsOption,
-    PlaneOption,
-    RelativeOption,
-    RtplanOption,
-    SummationOption,
-    given,
-)
+from qa_suite.cli.given import GivenOptions, given
+from qa_suite.cli.options import REQUIRED, Commas, Options, add_verb, argument, option
 from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,34 +27,32 @@ _METRICS = "D98,D95,D50,D2,Dmean,Dmax,D0.03cc"
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    app.command("dvh")(dvh)
+    add_verb(app, dvh, DvhOptions)
 
 
-def dvh(
-    dose: Annotated[Path, typer.Argument(help="The dose: NIfTI, MHA, or RTDOSE (file or folder).")],
-    structures: Annotated[
-        list[str], typer.Argument(help="Masks or label images (FILE or NAME=FILE), or an RTSTRUCT.")
-    ],
-    prescription_gy: Annotated[
-        float | None, typer.Option(help="Prescribed dose; for V95% and goals in % of it.")
-    ] = None,
-    metrics: Annotated[str, typer.Option(help="Metrics, such as D95,D0.03cc,V20Gy.")] = _METRICS,
-    structure: Annotated[
-        list[str] | None, typer.Option(help="Only this structure; may be repeated.")
-    ] = None,
-    goals: GoalsOption = None,
-    curves: Annotated[Path | None, typer.Option(help="CSV file for the curves.")] = None,
-    step_gy: Annotated[float, typer.Option(help="Distance of the points of a curve.")] = 0.1,
-    dose_type: DoseTypeOption = "physical",
-    summation: SummationOption = "plan",
-    fractions: FractionsOption = "",
-    relative_unit_gy: RelativeOption = "",
-    plane_mm: PlaneOption = "",
-    dose_unit: DoseUnitOption = "Gy",
-    rtplan: RtplanOption = None,
-    any_scale: AnyScaleOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> int:
+class HistogramOptions(Options):
+    """Of which structures, with which metrics and goals."""
+
+    dose: Path = argument(REQUIRED, "The dose: NIfTI, MHA, or RTDOSE (file or folder).")
+    structures: tuple[str, ...] = argument(
+        REQUIRED, "Masks or label images (FILE or NAME=FILE), or an RTSTRUCT."
+    )
+    prescription_gy: float | None = option(None, "Prescribed dose; for V95% and goals in % of it.")
+    metrics: Commas = option(_METRICS, "Metrics, such as D95,D0.03cc,V20Gy.")
+    only: tuple[str, ...] = option((), "Only this structure; may be repeated.", "structure")
+    goals: str | None = option(
+        None, "Clinical goals: a YAML list, or the template to take them from."
+    )
+    curves: Path | None = option(None, "CSV file for the curves.")
+    step_gy: float = option(0.1, "Distance of the points of a curve.")
+    as_json: bool = option(False, "Print JSON.", "json")
+
+
+class DvhOptions(GivenOptions, HistogramOptions):
+    """Everything that dose-volume histograms are asked."""
+
+
+def dvh(asked: DvhOptions) -> int:
     """Dose-volume metrics of structures, with fractional voxel weights, and clinical goals.
 
     Exit status 1 where a goal is missed; else 3 where one cannot be judged, where a structure
@@ -79,27 +67,21 @@ def dvh(
     from qa_suite.dose.dvh.metrics import parse_metric, read_metric
     from qa_suite.io.rt.dose.notes import note_of_level, notes_of
 
-    wanted = [parse_metric(name) for name in metrics.split(",") if name.strip()]
-    asked = goals_of(goals) if goals else ()
-    sets = _structure_sets(structures)
+    prescription_gy = asked.prescription_gy
+    wanted = [parse_metric(name) for name in asked.metrics.split(",") if name.strip()]
+    goals = goals_of(asked.goals) if asked.goals else ()
+    sets = _structure_sets(asked.structures)
     (read,) = given(
-        [dose],
-        dose_type=dose_type,
-        summation=summation,
-        fractions=fractions,
-        relative_unit_gy=relative_unit_gy,
-        plane_mm=plane_mm,
-        dose_unit=dose_unit,
-        rtplan=rtplan,
-        any_scale=any_scale,
+        [asked.dose],
+        asked,
         belongs=list(sets.values()),
         prescription_gy=prescription_gy,
         signed=True,
     )
-    drawn, named = _structures_of(structures, sets, read.volume.grid)
-    drawn = _chosen(drawn, structure or ())
+    drawn, named = _structures_of(asked.structures, sets, read.volume.grid)
+    drawn = _chosen(drawn, asked.only)
     found = dvhs_of(
-        read.volume, drawn, prescription_gy=prescription_gy, any_scale=any_scale, threads=2
+        read.volume, drawn, prescription_gy=prescription_gy, any_scale=asked.any_scale, threads=2
     )
     notes = [*notes_of([read]), *note_of_level(read, prescription_gy)]
     rows = [
@@ -107,13 +89,13 @@ def dvh(
         for one in found.values()
         for metric in wanted
     ]
-    results = evaluate_goals(found, asked, prescription_gy=prescription_gy)
-    if curves is not None:
-        _write_curves(found, curves, step_gy)
-    if as_json:
+    results = evaluate_goals(found, goals, prescription_gy=prescription_gy)
+    if asked.curves is not None:
+        _write_curves(found, asked.curves, asked.step_gy)
+    if asked.as_json:
         console.show_json(
             {
-                "dose": str(dose),
+                "dose": str(asked.dose),
                 "given": read.told(),
                 "notes": notes,
                 "prescription_gy": prescription_gy,
@@ -129,7 +111,7 @@ def dvh(
     if any(result.met is False for result in results):
         return console.EXIT_STATUS["fail"]
     undecided = any(result.met is None for result in results)
-    undecided |= _lacks_values(rows, {*named, *(structure or ())})
+    undecided |= _lacks_values(rows, {*named, *asked.only})
     return console.EXIT_STATUS["inconclusive" if undecided else "pass"]
 
 
@@ -154,11 +136,11 @@ def _structures_of(
     """Return all structures, and the names of those that have a file of their own."""
     found: list[AnyStructure] = []
     named: set[str] = set()
-    for argument in arguments:
-        if argument in sets:
-            found += sets[argument].structures.values()
+    for word in arguments:
+        if word in sets:
+            found += sets[word].structures.values()
             continue
-        name, _, rest = argument.rpartition("=")
+        name, _, rest = word.rpartition("=")
         masks = _of_image(Path(rest), name, grid)
         named |= {one.name for one in masks}
         found += masks

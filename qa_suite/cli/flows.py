@@ -12,88 +12,60 @@ from qa_suite.cli import console
 from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
+    from qa_suite.cli.evaluate import EvaluateOptions
     from qa_suite.core.cohort import Cohort
     from qa_suite.core.records import Evaluation, Measurement, Profile, Verdict
     from qa_suite.dose.plan.template import Modality
+    from qa_suite.evaluation.case_run import EvaluationSettings
     from qa_suite.metrics.base import Pair
-    from qa_suite.metrics.dose.settings import DoseSettings
     from qa_suite.preflight import PreflightResult
 
 REPORT_FILE = "report.html"
 
 
 def run_evaluation(
-    cohort_path: Path,
-    model: str | None,
-    *,
-    images: Path | None = None,
-    name: str = "external",
-    out: Path | None = None,
-    workers: int = 2,
-    split: str = "test",
-    keep_volumes: str = "worst",
-    max_misalignment_mm: float = 10.0,
-    allow_leakage: bool = False,
-    inverse: str | None = None,
-    segmenters: Sequence[str] = (),
-    extractor: str | None = None,
-    ask: Sequence[str] = (),
-    dose: DoseSettings | None = None,
-    dose_cases: str = "all",
-    clinic: Path | None = None,
-    preflights: dict[str, PreflightResult] | None = None,
+    asked: EvaluateOptions,
     profile: Profile | None = None,
+    preflights: dict[str, PreflightResult] | None = None,
 ) -> tuple[Path, Evaluation]:
     """Evaluate a model, an oracle or a folder of images; return the folder and the record.
 
-    ``preflights`` may be shared by evaluations of several models on one cohort; ``profile`` is
-    what will judge it, and is refused before anything is measured where it cannot.
+    ``profile`` is what will judge it, and is refused before anything is measured where it
+    cannot; ``preflights`` may be shared by evaluations of several models on one cohort.
     """
-    from pydantic import ValidationError
-
     from qa_suite.api.examinations import examined, require_direction
     from qa_suite.cli.checkup import inverse_translator
     from qa_suite.cli.instruments import load_instruments
-    from qa_suite.core.cohort import describe_validation, load_cohort, manifest_path
-    from qa_suite.core.errors import Problems
+    from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.core.store import require_folder
-    from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
+    from qa_suite.evaluation.evaluate import Examination, evaluate
     from qa_suite.evaluation.models import brought_along
     from qa_suite.judging.judged_cases import require_fit
-    from qa_suite.metrics.settings import MeasureSettings
-    from qa_suite.preflight import PreflightSettings
 
-    if (model is None) == (images is None):
+    if (asked.model is None) == (asked.images is None):
         raise InputError("Name a model or give --images, one of the two.")
-    try:
-        settings = EvaluationSettings(
-            split=split,
-            keep_volumes=keep_volumes,
-            allow_leakage=allow_leakage,
-            preflight=PreflightSettings(max_misalignment_mm=max_misalignment_mm),
-            measures=MeasureSettings() if dose is None else MeasureSettings(dose=dose),
-            dose_cases=dose_cases,
-        )
-    except ValidationError as error:
-        raise Problems("The settings", describe_validation(error)) from None
-    cohort = load_cohort(cohort_path)
-    facts, translate = examined(model, images, name, ask)
-    if images is None:
-        _share_cores(workers)
+    settings = _settings(asked)
+    cohort = load_cohort(asked.cohort)
+    facts, translate = examined(asked.model, asked.images, asked.name, asked.ask)
+    if asked.images is None:
+        _share_cores(asked.workers)
     require_direction(facts, cohort)
     if profile is not None:
         require_fit(
             profile, cohort=cohort.name, anatomy=cohort.anatomy, directions={cohort.direction}
         )
-    if clinic is not None:
-        settings = settings.model_copy(update={"clinic_files": _clinic_hashes(cohort, clinic)})
-    finders, encoder = load_instruments(segmenters, extractor)
-    place = manifest_path(cohort_path).parent
+    if asked.clinic is not None:
+        hashes = _clinic_hashes(cohort, asked.clinic)
+        settings = settings.model_copy(update={"clinic_files": hashes})
+    finders, encoder = load_instruments(asked.segmenters, asked.extractor)
+    place = manifest_path(asked.cohort).parent
     back = None
-    if inverse is not None:
-        back, named = inverse_translator(inverse, cohort.direction)
+    if asked.inverse is not None:
+        back, named = inverse_translator(asked.inverse, cohort.direction)
         settings = settings.model_copy(update={"inverse": named})
-    folder = out or Path("evaluations") / _plain(f"{cohort.name}-{facts.name}-{facts.version or 0}")
+    folder = asked.out or Path("evaluations") / _plain(
+        f"{cohort.name}-{facts.name}-{facts.version or 0}"
+    )
     require_folder(folder)
     with console.progress_bar(f"Examining {facts.name}") as progress:
         record = evaluate(
@@ -104,16 +76,63 @@ def run_evaluation(
                 translate=translate,
                 settings=settings,
                 preflights={} if preflights is None else preflights,
-                clinic=clinic,
+                clinic=asked.clinic,
                 instruments=replace(
                     brought_along(cohort, place, back), segmenters=finders, extractor=encoder
                 ),
             ),
             folder,
-            workers=workers,
+            workers=asked.workers,
             progress=progress,
         )
     return folder, record
+
+
+def _settings(asked: EvaluateOptions) -> EvaluationSettings:
+    """Return what the record keeps as its settings, but for what the material decides.
+
+    Raises
+    ------
+    QAError
+        If a value cannot be, or an option lacks its other half.
+    """
+    from pydantic import ValidationError
+
+    from qa_suite.cli.data import names
+    from qa_suite.cli.dose_settings import ClinicDoses, dose_settings
+    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.errors import Problems
+    from qa_suite.dose.clinic.given import parse_clinic_request
+    from qa_suite.evaluation.case_run import EvaluationSettings
+    from qa_suite.metrics.run import FAMILIES
+    from qa_suite.metrics.settings import MeasureSettings
+    from qa_suite.preflight import PreflightSettings
+
+    families = tuple(names(asked.families)) or None
+    for name in families or ():
+        FAMILIES[name]  # an unknown one is refused before anything is measured
+    clinic = ClinicDoses(
+        rtplans=clinic_plans(asked.cohort, asked.clinic)
+        if asked.clinic and asked.rtplans
+        else None,
+        goals=asked.clinic_goals,
+        request=parse_clinic_request(asked.clinic_dose),
+    )
+    dose = dose_settings(asked, clinic, asked.measures.get("dose"))
+    measures = asked.measures if dose is None else {**asked.measures, "dose": dose}
+    preflight = {**asked.preflight, "max_misalignment_mm": asked.max_misalignment_mm}
+    try:
+        return EvaluationSettings(
+            split=asked.split,
+            families=families,
+            keep_volumes=asked.keep_volumes,
+            allow_leakage=asked.allow_leakage,
+            preflight=PreflightSettings(**preflight),
+            measures=MeasureSettings(**measures),
+            dose_cases=asked.dose_cases,
+        )
+    except ValidationError as error:
+        raise Problems("The settings", describe_validation(error)) from None
 
 
 def log_or_say(folder: Path) -> None:
@@ -175,81 +194,6 @@ def _write_error_maps(pair: Pair, folder: Path) -> None:
     mask = Volume(array=pair.mask.astype(np.int32), grid=pair.grid, quantity="label")
     write_image(mask, folder / "mask.nii.gz")
     console.say(f"Error maps: {folder}")
-
-
-def doubtful_cases(folder: Path, most: int = 5) -> list[str]:
-    """Say which cases of an evaluation failed, or are undetermined, and why, the first few."""
-    from qa_suite.core.record_files import read_cases
-    from qa_suite.core.records import preflight_sentence, preflight_status
-
-    cases = read_cases(folder)
-    failed = [f"FAILED: {c.case}: {c.reason.rstrip('.')}." for c in cases if c.status == "failed"]
-    undetermined = [
-        f"UNDETERMINED: {case.case}: {preflight_sentence(case.preflight)}"
-        for case in cases
-        if case.status == "evaluated" and preflight_status(case.preflight) == "undetermined"
-    ]
-    lines = []
-    for found in (failed, undetermined):
-        lines += found[:most]
-        if len(found) > most:
-            lines.append(f"... and {len(found) - most} more; cases.parquet has every reason.")
-    return lines
-
-
-def far_prescriptions(folder: Path, most: int = 5) -> list[str]:
-    """Say which cases' target gets a dose far from its prescription on the reference CT."""
-    from qa_suite.core.record_files import read_measurements
-    from qa_suite.core.wording import far_from_prescription
-
-    table = read_measurements(folder)
-    table = table[(table["region"] == "target") & (table["status"] == "ok")]
-    asked, means = (
-        dict(
-            zip(
-                zip(rows["case"], rows["variant"], strict=True),
-                rows["value"].astype(float),
-                strict=True,
-            )
-        )
-        for rows in (table[table["metric"] == m] for m in ("prescribed_dose", "dmean_reference"))
-    )
-    said = {key: far_from_prescription(mean, asked[key]) for key, mean in means.items()}
-    lines = [f"{c}, {v}: on the reference CT {why}." for (c, v), why in said.items() if why]
-    rest = len(lines) - most
-    return lines if rest <= 0 else [*lines[:most], f"... and {rest} more; the report has them."]
-
-
-def beyond_tables(folder: Path, most: int = 5) -> list[str]:
-    """Say which images hold HU beyond the ends of a plan's HLUT."""
-    from qa_suite.core.record_files import read_measurements
-
-    table = read_measurements(folder)
-    lines = []
-    for metric, name in (
-        ("hu_beyond_reference", "reference CT"),
-        ("hu_beyond_synthetic", "synthetic image"),
-    ):
-        rows = table[(table["metric"] == metric) & (table["value"] > 0)]
-        lines += [
-            f"{row.case}, {row.variant}: in the {name} {row.why}."
-            for row in rows.itertuples(index=False)
-        ]
-    rest = len(lines) - most
-    return lines if rest <= 0 else [*lines[:most], f"... and {rest} more; the record has them."]
-
-
-def beam_machines(folder: Path) -> list[str]:
-    """Say which machines computed the beams of the clinic's plans, and which stood in."""
-    from qa_suite.core.record_files import read_measurements
-    from qa_suite.core.wording import count
-
-    table = read_measurements(folder)
-    table = table[(table["metric"] == "machine_energy") & (table["status"] == "ok")]
-    return [
-        f"{variant}: {why} ({count(len(rows), 'beam')} of {count(rows['case'].nunique(), 'case')})."
-        for (variant, why), rows in table.groupby(["variant", "why"], sort=True)
-    ]
 
 
 def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:

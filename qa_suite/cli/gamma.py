@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from qa_suite.cli import console
-from qa_suite.cli.given import (
-    AnyScaleOption,
-    DoseTypeOption,
-    DoseUnitOption,
-    FractionsOption,
-    PlaneOption,
-    RelativeOption,
-    RtplanOption,
-    SummationOption,
-    given,
-)
+from qa_suite.cli.given import GivenOptions, given
+from qa_suite.cli.options import REQUIRED, Commas, Options, add_verb, argument, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,59 +34,47 @@ _COLUMNS = (
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    app.command("gamma")(gamma)
+    add_verb(app, gamma, GammaOptions)
 
 
-def gamma(
-    reference: Annotated[Path, typer.Argument(help="Reference dose: NIfTI, MHA or RTDOSE.")],
-    evaluated: Annotated[Path, typer.Argument(help="Evaluated dose, of the same frame.")],
-    dose_pct: Annotated[float, typer.Option(help="Dose criterion, %.")] = 2.0,
-    distance_mm: Annotated[float, typer.Option(help="Distance criterion, mm.")] = 2.0,
-    criteria: Annotated[
-        str, typer.Option(help="Several criteria at once, %/mm: 3/3,2/2; instead of the two above.")
-    ] = "",
-    local: Annotated[
-        bool, typer.Option("--local", help="Percent of each voxel's own reference dose.")
-    ] = False,
-    normalisation: Annotated[
-        str, typer.Option(help="Percent of what: max (of the reference), prescription, or Gy.")
-    ] = "max",
-    prescription_gy: Annotated[float | None, typer.Option(help="Prescribed dose.")] = None,
-    cutoff_pct: Annotated[
-        float | None,
-        typer.Option(help="Lowest dose judged, %; default 10 (pymedphys 20, matrad: criterion)."),
-    ] = None,
-    cutoff_of: Annotated[
-        str, typer.Option(help="Cut-off in percent of: max (of the reference) or prescription.")
-    ] = "max",
-    mode: Annotated[
-        str, typer.Option(help="trilinear (exact), simplex (Ju 2008), pymedphys or matrad.")
-    ] = "trilinear",
-    max_gamma: Annotated[
-        float | None, typer.Option(help="Search no further than this gamma; default: to the end.")
-    ] = None,
-    interp_fraction: Annotated[
-        int, typer.Option(help="Mode pymedphys: steps per distance criterion.")
-    ] = 10,
-    matrad_n: Annotated[int, typer.Option(help="Mode matrad: halvings of the voxels.")] = 0,
-    structures: Annotated[
-        list[Path] | None,
-        typer.Option(help="Label or mask file; every label is a region. Repeat for more."),
-    ] = None,
-    dose_type: DoseTypeOption = "physical",
-    summation: SummationOption = "plan",
-    fractions: FractionsOption = "",
-    relative_unit_gy: RelativeOption = "",
-    plane_mm: PlaneOption = "",
-    dose_unit: DoseUnitOption = "Gy",
-    rtplan: RtplanOption = None,
-    any_scale: AnyScaleOption = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Gamma map; -1 where nothing was judged.")
-    ] = None,
-    threads: Annotated[int, typer.Option(help="The result does not depend on it.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> int:
+class ComparedOptions(Options):
+    """Which doses are compared, and by what."""
+
+    reference: Path = argument(REQUIRED, "Reference dose: NIfTI, MHA or RTDOSE.")
+    evaluated: Path = argument(REQUIRED, "Evaluated dose, of the same frame.")
+    dose_pct: float = option(2.0, "Dose criterion, %.")
+    distance_mm: float = option(2.0, "Distance criterion, mm.")
+    criteria: Commas = option(
+        "", "Several criteria at once, %/mm: 3/3,2/2; instead of the two above."
+    )
+    local: bool = option(False, "Percent of each voxel's own reference dose.")
+    normalisation: str = option(
+        "max", "Percent of what: max (of the reference), prescription, or Gy."
+    )
+    prescription_gy: float | None = option(None, "Prescribed dose.")
+    cutoff_pct: float | None = option(
+        None, "Lowest dose judged, %; default 10 (pymedphys 20, matrad: criterion)."
+    )
+    cutoff_of: str = option("max", "Cut-off in percent of: max (of the reference) or prescription.")
+    mode: str = option("trilinear", "trilinear (exact), simplex (Ju 2008), pymedphys or matrad.")
+    max_gamma: float | None = option(
+        None, "Search no further than this gamma; default: to the end."
+    )
+    interp_fraction: int = option(10, "Mode pymedphys: steps per distance criterion.")
+    matrad_n: int = option(0, "Mode matrad: halvings of the voxels.")
+    structures: tuple[Path, ...] = option(
+        (), "Label or mask file; every label is a region. Repeat for more."
+    )
+    out: Path | None = option(None, "Gamma map; -1 where nothing was judged.")
+    threads: int = option(2, "The result does not depend on it.")
+    as_json: bool = option(False, "Print the result as JSON.", "json")
+
+
+class GammaOptions(GivenOptions, ComparedOptions):
+    """Everything that a comparison is asked."""
+
+
+def gamma(asked: GammaOptions) -> int:
     """Compare two doses: share of voxels with gamma of at most 1, for any criteria at once.
 
     Says what percentages are percentages of, how many voxels were judged, and how many above
@@ -110,46 +89,37 @@ def gamma(
     from qa_suite.dose.gamma import parse_criteria, rest_on
     from qa_suite.io.rt.dose.notes import notes_of
 
-    wanted = parse_criteria(criteria or f"{dose_pct!r}/{distance_mm!r}", local=local)
+    criteria = asked.criteria or f"{asked.dose_pct!r}/{asked.distance_mm!r}"
+    wanted = parse_criteria(criteria, local=asked.local)
     settings = _settings(
-        mode=mode,
-        normalisation=_normalisation(normalisation),
-        cutoff_pct=cutoff_pct,
-        cutoff_of=cutoff_of,
-        max_gamma=max_gamma,
-        interp_fraction=interp_fraction,
-        matrad_n=matrad_n,
-        any_scale=any_scale,
+        mode=asked.mode,
+        normalisation=_normalisation(asked.normalisation),
+        cutoff_pct=asked.cutoff_pct,
+        cutoff_of=asked.cutoff_of,
+        max_gamma=asked.max_gamma,
+        interp_fraction=asked.interp_fraction,
+        matrad_n=asked.matrad_n,
+        any_scale=asked.any_scale,
     )
-    doses = given(
-        (reference, evaluated),
-        dose_type=dose_type,
-        summation=summation,
-        fractions=fractions,
-        relative_unit_gy=relative_unit_gy,
-        plane_mm=plane_mm,
-        dose_unit=dose_unit,
-        rtplan=rtplan,
-        any_scale=any_scale,
-    )
-    masks, notes = _masks(structures or [], doses[0].volume.grid)
+    doses = given((asked.reference, asked.evaluated), asked)
+    masks, notes = _masks(asked.structures, doses[0].volume.grid)
     notes = [*notes_of(doses), *notes]
     results = gamma_of(
         doses[0].volume,
         doses[1].volume,
         wanted,
         settings,
-        prescription_gy=prescription_gy,
-        threads=threads,
+        prescription_gy=asked.prescription_gy,
+        threads=asked.threads,
     )
     summaries = [result.summary(masks) for result in results]
     notes += [sentence for sentence in (_searched(summaries[0]), rest_on(summaries)) if sentence]
-    maps = [] if out is None else _write(results, out)
-    if as_json:
+    maps = [] if asked.out is None else _write(results, asked.out)
+    if asked.as_json:
         console.show_json(
             {
-                "reference": str(reference),
-                "evaluated": str(evaluated),
+                "reference": str(asked.reference),
+                "evaluated": str(asked.evaluated),
                 "doses": [dose.told() for dose in doses],
                 "notes": notes,
                 "results": [summary.model_dump(mode="json") for summary in summaries],

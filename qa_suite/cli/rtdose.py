@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
-from qa_suite.cli.given import DoseUnitOption
+from qa_suite.cli.given import DOSE_UNIT_HELP
 
 if TYPE_CHECKING:
     from qa_suite.core.volume import Volume
@@ -29,7 +29,7 @@ def export_dose(
     ] = None,
     description: Annotated[str, typer.Option(help="Behind 'SURROGATE DOSE:'.")] = "",
     fractions: Annotated[int | None, typer.Option(help="Fractions of the course.")] = None,
-    dose_unit: DoseUnitOption = "Gy",
+    dose_unit: Annotated[str, typer.Option(help=DOSE_UNIT_HELP)] = "Gy",
     effective: Annotated[
         bool, typer.Option("--effective", help="The dose is weighted by biological effect.")
     ] = False,

@@ -1,0 +1,240 @@
+"""The verb ``evaluate``: a translator on the held-out patients of a cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from qa_suite.cli import console
+from qa_suite.cli.dose_settings import DoseOptions
+from qa_suite.cli.options import REQUIRED, Commas, Options, add_verb, argument, block, option
+from qa_suite.core.errors import InputError
+
+if TYPE_CHECKING:
+    from qa_suite.core.records import Verdict
+
+ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this file to the command."""
+    add_verb(app, evaluate, EvaluateOptions)
+
+
+class ExaminedOptions(Options):
+    """What is examined, on which patients, with what beside it, and what is done with it."""
+
+    cohort: Path = argument(REQUIRED, "The cohort: its folder or manifest.")
+    model: str | None = argument(
+        None, "models:/NAME/VERSION, models:/NAME@ALIAS, oracle:truth, oracle:twin."
+    )
+    images: Path | None = option(None, "Finished synthetic images, CASE.nii.gz or CASE.mha.")
+    name: str = option("external", "Who made --images.")
+    out: Path | None = option(None, "Folder of the evaluation.")
+    profile: str | None = option(None, "Criteria to judge by; without them it only measures.")
+    split: Literal["train", "validation", "calibration", "test"] = option(
+        "test", "Patient set to examine."
+    )
+    keep_volumes: Literal["worst", "all", "none"] = option("worst", "worst, all or none.")
+    max_misalignment_mm: float = option(10.0, "Preflight refuses cases that are further apart.")
+    workers: int = option(2, "Cases measured at a time.")
+    allow_leakage: bool = option(False, "Examine on training patients; marked.")
+    inverse: str | None = option(None, "Translator of the way back, for the cycle error.")
+    segmenters: tuple[str, ...] = option(
+        (), "Registered segmenter, or totalsegmentator:TASK; may be repeated.", "segmenter"
+    )
+    extractor: str | None = option(
+        None, "Registered feature extractor, for distances between sets."
+    )
+    ask: tuple[str, ...] = option((), ASK_HELP)
+    track: bool = option(True, "Log the evaluation to MLflow.")
+    as_json: bool = option(False, "Print the measurements.", "json")
+
+
+class EvaluateOptions(DoseOptions, ExaminedOptions):
+    """Everything that an evaluation is asked."""
+
+    dose_cases: Literal["all", "one_per_site"] = option(
+        "all", "all, or one_per_site: the first of each site that preflight lets through."
+    )
+    clinic: Path | None = option(None, "Folder CASE/ of your planning system's doses and plan.dcm.")
+    clinic_goals: str | None = option(
+        None, "Template whose target and goals judge the doses of --clinic."
+    )
+    clinic_dose: tuple[str, ...] = option(
+        (),
+        "What the doses of --clinic are, NAME=VALUE: dose-type=effective, "
+        "summation=beam, fractions=30, relative-unit-gy=2, plane-mm=1, dose-unit=cGy, "
+        "any-scale=yes; REFERENCE,SYNTHETIC by a comma where they differ. May be repeated.",
+    )
+    rtplans: bool = option(
+        False, "Compute the plan.dcm of each case as it stands; needs --target or a --plan."
+    )
+    families: Commas = option("", "Which measures; default: all.")
+    preflight: dict[str, Any] = block(
+        "qa_suite.preflight:PreflightSettings",
+        "Bounds of the checks before measuring.",
+        {"max_misalignment_mm": "max_misalignment_mm"},
+    )
+    measures: dict[str, Any] = block(
+        "qa_suite.metrics.settings:MeasureSettings",
+        "Settings of the families of measures.",
+        {
+            "dose.plans": "plan",
+            "dose.rtplans": "rtplans",
+            "dose.clinic": "clinic_goals",
+            "dose.clinic_request": "clinic_dose",
+            "dose.prescription_gy": "prescription_gy",
+            "dose.fractions": "fractions",
+            "dose.protons_per_mu": "protons_per_mu",
+            "dose.grid_mm": "dose_grid_mm",
+            "dose.device": "device",
+        },
+    )
+
+
+def evaluate(asked: EvaluateOptions) -> int:
+    """Measure a translator on held-out patients; with --profile, judge it too.
+
+    Killed at any moment, the same command carries on.
+
+    Example: `qa-suite evaluate cohorts/virtual models:/pelvis-mr-to-ct/1 --profile demo-pelvis`
+    """
+    from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
+    from qa_suite.judging.criteria import load_profile
+
+    chosen = load_profile(asked.profile) if asked.profile else None
+    _require_clinic(asked)
+    folder, evaluation = run_evaluation(asked, chosen)
+    counts = ", ".join(
+        f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()
+    )
+    console.say(f"Cases: {counts}")
+    for remarks in (doubtful_cases, far_prescriptions, beyond_tables, beam_machines):
+        for line in remarks(folder):
+            console.say(line)
+    verdict: Verdict | None = None
+    if chosen is None:  # a verdict says them itself
+        for notice in evaluation.announced:
+            console.say(f"! {notice}")
+    else:
+        verdict, page = judge_and_report(folder, chosen)
+        console.say(f"Report: {page}")
+    if asked.track:
+        log_or_say(folder)
+    if asked.as_json:
+        _show_measurements_json(folder)
+    else:
+        console.show(f"Evaluation: {folder}")
+    if verdict is None:
+        console.say(f"Not judged; 'qa-suite judge {folder} --profile NAME' does.")
+        return 0
+    if not asked.as_json:
+        console.show_verdict(verdict)
+    return console.EXIT_STATUS[verdict.outcome]
+
+
+def _show_measurements_json(folder: Path) -> None:
+    import json
+
+    from qa_suite.core.record_files import read_measurements
+
+    console.show(
+        json.dumps(json.loads(read_measurements(folder).to_json(orient="records")), indent=1)
+    )
+
+
+def _require_clinic(asked: EvaluateOptions) -> None:
+    """Refuse a folder of the clinic that nothing is done with, and the reverse."""
+    folder, goals, rtplans, said = (
+        asked.clinic,
+        asked.clinic_goals,
+        asked.rtplans,
+        asked.clinic_dose,
+    )
+    if folder is None and (goals or rtplans or said):
+        raise InputError("--clinic-goals, --clinic-dose and --rtplans need the folder --clinic.")
+    if said and goals is None:
+        raise InputError("--clinic-dose needs --clinic-goals, the template that judges the doses.")
+    if folder is not None and goals is None and not rtplans:
+        raise InputError(
+            "--clinic needs --clinic-goals, the template that judges its doses, or --rtplans to "
+            "compute its plans."
+        )
+
+
+def doubtful_cases(folder: Path, most: int = 5) -> list[str]:
+    """Say which cases of an evaluation failed, or are undetermined, and why, the first few."""
+    from qa_suite.core.record_files import read_cases
+    from qa_suite.core.records import preflight_sentence, preflight_status
+
+    cases = read_cases(folder)
+    failed = [f"FAILED: {c.case}: {c.reason.rstrip('.')}." for c in cases if c.status == "failed"]
+    undetermined = [
+        f"UNDETERMINED: {case.case}: {preflight_sentence(case.preflight)}"
+        for case in cases
+        if case.status == "evaluated" and preflight_status(case.preflight) == "undetermined"
+    ]
+    lines = []
+    for found in (failed, undetermined):
+        lines += found[:most]
+        if len(found) > most:
+            lines.append(f"... and {len(found) - most} more; cases.parquet has every reason.")
+    return lines
+
+
+def far_prescriptions(folder: Path, most: int = 5) -> list[str]:
+    """Say which cases' target gets a dose far from its prescription on the reference CT."""
+    from qa_suite.core.record_files import read_measurements
+    from qa_suite.core.wording import far_from_prescription
+
+    table = read_measurements(folder)
+    table = table[(table["region"] == "target") & (table["status"] == "ok")]
+    asked, means = (
+        dict(
+            zip(
+                zip(rows["case"], rows["variant"], strict=True),
+                rows["value"].astype(float),
+                strict=True,
+            )
+        )
+        for rows in (table[table["metric"] == m] for m in ("prescribed_dose", "dmean_reference"))
+    )
+    said = {key: far_from_prescription(mean, asked[key]) for key, mean in means.items()}
+    lines = [f"{c}, {v}: on the reference CT {why}." for (c, v), why in said.items() if why]
+    rest = len(lines) - most
+    return lines if rest <= 0 else [*lines[:most], f"... and {rest} more; the report has them."]
+
+
+def beyond_tables(folder: Path, most: int = 5) -> list[str]:
+    """Say which images hold HU beyond the ends of a plan's HLUT."""
+    from qa_suite.core.record_files import read_measurements
+
+    table = read_measurements(folder)
+    lines = []
+    for metric, name in (
+        ("hu_beyond_reference", "reference CT"),
+        ("hu_beyond_synthetic", "synthetic image"),
+    ):
+        rows = table[(table["metric"] == metric) & (table["value"] > 0)]
+        lines += [
+            f"{row.case}, {row.variant}: in the {name} {row.why}."
+            for row in rows.itertuples(index=False)
+        ]
+    rest = len(lines) - most
+    return lines if rest <= 0 else [*lines[:most], f"... and {rest} more; the record has them."]
+
+
+def beam_machines(folder: Path) -> list[str]:
+    """Say which machines computed the beams of the clinic's plans, and which stood in."""
+    from qa_suite.core.record_files import read_measurements
+    from qa_suite.core.wording import count
+
+    table = read_measurements(folder)
+    table = table[(table["metric"] == "machine_energy") & (table["status"] == "ok")]
+    return [
+        f"{variant}: {why} ({count(len(rows), 'beam')} of {count(rows['case'].nunique(), 'case')})."
+        for (variant, why), rows in table.groupby(["variant", "why"], sort=True)
+    ]
