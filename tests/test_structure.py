@@ -1,0 +1,118 @@
+"""The promises that the structure makes, each broken on purpose to see that somebody notices."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("qa_suite", "translators", "reports")
+
+BREACHES = {
+    "Judging knows the core alone": ("qa_suite/judging/breach.py", "import qa_suite.metrics.run"),
+    "Imports point down": ("qa_suite/core/breach.py", "import qa_suite.io.images"),
+    "Only the command knows": ("qa_suite/evaluation/breach.py", "import translators.base"),
+    "The examined never sees": ("translators/breach.py", "import qa_suite.judging.judge"),
+    "Reports read the record": ("reports/breach.py", "import qa_suite.metrics.run"),
+    "Only io touches": ("qa_suite/metrics/breach.py", "import pydicom"),
+}
+
+
+def module_files() -> dict[str, Path]:
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports_of(path: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules of the project that a file imports, for its types alone or at all."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            parts = {f"{node.module}.{alias.name}" for alias in node.names} & set(known)
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= parts | (set() if parts == names else {node.module})
+    return found & set(known)
+
+
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    known = module_files()
+    return {name: imports_of(path, known) - {name} for name, path in known.items()}
+
+
+def test_no_import_goes_in_a_circle(graph):
+    list(TopologicalSorter(graph).static_order())  # a CycleError names the circle
+
+
+def test_all_that_judging_needs_is_the_core(graph):
+    reached, ahead = set(), [name for name in graph if name.startswith("qa_suite.judging")]
+    while ahead:
+        name = ahead.pop()
+        if name not in reached:
+            reached.add(name)
+            ahead += graph[name]
+    rooms = {".".join(name.split(".")[:2]) for name in reached}
+    assert rooms == {"qa_suite.judging", "qa_suite.core"}
+
+
+def contracts(folder: Path) -> str:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_every_contract_notices_its_breach(copy):
+    for path, line in BREACHES.values():
+        (copy / path).write_text(f'"""A breach."""\n\n{line}\n')
+    told = contracts(copy)
+    for promise, (path, line) in BREACHES.items():
+        breach = path.removesuffix(".py").replace("/", ".")
+        assert f"{breach} -> {line.split()[1]}".removesuffix(".run") in told, (promise, told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["qa_suite/loose.py", "qa_suite/room/__init__.py"])
+def test_a_room_that_no_contract_lists_is_noticed(copy, path):
+    (copy / path).parent.mkdir(exist_ok=True)
+    (copy / path).write_text('"""A room that nobody listed."""\n\nimport math\n')
+    told = contracts(copy)
+    assert "0 broken" not in told, told
+    assert Path(path).parts[1].removesuffix(".py") in told
+
+
+def test_nothing_but_registered_models_uses_the_former_places():
+    known = module_files()
+    users = {
+        name: used
+        for name, path in known.items()
+        if (used := imports_of(path, known) & {"qa_suite.errors", "qa_suite.volume"})
+    }
+    assert users == {}
