@@ -16,7 +16,7 @@ from qa_suite.judging.criteria import load_profile
 from qa_suite.judging.criteria.built_in import TOO_GOOD
 from qa_suite.lab.exam.counting import Ground, count_fault, ranked
 from qa_suite.lab.exam.plan import tasks_of
-from qa_suite.lab.exam.readings import Reading, Someone
+from qa_suite.lab.exam.readings import ImageReading, Someone
 from qa_suite.lab.exam.result import CandidateResult, Cell, CleanCheck, CleanCohorts, ExamResult
 from qa_suite.lab.exam.run import run_exam
 from qa_suite.lab.exam.settings import ExamSettings
@@ -111,7 +111,7 @@ def profile(**changes) -> Profile:
 
 def reading(
     case: str, value: float, site: str = "X", fault: str = "", patient: str = ""
-) -> Reading:
+) -> ImageReading:
     patient = patient or case
     row = Measurement(
         case=case,
@@ -123,7 +123,7 @@ def reading(
         value=value,
         unit="HU",
     )
-    return Reading(
+    return ImageReading(
         case=case,
         patient=patient,
         site=site,
@@ -134,7 +134,7 @@ def reading(
     )
 
 
-def cohort(*values: float, site: str = "X") -> list[Reading]:
+def cohort(*values: float, site: str = "X") -> list[ImageReading]:
     return [reading(f"{site}{i}", value, site) for i, value in enumerate(values)]
 
 

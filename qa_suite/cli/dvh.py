@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qa_suite.core.volume import Grid
     from qa_suite.dose.dvh.curve import Dvh
     from qa_suite.dose.dvh.goals import GoalResult
-    from qa_suite.dose.dvh.metrics import Reading
+    from qa_suite.dose.dvh.metrics import MetricReading
     from qa_suite.dose.structures.structures import AnyStructure
     from qa_suite.io.rt.structures import StructureSet
 
@@ -115,7 +115,7 @@ def dvh(asked: DvhOptions) -> int:
     return console.EXIT_STATUS["inconclusive" if undecided else "pass"]
 
 
-def _lacks_values(rows: Sequence[Reading], named: set[str]) -> bool:
+def _lacks_values(rows: Sequence[MetricReading], named: set[str]) -> bool:
     """Whether a structure that was named has no value at all, or no structure has any."""
     valued = {row.structure for row in rows if row.value is not None}
     return bool(rows) and (not valued or bool(named - valued))

@@ -26,7 +26,7 @@ from qa_suite.dose.clinic.given import ClinicCase, read_clinic_case
 from qa_suite.dose.clinic.trust import doses_of_case, plan_of_case
 from qa_suite.dose.engines import where_computed
 from qa_suite.evaluation import kept_volumes as volumes
-from qa_suite.evaluation.journal import Entry
+from qa_suite.evaluation.journal import CaseEntry
 from qa_suite.instruments.independence import independent_extractor, independent_segmenter
 from qa_suite.io.cases import LoadedCase, Translate, load_case
 from qa_suite.metrics.base import Instruments, Pair
@@ -135,7 +135,7 @@ def examine_case(
     *,
     with_dose: bool = True,
     alone: bool = True,
-) -> Entry:
+) -> CaseEntry:
     """Take one case through preflight, translation and measuring; never raises for bad data.
 
     ``with_dose`` says whether the plans of the settings are computed for this case, ``alone``
@@ -306,9 +306,9 @@ def _entry(
     reason: str = "",
     measured: Measured | None = None,
     features: CaseFeatures | None = None,
-) -> Entry:
+) -> CaseEntry:
     measured = measured or Measured()
-    return Entry(
+    return CaseEntry(
         record=record.model_copy(update={"status": status, "reason": reason}),
         measurements=tuple(measured.rows),
         curves=tuple(measured.curves),
@@ -317,7 +317,7 @@ def _entry(
     )
 
 
-def _failed(record: CaseRecord, started: float, reason: str) -> Entry:
+def _failed(record: CaseRecord, started: float, reason: str) -> CaseEntry:
     row = Measurement(
         case=record.case,
         patient=record.patient,

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from qa_suite.core.cohort import Case
 from qa_suite.evaluation.case_run import Examination, load_examined, preflight_of
-from qa_suite.evaluation.journal import Entry
+from qa_suite.evaluation.journal import CaseEntry
 
 
 def cases_with_dose(
-    examination: Examination, cases: Sequence[Case], known: Mapping[str, Entry]
+    examination: Examination, cases: Sequence[Case], known: Mapping[str, CaseEntry]
 ) -> frozenset[str]:
     """Choose the cases whose dose is computed, before any of them is measured.
 
@@ -41,7 +41,7 @@ def cases_with_dose(
     return frozenset(chosen.values())
 
 
-def _may_be_measured(examination: Examination, case: Case, known: Entry | None) -> bool:
+def _may_be_measured(examination: Examination, case: Case, known: CaseEntry | None) -> bool:
     if known is not None and known.record.status in ("refused", "evaluated"):
         return known.record.status == "evaluated"
     try:

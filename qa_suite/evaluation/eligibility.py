@@ -19,7 +19,7 @@ def quantity_of(cohort: Cohort) -> Quantity:
     return cast(Quantity, cohort.reference_quantity)
 
 
-def require_fit(examination: Examination) -> None:
+def require_eligible(examination: Examination) -> None:
     """Refuse what was asked for and has no meaning for the cohort's real images.
 
     Raises

@@ -44,9 +44,9 @@ from qa_suite.evaluation.eligibility import (
     instrument_notices,
     leakage_notices,
     quantity_of,
-    require_fit,
+    require_eligible,
 )
-from qa_suite.evaluation.journal import Entry, Journal, Plan
+from qa_suite.evaluation.journal import CaseEntry, Journal, RunPlan
 from qa_suite.evaluation.provenance import code_facts
 from qa_suite.metrics.meaning import left_out
 from qa_suite.metrics.reference_free.norms import NORMS_FILE
@@ -99,10 +99,10 @@ def evaluate(
             f"The cohort {examination.cohort.name} has no case in the set "
             f"'{examination.settings.split}'; deal the patients with 'qa-suite import --split'."
         )
-    require_fit(examination)
+    require_eligible(examination)
     notices = leakage_notices(examination, cases) + instrument_notices(examination, cases)
     code = code_facts()
-    plan = Plan(
+    plan = RunPlan(
         evaluation=examination.identifier,
         suite_version=code.suite_version,
         git_commit=code.git_commit,
@@ -121,20 +121,20 @@ def _run_cases(
     journal: Journal,
     workers: int,
     progress: Progress | None,
-) -> list[Entry]:
+) -> list[CaseEntry]:
     entries = {case.case: entry for case in cases if (entry := journal.read(case.case))}
     todo = [case for case in cases if case.case not in entries]
     translating = threading.Lock()
     dosed = cases_with_dose(examination, cases, entries) if todo else frozenset[str]()
 
-    def work(case: Case, alone: bool) -> Entry:
+    def work(case: Case, alone: bool) -> CaseEntry:
         entry = examine_case(
             examination, case, out, translating, with_dose=case.case in dosed, alone=alone
         )
         journal.write(entry)
         return entry
 
-    def done(entry: Entry) -> None:
+    def done(entry: CaseEntry) -> None:
         entries[entry.record.case] = entry
         if progress is not None:
             progress(len(entries), len(cases), entry.record.case)
@@ -157,8 +157,8 @@ def _run_cases(
 def _write_record(
     examination: Examination,
     out: Path,
-    plan: Plan,
-    entries: Sequence[Entry],
+    plan: RunPlan,
+    entries: Sequence[CaseEntry],
     notices: tuple[str, ...],
 ) -> Evaluation:
     cohort, settings = examination.cohort, examination.settings
@@ -226,7 +226,7 @@ def _write_record(
 
 
 def _set_measurements(
-    entries: Sequence[Entry], settings: EvaluationSettings
+    entries: Sequence[CaseEntry], settings: EvaluationSettings
 ) -> tuple[SetMeasurement, ...]:
     """Measure the distances between the sets, where an extractor took part."""
     cases = [
@@ -261,7 +261,7 @@ def _remarked(records: Sequence[CaseRecord]) -> tuple[str, ...]:
     return tuple(f"{listing(some(names))}: {what}." for what, names in cases.items())
 
 
-def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[Entry]) -> CohortFacts:
+def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[CaseEntry]) -> CohortFacts:
     return CohortFacts(
         name=cohort.name,
         digest=cohort.digest,
@@ -274,7 +274,7 @@ def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[Entry]) -> Cohor
     )
 
 
-def _counts(cohort: Cohort, entries: Sequence[Entry], broken: int) -> dict[str, int]:
+def _counts(cohort: Cohort, entries: Sequence[CaseEntry], broken: int) -> dict[str, int]:
     status = [entry.record.status for entry in entries]
     return {
         "imported": len(cohort.cases),

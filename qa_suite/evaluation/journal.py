@@ -20,7 +20,7 @@ JOURNAL_FOLDER = "journal"
 _PLAN_FILE = "plan.json"
 
 
-class Plan(BaseModel):
+class RunPlan(BaseModel):
     """What this evaluation is; another one may not carry on in its folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +32,7 @@ class Plan(BaseModel):
     started: str
 
 
-class Entry(BaseModel):
+class CaseEntry(BaseModel):
     """Everything that one case gave."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -57,27 +57,27 @@ class Journal:
         What is being evaluated. A folder that holds another plan is refused.
     """
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: RunPlan) -> None:
         self.folder = folder / JOURNAL_FOLDER
         self.plan = plan
         path = self.folder / _PLAN_FILE
         if path.exists():
-            self.plan = _same_plan(folder, read_model(path, Plan), plan)
+            self.plan = _same_plan(folder, read_model(path, RunPlan), plan)
         else:
             write_model(path, plan)
 
-    def read(self, case: str) -> Entry | None:
+    def read(self, case: str) -> CaseEntry | None:
         """Return what is known of a case, or None where it is still to be done."""
         path = self._path(case)
         if not path.exists():
             return None
         try:
-            return read_model(path, Entry)
+            return read_model(path, CaseEntry)
         except QAError:  # half a file, from a disk that lied about the rename: do it again
             path.unlink()
             return None
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: CaseEntry) -> None:
         """Keep what a case gave."""
         write_model(self._path(entry.record.case), entry)
 
@@ -85,8 +85,8 @@ class Journal:
         return self.folder / f"case-{case}.json"
 
 
-def _same_plan(folder: Path, known: Plan, wanted: Plan) -> Plan:
-    def essence(plan: Plan) -> dict[str, Any]:
+def _same_plan(folder: Path, known: RunPlan, wanted: RunPlan) -> RunPlan:
+    def essence(plan: RunPlan) -> dict[str, Any]:
         return plan.model_dump(exclude={"started"})
 
     if essence(known) == essence(wanted):
@@ -98,6 +98,6 @@ def _same_plan(folder: Path, known: Plan, wanted: Plan) -> Plan:
     )
 
 
-def _short(plan: Plan) -> str:
+def _short(plan: RunPlan) -> str:
     commit = (plan.git_commit or "no commit")[:8]
     return f"evaluation {plan.evaluation[:8]} by {plan.suite_version} at {commit}"

@@ -67,7 +67,7 @@ class DvhMetric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class MetricReading:
     """One metric of one structure: a value, or the reason why there is none."""
 
     structure: str
@@ -113,7 +113,7 @@ def parse_metric(text: str | DvhMetric) -> DvhMetric:
 
 def read_metric(
     dvh: Dvh, metric: str | DvhMetric, *, prescription_gy: float | None = None
-) -> Reading:
+) -> MetricReading:
     """Read one metric off a DVH; undefined, with its reason, where there is none to read."""
     wanted = parse_metric(metric)
     value, why = None, ""
@@ -121,7 +121,9 @@ def read_metric(
         value = _value(dvh, wanted, prescription_gy)
     except UndefinedDvh as error:
         why = str(error)
-    return Reading(structure=dvh.name, metric=wanted.name, value=value, unit=wanted.unit, why=why)
+    return MetricReading(
+        structure=dvh.name, metric=wanted.name, value=value, unit=wanted.unit, why=why
+    )
 
 
 def _value(dvh: Dvh, metric: DvhMetric, prescription_gy: float | None) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import Profile
 from qa_suite.lab.exam.no_reference import AloneLimits, look_alone, looked_at
-from qa_suite.lab.exam.readings import CLEAN, Reading
+from qa_suite.lab.exam.readings import CLEAN, ImageReading
 from qa_suite.lab.exam.result import Cell, CleanCohorts
 from qa_suite.lab.exam.verdicts import Judged, answering, judge_readings
 from qa_suite.lab.faults import FAULTS, ONE_PATIENT
@@ -31,19 +31,21 @@ class Ground:
         What the profile says of the clean cohort.
     """
 
-    clean: Sequence[Reading]
+    clean: Sequence[ImageReading]
     profile: Profile
     limits: AloneLimits = field(default_factory=dict)
     judged: Judged
 
     @classmethod
-    def of(cls, clean: Sequence[Reading], profile: Profile, limits: AloneLimits) -> Ground:
+    def of(cls, clean: Sequence[ImageReading], profile: Profile, limits: AloneLimits) -> Ground:
         """Judge the clean cohort once."""
         judged = judge_readings(clean, profile)
         return cls(clean=clean, profile=profile, limits=limits, judged=judged)
 
 
-def count_fault(ground: Ground, fault: str, severity: float, planted: Iterable[Reading]) -> Cell:
+def count_fault(
+    ground: Ground, fault: str, severity: float, planted: Iterable[ImageReading]
+) -> Cell:
     """Judge every cohort with one fault at one severity.
 
     Parameters
@@ -100,7 +102,7 @@ def count_fault(ground: Ground, fault: str, severity: float, planted: Iterable[R
 
 
 def count_clean(
-    cohorts: Sequence[Sequence[Reading]], profile: Profile, limits: AloneLimits
+    cohorts: Sequence[Sequence[ImageReading]], profile: Profile, limits: AloneLimits
 ) -> CleanCohorts:
     """Judge every clean cohort of a candidate."""
     alarms = 0
@@ -128,21 +130,21 @@ def ranked(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _judged_clean(ground: Ground, own: Sequence[Reading]) -> Judged:
+def _judged_clean(ground: Ground, own: Sequence[ImageReading]) -> Judged:
     """Judge the clean cohort with the clean images that a fault needed."""
     if not own:
         return ground.judged
     return judge_readings(_replaced(ground.clean, own), ground.profile)
 
 
-def _by_patient(readings: Sequence[Reading]) -> list[list[Reading]]:
-    found: dict[str, list[Reading]] = {}
+def _by_patient(readings: Sequence[ImageReading]) -> list[list[ImageReading]]:
+    found: dict[str, list[ImageReading]] = {}
     for reading in readings:
         found.setdefault(reading.patient, []).append(reading)
     return list(found.values())
 
 
-def _replaced(clean: Sequence[Reading], hit: Sequence[Reading]) -> list[Reading]:
+def _replaced(clean: Sequence[ImageReading], hit: Sequence[ImageReading]) -> list[ImageReading]:
     """Return the clean cohort with the given readings in place of its own, or added to it."""
     instead = {reading.case: reading for reading in hit}
     cohort = [instead.pop(reading.case, reading) for reading in clean]

@@ -97,7 +97,7 @@ class Task:
     dose: DoseSettings = field(default_factory=DoseSettings, repr=False)
 
 
-class Reading(BaseModel):
+class ImageReading(BaseModel):
     """The measurements of one image of one patient.
 
     ``clean_of`` holds a fault and its severity where the image is the clean one of the anatomy
@@ -127,7 +127,7 @@ class Answers(BaseModel):
 
     case: str
     candidate: str
-    readings: tuple[Reading, ...]
+    readings: tuple[ImageReading, ...]
     impossible: tuple[str, ...] = ()
     cpu_seconds: float
 
@@ -155,7 +155,7 @@ def examine(task: Task, instruments: Instruments | None = None) -> list[Answers]
 
 def _candidate(
     task: Task, person: Person, candidate: str, instruments: Instruments
-) -> tuple[list[Reading], list[str]]:
+) -> tuple[list[ImageReading], list[str]]:
     scene = person.scene(candidate, number=task.someone.number, side=task.someone.side or 1)
     reader = _Reader(task=task, candidate=candidate, instruments=instruments)
     plain = candidate in task.plain
@@ -171,7 +171,7 @@ def _candidate(
 
 def _faulted(
     reader: _Reader, person: Person, scene: Scene, fault: str, severity: float
-) -> Iterator[Reading]:
+) -> Iterator[ImageReading]:
     """Plant one fault into a patient: one image, or those of his two examinations."""
     hits = FAULTS[fault].facts.hits
     alone = reader.task.alone if hits in ONE_PATIENT else reader.task.alone_many
@@ -218,7 +218,7 @@ class _Reader:
         severity: float = 0.0,
         clean_of: tuple[str, float] | None = None,
         suffix: str = "",
-    ) -> Reading:
+    ) -> ImageReading:
         pair = Pair(
             reference=made.reference,
             synthetic=made.synthetic,
@@ -236,7 +236,7 @@ class _Reader:
             patient=who.case,
             site=who.site,
         )
-        return Reading(
+        return ImageReading(
             case=who.case + suffix,
             patient=who.case,
             site=who.site,

@@ -19,7 +19,7 @@ from qa_suite.lab.exam.counting import Ground, count_clean, count_fault
 from qa_suite.lab.exam.journal import Journal
 from qa_suite.lab.exam.no_reference import limits_from
 from qa_suite.lab.exam.plan import tasks_of
-from qa_suite.lab.exam.readings import Answers, Reading, Task, examine
+from qa_suite.lab.exam.readings import Answers, ImageReading, Task, examine
 from qa_suite.lab.exam.result import CandidateResult, Cell, CleanCheck, ExamResult
 from qa_suite.lab.exam.settings import ExamSettings
 from qa_suite.lab.exam.verdicts import judge_readings
@@ -138,7 +138,7 @@ def _result(
     pool: _Workers,
 ) -> CandidateResult:
     clean = [[one[name].readings[0] for one in people] for people in found]
-    planted: dict[tuple[str, float], list[Reading]] = {}
+    planted: dict[tuple[str, float], list[ImageReading]] = {}
     for one in found[0]:
         for reading in one[name].readings[1:]:
             key = reading.clean_of or (reading.fault, reading.severity)
@@ -157,7 +157,7 @@ def _result(
     )
 
 
-def _count(job: tuple[Ground, str, float, list[Reading]]) -> Cell:
+def _count(job: tuple[Ground, str, float, list[ImageReading]]) -> Cell:
     return count_fault(*job)
 
 

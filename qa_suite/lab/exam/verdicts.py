@@ -21,7 +21,7 @@ from qa_suite.core.records import (
     When,
 )
 from qa_suite.judging.judge import judge_tables
-from qa_suite.lab.exam.readings import Reading
+from qa_suite.lab.exam.readings import ImageReading
 from qa_suite.lab.exam.taken import wanted
 from qa_suite.lab.faults import ONE_PATIENT, FaultFacts
 from qa_suite.metrics.run import METRICS
@@ -62,7 +62,7 @@ class Judged:
         return frozenset(f.criterion.name for f in self.findings if f.outcome != "pass")
 
 
-def judge_readings(readings: Sequence[Reading], profile: Profile) -> Judged:
+def judge_readings(readings: Sequence[ImageReading], profile: Profile) -> Judged:
     """Judge one cohort: one reading an examination."""
     rows = [
         [getattr(row, column) for column in _COLUMNS]
@@ -82,7 +82,7 @@ def judge_readings(readings: Sequence[Reading], profile: Profile) -> Judged:
 def answering(
     judged: Judged,
     facts: FaultFacts,
-    faulted: Sequence[Reading],
+    faulted: Sequence[ImageReading],
     spoilt: frozenset[str] = frozenset(),
 ) -> tuple[str, ...]:
     """Return the failed criteria that are the fault's own and point at whom it was planted into.
@@ -112,7 +112,7 @@ def _is_own(criterion: Criterion, facts: FaultFacts) -> bool:
     return facts.changes_dose and METRICS[criterion.metric].facts.family == "dose"
 
 
-def _evaluation(readings: Sequence[Reading], profile: Profile) -> Evaluation:
+def _evaluation(readings: Sequence[ImageReading], profile: Profile) -> Evaluation:
     sites = tuple(sorted({reading.site for reading in readings}))
     name = readings[0].candidate
     patients = len({reading.patient for reading in readings})
