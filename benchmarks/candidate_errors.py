@@ -32,7 +32,7 @@ from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.core.cohort import load_cohort, manifest_path
 from qa_suite.core.volume import Volume
 from qa_suite.evaluation.models import finished_images
-from qa_suite.evaluation.tracking import load_translator
+from qa_suite.evaluation.registered import load_translator
 from qa_suite.io.cases import load_case
 from qa_suite.lab.phantom.candidate_errors import (
     BONE_HU,

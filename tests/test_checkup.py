@@ -376,7 +376,7 @@ def test_the_way_back_must_go_back(monkeypatch):
         uri="models:/back/1", name="back", family="f", direction="CT->MR", weights_sha256="ab" * 32
     )
     monkeypatch.setattr(
-        "qa_suite.evaluation.tracking.load_translator",
+        "qa_suite.evaluation.registered.load_translator",
         lambda uri: (facts, lambda loaded: Prediction(mean=loaded.source)),
     )
     back, named = inverse_translator("models:/back/1", "MR->CT")

@@ -98,7 +98,7 @@ def test_an_internal_error_exits_with_4(monkeypatch, capsys):
     def broken(*_args, **_more):
         raise ZeroDivisionError("nothing to divide by")
 
-    monkeypatch.setattr("qa_suite.cli.flows.measure_files", broken)
+    monkeypatch.setattr("qa_suite.api.pairs.read_pair", broken)
     assert run(["measure", "a.nii.gz", "b.nii.gz"]) == 4
     assert "internal error, ZeroDivisionError" in one_sentence(capsys)
 

@@ -20,7 +20,7 @@ from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume
 from qa_suite.dose.hlut.tables import shipped_hluts
 from qa_suite.dose.plan.template import load_template, shipped_templates
-from qa_suite.evaluation.dose_cases import cases_with_dose
+from qa_suite.evaluation.eligibility import cases_with_dose
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.evaluation.models import finished_images
 from qa_suite.io.images import read_image, write_image
@@ -440,7 +440,8 @@ def quick_examination(
 ) -> Examination:
     """Dose of one plan, and of other families those asked for, for one case of each site."""
     facts, translate = finished_images(here / "box", "vendor")
-    dose = dose_settings(DoseOptions(plans=["photons.yaml"], hluts=["thomas-1999"], grid_mm=10))
+    one = DoseOptions(plans=["photons.yaml"], hluts=["thomas-1999"], grid_mm=10, device="cpu")
+    dose = dose_settings(one)
     quick = dose.model_copy(update={"causes": False, "bulk": False, "gamma": dose.gamma[:1]})
     settings = EvaluationSettings(
         families=families,

@@ -58,7 +58,7 @@ def model(monkeypatch) -> dict:
         told = {key: facts[key] for key in facts if key not in ("quantity", "seen")}
         return ModelFacts(**told), translate
 
-    monkeypatch.setattr("qa_suite.evaluation.tracking.load_translator", load)
+    monkeypatch.setattr("qa_suite.evaluation.registered.load_translator", load)
     return facts
 
 

@@ -15,7 +15,7 @@ import yaml
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import GeometryError, InputError, QAError
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.evaluation.tracking import load_translator, prediction_of
+from qa_suite.evaluation.registered import load_translator, prediction_of
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.io.images import write_image
 from tests.test_answers import moved, stored
@@ -237,7 +237,7 @@ def test_a_model_of_an_earlier_version_still_answers_if_it_needs_no_place(
 ) -> None:
     import mlflow
 
-    from qa_suite.evaluation.tracking import _predict
+    from qa_suite.evaluation.registered import _predict
     from translators.spec import load_spec
 
     network = registered(load_spec("intensity"), cohort, folder, tmp_path / "w1", "floor")

@@ -131,7 +131,7 @@ def test_an_alias_finds_it_and_the_list_names_it(
     segmenter: TrainedSegmenter, extractor: TrainedExtractor
 ) -> None:
     from qa_suite.core.store import connect
-    from qa_suite.evaluation.tracking import registered_models
+    from qa_suite.evaluation.registered import registered_models
 
     connect().MlflowClient().set_registered_model_alias("ct-segmenter", "chosen", "1")
     assert load_segmenter("models:/ct-segmenter@chosen").facts.uri == "models:/ct-segmenter/1"
@@ -401,7 +401,7 @@ def test_names_of_metrics_suit_mlflow() -> None:
 
 
 def test_old_models_without_the_entry_have_no_loss_networks(tmp_path: Path) -> None:
-    from qa_suite.evaluation.tracking import _facts
+    from qa_suite.evaluation.registered import _facts
 
     training = {
         "weights_sha256": "0" * 64,

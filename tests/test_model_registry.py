@@ -15,7 +15,7 @@ import pytest
 from qa_suite.core.cohort import Cohort, load_cohort
 from qa_suite.core.record_files import read_measurements
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.evaluation.tracking import load_translator
+from qa_suite.evaluation.registered import load_translator
 from qa_suite.io.cases import load_case
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort
@@ -229,7 +229,7 @@ def test_a_killed_training_goes_on_in_its_run(store: Path, cohort: Cohort) -> No
 
 def test_what_is_asked_of_a_model_is_read_and_stands_in_its_facts(model: TrainedModel) -> None:
     from qa_suite.core.errors import Problems
-    from qa_suite.evaluation.tracking import load_translator, read_asked
+    from qa_suite.evaluation.registered import load_translator, read_asked
 
     assert read_asked(["steps=4", "sampler=ddim", "seed=0"]) == {
         "steps": 4,

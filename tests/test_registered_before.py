@@ -80,7 +80,7 @@ def test_it_loads_without_pickle_and_answers_as_it_did(model: Path) -> None:
 def test_the_examiner_loads_a_translator_of_then(
     name: str, own_store: Path, tmp_path: Path
 ) -> None:
-    from qa_suite.evaluation.tracking import load_translator
+    from qa_suite.evaluation.registered import load_translator
 
     uri = _registered(name, own_store)
     facts, translate = load_translator(uri, {"seed": 3})

@@ -21,7 +21,7 @@ from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import read_measurements
 from qa_suite.core.volume import Volume
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.evaluation.tracking import load_translator
+from qa_suite.evaluation.registered import load_translator
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.preflight import PreflightSettings
 from translators.data import scaled_target

@@ -15,7 +15,7 @@ from qa_suite.core.store import require_folder
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.evaluation.evaluate import evaluate as run_examination
 from qa_suite.evaluation.models import brought_along, finished_images
-from qa_suite.evaluation.tracking import load_translator, read_asked
+from qa_suite.evaluation.registered import load_translator, read_asked
 from qa_suite.io.cases import Translate
 from qa_suite.judging.criteria import load_profile
 from qa_suite.judging.judge import judge as judge_folder

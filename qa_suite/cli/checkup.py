@@ -254,7 +254,7 @@ def inverse_translator(uri: str, direction: str) -> tuple[Callable[[Volume], Vol
 
     from qa_suite.core.cohort import Case
     from qa_suite.core.errors import InputError
-    from qa_suite.evaluation.tracking import load_translator
+    from qa_suite.evaluation.registered import load_translator
     from qa_suite.io.cases import LoadedCase
 
     facts, translate = load_translator(uri)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qa_suite.cli import console
 from qa_suite.cli.options import REQUIRED, Commas, Options, add_verb, argument, option
+
+if TYPE_CHECKING:
+    from qa_suite.metrics.base import Pair
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,22 +51,36 @@ def measure(asked: MeasureOptions) -> int:
 
     Example: `qa-suite measure ct.nii.gz synthetic-ct.nii.gz --mask body.nii.gz --json`
     """
+    from qa_suite.api.pairs import measured, read_pair
     from qa_suite.cli.data import names
-    from qa_suite.cli.flows import measure_files
 
-    rows = measure_files(
-        asked.reference,
-        asked.synthetic,
-        asked.mask,
-        asked.source,
-        families=names(asked.families) or None,
-        maps_folder=asked.error_maps,
-    )
+    pair = read_pair(asked.reference, asked.synthetic, asked.mask, asked.source)
+    if asked.mask is None:
+        console.say("No --mask: measured in the reference's body (HU threshold).")
+    if asked.error_maps is not None:
+        _write_error_maps(pair, asked.error_maps)
+    rows, doubts = measured(pair, case=asked.synthetic.name, families=names(asked.families) or None)
+    for doubt in doubts:
+        console.say(doubt)
     if asked.as_json:
         console.show_json([row.model_dump(mode="json") for row in rows])
     else:
         console.show_measurements(rows)
     return 0
+
+
+def _write_error_maps(pair: Pair, folder: Path) -> None:
+    import numpy as np
+
+    from qa_suite.core.volume import Volume
+    from qa_suite.io.images import write_image
+    from qa_suite.metrics.error_maps import error_maps
+
+    for name, volume in error_maps(pair).items():
+        write_image(volume, folder / f"{name}_error.nii.gz")
+    mask = Volume(array=pair.mask.astype(np.int32), grid=pair.grid, quantity="label")
+    write_image(mask, folder / "mask.nii.gz")
+    console.say(f"Error maps: {folder}")
 
 
 def judge(

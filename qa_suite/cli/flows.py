@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +13,9 @@ from qa_suite.core.errors import InputError
 if TYPE_CHECKING:
     from qa_suite.cli.evaluate import EvaluateOptions
     from qa_suite.core.cohort import Cohort
-    from qa_suite.core.records import Evaluation, Measurement, Profile, Verdict
+    from qa_suite.core.records import Evaluation, Profile, Verdict
     from qa_suite.dose.plan.template import Modality
     from qa_suite.evaluation.case_run import EvaluationSettings
-    from qa_suite.metrics.base import Pair
     from qa_suite.preflight import PreflightResult
 
 REPORT_FILE = "report.html"
@@ -182,20 +180,6 @@ def judge_and_report(
     return verdict, page
 
 
-def _write_error_maps(pair: Pair, folder: Path) -> None:
-    import numpy as np
-
-    from qa_suite.core.volume import Volume
-    from qa_suite.io.images import write_image
-    from qa_suite.metrics.error_maps import error_maps
-
-    for name, volume in error_maps(pair).items():
-        write_image(volume, folder / f"{name}_error.nii.gz")
-    mask = Volume(array=pair.mask.astype(np.int32), grid=pair.grid, quantity="label")
-    write_image(mask, folder / "mask.nii.gz")
-    console.say(f"Error maps: {folder}")
-
-
 def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:
     """Return the modality of the RTPLAN of each case that has one, by its path.
 
@@ -222,26 +206,3 @@ def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:
     if not found:
         raise_problems(f"The plans of {clinic}", problems)
     return found
-
-
-def measure_files(
-    reference_path: Path,
-    synthetic_path: Path,
-    mask_path: Path | None,
-    source_path: Path | None,
-    *,
-    families: Sequence[str] | None,
-    maps_folder: Path | None = None,
-) -> list[Measurement]:
-    """Measure one pair of CT files in HU, and write maps of its error where asked to."""
-    from qa_suite.api.pairs import measured, read_pair
-
-    pair = read_pair(reference_path, synthetic_path, mask_path, source_path)
-    if mask_path is None:
-        console.say("No --mask: measured in the reference's body (HU threshold).")
-    if maps_folder is not None:
-        _write_error_maps(pair, maps_folder)
-    rows, doubts = measured(pair, case=synthetic_path.name, families=families)
-    for doubt in doubts:
-        console.say(doubt)
-    return rows

@@ -65,7 +65,7 @@ def translate(
     from qa_suite.cli.synthetic_dicom import Whose
     from qa_suite.core.cohort import MANIFEST_FILE
     from qa_suite.core.errors import InputError
-    from qa_suite.evaluation.tracking import read_asked
+    from qa_suite.evaluation.registered import read_asked
     from qa_suite.io.images import is_image_file
 
     asked = read_asked(ask or ())
@@ -130,7 +130,7 @@ def _translate_series(
 ) -> None:
     from qa_suite.cli.synthetic_dicom import chosen_series, export_prediction
     from qa_suite.core.volume import stored_like
-    from qa_suite.evaluation.tracking import load_translator
+    from qa_suite.evaluation.registered import load_translator
     from qa_suite.io.dicom.headers import scan_dicom
     from qa_suite.io.dicom.series import read_series
     from qa_suite.io.dicom.series_export import require_new_folder
@@ -159,7 +159,7 @@ def _translate_file(
 ) -> None:
     from qa_suite.cli.synthetic_dicom import export_prediction, modalities, owner_of
     from qa_suite.core.volume import stored_like
-    from qa_suite.evaluation.tracking import load_translator
+    from qa_suite.evaluation.registered import load_translator
     from qa_suite.io.dicom.series import QUANTITY_OF_MODALITY
     from qa_suite.io.dicom.series_export import require_new_folder
     from qa_suite.io.images import read_image
@@ -184,7 +184,7 @@ def _translate_cohort(
     from qa_suite.cli.synthetic_dicom import export_prediction, pseudonym_of
     from qa_suite.core.cohort import SPLITS, load_cohort, manifest_path
     from qa_suite.core.errors import InputError
-    from qa_suite.evaluation.tracking import load_translator
+    from qa_suite.evaluation.registered import load_translator
     from qa_suite.io.cases import load_case
     from qa_suite.io.dicom.series_export import require_new_folder
     from qa_suite.io.images import write_image

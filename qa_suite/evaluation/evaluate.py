@@ -39,8 +39,8 @@ from qa_suite.core.records import (
 from qa_suite.core.wording import listing, some
 from qa_suite.evaluation import kept_volumes as volumes
 from qa_suite.evaluation.case_run import EvaluationSettings, Examination, blank_record, examine_case
-from qa_suite.evaluation.dose_cases import cases_with_dose
 from qa_suite.evaluation.eligibility import (
+    cases_with_dose,
     instrument_notices,
     leakage_notices,
     quantity_of,
