@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parent.parent
 HARMLESS = {
     "qa_suite/cli/checks.py": "counts the cases that are done; the results are put in order after",
     "qa_suite/evaluation/evaluate.py": "counts the cases done; the entries are put in order after",
-    "qa_suite/dose/gamma/fresh.py": "deletes outdated files",
     "qa_suite/dose/machines/proton.py": "sorted after",
 }
 

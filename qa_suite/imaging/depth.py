@@ -9,10 +9,10 @@ centimetres, a minimum over a bounded window answers exactly and several times f
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from qa_suite.core.volume import Triple
+from qa_suite.imaging.compiled import compiled
 
 
 def depth_in(mask: NDArray[np.bool_], spacing_mm: Triple, *, cap_mm: float) -> NDArray[np.float32]:
@@ -43,7 +43,7 @@ def depth_in(mask: NDArray[np.bool_], spacing_mm: Triple, *, cap_mm: float) -> N
     return np.sqrt(squared, out=squared)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _fill(mask, along_i, along_j, along_k, cap, squared):  # type: ignore[no-untyped-def]  # pragma: no cover
     ni, nj, nk = mask.shape
     plane = np.empty((nj, nk), dtype=np.float32)
@@ -61,7 +61,7 @@ def _fill(mask, along_i, along_j, along_k, cap, squared):  # type: ignore[no-unt
             squared[i, j] = result[i]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _line(mask, steps, cap, squared):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Squared distance to the nearest voxel outside along one line: a scan forth and back."""
     far = steps.size
@@ -76,7 +76,7 @@ def _line(mask, steps, cap, squared):  # type: ignore[no-untyped-def]  # pragma:
             squared[k] = min(squared[k], steps[since])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _spread(rows, steps, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Minimum over p of ``rows[p] + steps[|p - q|]`` for every row q."""
     count, width = rows.shape

@@ -8,10 +8,10 @@ faster. Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from qa_suite.core.volume import Triple
+from qa_suite.imaging.compiled import compiled
 
 
 def distance_to(mask: NDArray[np.bool_], spacing_mm: Triple) -> NDArray[np.float64]:
@@ -33,7 +33,7 @@ def distance_to(mask: NDArray[np.bool_], spacing_mm: Triple) -> NDArray[np.float
     return np.sqrt(squared, out=squared)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _fill(mask, di, dj, dk, squared):  # type: ignore[no-untyped-def]  # pragma: no cover
     ni, nj, nk = mask.shape
     sites = np.empty(max(ni, nj), dtype=np.int64)
@@ -48,7 +48,7 @@ def _fill(mask, di, dj, dk, squared):  # type: ignore[no-untyped-def]  # pragma:
         _along_first(squared[:, j], di, lines, sites, starts, result)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _along_first(  # type: ignore[no-untyped-def]
     plane, spacing, lines, sites, starts, result
 ):  # pragma: no cover
@@ -65,7 +65,7 @@ def _along_first(  # type: ignore[no-untyped-def]
             plane[p, k] = lines[k, p]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _first_axis(line, spacing, squared):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Squared distance along one line of voxels: a scan forth and a scan back."""
     last = -1
@@ -81,7 +81,7 @@ def _first_axis(line, spacing, squared):  # type: ignore[no-untyped-def]  # prag
             squared[k] = min(squared[k], ((last - k) * spacing) ** 2)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _lower_envelope(  # type: ignore[no-untyped-def]
     heights, size, spacing, sites, starts, result
 ):  # pragma: no cover

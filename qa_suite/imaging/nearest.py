@@ -11,10 +11,10 @@ Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
+from qa_suite.imaging.compiled import compiled
 
 _CUBES_IN_A_GROUP = 8
 """Along each axis: so that neither the groups nor the cubes of one are many to look through."""
@@ -73,7 +73,7 @@ def _grouped(
     return cubes, groups, boxes
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _fill_boxes(  # type: ignore[no-untyped-def]
     points, starts, cubes, groups, boxes
 ):  # pragma: no cover
@@ -87,7 +87,7 @@ def _fill_boxes(  # type: ignore[no-untyped-def]
                     boxes[group, 1, axis] = max(boxes[group, 1, axis], points[t, axis])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _extent(first, second):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Lowest and highest coordinates of two sets of positions."""
     low, high = first[0].copy(), first[0].copy()
@@ -99,7 +99,7 @@ def _extent(first, second):  # type: ignore[no-untyped-def]  # pragma: no cover
     return low, high
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sorted_into_cubes(points, low, shape, edge):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Points in the order of their cubes, and where each cube's points start."""
     number = np.empty(points.shape[0], dtype=np.int64)
@@ -120,7 +120,7 @@ def _sorted_into_cubes(points, low, shape, edge):  # type: ignore[no-untyped-def
     return starts, ordered
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _gap(value, low, edge, cube):  # type: ignore[no-untyped-def]  # pragma: no cover
     """How far a coordinate lies outside the cube's span along one axis, squared."""
     begin = low + cube * edge
@@ -131,7 +131,7 @@ def _gap(value, low, edge, cube):  # type: ignore[no-untyped-def]  # pragma: no 
     return 0.0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _best_of(  # type: ignore[no-untyped-def]
     position, points, first, stop, best, where
 ):  # pragma: no cover
@@ -147,7 +147,7 @@ def _best_of(  # type: ignore[no-untyped-def]
     return best, where
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _search(  # type: ignore[no-untyped-def]
     queries, points, starts, low, shape, edge, cubes, groups, boxes, result
 ):  # pragma: no cover
@@ -179,7 +179,7 @@ def _search(  # type: ignore[no-untyped-def]
         result[n] = np.sqrt(best)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _through_shell(  # type: ignore[no-untyped-def]
     position, points, starts, low, shape, edge, cube, ring, best, where
 ):  # pragma: no cover
@@ -206,7 +206,7 @@ def _through_shell(  # type: ignore[no-untyped-def]
     return best, where
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _through_groups(  # type: ignore[no-untyped-def]
     position, points, starts, low, shape, edge, cubes, groups, boxes, best, where
 ):  # pragma: no cover

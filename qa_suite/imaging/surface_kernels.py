@@ -6,7 +6,8 @@ Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 _SPREAD = np.array(
     [sum((column >> bit & 1) << (2 * bit) for bit in range(4)) for column in range(16)],
@@ -15,7 +16,7 @@ _SPREAD = np.array(
 """Bits 0 to 3 moved to 0, 2, 4, 6: the four voxels of a column among the eight of a cell."""
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def scan_surface(  # type: ignore[no-untyped-def]
     mask, domain, spacing, offset, centre, area
 ):  # pragma: no cover
@@ -57,7 +58,7 @@ def scan_surface(  # type: ignore[no-untyped-def]
     return positions[:count].copy(), areas[:count].copy()
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _grown(positions, areas):  # type: ignore[no-untyped-def]  # pragma: no cover
     more_positions = np.empty((2 * areas.size, 3))
     more_areas = np.empty(2 * areas.size)
@@ -66,7 +67,7 @@ def _grown(positions, areas):  # type: ignore[no-untyped-def]  # pragma: no cove
     return more_positions, more_areas
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _all_known(domain, i, j, k):  # type: ignore[no-untyped-def]  # pragma: no cover
     for a in range(2):
         for b in range(2):
@@ -76,7 +77,7 @@ def _all_known(domain, i, j, k):  # type: ignore[no-untyped-def]  # pragma: no c
     return True
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def grow_label_boxes(labels, row_of, boxes):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Grow the box (first and last index along i, j, k) of every label, in one pass.
 
@@ -98,7 +99,7 @@ def grow_label_boxes(labels, row_of, boxes):  # type: ignore[no-untyped-def]  # 
                 box[5] = max(box[5], k)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def overlap_sums(reference, synthetic):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Voxels of the one, of the other and of both, and the sums of their indices.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 _EDGE = 1e-3  # voxels; rounding in a header must not cut off the outermost sub-voxels
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def box_of(mask, box):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``box`` (int64, shape (3, 2)) with first and last index of what is not 0 in a mask.
 
@@ -39,7 +40,7 @@ def box_of(mask, box):  # type: ignore[no-untyped-def]  # pragma: no cover
             box[2, 1] = max(box[2, 1], last)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def boxes_of_labels(labels, boxes):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Do the same for every label at once: ``boxes`` is int64, shape (labels + 1, 3, 2).
 
@@ -68,7 +69,7 @@ def boxes_of_labels(labels, boxes):  # type: ignore[no-untyped-def]  # pragma: n
                 box[2, 1] = max(box[2, 1], k)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _place(x, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the lower neighbour of a position and the fraction beyond it, clamped to the grid."""
     if x <= 0.0 or size == 1:
@@ -79,7 +80,7 @@ def _place(x, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     return low, x - low
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _at_voxel(dose, i, j, k):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the dose of a voxel and its central differences, per voxel."""
     ni, nj, nk = dose.shape
@@ -89,7 +90,7 @@ def _at_voxel(dose, i, j, k):  # type: ignore[no-untyped-def]  # pragma: no cove
     return np.float64(dose[i, j, k]), gx, gy, gz
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _between_voxels(dose, i, j, k, f, g, h):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the trilinear dose between voxels and its slopes, per voxel."""
     ni, nj, nk = dose.shape
@@ -107,7 +108,7 @@ def _between_voxels(dose, i, j, k, f, g, h):  # type: ignore[no-untyped-def]  # 
     return low + f * (high - low), high - low, gy, (1 - f) * s0 + f * s1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def histogram(  # type: ignore[no-untyped-def]
     weights, counts, matrix, offset, dose, low, per_gy, held, summed, rates, facts
 ):  # pragma: no cover

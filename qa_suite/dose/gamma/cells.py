@@ -10,7 +10,8 @@ numba.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 STEPS = 60
 """Most steps of one descent; three are usual."""
@@ -19,7 +20,7 @@ SUBDIVISION = 4
 """Into how many boxes an axis of a strongly curved cell is cut, each searched on its own."""
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def cell_coefficients(dose, i, j, k):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Coefficients of 1, u, v, t, uv, ut, vt, uvt of the trilinear function of a cell."""
     a = np.float64(dose[i, j, k])
@@ -42,18 +43,18 @@ def cell_coefficients(dose, i, j, k):  # type: ignore[no-untyped-def]  # pragma:
     )
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def cell_value(c, u, v, t):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Value of a cell's trilinear function."""
     return c[0] + u * (c[1] + v * (c[4] + t * c[7]) + t * c[5]) + v * (c[2] + t * c[6]) + t * c[3]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _clamp(x, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
     return min(max(x, low), high)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _downhill(slope, x, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the part of a slope that can be followed downhill from inside a box."""
     if (x <= low and slope >= 0.0) or (x >= high and slope <= 0.0):
@@ -61,7 +62,7 @@ def _downhill(slope, x, low, high):  # type: ignore[no-untyped-def]  # pragma: n
     return slope
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _nearest_on_tangent(  # type: ignore[no-untyped-def]
     e, gx, gy, gz, u, v, t, low, high, q, w, r, rho
 ):  # pragma: no cover
@@ -103,7 +104,7 @@ def _nearest_on_tangent(  # type: ignore[no-untyped-def]
     return yx, yy, yz
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def minimum_in_box(  # type: ignore[no-untyped-def]
     c, low, high, q, w, r, rho, d, u, v, t, dta, best
 ):  # pragma: no cover
@@ -168,7 +169,7 @@ def minimum_in_box(  # type: ignore[no-untyped-def]
     return value, u, v, t
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def is_curved(c, r, rho, best, u, v, t):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether the dose surface of a cell may hold more than one minimum below ``best``.
 
@@ -186,7 +187,7 @@ def is_curved(c, r, rho, best, u, v, t):  # type: ignore[no-untyped-def]  # prag
     return 8.0 * rho * best * bend > steep
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def minimum_in_parts(  # type: ignore[no-untyped-def]
     c, q, w, r, rho, d, best, bu, bv, bt, dta
 ):  # pragma: no cover

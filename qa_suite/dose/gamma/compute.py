@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume, canonical
-from qa_suite.dose.gamma.fresh import forget_stale
 from qa_suite.dose.gamma.prepare import (
     Bases,
     bases_of,
@@ -25,7 +23,6 @@ from qa_suite.dose.gamma.prepare import (
 from qa_suite.dose.gamma.result import GammaResult, assemble
 from qa_suite.dose.gamma.settings import GammaCriterion, GammaSettings, require_criteria
 
-_COMPILED_TOGETHER = ("search", "ring_search", "visits", "cells", "simplex")
 _PART = 4096  # voxels that a thread takes at a time
 
 
@@ -195,7 +192,6 @@ def _distances_mm(
     threads: int,
 ) -> NDArray[np.float32]:
     """Generalised distance of every judged voxel, one row a criterion, in its mm."""
-    forget_stale(Path(__file__).parent, _COMPILED_TOGETHER)
     from qa_suite.dose.gamma.ring_search import ranges_of_cells
     from qa_suite.dose.gamma.search import search
 

@@ -6,15 +6,15 @@ Importing this module loads numba.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from qa_suite.dose.gamma.visits import distance_from, visit
+from qa_suite.imaging.compiled import compiled
 
 BLOCK = 4
 """Cells along an axis of a block."""
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def ranges_of_cells(dose):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Lowest and highest dose of every cell and of every block of cells."""
     ni, nj, nk = dose.shape[0] - 1, dose.shape[1] - 1, dose.shape[2] - 1
@@ -37,7 +37,7 @@ def ranges_of_cells(dose):  # type: ignore[no-untyped-def]  # pragma: no cover
     return cells, blocks
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _widen(first, last, size, p, reach, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Cells along an axis within ``reach`` mm of ``p``, at most one beyond the given ones."""
     a = max(first - 1, 0, np.int64(np.floor(p - reach / step)))
@@ -45,20 +45,20 @@ def _widen(first, last, size, p, reach, step):  # type: ignore[no-untyped-def]  
     return min(a, first), max(b, last)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _reaches(p, reach, first, last, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether a better point could lie beyond the cells ``first`` to ``last`` of an axis."""
     return (first > 0 and p - reach < first) or (last < size - 2 and p + reach > last + 1)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _blocks_within(home, ring, p, reach, count):  # type: ignore[no-untyped-def]  # pragma: no cover
     first = max(home - ring, 0, np.int64(np.floor((p - reach) / BLOCK)))
     last = min(home + ring, count - 1, np.int64(np.floor((p + reach) / BLOCK)))
     return first, last
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def look_beyond(  # type: ignore[no-untyped-def]
     dose, cells, blocks, p, first, last, w, r, step, rho, d, dta, simplex, floor, best, x
 ):  # pragma: no cover
@@ -87,7 +87,7 @@ def look_beyond(  # type: ignore[no-untyped-def]
     return best, x
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _far(  # type: ignore[no-untyped-def]
     dose, cells, blocks, inner, p, w, r, step, rho, d, dta, simplex, floor, best, x
 ):  # pragma: no cover
@@ -132,7 +132,7 @@ def _far(  # type: ignore[no-untyped-def]
     return best, x
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _through_block(  # type: ignore[no-untyped-def]
     dose, cells, a, b, c, inner, p, w, r, step, rho, d, dta, simplex, best, x
 ):  # pragma: no cover

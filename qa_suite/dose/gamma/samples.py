@@ -6,12 +6,13 @@ Importing this module loads numba.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 _EDGE = 1e-9  # of a voxel: rounding of a position on the edge
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def smallest_difference(position, dose, field, offsets):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Smallest |evaluated - reference| among samples around every voxel, in Gy.
 
@@ -49,7 +50,7 @@ def smallest_difference(position, dose, field, offsets):  # type: ignore[no-unty
     return least
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def lower_by_offsets(best, dose, field, pad, offsets, distance, allowed):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Lower the squared gamma ``best`` by the samples at whole-voxel ``offsets`` of ``field``.
 

@@ -9,21 +9,21 @@ Importing this module loads numba.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from qa_suite.dose.gamma.cells import cell_coefficients, cell_value
 from qa_suite.dose.gamma.ring_search import look_beyond
 from qa_suite.dose.gamma.visits import look_in_cell, visit
+from qa_suite.imaging.compiled import compiled
 
 _ON_VOXEL = 1e-5  # of a voxel: a reference voxel this near to an evaluated one lies on it
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _is_voxel(p):  # type: ignore[no-untyped-def]  # pragma: no cover
     return abs(p - np.floor(p + 0.5)) <= _ON_VOXEL
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _touching(p, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     """First and last cell along an axis that touches position ``p``."""
     if _is_voxel(p):
@@ -33,7 +33,7 @@ def _touching(p, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     return first, first
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _downhill_side(dose, i, j, k, axis, first, last, e):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Which of the two cells beside a voxel along an axis the dose difference falls towards."""
     if first == last:
@@ -47,7 +47,7 @@ def _downhill_side(dose, i, j, k, axis, first, last, e):  # type: ignore[no-unty
     return 1 if e * slope < 0 else 0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _leads_away(dose, i, j, k, axis, di, dj, dk, e):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether the four edges of a cell along an axis all lead away from the sought dose.
 
@@ -72,7 +72,7 @@ def _leads_away(dose, i, j, k, axis, di, dj, dk, e):  # type: ignore[no-untyped-
     return True
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _cells_to_visit(dose, i, j, k, first, last, e):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Cell beside the voxel that comes first (bits: upper side an axis), and a bit for each to do.
 
@@ -104,7 +104,7 @@ def _cells_to_visit(dose, i, j, k, first, last, e):  # type: ignore[no-untyped-d
     return choice, todo
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _nearby(  # type: ignore[no-untyped-def]
     dose, cells, p, first, last, choice, todo, w, r, step, rho, d, dta, simplex, best, x
 ):  # pragma: no cover
@@ -133,7 +133,7 @@ def _nearby(  # type: ignore[no-untyped-def]
     return best, x
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def search(  # type: ignore[no-untyped-def]
     where,
     reference,
@@ -257,7 +257,7 @@ def search(  # type: ignore[no-untyped-def]
                 off = max(best - away, 0.0) / ratio
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _as_before(dose, latest, p, w, rho, d, best, x):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Try the point that was nearest to another voxel: neighbours have neighbouring ones."""
     if latest[0] < 0.0:
@@ -273,13 +273,13 @@ def _as_before(dose, latest, p, w, rho, d, best, x):  # type: ignore[no-untyped-
     return best, x
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _squared(x, p, w):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Squared distance of two points, in mm²."""
     return w[0] * (x[0] - p[0]) ** 2 + w[1] * (x[1] - p[1]) ** 2 + w[2] * (x[2] - p[2]) ** 2
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _room(p, first, last, size, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Squared distance, in mm², from ``p`` to where cells beyond ``first`` to ``last`` begin."""
     below = (p - first) * step if first > 0 else np.inf
@@ -287,7 +287,7 @@ def _room(p, first, last, size, step):  # type: ignore[no-untyped-def]  # pragma
     return min(below, above) ** 2
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _within(matrix, axis, i, j, k, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Position along an axis of the evaluated grid, moved onto it where rounding put it off."""
     p = matrix[axis, 0] * i + matrix[axis, 1] * j + matrix[axis, 2] * k + matrix[axis, 3]

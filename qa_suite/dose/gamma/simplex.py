@@ -11,7 +11,8 @@ this module loads numba.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 _ORDERS = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
 _FACES = np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]])
@@ -19,7 +20,7 @@ _EDGES = np.array([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]])
 _FLAT = 1e-12  # relative determinant below which a simplex is degenerate and its faces decide
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def minimum_in_tetrahedra(  # type: ignore[no-untyped-def]
     dose, i, j, k, q, w, rho, d, best
 ):  # pragma: no cover
@@ -54,7 +55,7 @@ def minimum_in_tetrahedra(  # type: ignore[no-untyped-def]
     return best, px, py, pz
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def nearest_of_tetrahedron(corner):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Squared distance of the origin from a tetrahedron in 4-D, and the point's first three.
 
@@ -78,7 +79,7 @@ def nearest_of_tetrahedron(corner):  # type: ignore[no-untyped-def]  # pragma: n
     return best, bx, by, bz
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _between(a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Scalar product (b - a) · (c - a)."""
     total = 0.0
@@ -87,7 +88,7 @@ def _between(a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _along(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Scalar product (b - a) · (0 - a)."""
     total = 0.0
@@ -96,7 +97,7 @@ def _along(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _nearest_of_edge(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
     s = min(max(_along(a, b) / _between(a, b, b), 0.0), 1.0)
     x, y, z = a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1]), a[2] + s * (b[2] - a[2])
@@ -104,7 +105,7 @@ def _nearest_of_edge(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
     return x * x + y * y + z * z + last * last, x, y, z
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _foot_in_triangle(a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover
     bb, bc, cc = _between(a, b, b), _between(a, b, c), _between(a, c, c)
     rb, rc = _along(a, b), _along(a, c)
@@ -122,7 +123,7 @@ def _foot_in_triangle(a, b, c):  # type: ignore[no-untyped-def]  # pragma: no co
     return x * x + y * y + z * z + last * last, x, y, z
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _foot_in_tetrahedron(corner):  # type: ignore[no-untyped-def]  # pragma: no cover
     o, a, b, c = corner[0], corner[1], corner[2], corner[3]
     aa, bb, cc = _between(o, a, a), _between(o, b, b), _between(o, c, c)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from qa_suite.dose.gamma.cells import cell_coefficients, is_curved, minimum_in_box, minimum_in_parts
 from qa_suite.dose.gamma.simplex import minimum_in_tetrahedra
+from qa_suite.imaging.compiled import compiled
 
 _LOW, _HIGH = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def distance_from(p, first, last, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Squared distance, in mm², of position ``p`` from the cells ``first`` to ``last``."""
     off = max(0.0, first - p, p - (last + 1)) * step
     return off * off
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def visit(  # type: ignore[no-untyped-def]
     dose, cells, i, j, k, p, w, r, step, rho, d, dta, simplex, best, x
 ):  # pragma: no cover
@@ -41,7 +40,7 @@ def visit(  # type: ignore[no-untyped-def]
     return look_in_cell(cell_coefficients(dose, i, j, k), i, j, k, q, w, r, rho, d, dta, best, x)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def look_in_cell(  # type: ignore[no-untyped-def]
     c, i, j, k, q, w, r, rho, d, dta, best, x
 ):  # pragma: no cover

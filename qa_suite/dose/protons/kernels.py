@@ -7,12 +7,12 @@ isocentre plane, ``z`` counts planes away from the source.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from qa_suite.dose.range.raytrace_kernels import trace
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def plane_depths(field, starts, slopes, lengths, z_mm, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``out[z, ray]`` with the exact integral from plane 0 to plane z.
 
@@ -33,7 +33,7 @@ def plane_depths(field, starts, slopes, lengths, z_mm, first, last, out):  # typ
             out[k, n] = total
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _look(table, depth, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Read a table in steps of ``step`` mm, linear, 0 behind its end."""
     at = depth / step
@@ -43,7 +43,7 @@ def _look(table, depth, step):  # type: ignore[no-untyped-def]  # pragma: no cov
     return table[n] + (at - n) * (table[n + 1] - table[n])
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _angle(table, depth, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Read a table that stays what it is behind its end."""
     at = depth / step
@@ -53,7 +53,7 @@ def _angle(table, depth, step):  # type: ignore[no-untyped-def]  # pragma: no co
     return table[n] + (at - n) * (table[n + 1] - table[n])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def spread_along(wed, angles, step, z_mm, scales, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``out[z, ray]`` with the variance by scattering, in the isocentre plane's mm².
 
@@ -75,7 +75,7 @@ def spread_along(wed, angles, step, z_mm, scales, first, last, out):  # type: ig
             out[k, n] = a2 / (scales[k] * scales[k])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def deposit(  # type: ignore[no-untyped-def]
     wed, protons, doses, angles, ends, step, z_mm, scales, variances, first, last, out
 ):  # pragma: no cover
@@ -119,7 +119,7 @@ def deposit(  # type: ignore[no-untyped-def]
                 out[b + 1, k, n] += value * share
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def blur(sources, taps, reach, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add up the sources of all widths, each blurred by its own Gaussian, plane by plane.
 
@@ -162,7 +162,7 @@ def blur(sources, taps, reach, first, last, out):  # type: ignore[no-untyped-def
                         out[k, y, x] += tap * rows[source, x]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def depth_ranges(plane_mm, depths, halves, x_mm, y_mm, radius, near, far):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Note the nearest and the farthest depth of all points within ``radius`` of a spot.
 
@@ -182,7 +182,7 @@ def depth_ranges(plane_mm, depths, halves, x_mm, y_mm, radius, near, far):  # ty
                     far[iy, ix] = max(far[iy, ix], depths[n] + halves[n])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def spot_rows(  # type: ignore[no-untyped-def]
     at,
     wed,

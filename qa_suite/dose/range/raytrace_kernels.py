@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _clip(start, step, size, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Narrow the part ``low .. high`` of a ray to one axis' extent, −½ .. size − ½."""
     if step == 0.0:
@@ -19,7 +20,7 @@ def _clip(start, step, size, low, high):  # type: ignore[no-untyped-def]  # prag
     return max(low, first), min(high, last)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _first(position, step, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the voxel that a ray enters at ``position`` when it moves along ``step``."""
     edge = position + 0.5
@@ -29,7 +30,7 @@ def _first(position, step, size):  # type: ignore[no-untyped-def]  # pragma: no 
     return min(max(voxel, 0), size - 1)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def walk(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Walk from a to b (voxel indices) through a field; the whole segment has length 1.
 
@@ -89,13 +90,13 @@ def walk(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # prag
             tz = (k + hk - az) * iz
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def trace(field, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Integrate a field from a to b (voxel indices); the whole segment has length 1."""
     return walk(field, ax, ay, az, bx, by, bz)[0]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def trace_rays(field, starts, ends, lengths, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``out[first:last]`` with the integrals from ``starts`` to ``ends``, shape (rays, 3)."""
     for n in range(first, last):
@@ -103,7 +104,7 @@ def trace_rays(field, starts, ends, lengths, first, last, out):  # type: ignore[
         out[n] = lengths[n] * trace(field, a[0], a[1], a[2], b[0], b[1], b[2])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def trace_voxels(  # type: ignore[no-untyped-def]
     field, voxels, source, shift, parallel, spacing, first, last, out
 ):  # pragma: no cover
@@ -126,7 +127,7 @@ def trace_voxels(  # type: ignore[no-untyped-def]
         out[n] = length * trace(field, ax, ay, az, float(i), float(j), float(k))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def last_exit(mask, starts, ends, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``out[first:last]`` with where each ray leaves a mask for the last time.
 

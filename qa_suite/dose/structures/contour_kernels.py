@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 FAR = 1e30
 _STEEPEST = 0.6  # half widths outside a contour; further out the level function is linear
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _squared(segments, n, x, y):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the squared distance of a point to segment ``n``."""
     ax, ay, bx, by = segments[n]
@@ -22,7 +23,7 @@ def _squared(segments, n, x, y):  # type: ignore[no-untyped-def]  # pragma: no c
     return ex * ex + ey * ey
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def nearest_segments(segments, nearest, squared):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Find for every pixel the segment that it lies nearest to.
 
@@ -69,7 +70,7 @@ def nearest_segments(segments, nearest, squared):  # type: ignore[no-untyped-def
                 _ask(segments, nearest, squared, i, j, i, j + step)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _ask(segments, nearest, squared, i, j, u, v):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Take the neighbour's segment where it is nearer."""
     if u < 0 or v < 0 or u >= nearest.shape[0] or v >= nearest.shape[1]:
@@ -83,7 +84,7 @@ def _ask(segments, nearest, squared, i, j, u, v):  # type: ignore[no-untyped-def
         nearest[i, j] = n
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def level_function(  # type: ignore[no-untyped-def]
     segments, nearest, squared, inside, loop_of, lengths, radii, level, owner, core
 ):  # pragma: no cover
@@ -145,7 +146,7 @@ def level_function(  # type: ignore[no-untyped-def]
             level[i, j] = distance * (2 * radii[n] + min(distance, _STEEPEST * radii[n]))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _meet(segments, n, m, i, j, u, v, deepest):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Measure the depth where the realms of two segments meet between neighbouring pixels."""
     here_n, there_n = np.sqrt(_squared(segments, n, i, j)), np.sqrt(_squared(segments, n, u, v))
@@ -157,7 +158,7 @@ def _meet(segments, n, m, i, j, u, v, deepest):  # type: ignore[no-untyped-def] 
         deepest[m] = max(deepest[m], depth)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _spread(deepest, lengths, radii, first, last):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Let each segment of a loop lend its depth to its neighbours, half that depth far."""
     count = last - first + 1
@@ -172,7 +173,7 @@ def _spread(deepest, lengths, radii, first, last):  # type: ignore[no-untyped-de
                 gone += lengths[o]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def between(  # type: ignore[no-untyped-def]
     before, lower, upper, after, places, z, known, bend, out
 ):  # pragma: no cover
@@ -223,7 +224,7 @@ def between(  # type: ignore[no-untyped-def]
             out[i, j] = (1 - t) * low + t * high + bow * curve
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def beyond(last, second, third, places, known, z, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Extrapolate the level function past the last plane, and never let it fall.
 
@@ -244,7 +245,7 @@ def beyond(last, second, third, places, known, z, out):  # type: ignore[no-untyp
             out[i, j] = max(out[i, j], value)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def cover(level, share, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Raise ``out`` to the share of each pixel where the level function is negative.
 

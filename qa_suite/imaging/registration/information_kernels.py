@@ -6,10 +6,11 @@ Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def information(bins, value, rows, count):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Normalised mutual information of two sampled images, and its gradient.
 

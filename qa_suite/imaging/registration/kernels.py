@@ -6,12 +6,13 @@ Importing this module loads numba.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 # mypy sees no types in here: numba derives them from what it is called with.
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _entropies(joint):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Entropies of the rows' sums, of the columns' sums and of the whole, from shares."""
     count = joint.shape[0]
@@ -33,7 +34,7 @@ def _entropies(joint):  # type: ignore[no-untyped-def]  # pragma: no cover
     return first, second, together, rows, columns
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def information(points, bins, moving, matrix, offset, count):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Normalised mutual information of the points that are seen, and how many are.
 
@@ -91,7 +92,7 @@ def information(points, bins, moving, matrix, offset, count):  # type: ignore[no
     return (1.0 if together <= 1e-9 else (first + second) / together), seen
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def information_and_slope(  # type: ignore[no-untyped-def]
     points, bins, moving, turn, shift, to_index, offset, count
 ):  # pragma: no cover
@@ -188,7 +189,7 @@ def information_and_slope(  # type: ignore[no-untyped-def]
     return similarity, slope / seen, seen
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_seen(points, moving, matrix, offset):  # type: ignore[no-untyped-def]  # pragma: no cover
     """How many of the points fall where the second image shows something."""
     ni, nj, nk = moving.shape

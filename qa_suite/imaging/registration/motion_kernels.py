@@ -6,12 +6,13 @@ Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 # mypy sees no types in here: numba derives them from what it is called with.
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _linear(image, x, y, z, gradient):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Trilinear value at an index inside the image; its gradient (by index) is filled in."""
     ni, nj, nk = image.shape
@@ -32,7 +33,7 @@ def _linear(image, x, y, z, gradient):  # type: ignore[no-untyped-def]  # pragma
     return c0 + w * (c1 - c0)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _inside(shape, x, y, z):  # type: ignore[no-untyped-def]  # pragma: no cover
     return (
         x >= 0
@@ -44,7 +45,7 @@ def _inside(shape, x, y, z):  # type: ignore[no-untyped-def]  # pragma: no cover
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _cubic_weights(u, weight):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Cubic convolution with a = −1/2 (Keys 1981, IEEE Trans ASSP 29:1153)."""
     weight[0] = u * (-0.5 + u * (1.0 - 0.5 * u))
@@ -53,7 +54,7 @@ def _cubic_weights(u, weight):  # type: ignore[no-untyped-def]  # pragma: no cov
     weight[3] = u * u * (-0.5 + 0.5 * u)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _cubic(image, x, y, z, wi, wj, wk):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Cubic interpolation at an index; beyond the image its edge goes on."""
     ni, nj, nk = image.shape
@@ -74,7 +75,7 @@ def _cubic(image, x, y, z, wi, wj, wk):  # type: ignore[no-untyped-def]  # pragm
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def scan_moved(  # type: ignore[no-untyped-def]
     image, region, matrix, first, to_mm, corner_mm, radius_mm, half_mm, cupping, values, seen
 ):  # pragma: no cover
@@ -115,7 +116,7 @@ def scan_moved(  # type: ignore[no-untyped-def]
                 seen[i, j, k] = known and region[a, b, c] and share <= 1.0 and abs(head) <= half_mm
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def block_mean(image, step, low, high, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Mean of clipped values over blocks of ``step`` voxels."""
     share = np.float32(1.0 / (step[0] * step[1] * step[2]))
@@ -130,7 +131,7 @@ def block_mean(image, step, low, high, result):  # type: ignore[no-untyped-def] 
                 result[a, b, c] = total * share
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def rigid_rows(  # type: ignore[no-untyped-def]
     points, turn, shift, moving, to_index, offset, value, rows
 ):  # pragma: no cover
@@ -164,7 +165,7 @@ def rigid_rows(  # type: ignore[no-untyped-def]
         rows[n, 5] = r0 * g1 - r1 * g0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def normal_equations(rows, gain, value, basis, target, weight):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Weighted normal equations of ``target = gain·value + gain·rows·step + basis·field``.
 
@@ -195,7 +196,7 @@ def normal_equations(rows, gain, value, basis, target, weight):  # type: ignore[
     return left, right
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def residuals(target, value, gain, basis, terms, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``target − gain·value − basis @ terms``."""
     for n in range(target.size):
@@ -205,7 +206,7 @@ def residuals(target, value, gain, basis, terms, result):  # type: ignore[no-unt
         result[n] = target[n] - gain * value[n] - field
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def gram(basis, value, target, used):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Inner products of the basis, the value and the target (in this order) over used points."""
     terms = basis.shape[1]

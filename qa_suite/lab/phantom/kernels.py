@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def mesh_distance(x, y, z, nodes, elements, boxes, distance, far):  # type: ignore[no-untyped-def]
     """Lower ``distance`` to the signed distance of a mesh.
 

@@ -6,12 +6,12 @@ Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from qa_suite.imaging.compiled import compiled
 from qa_suite.imaging.registration.motion_kernels import _inside, _linear
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def outward_normals(mask, cells, spacing, normals):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Direction from the mask outwards at every cell of eight voxels, as a unit vector in mm.
 
@@ -37,7 +37,7 @@ def outward_normals(mask, cells, spacing, normals):  # type: ignore[no-untyped-d
             normals[n, axis] = total[axis] / length if length > 0 else 0.0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def nearest_crossing(image, at, along, step, count, threshold, wanted, found, ends):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Where profiles fall below a threshold on their way outwards, nearest to a wanted place.
 

@@ -6,12 +6,12 @@ Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from qa_suite.imaging.compiled import compiled
 from qa_suite.imaging.registration.motion_kernels import _inside, _linear
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def cast(  # type: ignore[no-untyped-def]
     sources, directions, entry, exit_, step, turn, shift, volume, to_index, offset, value, rows
 ):  # pragma: no cover

@@ -6,12 +6,12 @@ Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from qa_suite.imaging.compiled import compiled
 from qa_suite.imaging.registration.motion_kernels import _inside, _linear
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def structure(image, lows, highs, inside, spacing, tensors, counts):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Structure tensor of every block (sum of outer products of the gradient by mm), and voxels."""
     g = np.empty(3)
@@ -35,7 +35,7 @@ def structure(image, lows, highs, inside, spacing, tensors, counts):  # type: ig
                             tensors[n, a, b] += g[a] * g[b]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def match_block(  # type: ignore[no-untyped-def]
     fixed, moving, low, high, inside, spacing, shift, rounds, limit
 ):  # pragma: no cover
@@ -111,7 +111,7 @@ def match_block(  # type: ignore[no-untyped-def]
     return correlation, variance
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def match_blocks(  # type: ignore[no-untyped-def]
     fixed_coarse, moving_coarse, fixed, moving, lows, highs, inside, spacing, limit,
     shifts, correlations, variances,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def largest_sum_along(values, directions, steps):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Largest sum along a line through voxel centres times the line's step; at least 0.
 

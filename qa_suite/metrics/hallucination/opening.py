@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from qa_suite.imaging.compiled import compiled
 
 
 def opened_parts(
@@ -33,7 +34,7 @@ def opened_parts(
     return opened
 
 
-@njit(cache=True)
+@compiled
 def _open(labels, large, offsets, size, opened):  # type: ignore[no-untyped-def]
     nx, ny, nz = labels.shape
     a, b, c = offsets[0]

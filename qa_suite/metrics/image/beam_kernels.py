@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def along_beam(plane, targets, along, direction, spacing_mm):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Sum a plane's values along the ways to the targets, nearest voxel by nearest voxel.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _interpolated(value, known, values):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Interpolate linearly between points; beyond the ends as at the ends."""
     last = known.size - 1
@@ -21,7 +22,7 @@ def _interpolated(value, known, values):  # type: ignore[no-untyped-def]  # prag
     return slope * (value - known[n]) + values[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _read_line(x, y, mask, low, high, known, values, line):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill five lines with tissue error, tissue, error, mask and change of density."""
     found = False
@@ -42,7 +43,7 @@ def _read_line(x, y, mask, low, high, known, values, line):  # type: ignore[no-u
     return found
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_means(source, factor, target):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add the means of so many neighbours along the last axis; beyond its end all is zero."""
     for q in range(source.shape[0]):
@@ -53,7 +54,7 @@ def _add_means(source, factor, target):  # type: ignore[no-untyped-def]  # pragm
             target[q, b] += np.float32(total / np.float32(factor))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def block_means(  # type: ignore[no-untyped-def]
     reference, synthetic, mask, low, high, known, values, factor, means
 ):  # pragma: no cover

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def region_sums(  # type: ignore[no-untyped-def]
     chosen, reference, synthetic, ssim, gradient, sums
 ):  # pragma: no cover
@@ -46,7 +47,7 @@ def region_sums(  # type: ignore[no-untyped-def]
         sums[n] = value
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def joint_cells(reference, synthetic, low, width, bins, cells):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Give every voxel its cell of the joint histogram, ``row of reference × bins + column``.
 
@@ -66,7 +67,7 @@ def joint_cells(reference, synthetic, low, width, bins, cells):  # type: ignore[
         cells[v] = cell
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def mutual_information_of(chosen, cells, bins):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the plug-in mutual information of a region's voxels, in bits."""
     joint = np.zeros(bins * bins, dtype=np.int64)
@@ -94,7 +95,7 @@ def mutual_information_of(chosen, cells, bins):  # type: ignore[no-untyped-def] 
     return information / total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def clipped_errors(reference, synthetic, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the sums of absolute and of squared differences of clipped values."""
     absolute = square = 0.0
@@ -107,7 +108,7 @@ def clipped_errors(reference, synthetic, low, high):  # type: ignore[no-untyped-
     return absolute, square
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def gradient_differences(  # type: ignore[no-untyped-def]
     reference, synthetic, mask, di, dj, dk, result
 ):  # pragma: no cover
@@ -141,7 +142,7 @@ def gradient_differences(  # type: ignore[no-untyped-def]
                 found += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _slope(a, i, j, k, di, dj, dk):  # type: ignore[no-untyped-def]  # pragma: no cover
     gi = (np.float64(a[i + 1, j, k]) - np.float64(a[i - 1, j, k])) / (2.0 * di)
     gj = (np.float64(a[i, j + 1, k]) - np.float64(a[i, j - 1, k])) / (2.0 * dj)
@@ -149,7 +150,7 @@ def _slope(a, i, j, k, di, dj, dk):  # type: ignore[no-untyped-def]  # pragma: n
     return np.sqrt(gi * gi + gj * gj + gk * gk)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def slice_sums(reference, synthetic, mask, axis, counts, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add up the mask's voxels and their differences by their index along one axis."""
     ni, nj, nk = mask.shape
@@ -162,7 +163,7 @@ def slice_sums(reference, synthetic, mask, axis, counts, sums):  # type: ignore[
                     sums[place] += np.float64(synthetic[i, j, k]) - np.float64(reference[i, j, k])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def plane_sums(reference, synthetic, mask, counts, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add up the mask's voxels and their differences by their index along every axis.
 
@@ -185,7 +186,7 @@ def plane_sums(reference, synthetic, mask, counts, sums):  # type: ignore[no-unt
             sums[1, j] += total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def clip_in_mask(array, mask, begin, low, high, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``result`` with the clipped, shifted image, zero outside the mask.
 
@@ -205,7 +206,7 @@ def clip_in_mask(array, mask, begin, low, high, result):  # type: ignore[no-unty
                 result[i, j, k] = value
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def cut_out(array, begin, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``result[d]`` with the voxel ``d + begin``, as :func:`clip_in_mask` places it."""
     ni, nj, nk = array.shape

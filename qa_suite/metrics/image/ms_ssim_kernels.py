@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _part(index, odd):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return how much of a voxel lies in its cell: of an odd axis, half of every second voxel."""
     return 0.5 if odd and index % 2 == 1 else 1.0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def halve_in_mask(x, y, share, coarse_x, coarse_y, coarse_share):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill the coarse arrays with means over cells twice as long, by share of the mask.
 
@@ -40,7 +41,7 @@ def halve_in_mask(x, y, share, coarse_x, coarse_y, coarse_share):  # type: ignor
                 coarse_y[i, j, k] = sum_y / total if total > 0.0 else 0.0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_plane(x, y, share, sums, sign):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add (or take away) one plane of 1, x, y, x² + y² and xy, each times the share."""
     for j in range(share.shape[0]):
@@ -55,7 +56,7 @@ def _add_plane(x, y, share, sums, sign):  # type: ignore[no-untyped-def]  # prag
             sums[4, j, k] += weight * (u * v)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_row(planes, j, radius, rows, sign):  # type: ignore[no-untyped-def]  # pragma: no cover
     nk = planes.shape[2]
     for q in range(planes.shape[0]):
@@ -65,7 +66,7 @@ def _add_row(planes, j, radius, rows, sign):  # type: ignore[no-untyped-def]  # 
             target[k] += sign * source[k]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _slide(rows, window, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``sums`` with the five running sums along one line."""
     s0 = s1 = s2 = s3 = s4 = 0.0
@@ -93,7 +94,7 @@ def _slide(rows, window, sums):  # type: ignore[no-untyped-def]  # pragma: no co
         s4 -= rows[4, k]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _any(line):  # type: ignore[no-untyped-def]  # pragma: no cover
     for k in range(line.size):  # noqa: SIM110  numba knows no any()
         if line[k] > 0:
@@ -101,7 +102,7 @@ def _any(line):  # type: ignore[no-untyped-def]  # pragma: no cover
     return False
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_line(share, sums, c1, c2, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add the factors of SSIM along one line to the totals; the loop runs over k and vectorises."""
     n, sx, sy, sq, sxy = sums[0], sums[1], sums[2], sums[3], sums[4]
@@ -120,7 +121,7 @@ def _add_line(share, sums, c1, c2, totals):  # type: ignore[no-untyped-def]  # p
         products[k] += structure * (2.0 * product + c1) / (squares + c1)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add_up_scale(x, y, share, window, c1, c2, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add up one scale: the shares, contrast × structure and SSIM, each by share of the mask.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def even_places(reference, mask, low, high, ranges):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``ranges`` with the reference's range over 3×3×3 voxels; NaN where it is not even.
 
@@ -29,7 +30,7 @@ def even_places(reference, mask, low, high, ranges):  # type: ignore[no-untyped-
                             ranges[i - 1, j, k] = b - a
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _ends_of_plane(image, mask, low, high, lines, least, most):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Least and highest value over 3×3 voxels; infinite where one of them is not even."""
     nj, nk = mask.shape
@@ -50,7 +51,7 @@ def _ends_of_plane(image, mask, low, high, lines, least, most):  # type: ignore[
             most[j, k] = b
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def fine_detail(image, mask, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``result`` with the mixed second differences of an image, voxel by voxel.
 
@@ -81,7 +82,7 @@ def fine_detail(image, mask, result):  # type: ignore[no-untyped-def]  # pragma:
                 target[j, k] = total / size if known else np.nan
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _differences(image, mask, along_k, in_k, plane, inside):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Second differences along k and then j of one plane, and whether all nine are in the mask."""
     nj, nk = mask.shape
@@ -96,7 +97,7 @@ def _differences(image, mask, along_k, in_k, plane, inside):  # type: ignore[no-
             inside[j, k] = in_k[j - 1, k] and in_k[j, k] and in_k[j + 1, k]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def detail_around(detail, places, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``result`` with the mean size of the fine detail at the 3×3×3 voxels around places.
 
@@ -115,7 +116,7 @@ def detail_around(detail, places, result):  # type: ignore[no-untyped-def]  # pr
         result[n] = total / count if count else np.inf
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def shifted_correlations(  # type: ignore[no-untyped-def]
     reference, detail, places, shifts, outlier, fewest, smallest, numbers, correlations
 ):  # pragma: no cover

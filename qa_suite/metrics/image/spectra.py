@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.imaging.boxes import bounding_box
+from qa_suite.imaging.compiled import compiled
 from qa_suite.metrics.base import NoValue
 from qa_suite.metrics.image.comparison import Comparison
 
@@ -147,7 +147,7 @@ def _by_frequency(
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _taper(depth, end_i, end_j, end_k, skin, taper, weight):  # type: ignore[no-untyped-def]  # pragma: no cover
     ni, nj, nk = depth.shape
     for i in range(ni):
@@ -159,7 +159,7 @@ def _taper(depth, end_i, end_j, end_k, skin, taper, weight):  # type: ignore[no-
                 weight[i, j, k] = share * share * (3.0 - 2.0 * share)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _bias(reference, synthetic, weight, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Mean error of the weighted voxels whose reference lies in the window.
 
@@ -177,7 +177,7 @@ def _bias(reference, synthetic, weight, low, high):  # type: ignore[no-untyped-d
     return total / max(count, 1)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _fade(array, weight, offset, low, high, faded):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``faded`` with the windowed image less its weighted mean, times the weight.
 
@@ -203,7 +203,7 @@ def _fade(array, weight, offset, low, high, faded):  # type: ignore[no-untyped-d
     return least, most
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sort(  # type: ignore[no-untyped-def]
     first, second, cycles_i, cycles_j, cycles_k, di, dj, dk, step, high_from, even, table, high
 ):  # pragma: no cover

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.imaging.boxes import bounding_box
+from qa_suite.imaging.compiled import compiled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def whole_windows(
     return np.asarray(inner[mask])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_plane(a, b, sums, sign):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add (or take away) one plane of x, y, x² + y² and xy."""
     for j in range(a.shape[0]):
@@ -127,7 +127,7 @@ def _add_plane(a, b, sums, sign):  # type: ignore[no-untyped-def]  # pragma: no 
             sums[3, j, k] += sign * (x * y)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_row(planes, j, radius, rows, sign):  # type: ignore[no-untyped-def]  # pragma: no cover
     nk = planes.shape[2]
     for q in range(4):
@@ -137,7 +137,7 @@ def _add_row(planes, j, radius, rows, sign):  # type: ignore[no-untyped-def]  # 
             target[k] += sign * source[k]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _any(line):  # type: ignore[no-untyped-def]  # pragma: no cover
     for k in range(line.size):  # noqa: SIM110  numba knows no any()
         if line[k]:
@@ -145,7 +145,7 @@ def _any(line):  # type: ignore[no-untyped-def]  # pragma: no cover
     return False
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _scan(  # type: ignore[no-untyped-def]
     a, b, where, window, c1, c2, unbiased, luminance, structure
 ):  # pragma: no cover
@@ -184,7 +184,7 @@ def _scan(  # type: ignore[no-untyped-def]
                     found += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _factors(  # type: ignore[no-untyped-def]
     rows, window, c1, c2, unbiased, sums, factors
 ):  # pragma: no cover

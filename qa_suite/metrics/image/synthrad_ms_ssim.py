@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array
+from qa_suite.imaging.compiled import compiled
 from qa_suite.metrics.base import NoValue
 from qa_suite.metrics.image.comparison import Comparison
 from qa_suite.metrics.image.kernels import clip_in_mask, cut_out
@@ -129,7 +129,7 @@ def halved(scale: Scale) -> Scale:
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _halve(array, result):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill ``result`` with means of every second voxel and those before it; zero before all."""
     for i in range(result.shape[0]):

@@ -6,10 +6,11 @@ Importing this module loads numba, so it is imported where it is used.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from qa_suite.imaging.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def joint_counts(a, b, mask, perm, sign, offset, bins, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Joint histograms of two coded images, as they lie and with the second one moved.
 
@@ -53,7 +54,7 @@ def joint_counts(a, b, mask, perm, sign, offset, bins, step):  # type: ignore[no
     return plain, moved
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def slice_counts(a, b, mask, lag, bins):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Joint histogram of each slice k of ``a`` with slice ``k + lag`` of ``b``.
 
@@ -72,7 +73,7 @@ def slice_counts(a, b, mask, lag, bins):  # type: ignore[no-untyped-def]  # prag
     return counts
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def residuals(planes, body, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
     """High-pass within each slice: the difference of two Laplacians (Immerkær 1996).
 
@@ -118,7 +119,7 @@ def residuals(planes, body, low, high):  # type: ignore[no-untyped-def]  # pragm
     return found[:n].copy(), counts
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def coded(values, low, high, bins):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Cut values into ``bins`` steps between ``low`` and ``high``; those beyond go to the ends."""
     codes = np.empty(values.shape, dtype=np.uint8)
@@ -130,7 +131,7 @@ def coded(values, low, high, bins):  # type: ignore[no-untyped-def]  # pragma: n
     return codes
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def edge_gradients(values, mask, spacing):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Length of the gradient in every cell of eight voxels that a mask's surface crosses.
 
@@ -165,7 +166,7 @@ def edge_gradients(values, mask, spacing):  # type: ignore[no-untyped-def]  # pr
     return found[:n].copy()
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_isolated(values, body, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Count the voxels of the body that stand ``step`` above, or below, all six neighbours."""
     ni, nj, nk = values.shape
@@ -191,7 +192,7 @@ def count_isolated(values, body, step):  # type: ignore[no-untyped-def]  # pragm
     return count
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def mean_step(values, body, lag):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Mean absolute difference of two voxels ``lag`` apart along the first axis, both in the body.
 
