@@ -103,7 +103,7 @@ def sweep(folder: Path) -> None:
     now = time.time()
     versions: dict[str, list[tuple[float, Path]]] = {}
     outdated = []
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir()):
         try:
             age_s = now - path.stat().st_mtime
         except OSError:  # another process removed it
