@@ -289,7 +289,7 @@ def spot_rows(  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _weights(t):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the four cubic B-spline weights at a share ``t`` of the way to the next point."""
     s = 1.0 - t
@@ -301,7 +301,7 @@ def _weights(t):  # type: ignore[no-untyped-def]  # pragma: no cover
     )
 
 
-@njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _mirror(n, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     if n < 0:
         return -n
@@ -310,7 +310,7 @@ def _mirror(n, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     return n
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def read_rows(coefficients, density, to_beam, sad, starts, steps, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add the dose at the voxels ``out[first:last]``, where the density is above 0.
 

@@ -75,7 +75,7 @@ def mesh_distance(x, y, z, nodes, elements, boxes, distance, far):  # type: igno
 _F = np.float32
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def skin(x, y, z, width, front, back, low, high, lobes, middle, u, v, radius, behind):  # type: ignore[no-untyped-def]
     """Fill the coordinates of every point in units of the outline's width and depth there.
 
