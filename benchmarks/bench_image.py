@@ -15,10 +15,10 @@ from collections.abc import Callable
 import numpy as np
 
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.metrics.base import METRICS, Pair
+from qa_suite.metrics.base import Pair
 from qa_suite.metrics.image.comparison import compare
 from qa_suite.metrics.image.family import image
-from qa_suite.metrics.image.regions import Sample
+from qa_suite.metrics.image.regions import BY_REGION, RegionVoxels
 from qa_suite.metrics.image.settings import MS_SSIM_WEIGHTS, ImageSettings
 from qa_suite.metrics.image.ssim import local_similarity
 
@@ -175,9 +175,9 @@ def shared_with_scikit_image(pair: Pair) -> dict[str, float]:
     """Ours of the seven measures that scikit-image and numpy have, in the body, and no more."""
     comparison = compare(pair, PLAIN)
     chosen = np.ones(comparison.reference_values.size, dtype=bool)
-    sample = Sample(comparison=comparison, chosen=chosen)
+    voxels = RegionVoxels(comparison=comparison, chosen=chosen)
     names = ("mae", "me", "rmse", "psnr", "ncc", "mutual_information", "ssim")
-    return {name: METRICS[name].function(sample) for name in names}
+    return {name: BY_REGION[name](voxels) for name in names}
 
 
 def agreement(ours: dict[str, float | None], theirs: dict[str, float]) -> str:

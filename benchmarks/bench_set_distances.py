@@ -19,8 +19,8 @@ from qa_suite.instruments.fit_extractor import fit_extractor
 from qa_suite.instruments.fit_segmenter import TrainingImage
 from qa_suite.instruments.settings import ExtractorSettings
 from qa_suite.lab.phantom import VirtualPatient, make_patient, oracle_translate
-from qa_suite.metrics.set_distances.family import METRIC_NAMES, FeaturedCase, measure_sets
-from qa_suite.metrics.set_distances.features import FeatureSet, features_of
+from qa_suite.metrics.set_distances.family import FeaturedCase, measure_sets
+from qa_suite.metrics.set_distances.features import OF_SETS, FeatureSet, features_of
 from qa_suite.metrics.set_distances.neighbours import Coverage
 from qa_suite.metrics.set_distances.settings import SetDistanceSettings
 
@@ -84,7 +84,7 @@ def report(per_hospital: int, iterations: int) -> str:
         for n in range(1, per_hospital + 1)
     ]
     lines = [
-        "| Synthetic set | " + " | ".join(f"`{m}`" for m in METRIC_NAMES) + " |",
+        "| Synthetic set | " + " | ".join(f"`{m}`" for m in OF_SETS) + " |",
         "|---|--:|--:|--:|--:|",
     ]
     floor = ""
@@ -112,7 +112,7 @@ def report(per_hospital: int, iterations: int) -> str:
 
 def _line(name: str, rows: list, variant: str) -> str:
     cells = []
-    for metric in METRIC_NAMES:
+    for metric in OF_SETS:
         (row,) = [r for r in rows if (r.metric, r.variant) == (metric, variant)]
         cells.append(
             "undefined" if row.value is None else f"{row.value:.3g} ± {row.standard_error:.2g}"

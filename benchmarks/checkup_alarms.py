@@ -17,7 +17,7 @@ from qa_suite.checkup import check_up
 from qa_suite.checkup.cohort import limits_of
 from qa_suite.core.records import Measurement
 from qa_suite.lab.phantom import make_patient, oracle_translate
-from qa_suite.metrics.base import METRICS
+from qa_suite.metrics.facts import METRICS
 from qa_suite.metrics.reference_free import FAMILY, Patient, examine
 from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
 

@@ -29,8 +29,7 @@ from qa_suite.metrics.base import Instruments, Pair
 from qa_suite.metrics.cost import stated_rows
 from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
 from qa_suite.metrics.meaning import families_for
-from qa_suite.metrics.reference_free.descriptor import NAMES
-from qa_suite.metrics.reference_free.norms import BINS, Norms
+from qa_suite.metrics.reference_free.norms import BINS, NAMES, Norms
 from qa_suite.metrics.run import Measured, measure_pair
 from qa_suite.metrics.set_distances.family import FeaturedCase, measure_sets
 from qa_suite.metrics.set_distances.features import features_of

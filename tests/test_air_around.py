@@ -16,7 +16,8 @@ from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import InstrumentFacts
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.lab.phantom import make_patient, oracle_translate
-from qa_suite.metrics.base import METRICS, Instruments, Pair
+from qa_suite.metrics.base import Instruments, Pair
+from qa_suite.metrics.facts import METRICS
 from qa_suite.metrics.image.settings import ImageSettings
 from qa_suite.metrics.run import measure_pair
 from qa_suite.metrics.settings import MeasureSettings

@@ -23,19 +23,21 @@ from qa_suite.dose.gamma import GammaSettings, RegionGamma, gamma, parse_criteri
 from qa_suite.imaging.registration.motion import Motion
 from qa_suite.imaging.registration.rigid import rotation_matrix
 from qa_suite.lab.phantom import make_patient, oracle_translate
-from qa_suite.metrics.base import METRICS, Censored, MetricFacts, Pair
+from qa_suite.metrics.base import Censored, Pair
 from qa_suite.metrics.dose.rows import mean_gamma
 from qa_suite.metrics.dose.settings import DoseSettings
+from qa_suite.metrics.facts import METRICS, MetricFacts, parse_range
 from qa_suite.metrics.geometry.positioning import Setup, _what_is_known, positioning_values
 from qa_suite.metrics.geometry.rigid_match import Match
 from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings
-from qa_suite.metrics.hallucination import family as hallucination
+from qa_suite.metrics.hallucination.family import OF_COMPONENTS
+from qa_suite.metrics.image.regions import BY_REGION
 from qa_suite.metrics.reference_free.norms import beyond_histogram
 from qa_suite.metrics.reference_free.texture import streak_index
 from qa_suite.metrics.run import measure_pair
-from qa_suite.metrics.segmentation import structure_values
+from qa_suite.metrics.segmentation.structures import BY_OVERLAP
 from qa_suite.metrics.settings import MeasureSettings
-from qa_suite.metrics.value_range import parse_range
+from qa_suite.metrics.uncertainty.metrics import OF_STD
 
 pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first
 
@@ -343,15 +345,11 @@ def test_facts_whose_window_has_no_rule_are_refused():
         MetricFacts.model_validate({**facts.model_dump(), "censored": ""})
 
 
-TABLES = {
-    "segmentation": (structure_values, "_OVERLAP_METRICS"),
-    "hallucination": (hallucination, "_METRICS"),
-}
 CHOSEN = {
-    "image": "mae",
-    "segmentation": "dice",
-    "uncertainty": "coverage_68",
-    "hallucination": "false_volume",
+    "image": (BY_REGION, "mae"),
+    "segmentation": (BY_OVERLAP, "dice"),
+    "uncertainty": (OF_STD, "coverage_68"),
+    "hallucination": (OF_COMPONENTS, "false_volume"),
 }
 
 
@@ -365,11 +363,8 @@ def test_every_family_passes_on_what_a_metric_knows(scene, family, monkeypatch):
     pair = scene.pair(scene.clean.array)
     std = pair.synthetic.with_array(np.full(pair.grid.shape, 10.0, dtype=np.float32))
     pair = replace(pair, prediction=Prediction(mean=pair.synthetic, std=std))
-    metric = CHOSEN[family]
-    monkeypatch.setitem(METRICS._entries, metric, replace(METRICS[metric], function=knows))
-    if family in TABLES:
-        module, table = TABLES[family]
-        monkeypatch.setitem(getattr(module, table), metric, knows)
+    functions, metric = CHOSEN[family]
+    monkeypatch.setitem(functions._functions, metric, knows)
     found = measure_pair(
         pair, families=(family,), settings=SETTINGS, case="c", patient="p", site="s"
     )

@@ -15,7 +15,7 @@ from qa_suite.lab.faults import FAULTS, FaultFacts, plant
 from qa_suite.lab.faults.base import ball, place
 from qa_suite.lab.phantom import make_phantom_cohort
 from qa_suite.metrics.base import Pair
-from qa_suite.metrics.hallucination.outside import outside_depth
+from qa_suite.metrics.hallucination.depth import outside_depth
 from qa_suite.metrics.hallucination.settings import HallucinationSettings
 
 EVERY = [(entry.name, severity) for entry in FAULTS for severity in entry.facts.severities]

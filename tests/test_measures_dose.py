@@ -17,12 +17,13 @@ from qa_suite.dose.gamma import GammaCriterion, GammaSettings
 from qa_suite.dose.hlut.tables import load_hlut
 from qa_suite.dose.plan.template import PlanTemplate, load_template
 from qa_suite.lab.phantom import make_patient
-from qa_suite.metrics.base import METRICS, Curve, Pair, Value
+from qa_suite.metrics.base import Curve, Pair, Value
 from qa_suite.metrics.dose.bands import dvh_envelope
 from qa_suite.metrics.dose.computed import ComputedPlan, compute_plan
 from qa_suite.metrics.dose.family import dose as measure_dose
 from qa_suite.metrics.dose.rows import difference_histogram, difference_rows, goal_rows
 from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
+from qa_suite.metrics.facts import METRICS
 from qa_suite.metrics.run import Measured, measure_pair, variants_of
 from qa_suite.metrics.settings import MeasureSettings
 

@@ -17,7 +17,8 @@ from qa_suite.imaging.registration.quick import _cost
 from qa_suite.imaging.registration.rigid import rotation_matrix, similarity
 from qa_suite.lab.phantom import make_patient, oracle_translate
 from qa_suite.lab.phantom.candidates import realistic, twin
-from qa_suite.metrics.base import METRICS, NoValue, Pair
+from qa_suite.metrics.base import NoValue, Pair
+from qa_suite.metrics.facts import METRICS
 from qa_suite.metrics.geometry import cbct, drr, geometry, images, reference_side
 from qa_suite.metrics.geometry.contours import contour_distances
 from qa_suite.metrics.geometry.local import (
@@ -26,9 +27,9 @@ from qa_suite.metrics.geometry.local import (
     local_shift_median,
     local_shifts,
 )
-from qa_suite.metrics.geometry.positioning import POSITIONING_METRICS
+from qa_suite.metrics.geometry.positioning import OF_POSITIONING
 from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings
-from qa_suite.metrics.geometry.source_alignment import SOURCE_METRICS
+from qa_suite.metrics.geometry.source_alignment import OF_PLACE
 from qa_suite.metrics.settings import MeasureSettings
 from qa_suite.preflight import estimate_alignment
 from qa_suite.preflight.settings import PreflightSettings
@@ -106,7 +107,7 @@ def test_the_clean_twin_is_set_up_where_the_reference_is(clean_rows, variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_reference_itself_is_set_up_exactly(patient, variant):
     rows = geometry(pair_of(patient, patient.ct), NO_SOURCE)
-    for metric in POSITIONING_METRICS:
+    for metric in OF_POSITIONING:
         if metric != "positioning_truth_error":
             assert number(rows, metric, variant) == pytest.approx(0, abs=1e-9)
     for metric in (*CONTOURS, "contour_loss", "contour_gain"):
@@ -555,16 +556,16 @@ def test_a_mask_of_zeros(patient, clean):
 
 def test_no_source_image(patient, clean, clean_rows):
     rows = geometry(pair_of(patient, clean, source=None), DEFAULT)
-    undefined_everywhere(rows, SOURCE_METRICS, "no source image")
+    undefined_everywhere(rows, OF_PLACE, "no source image")
     assert number(rows, "positioning_x", "cbct") == number(clean_rows, "positioning_x", "cbct")
 
 
 @pytest.mark.parametrize("level", [-1000.0, 20.0])
 def test_a_constant_synthetic_image(patient, clean, level):
     rows = geometry(pair_of(patient, clean.with_array(np.full_like(clean.array, level))), DEFAULT)
-    undefined_everywhere(rows, POSITIONING_METRICS, "constant")
+    undefined_everywhere(rows, OF_POSITIONING, "constant")
     undefined_everywhere(rows, LOCAL, "blocks")
-    undefined_everywhere(rows, SOURCE_METRICS, "too little data")
+    undefined_everywhere(rows, OF_PLACE, "too little data")
     bone = [r for r in rows if r.region == "seg:Bone"]
     undefined_everywhere(bone, CONTOURS, "does not have it")
     if level < -500:
@@ -575,7 +576,7 @@ def test_a_constant_synthetic_image(patient, clean, level):
 def test_a_synthetic_image_of_noise_is_set_up_nowhere(patient, clean):
     noise = np.random.default_rng(0).normal(20, 12, clean.array.shape).astype(np.float32)
     rows = geometry(pair_of(patient, clean.with_array(noise)), NO_SOURCE)
-    undefined_everywhere(rows, POSITIONING_METRICS, "registration to the synthetic image")
+    undefined_everywhere(rows, OF_POSITIONING, "registration to the synthetic image")
     undefined_everywhere(rows, LOCAL, "blocks")
 
 
@@ -595,7 +596,7 @@ def test_voxels_that_are_not_finite_are_errors(patient, clean, who):
     array[30, 25, 10] = np.nan
     rows = geometry(replace(pair, **{who: volume.with_array(array)}), DEFAULT)
     for row in rows:
-        if row.metric in SOURCE_METRICS or who != "source":
+        if row.metric in OF_PLACE or who != "source":
             assert (row.status, row.value) == ("error", None), row
             assert "not finite" in row.why
         else:
@@ -604,7 +605,7 @@ def test_voxels_that_are_not_finite_are_errors(patient, clean, who):
 
 def test_images_that_are_not_in_hu(patient, clean):
     rows = geometry(pair_of(patient, replace(clean, quantity="arbitrary")), DEFAULT)
-    undefined_everywhere(rows, {*CONTOURS, *LOCAL, *POSITIONING_METRICS}, "needs HU")
+    undefined_everywhere(rows, {*CONTOURS, *LOCAL, *OF_POSITIONING}, "needs HU")
     assert one(rows, "source_shift").status == "ok"
 
 
@@ -680,7 +681,7 @@ def test_parts_that_are_switched_off_keep_their_rows(patient, clean):
         positioning=PositioningSettings(cbct=False, drr=False),
     )
     rows = geometry(pair_of(patient, clean), off)
-    undefined_everywhere(rows, {*SOURCE_METRICS, *LOCAL, *POSITIONING_METRICS}, "switched off")
+    undefined_everywhere(rows, {*OF_PLACE, *LOCAL, *OF_POSITIONING}, "switched off")
     assert number(rows, "contour_distance", region="seg:Body") < 0.2
 
 

@@ -10,7 +10,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from qa_suite.core.errors import GeometryError, InputError, UnknownName
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.metrics.base import METRICS, Pair, Value
+from qa_suite.metrics.base import Pair, Value
+from qa_suite.metrics.facts import METRICS
 from qa_suite.metrics.image.family import image
 from qa_suite.metrics.image.settings import Band, ImageSettings
 from qa_suite.metrics.image.ssim import local_similarity, whole_windows

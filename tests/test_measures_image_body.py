@@ -11,7 +11,7 @@ from qa_suite.imaging.depth import depth_in
 from qa_suite.imaging.distance import distance_to
 from qa_suite.lab.phantom import make_patient, oracle_translate
 from qa_suite.metrics.base import Pair, Value
-from qa_suite.metrics.error_maps import error_maps
+from qa_suite.metrics.image.error_field import error_maps
 from qa_suite.metrics.image.family import image
 from qa_suite.metrics.image.settings import ImageSettings
 

@@ -8,7 +8,8 @@ import pytest
 from qa_suite.core.errors import InputError, UnknownName
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.metrics.base import FAMILIES, Pair, at_common_scale
+from qa_suite.metrics.base import Pair, at_common_scale
+from qa_suite.metrics.facts import FAMILIES
 from qa_suite.metrics.meaning import families_for, left_out, require_meaning
 from qa_suite.metrics.run import measure_pair
 from qa_suite.metrics.scale import ScaleSettings

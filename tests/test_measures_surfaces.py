@@ -15,7 +15,7 @@ from qa_suite.core.volume import Grid
 from qa_suite.imaging.distance import distance_to
 from qa_suite.imaging.nearest import nearest_distances
 from qa_suite.imaging.surface_elements import cell_table, surface_elements
-from qa_suite.metrics.segmentation.overlap import (
+from qa_suite.metrics.segmentation.structures import (
     centroid_shift,
     count_overlap,
     dice,

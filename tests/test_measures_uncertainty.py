@@ -13,9 +13,9 @@ from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.metrics.base import Curve, Pair, Value
-from qa_suite.metrics.uncertainty.family import METRIC_NAMES, NO_STD, predicted_std, uncertainty
+from qa_suite.metrics.uncertainty.family import NO_STD, predicted_std, uncertainty
 from qa_suite.metrics.uncertainty.interval import NO_INTERVAL
-from qa_suite.metrics.uncertainty.metrics import observed_coverage
+from qa_suite.metrics.uncertainty.metrics import OF_STD, observed_coverage
 from qa_suite.metrics.uncertainty.ranks import area, ordered, rank_correlation, remaining_error
 from qa_suite.metrics.uncertainty.settings import UncertaintySettings
 
@@ -133,7 +133,7 @@ def test_coverage_counts_the_limit_itself():
 def test_scaling_both_changes_nothing(reference, sigma, rng):
     error = sigma * rng.standard_normal(SHAPE)
     one, other = (measured(reference * 0, f * error, f * sigma) for f in (1, 4))
-    for metric in METRIC_NAMES:
+    for metric in OF_STD:
         assert other[metric, "body"].value == pytest.approx(one[metric, "body"].value)
 
 
@@ -211,7 +211,7 @@ def test_more_voxels_than_are_ranked(reference, sigma, rng):
         }
         for s in (SETTINGS, few)
     }
-    for metric in METRIC_NAMES:
+    for metric in OF_STD:
         one, other = rows[200_000][metric, "body"], rows[20_000][metric, "body"]
         assert other.value == pytest.approx(one.value, abs=0.03 if metric in ORDER else 0)
         assert one.coverage == 1
@@ -257,7 +257,7 @@ def test_a_stated_std_comes_first(reference, rng):
 
 
 def keys():
-    return {("std_samples", "body"), *((m, r) for m in METRIC_NAMES for r in REGIONS)}
+    return {("std_samples", "body"), *((m, r) for m in OF_STD for r in REGIONS)}
 
 
 @pytest.mark.parametrize("samples", [0, 1])
@@ -276,7 +276,7 @@ def test_a_std_that_is_not_a_positive_number(reference, sigma, wrong):
     sigma[50, 3, 3] = wrong  # in bone
     rows = measured(reference, 1.0, sigma)
     assert set(rows) == keys()
-    for metric in METRIC_NAMES:
+    for metric in OF_STD:
         for region in ("body", "bone"):
             assert rows[metric, region].status == "error"
             assert "std of 1 of" in rows[metric, region].why
@@ -293,7 +293,7 @@ def test_images_that_are_not_finite(reference, sigma, wrong):
     assert rows["coverage_68", "soft"].status == "ok"
     reference[50, 3, 3] = wrong
     rows = measured(reference, 0, sigma)
-    assert {rows[m, r].status for m in METRIC_NAMES for r in REGIONS} == {"error"}
+    assert {rows[m, r].status for m in OF_STD for r in REGIONS} == {"error"}
 
 
 def test_samples_that_are_infinite_are_an_error(reference):

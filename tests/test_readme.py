@@ -4,7 +4,6 @@ import re
 import shlex
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -67,28 +66,6 @@ def test_links_between_the_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), (page.name, target)
-
-
-def test_the_metric_of_contributing_works():
-    """The example is run as a newcomer would paste it, and its metric is measured everywhere."""
-    code = (ROOT / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
-    script = f"""
-from qa_suite.metrics.image.family import *
-from qa_suite.metrics.image.family import _EMPTY
-{textwrap.dedent(code)}
-from qa_suite.metrics.run import measure_pair
-from qa_suite.metrics.settings import MeasureSettings
-from qa_suite.core.volume import Grid, Volume
-array = np.full((9, 9, 9), 40.0)
-grid = Grid(shape=array.shape, spacing_mm=(1, 1, 1))
-reference, synthetic = (Volume(array=array + d, grid=grid, quantity="HU") for d in (0, 7))
-pair = Pair(reference=reference, synthetic=synthetic, mask=np.ones(array.shape, bool))
-rows = measure_pair(pair, families=["image"], settings=MeasureSettings(), case="c", patient="p",
-                    site="s").rows
-print([row.value for row in rows if (row.metric, row.region) == ("median_error", "body")])
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == "[7.0]", done.stderr
 
 
 def test_make_knows_the_verbs_of_the_readme():

@@ -16,15 +16,16 @@ from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import Measurement
 from qa_suite.core.volume import Grid, Volume, canonical
 from qa_suite.lab.phantom import LABELS, make_patient, oracle_translate
-from qa_suite.metrics.base import METRICS, Instruments, Pair
+from qa_suite.metrics.base import Instruments, Pair
+from qa_suite.metrics.facts import METRICS
 from qa_suite.metrics.reference_free import CHECKS, FAMILY, Patient, examine, reference_free
-from qa_suite.metrics.reference_free.descriptor import NAMES
+from qa_suite.metrics.reference_free.learning import norms_of
 from qa_suite.metrics.reference_free.norms import (
     BINS,
     MIN_PATIENTS,
+    NAMES,
     Norms,
     histogram_of,
-    norms_of,
     shrunk_covariance,
 )
 from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings

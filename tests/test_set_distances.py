@@ -23,8 +23,9 @@ from qa_suite.metrics.set_distances.distances import (
     kid,
     kid_without_each,
 )
-from qa_suite.metrics.set_distances.family import METRIC_NAMES, FeaturedCase, measure_sets
+from qa_suite.metrics.set_distances.family import FeaturedCase, measure_sets
 from qa_suite.metrics.set_distances.features import (
+    OF_SETS,
     CaseFeatures,
     FeatureSet,
     feature_sets,
@@ -264,7 +265,7 @@ def cases_of(count=24, bias=0.0, sites=("A", "B")) -> list[FeaturedCase]:
 def test_the_distances_of_cases_pooled_and_by_site():
     rows = {(r.metric, r.scope, r.variant): r for r in measure_sets(cases_of(), SETTINGS)}
     assert set(rows) == {
-        (m, s, v) for m in METRIC_NAMES for s in ("pooled", "A", "B") for v in ("default", "floor")
+        (m, s, v) for m in OF_SETS for s in ("pooled", "A", "B") for v in ("default", "floor")
     }
     pooled = rows["kid", "pooled", "default"]
     assert (pooled.patients, pooled.n_reference, pooled.n_synthetic) == (24, 240, 240)

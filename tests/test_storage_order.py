@@ -26,7 +26,8 @@ from qa_suite.evaluation.models import finished_images
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.io.images import read_image, write_image
 from qa_suite.io.layouts.importing import import_cohort
-from qa_suite.metrics.base import FAMILIES, METRICS, Pair
+from qa_suite.metrics.base import Pair
+from qa_suite.metrics.facts import FAMILIES, METRICS
 from qa_suite.metrics.run import Measured
 from qa_suite.metrics.settings import MeasureSettings
 from qa_suite.preflight import PreflightResult, PreflightSettings, preflight

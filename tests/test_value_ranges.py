@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from qa_suite.core.errors import InputError
 from qa_suite.core.prediction import IntervalFacts, Prediction
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.metrics.base import METRICS, MetricFacts, Pair
+from qa_suite.metrics.base import Pair
 from qa_suite.metrics.dose.facts import INDEX_METRICS
+from qa_suite.metrics.facts import METRICS, MetricFacts, ValueRange, parse_range
 from qa_suite.metrics.run import measure_pair
 from qa_suite.metrics.settings import MeasureSettings
-from qa_suite.metrics.value_range import ValueRange, parse_range
 from tests import battery
 
 pytestmark = pytest.mark.timeout(900)  # a fresh clone compiles every kernel here first

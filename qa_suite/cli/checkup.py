@@ -137,7 +137,7 @@ def _measured(
     from qa_suite.core.cohort import describe_validation
     from qa_suite.core.errors import Problems
     from qa_suite.core.records import Measurement
-    from qa_suite.metrics.base import METRICS
+    from qa_suite.metrics.facts import METRICS
     from qa_suite.metrics.reference_free import CHECKS, FAMILY, examine
     from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
 

@@ -74,7 +74,7 @@ def _write_error_maps(pair: Pair, folder: Path) -> None:
 
     from qa_suite.core.volume import Volume
     from qa_suite.io.images import write_image
-    from qa_suite.metrics.error_maps import error_maps
+    from qa_suite.metrics.image.error_field import error_maps
 
     for name, volume in error_maps(pair).items():
         write_image(volume, folder / f"{name}_error.nii.gz")

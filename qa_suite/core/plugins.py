@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ _LOADED: dict[tuple[str, str, str], PluginFacts | str] = {}
 
 def plugin_names(group: str) -> tuple[str, ...]:
     """Return the names of a group's entry points, sorted, without loading any."""
-    return tuple(sorted({entry.name for entry in metadata.entry_points(group=group)}))
+    return tuple(sorted({entry.name for entry in _entries(group)}))
 
 
 def load_plugins(group: str, *names: str) -> tuple[PluginFacts, ...]:
@@ -51,7 +53,7 @@ def load_plugins(group: str, *names: str) -> tuple[PluginFacts, ...]:
     """
     found: list[PluginFacts] = []
     broken: list[str] = []
-    for entry in sorted(metadata.entry_points(group=group), key=lambda e: (_whose(e), e.name)):
+    for entry in _entries(group):
         if names and entry.name not in names:
             continue
         key = (group, _whose(entry)[0], entry.name)
@@ -116,6 +118,17 @@ def _files(top: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(top.rglob("*"), key=lambda p: p.relative_to(top).as_posix()):
         if path.is_file() and path.suffix != ".pyc":
             yield f"{top.name}/{path.relative_to(top).as_posix()}", path
+
+
+def _entries(group: str) -> tuple[metadata.EntryPoint, ...]:
+    return _entries_on(group, tuple(sys.path))
+
+
+@cache
+def _entries_on(group: str, path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
+    """Look once through the metadata of every installed package, for one state of the path."""
+    found = metadata.entry_points(group=group)
+    return tuple(sorted(found, key=lambda entry: (_whose(entry), entry.name)))
 
 
 def _load(entry: metadata.EntryPoint) -> PluginFacts | str:

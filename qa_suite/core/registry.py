@@ -1,4 +1,4 @@
-"""The one small registry that measures, segmenters, criteria and translators use."""
+"""Names to facts, and names to functions and their facts: what everything registered stands in."""
 
 from __future__ import annotations
 
@@ -14,16 +14,25 @@ Facts = TypeVar("Facts")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry(Generic[Facts]):
-    """One registered thing: its name, the function behind it and the facts about it."""
+class Declared(Generic[Facts]):
+    """One declared thing: its name and the facts about it."""
 
     name: str
-    function: Callable[..., Any]
     facts: Facts
 
 
-class Registry(Generic[Facts]):
-    """Names to functions and their facts.
+@dataclass(frozen=True, kw_only=True)
+class Entry(Declared[Facts]):
+    """One registered thing that is done by a function."""
+
+    function: Callable[..., Any]
+
+
+D = TypeVar("D", bound=Declared[Any])
+
+
+class _Names(Generic[D]):
+    """Names, each once.
 
     Parameters
     ----------
@@ -33,20 +42,17 @@ class Registry(Generic[Facts]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._entries: dict[str, Entry[Facts]] = {}
+        self._entries: dict[str, D] = {}
 
-    def add(self, name: str, facts: Facts) -> Callable[[F], F]:
-        """Register the decorated function under ``name`` and return it unchanged."""
+    def _enter(self, entry: D) -> None:
+        self._require_free(entry.name)
+        self._entries[entry.name] = entry
+
+    def _require_free(self, name: str) -> None:
         if name in self._entries:
             raise ValueError(f"{self.kind} {name!r} is registered twice.")
 
-        def register(function: F) -> F:
-            self._entries[name] = Entry(name=name, function=function, facts=facts)
-            return function
-
-        return register
-
-    def __getitem__(self, name: str) -> Entry[Facts]:
+    def __getitem__(self, name: str) -> D:
         if name not in self._entries:
             raise UnknownName(unknown_name(self.kind, name, list(self._entries)))
         return self._entries[name]
@@ -54,11 +60,33 @@ class Registry(Generic[Facts]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
-    def __iter__(self) -> Iterator[Entry[Facts]]:
+    def __iter__(self) -> Iterator[D]:
         return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+class Catalogue(_Names[Declared[Facts]]):
+    """Names to facts alone, of what has no function of its own."""
+
+    def declare(self, name: str, facts: Facts) -> None:
+        """Enter the facts of a name, which must be new."""
+        self._enter(Declared(name=name, facts=facts))
+
+
+class Registry(_Names[Entry[Facts]]):
+    """Names to functions and their facts."""
+
+    def add(self, name: str, facts: Facts) -> Callable[[F], F]:
+        """Register the decorated function under ``name`` and return it unchanged."""
+        self._require_free(name)
+
+        def register(function: F) -> F:
+            self._enter(Entry(name=name, function=function, facts=facts))
+            return function
+
+        return register
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> str:

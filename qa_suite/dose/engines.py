@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.plugins import load_plugins, plugin_names
 from qa_suite.core.registry import Registry
 from qa_suite.core.volume import Grid, Triple, Volume
 from qa_suite.dose.hlut.tables import Hlut, HlutQuantity
@@ -86,6 +87,8 @@ ENGINES: Registry[EngineFacts] = Registry("dose engine")
 """Names to functions ``(machine: str) -> DoseEngine``; with ``device`` where it takes several."""
 
 
+PLUGIN_GROUP = "qa_suite.engines"
+"""Entry points by which other packages bring engines, each by the name of its engine."""
 _ROOMS = {"photons-pydosert": "photons", "protons-range": "protons"}
 
 
@@ -120,13 +123,29 @@ def where_computed(templates: Sequence[PlanTemplate], device: str) -> str:
 
 
 def load_engines(*names: str) -> None:
-    """Register the named engines, or all; each brings its library only when it computes."""
+    """Register the named engines, or all; each brings its library only when it computes.
+
+    Raises
+    ------
+    Problems
+        If another package's engine cannot be loaded.
+    InputError
+        If it registers no engine of the name that its entry point has.
+    """
     import importlib
 
+    found = (*_ROOMS, *plugin_names(PLUGIN_GROUP))
     # of an unknown name all are loaded, so that the close matches can be named
-    known = names and all(name in _ROOMS for name in names)
-    for name in names if known else _ROOMS:
-        importlib.import_module(f"qa_suite.dose.{_ROOMS[name]}")
+    known = names and all(name in found for name in names)
+    for name in names if known else found:
+        if name in _ROOMS:
+            importlib.import_module(f"qa_suite.dose.{_ROOMS[name]}")
+        for plugin in load_plugins(PLUGIN_GROUP, name):
+            if name not in ENGINES:
+                raise InputError(
+                    f"The package {plugin.package} {plugin.version} brings the dose engine {name} "
+                    f"by its entry point and registers none of this name; mend that package."
+                )
 
 
 def require_modality(template: PlanTemplate) -> None:

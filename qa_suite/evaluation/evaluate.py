@@ -37,6 +37,7 @@ from qa_suite.core.records import (
     When,
 )
 from qa_suite.core.wording import listing, some
+from qa_suite.dose.engines import load_engines
 from qa_suite.evaluation import kept_volumes as volumes
 from qa_suite.evaluation.case_run import EvaluationSettings, Examination, blank_record, examine_case
 from qa_suite.evaluation.eligibility import (
@@ -101,12 +102,15 @@ def evaluate(
         )
     require_eligible(examination)
     notices = leakage_notices(examination, cases) + instrument_notices(examination, cases)
+    for choice in examination.settings.measures.dose.plans:
+        load_engines(choice.template.engine)  # so that the record names the package it comes from
     code = code_facts()
     plan = RunPlan(
         evaluation=examination.identifier,
         suite_version=code.suite_version,
         git_commit=code.git_commit,
         git_dirty=code.git_dirty,
+        plugins=code.plugins,
         started=_now(),
     )
     journal = Journal(out, plan)
@@ -189,7 +193,8 @@ def _write_record(
     taken = [cost for entry in entries for cost in entry.costs]
     costs = write_table(out / COSTS_FILE, taken, Measurement)
     sets = _set_measurements(entries, settings)
-    measured = {m.metric for m in (*measurements, *taken)} | {s.metric for s in sets}
+    units = {row.metric: row.unit for row in (*measurements, *taken)}
+    units |= {row.metric: row.unit for row in sets}
     norms = examination.instruments.norms
     if norms is not None:
         write_model(out / NORMS_FILE, norms)
@@ -202,9 +207,9 @@ def _write_record(
         settings=settings.model_dump(mode="json"),
         variants=variants_of(settings.measures, examination.instruments),
         definitions={
-            entry.name: entry.facts.model_dump(mode="json")
+            entry.name: {**entry.facts.model_dump(mode="json"), "unit": units[entry.name]}
             for entry in METRICS
-            if entry.name in measured
+            if entry.name in units
         },
         instruments=examination.instrument_facts,
         set_measurements=sets,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.record_files import read_model, write_model
-from qa_suite.core.records import CaseRecord, CurvePoint, Measurement
+from qa_suite.core.records import CaseRecord, CurvePoint, Measurement, PluginFacts
 from qa_suite.metrics.set_distances.features import CaseFeatures
 
 JOURNAL_FOLDER = "journal"
@@ -29,6 +29,7 @@ class RunPlan(BaseModel):
     suite_version: str
     git_commit: str | None
     git_dirty: bool | None
+    plugins: tuple[PluginFacts, ...] = ()
     started: str
 
 
@@ -100,4 +101,5 @@ def _same_plan(folder: Path, known: RunPlan, wanted: RunPlan) -> RunPlan:
 
 def _short(plan: RunPlan) -> str:
     commit = (plan.git_commit or "no commit")[:8]
-    return f"evaluation {plan.evaluation[:8]} by {plan.suite_version} at {commit}"
+    more = "".join(f" with {one.package} {one.version} {one.digest[:15]}" for one in plan.plugins)
+    return f"evaluation {plan.evaluation[:8]} by {plan.suite_version} at {commit}{more}"

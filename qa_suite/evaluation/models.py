@@ -15,7 +15,7 @@ from qa_suite.core.volume import Volume
 from qa_suite.io.cases import LoadedCase, Translate
 from qa_suite.io.images import images_by_case, read_image
 from qa_suite.metrics.base import Instruments
-from qa_suite.metrics.reference_free.norms import norms_of
+from qa_suite.metrics.reference_free.learning import norms_of
 
 _OUTSIDE = {"HU": -1000.0, "SUVbw": 0.0, "arbitrary": 0.0}
 

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from qa_suite import __version__
+from qa_suite.core.plugins import loaded_plugins
 from qa_suite.core.processes import git_state
 from qa_suite.core.records import CodeFacts
 
@@ -27,7 +28,10 @@ RECORDED_PACKAGES = (
 
 
 def code_facts() -> CodeFacts:
-    """Return the suite's version, its git commit where it runs from a checkout, and packages."""
+    """Return the suite's version, its git commit where it runs from a checkout, and packages.
+
+    Of other packages those are named whose metrics, families or engines are loaded by now.
+    """
     commit, dirty = git_state(Path(__file__).resolve().parents[2])
     return CodeFacts(
         suite_version=__version__,
@@ -35,6 +39,7 @@ def code_facts() -> CodeFacts:
         git_dirty=dirty,
         python=platform.python_version(),
         packages={name: version for name in RECORDED_PACKAGES if (version := _version(name))},
+        plugins=loaded_plugins(),
     )
 
 

@@ -1,26 +1,19 @@
-"""What every measure has in common: the pair it looks at, its facts, and the two registries.
-
-A *metric* is one number with its facts (unit, direction, range, formula, empty-case rule,
-reference). A *family* is a function from a :class:`Pair` to many values; it computes the
-expensive thing once and calls its metrics over the regions.
-"""
+"""What a family is given and what it gives: the pair it looks at, and the rows it writes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.errors import GeometryError
 from qa_suite.core.orientation import Turn
 from qa_suite.core.prediction import Prediction, canonical_prediction
 from qa_suite.core.records import MeasurementStatus
-from qa_suite.core.registry import Registry
-from qa_suite.core.volume import Grid, Quantity, Volume, require_same_grid
+from qa_suite.core.volume import Grid, Volume, require_same_grid
 from qa_suite.instruments.base import Extractor, Segmenter
 from qa_suite.metrics.scale import (
     RemovedScale,
@@ -29,81 +22,10 @@ from qa_suite.metrics.scale import (
     scaled,
     scaled_prediction,
 )
-from qa_suite.metrics.value_range import parse_range
 
 if TYPE_CHECKING:
     from qa_suite.dose.clinic.given import ClinicCase
     from qa_suite.metrics.reference_free.norms import Norms
-
-
-class MetricFacts(BaseModel):
-    """The facts of one metric, as ``qa-suite list metrics`` and the docs show them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    family: str = Field(min_length=1)
-    title: str = Field(min_length=1)
-    unit: str = Field(min_length=1, description="'HU' stands for the unit of the reference")
-    direction: Literal["lower", "higher", "zero", "none"] = Field(
-        description="which way is better; 'none' describes the image and has no better side"
-    )
-    range: str = Field(
-        description="its values with the default settings, as measures.value_range spells it"
-    )
-    formula: str = Field(min_length=1)
-    empty: str = Field(min_length=1)
-    censored: str = Field(
-        default="", description="when only a bound is known: the window, cap or edge that ends it"
-    )
-    ends: tuple[float, ...] = Field(
-        default=(),
-        description="of that window with the default settings: a value at or beyond one is none",
-    )
-    reference: str = Field(min_length=1)
-    settings: dict[str, str | float | int | bool] = {}
-    quantities: tuple[Quantity, ...] = Field(
-        default=(), description="of the reference that it has a meaning for; none is any"
-    )
-    because: str = Field(default="", description="why it has none for others")
-
-    @model_validator(mode="after")
-    def _ends_are_told(self) -> MetricFacts:
-        if self.ends and not self.censored:
-            raise ValueError("the ends of a window say when a value is censored")
-        return self
-
-    def beyond(self, value: float) -> bool:
-        """Whether a number lies at an end of the window or beyond, and so is no measured value."""
-        return any(value >= end if end > 0 else value <= end for end in self.ends)
-
-    @field_validator("range")
-    @classmethod
-    def _spelled_as_all(cls, text: str) -> str:
-        try:
-            parse_range(text)
-        except InputError as error:
-            raise ValueError(str(error)) from None
-        return text
-
-
-class FamilyFacts(BaseModel):
-    """What one family of measures needs and does."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    title: str
-    needs: tuple[str, ...] = ()
-    common_scale: bool = Field(
-        default=False, description="whether it takes images of arbitrary scale without it"
-    )
-    quantities: tuple[Quantity, ...] = Field(
-        default=(), description="of the reference that it has a meaning for; none is any"
-    )
-    because: str = Field(default="", description="why it has none for others")
-
-
-METRICS: Registry[MetricFacts] = Registry("metric")
-FAMILIES: Registry[FamilyFacts] = Registry("family of measures")
 
 
 @dataclass(frozen=True, kw_only=True)

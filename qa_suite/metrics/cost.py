@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import Measurement
-from qa_suite.metrics.base import METRICS, Censored, MetricFacts, NoValue, as_value
+from qa_suite.metrics.base import Censored, NoValue, as_value
+from qa_suite.metrics.facts import METRICS, MetricFacts
 
 FAMILY = "cost"
 REGION = "all"
@@ -36,22 +37,17 @@ _NOT_ALONE = "other cases were measured at the same time, so the memory is not t
 T = TypeVar("T")
 
 
-def measured_by_examiner(*_: Any) -> NoReturn:
-    """Stand for a metric that only an evaluation can take."""
-    raise TypeError("what a translation costs is told by an evaluation")
-
-
-def _add(name: str, **facts: Any) -> None:
+def _declare(name: str, **facts: Any) -> None:
     given = {
         "family": FAMILY,
         "direction": "lower",
         "range": "[0, inf)",
         "reference": "Definition of this suite",
     }
-    METRICS.add(name, MetricFacts(**(given | facts)))(measured_by_examiner)
+    METRICS.declare(name, MetricFacts(**(given | facts)))
 
 
-_add(
+_declare(
     SECONDS,
     title="Time of a translation",
     unit="s",
@@ -60,7 +56,7 @@ _add(
     "case of a run pays for what is loaded once",
     empty="no row where the translation failed",
 )
-_add(
+_declare(
     MEMORY,
     title="Peak memory of a translation",
     unit="MiB",
@@ -69,7 +65,7 @@ _add(
     empty="cpu: undefined where other cases were measured at the same time, or the system does "
     "not tell; no row for cuda without a GPU",
 )
-_add(
+_declare(
     "network_evaluations",
     title="Network evaluations of a translation",
     unit="1",
@@ -78,7 +74,7 @@ _add(
     "counted singly; as the translator states it",
     empty="undefined where the translator does not say",
 )
-_add(
+_declare(
     "sampler_steps",
     title="Steps of the sampler",
     unit="1",

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import LeftOutMeasures
-from qa_suite.core.registry import Entry
+from qa_suite.core.registry import Declared
 from qa_suite.core.volume import Quantity
-from qa_suite.metrics.base import FAMILIES, METRICS, FamilyFacts, MetricFacts
+from qa_suite.metrics.facts import FAMILIES, METRICS, FamilyFacts, MetricFacts
 
 
 def families_for(quantity: Quantity, families: Sequence[str] | None = None) -> list[str]:
@@ -85,9 +85,9 @@ def require_meaning(quantity: Quantity, families: Sequence[str] | None) -> None:
         raise InputError(f"These measures were asked for and have no meaning here: {said}.")
 
 
-def _metrics_by_family() -> dict[str, list[Entry[MetricFacts]]]:
+def _metrics_by_family() -> dict[str, list[Declared[MetricFacts]]]:
     """Return every metric by its family; a family that has none of its own is there as well."""
-    found: dict[str, list[Entry[MetricFacts]]] = {entry.name: [] for entry in FAMILIES}
+    found: dict[str, list[Declared[MetricFacts]]] = {entry.name: [] for entry in FAMILIES}
     for entry in METRICS:
         found.setdefault(entry.facts.family, []).append(entry)
     return found
@@ -97,7 +97,7 @@ def _fits(quantities: tuple[Quantity, ...], quantity: Quantity) -> bool:
     return not quantities or quantity in quantities
 
 
-def _because(entry: Entry[MetricFacts] | Entry[FamilyFacts], quantity: Quantity) -> str:
+def _because(entry: Declared[MetricFacts] | Declared[FamilyFacts], quantity: Quantity) -> str:
     wanted = " or ".join(entry.facts.quantities)
     why = entry.facts.because or f"defined for a reference in {wanted}"
     return f"{why}, and the reference is in {quantity}"

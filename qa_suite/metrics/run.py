@@ -1,6 +1,6 @@
 """Measuring one pair: every family over it, as rows of the record.
 
-Importing this module registers every metric and every family.
+Importing this module registers every metric and every family, those of other packages included.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from qa_suite.core.errors import QAError, UnknownName
+from qa_suite.core.plugins import load_plugins
 from qa_suite.core.records import CurvePoint, Measurement
 from qa_suite.core.registry import unknown_name
 from qa_suite.core.volume import Volume
@@ -20,24 +21,15 @@ from qa_suite.metrics import dose as _dose
 from qa_suite.metrics import geometry as _geometry
 from qa_suite.metrics import pet as _pet
 from qa_suite.metrics import reference_free as _reference_free
-from qa_suite.metrics.base import (
-    FAMILIES,
-    METRICS,
-    Curve,
-    Instruments,
-    Kept,
-    Pair,
-    Remark,
-    Value,
-    at_common_scale,
-)
+from qa_suite.metrics.base import Curve, Instruments, Kept, Pair, Remark, Value, at_common_scale
+from qa_suite.metrics.facts import FAMILIES, METRICS, PLUGIN_GROUP, require_sound, unit_for
 from qa_suite.metrics.hallucination import family as _hallucination
 from qa_suite.metrics.image import family as _image
 from qa_suite.metrics.image.synthrad import describe as describe_mode
 from qa_suite.metrics.meaning import families_for, has_meaning
 from qa_suite.metrics.segmentation import family as _segmentation
 from qa_suite.metrics.segmentation.learned import learned_variants
-from qa_suite.metrics.segmentation.structure_values import tolerance_variant
+from qa_suite.metrics.segmentation.structures import tolerance_variant
 from qa_suite.metrics.segmentation.synthrad import mode_variants
 from qa_suite.metrics.set_distances import family as _set_measurements
 from qa_suite.metrics.settings import MeasureSettings
@@ -62,6 +54,9 @@ _FAMILY_MODULES = (
     _cost,  # of no pair, as the next one, but their metrics are registered here too
     _set_measurements,
 )
+
+load_plugins(PLUGIN_GROUP)
+require_sound()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +152,7 @@ def _measure_family(
     try:
         pair = view()
         found = function(pair, settings)
+        _require_declared(found, who["family"])
         return Measured(
             rows=[
                 _row(value, pair, who)
@@ -178,6 +174,14 @@ def _measure_family(
         return Measured(rows=[failure])
 
 
+def _require_declared(found: Sequence[Value | Curve | Kept | Remark], family: str) -> None:
+    """Hold a family to the metrics that it declares."""
+    metrics = {value.metric for value in found if isinstance(value, Value)}
+    others = sorted(name for name in metrics if METRICS[name].facts.family != family)
+    if others:
+        raise ValueError(f"the family {family} gave rows of {', '.join(others)}, not its own")
+
+
 def _points(curve: Curve, who: dict[str, str]) -> list[CurvePoint]:
     return [
         CurvePoint(
@@ -195,9 +199,6 @@ def _points(curve: Curve, who: dict[str, str]) -> list[CurvePoint]:
 
 
 def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:
-    unit = METRICS[value.metric].facts.unit
-    if unit == "HU" or unit.startswith("HU/"):  # these follow the reference: HU, Gy, SUV, ...
-        unit = pair.unit + unit.removeprefix("HU")
     return Measurement(
         **who,
         metric=value.metric,
@@ -206,7 +207,7 @@ def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:
         value=value.value,
         at_least=value.at_least,
         at_most=value.at_most,
-        unit=unit,
+        unit=unit_for(value.metric, pair.unit),
         status=value.status,
         why=value.why,
         coverage=value.coverage,

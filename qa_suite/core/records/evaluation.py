@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from qa_suite.core.records.measurement import STRICT, SchemaVersion, SetMeasurement, unsaid
 
@@ -102,6 +102,17 @@ class CodeFacts(BaseModel):
     git_dirty: bool | None
     python: str
     packages: dict[str, str]
+    plugins: tuple[PluginFacts, ...] = Field(
+        default=(), description="other packages' metrics, families and engines that were loaded"
+    )
+
+    @model_serializer(mode="wrap")
+    def _plugins_where_there_are_any(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a record without plug-ins as it was before there were any."""
+        said = as_usual(self)
+        if not self.plugins:
+            said.pop("plugins", None)
+        return said
 
 
 class When(BaseModel):

@@ -1,16 +1,16 @@
 """The facts of every metric of the family ``dose``.
 
-The metrics of a dose come out of a few computations together, so each is registered here with
-:func:`measured_by_family` as its function.
+The metrics of a dose come out of a few computations together, so they are declared here and have
+no functions of their own.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NoReturn
+from typing import Any
 
-from qa_suite.metrics.base import METRICS, MetricFacts
 from qa_suite.metrics.dose.settings import DoseSettings
+from qa_suite.metrics.facts import METRICS, MetricFacts
 
 DVH_METRICS = {"d98": "D98", "d95": "D95", "d50": "D50", "d2": "D2", "dmean": "Dmean",
                "dmax": "Dmax"}  # fmt: skip
@@ -42,28 +42,23 @@ _SYNTHRAD = (
 )
 
 
-def measured_by_family(*_: Any) -> NoReturn:
-    """Stand for a metric that only its family can compute."""
-    raise TypeError("a metric of the family 'dose' is measured by its family")
-
-
-def _add(name: str, **facts: Any) -> None:
+def _declare(name: str, **facts: Any) -> None:
     facts = {"family": "dose", "empty": _EMPTY, "reference": _OWN, "range": "(-inf, inf)"} | facts
-    METRICS.add(name, MetricFacts(**facts))(measured_by_family)
+    METRICS.declare(name, MetricFacts(**facts))
 
 
 for _name, _dvh in DVH_METRICS.items():
     for _side, _image in (("reference", "reference CT"), ("synthetic", "synthetic image")):
-        _add(
+        _declare(
             f"{_name}_{_side}", title=f"{_dvh} of the plan on the {_image}", unit="Gy",
             direction="none", range="[0, inf)", formula=f"{_dvh} of the structure's DVH",
             reference=_ICRU,
         )  # fmt: skip
-    _add(
+    _declare(
         f"{_name}_difference", title=f"Difference of {_dvh}", unit="Gy", direction="zero",
         formula=f"{_dvh} on the synthetic image - {_dvh} on the reference", reference=_ICRU,
     )  # fmt: skip
-    _add(
+    _declare(
         f"{_name}_difference_pct", title=f"Difference of {_dvh}, of the prescription", unit="%",
         direction="zero", formula=f"100 × difference of {_dvh} / prescribed dose",
         reference=_ICRU,
@@ -71,20 +66,20 @@ for _name, _dvh in DVH_METRICS.items():
 
 for _name, (_title, _source, (_values, _changes)) in INDEX_METRICS.items():
     for _side in ("reference", "synthetic"):
-        _add(
+        _declare(
             f"{_name}_{_side}", title=f"{_title}, {_side} image", unit="1", direction="none",
             range=_values, formula=f"{_title} of the target", reference=_source,
         )  # fmt: skip
-    _add(
+    _declare(
         f"{_name}_difference", title=f"Difference: {_title}", unit="1", direction="zero",
         range=_changes, formula="synthetic - reference", reference=_source,
     )  # fmt: skip
 
-_add(
+_declare(
     "prescribed_dose", title="Prescribed dose of the course", unit="Gy", direction="none",
     range="(0, inf)", formula="of the template, or of the clinic's plan where that was used",
 )  # fmt: skip
-_add(
+_declare(
     "goal_volume_difference", title="Difference of a goal's volume", unit="%", direction="zero",
     formula="V_x of the goal on the synthetic image - on the reference, % of the structure",
     range="[-100, 100]",
@@ -93,123 +88,123 @@ for _name, _title in (
     ("goals_lost", "Clinical goals met on the reference and missed on the synthetic image"),
     ("goals_gained", "Clinical goals missed on the reference and met on the synthetic image"),
 ):
-    _add(
+    _declare(
         _name, title=_title, unit="1", direction="lower", range="integers in [0, inf)",
         formula="count of the plan's goals that flip; undecided goals do not",
     )  # fmt: skip
-_add(
+_declare(
     "goals_undecided", title="Clinical goals that one of the images leaves undecided", unit="1",
     direction="none", range="integers in [0, inf)",
     formula="count of goals whose structure is missing or lies outside the dose grid",
 )  # fmt: skip
-_add(
+_declare(
     "dose_difference_mean", title="Mean dose difference, of the prescription", unit="%",
     direction="zero",
     formula="100 × mean (synthetic - reference) / prescribed dose, over the region's voxels "
     "above the cut-off",
 )  # fmt: skip
-_add(
+_declare(
     "dose_difference_95", title="95th percentile of the absolute dose difference", unit="%",
     direction="lower", range="[0, inf)",
     formula="95th percentile of 100 × |synthetic - reference| / prescribed dose, over the "
     "region's voxels above the cut-off",
 )  # fmt: skip
-_add(
+_declare(
     "gamma_pass_rate", title="Gamma pass rate", unit="%", direction="higher", range="[0, 100]",
     formula="share of the judged voxels with gamma <= 1, see docs/dose/gamma.md",
     reference="Low DA et al. (1998), Med Phys 25:656",
 )  # fmt: skip
-_add(
+_declare(
     "gamma_mean", title="Mean gamma", unit="1", direction="lower", range="[0, inf)",
     formula="mean gamma of the judged voxels", reference="Low DA et al. (1998), Med Phys 25:656",
     censored="where gamma of a voxel reaches max_gamma, the end of its search: at least that",
     ends=(DoseSettings().gamma_settings.max_gamma or math.inf,),
 )  # fmt: skip
-_add(
+_declare(
     "gamma_voxels", title="Voxels judged by gamma", unit="1", direction="none",
     range="integers in [0, inf)",
     formula="voxels of the region above the cut-off that lie in both doses: what the pass rate and "
     "the mean gamma of this criterion rest on",
 )  # fmt: skip
-_add(
+_declare(
     "synthrad_dose_mae", title="SynthRAD dose error", unit="1", direction="lower",
     range="[0, inf)",
     formula="mean |synthetic - reference| / prescribed dose over the voxels whose reference dose "
     "exceeds 90 % of the prescription",
     reference=_SYNTHRAD,
 )  # fmt: skip
-_add(
+_declare(
     "synthrad_dvh_error", title="SynthRAD DVH error", unit="1", direction="lower",
     range="[0, inf)",
     formula="relative differences |s - r| / r of the target's D98 and V95%, and the mean over "
     "the organs with goals of those of D2 and Dmean, added up",
     reference=_SYNTHRAD,
 )  # fmt: skip
-_add(
+_declare(
     "cause_dmean", title="Part of the target's mean dose difference by one cause", unit="%",
     direction="zero",
     formula="100 × (Dmean with the synthetic image's outline, air, soft tissue or bone in the "
     "reference - Dmean of the reference) / prescribed dose",
 )  # fmt: skip
-_add(
+_declare(
     "hlut_dmean", title="Change of the target's mean dose with another HLUT", unit="%",
     direction="none",
     formula="100 × (Dmean on the reference with the other HLUT - Dmean with the plan's) / "
     "prescribed dose",
 )  # fmt: skip
-_add(
+_declare(
     "bulk_dmean", title="Mean target dose difference of the bulk-density image", unit="%",
     direction="none",
     formula="100 × (Dmean on the reference's air, water and bone - Dmean on the reference) / "
     "prescribed dose",
 )  # fmt: skip
-_add(
+_declare(
     "bulk_gamma_pass_rate", title="Gamma pass rate of the bulk-density image", unit="%",
     direction="none", range="[0, 100]",
     formula="as gamma_pass_rate, of the reference's air, water and bone",
     reference="Low DA et al. (1998), Med Phys 25:656",
 )  # fmt: skip
-_add(
+_declare(
     "band_samples", title="Samples computed as dose scenarios", unit="1", direction="none",
     range="integers in [2, inf)",
     formula="number of the prediction's samples behind the bands of D95 and of the DVHs",
 )  # fmt: skip
-_add(
+_declare(
     "band_d95", title="Width of D95 over the samples", unit="%", direction="none",
     range="[0, inf)",
     formula="100 × (largest - smallest D95 of the prediction's samples) / prescribed dose",
 )  # fmt: skip
-_add(
+_declare(
     "band_misses_d95", title="Distance of the reference's D95 from the samples' band", unit="%",
     direction="lower", range="[0, inf)",
     formula="100 × distance of the reference's D95 from [smallest, largest] / prescribed dose",
 )  # fmt: skip
-_add(
+_declare(
     "machine_energy", title="Nominal energy of the machine that computes a beam", unit="MV",
     direction="none", range="[1, 50]",
     formula="nominal energy of the machine of each photon beam of the clinic's plan; the beam's "
     "own, and whether the machine stands in, are said beside it",
 )  # fmt: skip
 for _side, _image in (("reference", "reference CT"), ("synthetic", "synthetic image")):
-    _add(
+    _declare(
         f"hu_beyond_{_side}", title=f"Voxels of the {_image} beyond the HLUT's ends", unit="1",
         direction="none", range="integers in [0, inf)",
         formula="number of the image's voxels inside its body whose HU lie more than 1 HU below "
         "the first point (unless that is air) or above the last point of the plan's HLUT",
     )  # fmt: skip
-_add(
+_declare(
     "path_beyond_table", title="Share of a beam's rays that meet voxels beyond the HLUT's ends",
     unit="%", direction="lower", range="[0, 100]",
     formula="share of the rays to the target's voxels that meet such a voxel of either image on "
     "their way; 'all' is the beam with the most",
 )  # fmt: skip
-_add(
+_declare(
     "path_unseen", title="Share of the beam's path that the source did not see", unit="%",
     direction="none", range="[0, 100]",
     formula="water-equivalent path to the target where both images carry the reference / whole "
     "path in the body, mean over the target's voxels",
 )  # fmt: skip
-_add(
+_declare(
     "path_cut", title="Share of the beam that enters through the image's edge", unit="%",
     direction="none", range="[0, 100]",
     formula="share of the target's voxels whose ray meets the edge of the image inside the body",
@@ -220,20 +215,20 @@ for _name, _title, _direction, _unit in (
     ("wepl_difference_max", "Largest absolute difference", "lower", "mm"),
     ("range_error_pct", "Mean difference, of the path length", "zero", "%"),
 ):
-    _add(
+    _declare(
         _name, title=_title, unit=_unit, direction=_direction,
         range="[0, inf)" if _direction == "lower" else "(-inf, inf)",
         formula="water-equivalent path from the skin to the target's distal surface, synthetic "
         "- reference, over the rays of a beam",
         reference="Paganetti H (2012), Phys Med Biol 57:R99",
     )  # fmt: skip
-_add(
+_declare(
     "range_beyond_margin", title="Share of rays whose range error exceeds the margin", unit="%",
     direction="lower", range="[0, 100]",
     formula="share of a beam's rays with |difference| > 3 % of the path + 1 mm",
     reference="Paganetti H (2012), Phys Med Biol 57:R99: margins in use",
 )  # fmt: skip
-_add(
+_declare(
     "scenario_excess_d95", title="D95 below the worst set-up and range scenario", unit="%",
     direction="lower", range="[0, inf)",
     formula="100 × max(0, smallest D95 of the scenarios on the reference - D95 on the synthetic "

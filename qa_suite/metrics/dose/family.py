@@ -13,17 +13,7 @@ from qa_suite.dose.engines import ENGINES, load_engines
 from qa_suite.dose.machines.by_name import all_machines, machine_of
 from qa_suite.dose.machines.photon import PhotonMachine
 from qa_suite.dose.plan.template import PlanTemplate
-from qa_suite.metrics.base import (
-    FAMILIES,
-    Curve,
-    FamilyFacts,
-    Kept,
-    Pair,
-    Remark,
-    Value,
-    failed,
-    ok,
-)
+from qa_suite.metrics.base import Curve, Kept, Pair, Remark, Value, failed, ok
 from qa_suite.metrics.dose.bands import band_rows
 from qa_suite.metrics.dose.computed import (
     CLINIC,
@@ -34,8 +24,13 @@ from qa_suite.metrics.dose.computed import (
     compute_plan,
 )
 from qa_suite.metrics.dose.facts import DVH_METRICS
-from qa_suite.metrics.dose.paths import beam_region, path_rows, table_rows
-from qa_suite.metrics.dose.ranges import range_rows, scenario_rows
+from qa_suite.metrics.dose.paths import (
+    beam_region,
+    path_rows,
+    range_rows,
+    scenario_rows,
+    table_rows,
+)
 from qa_suite.metrics.dose.rows import (
     bulk_rows,
     cause_rows,
@@ -48,6 +43,7 @@ from qa_suite.metrics.dose.rows import (
     synthrad_row,
 )
 from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice
+from qa_suite.metrics.facts import FAMILIES, FamilyFacts
 
 __all__ = ["dose", "dose_variants"]
 

@@ -14,36 +14,20 @@ import numpy as np
 from qa_suite.imaging.bodies import centroid
 from qa_suite.imaging.boxes import bounding_box
 from qa_suite.imaging.threshold import segment_threshold
-from qa_suite.metrics.base import (
-    FAMILIES,
-    FamilyFacts,
-    NoValue,
-    Pair,
-    Value,
-    as_value,
-    failed,
-    undefined,
-)
-from qa_suite.metrics.geometry.contours import (
-    contour_bias,
-    contour_distance,
-    contour_distance_95,
-    contour_distances,
-    contour_gain,
-    contour_loss,
-    contour_unmatched,
-)
+from qa_suite.metrics.base import NoValue, Pair, Value, as_value, failed, undefined
+from qa_suite.metrics.facts import FAMILIES, FamilyFacts
+from qa_suite.metrics.geometry.contours import OF_CONTOURS, contour_distances
 from qa_suite.metrics.geometry.images import Box, averaged, grown, mask_at
-from qa_suite.metrics.geometry.local import local_shift_95, local_shift_median, local_shifts
+from qa_suite.metrics.geometry.local import OF_BLOCKS, local_shifts
 from qa_suite.metrics.geometry.positioning import (
-    POSITIONING_METRICS,
+    OF_POSITIONING,
     VARIANTS,
     Plans,
     position,
     positioning_values,
 )
 from qa_suite.metrics.geometry.settings import GeometrySettings
-from qa_suite.metrics.geometry.source_alignment import SOURCE_METRICS, find_place, source_values
+from qa_suite.metrics.geometry.source_alignment import OF_PLACE, find_place, source_values
 from qa_suite.metrics.geometry.structures import structure_regions, structure_values
 from qa_suite.metrics.segmentation.family import outline_domain
 
@@ -52,15 +36,6 @@ __all__ = ["geometry", "geometry_variants"]
 
 _AROUND_MM = 30.0  # how far around the mask the images are read
 _ATTENUATION_WINDOW_HU = (-1000.0, 3000.0)
-_CONTOUR_METRICS = {
-    "contour_distance": contour_distance,
-    "contour_distance_95": contour_distance_95,
-    "contour_loss": contour_loss,
-    "contour_gain": contour_gain,
-    "contour_bias": contour_bias,
-    "contour_unmatched": contour_unmatched,
-}
-_LOCAL_METRICS = {"local_shift_95": local_shift_95, "local_shift_median": local_shift_median}
 _STRUCTURES = ("seg:Body", "seg:Bone")
 
 
@@ -95,7 +70,7 @@ def geometry(pair: Pair, settings: GeometrySettings) -> list[Value]:
     if box is None:
         return list(_all(undefined, "the mask is empty", _every_key(pair)))
     values = _against_source(pair, settings)
-    inside = [key for key in _every_key(pair) if key[0] not in SOURCE_METRICS]
+    inside = [key for key in _every_key(pair) if key[0] not in OF_PLACE]
     for name, volume in (("reference", pair.reference), ("synthetic image", pair.synthetic)):
         if volume.quantity != "HU":
             why = f"this needs HU, and the {name} is in {volume.quantity}"
@@ -118,11 +93,11 @@ def _margin(pair: Pair) -> int:
 
 def _every_key(pair: Pair) -> list[tuple[str, str, str]]:
     """Every (metric, region, variant) that a case gets."""
-    keys = [(m, region, "default") for region in _STRUCTURES for m in _CONTOUR_METRICS]
-    keys += [(m, "body", "default") for m in _LOCAL_METRICS]
+    keys = [(m, region, "default") for region in _STRUCTURES for m in OF_CONTOURS]
+    keys += [(m, "body", "default") for m in OF_BLOCKS]
     keys += [("structure_shift", region, "default") for region in structure_regions(pair)]
-    keys += [(m, "body", variant) for variant in VARIANTS for m in POSITIONING_METRICS]
-    return keys + [(m, "body", "default") for m in SOURCE_METRICS]
+    keys += [(m, "body", variant) for variant in VARIANTS for m in OF_POSITIONING]
+    return keys + [(m, "body", "default") for m in OF_PLACE]
 
 
 def _all(
@@ -158,7 +133,7 @@ def _contours(pair: Pair, settings: GeometrySettings) -> list[Value]:
                 threshold=rule.threshold_hu,
                 reach_mm=settings.contour_reach_mm,
             )
-        for metric, function in _CONTOUR_METRICS.items():
+        for metric, function in OF_CONTOURS.items():
             value = found if isinstance(found, NoValue) else function(found)
             values.append(as_value(metric, region, value))
     return values
@@ -209,7 +184,7 @@ def _local(pair: Pair, plans: Plans, settings: GeometrySettings) -> list[Value]:
         )
     return [
         as_value(metric, "body", found if isinstance(found, NoValue) else function(found))
-        for metric, function in _LOCAL_METRICS.items()
+        for metric, function in OF_BLOCKS.items()
     ]
 
 
@@ -227,7 +202,7 @@ def _against_source(pair: Pair, settings: GeometrySettings) -> list[Value]:
         wrong = int(np.count_nonzero(~np.isfinite(volume.array)))
         if wrong:
             why = f"{wrong} voxels of the {name} are not finite"
-            return [failed(metric, "body", why) for metric in SOURCE_METRICS]
+            return [failed(metric, "body", why) for metric in OF_PLACE]
     found = find_place(
         pair.source, pair.reference, pair.synthetic, pair.mask, settings.source_alignment
     )

@@ -8,6 +8,7 @@ which the distances of two binary masks are not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,8 @@ from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.core.volume import Volume
 from qa_suite.imaging.boxes import bounding_box
 from qa_suite.imaging.surface_elements import surface_elements
-from qa_suite.metrics.base import METRICS, Censored, MetricFacts, NoValue
+from qa_suite.metrics.base import Censored, NoValue
+from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 from qa_suite.metrics.geometry.settings import GeometrySettings
 from qa_suite.metrics.segmentation.surfaces import directed_percentile
 
@@ -95,7 +97,7 @@ def contour_distances(
     ContourDistances or NoValue
         No value where the reference has no surface inside the domain.
     """
-    from qa_suite.metrics.geometry.contour_kernels import nearest_crossing, outward_normals
+    from qa_suite.metrics.geometry.kernels import nearest_crossing, outward_normals
 
     grid = reference.grid
     spacing = np.asarray(grid.spacing_mm)
@@ -186,7 +188,13 @@ def _facts(
     )
 
 
-@METRICS.add(
+OF_CONTOURS: MetricFunctions[Callable[[ContourDistances], float | Censored | NoValue]] = (
+    MetricFunctions("geometry")
+)
+"""Metrics of the contours of body and bone."""
+
+
+@OF_CONTOURS.add(
     "contour_distance",
     _facts(
         "Mean contour distance",
@@ -204,7 +212,7 @@ def contour_distance(found: ContourDistances) -> float | Censored:
     return Censored(at_least=least, why=found.beyond())
 
 
-@METRICS.add(
+@OF_CONTOURS.add(
     "contour_distance_95",
     _facts(
         "95th percentile of the contour distance",
@@ -217,7 +225,7 @@ def contour_distance_95(found: ContourDistances) -> float | Censored:
     return _percentile(np.abs(found.distance_mm), ~found.known, found, 95)
 
 
-@METRICS.add(
+@OF_CONTOURS.add(
     "contour_loss",
     _facts(
         "Contour loss",
@@ -230,7 +238,7 @@ def contour_loss(found: ContourDistances) -> float | Censored:
     return _one_sided(found, -found.distance_mm)
 
 
-@METRICS.add(
+@OF_CONTOURS.add(
     "contour_gain",
     _facts(
         "Contour gain",
@@ -272,7 +280,7 @@ def _trimmed_mean(
     return float(values[order][used] @ weight[used] / weight[used].sum())
 
 
-@METRICS.add(
+@OF_CONTOURS.add(
     "contour_bias",
     _facts(
         "Signed contour distance",
@@ -300,7 +308,7 @@ def contour_bias(found: ContourDistances) -> float | Censored | NoValue:
     return Censored(at_most=bound, why=found.beyond())
 
 
-@METRICS.add(
+@OF_CONTOURS.add(
     "contour_unmatched",
     _facts(
         "Share of the surface without a counterpart",

@@ -162,7 +162,7 @@ def project(
     values : ndarray, shape (rays,)
     rows : ndarray, shape (rays, 6), or (0, 6) without slopes
     """
-    from qa_suite.metrics.geometry.drr_kernels import cast
+    from qa_suite.metrics.geometry.kernels import cast
 
     grid = volume.grid
     values = np.empty(len(rays))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray, Mask
-from qa_suite.metrics.base import METRICS, Censored, MetricFacts, NoValue
+from qa_suite.metrics.base import Censored, NoValue
+from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 from qa_suite.metrics.geometry.images import SMOOTHING_VOXELS, Image, blurred, smoothed
 from qa_suite.metrics.geometry.settings import GeometrySettings
 
@@ -93,7 +95,7 @@ def local_shifts(
     reach_mm
         Larger shifts are only known to be larger.
     """
-    from qa_suite.metrics.geometry.local_kernels import match_blocks
+    from qa_suite.metrics.geometry.kernels import match_blocks
 
     fixed, moving = smoothed(reference), smoothed(synthetic)
     spacing = np.asarray(reference.grid.spacing_mm)
@@ -148,7 +150,7 @@ def _blocks_with_structure(
     fixed: Image, inside: Mask, spacing: FloatArray, block_mm: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Blocks whose displacement the reference decides along every direction."""
-    from qa_suite.metrics.geometry.local_kernels import structure
+    from qa_suite.metrics.geometry.kernels import structure
 
     edge = np.maximum(2, np.round(block_mm / spacing)).astype(np.int64)
     starts = [
@@ -214,13 +216,19 @@ def _percentile(found: LocalShifts, percent: float) -> float | Censored:
     )
 
 
-@METRICS.add("local_shift_95", _facts("95th percentile of the local shift", 95))
+OF_BLOCKS: MetricFunctions[Callable[[LocalShifts], float | Censored | NoValue]] = MetricFunctions(
+    "geometry"
+)
+"""Metrics of the shifts of blocks."""
+
+
+@OF_BLOCKS.add("local_shift_95", _facts("95th percentile of the local shift", 95))
 def local_shift_95(found: LocalShifts) -> float | Censored:
     """95th percentile of the displacement of the blocks, in mm."""
     return _percentile(found, 95)
 
 
-@METRICS.add("local_shift_median", _facts("Median local shift", 50))
+@OF_BLOCKS.add("local_shift_median", _facts("Median local shift", 50))
 def local_shift_median(found: LocalShifts) -> float | Censored:
     """Median displacement of the blocks, in mm."""
     return _percentile(found, 50)

@@ -7,6 +7,7 @@ two answers is the error that the synthetic CT would bring into the patient's po
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.imaging.registration.motion import Motion
-from qa_suite.metrics.base import METRICS, Censored, MetricFacts, NoValue, Value, as_value
+from qa_suite.metrics.base import Censored, NoValue, Value, as_value
+from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 from qa_suite.metrics.geometry.cbct import Day, make_day
 from qa_suite.metrics.geometry.drr import cut_share
 from qa_suite.metrics.geometry.images import Image
@@ -252,7 +254,13 @@ def _length(
     return _undetermined(found, which) or size
 
 
-@METRICS.add(
+OF_POSITIONING: MetricFunctions[Callable[[Setup], float | Censored | NoValue]] = MetricFunctions(
+    "geometry"
+)
+"""Metrics of the positioning test, in each of its variants."""
+
+
+@OF_POSITIONING.add(
     "positioning_x",
     _facts("Positioning difference to the left", "mm", "shift of the isocentre, x", signed=True),
 )
@@ -261,7 +269,7 @@ def positioning_x(found: Setup) -> float | NoValue:
     return _component(found, found.difference.shift, 0)
 
 
-@METRICS.add(
+@OF_POSITIONING.add(
     "positioning_y",
     _facts("Positioning difference to posterior", "mm", "shift of the isocentre, y", signed=True),
 )
@@ -270,7 +278,7 @@ def positioning_y(found: Setup) -> float | NoValue:
     return _component(found, found.difference.shift, 1)
 
 
-@METRICS.add(
+@OF_POSITIONING.add(
     "positioning_z",
     _facts("Positioning difference to the head", "mm", "shift of the isocentre, z", signed=True),
 )
@@ -279,7 +287,7 @@ def positioning_z(found: Setup) -> float | NoValue:
     return _component(found, found.difference.shift, 2)
 
 
-@METRICS.add(
+@OF_POSITIONING.add(
     "positioning_shift",
     _facts(
         "Positioning difference",
@@ -296,7 +304,7 @@ def positioning_shift(found: Setup) -> float | Censored | NoValue:
     return _length(found, [0, 1, 2], length, found.least_shift_mm)
 
 
-@METRICS.add(
+@OF_POSITIONING.add(
     "positioning_pitch",
     _facts("Pitch difference", "°", "rotation vector along IEC x, which is +x (HFS)", signed=True),
 )
@@ -305,7 +313,7 @@ def positioning_pitch(found: Setup) -> float | NoValue:
     return _component(found, found.difference.vector_deg, 3)
 
 
-@METRICS.add(
+@OF_POSITIONING.add(
     "positioning_roll",
     _facts("Roll difference", "°", "rotation vector along IEC y, which is +z (HFS)", signed=True),
 )
@@ -314,7 +322,7 @@ def positioning_roll(found: Setup) -> float | NoValue:
     return _component(found, found.difference.vector_deg, 5)
 
 
-@METRICS.add(
+@OF_POSITIONING.add(
     "positioning_yaw",
     _facts("Yaw difference", "°", "rotation vector along IEC z, which is −y (HFS)", signed=True),
 )
@@ -323,7 +331,7 @@ def positioning_yaw(found: Setup) -> float | NoValue:
     return _component(found, -found.difference.vector_deg, 4)
 
 
-@METRICS.add(
+@OF_POSITIONING.add(
     "positioning_rotation",
     _facts(
         "Rotation difference",
@@ -340,7 +348,7 @@ def positioning_rotation(found: Setup) -> float | Censored | NoValue:
     return _length(found, [3, 4, 5], angle, found.least_rotation_deg)
 
 
-@METRICS.add(
+@OF_POSITIONING.add(
     "positioning_truth_error",
     MetricFacts(
         family="geometry",
@@ -360,24 +368,11 @@ def positioning_truth_error(found: Setup) -> float | NoValue:
     return _undetermined(found, list(range(6))) or found.truth_error_mm
 
 
-POSITIONING_METRICS = {
-    "positioning_x": positioning_x,
-    "positioning_y": positioning_y,
-    "positioning_z": positioning_z,
-    "positioning_shift": positioning_shift,
-    "positioning_pitch": positioning_pitch,
-    "positioning_roll": positioning_roll,
-    "positioning_yaw": positioning_yaw,
-    "positioning_rotation": positioning_rotation,
-    "positioning_truth_error": positioning_truth_error,
-}
-
-
 def positioning_values(found: Setup | NoValue, variant: str) -> list[Value]:
     """Write what one variant found as values."""
     return [
         as_value(
             name, REGION, found if isinstance(found, NoValue) else function(found), variant=variant
         )
-        for name, function in POSITIONING_METRICS.items()
+        for name, function in OF_POSITIONING.items()
     ]

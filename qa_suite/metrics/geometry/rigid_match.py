@@ -17,6 +17,7 @@ import numpy as np
 from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.imaging.registration.motion import Motion
 from qa_suite.metrics.geometry.images import Image
+from qa_suite.metrics.robust import HUBER, MAD_TO_SD
 
 _MAX_STEPS = 25
 _SETTLED_MM = 0.01
@@ -24,7 +25,6 @@ _NEARLY_MM = 0.1  # a last step below it counts as settled too
 _PRIOR_MM = 25.0  # of one step; keeps components without structure where they are
 _MIN_OVERLAP = 0.5
 _MIN_POINTS = 50
-_HUBER = 1.345
 _TUKEY = 4.685
 _CONSTANT = 1e-3
 _FLOOR_HU = 5.0
@@ -252,12 +252,12 @@ def _weights(
     residual: FloatArray, used: Mask, *, tukey: bool, floor: float
 ) -> tuple[FloatArray, float]:
     size = np.abs(residual)
-    scale = max(1.4826 * float(np.median(size[used])), floor)
+    scale = max(MAD_TO_SD * float(np.median(size[used])), floor)
     scaled = size / scale
     if tukey:
         weight = np.maximum(1 - (scaled / _TUKEY) ** 2, 0) ** 2
     else:
-        weight = np.minimum(1.0, _HUBER / np.maximum(scaled, 1e-9))
+        weight = np.minimum(1.0, HUBER / np.maximum(scaled, 1e-9))
     weight[~used] = 0.0
     return weight, scale**2
 

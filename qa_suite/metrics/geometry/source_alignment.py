@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,8 @@ from qa_suite.imaging.bodies import centroid, eroded
 from qa_suite.imaging.registration.alignment import Alignment, estimate_alignment
 from qa_suite.imaging.registration.quick import quick_alignment
 from qa_suite.imaging.registration.settings import AlignmentSettings
-from qa_suite.metrics.base import METRICS, Censored, MetricFacts, NoValue, Value, as_value
+from qa_suite.metrics.base import Censored, NoValue, Value, as_value
+from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 
 Mode = Literal["full", "quick"]
 
@@ -128,34 +130,13 @@ def _is_beyond(found: Alignment, reach_mm: float) -> bool:
     return not found.why and found.distance_mm > reach_mm
 
 
-@METRICS.add(
-    "source_shift_x",
-    _facts("Shift from the source, to the left", "mm", _RIGID + "its shift along x", "zero"),
+OF_PLACE: MetricFunctions[Callable[[InPlace], float | Censored | NoValue]] = MetricFunctions(
+    "geometry"
 )
-def source_shift_x(found: InPlace) -> float | NoValue:
-    """Shift along x, in mm; positive where the synthetic image lies to the patient's left."""
-    return _axis(found, 0)
+"""Metrics of the place against the source."""
 
 
-@METRICS.add(
-    "source_shift_y",
-    _facts("Shift from the source, to posterior", "mm", _RIGID + "its shift along y", "zero"),
-)
-def source_shift_y(found: InPlace) -> float | NoValue:
-    """Shift along y, in mm; positive to posterior."""
-    return _axis(found, 1)
-
-
-@METRICS.add(
-    "source_shift_z",
-    _facts("Shift from the source, to the head", "mm", _RIGID + "its shift along z", "zero"),
-)
-def source_shift_z(found: InPlace) -> float | NoValue:
-    """Shift along z, in mm; positive to the head."""
-    return _axis(found, 2)
-
-
-@METRICS.add(
+@OF_PLACE.add(
     "source_shift",
     _facts(
         "Shift from the source",
@@ -173,7 +154,34 @@ def source_shift(found: InPlace) -> float | Censored | NoValue:
     return _whole(found.synthetic, found.reach_mm, [0, 1, 2]) or found.synthetic.distance_mm
 
 
-@METRICS.add(
+@OF_PLACE.add(
+    "source_shift_x",
+    _facts("Shift from the source, to the left", "mm", _RIGID + "its shift along x", "zero"),
+)
+def source_shift_x(found: InPlace) -> float | NoValue:
+    """Shift along x, in mm; positive where the synthetic image lies to the patient's left."""
+    return _axis(found, 0)
+
+
+@OF_PLACE.add(
+    "source_shift_y",
+    _facts("Shift from the source, to posterior", "mm", _RIGID + "its shift along y", "zero"),
+)
+def source_shift_y(found: InPlace) -> float | NoValue:
+    """Shift along y, in mm; positive to posterior."""
+    return _axis(found, 1)
+
+
+@OF_PLACE.add(
+    "source_shift_z",
+    _facts("Shift from the source, to the head", "mm", _RIGID + "its shift along z", "zero"),
+)
+def source_shift_z(found: InPlace) -> float | NoValue:
+    """Shift along z, in mm; positive to the head."""
+    return _axis(found, 2)
+
+
+@OF_PLACE.add(
     "source_rotation",
     _facts("Rotation from the source", "°", _RIGID + "angle of its rotation", "lower"),
 )
@@ -188,7 +196,7 @@ def source_rotation(found: InPlace) -> float | NoValue:
     return found.synthetic.angle_deg
 
 
-@METRICS.add(
+@OF_PLACE.add(
     "excess_shift",
     _facts(
         "Shift from the source beyond that of the reference",
@@ -214,19 +222,9 @@ def excess_shift(found: InPlace) -> float | Censored | NoValue:
     return float(np.linalg.norm(apart))
 
 
-SOURCE_METRICS = {
-    "source_shift": source_shift,
-    "source_shift_x": source_shift_x,
-    "source_shift_y": source_shift_y,
-    "source_shift_z": source_shift_z,
-    "source_rotation": source_rotation,
-    "excess_shift": excess_shift,
-}
-
-
 def source_values(found: InPlace | NoValue) -> list[Value]:
     """Write the alignments as values."""
     return [
         as_value(name, REGION, found if isinstance(found, NoValue) else function(found))
-        for name, function in SOURCE_METRICS.items()
+        for name, function in OF_PLACE.items()
     ]

@@ -14,7 +14,8 @@ import numpy as np
 
 from qa_suite.core.volume import Grid
 from qa_suite.imaging.boxes import bounding_box
-from qa_suite.metrics.base import METRICS, Censored, MetricFacts, NoValue, Pair, Value, as_value
+from qa_suite.metrics.base import Censored, NoValue, Pair, Value, as_value
+from qa_suite.metrics.facts import METRICS, MetricFacts
 from qa_suite.metrics.geometry.images import Image, blurred, mask_at, smoothed
 from qa_suite.metrics.geometry.local import COARSE_FWHM_MM, MIN_CORRELATION, REPEATED, Mask
 from qa_suite.metrics.geometry.settings import GeometrySettings
@@ -27,7 +28,7 @@ _RESIDUAL_HU = 25.0  # between a good translator's image and the reference
 _SD_MM = 2.0  # to which the reference must let a shift be known in spite of it
 
 
-@METRICS.add(
+METRICS.declare(
     "structure_shift",
     MetricFacts(
         family="geometry",
@@ -63,6 +64,8 @@ _SD_MM = 2.0  # to which the reference must let a shift be known in spite of it
         because="structures are matched in a window of HU",
     ),
 )
+
+
 def structure_shift(found: StructureShift, reach_mm: float) -> float | Censored | NoValue:
     """Shift of one structure, in mm, or what is known of it."""
     if found.why:
@@ -202,7 +205,7 @@ class _Matcher:
 
     def find(self, around: Mask) -> StructureShift:
         """Look for what the reference shows in a region."""
-        from qa_suite.metrics.geometry.local_kernels import match_blocks, structure
+        from qa_suite.metrics.geometry.kernels import match_blocks, structure
 
         spacing = np.asarray(self.fixed.grid.spacing_mm)
         chosen = np.argwhere(around)

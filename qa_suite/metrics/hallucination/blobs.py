@@ -31,7 +31,7 @@ def blobs(
     """
     from scipy import ndimage
 
-    from qa_suite.metrics.hallucination.opening import opened_parts
+    from qa_suite.metrics.hallucination.kernels import opened_parts
 
     if not candidate.any():
         return

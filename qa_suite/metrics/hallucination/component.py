@@ -13,9 +13,9 @@ from qa_suite.metrics.hallucination.blobs import Box, Mask, dilated, enlarged, s
 from qa_suite.metrics.hallucination.depth import along_rays, reach, water_equivalent
 from qa_suite.metrics.hallucination.fields import Fields
 from qa_suite.metrics.hallucination.settings import HallucinationSettings
+from qa_suite.metrics.robust import MAD_TO_SD
 
 Kind = Literal["bone", "air", "lesion", "bone_lesion"]
-_MAD_TO_SD = 1.4826
 KINDS: tuple[Kind, ...] = ("bone", "air", "lesion", "bone_lesion")
 
 
@@ -122,7 +122,7 @@ def _explained(
 
 def _robust_sd(values: Float32Array) -> float:
     """Return the robust standard deviation: a bone beside it must not hide a lesion."""
-    return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
+    return MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
 
 
 def _partly_air(

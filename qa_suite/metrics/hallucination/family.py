@@ -7,31 +7,31 @@ as missed. The rules and what they find stand in ``docs/measures/hallucination.m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qa_suite.metrics.base import (
-    FAMILIES,
-    METRICS,
-    FamilyFacts,
-    MetricFacts,
-    NoValue,
-    Pair,
-    Value,
-    as_value,
-    failed,
-    undefined,
-)
+from qa_suite.metrics.base import Censored, NoValue, Pair, Value, as_value, failed, undefined
+from qa_suite.metrics.facts import FAMILIES, FamilyFacts, MetricFacts, MetricFunctions
 from qa_suite.metrics.hallucination.component import KINDS, Component
+from qa_suite.metrics.hallucination.depth import REGION, outside_depth
 from qa_suite.metrics.hallucination.fields import fields_of
-from qa_suite.metrics.hallucination.outside import REGION, outside_depth
 from qa_suite.metrics.hallucination.search import find_components
 from qa_suite.metrics.hallucination.settings import HallucinationSettings
-from qa_suite.metrics.hallucination.structures import contrast_change, is_listed
-from qa_suite.metrics.hallucination.values import VALUE_KINDS, VALUE_METRICS, find_structures
+from qa_suite.metrics.hallucination.values import (
+    OF_STRUCTURES,
+    VALUE_KINDS,
+    contrast_change,
+    find_structures,
+    is_listed,
+)
 
 __all__ = ["Component", "find_components", "hallucination"]
+
+OF_COMPONENTS: MetricFunctions[Callable[[Sequence[Component]], float | Censored | NoValue]] = (
+    MetricFunctions("hallucination")
+)
+"""Metrics of the components of one kind that appeared or vanished."""
 
 _EMPTY = "nothing appeared or vanished: 0; empty mask or image not in HU: undefined"
 _EMPTY_CONTRAST = "no such component: undefined; empty mask or image not in HU: undefined"
@@ -55,7 +55,7 @@ def _facts(title: str, unit: str, formula: str, *, of_size: bool = False) -> Met
     )
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "false_components",
     _facts("False components", "1", "number of components that only the synthetic image shows"),
 )
@@ -64,7 +64,7 @@ def false_components(components: Sequence[Component]) -> float:
     return float(len(_of(components, false=True)))
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "missed_components",
     _facts("Missed components", "1", "number of components that only the reference shows"),
 )
@@ -73,7 +73,7 @@ def missed_components(components: Sequence[Component]) -> float:
     return float(len(_of(components, false=False)))
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "false_volume",
     _facts("Volume of false components", "cc", "sum of the volumes of the false components"),
 )
@@ -82,7 +82,7 @@ def false_volume(components: Sequence[Component]) -> float:
     return sum(c.volume_cc for c in _of(components, false=True))
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "missed_volume",
     _facts("Volume of missed components", "cc", "sum of the volumes of the missed components"),
 )
@@ -91,7 +91,7 @@ def missed_volume(components: Sequence[Component]) -> float:
     return sum(c.volume_cc for c in _of(components, false=False))
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "largest_false",
     _facts("Largest false component", "cc", "volume of the largest false component"),
 )
@@ -100,7 +100,7 @@ def largest_false(components: Sequence[Component]) -> float:
     return max((c.volume_cc for c in _of(components, false=True)), default=0.0)
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "largest_missed",
     _facts("Largest missed component", "cc", "volume of the largest missed component"),
 )
@@ -109,7 +109,7 @@ def largest_missed(components: Sequence[Component]) -> float:
     return max((c.volume_cc for c in _of(components, false=False)), default=0.0)
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "false_contrast",
     _facts(
         "Contrast of the largest false component",
@@ -122,7 +122,7 @@ def false_contrast(components: Sequence[Component]) -> float | NoValue:
     return _contrast_of_largest(components, false=True)
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "missed_contrast",
     _facts(
         "Contrast of the largest missed component",
@@ -135,7 +135,7 @@ def missed_contrast(components: Sequence[Component]) -> float | NoValue:
     return _contrast_of_largest(components, false=False)
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "largest_false_contrast",
     _facts(
         "Strongest false component",
@@ -150,7 +150,7 @@ def largest_false_contrast(components: Sequence[Component]) -> float:
     return max((c.unexplained_hu for c in _of(components, false=True)), default=0.0)
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "largest_missed_contrast",
     _facts(
         "Strongest missed component",
@@ -165,7 +165,7 @@ def largest_missed_contrast(components: Sequence[Component]) -> float:
     return max((c.unexplained_hu for c in _of(components, false=False)), default=0.0)
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "largest_false_depth",
     _facts(
         "Depth of the deepest false component",
@@ -178,7 +178,7 @@ def largest_false_depth(components: Sequence[Component]) -> float:
     return max((c.depth_mm for c in _of(components, false=True)), default=0.0)
 
 
-@METRICS.add(
+@OF_COMPONENTS.add(
     "largest_missed_depth",
     _facts(
         "Depth of the deepest missed component",
@@ -189,30 +189,6 @@ def largest_false_depth(components: Sequence[Component]) -> float:
 def largest_missed_depth(components: Sequence[Component]) -> float:
     """Millimetres of water that the deepest that vanished added to a ray, or took away."""
     return max((c.depth_mm for c in _of(components, false=False)), default=0.0)
-
-
-_METRICS = {
-    function.__name__: function
-    for function in (
-        false_components,
-        missed_components,
-        false_volume,
-        missed_volume,
-        largest_false,
-        largest_missed,
-        false_contrast,
-        missed_contrast,
-        largest_false_contrast,
-        largest_missed_contrast,
-        largest_false_depth,
-        largest_missed_depth,
-    )
-}
-
-
-_OF_COMPONENTS = [(metric, kind) for kind in KINDS for metric in _METRICS] + [
-    (metric, kind) for kind in VALUE_KINDS for metric in VALUE_METRICS
-]
 
 
 def _of(components: Sequence[Component], *, false: bool) -> list[Component]:
@@ -278,20 +254,20 @@ def _components(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     for what, volume in (("reference", pair.reference), ("synthetic image", pair.synthetic)):
         if volume.quantity != "HU":
             why = f"bone and gas are known by their HU, and the {what} is in {volume.quantity}"
-            missing = [*_OF_COMPONENTS, ("outside_depth", REGION)]
+            missing = [*_keys(), ("outside_depth", REGION)]
             return [undefined(metric, kind, why) for metric, kind in missing]
     fields = fields_of(pair, settings)
     components = find_components(pair, settings, fields=fields)
     values = [
         as_value(metric, kind, function([c for c in components if c.kind == kind]))
         for kind in KINDS
-        for metric, function in _METRICS.items()
+        for metric, function in OF_COMPONENTS.items()
     ]
     structures = [] if fields is None else find_structures(fields, settings)
     values += [
         as_value(metric, kind, function([c for c in structures if c.kind == kind]))
         for kind in VALUE_KINDS
-        for metric, function in VALUE_METRICS.items()
+        for metric, function in OF_STRUCTURES.items()
     ]
     return [*values, as_value("outside_depth", REGION, outside_depth(pair, settings))]
 
@@ -304,10 +280,17 @@ def _why_empty(pair: Pair) -> str | None:
     return None
 
 
+def _keys() -> list[tuple[str, str]]:
+    """Return every (metric, kind) of components and of the reference's structures."""
+    return [(metric, kind) for kind in KINDS for metric in OF_COMPONENTS] + [
+        (metric, kind) for kind in VALUE_KINDS for metric in OF_STRUCTURES
+    ]
+
+
 def _rows(pair: Pair, settings: HallucinationSettings) -> list[tuple[str, str]]:
     """Return every (metric, region) that a pair gets."""
     listed = [("lesion_contrast_change", f"structure:{n}") for n in _listed(pair, settings)]
-    return [*_OF_COMPONENTS, ("outside_depth", REGION), *listed]
+    return [*_keys(), ("outside_depth", REGION), *listed]
 
 
 def _listed(pair: Pair, settings: HallucinationSettings) -> list[str]:

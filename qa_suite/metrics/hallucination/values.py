@@ -2,13 +2,15 @@
 
 A pocket of gas drawn at −400 HU is no missed gas, and a ray through it still meets a centimetre
 of water that is not there. Here every piece of bone, gas or metal that the reference shows is
-held against its value, however much of it the synthetic image shows.
+held against its value, however much of it the synthetic image shows; and a delineated lesion by
+its contrast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import numpy as np
@@ -16,8 +18,10 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.volume import Triple
-from qa_suite.metrics.base import METRICS, MetricFacts, NoValue
-from qa_suite.metrics.hallucination.blobs import Box, Mask, blobs
+from qa_suite.imaging.boxes import bounding_box
+from qa_suite.metrics.base import Censored, NoValue, Pair
+from qa_suite.metrics.facts import METRICS, REFERENCE_UNIT, MetricFacts, MetricFunctions
+from qa_suite.metrics.hallucination.blobs import Box, Mask, blobs, shell_of
 from qa_suite.metrics.hallucination.depth import water_equivalent
 from qa_suite.metrics.hallucination.fields import Fields
 from qa_suite.metrics.hallucination.settings import HallucinationSettings
@@ -67,7 +71,13 @@ def _facts(title: str, unit: str, formula: str, empty: str) -> MetricFacts:
     )
 
 
-@METRICS.add(
+OF_STRUCTURES: MetricFunctions[Callable[[Sequence[Structure]], float | Censored | NoValue]] = (
+    MetricFunctions("hallucination")
+)
+"""Metrics of the reference's structures of one kind."""
+
+
+@OF_STRUCTURES.add(
     "value_error",
     _facts(
         "Value of the reference's structures",
@@ -84,7 +94,7 @@ def value_error(components: Sequence[Structure]) -> float | NoValue:
     return max((c.error_hu for c in components), key=lambda hu: (abs(hu), hu))
 
 
-@METRICS.add(
+@OF_STRUCTURES.add(
     "value_depth",
     _facts(
         "Water-equivalent depth error through the reference's structures",
@@ -98,9 +108,6 @@ def value_error(components: Sequence[Structure]) -> float | NoValue:
 def value_depth(components: Sequence[Structure]) -> float:
     """Millimetres of water by which a beam through the worst component errs."""
     return max((abs(c.depth_mm) for c in components), default=0.0)
-
-
-VALUE_METRICS = {f.__name__: f for f in (value_error, value_depth)}
 
 
 def find_structures(fields: Fields, settings: HallucinationSettings) -> list[Structure]:
@@ -160,3 +167,55 @@ def _depth(change: NDArray[np.float64], mask: Mask, spacing_mm: Triple) -> float
         ways = length >= max(1.0, _LONG * float(length.max()))
         found.append(float(change.sum(axis=axis)[ways].mean()) * step)
     return max(found, key=lambda value: (abs(value), value))
+
+
+# ---------------------------------------------------------------------------------------
+# Delineated lesions
+
+
+def is_listed(name: str, settings: HallucinationSettings) -> bool:
+    """Whether a structure is one of those whose contrast is compared; case does not matter."""
+    return any(fnmatchcase(name.lower(), p.lower()) for p in settings.lesion_structures)
+
+
+METRICS.declare(
+    "lesion_contrast_change",
+    MetricFacts(
+        family="hallucination",
+        title="Change of a lesion's contrast",
+        unit=REFERENCE_UNIT,
+        direction="zero",
+        range="(-inf, inf)",
+        formula=(
+            "c(synthetic) - c(reference); c: mean inside the structure minus mean in the shell "
+            "around it, both within the mask"
+        ),
+        empty="structure or shell of too few voxels in the mask: undefined",
+        reference="Definition of this suite",
+    ),
+)
+
+
+def contrast_change(pair: Pair, name: str, settings: HallucinationSettings) -> float | NoValue:
+    """Contrast of one structure in the synthetic image minus that in the reference, in HU.
+
+    The shell leaves out the voxels next to the structure, which hold part of it. A bone next to
+    a lesion lies in the shell of both images and cancels.
+    """
+    spacing = pair.grid.spacing_mm
+    gap = min(max(spacing), settings.shell_mm)
+    inside = pair.mask if pair.coverage is None else pair.mask & pair.coverage
+    margin = int((gap + settings.shell_mm) / min(spacing)) + 1
+    box = bounding_box(pair.structures[name], margin=margin)
+    if box is None:
+        return NoValue(why=f"{name} has no voxel")
+    structure, within = pair.structures[name][box], inside[box]
+    core = structure & within
+    shell = shell_of(structure, spacing, gap_mm=gap, thickness_mm=settings.shell_mm, within=within)
+    for what, voxels in ((name, int(core.sum())), (f"the shell of {name}", int(shell.sum()))):
+        if voxels < settings.fewest_voxels:
+            return NoValue(
+                why=f"{what} has {voxels} voxels in the mask, fewer than {settings.fewest_voxels}"
+            )
+    error = pair.synthetic.array[box].astype("float64") - pair.reference.array[box]
+    return float(error[core].mean() - error[shell].mean())

@@ -3,7 +3,7 @@
 A coil's shading of ±60 HU from left to right has the mean 0 and lies deep below the mean
 absolute error, but a lateral beam meets half of it on its whole way. Each measure here answers
 to one shape of such a field; how many millimetres of water the whole of it is on the way of a
-beam, whatever its shape, stands in ``image_beams.py``.
+beam, whatever its shape, is told by the depth errors.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.metrics.base import METRICS, MetricFacts, NoValue
-from qa_suite.metrics.image.comparison import Comparison
+from qa_suite.metrics.base import NoValue
+from qa_suite.metrics.facts import REFERENCE_UNIT, MetricFacts
+from qa_suite.metrics.image.comparison import OF_BODY, Comparison
 from qa_suite.metrics.image.error_field import ErrorField
 from qa_suite.metrics.image.settings import ImageSettings
+from qa_suite.metrics.robust import HUBER, MAD_TO_SD
 
 _DEFAULT = ImageSettings()
 _BODY: dict[str, Any] = {"regions": "body"}
@@ -30,19 +32,17 @@ _FIELD = {
     "tissue": "by the reference; images not in HU: the whole mask",
 }
 _FEWEST_BLOCKS = 60  # six for each of the ten terms of the fit
-_HUBER = 1.345  # tuning constant, in robust standard deviations (Huber 1981)
-_MAD_TO_SD = 1.4826
 _ROUNDS = 30
 _SETTLED_HU = 1e-4
 _OCTANT_SHARE = 0.02  # of the body, below which an octant has no mean
 
 
-@METRICS.add(
+@OF_BODY.add(
     "shading",
     MetricFacts(
         family="image",
         title="Shading: amplitude of the smooth field of the error",
-        unit="HU",
+        unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
         formula=(
@@ -51,7 +51,7 @@ _OCTANT_SHARE = 0.02  # of the body, below which an octant has no mean
         ),
         empty=f"{_EMPTY}; undefined with fewer than {_FEWEST_BLOCKS} blocks of even tissue",
         reference="Definition of this suite; Huber 1964, Ann Math Stat 35:73 (the estimator)",
-        settings={**_FIELD, "order": 2, "huber": _HUBER},
+        settings={**_FIELD, "order": 2, "huber": HUBER},
     ),
 )
 def shading(comparison: Comparison) -> tuple[float, float] | NoValue:
@@ -65,12 +65,12 @@ def shading(comparison: Comparison) -> tuple[float, float] | NoValue:
     return float(np.abs(fitted - fitted.mean()).max()), _coverage(field)
 
 
-@METRICS.add(
+@OF_BODY.add(
     "octant_error",
     MetricFacts(
         family="image",
         title="Largest deviation of an octant's mean error",
-        unit="HU",
+        unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
         formula=(
@@ -106,12 +106,12 @@ def octant_error(comparison: Comparison) -> tuple[float, float] | NoValue:
     return max(abs(value - mean) for value in found), 1.0
 
 
-@METRICS.add(
+@OF_BODY.add(
     "block_error",
     MetricFacts(
         family="image",
         title="Deviation of small cubes from the mean error",
-        unit="HU",
+        unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
         formula=(
@@ -140,12 +140,12 @@ def block_error(comparison: Comparison) -> tuple[float, float] | NoValue:
     return float(np.percentile(np.abs(means - means.mean()), 95)), _coverage(field)
 
 
-@METRICS.add(
+@OF_BODY.add(
     "plane_jitter",
     MetricFacts(
         family="image",
         title="Jitter from plane to plane",
-        unit="HU",
+        unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
         formula=(
@@ -179,6 +179,73 @@ def plane_jitter(comparison: Comparison) -> tuple[float, float] | NoValue:
             why=f"no axis has three neighbouring planes of at least {fewest} voxels of the mask"
         )
     return max(found), 1.0
+
+
+_NO_SLAB = (
+    "an empty mask is undefined; a voxel of the mask that is not finite is an error; undefined "
+    "where the body has no slab of more than a few blocks"
+)
+_WAY = (
+    "water-equivalent depth error: ∫ (density of the synthetic image - density of the reference) "
+    "from the body's surface to a target within the mask; density: electrons relative to "
+    "water, by water_points; targets: the middle of an axial slab, its body shrunk to a "
+    "third about its centroid; coplanar parallel beams"
+)
+
+
+def _beam_facts(title: str, formula: str) -> MetricFacts:
+    return MetricFacts(
+        family="image",
+        title=title,
+        unit="mm",
+        direction="lower",
+        range="[0, inf)",
+        formula=f"{formula}; {_WAY}",
+        empty=_NO_SLAB,
+        reference=(
+            "Definition of this suite; Thomas 1999, Br J Radiol 72:781 (densities); 0.4 %/mm of a "
+            "6 MV beam: IAEA TRS-398"
+        ),
+        settings={
+            "regions": "body",
+            "beams": _DEFAULT.beams,
+            "slab_mm": _DEFAULT.slab_mm,
+            "field_mm": _DEFAULT.field_mm,
+            "water_points": ", ".join(f"{hu:g}: {rho:g}" for hu, rho in _DEFAULT.water_points),
+        },
+        quantities=("HU",),
+        because="only HU say how much water a voxel is to a beam",
+    )
+
+
+@OF_BODY.add(
+    "beam_depth_error",
+    _beam_facts(
+        "Water-equivalent depth error of the worst beam",
+        "largest |mean over the slab's targets| over all slabs and beams",
+    ),
+)
+def beam_depth_error(comparison: Comparison) -> tuple[float, float] | NoValue:
+    """Millimetres of water by which the worst beam errs on its way to the middle of the body."""
+    depths = comparison.depth_errors_mm
+    if isinstance(depths, NoValue):
+        return depths
+    return float(np.abs(depths).max()), 1.0
+
+
+@OF_BODY.add(
+    "arc_depth_error",
+    _beam_facts(
+        "Water-equivalent depth error in the mean over all beams",
+        "largest |mean over the beams and the slab's targets| over all slabs",
+    ),
+)
+def arc_depth_error(comparison: Comparison) -> tuple[float, float] | NoValue:
+    """Millimetres of water by which a full arc errs, in the worst slab."""
+    depths = comparison.depth_errors_mm
+    if isinstance(depths, NoValue):
+        return depths
+    return float(np.abs(depths.mean(axis=1)).max()), 1.0
 
 
 # ---------------------------------------------------------------------------------------
@@ -220,8 +287,8 @@ def _robust_fit(terms: NDArray[np.float64], errors: NDArray[np.float64]) -> NDAr
         if settled:
             break
         rest = errors - factors @ terms
-        scale = _MAD_TO_SD * float(np.median(np.abs(rest - np.median(rest))))
+        scale = MAD_TO_SD * float(np.median(np.abs(rest - np.median(rest))))
         if scale < 1e-6:
             break
-        weight = np.minimum(1.0, _HUBER * scale / np.maximum(np.abs(rest), 1e-12))
+        weight = np.minimum(1.0, HUBER * scale / np.maximum(np.abs(rest), 1e-12))
     return factors

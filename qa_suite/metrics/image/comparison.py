@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array
-from qa_suite.core.volume import Grid, Quantity
 from qa_suite.imaging.boxes import bounding_box
-from qa_suite.metrics.base import NoValue, Pair
+from qa_suite.metrics.base import Censored, NoValue, Pair
+from qa_suite.metrics.facts import MetricFunctions
+from qa_suite.metrics.image.cut import CutPair
+from qa_suite.metrics.image.error_field import ErrorField, depth_errors, error_field
+from qa_suite.metrics.image.noise import FineDetail, find_detail
 from qa_suite.metrics.image.settings import ImageSettings
 
 if TYPE_CHECKING:
-    from qa_suite.metrics.image.error_field import ErrorField
-    from qa_suite.metrics.image.noise import FineDetail
     from qa_suite.metrics.image.spectra import Spectra
     from qa_suite.metrics.image.ssim import Similarity
 
@@ -25,67 +27,8 @@ _NOT_FINITE = NoValue(why="not finite")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """A pair, cut to the surroundings of its mask.
-
-    Parameters
-    ----------
-    reference, synthetic
-        float32, of the cut's shape.
-    mask
-        bool, of the cut's shape.
-    offset
-        Index in the image of the cut's first voxel.
-    grid
-        Of the whole image.
-    quantity
-        Of both images.
-    limits
-        Data range of the quantity, or why there is none.
-    settings
-        Of the image measures.
-    """
-
-    reference: Float32Array
-    synthetic: Float32Array
-    mask: NDArray[np.bool_]
-    offset: tuple[int, int, int]
-    grid: Grid
-    quantity: Quantity
-    limits: tuple[float, float] | NoValue
-    settings: ImageSettings
-
-    @cached_property
-    def reference_values(self) -> Float32Array:
-        """Values of the mask's voxels, shape (voxels in the mask,)."""
-        return np.asarray(self.reference[self.mask])
-
-    @cached_property
-    def synthetic_values(self) -> Float32Array:
-        """Values of the mask's voxels, shape (voxels in the mask,)."""
-        return np.asarray(self.synthetic[self.mask])
-
-    @cached_property
-    def finite(self) -> NDArray[np.bool_]:
-        """Whether both values are finite, shape (voxels in the mask,)."""
-        return np.isfinite(self.reference_values) & np.isfinite(self.synthetic_values)
-
-    @cached_property
-    def absolute_error(self) -> Float32Array:
-        """Absolute difference of the mask's voxels, shape (voxels in the mask,)."""
-        return np.abs(self.synthetic_values - self.reference_values)
-
-    @cached_property
-    def wrong(self) -> int:
-        """Voxels of the mask that are not finite in one of the images."""
-        return int(self.finite.size - np.count_nonzero(self.finite))
-
-    @property
-    def data_range(self) -> float | NoValue:
-        """Highest minus lowest value of the quantity, or why there is none."""
-        if isinstance(self.limits, NoValue):
-            return self.limits
-        return self.limits[1] - self.limits[0]
+class Comparison(CutPair):
+    """A cut pair with the maps that several metrics share, each made when it is first asked for."""
 
     @cached_property
     def prepared(self) -> tuple[Float32Array, Float32Array] | NoValue:
@@ -156,15 +99,6 @@ class Comparison:
         return cells
 
     @cached_property
-    def depth_mm(self) -> Float32Array:
-        """Depth below the mask's surface, of the cut's shape, as deep as anybody asks."""
-        from qa_suite.imaging.depth import depth_in
-
-        settings = self.settings
-        cap = max(*settings.shells_mm, settings.skin_mm + settings.taper_mm, 0.0) + 1.0
-        return depth_in(self.mask, self.grid.spacing_mm, cap_mm=cap)
-
-    @cached_property
     def spectra(self) -> Spectra | NoValue:
         """Power spectra of both images below the skin; needs finite voxels."""
         from qa_suite.metrics.image.spectra import body_spectra
@@ -174,27 +108,27 @@ class Comparison:
     @cached_property
     def field(self) -> ErrorField:
         """Mean signed error of blocks of a few millimetres; needs finite voxels."""
-        from qa_suite.metrics.image.error_field import error_field
-
         return error_field(self)
 
     @cached_property
     def depth_errors_mm(self) -> NDArray[np.float64] | NoValue:
         """Water-equivalent depth errors by slab and beam; needs finite voxels in HU."""
-        from qa_suite.metrics.image.beams import depth_errors
-
-        return depth_errors(self)
+        return depth_errors(self.field, self.grid, self.settings)
 
     @cached_property
     def fine_detail(self) -> FineDetail | NoValue:
         """Noise of both images where the reference is flattest; needs finite voxels."""
-        from qa_suite.metrics.image.noise import find_detail
-
         return find_detail(self)
 
     @property
     def _nothing(self) -> Float32Array:
         return np.full(self.reference_values.size, np.nan, dtype=np.float32)
+
+
+OF_BODY: MetricFunctions[Callable[[Comparison], tuple[float, float] | Censored | NoValue]] = (
+    MetricFunctions("image")
+)
+"""Metrics of the whole mask: functions to a value and the share of the voxels it rests on."""
 
 
 def compare(pair: Pair, settings: ImageSettings) -> Comparison:

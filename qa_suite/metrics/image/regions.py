@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array, FloatArray
-from qa_suite.metrics.base import NoValue, Pair
+from qa_suite.metrics.base import Censored, NoValue, Pair
+from qa_suite.metrics.facts import MetricFunctions
 from qa_suite.metrics.image.comparison import Comparison
 from qa_suite.metrics.image.settings import Band, ImageSettings
 
@@ -40,7 +41,7 @@ class Region:
 
 
 class Sums(NamedTuple):
-    """What one pass over a region's voxels adds up (see ``image_kernels.region_sums``).
+    """What one pass over a region's voxels adds up (see ``kernels.region_sums``).
 
     ``reference`` to ``product`` are relative to the region's first reference value; ``gradient``
     is over the ``neighbourhoods``: the voxels that have one.
@@ -71,7 +72,7 @@ class Sums(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class RegionVoxels:
     """The voxels of one region: finite, at least one.
 
     Parameters
@@ -114,6 +115,12 @@ class Sample:
         found = np.empty(len(Sums._fields))
         region_sums(self.chosen, c.reference_values, c.synthetic_values, c.ssim, c.gradient, found)
         return Sums(*found.tolist())
+
+
+BY_REGION: MetricFunctions[Callable[[RegionVoxels], float | Censored | NoValue]] = MetricFunctions(
+    "image"
+)
+"""Metrics that every region is measured in."""
 
 
 def regions_of(pair: Pair, comparison: Comparison, settings: ImageSettings) -> Iterator[Region]:

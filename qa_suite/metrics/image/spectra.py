@@ -16,7 +16,7 @@ from qa_suite.core.arrays import Float32Array
 from qa_suite.imaging.boxes import bounding_box
 from qa_suite.imaging.compiled import compiled
 from qa_suite.metrics.base import NoValue
-from qa_suite.metrics.image.comparison import Comparison
+from qa_suite.metrics.image.cut import CutPair
 
 FEWEST_VOXELS = 8
 """The tapered body must be at least this long along every axis to have a spectrum."""
@@ -46,7 +46,7 @@ class Spectra:
     coverage: float
 
 
-def body_spectra(comparison: Comparison) -> Spectra | NoValue:
+def body_spectra(pair: CutPair) -> Spectra | NoValue:
     """Compute the power spectra of both images inside the mask.
 
     Each image is clipped to ``spectrum_window`` (the synthetic one after its bias is taken
@@ -55,11 +55,9 @@ def body_spectra(comparison: Comparison) -> Spectra | NoValue:
     A frequency is high where ``sqrt(Σ (f / f_Nyquist)²)`` over the axes is at least
     ``high_frequency_from``, each axis in shares of its own Nyquist frequency.
     """
-    settings = comparison.settings
-    weight = np.empty(comparison.mask.shape, dtype=np.float32)
-    _taper(
-        comparison.depth_mm, *_to_the_end(comparison), settings.skin_mm, settings.taper_mm, weight
-    )
+    settings = pair.settings
+    weight = np.empty(pair.mask.shape, dtype=np.float32)
+    _taper(pair.depth_mm, *_to_the_end(pair), settings.skin_mm, settings.taper_mm, weight)
     seen = weight > 0
     box = bounding_box(seen)
     if box is None or min(part.stop - part.start for part in box) < FEWEST_VOXELS:
@@ -68,8 +66,8 @@ def body_spectra(comparison: Comparison) -> Spectra | NoValue:
             f"{settings.skin_mm:g} mm below the skin and the image's end"
         )
     weight = np.ascontiguousarray(weight[box])
-    images = comparison.reference[box], comparison.synthetic[box]
-    low, high = settings.spectrum_window.get(comparison.quantity, (-np.inf, np.inf))
+    images = pair.reference[box], pair.synthetic[box]
+    low, high = settings.spectrum_window.get(pair.quantity, (-np.inf, np.inf))
     offsets = (0.0, _bias(*images, weight, low, high))
     transforms = []
     for name, array, offset in zip(("reference", "synthetic"), images, offsets, strict=True):
@@ -77,19 +75,15 @@ def body_spectra(comparison: Comparison) -> Spectra | NoValue:
         if found is None:
             return NoValue(why=f"the {name} image is constant below the skin (in its window)")
         transforms.append(found)
-    coverage = float(np.count_nonzero(seen)) / comparison.finite.size
-    return _by_frequency(comparison, transforms, weight.shape, coverage)
+    coverage = float(np.count_nonzero(seen)) / pair.finite.size
+    return _by_frequency(pair, transforms, weight.shape, coverage)
 
 
-def _to_the_end(comparison: Comparison) -> list[Float32Array]:
+def _to_the_end(pair: CutPair) -> list[Float32Array]:
     """Distance of the cut's voxel centres to the image's nearest face, in mm, by axis."""
     distances = []
     for begin, length, size, spacing in zip(
-        comparison.offset,
-        comparison.mask.shape,
-        comparison.grid.shape,
-        comparison.grid.spacing_mm,
-        strict=True,
+        pair.offset, pair.mask.shape, pair.grid.shape, pair.grid.spacing_mm, strict=True
     ):
         index = np.arange(begin, begin + length)
         nearest = np.minimum(index, size - 1 - index) + 0.5
@@ -110,14 +104,11 @@ def _transform(
 
 
 def _by_frequency(
-    comparison: Comparison,
-    transforms: list[NDArray[np.complex64]],
-    shape: tuple[int, ...],
-    coverage: float,
+    pair: CutPair, transforms: list[NDArray[np.complex64]], shape: tuple[int, ...], coverage: float
 ) -> Spectra:
     from scipy import fft
 
-    settings, spacing = comparison.settings, comparison.grid.spacing_mm
+    settings, spacing = pair.settings, pair.grid.spacing_mm
     size = [fft.next_fast_len(n, real=True) for n in shape]
     cycles = [np.fft.fftfreq(size[0]), np.fft.fftfreq(size[1]), np.fft.rfftfreq(size[2])]
     nyquist = 0.5 / min(spacing)

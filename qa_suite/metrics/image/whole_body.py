@@ -1,7 +1,7 @@
 """Image measures of the whole mask: those that look at scales, frequencies or slices.
 
 Each is a function from a :class:`Comparison` to its value and the share of the mask's voxels
-that went into it; its registry entry says ``regions: body``.
+that went into it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from qa_suite.metrics.base import METRICS, MetricFacts, NoValue
-from qa_suite.metrics.image.comparison import Comparison
+from qa_suite.metrics.base import NoValue
+from qa_suite.metrics.facts import REFERENCE_UNIT, MetricFacts
+from qa_suite.metrics.image import noise
+from qa_suite.metrics.image.comparison import OF_BODY, Comparison
 from qa_suite.metrics.image.settings import MS_SSIM_WEIGHTS, SYNTHRAD_RANGE_HU, ImageSettings
 
 _DEFAULT = ImageSettings()
@@ -31,9 +33,24 @@ _NO_SPECTRUM = (
     f"{_EMPTY}; undefined where less than 8 voxels along an axis lie deeper than skin_mm, or "
     "where an image is constant there"
 )
+_NO_NOISE = (
+    f"undefined with fewer than {noise.FEWEST} quiet places, or where the reference has no noise "
+    "there; a voxel of the mask that is not finite is an error"
+)
+_NOISE: dict[str, str | float | int | bool] = {
+    **_BODY,
+    "detail": "product of the three axes' second differences (1, -2, 1)",
+    "places": "voxels whose 3×3×3 voxels lie in the mask, of even tissue by the reference",
+    "flattest_share": noise.FLATTEST,
+    "quietest_share": noise.QUIETEST,
+    "standard_errors": noise.SURE,
+    "tissue_low_hu": _DEFAULT.field_tissue["HU"][0],
+    "tissue_high_hu": _DEFAULT.field_tissue["HU"][1],
+    "clipped_at_robust_sd": noise.OUTLIER,
+}
 
 
-@METRICS.add(
+@OF_BODY.add(
     "ms_ssim",
     MetricFacts(
         family="image",
@@ -92,7 +109,7 @@ def ms_ssim(comparison: Comparison) -> tuple[float, float] | NoValue:
     return value if isinstance(value, NoValue) else (value, 1.0)
 
 
-@METRICS.add(
+@OF_BODY.add(
     "spectral_error",
     MetricFacts(
         family="image",
@@ -129,7 +146,7 @@ def spectral_error(comparison: Comparison) -> tuple[float, float] | NoValue:
     return float(np.sqrt(np.square(decibels).mean())), spectra.coverage
 
 
-@METRICS.add(
+@OF_BODY.add(
     "high_frequency_ratio",
     MetricFacts(
         family="image",
@@ -159,12 +176,12 @@ def high_frequency_ratio(comparison: Comparison) -> tuple[float, float] | NoValu
     return float(10 * np.log10(ratio)), spectra.coverage
 
 
-@METRICS.add(
+@OF_BODY.add(
     "slice_error",
     MetricFacts(
         family="image",
         title="Largest jump of an axial slice",
-        unit="HU",
+        unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
         formula=(
@@ -198,3 +215,58 @@ def slice_error(comparison: Comparison) -> tuple[float, float] | NoValue:
     means = sums[large] / counts[large]
     coverage = counts[large].sum() / counts.sum()
     return float(np.abs(means - np.median(means)).max()), float(coverage)
+
+
+@OF_BODY.add(
+    "error_to_noise",
+    MetricFacts(
+        family="image",
+        title="Error against the reference's own noise",
+        unit="1",
+        direction="none",
+        range="[0, inf)",
+        formula=(
+            "SD of the finest detail of (synthetic - reference) over that of the reference, where "
+            "the reference is flat and the synthetic image quiet; 1: a synthetic image without "
+            "any noise; below 1 it errs less than the reference's noise, which nobody can know"
+        ),
+        empty=_NO_NOISE,
+        reference="Definition of this suite",
+        settings=_NOISE,
+    ),
+)
+def error_to_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
+    """Finest error over the finest detail of the reference."""
+    detail = comparison.fine_detail
+    if isinstance(detail, NoValue):
+        return detail
+    return float(detail.error.std() / detail.reference.std()), detail.coverage
+
+
+@OF_BODY.add(
+    "shared_noise",
+    MetricFacts(
+        family="image",
+        title="The reference's own noise in the synthetic image",
+        unit="1",
+        direction="none",
+        range="[-1, inf)",
+        formula=(
+            "correlation of both images' finest detail where the reference is flat and the "
+            f"synthetic image quiet, the largest over shifts of up to {noise.REACH} voxels along "
+            "each axis; or, without a shift, the slope of the synthetic image's on the "
+            "reference's, where that is larger; each is the lower limit, "
+            f"{noise.SURE:g} standard errors below what was found; 1: a copy; 0 and below: "
+            "independent"
+        ),
+        empty=f"{_NO_NOISE}; a synthetic image without fine detail: 0",
+        reference="Definition of this suite",
+        settings={**_NOISE, "shifts_voxels": noise.REACH},
+    ),
+)
+def shared_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
+    """How much of the reference's noise the synthetic image repeats."""
+    detail = comparison.fine_detail
+    if isinstance(detail, NoValue):
+        return detail
+    return detail.shared, detail.coverage

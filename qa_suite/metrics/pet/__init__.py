@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from qa_suite.core.errors import InputError
-from qa_suite.metrics.base import FAMILIES, FamilyFacts, Pair, Value, failed, ok, undefined
+from qa_suite.metrics.base import Pair, Value, failed, ok, undefined
+from qa_suite.metrics.facts import FAMILIES, FamilyFacts
 from qa_suite.metrics.pet.facts import LOST
 from qa_suite.metrics.pet.settings import PetSettings
 from qa_suite.metrics.pet.uptake import lesion_keys, lesion_values, organ_values, structure_of

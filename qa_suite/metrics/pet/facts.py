@@ -1,14 +1,14 @@
 """The facts of every metric of the family ``pet``.
 
-The numbers of a structure come out of its voxels together, so each metric is registered here
-with :func:`measured_by_family` as its function.
+The numbers of a structure come out of its voxels together, so the metrics are declared here and
+have no functions of their own.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-from qa_suite.metrics.base import METRICS, MetricFacts
+from qa_suite.metrics.facts import METRICS, MetricFacts
 from qa_suite.metrics.pet.settings import PetSettings
 
 FAMILY = "pet"
@@ -30,17 +30,12 @@ _EMPTY = (
 _BECAUSE = "uptake is told in SUVbw"
 
 
-def measured_by_family(*_: Any) -> NoReturn:
-    """Stand for a metric that only its family can compute."""
-    raise TypeError("a metric of the family 'pet' is measured by its family")
-
-
-def _add(name: str, **facts: Any) -> None:
+def _declare(name: str, **facts: Any) -> None:
     given = {"family": FAMILY, "empty": _EMPTY, "quantities": ("SUVbw",), "because": _BECAUSE}
-    METRICS.add(name, MetricFacts(**(given | facts)))(measured_by_family)
+    METRICS.declare(name, MetricFacts(**(given | facts)))
 
 
-def _add_quantity(
+def _declare_quantity(
     name: str, title: str, unit: str, formula: str, reference: str, *, empty: str = "", **more: Any
 ) -> None:
     """Register a number of each image, their difference and its share of the reference's."""
@@ -48,29 +43,29 @@ def _add_quantity(
     common = {"reference": reference, "empty": rule, "settings": more}
     capital = title[0].upper() + title[1:]
     for side in ("reference", "synthetic"):
-        _add(
+        _declare(
             f"{name}_{side}", title=f"{capital}, {side} image", unit=unit, direction="none",
             range="[0, inf)" if unit in ("cc", "g") else "(-inf, inf)", formula=formula, **common,
         )  # fmt: skip
-    _add(
+    _declare(
         f"{name}_difference", title=f"Difference of the {title}", unit=unit, direction="zero",
         range="(-inf, inf)", formula=f"synthetic - reference; each: {formula}", **common,
     )  # fmt: skip
     common["empty"] = f"{rule}; undefined where the reference's is not positive"
-    _add(
+    _declare(
         f"{name}_difference_pct", title=f"Relative difference of the {title}", unit="%",
         direction="zero", range="(-inf, inf)",
         formula=f"100 (synthetic - reference) / reference; each: {formula}", **common,
     )  # fmt: skip
 
 
-_add_quantity(
+_declare_quantity(
     "suv_mean", "SUVmean", "SUVbw", "mean over the structure's voxels", _EANM,
 )  # fmt: skip
-_add_quantity(
+_declare_quantity(
     "suv_max", "SUVmax", "SUVbw", "highest voxel of the lesion; each image its own", _EANM,
 )  # fmt: skip
-_add_quantity(
+_declare_quantity(
     "suv_peak", "SUVpeak", "SUVbw",
     "highest mean of a sphere of 1 cm³ centred on any voxel of the lesion; a voxel that the "
     "sphere cuts counts by its share inside it",
@@ -78,7 +73,7 @@ _add_quantity(
     empty="undefined where no such sphere lies whole in what was scanned",
     sphere_cc=_DEFAULTS.peak_cc, centre="voxel centres of the lesion, highest mean",
 )  # fmt: skip
-_add_quantity(
+_declare_quantity(
     "lesion_to_background", "lesion-to-background ratio", "1",
     "SUVmean of the lesion / mean of the shell around it, other lesions left out",
     "After Boellaard et al. 2015, Eur J Nucl Med Mol Imaging 42:328; the shell is this suite's",
@@ -87,27 +82,27 @@ _add_quantity(
 )  # fmt: skip
 _THRESHOLD = "voxels of the lesion at or above the variant's threshold"
 _OF_MAX = "undefined where a threshold in % meets a SUVmax that is not positive"
-_add_quantity(
+_declare_quantity(
     "mtv", "metabolic tumour volume", "cc",
     f"volume of the {_THRESHOLD}: % of the image's own SUVmax there, or SUVbw", _EANM,
     empty=_OF_MAX,
 )  # fmt: skip
-_add_quantity(
+_declare_quantity(
     "tlg", "total lesion glycolysis", "g",
     f"sum of SUV × voxel volume over the {_THRESHOLD}: SUVmean × MTV, SUVbw in g/cm³",
     "Larson et al. 1999, Clin Positron Imaging 2:159", empty=_OF_MAX,
 )  # fmt: skip
-_add(
+_declare(
     "suv_mae", title="Mean absolute error of the SUV in a structure", unit="SUVbw",
     direction="lower", range="[0, inf)",
     formula="mean |synthetic - reference| over the structure's voxels in the mask", reference=_OWN,
 )  # fmt: skip
-_add(
+_declare(
     "suv_mae_pct", title="Mean absolute error of the SUV, of the reference's SUVmean", unit="%",
     direction="lower", range="[0, inf)", formula="100 suv_mae / suv_mean_reference",
     empty=f"{_EMPTY}; undefined where the reference's SUVmean is not positive", reference=_OWN,
 )  # fmt: skip
-_add(
+_declare(
     LOST, title="Lesion that the synthetic image does not show", unit="1", direction="lower",
     range="integers in [0, inf)",
     formula="1 where the lesion is visible in the reference and not in the synthetic image, 0 "

@@ -8,7 +8,8 @@ patient in the clinic, and be held against those of the held-out cohort
 
 from __future__ import annotations
 
-from qa_suite.metrics.base import FAMILIES, FamilyFacts, Pair, Value
+from qa_suite.metrics.base import Pair, Value
+from qa_suite.metrics.facts import FAMILIES, FamilyFacts
 from qa_suite.metrics.reference_free import comparisons as _comparisons
 from qa_suite.metrics.reference_free import levels as _levels
 from qa_suite.metrics.reference_free import orientation as _orientation

@@ -1,4 +1,7 @@
-"""How a check without a reference is written down: its facts, its regions and its needs."""
+"""How a check without a reference is written down: its facts, its regions and its needs.
+
+The facts of a check are declared together with its function: there is no other place to touch.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qa_suite.core.errors import QAError
+from qa_suite.core.plugins import load_plugins
 from qa_suite.core.volume import Quantity
-from qa_suite.metrics.base import (
-    METRICS,
-    Censored,
-    MetricFacts,
-    NoValue,
-    Value,
-    as_value,
-    failed,
-    undefined,
-)
+from qa_suite.metrics.base import Censored, NoValue, Value, as_value, failed, undefined
+from qa_suite.metrics.facts import METRICS, PLUGIN_GROUP, MetricFacts
 from qa_suite.metrics.meaning import has_meaning
 from qa_suite.metrics.reference_free.patient import Patient, Scene
 from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
@@ -111,8 +107,9 @@ def check(
     )
 
     def register(function: Function) -> Function:
+        METRICS.declare(name, facts)
         CHECKS[name] = Check(metric=name, regions=regions, needs=needs, function=function)
-        return METRICS.add(name, facts)(function)
+        return function
 
     return register
 
@@ -137,6 +134,7 @@ def examine(
         One for each metric and region, whether it has a number or not; metrics without a
         meaning for the synthetic image's quantity are left out.
     """
+    load_plugins(PLUGIN_GROUP)  # a check-up imports no other family, and may have further checks
     scene = Scene(patient=patient, settings=settings)
     values = []
     for entry in CHECKS.values():

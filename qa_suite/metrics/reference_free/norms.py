@@ -1,25 +1,22 @@
-"""What a training cohort looks like: the yardstick of the checks without a reference."""
+"""A source image in a few numbers, and what those of a training cohort look like.
+
+The yardstick of the checks without a reference: the coordinates of the OOD distance, and the
+cohort's mean, covariance and histogram.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from qa_suite.core.arrays import Float32Array, FloatArray
-from qa_suite.core.cohort import Case, Cohort, Split
-from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.arrays import Float32Array, FloatArray, Mask
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.bodies import ct_body
-from qa_suite.io.cases import load_case
-from qa_suite.metrics.reference_free.descriptor import NAMES
-from qa_suite.metrics.reference_free.patient import Patient, Scene
-from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
+from qa_suite.imaging.bodies import thinned
+from qa_suite.metrics.robust import MAD_TO_SD
 
 NORMS_FILE = "norms.json"
 MIN_PATIENTS = 10
@@ -27,6 +24,22 @@ MIN_PATIENTS = 10
 
 LOW_HU, HIGH_HU, BIN_HU = -1024.0, 3076.0, 10.0
 BINS = round((HIGH_HU - LOW_HU) / BIN_HU)
+
+PERCENTS = (1, 10, 25, 75, 90, 99)
+LAGS_MM = (6.0, 12.0, 24.0)
+_FLOOR = 1e-4  # of the scale: a logarithm of nothing is no coordinate
+_FEWEST = 500
+
+NAMES: tuple[str, ...] = (
+    *(f"percentile_{p}" for p in PERCENTS),
+    *(f"variation_{lag:g}_mm" for lag in LAGS_MM),
+    "noise",
+    "background",
+    "rim",
+    "volume",
+    "width",
+    "depth",
+)
 
 
 class Norms(BaseModel):
@@ -79,7 +92,7 @@ class Norms(BaseModel):
     def distance(self, descriptor: Mapping[str, float]) -> float:
         """Mahalanobis distance of a descriptor from the cohort's mean."""
         values = np.array([descriptor[name] for name in self.names])
-        model = _Model(
+        model = Model(
             centre=np.asarray(self.centre),
             spread=np.asarray(self.spread),
             covariance=np.asarray(self.covariance),
@@ -89,7 +102,7 @@ class Norms(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Model:
+class Model:
     """Mean, spread and shrunk covariance of rows of numbers."""
 
     centre: FloatArray
@@ -98,14 +111,15 @@ class _Model:
     shrinkage: float
 
 
-def _fit(rows: FloatArray) -> _Model:
+def fit_model(rows: FloatArray) -> Model:
+    """Fit mean, spread and shrunk covariance to rows of numbers, shape (patients, numbers)."""
     centre, spread = rows.mean(axis=0), rows.std(axis=0, ddof=1)
     spread = np.maximum(spread, 1e-6 * np.maximum(np.abs(centre), 1.0))
     covariance, shrinkage = shrunk_covariance((rows - centre) / spread)
-    return _Model(centre=centre, spread=spread, covariance=covariance, shrinkage=shrinkage)
+    return Model(centre=centre, spread=spread, covariance=covariance, shrinkage=shrinkage)
 
 
-def _distance(model: _Model, values: FloatArray) -> float:
+def _distance(model: Model, values: FloatArray) -> float:
     gap = (values - model.centre) / model.spread
     return math.sqrt(max(0.0, float(gap @ np.linalg.solve(model.covariance, gap))))
 
@@ -143,103 +157,77 @@ def beyond_histogram(values: Float32Array | FloatArray) -> float:
     return float(np.abs(values.astype(np.float64) - within).mean())
 
 
-def norms_of(cohort: Cohort, folder: Path, *, split: Split = "train") -> Norms:
-    """Learn what the patients of one set look like.
-
-    Parameters
-    ----------
-    cohort, folder
-        The cohort and where its manifest lies. Its real images must be in HU.
-    split
-        The patient set; never the held-out one, which is to be compared with it.
-
-    Returns
-    -------
-    Norms
-        The same for the same cohort, whatever the order of its cases.
-
-    Raises
-    ------
-    InputError
-        If the cohort's real images are not in HU, or fewer than :data:`MIN_PATIENTS` patients
-        of the set could be used.
-    """
-    if cohort.reference_quantity != "HU":
-        raise InputError(
-            f"norms need real images in HU, and those of {cohort.name} are in "
-            f"{cohort.reference_quantity}"
-        )
-    histograms, rows, left_out = [], [], {}
-    for case in _one_a_patient(cohort.in_split(split)):
-        try:
-            loaded = load_case(cohort, case, folder)
-            if loaded.reference is None:
-                raise InputError("it has no real image")
-            found = _described(loaded.source)
-            histogram = _body_histogram(loaded.reference, loaded.coverage)
-        except QAError as error:
-            left_out[case.case] = str(error).rstrip(".").replace(f"{folder}/", "")
-            continue
-        rows.append([found[name] for name in NAMES])
-        histograms.append(histogram)
-    if len(rows) < MIN_PATIENTS:
-        raise InputError(
-            f"norms need {MIN_PATIENTS} patients, and the set '{split}' of {cohort.name} has "
-            f"{len(rows)} that can be used"
-        )
-    table = np.array(rows)
-    model = _fit(table)
-    return Norms(
-        cohort=cohort.name,
-        cohort_digest=cohort.digest,
-        split=split,
-        patients=len(rows),
-        left_out=left_out,
-        histogram=_plain(np.mean(histograms, axis=0)),
-        names=NAMES,
-        centre=_plain(model.centre),
-        spread=_plain(model.spread),
-        covariance=tuple(_plain(row) for row in model.covariance),
-        shrinkage=model.shrinkage,
-        distances=tuple(sorted(leave_one_out(table))),
-    )
-
-
 def leave_one_out(rows: FloatArray) -> list[float]:
     """Distance of each row from a model of all the others."""
     kept = np.arange(len(rows))
-    return [_distance(_fit(rows[kept != one]), rows[one]) for one in kept]
+    return [_distance(fit_model(rows[kept != one]), rows[one]) for one in kept]
 
 
-def _one_a_patient(cases: Sequence[Case]) -> list[Case]:
-    """Return each patient's first examination, by name."""
-    first: dict[str, Case] = {}
-    for case in sorted(cases, key=lambda c: (c.examination, c.case)):
-        first.setdefault(case.patient, case)
-    return sorted(first.values(), key=lambda case: case.case)
+# ---------------------------------------------------------------------------------------
+# One source image
 
 
-def _described(source: Volume) -> dict[str, float]:
-    scene = Scene(
-        patient=Patient(synthetic=source, source=source), settings=ReferenceFreeSettings()
-    )
-    if scene.nonfinite_source:
-        raise InputError("its source holds voxels that are not finite")
-    found = scene.descriptor
-    if found is None:
-        raise InputError("the body in its source is flat or too small")
-    return found
+def describe(
+    source: Volume, body: Mask, planes: Float32Array, body_planes: Mask
+) -> dict[str, float] | None:
+    """Describe a source image by numbers that do not depend on its scale.
+
+    All intensities are relative: minus the median of the body, over its 5th to 95th
+    percentile span. Percentiles; the logarithm of the mean absolute difference of voxels
+    6, 12 and 24 mm apart along x (a coarse spectrum); the logarithm of the noise (Immerkær
+    1996); the level of the background; that of the rim of 20 mm under the skin (coil
+    sensitivity); the logarithms of the body's volume, width and depth.
+
+    Parameters
+    ----------
+    source
+        On canonical axes, finite.
+    body
+        Where its body is.
+    planes, body_planes
+        The same slice by slice, shape (nz, nx, ny).
+
+    Returns
+    -------
+    dict with the keys :data:`NAMES`, or None where the body is too small or flat
+    """
+    from qa_suite.imaging.bodies import eroded
+    from qa_suite.metrics.reference_free.kernels import residuals
+
+    array = source.array
+    inside = thinned(array[body])
+    if inside.size < _FEWEST:
+        return None
+    low, middle, high = (float(v) for v in np.percentile(inside, [5, 50, 95]))
+    span = high - low
+    if span <= 0:
+        return None
+    numbers = [(float(v) - middle) / span for v in np.percentile(inside, PERCENTS)]
+    numbers += [_log(_variation(array, body, lag, source) / span) for lag in LAGS_MM]
+    noise, _ = residuals(planes, body_planes, low - 10 * span, high + 10 * span)
+    level = MAD_TO_SD * float(np.median(np.abs(thinned(noise)))) if noise.size else 0.0
+    numbers.append(_log(level / span))
+    outside = thinned(array[~body])
+    numbers.append((float(np.median(outside)) - middle) / span if outside.size else 0.0)
+    rim = body & ~eroded(body, source.grid, 20.0)
+    numbers.append((float(np.median(thinned(array[rim]))) - middle) / span if rim.any() else 0.0)
+    numbers.append(math.log(int(body.sum()) * source.grid.voxel_volume_cc))
+    numbers += [math.log(_extent(body, axis) * source.grid.spacing_mm[axis]) for axis in (0, 1)]
+    return dict(zip(NAMES, numbers, strict=True))
 
 
-def _body_histogram(reference: Volume, coverage: NDArray[np.bool_] | None) -> FloatArray:
-    if not np.isfinite(reference.array).all():
-        raise InputError("its real image holds voxels that are not finite")
-    body = ct_body(reference.array, reference.grid)
-    values = reference.array[body if coverage is None else body & coverage]
-    if values.size == 0:
-        raise InputError("its real image shows no body")
-    return histogram_of(values)
+def _variation(array: Float32Array, body: Mask, lag_mm: float, source: Volume) -> float:
+    from qa_suite.metrics.reference_free.kernels import mean_step
+
+    lag = max(1, round(lag_mm / source.grid.spacing_mm[0]))
+    return float(mean_step(array, body, lag))
 
 
-def _plain(values: FloatArray) -> tuple[float, ...]:
-    return tuple(float(v) for v in values)
+def _extent(body: Mask, axis: int) -> float:
+    """Mean chord of the body along an axis, in voxels: steadier than its bounding box."""
+    chords = body.sum(axis=axis)
+    return float(chords[chords > 0].mean())
+
+
+def _log(value: float) -> float:
+    return math.log(max(value, _FLOOR))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.volume import Grid, Volume, canonical, require_same_grid
 from qa_suite.imaging.bodies import box_mask, ct_body, data_box, eroded, signal_body, thinned
+from qa_suite.metrics.reference_free.norms import Norms, describe
 from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
-
-if TYPE_CHECKING:
-    from qa_suite.metrics.reference_free.norms import Norms
 
 Codes = NDArray[np.uint8]
 Span = tuple[float, float]
@@ -195,8 +193,6 @@ class Scene:
     @cached_property
     def descriptor(self) -> dict[str, float] | None:
         """What the source looks like, or None where its body is flat."""
-        from qa_suite.metrics.reference_free.descriptor import describe
-
         return describe(self.source, self.source_body, self.source_planes, self.source_body_planes)
 
 

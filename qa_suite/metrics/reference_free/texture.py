@@ -8,9 +8,9 @@ from qa_suite.imaging.bodies import thinned
 from qa_suite.metrics.base import Censored, NoValue
 from qa_suite.metrics.reference_free.checks import Answer, check
 from qa_suite.metrics.reference_free.patient import Scene
+from qa_suite.metrics.robust import MAD_TO_SD_EXACT
 
 _P90 = 1.6448536269514722  # 90th percentile of |x| of a standard normal
-_MAD = 1.482602218505602  # from the median of |x| to the standard deviation of a normal
 _FEWEST = 100
 _LEAVES = "such noise carries voxels out of the window of soft tissue, which leaves them out"
 
@@ -41,7 +41,7 @@ def noise_level(scene: Scene, region: str) -> Answer:
     values, _ = scene.residuals
     if values.size < _FEWEST:
         return NoValue(why=f"only {values.size} voxels lie inside soft tissue")
-    level = _MAD * float(np.median(np.abs(thinned(values))))
+    level = MAD_TO_SD_EXACT * float(np.median(np.abs(thinned(values))))
     if level >= largest_level(scene):
         return Censored(at_least=level, why=_LEAVES)
     return level

@@ -6,14 +6,16 @@ so nothing is cleaned up, in either image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.metrics.base import METRICS, Censored, Curve, MetricFacts, NoValue, Value, as_value
-from qa_suite.metrics.segmentation.overlap import absence
+from qa_suite.metrics.base import Censored, Curve, NoValue, Value, as_value
+from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 from qa_suite.metrics.segmentation.settings import SegmentationSettings
+from qa_suite.metrics.segmentation.structures import absence
 
 Values = NDArray[np.float32]
 End = Literal["", "lower", "upper"]
@@ -49,7 +51,7 @@ def bone_values(
     best = best_threshold(reference, synthetic, settings)
     values: list[Value | Curve] = [
         as_value(name, REGION, best if isinstance(best, NoValue) else function(best, settings))
-        for name, function in _FUNCTIONS.items()
+        for name, function in BY_THRESHOLD.items()
     ]
     thresholds = np.asarray(settings.bone_curve_thresholds_hu, dtype=np.float64)
     dice = dice_by_threshold(reference, synthetic, thresholds)
@@ -136,7 +138,12 @@ def counts_from(values: Values, thresholds_hu: NDArray[np.float64]) -> NDArray[n
 # The metrics
 
 
-@METRICS.add(
+BY_THRESHOLD: MetricFunctions[Callable[[BestThreshold, SegmentationSettings], float | Censored]] = (
+    MetricFunctions("segmentation")
+)
+
+
+@BY_THRESHOLD.add(
     "threshold_shift",
     MetricFacts(
         family="segmentation",
@@ -165,7 +172,7 @@ def threshold_shift(best: BestThreshold, settings: SegmentationSettings) -> floa
     return Censored(at_least=shift, why=_AT_END.format(end)) if end else shift
 
 
-@METRICS.add(
+@BY_THRESHOLD.add(
     "dice_at_best_threshold",
     MetricFacts(
         family="segmentation",
@@ -187,7 +194,3 @@ def dice_at_best_threshold(best: BestThreshold, settings: SegmentationSettings) 
     """Return the Dice that no choice of the synthetic image's threshold can better."""
     end = end_of_search(best, settings)
     return Censored(at_least=best.dice, at_most=1.0, why=_AT_END.format(end)) if end else best.dice
-
-
-_FUNCTIONS = {"threshold_shift": threshold_shift, "dice_at_best_threshold": dice_at_best_threshold}
-BONE_METRICS = tuple(_FUNCTIONS)

@@ -15,9 +15,10 @@ from qa_suite.core.arrays import Mask
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.base import Segmenter
-from qa_suite.metrics.base import METRICS, MetricFacts, NoValue, Pair, Value, failed, ok, undefined
+from qa_suite.metrics.base import NoValue, Pair, Value, failed, ok, undefined
+from qa_suite.metrics.facts import METRICS, MetricFacts
 from qa_suite.metrics.segmentation.settings import SegmentationSettings
-from qa_suite.metrics.segmentation.structure_values import (
+from qa_suite.metrics.segmentation.structures import (
     compare_masks,
     structure_keys,
     tolerance_variant,
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 GAP = "noise_floor_gap"
 
 
-@METRICS.add(
+METRICS.declare(
     GAP,
     MetricFacts(
         family="segmentation",
@@ -47,6 +48,8 @@ GAP = "noise_floor_gap"
         reference="Definition of this suite",
     ),
 )
+
+
 def noise_floor_gap(dice: float | None, floor: float | None) -> float | NoValue:
     """Dice of this case minus the segmenter's own noise floor for the structure."""
     if floor is None:

@@ -12,7 +12,7 @@ not make the cut a contour.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.volume import Triple
 from qa_suite.imaging.boxes import Box, box_of_both, label_boxes
 from qa_suite.imaging.surface_elements import SurfaceElements, surface_elements
-from qa_suite.metrics.base import METRICS, MetricFacts
+from qa_suite.metrics.facts import METRICS, MetricFacts, MetricFunctions
 
 Labels = NDArray[np.integer]
 
@@ -196,6 +196,7 @@ def distances_between(
 # The metrics; both surfaces must exist
 
 
+BY_SURFACE: MetricFunctions[Callable[[SurfaceDistances], float]] = MetricFunctions("segmentation")
 _EMPTY = (
     "undefined where the reference or the synthetic image has no such structure, or no surface "
     "of it inside the image; a missed structure is counted by 'missed'"
@@ -203,7 +204,7 @@ _EMPTY = (
 _ELEMENTS = "surface elements: marching cubes, weighted by area"
 
 
-@METRICS.add(
+@BY_SURFACE.add(
     "hd",
     MetricFacts(
         family="segmentation",
@@ -223,7 +224,7 @@ def hd(distances: SurfaceDistances) -> float:
     return float(max(distances.from_reference_mm[-1], distances.from_synthetic_mm[-1]))
 
 
-@METRICS.add(
+@BY_SURFACE.add(
     "hd95",
     MetricFacts(
         family="segmentation",
@@ -248,7 +249,7 @@ def hd95(distances: SurfaceDistances) -> float:
     )
 
 
-@METRICS.add(
+@BY_SURFACE.add(
     "assd",
     MetricFacts(
         family="segmentation",
@@ -268,7 +269,7 @@ def assd(distances: SurfaceDistances) -> float:
     return float(there + back) / _total_area(distances)
 
 
-@METRICS.add(
+METRICS.declare(
     "surface_dice",
     MetricFacts(
         family="segmentation",
@@ -285,6 +286,8 @@ def assd(distances: SurfaceDistances) -> float:
         settings={"tolerance_mm": 2.0},
     ),
 )
+
+
 def surface_dice(distances: SurfaceDistances, *, tolerance_mm: float) -> float:
     """Surface Dice at a tolerance in mm."""
     limit = tolerance_mm * (1 + 1e-9)  # so that a distance of exactly the tolerance is within

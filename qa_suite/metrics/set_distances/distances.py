@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
-from qa_suite.metrics.base import METRICS, MetricFacts
-from qa_suite.metrics.set_distances.features import FeatureSet
+from qa_suite.metrics.facts import MetricFacts
+from qa_suite.metrics.set_distances.features import OF_SETS, FeatureSet, Result
 from qa_suite.metrics.set_distances.settings import SetDistanceSettings
 
 _DEFAULTS = SetDistanceSettings()
@@ -31,7 +31,7 @@ _FAMILY = "set_distance"
 # Fréchet distance
 
 
-@METRICS.add(
+@OF_SETS.add(
     "fid",
     MetricFacts(
         family=_FAMILY,
@@ -47,6 +47,13 @@ _FAMILY = "set_distance"
         settings={"vectors_per_dimension": _DEFAULTS.fid_vectors_per_dimension},
     ),
 )
+def _fid(reference: FeatureSet, synthetic: FeatureSet, settings: SetDistanceSettings) -> Result:
+    value = fid(reference, synthetic)
+    if reference.vectors.shape[1] > settings.jackknife_dimensions:
+        return value, None
+    return value, jackknife_error(fid_without_each(reference, synthetic))
+
+
 def fid(reference: FeatureSet, synthetic: FeatureSet) -> float:
     """Fréchet distance of two Gaussians with the sets' means and covariances.
 
@@ -116,7 +123,7 @@ class _Sums:
 # Kernel distance
 
 
-@METRICS.add(
+@OF_SETS.add(
     "kid",
     MetricFacts(
         family=_FAMILY,
@@ -137,6 +144,12 @@ class _Sums:
         settings={"degree": _DEFAULTS.kid_degree},
     ),
 )
+def _kid(reference: FeatureSet, synthetic: FeatureSet, settings: SetDistanceSettings) -> Result:
+    degree = settings.kid_degree
+    without = kid_without_each(reference, synthetic, degree=degree)
+    return kid(reference, synthetic, degree=degree), jackknife_error(without)
+
+
 def kid(reference: FeatureSet, synthetic: FeatureSet, *, degree: int = 3) -> float:
     """Unbiased squared maximum mean discrepancy with a polynomial kernel [2]_.
 

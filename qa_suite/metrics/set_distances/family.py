@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.records import SetMeasurement
-from qa_suite.metrics.base import METRICS
-from qa_suite.metrics.set_distances.distances import (
-    fid,
-    fid_without_each,
-    jackknife_error,
-    kid,
-    kid_without_each,
-)
-from qa_suite.metrics.set_distances.features import CaseFeatures, FeatureSet, feature_sets
-from qa_suite.metrics.set_distances.neighbours import Coverage
+from qa_suite.metrics.facts import METRICS
+from qa_suite.metrics.set_distances import distances as _distances  # noqa: F401  its metrics
+from qa_suite.metrics.set_distances import neighbours as _neighbours  # noqa: F401
+from qa_suite.metrics.set_distances.features import OF_SETS, CaseFeatures, FeatureSet, feature_sets
 from qa_suite.metrics.set_distances.settings import SetDistanceSettings
 
-METRIC_NAMES = ("fid", "kid", "precision", "recall")
 FLOOR = "floor"
 """Variant of the distances of one half of the real images from the other half."""
-
-Result = tuple[float, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +98,7 @@ def _nothing(
             }
         )
         for variant in ("default", FLOOR)
-        for name in METRIC_NAMES
+        for name in OF_SETS
     ]
 
 
@@ -129,9 +120,9 @@ def _rows(
     counts = [np.unique(s.patients).size for s in (reference, synthetic)]
     patients = np.union1d(reference.patients, synthetic.patients).size
     rows = []
-    for name in METRIC_NAMES:
+    for name in OF_SETS:
         why = _too_few(name, variant, reference, synthetic, counts, settings)
-        value, error = (None, None) if why else _MEASURE[name](reference, synthetic, settings)
+        value, error = (None, None) if why else OF_SETS[name](reference, synthetic, settings)
         rows.append(
             SetMeasurement(
                 metric=name,
@@ -174,33 +165,3 @@ def _too_few(
             f"{dimensions} dimensions"
         )
     return ""
-
-
-# ---------------------------------------------------------------------------------------
-# Value and standard error of each metric
-
-
-def _fid(reference: FeatureSet, synthetic: FeatureSet, settings: SetDistanceSettings) -> Result:
-    value = fid(reference, synthetic)
-    if reference.vectors.shape[1] > settings.jackknife_dimensions:
-        return value, None
-    return value, jackknife_error(fid_without_each(reference, synthetic))
-
-
-def _kid(reference: FeatureSet, synthetic: FeatureSet, settings: SetDistanceSettings) -> Result:
-    degree = settings.kid_degree
-    without = kid_without_each(reference, synthetic, degree=degree)
-    return kid(reference, synthetic, degree=degree), jackknife_error(without)
-
-
-def _covered(manifold: FeatureSet, asked: FeatureSet, settings: SetDistanceSettings) -> Result:
-    coverage = Coverage(manifold, asked, settings.neighbours)
-    return coverage.share(), jackknife_error(coverage.without_each())
-
-
-_MEASURE: dict[str, Callable[[FeatureSet, FeatureSet, SetDistanceSettings], Result]] = {
-    "fid": _fid,
-    "kid": _kid,
-    "precision": _covered,
-    "recall": lambda reference, synthetic, settings: _covered(synthetic, reference, settings),
-}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from qa_suite.core.cohort import in_words
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.base import Extractor, Mask
+from qa_suite.metrics.facts import MetricFunctions
+from qa_suite.metrics.set_distances.settings import SetDistanceSettings
 
 _BYTES = np.dtype("<f4")
 
@@ -145,3 +147,12 @@ def _decoded(text: str, dimensions: int) -> NDArray[np.float64]:
             f"The features of a case are damaged: {len(text)} characters are no vectors of "
             f"{dimensions} numbers; measure the case again."
         ) from None
+
+
+Result = tuple[float, float | None]
+"""Value and standard error; None where that cannot be told."""
+
+OF_SETS: MetricFunctions[Callable[[FeatureSet, FeatureSet, SetDistanceSettings], Result]] = (
+    MetricFunctions("set_distance")
+)
+"""Metrics of the sets of reference and synthetic images."""

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
-from qa_suite.metrics.base import METRICS, MetricFacts
-from qa_suite.metrics.set_distances.features import FeatureSet
+from qa_suite.metrics.facts import MetricFacts
+from qa_suite.metrics.set_distances.distances import jackknife_error
+from qa_suite.metrics.set_distances.features import OF_SETS, FeatureSet, Result
 from qa_suite.metrics.set_distances.settings import SetDistanceSettings
 
 _DEFAULTS = SetDistanceSettings()
@@ -38,28 +39,43 @@ def _facts(title: str, formula: str) -> MetricFacts:
     )
 
 
-@METRICS.add(
+@OF_SETS.add(
     "precision",
     _facts(
         "Precision of the synthetic set: how many of its images look real",
         "share of synthetic vectors inside the ball of some reference vector of another patient",
     ),
 )
+def _precision(
+    reference: FeatureSet, synthetic: FeatureSet, settings: SetDistanceSettings
+) -> Result:
+    return _covered(reference, synthetic, settings)
+
+
 def precision(reference: FeatureSet, synthetic: FeatureSet, *, neighbours: int = 3) -> float:
     """Share of the synthetic vectors that lie in the manifold of the reference."""
     return float(Coverage(reference, synthetic, neighbours).share())
 
 
-@METRICS.add(
+@OF_SETS.add(
     "recall",
     _facts(
         "Recall of the synthetic set: how many of the real images it could have made",
         "share of reference vectors inside the ball of some synthetic vector of another patient",
     ),
 )
+def _recall(reference: FeatureSet, synthetic: FeatureSet, settings: SetDistanceSettings) -> Result:
+    return _covered(synthetic, reference, settings)
+
+
 def recall(reference: FeatureSet, synthetic: FeatureSet, *, neighbours: int = 3) -> float:
     """Share of the reference vectors that lie in the manifold of the synthetic set."""
     return float(Coverage(synthetic, reference, neighbours).share())
+
+
+def _covered(manifold: FeatureSet, asked: FeatureSet, settings: SetDistanceSettings) -> Result:
+    coverage = Coverage(manifold, asked, settings.neighbours)
+    return coverage.share(), jackknife_error(coverage.without_each())
 
 
 class Coverage:

@@ -9,32 +9,13 @@ import numpy as np
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume, require_same_grid
-from qa_suite.metrics.base import (
-    FAMILIES,
-    METRICS,
-    Curve,
-    FamilyFacts,
-    NoValue,
-    Pair,
-    Value,
-    as_value,
-    failed,
-    ok,
-    undefined,
-)
+from qa_suite.metrics.base import Curve, NoValue, Pair, Value, as_value, failed, ok, undefined
+from qa_suite.metrics.facts import FAMILIES, FamilyFacts
 from qa_suite.metrics.uncertainty.interval import Region, interval_values
-from qa_suite.metrics.uncertainty.metrics import Claim, claim_of, std_samples
+from qa_suite.metrics.uncertainty.metrics import OF_STD, Claim, claim_of, std_samples
 from qa_suite.metrics.uncertainty.ranks import remaining_error
 from qa_suite.metrics.uncertainty.settings import UncertaintySettings
 
-METRIC_NAMES = (
-    "coverage_68",
-    "coverage_95",
-    "calibration_error",
-    "std_ratio",
-    "error_std_rank",
-    "sparsification_error",
-)
 _RANKED = ("error_std_rank", "sparsification_error")
 
 NO_STD = "the translator gives no std, and fewer than two samples to take it from"
@@ -87,7 +68,7 @@ def _std_values(
 ) -> list[Value | Curve]:
     found, samples = predicted_std(pair)
     if found is None:
-        rows = [undefined(m, name, NO_STD) for name, _ in regions for m in METRIC_NAMES]
+        rows = [undefined(m, name, NO_STD) for name, _ in regions for m in OF_STD]
         return [undefined("std_samples", "body", NO_STD), *rows]
     behind = std_samples(samples)
     first = (
@@ -161,22 +142,22 @@ def _measure(
     region: str, error: FloatArray, std: FloatArray, settings: UncertaintySettings
 ) -> list[Value | Curve]:
     if error.size == 0:
-        return [undefined(m, region, "no voxel of the mask lies in it") for m in METRIC_NAMES]
+        return [undefined(m, region, "no voxel of the mask lies in it") for m in OF_STD]
     wrong = int(np.count_nonzero(~np.isfinite(error)))
     if wrong:
         why = f"{wrong} of {error.size} voxels are not finite in the synthetic or reference image"
-        return [failed(m, region, why) for m in METRIC_NAMES]
+        return [failed(m, region, why) for m in OF_STD]
     wrong = int(np.count_nonzero(~(np.isfinite(std) & (std > 0))))
     if wrong:
         why = f"the std of {wrong} of {error.size} voxels is not a positive number"
-        return [failed(m, region, why) for m in METRIC_NAMES]
+        return [failed(m, region, why) for m in OF_STD]
     claim = claim_of(error, std, settings)
-    values: list[Value | Curve] = [_value(name, region, claim) for name in METRIC_NAMES]
+    values: list[Value | Curve] = [_value(name, region, claim) for name in OF_STD]
     return values + (_curves(claim) if region == "body" else [])
 
 
 def _value(name: str, region: str, claim: Claim) -> Value:
-    found = METRICS[name].function(claim)
+    found = OF_STD[name](claim)
     share = claim.ranked_error.size / claim.error.size if name in _RANKED else 1.0
     return as_value(name, region, found, coverage=share)
 

@@ -7,7 +7,7 @@ the level is judged by the share of patients, never of voxels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.prediction import IntervalFacts
-from qa_suite.metrics.base import METRICS, MetricFacts, NoValue, Value, failed, ok, undefined
+from qa_suite.metrics.base import NoValue, Value, failed, ok, undefined
+from qa_suite.metrics.facts import REFERENCE_UNIT, MetricFacts, MetricFunctions
 
 Region = tuple[str, NDArray[np.bool_] | slice]
 
-BY_REGION = ("interval_coverage", "interval_width")
-OF_BODY = ("interval_kept", "interval_voxel_share", "interval_level", "interval_patients")
 NO_INTERVAL = "the translator gives no interval"
 
 _EMPTY = (
@@ -53,7 +52,11 @@ class Held:
     promise: IntervalFacts
 
 
-@METRICS.add(
+BY_REGION: MetricFunctions[Callable[[Held], float]] = MetricFunctions("uncertainty")
+OF_BODY: MetricFunctions[Callable[[Held], float]] = MetricFunctions("uncertainty")
+
+
+@BY_REGION.add(
     "interval_coverage",
     MetricFacts(
         family="uncertainty",
@@ -71,12 +74,12 @@ def interval_coverage(held: Held) -> float:
     return float(np.count_nonzero(held.error <= held.half_width) / held.error.size)
 
 
-@METRICS.add(
+@BY_REGION.add(
     "interval_width",
     MetricFacts(
         family="uncertainty",
         title="Mean width of the promised interval",
-        unit="HU",
+        unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
         formula="mean of 2 × half width over the region's voxels",
@@ -89,7 +92,7 @@ def interval_width(held: Held) -> float:
     return float(2 * held.half_width.mean())
 
 
-@METRICS.add(
+@OF_BODY.add(
     "interval_kept",
     MetricFacts(
         family="uncertainty",
@@ -108,7 +111,7 @@ def interval_kept(held: Held) -> float:
     return float(interval_coverage(held) >= held.promise.voxel_share - 1e-12)
 
 
-@METRICS.add(
+@OF_BODY.add(
     "interval_voxel_share",
     MetricFacts(
         family="uncertainty",
@@ -126,7 +129,7 @@ def interval_voxel_share(held: Held) -> float:
     return held.promise.voxel_share
 
 
-@METRICS.add(
+@OF_BODY.add(
     "interval_level",
     MetricFacts(
         family="uncertainty",
@@ -144,7 +147,7 @@ def interval_level(held: Held) -> float:
     return held.promise.level
 
 
-@METRICS.add(
+@OF_BODY.add(
     "interval_patients",
     MetricFacts(
         family="uncertainty",
@@ -183,7 +186,7 @@ def interval_values(
     """
     values: list[Value] = []
     for name, chosen in regions:
-        metrics = (*BY_REGION, *OF_BODY) if name == "body" else BY_REGION
+        metrics = (*BY_REGION, *OF_BODY) if name == "body" else tuple(BY_REGION)
         if half_width is None or promise is None:
             values += [undefined(metric, name, NO_INTERVAL) for metric in metrics]
             continue
@@ -198,7 +201,9 @@ def _region(name: str, metrics: Sequence[str], held: Held) -> list[Value]:
     problem = _problem(held)
     if problem is not None:
         return [failed(metric, name, problem.why) for metric in metrics]
-    return [ok(metric, name, METRICS[metric].function(held)) for metric in metrics]
+    return [
+        ok(metric, name, (BY_REGION.get(metric) or OF_BODY[metric])(held)) for metric in metrics
+    ]
 
 
 def _problem(held: Held) -> NoValue | None:

@@ -7,6 +7,7 @@ region) to a number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
-from qa_suite.metrics.base import METRICS, MetricFacts, NoValue
+from qa_suite.metrics.base import Censored, NoValue
+from qa_suite.metrics.facts import METRICS, MetricFacts, MetricFunctions
 from qa_suite.metrics.uncertainty.ranks import (
     Ordered,
     area,
@@ -98,11 +100,17 @@ def _choice(voxels: int, settings: UncertaintySettings) -> NDArray[np.int64] | s
     return np.sort(rng.choice(voxels, settings.most_ranked, replace=False, shuffle=False))
 
 
+OF_STD: MetricFunctions[Callable[[Claim], float | Censored | NoValue]] = MetricFunctions(
+    "uncertainty"
+)
+"""Metrics of the predicted standard deviation, in every region."""
+
+
 # ---------------------------------------------------------------------------------------
 # Size
 
 
-@METRICS.add(
+@OF_STD.add(
     "coverage_68",
     MetricFacts(
         family="uncertainty",
@@ -120,7 +128,7 @@ def coverage_68(claim: Claim) -> float:
     return float(np.count_nonzero(claim.error <= claim.std) / claim.error.size)
 
 
-@METRICS.add(
+@OF_STD.add(
     "coverage_95",
     MetricFacts(
         family="uncertainty",
@@ -138,14 +146,14 @@ def coverage_95(claim: Claim) -> float:
     return float(np.count_nonzero(claim.error <= 1.96 * claim.std) / claim.error.size)
 
 
-@METRICS.add(
+@OF_STD.add(
     "calibration_error",
     MetricFacts(
         family="uncertainty",
         title="Calibration error",
         unit="1",
         direction="lower",
-        range="[0, 0.5]",  # reached where σ is nought or endless: the mean of the levels
+        range="[0, 0.5]",  # reached where σ is zero or endless: the mean of the levels
         formula=(
             "mean over the levels p of |share of voxels with |error| <= z_p σ - p|; z_p: half "
             "width of the central interval of a normal distribution that holds p"
@@ -160,7 +168,7 @@ def calibration_error(claim: Claim) -> float:
     return float(np.abs(claim.observed - claim.levels).mean())
 
 
-@METRICS.add(
+@OF_STD.add(
     "std_ratio",
     MetricFacts(
         family="uncertainty",
@@ -185,7 +193,7 @@ def std_ratio(claim: Claim) -> float:
 # Order
 
 
-@METRICS.add(
+@OF_STD.add(
     "error_std_rank",
     MetricFacts(
         family="uncertainty",
@@ -207,7 +215,7 @@ def error_std_rank(claim: Claim) -> float | NoValue:
     return _unordered(claim) or rank_correlation(claim.error_order, claim.std_order)
 
 
-@METRICS.add(
+@OF_STD.add(
     "sparsification_error",
     MetricFacts(
         family="uncertainty",
@@ -253,7 +261,7 @@ def _unordered(claim: Claim) -> NoValue | None:
     return None
 
 
-@METRICS.add(
+METRICS.declare(
     "std_samples",
     MetricFacts(
         family="uncertainty",
@@ -266,6 +274,8 @@ def _unordered(claim: Claim) -> NoValue | None:
         reference="Definition of this suite",
     ),
 )
+
+
 def std_samples(samples: int) -> float | NoValue:
     """Return the number of samples that σ was taken from; 0 stands for a std that was stated."""
     return float(samples) if samples else NoValue(why="the translator states its std itself")

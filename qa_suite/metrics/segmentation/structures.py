@@ -1,7 +1,8 @@
-"""Overlap, volume and position of one structure in two images: count once, then compare."""
+"""One structure in two images: counted once, and every metric that compares two masks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,14 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import Mask
 from qa_suite.core.volume import Grid
 from qa_suite.imaging.boxes import box_of_both
-from qa_suite.metrics.base import METRICS, MetricFacts, NoValue
+from qa_suite.metrics.base import Censored, NoValue, Value, as_value
+from qa_suite.metrics.facts import MetricFacts, MetricFunctions
+from qa_suite.metrics.segmentation.surfaces import (
+    BY_SURFACE,
+    SurfaceDistances,
+    surface_dice,
+    surface_distances,
+)
 
 _BOTH_ABSENT = "neither the reference nor the synthetic image has this structure"
 _NOT_IN_REFERENCE = "the reference does not have this structure"
@@ -73,7 +81,15 @@ def absence(*, in_reference: bool, in_synthetic: bool) -> str:
     return _NOT_IN_REFERENCE if in_synthetic else _BOTH_ABSENT
 
 
-@METRICS.add(
+# ---------------------------------------------------------------------------------------
+# The metrics of the overlap
+
+BY_OVERLAP: MetricFunctions[Callable[[Overlap], float | Censored | NoValue]] = MetricFunctions(
+    "segmentation"
+)
+
+
+@BY_OVERLAP.add(
     "dice",
     MetricFacts(
         family="segmentation",
@@ -93,7 +109,7 @@ def dice(overlap: Overlap) -> float | NoValue:
     return 2 * overlap.both / total if total else NoValue(why=why_absent(overlap))
 
 
-@METRICS.add(
+@BY_OVERLAP.add(
     "volume_difference",
     MetricFacts(
         family="segmentation",
@@ -114,7 +130,7 @@ def volume_difference(overlap: Overlap) -> float | NoValue:
     return 100 * (overlap.synthetic / overlap.reference - 1)
 
 
-@METRICS.add(
+@BY_OVERLAP.add(
     "centroid_shift",
     MetricFacts(
         family="segmentation",
@@ -134,7 +150,7 @@ def centroid_shift(overlap: Overlap) -> float | NoValue:
     return float(np.linalg.norm(overlap.synthetic_centre_mm - overlap.reference_centre_mm))
 
 
-@METRICS.add(
+@BY_OVERLAP.add(
     "missed",
     MetricFacts(
         family="segmentation",
@@ -152,3 +168,88 @@ def missed(overlap: Overlap) -> float | NoValue:
     if overlap.reference == 0:
         return NoValue(why=why_absent(overlap))
     return float(overlap.synthetic == 0)
+
+
+# ---------------------------------------------------------------------------------------
+# All metrics of a structure
+
+
+def tolerance_variant(tolerance_mm: float, variant: str = "default") -> str:
+    """Return the variant key of a surface tolerance: ``tol2mm``, or ``SEGMENTER:tol2mm``."""
+    key = f"tol{tolerance_mm:g}mm"
+    return key if variant == "default" else f"{variant}:{key}"
+
+
+def structure_keys(
+    tolerances_mm: tuple[float, ...], variant: str = "default"
+) -> Iterator[tuple[str, str]]:
+    """Yield every (metric, variant) that :func:`compare_masks` gives one structure."""
+    for metric in (*BY_OVERLAP, *BY_SURFACE):
+        yield metric, variant
+    for tolerance in tolerances_mm:
+        yield "surface_dice", tolerance_variant(tolerance, variant)
+
+
+def compare_masks(
+    reference: Mask,
+    synthetic: Mask,
+    grid: Grid,
+    *,
+    region: str,
+    domain: Mask | None,
+    tolerances_mm: tuple[float, ...],
+    variant: str = "default",
+) -> list[Value]:
+    """Measure one structure in every metric that compares two masks.
+
+    Parameters
+    ----------
+    reference, synthetic
+        The structure in the two images; bool, of the grid's shape.
+    grid
+        Where they lie.
+    region
+        Name of the region in the values.
+    domain
+        Where both could be found; beyond it there is no surface. None is the whole grid.
+    tolerances_mm
+        Of the surface Dice.
+    variant
+        Who found the structure; ``default`` is the threshold.
+
+    Returns
+    -------
+    list of Value
+        By the empty-case table in ``docs/measures.md``.
+    """
+    overlap = count_overlap(reference, synthetic, grid)
+    distances = _distances(reference, synthetic, overlap, grid, domain)
+    found: float | Censored | NoValue
+    values = [
+        as_value(metric, region, by_overlap(overlap), variant=variant)
+        for metric, by_overlap in BY_OVERLAP.items()
+    ]
+    for metric, by_surface in BY_SURFACE.items():
+        found = distances if isinstance(distances, NoValue) else by_surface(distances)
+        values.append(as_value(metric, region, found, variant=variant))
+    for tolerance in tolerances_mm:
+        found = (
+            distances
+            if isinstance(distances, NoValue)
+            else surface_dice(distances, tolerance_mm=tolerance)
+        )
+        key = tolerance_variant(tolerance, variant)
+        values.append(as_value("surface_dice", region, found, variant=key))
+    return values
+
+
+def _distances(
+    reference: Mask, synthetic: Mask, overlap: Overlap, grid: Grid, domain: Mask | None
+) -> SurfaceDistances | NoValue:
+    if overlap.reference == 0 or overlap.synthetic == 0:
+        return NoValue(why=why_absent(overlap))
+    distances = surface_distances(reference, synthetic, grid.spacing_mm, domain=domain)
+    if distances.reference_empty or distances.synthetic_empty:
+        which = "the reference" if distances.reference_empty else "the synthetic image"
+        return NoValue(why=f"the structure has no surface inside {which}: it fills all of it")
+    return distances

@@ -1,6 +1,8 @@
-"""Image measures of a region that ask how alike two images are, beyond their differences.
+"""Metrics of a region: each a function from its voxels to a number, in every region.
 
-As in ``image.py``, each is a function from a :class:`Sample` to a number.
+How far the voxels are off, and how alike the images are. A new one needs no more than its entry
+and its function: the family measures it in the body, the tissue bands, the shells and every
+structure.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ import math
 
 import numpy as np
 
-from qa_suite.metrics.base import METRICS, MetricFacts, NoValue
-from qa_suite.metrics.image.regions import Sample
+from qa_suite.metrics.base import NoValue
+from qa_suite.metrics.facts import REFERENCE_UNIT, MetricFacts
+from qa_suite.metrics.image.regions import BY_REGION, RegionVoxels
 from qa_suite.metrics.image.settings import SYNTHRAD_RANGE_HU, ImageSettings
 
 EMPTY = "a region without voxels is undefined; a voxel that is not finite is an error"
@@ -22,7 +25,116 @@ COVERED = {"gradient_error": "neighbourhoods"}
 _REACHES = "one voxel that is not finite in the mask is an error in every region"
 
 
-@METRICS.add(
+@BY_REGION.add(
+    "mae",
+    MetricFacts(
+        family="image",
+        title="Mean absolute error",
+        unit=REFERENCE_UNIT,
+        direction="lower",
+        range="[0, inf)",
+        formula="mean |synthetic - reference| over the region's voxels",
+        empty=EMPTY,
+        reference="Huijben et al. 2024, Med Image Anal 97:103276 (SynthRAD2023)",
+    ),
+)
+def mae(voxels: RegionVoxels) -> float:
+    """Mean absolute error, in the unit of the reference."""
+    return voxels.sums.absolute / voxels.sums.voxels
+
+
+@BY_REGION.add(
+    "me",
+    MetricFacts(
+        family="image",
+        title="Mean error (signed bias)",
+        unit=REFERENCE_UNIT,
+        direction="zero",
+        range="(-inf, inf)",
+        formula="mean (synthetic - reference) over the region's voxels",
+        empty=EMPTY,
+        reference="Spadea, Maspero, Zaffino, Seco 2021, Med Phys 48:6537",
+    ),
+)
+def me(voxels: RegionVoxels) -> float:
+    """Mean error; positive where the synthetic image is too high."""
+    return voxels.sums.difference / voxels.sums.voxels
+
+
+@BY_REGION.add(
+    "rmse",
+    MetricFacts(
+        family="image",
+        title="Root mean square error",
+        unit=REFERENCE_UNIT,
+        direction="lower",
+        range="[0, inf)",
+        formula="sqrt(mean (synthetic - reference)²) over the region's voxels",
+        empty=EMPTY,
+        reference="Spadea, Maspero, Zaffino, Seco 2021, Med Phys 48:6537",
+    ),
+)
+def rmse(voxels: RegionVoxels) -> float:
+    """Root mean square error, in the unit of the reference."""
+    return _root_mean_square(voxels)
+
+
+def _root_mean_square(voxels: RegionVoxels) -> float:
+    return float(np.sqrt(voxels.sums.square / voxels.sums.voxels))
+
+
+@BY_REGION.add(
+    "psnr",
+    MetricFacts(
+        family="image",
+        title="Peak signal-to-noise ratio",
+        unit="dB",
+        direction="higher",
+        range="(-inf, inf)",
+        formula=(
+            "20 log10(Q / rmse) over the region's voxels; Q = highest minus lowest value of the "
+            "data range; values are not clipped"
+        ),
+        empty=f"{EMPTY}; identical images have no finite PSNR and are undefined",
+        reference="Huijben et al. 2024, Med Image Anal 97:103276 (which clips; this does not)",
+        settings=RANGE,
+    ),
+)
+def psnr(voxels: RegionVoxels) -> float | NoValue:
+    """Peak signal-to-noise ratio, in dB."""
+    if isinstance(voxels.data_range, NoValue):
+        return voxels.data_range
+    error = _root_mean_square(voxels)
+    if error == 0:
+        return NoValue(why="the images are identical in this region, so PSNR is infinite")
+    return float(20 * np.log10(voxels.data_range / error))
+
+
+@BY_REGION.add(
+    "percentile_99_error",
+    MetricFacts(
+        family="image",
+        title="99th percentile of the absolute error",
+        unit=REFERENCE_UNIT,
+        direction="lower",
+        range="[0, inf)",
+        formula=(
+            "smallest |synthetic - reference| of the region that at least 99 % of its voxels do "
+            "not exceed (nearest rank)"
+        ),
+        empty=EMPTY,
+        reference="Hyndman and Fan 1996, Am Stat 50:361, definition 1 (the quantile)",
+        settings={"percentile": 99, "rank": "nearest"},
+    ),
+)
+def percentile_99_error(voxels: RegionVoxels) -> float:
+    """99th percentile of the absolute error, in the unit of the reference."""
+    values = voxels.comparison.absolute_error[voxels.chosen]
+    rank = -(-99 * values.size // 100) - 1
+    return float(np.partition(values, rank)[rank])
+
+
+@BY_REGION.add(
     "ssim",
     MetricFacts(
         family="image",
@@ -52,14 +164,14 @@ _REACHES = "one voxel that is not finite in the mask is an error in every region
         },
     ),
 )
-def ssim(sample: Sample) -> float | NoValue:
+def ssim(voxels: RegionVoxels) -> float | NoValue:
     """Mean of the SSIM map in the region."""
-    if isinstance(sample.data_range, NoValue):
-        return sample.data_range
-    return sample.sums.ssim / sample.sums.voxels
+    if isinstance(voxels.data_range, NoValue):
+        return voxels.data_range
+    return voxels.sums.ssim / voxels.sums.voxels
 
 
-@METRICS.add(
+@BY_REGION.add(
     "ncc",
     MetricFacts(
         family="image",
@@ -73,16 +185,16 @@ def ssim(sample: Sample) -> float | NoValue:
         reference="Lewis 1995, Vision Interface 95:120",
     ),
 )
-def ncc(sample: Sample) -> float | NoValue:
+def ncc(voxels: RegionVoxels) -> float | NoValue:
     """Correlation of the two images' voxels."""
-    reference, synthetic, covariance = sample.sums.variances
+    reference, synthetic, covariance = voxels.sums.variances
     if reference == 0 or synthetic == 0:
         which = "reference" if reference == 0 else "synthetic image"
         return NoValue(why=f"the {which} is constant in this region")
     return float(np.clip(covariance / np.sqrt(reference * synthetic), -1, 1))
 
 
-@METRICS.add(
+@BY_REGION.add(
     "slope_error",
     MetricFacts(
         family="image",
@@ -98,15 +210,15 @@ def ncc(sample: Sample) -> float | NoValue:
         reference="Definition of this suite",
     ),
 )
-def slope_error(sample: Sample) -> float | NoValue:
+def slope_error(voxels: RegionVoxels) -> float | NoValue:
     """Slope of synthetic on reference, less one, in percent."""
-    reference, _, covariance = sample.sums.variances
+    reference, _, covariance = voxels.sums.variances
     if reference == 0:
         return NoValue(why="the reference is constant in this region")
     return 100 * (covariance / reference - 1)
 
 
-@METRICS.add(
+@BY_REGION.add(
     "mutual_information",
     MetricFacts(
         family="image",
@@ -125,23 +237,23 @@ def slope_error(sample: Sample) -> float | NoValue:
         settings={"bins": ImageSettings().information_bins, **RANGE},
     ),
 )
-def mutual_information(sample: Sample) -> float | NoValue:
+def mutual_information(voxels: RegionVoxels) -> float | NoValue:
     """Mutual information of the two images' voxels, in bits."""
     from qa_suite.metrics.image.kernels import mutual_information_of
 
-    if isinstance(sample.data_range, NoValue):
-        return sample.data_range
-    c = sample.comparison
-    information = mutual_information_of(sample.chosen, c.cells, c.settings.information_bins)
+    if isinstance(voxels.data_range, NoValue):
+        return voxels.data_range
+    c = voxels.comparison
+    information = mutual_information_of(voxels.chosen, c.cells, c.settings.information_bins)
     return max(float(information), 0.0)
 
 
-@METRICS.add(
+@BY_REGION.add(
     "gradient_error",
     MetricFacts(
         family="image",
         title="Error of the gradient's magnitude",
-        unit="HU/mm",
+        unit=f"{REFERENCE_UNIT}/mm",
         direction="lower",
         range="[0, inf)",
         formula=(
@@ -156,8 +268,8 @@ def mutual_information(sample: Sample) -> float | NoValue:
         },
     ),
 )
-def gradient_error(sample: Sample) -> float | NoValue:
+def gradient_error(voxels: RegionVoxels) -> float | NoValue:
     """Mean absolute difference of the gradients' magnitudes, per mm."""
-    if sample.sums.neighbourhoods == 0:
+    if voxels.sums.neighbourhoods == 0:
         return NoValue(why="no voxel of this region has its six neighbours in the mask")
-    return sample.sums.gradient / sample.sums.neighbourhoods
+    return voxels.sums.gradient / voxels.sums.neighbourhoods

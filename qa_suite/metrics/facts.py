@@ -1,0 +1,256 @@
+"""What is known of every metric and every family of metrics, and where it is registered.
+
+A *metric* is an entry of facts: unit, direction, range, formula, empty-case rule, reference, and
+the quantities it has a meaning for. A *family* is one function ``(Pair, settings) → rows`` that
+writes rows of the metrics it declares, and of no others.
+
+Families that look at one region after another (or one structure, one component) apply to each of
+them every function of a :class:`MetricFunctions`: there a metric's entry and function are one
+place. The others declare what they write with :meth:`METRICS.declare`, in a file of their own.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.registry import Catalogue, Registry
+from qa_suite.core.volume import Quantity
+
+REFERENCE_UNIT = "unit of the reference"
+"""Unit of what is told in whatever the reference is in: HU, SUVbw, or percent of a percentile."""
+
+_NUMBER = r"-?(?:inf|\d+(?:\.\d+)?)"
+_SPELLING = re.compile(rf"(integers in )?([\[(])({_NUMBER}), ({_NUMBER})([\])])")
+_ROUNDING = 1e-9  # of the end's size or of 1: sums round, and 1.0000000000000002 is 1
+
+
+class MetricFacts(BaseModel):
+    """The facts of one metric, as ``qa-suite list metrics`` and the docs show them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: str = Field(min_length=1)
+    title: str = Field(min_length=1)
+    unit: str = Field(
+        min_length=1,
+        description=f"a unit of its own, or {REFERENCE_UNIT!r} (also '{REFERENCE_UNIT}/mm')",
+    )
+    direction: Literal["lower", "higher", "zero", "none"] = Field(
+        description="which way is better; 'none' describes the image and has no better side"
+    )
+    range: str = Field(
+        description="its values with the default settings, as parse_range reads them"
+    )
+    formula: str = Field(min_length=1)
+    empty: str = Field(min_length=1)
+    censored: str = Field(
+        default="", description="when only a bound is known: the window, cap or edge that ends it"
+    )
+    ends: tuple[float, ...] = Field(
+        default=(),
+        description="of that window with the default settings: a value at or beyond one is none",
+    )
+    reference: str = Field(min_length=1)
+    settings: dict[str, str | float | int | bool] = {}
+    quantities: tuple[Quantity, ...] = Field(
+        default=(), description="of the reference that it has a meaning for; none is any"
+    )
+    because: str = Field(default="", description="why it has none for others")
+
+    @model_validator(mode="after")
+    def _ends_are_told(self) -> MetricFacts:
+        if self.ends and not self.censored:
+            raise ValueError("the ends of a window say when a value is censored")
+        return self
+
+    def beyond(self, value: float) -> bool:
+        """Whether a number lies at an end of the window or beyond, and so is no measured value."""
+        return any(value >= end if end > 0 else value <= end for end in self.ends)
+
+    @field_validator("range")
+    @classmethod
+    def _spelled_as_all(cls, text: str) -> str:
+        try:
+            parse_range(text)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+
+class FamilyFacts(BaseModel):
+    """What one family of measures needs and does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    needs: tuple[str, ...] = ()
+    common_scale: bool = Field(
+        default=False, description="whether it takes images of arbitrary scale without it"
+    )
+    quantities: tuple[Quantity, ...] = Field(
+        default=(), description="of the reference that it has a meaning for; none is any"
+    )
+    because: str = Field(default="", description="why it has none for others")
+
+
+METRICS: Catalogue[MetricFacts] = Catalogue("metric")
+FAMILIES: Registry[FamilyFacts] = Registry("family of metrics")
+PLUGIN_GROUP = "qa_suite.metrics"
+"""Entry points by which other packages bring metrics and families."""
+OF_NO_PAIR = ("cost", "set_distance")
+"""Families of metrics that are not measured pair by pair, and so have no function of a pair."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class MetricFunctions(Mapping[str, Function]):
+    """Metrics of a family that are functions of one thing: a region, a structure, a component.
+
+    Parameters
+    ----------
+    family
+        Whose metrics they are. It applies every function that stands here to every such thing,
+        in the order of registration.
+    """
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+        self._functions: dict[str, Function] = {}
+
+    def add(self, name: str, facts: MetricFacts) -> Callable[[Function], Function]:
+        """Declare a metric; the decorated function measures it.
+
+        Raises
+        ------
+        ValueError
+            If the facts name another family, or the name is taken.
+        """
+        if facts.family != self.family:
+            raise ValueError(
+                f"metric {name!r} is measured by the family {self.family}, and its facts say "
+                f"{facts.family}."
+            )
+        METRICS.declare(name, facts)
+
+        def register(function: Function) -> Function:
+            self._functions[name] = function
+            return function
+
+        return register
+
+    def __getitem__(self, name: str) -> Function:
+        return self._functions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+
+def require_sound() -> None:
+    """Refuse a registry with a metric that nobody measures, or whose unit would be wrong.
+
+    Raises
+    ------
+    Problems
+        Every metric of a family that is not registered, and every metric in the unit of one
+        quantity that would be measured on references of another.
+    """
+    problems = []
+    for entry in METRICS:
+        facts = entry.facts
+        if facts.family in FAMILIES:
+            quantities = facts.quantities or FAMILIES[facts.family].facts.quantities
+        elif facts.family in OF_NO_PAIR:
+            quantities = facts.quantities
+        else:
+            problems.append(f"{entry.name} is of the family {facts.family}, which there is not")
+            continue
+        told_in = facts.unit.split("/")[0]
+        if told_in in ("HU", "SUVbw") and quantities != (told_in,):
+            problems.append(
+                f"{entry.name} is told in {told_in} and measured on any reference: say "
+                f"quantities=({told_in!r},), or give it the unit {REFERENCE_UNIT!r}"
+            )
+    raise_problems("The registry of metrics", problems)
+
+
+def unit_for(metric: str, reference: str) -> str:
+    """Return the unit of a metric where the values of the reference are in the given one."""
+    return METRICS[metric].facts.unit.replace(REFERENCE_UNIT, reference)
+
+
+# ---------------------------------------------------------------------------------------
+# The range: one spelling, read by people and held by a test. [0, 1], (0, inf), [-100, 100): a
+# closed or open end each; an infinite end is open. "integers in [0, inf)": whole numbers alone.
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueRange:
+    """What values a metric can take.
+
+    Parameters
+    ----------
+    low, high
+        The ends; infinite ones are open.
+    holds_low, holds_high
+        Whether the ends belong to the range.
+    whole
+        Whether only whole numbers occur.
+    """
+
+    low: float
+    high: float
+    holds_low: bool
+    holds_high: bool
+    whole: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Whether a value lies in the range, but for the rounding of a sum."""
+        if not math.isfinite(value) or (self.whole and value != round(value)):
+            return False
+        above = self.low < value or (self.holds_low and value >= self.low - _slack(self.low))
+        below = value < self.high or (self.holds_high and value <= self.high + _slack(self.high))
+        return above and below
+
+
+def _slack(end: float) -> float:
+    return _ROUNDING * max(1.0, abs(end))
+
+
+def parse_range(text: str) -> ValueRange:
+    """Read a range, such as ``[0, 1]`` or ``integers in [0, inf)``.
+
+    Raises
+    ------
+    InputError
+        If it is spelled otherwise, empty, or claims to reach an infinite end.
+    """
+    found = _SPELLING.fullmatch(text)
+    if found is None:
+        raise InputError(
+            f"{text!r} is no range; write [0, 1], (0, inf) or 'integers in [0, inf)', with round "
+            f"brackets where the end is not reached."
+        )
+    whole, left, low, high, right = found.groups()
+    result = ValueRange(
+        low=float(low),
+        high=float(high),
+        holds_low=left == "[",
+        holds_high=right == "]",
+        whole=whole is not None,
+    )
+    for end, held in ((result.low, result.holds_low), (result.high, result.holds_high)):
+        if math.isinf(end) and held:
+            raise InputError(f"The range {text!r} is closed at an infinite end; open it.")
+    if not result.low < result.high:
+        raise InputError(f"The range {text!r} is empty: its ends must ascend.")
+    return result
