@@ -8,8 +8,14 @@ import pytest
 from qa_suite.core.errors import InputError
 from tests.tiny_cohort import SPACING_MM, pair
 from translators.data import prepare
-from translators.networks.contours import disagreement, distance_to, drop_short, find_contours
-from translators.spec import ContoursSpec, load_spec
+from translators.networks.contours import (
+    ContoursSpec,
+    disagreement,
+    distance_to,
+    drop_short,
+    find_contours,
+)
+from translators.spec import load_spec
 
 WINDOW = (-200.0, 300.0)
 

@@ -147,7 +147,7 @@ def test_without_validation_patients_the_last_average_is_kept(
 def test_a_loss_that_is_not_finite_stops_with_a_word(
     folder: Path, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from translators.regression import Regression
+    from translators.families.regression import Regression
 
     monkeypatch.setattr(
         Regression,

@@ -20,7 +20,7 @@ from qa_suite.core.errors import InputError, Problems
 from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
 from translators.base import WEIGHTS_FILE, Asked, FitSummary, create
-from translators.bridge import Bridge
+from translators.families.bridge import Bridge
 from translators.networked import Window
 from translators.training.augment import Batch
 from translators.training.loop import Step

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import translators.contourdiff as family
+import translators.families.contourdiff as family
 from qa_suite.core.cohort import Cohort, save_cohort
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.volume import Volume
@@ -17,8 +17,8 @@ from qa_suite.io.images import read_image, write_image
 from tests.tiny_cohort import SPACING_MM, make_tiny_cohort, pair
 from tests.tiny_specs import changed, same_weights
 from translators.base import Asked, Translator, create, load
-from translators.contourdiff import ContourDiff, condition, lines_of
 from translators.data import prepare, to_unit
+from translators.families.contourdiff import ContourDiff, condition, lines_of
 from translators.networks.contours import find_contours, recoloured
 from translators.spec import TranslatorSpec, load_spec, parse_spec
 

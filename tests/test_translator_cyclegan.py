@@ -17,8 +17,8 @@ from qa_suite.io.images import read_image, write_image
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_specs import changed, fitted, same_weights
 from translators.base import FitSummary, create, load
-from translators.cyclegan import UNPAIRED_FILE, CycleGAN
 from translators.data import prepare, to_unit
+from translators.families.cyclegan import UNPAIRED_FILE, CycleGAN
 from translators.networks.discriminators import ImagePool
 from translators.spec import TargetSpec, TranslatorSpec, load_spec, parse_spec
 from translators.spec.inverse import inverted

@@ -18,7 +18,7 @@ from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
 from tests.tiny_specs import changed, same_weights
 from translators.base import Asked, Translator, create, load
-from translators.diffusion import Diffusion
+from translators.families.diffusion import Diffusion
 from translators.networked import Window
 from translators.networks.noising import noise_from, noised, wanted
 from translators.spec import TranslatorSpec, parse_spec

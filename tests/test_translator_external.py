@@ -14,9 +14,9 @@ from qa_suite.core.errors import InputError, Problems, QAError
 from qa_suite.io.images import write_image
 from tests.tiny_cohort import pair
 from translators.base import Asked, Translator, create, load
-from translators.external.program import container_arguments
+from translators.families.external.program import ExternalSpec, container_arguments
 from translators.registry.registering import training_facts
-from translators.spec import ExternalSpec, TranslatorSpec, parse_spec
+from translators.spec import TranslatorSpec, parse_spec
 
 PROGRAM = """#!{python}
 import sys

@@ -16,11 +16,11 @@ from qa_suite.core.errors import InputError, Problems
 from tests.direction_cohorts import make_direction_cohort, picture
 from tests.tiny_sampled import tiny_sampled
 from tests.tiny_specs import same_weights
-from translators.base import Asked, create, facts_of, load
+from translators.base import Asked, create, load
 from translators.data import from_unit, load_pairs, to_unit, valued
-from translators.mri2pet import MRI2PET
+from translators.families.mri2pet import MRI2PET
 from translators.registry.card import _limits
-from translators.spec import LossSpec, TargetSpec, TranslatorSpec, parse_spec
+from translators.spec import LossSpec, TargetSpec, TranslatorSpec, facts_of, parse_spec
 from translators.training.augment import Batch
 from translators.training.loop import Step
 from translators.training.patches import CachedPair

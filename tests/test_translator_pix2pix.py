@@ -14,9 +14,9 @@ from qa_suite.io.images import read_image, write_image
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_specs import changed, fitted, same_weights
 from translators.base import Asked, FitSummary, Translator, create, load
-from translators.networks.discriminators import opinion_loss, patch_discriminator
-from translators.pix2pix import Pix2Pix
-from translators.spec import AdversarialSpec, TranslatorSpec, load_spec, parse_spec
+from translators.families.pix2pix import Pix2Pix
+from translators.networks.discriminators import AdversarialSpec, opinion_loss, patch_discriminator
+from translators.spec import TranslatorSpec, load_spec, parse_spec
 from translators.training.augment import Batch
 from translators.training.loop import Step
 

@@ -15,15 +15,16 @@ from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.cases import load_case
 from tests.tiny_cohort import SPACING_MM, grid, pair, tissue_labels
 from tests.tiny_specs import changed
-from translators.base import FAMILIES, Translator, create, load
+from translators.base import Translator, create, load
 from translators.data import body_mask, frame_of, from_unit, prepare, to_unit
+from translators.families.intensity import HistogramSpec
 from translators.networks.sliding import slide
 from translators.networks.unets import build_network
 from translators.predict import answer
 from translators.spec import (
     CONFIG_FOLDER,
+    FAMILIES,
     AugmentationSpec,
-    HistogramSpec,
     InferenceSpec,
     NetworkSpec,
     TargetSpec,

@@ -7,66 +7,31 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from qa_suite.core.answers import require_finite, require_plausible, require_possible, told
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort, in_words
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.prediction import Prediction
-from qa_suite.core.registry import Registry
+from qa_suite.core.records import PluginFacts
 from qa_suite.core.volume import Volume
 from translators.calibration import CALIBRATION_FILE, Calibration
 from translators.data import Bool, Prepared, prepare
-from translators.spec import TranslatorSpec, parse_spec
+from translators.spec import TranslatorSpec, family, parse_spec
+from translators.spec.families import block_problems, require_same_plugin
 
 WEIGHTS_FILE = "weights.safetensors"
 SPEC_FILE = "spec.json"
-
-FAMILY_MODULES = (
-    "intensity",
-    "regression",
-    "pix2pix",
-    "cyclegan",
-    "diffusion",
-    "bridge",
-    "contourdiff",
-    "external",
-    "mri2pet",
-)
+TRAINING_FILE = "training.json"
+"""Of a registered translator: whom it has seen, and by which code it was made."""
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (iteration, iterations, figures by name) as training goes on."""
-
-
-class FamilyFacts(BaseModel):
-    """The facts of one family, as ``qa-suite list translators`` shows them.
-
-    ``needs`` and ``takes`` name the optional blocks of a specification that a family must
-    have and may have; any other is refused. ``sources_alone`` says that train cases without a
-    reference are learnt from too. ``limits`` are sentences for the card of every such model.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    title: str
-    paired: bool
-    trained_by: str
-    uncertainty: str = "none"
-    reference: str
-    needs: tuple[str, ...] = ()
-    takes: tuple[str, ...] = ()
-    sources_alone: bool = False
-    limits: tuple[str, ...] = ()
-
-
-FAMILIES: Registry[FamilyFacts] = Registry("family of translators")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,15 +116,6 @@ class Translator(ABC):
     def __init__(self, spec: TranslatorSpec) -> None:
         self.spec = spec
         self.calibration: Calibration | None = None
-        facts = FAMILIES[spec.family].facts
-        known = {*facts.needs, *facts.takes}
-        raise_problems(
-            f"Specification {spec.name}",
-            [
-                *(f"family {spec.family} needs '{b}'" for b in facts.needs if b not in spec.blocks),
-                *(f"family {spec.family} takes no '{b}'" for b in sorted(spec.blocks - known)),
-            ],
-        )
 
     @abstractmethod
     def fit(
@@ -302,24 +258,6 @@ def weights_sha256(folder: Path) -> str:
     return hashlib.sha256((Path(folder) / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 
-def require_families() -> None:
-    """Import every family of this package; each registers itself."""
-    for name in FAMILY_MODULES:
-        import_module(f"translators.{name}")
-
-
-def facts_of(family: str) -> FamilyFacts:
-    """Return the facts of a family.
-
-    Raises
-    ------
-    UnknownName
-        If no such family is registered.
-    """
-    require_families()
-    return FAMILIES[family].facts
-
-
 def create(spec: TranslatorSpec) -> Translator:
     """Make an untrained translator of the specification's family.
 
@@ -330,8 +268,8 @@ def create(spec: TranslatorSpec) -> Translator:
     Problems
         If the specification lacks what the family needs.
     """
-    require_families()
-    translator: Translator = FAMILIES[spec.family].function(spec)
+    raise_problems(f"Specification {spec.name}", block_problems(spec))
+    translator: Translator = family(spec.family).function(spec)
     return translator
 
 
@@ -359,3 +297,22 @@ def load(folder: Path) -> Translator:
     translator.set_weights(weights)
     translator.calibration = Calibration.read(folder)
     return translator
+
+
+def load_registered(folder: Path) -> Translator:
+    """Read a translator as it was registered, with its ``training.json``.
+
+    Raises
+    ------
+    InputError
+        If the weights are not those that were registered, or another package gave the family
+        then; else as :func:`load`.
+    """
+    folder = Path(folder)
+    training = json.loads((folder / TRAINING_FILE).read_text())
+    if weights_sha256(folder) != training["weights_sha256"]:
+        raise InputError(f"The weights in {folder} are not those that were registered.")
+    said = training.get("plugin")
+    registered = None if said is None else PluginFacts.model_validate(said)
+    require_same_plugin(training["spec"]["family"], registered)
+    return load(folder)

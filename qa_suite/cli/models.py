@@ -59,11 +59,10 @@ def train(
     """
     from qa_suite.cli.checks import without_refused
     from qa_suite.core.cohort import load_cohort, manifest_path
-    from translators.base import facts_of
     from translators.registry.parent import load_parent
     from translators.registry.search import search as run_search
     from translators.registry.train import train as run_training
-    from translators.spec import load_spec
+    from translators.spec import facts_of, load_spec
 
     where = _cohort_of(spec, cohort, cohort_option, parent, learning_rate, search)
     begun = None if parent is None else load_parent(parent)

@@ -257,6 +257,7 @@ def _facts(uri: str, folder: Path) -> ModelFacts:
         training_fingerprints=tuple(training["fingerprints"]),
         loss_networks=tuple(training.get("loss_networks", ())),
         parent=training.get("parent", {}).get("uri"),
+        plugin=training.get("plugin"),
         mlflow_run_id=None if version is None else version.run_id,
     )
 

@@ -7,18 +7,80 @@ threshold is a height of a step, so that the same numbers mean the same at any v
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 from scipy import ndimage
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.errors import InputError
 from translators.data import Bool
-from translators.spec import ContoursSpec
+from translators.spec import Block
 
 _SQUARE = 0.01  # relative difference up to which in-plane voxels count as square
 _EIGHT = np.ones((3, 3), dtype=bool)
+
+
+class ContoursSpec(Block):
+    """How contours are taken from an image, and how slices are made to agree.
+
+    A window and the heights of steps are in one unit: of the target, or of the normalised
+    source, where ``source.low`` and ``source.high`` lie at -1 and 1.
+    """
+
+    source_window: tuple[float, float] = Field(description="fixed; values are held inside it")
+    target_window: tuple[float, float] = Field(description="fixed; values are held inside it")
+    source_steps: tuple[float, float] = Field(
+        description="heights of a sharp step that carries a contour on, and that begins one"
+    )
+    target_steps: tuple[float, float] = Field(description="the same for the target")
+    sigma_mm: float = Field(default=2.0, gt=0, description="of Canny's Gaussian")
+    smallest_mm: float = Field(default=20.0, ge=0, description="shorter pieces are dropped")
+    source_like: tuple[tuple[float, float, float], ...] = Field(
+        default=(),
+        description="how a source may show what has a value in the target: (value in the target's "
+        "unit, darkest, brightest as the normalised source); between the values it is interpolated",
+    )
+    recoloured: int = Field(
+        default=0,
+        ge=0,
+        description="sets of contours of each target in such made-up greys, beside its own",
+    )
+    condition: Literal["lines", "distance"] = Field(
+        default="distance",
+        description="lines: 1 on a contour, else 0; distance: to the nearest contour of the "
+        "slice, negative outside the body",
+    )
+    reach_mm: float = Field(default=20.0, gt=0, description="distance that is told as 1")
+    candidates: int = Field(
+        default=1, ge=1, description="samples a slice; the one nearest to the contours is kept"
+    )
+    guidance: float = Field(
+        default=0.5, ge=0, le=1, description="pull of a slice towards its finished neighbour"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ContoursSpec:
+        for role in ("source", "target"):
+            low, high = getattr(self, f"{role}_window")
+            if low >= high:
+                raise ValueError(f"{role}_window must rise, got {low:g} to {high:g}")
+            small, large = getattr(self, f"{role}_steps")
+            if not 0 < small <= large < high - low:
+                raise ValueError(
+                    f"{role}_steps must rise from above 0 to below the window's "
+                    f"{high - low:g}, got {small:g} and {large:g}"
+                )
+        values = [value for value, _, _ in self.source_like]
+        if self.recoloured and len(values) < 2:
+            raise ValueError("recoloured needs two values or more in source_like")
+        if any(a >= b for a, b in pairwise(values)):
+            raise ValueError(f"the values of source_like must rise, got {values}")
+        if any(darkest > brightest for _, darkest, brightest in self.source_like):
+            raise ValueError("source_like has a darkest grey above its brightest")
+        return self
 
 
 def find_contours(

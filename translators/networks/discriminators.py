@@ -7,13 +7,27 @@ its receptive field it knows nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from translators.spec import AdversarialSpec
+from translators.spec import Block
+
+
+class AdversarialSpec(Block):
+    """A patch discriminator and how its opinion is weighed."""
+
+    loss: Literal["bce", "lsgan"] = Field(default="bce", description="lsgan: least squares")
+    weight: float = Field(default=1.0, ge=0, description="of the adversarial loss")
+    l1_weight: float = Field(default=100.0, ge=0, description="of the paired L1 (pix2pix)")
+    channels: tuple[int, ...] = Field(
+        default=(64, 128, 256, 512), min_length=1, description="of the discriminator's levels"
+    )
+    norm: Literal["batch", "instance", "none"] = "batch"
+    rate: float = Field(default=1.0, gt=0, description="of the generator's learning rate")
 
 
 def patch_discriminator(spec: AdversarialSpec, *, inputs: int, axes: int) -> nn.Sequential:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from qa_suite.core.cohort import Cohort
-from translators.base import FAMILIES, FitSummary, Translator
+from translators.base import FitSummary, Translator
 from translators.data import PreparedPair
+from translators.spec import FAMILIES
 
 CARD_FILE = "model_card.md"
 
@@ -103,6 +104,7 @@ def model_card(
         *_input(translator),
         f"- Weights SHA-256 `{facts['weights_sha256']}`, specification `{spec.digest[:12]}`",
         *_parent(facts),
+        *_plugin(facts),
         "",
         "## Data",
         "",
@@ -144,6 +146,16 @@ def _input(translator: Translator) -> list[str]:
 def _parent(facts: dict[str, Any]) -> list[str]:
     parent = facts.get("parent")
     return [] if parent is None else [f"- Fine-tuned from `{parent['uri']}`"]
+
+
+def _plugin(facts: dict[str, Any]) -> list[str]:
+    plugin = facts.get("plugin")
+    if plugin is None:
+        return []
+    return [
+        f"- Its family is of the package `{plugin['package']}` {plugin['version']}, which is no "
+        f"part of this suite (source `{plugin['digest']}`)"
+    ]
 
 
 def _data(translator: Translator, cohort: Cohort, facts: dict[str, Any]) -> list[str]:

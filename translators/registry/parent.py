@@ -9,10 +9,8 @@ from typing import Any
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.store import connect, model_version, tracking_uri
-from translators.base import Translator, load
+from translators.base import TRAINING_FILE, Translator, load_registered
 from translators.spec import TranslatorSpec
-
-TRAINING_FILE = "training.json"
 
 FINE_TUNING_RATE = 0.1
 """Of the parent's learning rate, where the caller names none (a local choice)."""
@@ -81,7 +79,7 @@ def load_parent(uri: str) -> Parent:
     return Parent(
         uri=exact,
         name=str(version.name),
-        translator=load(found[0].parent),
+        translator=load_registered(found[0].parent),
         training=json.loads(found[0].read_text()),
     )
 

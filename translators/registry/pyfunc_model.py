@@ -6,19 +6,16 @@ with. See ``docs/translators.md`` for the layout of the artifacts.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from mlflow.pyfunc import PythonModel
 
-from qa_suite.core.errors import InputError
-from translators.base import Translator, load, weights_sha256
+from translators.base import Translator, load_registered
 from translators.predict import answer
 
 ARTIFACT = "translator"
-TRAINING_FILE = "training.json"
 
 
 class TranslatorModel(PythonModel):
@@ -30,12 +27,8 @@ class TranslatorModel(PythonModel):
     translator: Translator
 
     def load_context(self, context: Any) -> None:
-        """Load the translator from the model's artifacts and check its weights."""
-        folder = Path(context.artifacts[ARTIFACT])
-        registered = json.loads((folder / TRAINING_FILE).read_text())["weights_sha256"]
-        if weights_sha256(folder) != registered:
-            raise InputError(f"The weights in {folder} are not those that were registered.")
-        self.translator = load(folder)
+        """Load the translator from the model's artifacts; check weights and whose code it is."""
+        self.translator = load_registered(Path(context.artifacts[ARTIFACT]))
 
     # no type hints: MLflow would try to make the signature of them
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]

@@ -14,11 +14,12 @@ import numpy as np
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.store import connect
 from qa_suite.core.volume import Grid, Volume
-from translators.base import WEIGHTS_FILE, FitSummary, Translator
+from translators.base import TRAINING_FILE, WEIGHTS_FILE, FitSummary, Translator
 from translators.data import SEEN_SPLITS
 from translators.registry.card import CARD_FILE, measure_cost, model_card
-from translators.registry.parent import TRAINING_FILE, Parent, inherited
+from translators.registry.parent import Parent, inherited
 from translators.registry.tracked import shown_pairs
+from translators.spec import plugin_of
 
 ARTIFACT = "translator"
 MODEL_NAME = "model"
@@ -60,7 +61,9 @@ def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) 
     the source and reference images. Validation patients count as seen, for they chose the
     weights, and so do calibration patients where the interval was calibrated on them.
     ``loss_networks`` are the hashes of frozen networks in the loss (empty for most families).
+    ``plugin`` says which other package the family comes from, if one.
     """
+    plugin = plugin_of(translator.spec.family)
     calibrated = translator.calibration is not None
     learnt = SEEN_SPLITS if translator.learns else ()
     seen = cohort.in_split(*learnt, *(("calibration",) if calibrated else ()))
@@ -76,16 +79,20 @@ def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) 
         "weights_sha256": weights_sha256,
         "loss_networks": sorted(translator.loss_networks()),
         "spec": translator.spec.model_dump(mode="json"),
+        **({} if plugin is None else {"plugin": plugin.model_dump(mode="json")}),
     }
 
 
-def requirements() -> list[str]:
-    """Return the packages that a registered model needs, as installed here.
+def requirements(family: str) -> list[str]:
+    """Return the packages that a registered model of a family needs, as installed here.
 
     ``qa-suite`` itself is among them: the model's code is a thin layer over it.
     """
+    plugin = plugin_of(family)
+    own = () if plugin is None else (plugin.package,)
     return [
-        f"{name}=={metadata.version(name).partition('+')[0]}" for name in ("qa-suite", *_PACKAGES)
+        f"{name}=={metadata.version(name).partition('+')[0]}"
+        for name in ("qa-suite", *_PACKAGES, *own)
     ]
 
 
@@ -196,7 +203,7 @@ def register(
             artifacts={ARTIFACT: str(saved)},
             signature=signature(translator),
             input_example=_example_request(translator),
-            pip_requirements=requirements(),
+            pip_requirements=requirements(translator.spec.family),
             registered_model_name=name,
             metadata={"weights_sha256": digest, "family": translator.spec.family},
         )
@@ -243,4 +250,7 @@ def version_tags(translator: Translator, facts: dict[str, Any]) -> dict[str, str
         "data_digest": facts["data_digest"],
         "weights_sha256": facts["weights_sha256"],
         **({"parent": facts["parent"]["uri"]} if "parent" in facts else {}),
+        **(
+            {"plugin": "{package} {version}".format(**facts["plugin"])} if "plugin" in facts else {}
+        ),
     }

@@ -1,26 +1,16 @@
 """The specification of a translator: plain YAML, validated, stored with the model.
 
 A specification says everything that training and prediction need beside the data: what goes
-in, what comes out and in which window, the network, the training budget and the inference.
+in, what comes out and in which window, the network, the training budget and the inference. A family
+adds blocks of its own.
 Nothing else configures a translator, so a saved specification with its weights *is* the model.
 """
 
-from translators.spec.families import (
-    AdversarialSpec,
-    BridgeSpec,
-    ContoursSpec,
-    CycleSpec,
-    DiffusionSpec,
-    ExternalSpec,
-    FeaturesSpec,
-    HistogramSpec,
-    PretrainingSpec,
-    PyramidSpec,
-)
+from translators.spec.families import FAMILIES, FamilyFacts, facts_of, family, plugin_of
 from translators.spec.images import BodySpec, SourceSpec, TargetSpec
 from translators.spec.network import NetworkSpec
 from translators.spec.reading import CONFIG_FOLDER, config_names, load_spec, parse_spec
-from translators.spec.strict import Axis
+from translators.spec.strict import Axis, Block
 from translators.spec.training import (
     AugmentationSpec,
     InferenceSpec,
@@ -33,22 +23,15 @@ from translators.spec.translator import TranslatorSpec
 
 __all__ = [
     "CONFIG_FOLDER",
-    "AdversarialSpec",
+    "FAMILIES",
     "AugmentationSpec",
     "Axis",
+    "Block",
     "BodySpec",
-    "BridgeSpec",
-    "ContoursSpec",
-    "CycleSpec",
-    "DiffusionSpec",
-    "ExternalSpec",
-    "FeaturesSpec",
-    "HistogramSpec",
+    "FamilyFacts",
     "InferenceSpec",
     "LossSpec",
     "NetworkSpec",
-    "PretrainingSpec",
-    "PyramidSpec",
     "SearchRange",
     "SourceSpec",
     "TargetSpec",
@@ -56,6 +39,9 @@ __all__ = [
     "TranslatorSpec",
     "UncertaintySpec",
     "config_names",
+    "facts_of",
+    "family",
     "load_spec",
     "parse_spec",
+    "plugin_of",
 ]

@@ -9,8 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from qa_suite.core.cohort import describe_validation
-from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.errors import InputError, UnknownName, raise_problems
 from qa_suite.core.registry import unknown_name
+from translators.spec.families import blocks_of_all, spec_type
 from translators.spec.translator import TranslatorSpec
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "configs"
@@ -49,8 +50,42 @@ def load_spec(path_or_name: str | Path) -> TranslatorSpec:
 
 
 def parse_spec(data: dict[str, Any], *, subject: str) -> TranslatorSpec:
-    """Validate plain data as a specification; ``subject`` names it in the error."""
+    """Validate plain data as a specification of its family.
+
+    Parameters
+    ----------
+    data
+        As YAML or JSON gives it. A block of another family may be there as null, as
+        specifications that version 0.1 saved have them all.
+    subject
+        Names it in the error.
+
+    Raises
+    ------
+    Problems
+        With one sentence for every unknown key or impossible value.
+    UnknownName
+        If there is no such family.
+    """
+    name = data.get("family")
+    if not isinstance(name, str):
+        return _validated(TranslatorSpec, data, subject, [])
     try:
-        return TranslatorSpec.model_validate(data)
+        kind = spec_type(name)
+    except UnknownName as error:
+        raise UnknownName(f"{subject}: {error}") from None
+    strange = {key for key in data if key not in kind.model_fields}
+    others = strange & blocks_of_all() if strange else set[str]()
+    told = [f"family {name} takes no '{b}'" for b in sorted(others) if data[b] is not None]
+    return _validated(kind, {k: v for k, v in data.items() if k not in others}, subject, told)
+
+
+def _validated(
+    kind: type[TranslatorSpec], data: dict[str, Any], subject: str, problems: list[str]
+) -> TranslatorSpec:
+    try:
+        found = kind.model_validate(data)
     except ValidationError as error:
-        raise Problems(subject, describe_validation(error)) from None
+        problems = [*describe_validation(error), *problems]
+    raise_problems(subject, problems)
+    return found

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from translators.spec.families import (
-    AdversarialSpec,
-    BridgeSpec,
-    ContoursSpec,
-    CycleSpec,
-    DiffusionSpec,
-    ExternalSpec,
-    FeaturesSpec,
-    HistogramSpec,
-    PretrainingSpec,
-    PyramidSpec,
-)
+from qa_suite.core.errors import InputError
 from translators.spec.images import SourceSpec, TargetSpec
 from translators.spec.network import NetworkSpec
-from translators.spec.strict import STRICT
+from translators.spec.strict import STRICT, Block
 from translators.spec.training import InferenceSpec, SearchRange, TrainingSpec, UncertaintySpec
+
+SHARED_BLOCKS = ("network", "training", "inference")
+"""Blocks that many families have and some have not."""
+
+Own = TypeVar("Own", bound=Block)
 
 
 class TranslatorSpec(BaseModel):
-    """A translator, before and after training."""
+    """A translator, before and after training.
+
+    The blocks of single families stand beside these fields: see
+    :func:`translators.spec.families.spec_type`, and :meth:`own` to have one.
+    """
 
     model_config = STRICT
 
@@ -46,16 +44,6 @@ class TranslatorSpec(BaseModel):
     training: TrainingSpec | None = None
     inference: InferenceSpec | None = None
     uncertainty: UncertaintySpec = UncertaintySpec()
-    histogram: HistogramSpec | None = None
-    features: FeaturesSpec | None = None
-    adversarial: AdversarialSpec | None = None
-    cycle: CycleSpec | None = None
-    diffusion: DiffusionSpec | None = None
-    bridge: BridgeSpec | None = None
-    contours: ContoursSpec | None = None
-    pretraining: PretrainingSpec | None = None
-    pyramid: PyramidSpec | None = None
-    external: ExternalSpec | None = None
     search: dict[str, SearchRange] = Field(
         default_factory=dict, description="'block.key' to what a search may try"
     )
@@ -104,10 +92,28 @@ class TranslatorSpec(BaseModel):
             if getattr(self, name) is not None
         )
 
+    def find(self, kind: type[Own]) -> Own | None:
+        """Return the family's own block of a kind, or None where it is left out."""
+        found = (getattr(self, name) for name in type(self).model_fields)
+        return next((block for block in found if isinstance(block, kind)), None)
+
+    def own(self, kind: type[Own]) -> Own:
+        """Return the family's own block of a kind.
+
+        Raises
+        ------
+        InputError
+            If the specification has none.
+        """
+        found = self.find(kind)
+        if found is None:
+            raise InputError(f"Specification {self.name} has no {kind.__name__}.")
+        return found
+
     @property
     def digest(self) -> str:
-        """SHA-256 over everything that the specification says."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """SHA-256 over everything that the specification says; what it leaves out is not in it."""
+        text = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def flat(self) -> dict[str, Any]:

@@ -13,10 +13,12 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
@@ -25,12 +27,35 @@ from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.io.cases import load_case
 from translators.data import PreparedPair, load_pairs, to_unit
-from translators.spec import FeaturesSpec, TranslatorSpec
+from translators.spec import Block, TranslatorSpec
 from translators.training.augment import Batch
 from translators.training.checkpoints import identity_of
 
 _SEED = 7_700_001  # of its first weights and patches; no other network here begins with it
 _PATCH = 96  # voxels along x and y at most
+
+
+class FeaturesSpec(Block):
+    """The anatomical feature loss: L1 between features of a frozen segmentation network.
+
+    The network is trained on target images of the ``train`` patients before the translator is,
+    and then frozen; its SHA-256 is stored with the model. It is never the examiner's own.
+    """
+
+    weight: float = Field(
+        default=0.5, ge=0, le=1, description="of the loss; the image has the rest"
+    )
+    labels: Literal["structures", "tissues"] = Field(
+        default="structures",
+        description="what it segments: the cohort's structures, or bands of the target's value",
+    )
+    bands: tuple[float, ...] = Field(
+        default=(-300.0, -20.0, 150.0), description="tissues: bounds in the unit of the target"
+    )
+    channels: tuple[int, ...] = Field(default=(8, 16, 32), min_length=2)
+    iterations: int = Field(default=300, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    batch: int = Field(default=8, ge=1)
 
 
 class FeatureNetwork(nn.Module):
@@ -130,8 +155,7 @@ def train_features(
     InputError
         If the labels are to be structures and no two train cases share one.
     """
-    settings = spec.features
-    assert settings is not None
+    settings = spec.own(FeaturesSpec)
     pairs = load_pairs(cohort, folder, spec, "train")
     if settings.labels == "structures":
         labels, classes = _structure_labels(cohort, folder, pairs)

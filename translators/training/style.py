@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
@@ -25,7 +26,7 @@ from qa_suite.core.arrays import Float32Array
 from translators.data import Bool, from_unit
 from translators.networks.sliding import slide
 from translators.networks.unets import UnitNetwork, build_network
-from translators.spec import AugmentationSpec, InferenceSpec, NetworkSpec, TranslatorSpec
+from translators.spec import AugmentationSpec, Block, InferenceSpec, NetworkSpec, TranslatorSpec
 from translators.training.edges import edge_loss
 from translators.training.patches import CachedPair, draw_batch
 
@@ -37,6 +38,16 @@ _EDGE_MR, _EDGE_PET = 0.15, 0.3  # gradients below these are noise: normalised M
 _CHANNELS = (16, 32, 64)
 _RATE = 2e-3
 _BATCH = 8
+
+
+class PretrainingSpec(Block):
+    """Pretraining on pseudo-targets made by style transfer from sources without a target."""
+
+    share: float = Field(default=0.3, ge=0, lt=1, description="of the iterations; 0: none")
+    style_iterations: int = Field(default=150, ge=1, description="of the style transfer")
+    style_weight: float = Field(
+        default=10.0, ge=0, description="of the statistics; the edges of the source have 1"
+    )
 
 
 class RandomFeatures(nn.Module):
@@ -211,7 +222,7 @@ def train_style(
     spec
         With a ``pretraining`` block.
     """
-    settings, flat = spec.pretraining, flat_spec(spec)
+    settings, flat = spec.own(PretrainingSpec), flat_spec(spec)
     assert settings is not None and flat.training is not None
     network, style = style_network(spec, style).to(device).train(), style.to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=_RATE)

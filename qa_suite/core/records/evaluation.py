@@ -9,6 +9,18 @@ from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_seri
 from qa_suite.core.records.measurement import STRICT, SchemaVersion, SetMeasurement, unsaid
 
 
+class PluginFacts(BaseModel):
+    """What another package brought to the suite: an entry point, and whose code it is."""
+
+    model_config = STRICT
+
+    group: str = Field(description="of the entry point, such as 'qa_suite.metrics'")
+    name: str
+    package: str
+    version: str
+    digest: str = Field(description="of the source, as plugins.source_digest takes it")
+
+
 class ModelFacts(BaseModel):
     """The examined: which translator, which weights, trained on what."""
 
@@ -29,6 +41,9 @@ class ModelFacts(BaseModel):
         default=(), description="SHA-256 of the frozen networks in the loss it was trained with"
     )
     parent: str | None = Field(default=None, description="version that its training began from")
+    plugin: PluginFacts | None = Field(
+        default=None, description="the other package that its family comes from"
+    )
     asked: dict[str, int | str] = Field(
         default_factory=dict, description="what the caller chose of its prediction, such as steps"
     )
@@ -78,18 +93,6 @@ class CohortFacts(BaseModel):
     cases: int
     patients: int
     sites: tuple[str, ...]
-
-
-class PluginFacts(BaseModel):
-    """What another package brought to the suite: an entry point, and whose code it is."""
-
-    model_config = STRICT
-
-    group: str = Field(description="of the entry point, such as 'qa_suite.metrics'")
-    name: str
-    package: str
-    version: str
-    digest: str = Field(description="of the source, as plugins.source_digest takes it")
 
 
 class CodeFacts(BaseModel):

@@ -5,15 +5,41 @@ from __future__ import annotations
 import tempfile
 import uuid
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from qa_suite.core import processes
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Quantity, Volume
 from qa_suite.io.images import read_image, write_image
-from translators.spec import ExternalSpec
+from translators.spec import Block
 
 _ENDINGS = {"nifti": ".nii.gz", "mha": ".mha"}
 _TAIL = 300  # characters of its last words that an error repeats
+
+
+class ExternalSpec(Block):
+    """A translator that was not trained here: a command, an ONNX file, finished volumes."""
+
+    kind: Literal["command", "container", "onnx", "folder"]
+    command: tuple[str, ...] = Field(
+        default=(), description="program and arguments; {source} and {output} stand for files"
+    )
+    image: str | None = Field(default=None, description="container: name with its digest")
+    engine: Literal["docker", "podman", "apptainer"] = "docker"
+    path: str | None = Field(default=None, description="onnx: the file; folder: the volumes")
+    sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="of the program, the ONNX file"
+    )
+    axes: str | None = Field(
+        default=None, description="onnx: order of its axes, such as bcyx or bxyc; default bcxy[z]"
+    )
+    timeout_s: float = Field(default=600.0, gt=0)
+    file_format: Literal["nifti", "mha"] = "nifti"
+    other_grid: Literal["refuse", "resample"] = Field(
+        default="refuse", description="folder, program: an answer of another size or spacing"
+    )
 
 
 def container_arguments(settings: ExternalSpec) -> list[str]:

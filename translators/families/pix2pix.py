@@ -11,11 +11,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from translators.base import FAMILIES, FamilyFacts
 from translators.networked import NetworkTranslator, Window
-from translators.networks.discriminators import opinion_loss, patch_discriminator
+from translators.networks.discriminators import AdversarialSpec, opinion_loss, patch_discriminator
 from translators.networks.unets import build_network
-from translators.spec import AdversarialSpec, TranslatorSpec
+from translators.spec import FAMILIES, FamilyFacts, TranslatorSpec
 from translators.training.augment import Batch
 from translators.training.loop import Player, Step
 from translators.training.losses import weighted_error
@@ -29,18 +28,17 @@ from translators.training.losses import weighted_error
         trained_by="Adam for generator and patch discriminator in turn; 100·L1 + adversarial",
         uncertainty="Monte Carlo dropout, deep ensemble, or flips at test time",
         reference="Isola et al. 2017, CVPR, doi:10.1109/CVPR.2017.632",
-        needs=("network", "training", "inference", "adversarial"),
+        needs=("network", "training", "inference"),
+        blocks={"adversarial": AdversarialSpec},
     ),
 )
 class Pix2Pix(NetworkTranslator):
     """A generator and the discriminator of pairs that it plays against."""
 
-    adversarial: AdversarialSpec
     kept = ("generator",)
 
     def __init__(self, spec: TranslatorSpec) -> None:
-        if spec.adversarial:  # what is missing is told by the base
-            self.adversarial = spec.adversarial
+        self.adversarial = spec.own(AdversarialSpec)
         super().__init__(spec)
 
     def build(self) -> dict[str, nn.Module]:

@@ -15,17 +15,18 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
-from translators.base import FAMILIES, FamilyFacts, FitSummary, Progress
+from translators.base import FitSummary, Progress
 from translators.data import PreparedPair, load_pairs, to_unit
-from translators.diffusion import Diffusion
+from translators.families.diffusion import Diffusion, DiffusionSpec
 from translators.networked import Material
 from translators.networks.noising import clean_from
 from translators.networks.unets import UnitNetwork
-from translators.spec import LossSpec, TranslatorSpec
+from translators.spec import FAMILIES, Block, FamilyFacts, LossSpec, TranslatorSpec
 from translators.training.augment import Batch
 from translators.training.checkpoints import identity_of, read_checkpoint, write_checkpoint
 from translators.training.loop import Player, Step
@@ -33,8 +34,16 @@ from translators.training.parallel import rank_of_environment
 from translators.training.patches import CachedPair, cache_pairs
 from translators.training.pyramid import pyramid_error
 from translators.training.stages import train_in_turn
-from translators.training.style import Style, redrawn, style_network, train_style
+from translators.training.style import PretrainingSpec, Style, redrawn, style_network, train_style
 from translators.training.unpaired import PreparedSource, cache_sources, load_sources
+
+
+class PyramidSpec(Block):
+    """A Laplacian-pyramid loss: L1 of every band and of what remains, each alike."""
+
+    levels: int = Field(default=3, ge=1, le=6, description="bands above what remains")
+    weight: float = Field(default=1.0, ge=0, description="beside the denoising loss")
+
 
 STYLE_FILE = "style.pt"
 _PRETRAINING, _FINE_TUNING = "pretraining", "fine-tuning"
@@ -54,7 +63,8 @@ _PRETRAINING, _FINE_TUNING = "pretraining", "fine-tuning"
             "Theodorou et al. 2025, MRI2PET, medRxiv; Ho 2020, arXiv:2006.11239; Gatys 2016, "
             "doi:10.1109/CVPR.2016.265; Bojanowski 2018, arXiv:1707.05776"
         ),
-        needs=("network", "training", "inference", "diffusion", "pretraining", "pyramid"),
+        needs=("network", "training", "inference"),
+        blocks={"diffusion": DiffusionSpec, "pretraining": PretrainingSpec, "pyramid": PyramidSpec},
         sources_alone=True,
         limits=(
             "Uptake that the MR does not show is not in the answer: a lesion takes up what such "
@@ -67,8 +77,7 @@ class MRI2PET(Diffusion):
 
     def __init__(self, spec: TranslatorSpec) -> None:
         super().__init__(spec)
-        assert spec.pretraining and spec.pyramid, "the family needs them"
-        self.pretraining, self.pyramid = spec.pretraining, spec.pyramid
+        self.pretraining, self.pyramid = spec.own(PretrainingSpec), spec.own(PyramidSpec)
         self._phase = _FINE_TUNING
         self._pseudo: tuple[CachedPair, ...] = ()
         self._resume = False
@@ -221,7 +230,7 @@ def _check(spec: TranslatorSpec) -> None:
             f"family mri2pet answers PET in SUVbw (target.modality PT, target.quantity SUVbw), and "
             f"the target is {spec.target.modality} in {spec.target.quantity}"
         )
-    if spec.diffusion is not None and spec.diffusion.prediction == "epsilon":
+    if spec.own(DiffusionSpec).prediction == "epsilon":
         problems.append(
             "the pyramid loss compares clean images, and near time T epsilon tells next to nothing "
             "of them: diffusion.prediction must be v or x0"

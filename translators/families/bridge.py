@@ -12,33 +12,52 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
-from translators.base import (
-    AS_SPECIFIED,
-    FAMILIES,
-    Asked,
-    FamilyFacts,
-    FitSummary,
-    Inferred,
-    Progress,
-)
+from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress
 from translators.data import Prepared
 from translators.networked import NetworkTranslator, Window
 from translators.networks.noising import bridge_sd, each, euler, even_places, on_path, walk_bridge
 from translators.networks.residual_unet import ResidualUNet, require_residual
 from translators.networks.slice_noise import drawing, plane_along_z, shares
 from translators.networks.unets import Scale, build_network
-from translators.spec import BridgeSpec, TranslatorSpec
+from translators.spec import FAMILIES, Block, FamilyFacts, TranslatorSpec
 from translators.training.augment import Batch
 from translators.training.loop import Player, Step
 from translators.training.losses import weighted_error
 from translators.training.stages import train_in_turn
+
+
+class BridgeSpec(Block):
+    """A flow from the source, or from a regression's answer, to the target in few steps."""
+
+    kind: Literal["rectified_flow", "brownian"] = "rectified_flow"
+    start: Literal["source", "regression"] = Field(
+        default="regression", description="where the path begins; regression: as PMRF does"
+    )
+    noise: float = Field(
+        default=0.03,
+        ge=0,
+        description="SD on the unit scale: of the noise on a rectified flow's start, or of a "
+        "Brownian bridge halfway",
+    )
+    sees_source: bool = Field(
+        default=True, description="whether the flow is shown the source beside the path's image"
+    )
+    slice_noise: Literal["shared", "own"] = Field(
+        default="shared", description="2D: whether all slices share one plane of noise"
+    )
+    sampling_steps: int = Field(default=4, ge=1, description="unless prediction asks otherwise")
+    regression_share: float = Field(
+        default=0.5, gt=0, lt=1, description="of the iterations, spent on the regression first"
+    )
 
 
 @FAMILIES.add(
@@ -51,7 +70,8 @@ from translators.training.stages import train_in_turn
         reference=(
             "Liu 2022, arXiv:2209.03003; Li 2023, arXiv:2205.07680; Ohayon 2024, arXiv:2410.00418"
         ),
-        needs=("network", "training", "inference", "bridge"),
+        needs=("network", "training", "inference"),
+        blocks={"bridge": BridgeSpec},
     ),
 )
 class Bridge(NetworkTranslator):
@@ -62,7 +82,7 @@ class Bridge(NetworkTranslator):
 
     def __init__(self, spec: TranslatorSpec) -> None:
         self._phase = "flow"
-        if spec.bridge and spec.bridge.start == "source":
+        if spec.own(BridgeSpec).start == "source":
             self.kept = ("flow",)
         super().__init__(spec)
         if spec.uncertainty.method == "samples" and not self.bridge.noise:
@@ -74,8 +94,7 @@ class Bridge(NetworkTranslator):
     @cached_property
     def bridge(self) -> BridgeSpec:
         """Return the block of this family."""
-        assert self.spec.bridge, "the family needs it"
-        return self.spec.bridge
+        return self.spec.own(BridgeSpec)
 
     @cached_property
     def scale(self) -> Scale:

@@ -25,19 +25,10 @@ from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.volume import Volume
 from qa_suite.io.identity import voxel_hash
 from qa_suite.io.images import images_by_case, read_image
-from translators.base import (
-    AS_SPECIFIED,
-    FAMILIES,
-    Asked,
-    FamilyFacts,
-    FitSummary,
-    Inferred,
-    Progress,
-    Translator,
-)
+from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress, Translator
 from translators.data import Prepared, from_unit
-from translators.external.program import container_arguments, run_program
-from translators.spec import ExternalSpec, TranslatorSpec
+from translators.families.external.program import ExternalSpec, container_arguments, run_program
+from translators.spec import FAMILIES, FamilyFacts, TranslatorSpec
 
 _CONTAINER_IMAGE = re.compile(r"^\S+@sha256:[0-9a-f]{64}$|^\S+\.sif$")
 
@@ -49,12 +40,12 @@ _CONTAINER_IMAGE = re.compile(r"^\S+@sha256:[0-9a-f]{64}$|^\S+\.sif$")
         paired=False,
         trained_by="its maker; not here",
         reference="ONNX: onnx.ai; own interface for programs: docs/families/external.md",
-        needs=("external",),
+        blocks={"external": ExternalSpec},
         takes=("network", "inference"),
     ),
 )
 class External(Translator):
-    """Asks what was not made here; see :class:`translators.spec.ExternalSpec`."""
+    """Asks what was not made here; see :class:`ExternalSpec`."""
 
     learns = False
 
@@ -65,9 +56,8 @@ class External(Translator):
 
     def __init__(self, spec: TranslatorSpec) -> None:
         super().__init__(spec)
-        assert spec.external is not None, "the family needs it"
-        self._settings = spec.external
-        raise_problems(f"Specification {spec.name}", _problems(spec, spec.external))
+        self._settings = spec.own(ExternalSpec)
+        raise_problems(f"Specification {spec.name}", _problems(spec, self._settings))
         self._bound: dict[str, NDArray[Any]] | None = None
         self._network: Any = None
 
@@ -229,7 +219,7 @@ class External(Translator):
         return path
 
     def _open(self) -> None:
-        from translators.external.onnx_file import open_network
+        from translators.families.external.onnx_file import open_network
 
         assert self._bound is not None and self.spec.network is not None
         self._network = open_network(

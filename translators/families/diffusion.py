@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import nn
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.errors import InputError
-from translators.base import AS_SPECIFIED, FAMILIES, Asked, FamilyFacts, Inferred
+from translators.base import AS_SPECIFIED, Asked, Inferred
 from translators.data import Prepared
 from translators.networked import NetworkTranslator, Window
 from translators.networks.noising import (
@@ -32,7 +34,7 @@ from translators.networks.noising import (
 from translators.networks.residual_unet import ResidualUNet, require_residual
 from translators.networks.slice_noise import drawing, plane_along_z, shares
 from translators.networks.unets import Scale
-from translators.spec import DiffusionSpec
+from translators.spec import FAMILIES, Block, FamilyFacts
 from translators.training.augment import Batch
 from translators.training.loop import Player, Step
 from translators.training.losses import weighted_error
@@ -59,6 +61,27 @@ class Attempt:
     found: torch.Tensor
 
 
+class DiffusionSpec(Block):
+    """A denoising diffusion model: noise schedule, what is predicted, how it is sampled."""
+
+    steps: int = Field(default=1000, ge=2, description="T of the forward process")
+    schedule: Literal["linear", "cosine"] = "cosine"
+    prediction: Literal["epsilon", "v", "x0"] = "v"
+    sampler: Literal["ddpm", "ddim"] = "ddim"
+    sampling_steps: int = Field(default=20, ge=1, description="unless prediction asks otherwise")
+    eta: float = Field(default=0.0, ge=0, le=1, description="DDIM: share of the DDPM's noise")
+    clip: bool = Field(default=True, description="x0 is held inside the window at every step")
+    slice_noise: Literal["shared", "own"] = Field(
+        default="shared", description="2D: whether all slices start from one plane of noise"
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> DiffusionSpec:
+        if self.sampling_steps > self.steps:
+            raise ValueError(f"sampling_steps cannot exceed the {self.steps} steps of the process")
+        return self
+
+
 @FAMILIES.add(
     "diffusion",
     FamilyFacts(
@@ -70,7 +93,8 @@ class Attempt:
             "Ho 2020, arXiv:2006.11239; Saharia 2022, doi:10.1145/3528233.3530757; Song 2021, "
             "arXiv:2010.02502"
         ),
-        needs=("network", "training", "inference", "diffusion"),
+        needs=("network", "training", "inference"),
+        blocks={"diffusion": DiffusionSpec},
     ),
 )
 class Diffusion(NetworkTranslator):
@@ -81,8 +105,7 @@ class Diffusion(NetworkTranslator):
     @cached_property
     def diffusion(self) -> DiffusionSpec:
         """Return the block of this family."""
-        assert self.spec.diffusion, "the family needs it"
-        return self.spec.diffusion
+        return self.spec.own(DiffusionSpec)
 
     @cached_property
     def levels(self) -> Levels:

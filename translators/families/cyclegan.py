@@ -16,15 +16,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from torch import nn
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import raise_problems
-from translators.base import FAMILIES, FamilyFacts
 from translators.networked import Material, NetworkTranslator, Window
-from translators.networks.discriminators import ImagePool, opinion_loss, patch_discriminator
+from translators.networks.discriminators import (
+    AdversarialSpec,
+    ImagePool,
+    opinion_loss,
+    patch_discriminator,
+)
 from translators.networks.unets import build_network
-from translators.spec import AdversarialSpec, CycleSpec, SourceSpec, TranslatorSpec
+from translators.spec import FAMILIES, Block, FamilyFacts, SourceSpec, TranslatorSpec
 from translators.spec.inverse import inverted
 from translators.training.augment import Batch
 from translators.training.loop import Player, Step
@@ -48,6 +53,40 @@ from translators.training.unpaired_losses import (
     scale_of,
 )
 
+
+class CycleSpec(Block):
+    """What ties the two directions of an unpaired translator together."""
+
+    cycle_weight: float = Field(default=10.0, ge=0)
+    identity_weight: float = Field(
+        default=5.0, ge=0, description="an image of the target's kind should stay as it is"
+    )
+    pool: int = Field(default=50, ge=0, description="fakes remembered for the discriminators")
+    told_places: bool = Field(
+        default=False,
+        description="whether the discriminators are told how far each voxel lies from the middle "
+        "of the body in its patch",
+    )
+    warm_up: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the iterations before the cycle begins"
+    )
+    neighbour_weight: float = Field(
+        default=0.0, ge=0, description="of what lies at the same place in other patients"
+    )
+    values_weight: float = Field(
+        default=0.0, ge=0, description="of having as much of every value as real images have"
+    )
+    edges_weight: float = Field(
+        default=0.0, ge=0, description="2D: of having edges where the image it was made of has them"
+    )
+
+    @model_validator(mode="after")
+    def _something_to_warm_up_with(self) -> CycleSpec:
+        if self.warm_up and not (self.neighbour_weight or self.values_weight):
+            raise ValueError("warm_up needs neighbour_weight or values_weight")
+        return self
+
+
 UNPAIRED_FILE = "unpaired.json"
 
 _CRITICS = ("source_critic", "target_critic")
@@ -69,19 +108,17 @@ class Lists:
         trained_by="Adam for two generators and two patch discriminators in turn, on two lists",
         uncertainty="deep ensemble, Monte Carlo dropout, or flips at test time",
         reference="Zhu et al. 2017, ICCV, doi:10.1109/ICCV.2017.244",
-        needs=("network", "training", "inference", "adversarial", "cycle"),
+        needs=("network", "training", "inference"),
+        blocks={"adversarial": AdversarialSpec, "cycle": CycleSpec},
     ),
 )
 class CycleGAN(NetworkTranslator):
     """Generators there and back, a discriminator of each kind of image, and pools of fakes."""
 
-    adversarial: AdversarialSpec
-    cycle: CycleSpec
     kept = ("to_target", "to_source")
 
     def __init__(self, spec: TranslatorSpec) -> None:
-        if spec.adversarial and spec.cycle:  # what is missing is told by the base
-            self.adversarial, self.cycle = spec.adversarial, spec.cycle
+        self.adversarial, self.cycle = spec.own(AdversarialSpec), spec.own(CycleSpec)
         self._back = inverted(spec)
         raise_problems(f"Specification {spec.name}", _problems(spec, inverted(self._back).source))
         super().__init__(spec)
@@ -255,7 +292,7 @@ def _problems(spec: TranslatorSpec, again: SourceSpec) -> list[str]:
         problems.append(
             "network.dimensions must be 2D or 3D: several slices in, one out, is no way back"
         )
-    if spec.cycle and spec.cycle.edges_weight and spec.network and spec.network.axes == 3:
+    if spec.own(CycleSpec).edges_weight and spec.network and spec.network.axes == 3:
         problems.append("cycle.edges_weight: edges are compared in slices; set it to 0 in 3D")
     if spec.training and spec.training.in_bone:
         problems.append(

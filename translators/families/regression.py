@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 from qa_suite.core.cohort import Cohort
-from translators.base import FAMILIES, FamilyFacts
 from translators.networked import NetworkTranslator, Window
 from translators.networks.unets import build_network
+from translators.spec import FAMILIES, FamilyFacts
 from translators.training.augment import Batch
-from translators.training.feature_loss import FeatureLoss, train_features
+from translators.training.feature_loss import FeatureLoss, FeaturesSpec, train_features
 from translators.training.loop import Player, Step
 from translators.training.losses import weighted_error
 
@@ -34,6 +34,7 @@ from translators.training.losses import weighted_error
         uncertainty="deep ensemble, or flips at test time",
         reference="Han 2017, Med Phys 44:1408, doi:10.1002/mp.12155",
         needs=("network", "training", "inference"),
+        blocks={"features": FeaturesSpec},
         takes=("features",),
     ),
 )
@@ -54,7 +55,7 @@ class Regression(NetworkTranslator):
         self, cohort: Cohort, folder: Path, *, workdir: Path, device: torch.device
     ) -> None:
         """Train the frozen network of the feature loss, where the specification has one."""
-        if self.spec.features is not None:
+        if self.spec.find(FeaturesSpec) is not None:
             self._features = train_features(cohort, folder, self.spec, device)
 
     def loss_networks(self) -> frozenset[str]:
@@ -64,14 +65,14 @@ class Regression(NetworkTranslator):
     def _loss(self, networks: nn.ModuleDict, batch: Batch, step: Step) -> torch.Tensor:
         found = networks["network"](batch.source)
         image = weighted_error(found, batch, self.training.loss.kind)
-        if self._features is None or self.spec.features is None:
+        if self._features is None:
             return image
         anatomy = self._features(found, batch)
         step.figures |= {
             "image_loss": float(image.detach()),
             "feature_loss": float(anatomy.detach()),
         }
-        share = self.spec.features.weight
+        share = self.spec.own(FeaturesSpec).weight
         return (1 - share) * image + share * anatomy
 
     def answer(self, networks: nn.ModuleDict, window: Window) -> torch.Tensor:

@@ -8,22 +8,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
-from translators.base import (
-    AS_SPECIFIED,
-    FAMILIES,
-    Asked,
-    FamilyFacts,
-    FitSummary,
-    Inferred,
-    Progress,
-    Translator,
-)
+from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress, Translator
 from translators.data import Prepared, PreparedPair, check_cohort, load_pairs
-from translators.spec import TranslatorSpec
+from translators.spec import FAMILIES, Block, FamilyFacts, TranslatorSpec
+
+
+class HistogramSpec(Block):
+    """Settings of the ``intensity`` family."""
+
+    bins: int = Field(default=64, ge=4, le=4096)
+    smallest_count: int = Field(
+        default=50, ge=1, description="bins with fewer training voxels take their neighbours'"
+    )
 
 
 @FAMILIES.add(
@@ -33,7 +34,7 @@ from translators.spec import TranslatorSpec
         paired=True,
         trained_by="one pass over the train patients",
         reference="own definition: the best voxel-wise map under absolute error, by bins",
-        needs=("histogram",),
+        blocks={"histogram": HistogramSpec},
     ),
 )
 class Intensity(Translator):
@@ -45,8 +46,7 @@ class Intensity(Translator):
 
     def __init__(self, spec: TranslatorSpec) -> None:
         super().__init__(spec)
-        assert spec.histogram is not None, "the family needs it"
-        self._settings = spec.histogram
+        self._settings = spec.own(HistogramSpec)
         self._edges: NDArray[np.float32] | None = None
         self._values: NDArray[np.float32] | None = None
 

@@ -21,15 +21,21 @@ from torch import nn
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import raise_problems
-from translators.base import AS_SPECIFIED, FAMILIES, Asked, FamilyFacts, Inferred
+from translators.base import AS_SPECIFIED, Asked, Inferred
 from translators.data import SEEN_SPLITS, Bool, Frame, Prepared, PreparedPair, body_mask, from_unit
-from translators.diffusion import Diffusion
+from translators.families.diffusion import Diffusion, DiffusionSpec
 from translators.networked import Draw, Material, Window
-from translators.networks.contours import disagreement, distance_to, find_contours, recoloured
+from translators.networks.contours import (
+    ContoursSpec,
+    disagreement,
+    distance_to,
+    find_contours,
+    recoloured,
+)
 from translators.networks.noising import clean_from, sample
 from translators.networks.slice_noise import drawing
 from translators.networks.sliding import slide
-from translators.spec import ContoursSpec, TranslatorSpec
+from translators.spec import FAMILIES, FamilyFacts, TranslatorSpec
 from translators.training.patches import CachedPair, cache_pairs
 from translators.training.unpaired import PreparedTarget, load_targets
 
@@ -45,7 +51,8 @@ _CANDIDATE = 1_000_003  # seeds of a slice's candidates lie this far apart
         "own and in made-up greys, EMA",
         uncertainty="samples of several seeds",
         reference="Chen et al. 2025, ContourDiff, MELBA 2025:031, arXiv:2403.10786",
-        needs=("network", "training", "inference", "diffusion", "contours"),
+        needs=("network", "training", "inference"),
+        blocks={"diffusion": DiffusionSpec, "contours": ContoursSpec},
     ),
 )
 class ContourDiff(Diffusion):
@@ -53,8 +60,7 @@ class ContourDiff(Diffusion):
 
     def __init__(self, spec: TranslatorSpec) -> None:
         super().__init__(spec)
-        assert spec.contours, "the family needs it"
-        self.contours = spec.contours
+        self.contours = spec.own(ContoursSpec)
         _check(spec)
 
     # --- training: targets alone -----------------------------------------------------------
