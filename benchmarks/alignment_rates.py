@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.virtual_limb import limb_grid, make_limb, scan_limb
 from qa_suite.core.cohort import Case, Cohort
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.imaging.body import threshold_body
+from qa_suite.imaging.body import body_of
 from qa_suite.imaging.registration.rigid import rotation_matrix
 from qa_suite.io.cases import LoadedCase
 from qa_suite.lab.phantom import HOSPITALS, VirtualPatient, make_patient
@@ -210,7 +210,7 @@ def trial(index: int, seed: int) -> dict[str, Any]:
         seen = seen & own_field(rng, mr.grid, back)
         told = bool(rng.random() < 0.5)  # a cohort of somebody else's brings no coverage
     ct = ct.with_array(np.where(seen, ct.array, np.float32(-1000)))
-    mask = threshold_body(ct)[0] & seen
+    mask = body_of(ct) & seen
     case = Case(case="case", patient="p", site="A", source="mr.nii.gz", reference="ct.nii.gz")
     cohort = Cohort(name="c", source_modality="MR", reference_quantity="HU", cases=(case,))
     loaded = LoadedCase(

@@ -14,7 +14,7 @@ import yaml
 from qa_suite.core.cohort import load_cohort
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.imaging.body import body_width_mm, shows_implant, threshold_body
+from qa_suite.imaging.body import body_of, body_width_mm, shows_implant
 from qa_suite.io.cases import load_case
 from qa_suite.io.dicom.headers import scan_dicom
 from qa_suite.io.dicom.series import read_series
@@ -539,7 +539,7 @@ def test_the_body_is_filled_keeps_both_legs_and_drops_the_couch():
     hu[22:36, 5:20] = 30
     hu[27:30, 10:14] = -900  # gas
     hu[5:35, 25] = 100  # couch: one voxel thin
-    body, _ = threshold_body(volume_of(hu))
+    body = body_of(volume_of(hu))
     assert body.sum() == (12 + 14) * 15 * 6
     hu[:, 25] = -1000
     assert body_width_mm(volume_of(hu)) == (36 - 3) * 2.0

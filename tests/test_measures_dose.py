@@ -323,7 +323,7 @@ def test_the_cut_off_of_differences_is_that_of_gamma_even_where_it_is_nothing():
     done = measured(pair_of(CT.array + 30 * BODY), dose)
     one, two = (done.volumes[f"dose_{s}@photon-pelvis"] for s in ("reference", "synthetic"))
     from qa_suite.dose.scene.gridding import mask_onto
-    from qa_suite.imaging.bodies import ct_body
+    from qa_suite.imaging.body import ct_body
 
     body = mask_onto(ct_body(CT.array, CT.grid), CT.grid, one.grid)
     change = 100 * (two.array.astype(float) - one.array) / 78

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 from qa_suite.core.errors import GeometryError
 from qa_suite.core.orientation import Turn, nearest_turn
 from qa_suite.core.volume import Grid, Volume, canonical, stored_like
-from qa_suite.imaging.bodies import ct_body, signal_body
-from qa_suite.imaging.body import filled_slices, threshold_body
+from qa_suite.imaging.body import body_of, ct_body, signal_body
+from qa_suite.imaging.masks import filled_slices
 from qa_suite.imaging.threshold import body
 from qa_suite.io.field_of_view import padding_in
 from qa_suite.io.identity import fingerprint, voxel_hash
@@ -125,7 +125,7 @@ def a_trunk() -> Volume:
 
 BODIES = {
     "threshold segmenter": body,
-    "import": lambda volume: threshold_body(volume)[0],
+    "outline": body_of,
     "preflight, CT": lambda volume: ct_body(volume.array, volume.grid),
     "preflight, signal": lambda volume: signal_body(volume.array, volume.grid),
 }

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from qa_suite.core.errors import GeometryError, InputError, Problems
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.imaging.bodies import ct_body, data_box, signal_body
+from qa_suite.imaging.body import ct_body, signal_body
+from qa_suite.imaging.boxes import data_box
 from qa_suite.preflight import Alignment, PreflightSettings, preflight, unreadable
 from qa_suite.preflight import alignment as registration
 from qa_suite.preflight.hounsfield import looks_like_ct, read_hounsfield

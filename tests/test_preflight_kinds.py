@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.virtual_limb import limb_grid, make_limb, scan_limb
-from qa_suite.imaging.bodies import signal_body
+from qa_suite.imaging.body import signal_body
 from qa_suite.imaging.registration.rigid import Level, rotation_matrix
 from qa_suite.imaging.registration.shading import flattened
 from qa_suite.preflight import PreflightSettings, preflight
@@ -95,7 +95,7 @@ def test_what_lies_far_off_is_refused_or_undetermined(view, motion):
 def test_noise_is_no_body():
     scans = scan(seed=3)
     mr, _ = noisy_mr(scans.mr.array.astype(float), scans.ct.array)
-    found = signal_body(mr, scans.mr.grid, through_noise=True)
+    found = signal_body(mr, scans.mr.grid)
     assert 2 * (found & scans.body).sum() / (found.sum() + scans.body.sum()) > 0.9
 
 

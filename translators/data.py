@@ -19,7 +19,7 @@ from qa_suite.core.cohort import Case, Cohort, Split
 from qa_suite.core.errors import InputError, QAError, raise_problems
 from qa_suite.core.orientation import Turn
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.imaging.body import filled_slices
+from qa_suite.imaging.masks import filled_slices
 from qa_suite.io.cases import LoadedCase, load_case
 from translators.spec import BodySpec, SourceSpec, TargetSpec, TranslatorSpec
 

@@ -23,7 +23,7 @@ from qa_suite.dose.plan.template import load_template
 from qa_suite.dose.scene.gridding import mask_onto
 from qa_suite.dose.scene.scene import DoseImage, DoseScene, bulk_image, dose_scene
 from qa_suite.dose.structures.structures import masks_as_structures, sample_structures
-from qa_suite.imaging.bodies import ct_body
+from qa_suite.imaging.body import ct_body
 from qa_suite.lab.phantom import LABELS, make_patient, oracle_translate
 
 SPACING_MM = (3.0, 3.0, 3.0)

@@ -35,7 +35,7 @@ from qa_suite.dose.scene.scene import (
 )
 from qa_suite.dose.structures.samples import MaskStructure, StructureSamples
 from qa_suite.dose.structures.structures import sample_structures
-from qa_suite.imaging.bodies import ct_body
+from qa_suite.imaging.body import ct_body
 from qa_suite.metrics.base import Pair, Value
 from qa_suite.metrics.dose import dose as dose_family
 from qa_suite.metrics.dose.settings import DoseSettings, PlanChoice

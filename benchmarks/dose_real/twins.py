@@ -12,7 +12,7 @@ from benchmarks.dose_real.images import RealCase
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.volume import Grid
 from qa_suite.dose.scene.scene import AIR_BELOW_HU, BONE_FROM_HU
-from qa_suite.imaging.bodies import ct_body
+from qa_suite.imaging.body import ct_body
 
 TISSUE_HU = 40.0
 SKIN_HU = -100.0

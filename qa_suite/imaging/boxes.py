@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,31 @@ def label_boxes(
         label: None if end[1] < 0 else _grown(end[::2], end[1::2] + 1, shape, margin)
         for label, end in zip(labels, ends, strict=True)
     }
+
+
+def data_box(array: NDArray[Any]) -> Box | None:
+    """Return the box left after trimming constant planes (padding) from all six faces.
+
+    Returns
+    -------
+    three slices, or None where the whole array is constant.
+    """
+    box = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        varies = np.flatnonzero(array.max(axis=others) > array.min(axis=others))
+        if len(varies) == 0:
+            return None
+        box.append(slice(int(varies[0]), int(varies[-1]) + 1))
+    return (box[0], box[1], box[2])
+
+
+def box_mask(box: Box | None, shape: tuple[int, ...]) -> Mask:
+    """Return the bool array that is true inside the box."""
+    mask = np.zeros(shape, dtype=bool)
+    if box is not None:
+        mask[box] = True
+    return mask
 
 
 def _grown(starts: Sequence[int], stops: Sequence[int], shape: tuple[int, ...], margin: int) -> Box:

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite.core.arrays import Mask
 from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.body import filled_slices
 from qa_suite.imaging.boxes import bounding_box
+from qa_suite.imaging.masks import filled_slices, large_parts
 
 BODY_THRESHOLD_HU = -500.0
 BONE_THRESHOLD_HU = 250.0
@@ -100,24 +100,13 @@ def segment_threshold(volume: Volume, domain: Mask, settings: ThresholdSettings)
     if wrong:
         raise InputError(f"Cannot segment an image with {wrong} voxels that are not finite.")
     found = (values >= settings.threshold_hu) & inside
-    found = _keep_large_parts(found, settings, volume.grid.voxel_volume_cc)
+    found = large_parts(
+        found,
+        least_voxels=settings.smallest_cc / volume.grid.voxel_volume_cc,
+        least_share=settings.smallest_share,
+        corners=True,
+    )
     if settings.fill_slices:
         found = filled_slices(found, volume.grid.long_axis, outside=~inside)
     result[box] = found
     return result
-
-
-def _keep_large_parts(mask: Mask, settings: ThresholdSettings, voxel_cc: float) -> Mask:
-    if settings.smallest_cc <= 0 and settings.smallest_share <= 0:
-        return mask
-    from scipy import ndimage
-
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
-    if count == 0:
-        return mask
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    smallest = max(settings.smallest_cc / voxel_cc, settings.smallest_share * sizes.max())
-    keep = sizes >= smallest * (1 - 1e-9)  # so that a part of exactly the limit stays
-    keep[0] = False
-    return np.asarray(keep[labels])

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import GeometryError, Problems, QAError
 from qa_suite.core.records import PreflightValue, preflight_sentence, preflight_status
-from qa_suite.imaging import bodies
+from qa_suite.imaging.masks import share
+from qa_suite.imaging.robust import thinned
 from qa_suite.io.cases import LoadedCase
 from qa_suite.preflight.evidence import (
     Evidence,
@@ -182,7 +183,7 @@ def _saturation(evidence: Evidence) -> Values:
     if evidence.hounsfield.mistake:
         why = "the reference is no CT in HU"
         return {"hu_saturated": undetermined(why, unit="1", bound=bound)}
-    high = bodies.share(evidence.reference.array >= settings.saturation_hu, evidence.reference_body)
+    high = share(evidence.reference.array >= settings.saturation_hu, evidence.reference_body)
     if high is None:
         return {"hu_saturated": undetermined("no body stands out", unit="1", bound=bound)}
     why = f"{high:.1%} of the body is at or above {settings.saturation_hu:.0f} HU (metal, padding)"
@@ -232,7 +233,7 @@ def check_swapped(evidence: Evidence, cohort: Cohort) -> Values:
         why = f"{cohort.source_modality} and {cohort.reference_modality} cannot be told apart"
         return {key: undetermined(why, bound="0")}
     looks = {
-        role: looks_like_ct(bodies.thinned(volume.array[box]))
+        role: looks_like_ct(thinned(volume.array[box]))
         for role, volume, box in zip(
             ("source", "reference"),
             (evidence.source, evidence.reference),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from qa_suite.core.arrays import Mask
+from qa_suite.core.arrays import Box, Mask
 from qa_suite.core.records import PreflightStatus, PreflightValue
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.imaging import bodies
+from qa_suite.imaging.body import body_of, ct_body, signal_body
+from qa_suite.imaging.boxes import box_mask, data_box
+from qa_suite.imaging.robust import thinned
 from qa_suite.io.cases import LoadedCase
 from qa_suite.preflight.hounsfield import Hounsfield, read_hounsfield
 from qa_suite.preflight.settings import PreflightSettings, Window
@@ -46,9 +48,9 @@ class Evidence:
         return self.reference.quantity == "HU"
 
     @cached_property
-    def boxes(self) -> tuple[bodies.Box, bodies.Box]:
+    def boxes(self) -> tuple[Box, Box]:
         """The parts of the grid in which source and reference hold data."""
-        found = [bodies.data_box(v.array) for v in (self.source, self.reference)]
+        found = [data_box(v.array) for v in (self.source, self.reference)]
         if found[0] is None or found[1] is None:
             raise ValueError("a constant image has no data; check 'content' before")
         return found[0], found[1]
@@ -56,27 +58,25 @@ class Evidence:
     @cached_property
     def hounsfield(self) -> Hounsfield:
         """What the reference's numbers say about being HU."""
-        return read_hounsfield(bodies.thinned(self.reference.array[self.boxes[1]]))
+        return read_hounsfield(thinned(self.reference.array[self.boxes[1]]))
 
     @cached_property
     def source_body(self) -> Mask:
         """The body as the source shows it."""
-        if self.source.quantity == "HU":
-            return bodies.ct_body(self.source.array, self.grid)
-        return bodies.signal_body(self.source.array, self.grid, through_noise=True)
+        return body_of(self.source)
 
     @cached_property
     def reference_body(self) -> Mask:
         """The body as the reference shows it, whatever was done to its numbers."""
         if self.is_hu and not self.hounsfield.mistake:
-            return bodies.ct_body(self.reference.array, self.grid)
-        return bodies.signal_body(self.reference.array, self.grid)
+            return ct_body(self.reference.array, self.grid)
+        return signal_body(self.reference.array, self.grid)
 
     @cached_property
     def common_field(self) -> Mask:
         """Where both images were scanned, as far as padding and the case's coverage tell."""
-        field = bodies.box_mask(self.boxes[0], self.grid.shape)
-        field &= bodies.box_mask(self.boxes[1], self.grid.shape)
+        field = box_mask(self.boxes[0], self.grid.shape)
+        field &= box_mask(self.boxes[1], self.grid.shape)
         coverage = self.loaded.coverage
         return field if coverage is None else field & coverage
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from qa_suite.core.records import PreflightValue
-from qa_suite.imaging import bodies
+from qa_suite.imaging.boxes import box_mask
+from qa_suite.imaging.masks import dice, share
 from qa_suite.preflight.evidence import (
     Evidence,
     Status,
@@ -110,8 +111,8 @@ def check_slices(evidence: Evidence) -> Values:
 def check_overlap(evidence: Evidence) -> Values:
     """Compare the fields of view, and the bodies seen in source and reference."""
     settings = evidence.settings
-    covered = bodies.box_mask(evidence.boxes[1], evidence.grid.shape)
-    seen = bodies.share(covered, evidence.source_body)
+    covered = box_mask(evidence.boxes[1], evidence.grid.shape)
+    seen = share(covered, evidence.source_body)
     least = settings.min_overlap_fraction
     bound = f">= {least:g}"
     if seen is None:
@@ -139,7 +140,7 @@ def _body_overlap(evidence: Evidence) -> PreflightValue:
     if missing:
         why = f"no body stands out in the {' and the '.join(missing)}, where both were scanned"
         return undetermined(why, unit="1", bound=bound)
-    both = bodies.dice(parts["source"], parts["reference"])
+    both = dice(parts["source"], parts["reference"])
     assert both is not None
     if both >= settings.min_body_overlap:
         return fraction(both, bound, "ok")
@@ -190,8 +191,8 @@ def check_mask(evidence: Evidence) -> Values:
         )
     }
     body = evidence.reference_body if evidence.is_hu else evidence.source_body
-    on_body = bodies.share(body, mask)
-    of_body = bodies.share(mask, body)
+    on_body = share(body, mask)
+    of_body = share(mask, body)
     assert on_body is not None
     if of_body is None:
         why = "no body stands out in the images"
@@ -199,7 +200,7 @@ def check_mask(evidence: Evidence) -> Values:
             "mask_inside": undetermined(why, unit="1", bound=bounds[1]),
             "mask_inverted": undetermined(why, bound=bounds[2]),
         }
-    complement = bodies.share(body, ~mask)
+    complement = share(body, ~mask)
     inverted = on_body < 0.5 and of_body < 0.5 and complement is not None and complement > 0.5
     outside = on_body < 0.01
     low = on_body < settings.min_mask_on_body

@@ -22,7 +22,7 @@ from qa_suite.dose.hlut.tables import Hlut
 from qa_suite.dose.plan.targets import find_target
 from qa_suite.dose.plan.template import PlanTemplate
 from qa_suite.dose.scene.gridding import averaged_onto, centre_of, dose_grid, mask_onto
-from qa_suite.imaging.bodies import ct_body
+from qa_suite.imaging.body import ct_body
 
 _TOUCHED = 0.05  # of a voxel's volume; less is rounding
 

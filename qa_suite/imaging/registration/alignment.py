@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.bodies import centroid, eroded
+from qa_suite.imaging.masks import centroid, eroded
 from qa_suite.imaging.registration.consensus import consensus, support
 from qa_suite.imaging.registration.rigid import (
     Level,

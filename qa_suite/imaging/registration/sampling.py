@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.bodies import centroid, data_box, thinned
+from qa_suite.imaging.boxes import data_box
+from qa_suite.imaging.masks import centroid
 from qa_suite.imaging.registration.rigid import BINS, Level
 from qa_suite.imaging.registration.settings import AlignmentSettings
+from qa_suite.imaging.robust import thinned
 
 COARSE_MM = 6.0
 _GRID_MM = 3.3  # up to here one voxel is smoothed over; of larger ones too little would be left

@@ -17,7 +17,7 @@ from qa_suite.core.cohort import Case, Strata, describe_validation
 from qa_suite.core.errors import GeometryError, InputError, QAError
 from qa_suite.core.resampling import covered_by, resample
 from qa_suite.core.volume import Grid, Quantity, Volume, canonical
-from qa_suite.imaging.body import body_width_mm, shows_implant, threshold_body
+from qa_suite.imaging.body import OUTLINE, body_of, body_width_mm, shows_implant
 from qa_suite.io.dicom.headers import Series
 from qa_suite.io.dicom.series import QUANTITY_OF_MODALITY, read_series, stack_grid
 from qa_suite.io.field_of_view import padding_in
@@ -208,8 +208,7 @@ def _mask(
     image, role = source, "source"
     if reference is not None and reference.quantity == "HU":
         image, role = reference, "reference"
-    body, how = threshold_body(image)
-    return body, f"body from the {role}: {how}", None
+    return body_of(image), f"body from the {role}: {OUTLINE.describe(image.quantity)}", None
 
 
 def _outline(

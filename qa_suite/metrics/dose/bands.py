@@ -109,7 +109,7 @@ def dvh_envelope(dvhs: Sequence[Dvh], step_gy: float) -> tuple[FloatArray, Float
 def _dose_of(done: ComputedPlan, sample: Volume) -> Volume:
     """Compute the plan on a sample, which carries the reference where the source saw nothing."""
     from qa_suite.dose.scene.scene import DoseImage
-    from qa_suite.imaging.bodies import ct_body
+    from qa_suite.imaging.body import ct_body
 
     if sample.quantity != "HU":
         raise InputError(f"dose needs HU, and it holds {sample.quantity}.")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from qa_suite.imaging.bodies import centroid
 from qa_suite.imaging.boxes import bounding_box
+from qa_suite.imaging.masks import centroid
 from qa_suite.imaging.threshold import segment_threshold
 from qa_suite.metrics.base import NoValue, Pair, Value, as_value, failed, undefined
 from qa_suite.metrics.facts import FAMILIES, FamilyFacts

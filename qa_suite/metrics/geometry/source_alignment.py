@@ -10,7 +10,7 @@ import numpy as np
 
 from qa_suite.core.arrays import Mask
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.bodies import centroid, eroded
+from qa_suite.imaging.masks import centroid, eroded
 from qa_suite.imaging.registration.alignment import Alignment, estimate_alignment
 from qa_suite.imaging.registration.quick import quick_alignment
 from qa_suite.imaging.registration.settings import AlignmentSettings

@@ -7,7 +7,7 @@ import numpy as np
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import canonical
-from qa_suite.imaging.bodies import thinned
+from qa_suite.imaging.robust import thinned
 from qa_suite.metrics.base import NoValue
 from qa_suite.metrics.reference_free.checks import Answer, Need, check
 from qa_suite.metrics.reference_free.patient import Mask, Scene

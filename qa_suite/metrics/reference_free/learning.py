@@ -12,7 +12,7 @@ from qa_suite.core.arrays import FloatArray
 from qa_suite.core.cohort import Case, Cohort, Split
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.bodies import ct_body
+from qa_suite.imaging.body import ct_body
 from qa_suite.io.cases import load_case
 from qa_suite.metrics.reference_free.norms import (
     MIN_PATIENTS,

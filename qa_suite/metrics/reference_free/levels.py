@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.imaging.bodies import thinned
+from qa_suite.imaging.robust import otsu, thinned
 from qa_suite.metrics.base import Censored, NoValue
 from qa_suite.metrics.reference_free.checks import Answer, check
-from qa_suite.metrics.reference_free.patient import Scene, parting_value
+from qa_suite.metrics.reference_free.patient import Scene
 from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
 
 _DEFAULT = ReferenceFreeSettings()
@@ -175,7 +175,7 @@ def _soft_peak(scene: Scene, *, upper: bool) -> Answer:
     if values.size < _FEWEST:
         return NoValue(why=f"only {values.size} voxels lie between {low:g} and {high:g} HU")
     if "parting" not in scene.shared:
-        scene.shared["parting"] = parting_value(values)
+        scene.shared["parting"] = otsu(values)
     parting = scene.shared["parting"]
     part = values[values > parting] if upper else values[values <= parting]
     level = peak(part, scene.settings.level_halfwidth_hu)

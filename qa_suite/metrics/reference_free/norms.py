@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qa_suite.core.arrays import Float32Array, FloatArray, Mask
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.bodies import thinned
+from qa_suite.imaging.robust import thinned
 from qa_suite.metrics.robust import MAD_TO_SD
 
 NORMS_FILE = "norms.json"
@@ -191,7 +191,7 @@ def describe(
     -------
     dict with the keys :data:`NAMES`, or None where the body is too small or flat
     """
-    from qa_suite.imaging.bodies import eroded
+    from qa_suite.imaging.masks import eroded
     from qa_suite.metrics.reference_free.kernels import residuals
 
     array = source.array

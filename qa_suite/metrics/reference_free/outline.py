@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qa_suite.imaging.bodies import dice, thinned
+from qa_suite.imaging.masks import dice
+from qa_suite.imaging.robust import thinned
 from qa_suite.metrics.base import NoValue
 from qa_suite.metrics.reference_free.checks import Answer, Need, check
 from qa_suite.metrics.reference_free.patient import Scene

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.volume import Grid, Volume, canonical, require_same_grid
-from qa_suite.imaging.bodies import box_mask, ct_body, data_box, eroded, signal_body, thinned
+from qa_suite.imaging.body import OUTLINE, body_of, signal_level
+from qa_suite.imaging.boxes import box_mask, data_box
+from qa_suite.imaging.masks import eroded
+from qa_suite.imaging.robust import thinned
 from qa_suite.metrics.reference_free.norms import Norms, describe
 from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings
 
@@ -121,9 +124,7 @@ class Scene:
         """Value of the source below which there is no tissue that gives signal."""
         if self.source.quantity == "HU":
             return self.settings.fat_hu[0]
-        values = thinned(self.source.array[self.known])
-        low, high = np.percentile(values, [0.5, 99.5])
-        return float(low + 0.25 * (parting_value(np.clip(values, low, high)) - low))
+        return signal_level(self.source.array[self.known], OUTLINE.share_of_otsu)[0]
 
     @cached_property
     def known(self) -> Mask:
@@ -196,13 +197,6 @@ class Scene:
         return describe(self.source, self.source_body, self.source_planes, self.source_body_planes)
 
 
-def body_of(volume: Volume) -> Mask:
-    """Find the body in an image alone: by HU where it is in HU, else by its signal."""
-    if volume.quantity == "HU":
-        return ct_body(volume.array, volume.grid)
-    return signal_body(volume.array, volume.grid)
-
-
 def count_nonfinite(array: Float32Array) -> int:
     """Count the voxels that are NaN or infinite."""
     # A sum that is finite has finite terms, and is ten times faster than asking each.
@@ -231,14 +225,3 @@ def coded(array: Float32Array, span: Span, bins: int) -> Codes:
 def _prepared(volume: Volume) -> Volume:
     turned = canonical(volume)
     return replace(turned, array=np.ascontiguousarray(turned.array, dtype=np.float32))
-
-
-def parting_value(values: NDArray[np.floating]) -> float:
-    """Otsu's threshold of values on a histogram of 128 steps."""
-    counts, edges = np.histogram(values, bins=128)
-    centres = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)[:-1]
-    above = values.size - below
-    sums = np.cumsum(counts * centres)
-    gap = sums[:-1] / np.maximum(below, 1) - (sums[-1] - sums[:-1]) / np.maximum(above, 1)
-    return float(edges[1:-1][int(np.argmax(below * above * gap**2))])

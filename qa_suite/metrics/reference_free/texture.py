@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_suite.imaging.bodies import thinned
+from qa_suite.imaging.robust import thinned
 from qa_suite.metrics.base import Censored, NoValue
 from qa_suite.metrics.reference_free.checks import Answer, check
 from qa_suite.metrics.reference_free.patient import Scene
