@@ -33,6 +33,7 @@ from qa_suite.core.cohort import load_cohort, manifest_path
 from qa_suite.core.volume import Volume
 from qa_suite.evaluation.models import finished_images
 from qa_suite.evaluation.registered import load_translator
+from qa_suite.imaging.robust import MAD_TO_SD
 from qa_suite.io.cases import load_case
 from qa_suite.lab.phantom.candidate_errors import (
     BONE_HU,
@@ -163,7 +164,7 @@ def spread_of(left: Left, response: Knots) -> tuple[Knots, float]:
     knots = []
     for hu, at in bands(left):
         if is_bulk(hu):
-            own = (1.4826 * np.sqrt(np.median(squared[at]))) ** 2
+            own = (MAD_TO_SD * np.sqrt(np.median(squared[at]))) ** 2
         else:
             own = max(squared[at].mean() - shift * steep[at].mean(), squared[at].mean() / 10)
         knots.append((round(hu), round(float(np.sqrt(own)), 1)))

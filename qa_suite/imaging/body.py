@@ -26,7 +26,7 @@ from qa_suite.core.arrays import Mask
 from qa_suite.core.volume import Grid, Quantity, Volume
 from qa_suite.imaging.boxes import box_mask, data_box
 from qa_suite.imaging.masks import filled_slices, large_parts, opened
-from qa_suite.imaging.robust import SD_OF_MAD, otsu, thinned
+from qa_suite.imaging.robust import MAD_TO_SD, otsu, thinned
 
 IMPLANT_HU = 3000.0
 IMPLANT_CC = 0.05
@@ -179,4 +179,4 @@ def _noise(values: NDArray[Any]) -> float:
     """Estimate the noise (standard deviation) by the median difference of neighbours along i."""
     steps = np.abs(thinned(np.diff(values.astype(np.float32), axis=0)))
     steps = steps[np.isfinite(steps)]
-    return SD_OF_MAD * float(np.median(steps)) / np.sqrt(2) if len(steps) else 0.0
+    return MAD_TO_SD * float(np.median(steps)) / np.sqrt(2) if len(steps) else 0.0

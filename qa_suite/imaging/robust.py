@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SD_OF_MAD = 1.4826
-"""Standard deviation of a normal over its median absolute deviation, 1 / Φ⁻¹(3/4).
+MAD_TO_SD = 1.4826
+"""From the median of |x| to the standard deviation of a normal distribution; rounded as usual.
 
 Hampel FR (1974), J Am Stat Assoc 69:383.
 """
+
+MAD_TO_SD_EXACT = 1.482602218505602
+"""The same, 1 / Φ⁻¹(3/4), as ``noise_level`` has had it from the first record on."""
+
+HUBER = 1.345
+"""Tuning constant of Huber's estimator, in robust standard deviations (Huber 1981)."""
 
 _MOST_VALUES = 1_000_000
 _OTSU_BINS = 256
@@ -21,16 +27,6 @@ def thinned(values: NDArray[Any]) -> NDArray[Any]:
     """Return at most about a million of the values, evenly picked, for statistics."""
     flat = values.ravel()
     return flat[:: max(1, flat.size // _MOST_VALUES)]
-
-
-def spread_about_zero(values: NDArray[Any]) -> float:
-    """Estimate the standard deviation of values whose median is 0; 0 where there is none."""
-    return SD_OF_MAD * float(np.median(np.abs(values))) if values.size else 0.0
-
-
-def spread(values: NDArray[Any]) -> float:
-    """Estimate the standard deviation by the median absolute deviation; 0 where there is none."""
-    return spread_about_zero(values - np.median(values)) if values.size else 0.0
 
 
 def otsu(values: NDArray[Any]) -> float:

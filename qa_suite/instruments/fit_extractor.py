@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, dict[str, float]], None]
 
 _SHRINK = 4  # the decoder ends at a quarter of the resolution
-_DEAD = 1e-3  # of the median deviation: such a feature never moves and is held at nought
+_DEAD = 1e-3  # of the median deviation: such a feature never moves and is held at zero
 
 
 def train_extractor(
@@ -235,6 +235,6 @@ def _standardise(network: Any, slices: NDArray[np.int16], settings: ExtractorSet
     found: Float32Array = encode(network, slices.astype(np.float32), settings)
     deviation = found.std(axis=0, dtype=np.float64)
     dead = deviation <= _DEAD * np.median(deviation)
-    deviation[dead] = 1e12  # stays at nought
+    deviation[dead] = 1e12  # stays at zero
     network.mean.copy_(torch.from_numpy(found.mean(axis=0, dtype=np.float64).astype(np.float32)))
     network.deviation.copy_(torch.from_numpy(deviation.astype(np.float32)))

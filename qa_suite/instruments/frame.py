@@ -136,7 +136,7 @@ def _reach(piece: Grid, scan: Grid) -> Box | None:
 
 
 def tent_resample(array: Float32Array, source: Grid, target: Grid) -> Float32Array:
-    """Resample with a tent as wide as the coarser voxel; nought outside the source.
+    """Resample with a tent as wide as the coarser voxel; zero outside the source.
 
     Parameters
     ----------

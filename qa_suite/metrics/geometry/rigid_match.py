@@ -16,8 +16,8 @@ import numpy as np
 
 from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.robust import HUBER, MAD_TO_SD
 from qa_suite.metrics.geometry.images import Image
-from qa_suite.metrics.robust import HUBER, MAD_TO_SD
 
 _MAX_STEPS = 25
 _SETTLED_MM = 0.01

@@ -9,11 +9,11 @@ import numpy as np
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.volume import Triple
+from qa_suite.imaging.robust import MAD_TO_SD
 from qa_suite.metrics.hallucination.blobs import Box, Mask, dilated, enlarged, shell_of
 from qa_suite.metrics.hallucination.depth import along_rays, reach, water_equivalent
 from qa_suite.metrics.hallucination.fields import Fields
 from qa_suite.metrics.hallucination.settings import HallucinationSettings
-from qa_suite.metrics.robust import MAD_TO_SD
 
 Kind = Literal["bone", "air", "lesion", "bone_lesion"]
 KINDS: tuple[Kind, ...] = ("bone", "air", "lesion", "bone_lesion")

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.imaging.robust import HUBER, MAD_TO_SD
 from qa_suite.metrics.base import NoValue
 from qa_suite.metrics.facts import REFERENCE_UNIT, MetricFacts
 from qa_suite.metrics.image.comparison import OF_BODY, Comparison
 from qa_suite.metrics.image.error_field import ErrorField
 from qa_suite.metrics.image.settings import ImageSettings
-from qa_suite.metrics.robust import HUBER, MAD_TO_SD
 
 _DEFAULT = ImageSettings()
 _BODY: dict[str, Any] = {"regions": "body"}

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.imaging.robust import MAD_TO_SD
 from qa_suite.metrics.base import NoValue
 from qa_suite.metrics.image.cut import CutPair
-from qa_suite.metrics.robust import MAD_TO_SD
 
 FLATTEST = 0.4  # share of the even places, by the reference's range around them
 QUIETEST = 0.2  # share of those, by the synthetic image's detail around them

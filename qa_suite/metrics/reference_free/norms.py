@@ -15,8 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qa_suite.core.arrays import Float32Array, FloatArray, Mask
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.robust import thinned
-from qa_suite.metrics.robust import MAD_TO_SD
+from qa_suite.imaging.robust import MAD_TO_SD, thinned
 
 NORMS_FILE = "norms.json"
 MIN_PATIENTS = 10

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_suite.imaging.robust import thinned
+from qa_suite.imaging.robust import MAD_TO_SD_EXACT, thinned
 from qa_suite.metrics.base import Censored, NoValue
 from qa_suite.metrics.reference_free.checks import Answer, check
 from qa_suite.metrics.reference_free.patient import Scene
-from qa_suite.metrics.robust import MAD_TO_SD_EXACT
 
 _P90 = 1.6448536269514722  # 90th percentile of |x| of a standard normal
 _FEWEST = 100
