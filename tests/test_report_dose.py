@@ -27,7 +27,7 @@ from reports.facts.dose_volumes import (
 from reports.facts.readiness import gather
 from reports.facts.slices import AXIS_OF, Plane
 from reports.facts.wording import dose_quantity, dose_range
-from reports.figures import dose_causes, dose_curves, range_maps
+from reports.figures import dose_curves, range_maps
 from reports.figures import dose_maps as dose_figures
 from reports.html import dose as dose_views
 from reports.html.report import render
@@ -413,7 +413,7 @@ def test_a_dvh_has_axes_goals_and_both_images(report: DoseReport) -> None:
 
 def test_causes_are_bars_with_a_dot_a_case(report: DoseReport) -> None:
     plan = report.plans[0]
-    svg = dose_causes.cause_bars(plan.causes)
+    svg = dose_curves.cause_bars(plan.causes)
     assert svg.count("<circle") == 5 * 4
     assert "% of prescription" in svg
     assert report.plans[2].causes == ()  # nothing is computed from the clinic's doses

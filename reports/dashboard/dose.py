@@ -16,7 +16,7 @@ from reports.facts.dose import DosePlan, DoseReport, dose_report
 from reports.facts.dose_cases import DoseCase
 from reports.facts.dose_spread import Spread
 from reports.facts.dose_volumes import DoseImages, centre_slice, load_dose_images
-from reports.figures import dose_causes, dose_curves
+from reports.figures import dose_curves
 from reports.html import dose as dose_views
 
 TITLES = (
@@ -160,7 +160,7 @@ def _show_beside(plan: DosePlan) -> None:
     with left:
         if plan.causes:
             st.markdown("**What makes the difference**")
-            bars = dose_causes.cause_bars(plan.causes)
+            bars = dose_curves.cause_bars(plan.causes)
             st.html(drawing(bars, "strip", "Difference of the target's mean dose by cause"))
             st.caption("One kind of tissue at a time; the parts need not add up to the whole.")
     with right:

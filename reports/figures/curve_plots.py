@@ -6,16 +6,13 @@ the only sign. Each line names its patient under the mouse.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
-
-from markupsafe import escape
 
 from qa_suite.core.wording import count, stated
 from reports.facts.curves import CurveFigure, Points
 from reports.facts.wording import number, region_title, unit_text
-from reports.figures.intervals import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
-from reports.figures.strips import ABROAD, HOME, nice_ticks, short
+from reports.figures import marks
+from reports.figures.marks import ABROAD, BOUND, HOME, INK, Place, Range, short
 
 _WIDTH: Final = 520.0
 _HEIGHT: Final = 330.0
@@ -25,43 +22,34 @@ _TOP: Final = 26.0
 _BOTTOM: Final = 50.0
 _MOST_POINTS: Final = 120
 
-Place = Callable[[float], float]
-
 
 def curve_plot(figure: CurveFigure) -> str:
     """Draw one kind of curve of all patients."""
     spans = _spans(figure)
-    x, y = _scales(*spans)
-    title = f"{figure.facts.title}, {region_title(figure.region)}, one line a patient"
-    parts = [open_svg(_WIDTH, _HEIGHT, title, "curve")]
-    parts += _axes(figure, spans, x, y)
-    parts += _references(figure, spans, x, y)
-    for line in figure.lines:
-        ink = HOME if line.in_training else ABROAD
-        dash = "" if line.in_training else ' stroke-dasharray="5 2"'
-        parts.append(
-            f'<path d="{_path(line.points, x, y)}" fill="none" stroke="{ink}" '
-            f'stroke-opacity="0.5"{dash}><title>{escape(line.cases)}</title></path>'
-        )
+    x = marks.scale(spans[0], (_LEFT, _WIDTH - _RIGHT))
+    y = marks.scale(spans[1], (_HEIGHT - _BOTTOM, _TOP))
+    parts = _axes(figure, spans, x, y) + _references(figure, spans, x, y)
+    for one in figure.lines:
+        ink, dash = (HOME, "") if one.in_training else (ABROAD, "5 2")
+        path = marks.through(_thinned(one.points), x, y)
+        parts.append(marks.line(path, ink, stroke_opacity=0.5, dash=dash, title=one.cases))
     if figure.oracle:
-        parts += _bold("oracle", figure.oracle, INK, ' stroke-dasharray="2 4"', x, y)
-    home = {line.site for line in figure.lines if line.in_training}
+        parts.append(_bold("oracle", figure.oracle, INK, "2 4", x, y))
+    home = {one.site for one in figure.lines if one.in_training}
     for site, points in figure.medians:
         if points:
             ink = HOME if site in home else INK if site == "all sites" else ABROAD
-            parts += _bold(site, points, ink, "", x, y)
+            parts.append(_bold(site, points, ink, "", x, y))
     parts += _end_labels(figure, y)
-    return "".join([*parts, "</svg>"])
+    title = f"{figure.facts.title}, {region_title(figure.region)}, one line a patient"
+    return marks.drawing((_WIDTH, _HEIGHT), title, "curve", parts)
 
 
-def _bold(name: str, points: Points, ink: str, look: str, x: Place, y: Place) -> list[str]:
+def _bold(name: str, points: Points, ink: str, dash: str, x: Place, y: Place) -> str:
     """Draw a median over a white edge, so that it stands out of the patients' lines."""
-    path = f'<path d="{_path(points, x, y)}" fill="none" stroke-linecap="round"'
-    return [
-        f'{path} stroke="#ffffff" stroke-width="5"/>',
-        f'{path} stroke="{ink}" stroke-width="3"{look}>'
-        f"<title>{escape(name)}, median</title></path>",
-    ]
+    path = marks.through(_thinned(points), x, y)
+    look = {"stroke_linecap": "round", "dash": dash, "title": f"{name}, median"}
+    return marks.edged(path, ink, 3, ("#ffffff", 5, 1), **look)
 
 
 def _end_labels(figure: CurveFigure, y: Place) -> list[str]:
@@ -72,10 +60,7 @@ def _end_labels(figure: CurveFigure, y: Place) -> list[str]:
     parts, free = [], 0.0
     for height, name in sorted((y(points[-1][1]), name) for name, points in named):
         free = max(height + 4, free + 12.5)
-        parts.append(
-            f'<text x="{_WIDTH - _RIGHT + 5}" y="{free:.1f}" font-size="11.5" fill="{INK}">'
-            f"{escape(short(name, 14))}</text>"
-        )
+        parts.append(marks.text(_WIDTH - _RIGHT + 5, free, short(name, 14), fill=INK))
     return parts
 
 
@@ -89,62 +74,30 @@ def _spans(figure: CurveFigure) -> tuple[Range, Range]:
         ys.append(figure.facts.level[1])
     if figure.facts.identity:
         return (0.0, 1.0), (0.0, 1.0)
-    low, high = padded(ys)
+    low, high = marks.padded(ys)
     if figure.facts.from_zero:
         low = min(0.0, min(ys))
     elif figure.y_unit == "1" and max(ys) <= 1 <= high:
         high = 1.0  # shares and overlaps end here
-    return padded(xs, 0.02), (low, high)
+    return marks.padded(xs, 0.02), (low, high)
 
 
-def _scales(x_span: Range, y_span: Range) -> tuple[Place, Place]:
-    wide, tall = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
-
-    def x(value: float) -> float:
-        return _LEFT + wide * (value - x_span[0]) / (x_span[1] - x_span[0])
-
-    def y(value: float) -> float:
-        return _TOP + tall * (y_span[1] - value) / (y_span[1] - y_span[0])
-
-    return x, y
-
-
-def _path(points: Points, x: Place, y: Place) -> str:
-    """Return a line through some points; of very many every n-th is enough for the eye."""
+def _thinned(points: Points) -> Points:
+    """Return every n-th of very many points and the last: enough for the eye."""
     step = max(1, -(-len(points) // _MOST_POINTS))
-    kept = (*points[:-1:step], points[-1])
-    return "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in kept)
+    return (*points[:-1:step], points[-1])
 
 
 def _axes(figure: CurveFigure, spans: tuple[Range, Range], x: Place, y: Place) -> list[str]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-    small = f'font-size="11.5" fill="{MUTED}"'
-    parts = []
-    for tick in nice_ticks(spans[0]):
-        parts.append(
-            f'<path d="M{x(tick):.1f} {_TOP}V{bottom + 4}" stroke="{FAINT}"/>'
-            f'<text x="{x(tick):.1f}" y="{bottom + 17}" text-anchor="middle" {small}>'
-            f"{_tick(tick)}</text>"
-        )
-    for tick in nice_ticks(spans[1], 6):
-        parts.append(
-            f'<path d="M{_LEFT - 4} {y(tick):.1f}H{right}" stroke="{FAINT}"/>'
-            f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end" {small}>'
-            f"{_tick(tick)}</text>"
-        )
-    parts.append(f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="{MUTED}"/>')
-    middle = (_TOP + bottom) / 2
-    parts.append(
-        f'<text x="{right}" y="{bottom + 37}" text-anchor="end" font-size="12.5" fill="{INK}">'
-        f"{escape(_label(figure.facts.x, figure.x_unit))}</text>"
-        f'<text x="14" y="{middle}" transform="rotate(-90 14 {middle})" text-anchor="middle" '
-        f'font-size="12.5" fill="{INK}">{escape(_label(figure.facts.y, figure.y_unit))}</text>'
-    )
-    return parts
-
-
-def _tick(value: float) -> str:
-    return f"{value:g}".replace("-", "−")
+    names = _label(figure.facts.x, figure.x_unit), _label(figure.facts.y, figure.y_unit)
+    return [
+        *marks.x_axis(x, marks.nice_ticks(spans[0]), _TOP, bottom),
+        *marks.y_axis(y, marks.nice_ticks(spans[1], 6), _LEFT, right),
+        marks.line(f"M{_LEFT:g} {_TOP:g}V{bottom:g}H{right:g}"),
+        marks.text(right, bottom + 37, names[0], 12.5, INK, anchor="end"),
+        marks.upright(names[1], (_TOP + bottom) / 2, size=12.5),
+    ]
 
 
 def _label(name: str, unit: str) -> str:
@@ -153,31 +106,27 @@ def _label(name: str, unit: str) -> str:
 
 def _references(figure: CurveFigure, spans: tuple[Range, Range], x: Place, y: Place) -> list[str]:
     """Draw what the curves are held against: the identity, a level, a setting."""
-    (left, right), look = spans[0], f'stroke="{BOUND}" stroke-width="1.6" stroke-dasharray="5 3"'
-    small = f'font-size="11" fill="{BOUND}"'
+    left, right = spans[0]
+
+    def reference(d: str, place: tuple[float, float], words: str, anchor: str = "end") -> str:
+        return marks.line(d, BOUND, 1.6, dash="5 3") + marks.text(
+            *place, words, 11, BOUND, anchor=anchor
+        )
+
     parts = []
     if figure.facts.identity:
-        parts.append(f'<path d="M{x(0):.1f} {y(0):.1f}L{x(1):.1f} {y(1):.1f}" {look}/>')
-        parts.append(
-            f'<text x="{x(1) - 4:.1f}" y="{_TOP - 8}" text-anchor="end" {small}>'
-            "dashed: identity</text>"
-        )
+        d = f"M{x(0):.1f} {y(0):.1f}L{x(1):.1f} {y(1):.1f}"
+        parts.append(reference(d, (x(1) - 4, _TOP - 8), "dashed: identity"))
     if figure.facts.level is not None:
         name, level = figure.facts.level
-        parts.append(
-            f'<path d="M{x(left):.1f} {y(level):.1f}H{x(right):.1f}" {look}/>'
-            f'<text x="{x(right) - 4:.1f}" y="{y(level) - 5:.1f}" text-anchor="end" {small}>'
-            f"{escape(name)}</text>"
-        )
+        d = f"M{x(left):.1f} {y(level):.1f}H{x(right):.1f}"
+        parts.append(reference(d, (x(right) - 4, y(level) - 5), name))
     if figure.mark is not None:
         name, value = figure.mark
         anchor, shift = ("start", 4) if value < (left + right) / 2 else ("end", -4)
-        text = f"{name} {stated(value, figure.x_unit)}"
-        parts.append(
-            f'<path d="M{x(value):.1f} {_TOP - 16}V{y(spans[1][0]):.1f}" {look}/>'
-            f'<text x="{x(value) + shift:.1f}" y="{_TOP - 8}" text-anchor="{anchor}" {small}>'
-            f"{escape(text)}</text>"
-        )
+        d = f"M{x(value):.1f} {_TOP - 16:g}V{y(spans[1][0]):.1f}"
+        words = f"{name} {stated(value, figure.x_unit)}"
+        parts.append(reference(d, (x(value) + shift, _TOP - 8), words, anchor))
     return parts
 
 

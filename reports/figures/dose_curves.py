@@ -1,4 +1,4 @@
-"""DVH pairs as SVG.
+"""DVH pairs, and the causes of a dose difference, as SVG.
 
 The reference is solid, the synthetic image dashed, the envelope of the prediction's samples
 shaded; below, the difference of the two images on the same doses.
@@ -6,16 +6,16 @@ shaded; below, the difference of the two images on the same doses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
-
-from markupsafe import escape
 
 from qa_suite.core.wording import number
 from reports.facts.dose_cases import DoseCase, DvhPair
 from reports.facts.dose_goals import GoalReading, Points, at_dose, goal_mark
 from reports.facts.dose_plan import PlanFacts
-from reports.figures.intervals import BOUND, FAINT, INK, MUTED, Place, open_svg, scale
-from reports.figures.strips import nice_ticks, short
+from reports.facts.dose_tables import CauseValues
+from reports.figures import marks
+from reports.figures.marks import BOUND, FLAGGED, INK, MUTED, Place, short
 
 COLOURS: Final = (INK, "#d55e00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#7f5539")
 """Of the structures, target first; told apart by people who see red and green alike."""
@@ -28,21 +28,20 @@ _GAP: Final = 24.0
 _STRIP: Final = 86.0
 _BOTTOM: Final = 44.0
 _LEAST_CHANGE_PCT: Final = 1.0
-_SMALL: Final = f'font-size="11.5" fill="{MUTED}"'
+_SYNTHETIC_DASH: Final = "6 4"
 
 
 def dvh_plot(case: DoseCase) -> str:
     """Draw the DVHs of one case on both images, its goals as arrows, and their difference."""
-    plan, height = case.facts, _TOP + _TALL + _GAP + _STRIP + _BOTTOM
+    plan, size = case.facts, (_WIDTH, _TOP + _TALL + _GAP + _STRIP + _BOTTOM)
     title = f"DVH of {case.case}, {plan.key}: reference solid, synthetic dashed"
-    parts = [open_svg(_WIDTH, height, title, "dvh")]
     if not case.dvhs:
-        text = "undefined: the record holds no DVH of this case"
-        return "".join([*parts, f'<text x="8" y="40">{text}</text></svg>'])
+        words = "undefined: the record holds no DVH of this case"
+        return marks.drawing(size, title, "dvh", [marks.text(8, 40, words)])
     colours = {pair.region: COLOURS[n % len(COLOURS)] for n, pair in enumerate(case.dvhs)}
-    x = scale((0.0, _last_dose(case, plan)), (_LEFT, _WIDTH - _RIGHT))
-    y = scale((0.0, 100.0), (_TOP + _TALL, _TOP))
-    parts += _dvh_axes(case, plan, x, y)
+    x = marks.scale((0.0, _last_dose(case, plan)), (_LEFT, _WIDTH - _RIGHT))
+    y = marks.scale((0.0, 100.0), (_TOP + _TALL, _TOP))
+    parts = _dvh_axes(case, plan, x, y)
     for pair in reversed(case.dvhs):  # bands lie below every line
         parts += _band(pair, colours[pair.region], case.samples, x, y)
     for pair in reversed(case.dvhs):  # the target is drawn last, on top
@@ -50,7 +49,7 @@ def dvh_plot(case: DoseCase) -> str:
     parts += _goal_marks(case, plan, colours, x, y)
     parts += _changes(case, colours, x)
     parts += _dvh_legend(case, colours)
-    return "".join([*parts, "</svg>"])
+    return marks.drawing(size, title, "dvh", parts)
 
 
 def _last_dose(case: DoseCase, plan: PlanFacts) -> float:
@@ -63,20 +62,14 @@ def _last_dose(case: DoseCase, plan: PlanFacts) -> float:
     return max([1.06 * plan.prescription_gy, *ends])
 
 
-def _path(points: Points, x: Place, y: Place) -> str:
-    return "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points)
-
-
 def _band(pair: DvhPair, colour: str, samples: int | None, x: Place, y: Place) -> list[str]:
     """Shade from the least to the largest volume over the samples."""
     if not pair.low or not pair.high:
         return []
-    around = (*pair.low, *reversed(pair.high))
-    said = f"{escape(pair.name)}, {_envelope(samples)}"
-    return [
-        f'<path class="band" d="{_path(around, x, y)}Z" fill="{colour}" fill-opacity="0.2" '
-        f'stroke="none"><title>{said}</title></path>'
-    ]
+    around = marks.through((*pair.low, *reversed(pair.high)), x, y) + "Z"
+    title = f"{pair.name}, {_envelope(samples)}"
+    look = {"d": around, "fill": colour, "fill_opacity": 0.2}
+    return [marks.element("path", class_="band", title=title, **look)]
 
 
 def _envelope(samples: int | None) -> str:
@@ -85,54 +78,33 @@ def _envelope(samples: int | None) -> str:
 
 def _pair(pair: DvhPair, colour: str, x: Place, y: Place) -> list[str]:
     wide = 2.4 if pair.region == "target" else 1.8
-    parts = []
-    for points, word, dash in (
-        (pair.reference, "reference", ""),
-        (pair.synthetic, "synthetic", ' stroke-dasharray="6 4"'),
-    ):
-        if points:
-            parts.append(
-                f'<path d="{_path(points, x, y)}" fill="none" stroke="{colour}" '
-                f'stroke-width="{wide}"{dash}><title>{escape(pair.name)}, {word}</title></path>'
-            )
-    return parts
+    sides = ((pair.reference, "reference", ""), (pair.synthetic, "synthetic", _SYNTHETIC_DASH))
+    return [
+        marks.line(
+            marks.through(points, x, y), colour, wide, dash=dash, title=f"{pair.name}, {word}"
+        )
+        for points, word, dash in sides
+        if points
+    ]
 
 
 def _dvh_axes(case: DoseCase, plan: PlanFacts, x: Place, y: Place) -> list[str]:
     bottom, right = _TOP + _TALL, _WIDTH - _RIGHT
-    parts = []
-    for tick in nice_ticks((0.0, 100.0), 5):
-        parts.append(
-            f'<path d="M{_LEFT - 4} {y(tick):.1f}H{right}" stroke="{FAINT}"/>'
-            f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end" {_SMALL}>'
-            f"{tick:g}</text>"
-        )
-    low = bottom + _GAP + _STRIP
-    for tick in nice_ticks((0.0, _last_dose(case, plan)), 9):
-        parts.append(
-            f'<path d="M{x(tick):.1f} {_TOP}V{bottom}M{x(tick):.1f} {bottom + _GAP}V{low + 4}" '
-            f'stroke="{FAINT}"/><text x="{x(tick):.1f}" y="{low + 17}" text-anchor="middle" '
-            f"{_SMALL}>{tick:g}</text>"
-        )
+    below, low = bottom + _GAP, bottom + _GAP + _STRIP
+    ticks = marks.nice_ticks((0.0, _last_dose(case, plan)), 9)
     asked = x(plan.prescription_gy)
-    parts.append(
-        f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="{MUTED}"/>'
-        f'<path d="M{asked:.1f} {_TOP - 6}V{bottom}" stroke="{BOUND}" stroke-dasharray="2 3"/>'
-        f'<text x="{asked:.1f}" y="{_TOP - 11}" text-anchor="middle" font-size="11" '
-        f'fill="{BOUND}">prescribed {plan.prescription_gy:g} Gy</text>'
-        f'<text x="{right}" y="{low + 35}" text-anchor="end" font-size="12.5" fill="{INK}">'
-        f"dose of the course (Gy)</text>"
-        + _upright("volume at or above (%)", _TOP + _TALL / 2)
-        + _upright("Δ organs (%)", bottom + _GAP + _STRIP / 2)
-    )
-    return parts
-
-
-def _upright(text: str, middle: float) -> str:
-    return (
-        f'<text x="14" y="{middle}" transform="rotate(-90 14 {middle})" text-anchor="middle" '
-        f'font-size="12" fill="{INK}">{text}</text>'
-    )
+    words = f"prescribed {plan.prescription_gy:g} Gy"
+    return [
+        *marks.y_axis(y, marks.nice_ticks((0.0, 100.0), 5), _LEFT, right),
+        *marks.x_axis(x, ticks, _TOP, bottom, labelled=False),
+        *marks.x_axis(x, ticks, below, low),
+        marks.line(f"M{_LEFT:g} {_TOP:g}V{bottom:g}H{right:g}"),
+        marks.line(f"M{asked:.1f} {_TOP - 6:g}V{bottom:g}", BOUND, dash="2 3"),
+        marks.text(asked, _TOP - 11, words, 11, BOUND, anchor="middle"),
+        marks.text(right, low + 35, "dose of the course (Gy)", 12.5, INK, anchor="end"),
+        marks.upright("volume at or above (%)", _TOP + _TALL / 2),
+        marks.upright("Δ organs (%)", below + _STRIP / 2),
+    ]
 
 
 def _goal_marks(
@@ -179,15 +151,9 @@ def _arrow(x: float, y: float, way: str, colour: str, text: str, *, ring: bool) 
         "left": f"M{x:.1f} {y - 6:.1f}v12l-9 -6Z",
         "right": f"M{x:.1f} {y - 6:.1f}v12l9 -6Z",
     }
-    around = (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="12" fill="none" stroke="#a3290f" stroke-width="2"/>'
-        if ring
-        else ""
-    )
-    return (
-        f'{around}<path d="{shapes[way]}" fill="{colour}" stroke="#ffffff" stroke-width="1">'
-        f"<title>{escape(text)}</title></path>"
-    )
+    around = marks.dot(x, y, 12, None, stroke=FLAGGED, stroke_width=2) if ring else ""
+    look = {"stroke": "#ffffff", "stroke_width": 1, "title": text}
+    return around + marks.area(shapes[way], colour, **look)
 
 
 def _changes(case: DoseCase, colours: dict[str, str], x: Place) -> list[str]:
@@ -205,22 +171,12 @@ def _changes(case: DoseCase, colours: dict[str, str], x: Place) -> list[str]:
     most = max((abs(v) for line in lines.values() for _, v in line), default=0.0)
     end = next(n for n in (_LEAST_CHANGE_PCT, 2, 5, 10, 20, 50, 100) if n >= most - 1e-9)
     top = _TOP + _TALL + _GAP
-    y = scale((-end, end), (top + _STRIP, top))
-    right = _WIDTH - _RIGHT
-    parts = []
-    for tick in (-end, 0.0, end):
-        text = f"{tick:+g}".replace("-", "−") if tick else "0"
-        parts.append(
-            f'<path d="M{_LEFT - 4} {y(tick):.1f}H{right}" stroke="{FAINT if tick else MUTED}"/>'
-            f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end" {_SMALL}>{text}</text>'
-        )
+    y = marks.scale((-end, end), (top + _STRIP, top))
+    parts = marks.y_axis(y, (-end, 0.0, end), _LEFT, _WIDTH - _RIGHT, sign="+")
     named = {pair.region: pair.name for pair in case.dvhs}
     for region in reversed(lines):
-        said = f"{escape(named[region])}, synthetic − reference"
-        parts.append(
-            f'<path d="{_path(lines[region], x, y)}" fill="none" stroke="{colours[region]}" '
-            f'stroke-width="1.5"><title>{said}</title></path>'
-        )
+        path, title = marks.through(lines[region], x, y), f"{named[region]}, synthetic − reference"
+        parts.append(marks.line(path, colours[region], 1.5, title=title))
     return parts
 
 
@@ -232,30 +188,70 @@ def _difference(one: Points, two: Points) -> Points:
 def _dvh_legend(case: DoseCase, colours: dict[str, str]) -> list[str]:
     left = _WIDTH - _RIGHT + 14
     parts, y = [], _TOP + 6.0
+
+    def stroke(colour: str, width: float, dash: str = "") -> str:
+        return marks.line(f"M{left:g} {y:g}h22", colour, width, dash=dash)
+
     for pair in case.dvhs:
         missing = [w for w, p in (("ref.", pair.reference), ("syn.", pair.synthetic)) if not p]
         note = f" (no {' and '.join(missing)})" if missing else ""
-        parts.append(
-            f'<path d="M{left} {y}h22" stroke="{colours[pair.region]}" stroke-width="3"/>'
-            f'<text x="{left + 28}" y="{y + 4}" font-size="12" fill="{INK}">'
-            f"{escape(short(pair.name, 18) + note)}</text>"
-        )
+        words = short(pair.name, 18) + note
+        parts.append(marks.key(left, y, stroke(colours[pair.region], 3), words, size=12, fill=INK))
         y += 18
     y += 8
-    for dash, text in (("", "reference CT"), (' stroke-dasharray="6 4"', "synthetic image")):
-        parts.append(
-            f'<path d="M{left} {y}h22" stroke="{MUTED}" stroke-width="2"{dash}/>'
-            f'<text x="{left + 28}" y="{y + 4}" {_SMALL}>{text}</text>'
-        )
+    for dash, words in (("", "reference CT"), (_SYNTHETIC_DASH, "synthetic image")):
+        parts.append(marks.key(left, y, stroke(MUTED, 2, dash), words))
         y += 17
     if any(pair.low and pair.high for pair in case.dvhs):
-        parts.append(
-            f'<rect x="{left}" y="{y - 6}" width="22" height="12" fill="{MUTED}" '
-            f'fill-opacity="0.3"/><text x="{left + 28}" y="{y + 4}" {_SMALL}>'
-            f'{_envelope(case.samples)},</text><text x="{left + 28}" y="{y + 18}" {_SMALL}>'
-            f"no confidence interval</text>"
-        )
+        sample = marks.rect(left, y - 6, 22, 12, MUTED, fill_opacity=0.3)
+        parts.append(marks.key(left, y, sample, f"{_envelope(case.samples)},"))
+        parts.append(marks.text(left + 28, y + 18, "no confidence interval"))
         y += 32
-    parts.append(_arrow(left + 11, y - 3, "down", MUTED, "goal", ring=False))
-    parts.append(f'<text x="{left + 28}" y="{y + 4}" {_SMALL}>goal: pass on this side</text>')
-    return parts
+    arrow = _arrow(left + 11, y - 3, "down", MUTED, "goal", ring=False)
+    return [*parts, marks.key(left, y, arrow, "goal: pass on this side")]
+
+
+# ---------------------------------------------------------------------------------------
+# What made the difference
+
+
+def cause_bars(causes: Sequence[CauseValues]) -> str:
+    """Draw what each kind of tissue does to the target's mean dose: a bar a mean, a dot a case."""
+    width, left, right, row, top = 520.0, 112.0, 16.0, 28.0, 8.0
+    bottom = top + row * len(causes)
+    span = marks.padded([0.0, *(v for cause in causes for _, _, v in cause.values)], 0.1)
+    x = marks.scale(span, (left, width - right))
+    parts = marks.x_axis(x, marks.nice_ticks(span, 6), top, bottom)
+    for place, cause in enumerate(causes):
+        parts += _cause_row(
+            cause, top + row * (place + 0.5), left, x, last=place + 1 == len(causes)
+        )
+    parts.append(marks.line(f"M{x(0):.1f} {top:g}V{bottom:g}"))
+    name = "synthetic − reference, target Dmean (% of prescription)"
+    parts.append(marks.text(width - right, bottom + 34, name, 12, INK, anchor="end"))
+    title = "Difference of the target's mean dose by cause, in % of the prescription"
+    return marks.drawing((width, bottom + 40), title, "strip", parts)
+
+
+def _cause_row(cause: CauseValues, y: float, left: float, x: Place, *, last: bool) -> list[str]:
+    weight, fill = (650, INK) if last else (400, "#56b4e9")
+    name = marks.text(left - 10, y + 4, cause.name, 12.5, INK, anchor="end", font_weight=weight)
+    if not cause.values:
+        return [name, marks.text(left + 6, y + 4, cause.why)]
+    mean = sum(value for _, _, value in cause.values) / len(cause.values)
+    start, end = sorted((x(0), x(mean)))
+    bar = marks.rect(
+        start,
+        y - 8,
+        max(end - start, 0.8),
+        16,
+        fill,
+        fill_opacity=0.55,
+        title=f"mean {number(mean)} %",
+    )
+    look = {"stroke": INK, "stroke_width": 1.3}
+    dots = [
+        marks.dot(x(value), y, 3.4, "#ffffff", title=f"{case}: {number(value)} %", **look)
+        for case, _, value in cause.values
+    ]
+    return [name, bar, *dots]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from markupsafe import escape
 from numpy.typing import NDArray
 
 from reports.facts.dose_plan import BeamFacts
@@ -20,8 +19,8 @@ from reports.facts.dose_volumes import (
 )
 from reports.facts.slices import Plane, cut
 from reports.facts.windows import CT_WINDOW_HU
-from reports.figures import panels
-from reports.figures.intervals import FONT, INK, MUTED
+from reports.figures import marks, panels
+from reports.figures.marks import INK, MUTED
 
 ISODOSES: Final[tuple[tuple[float, str], ...]] = (
     (105.0, "#ff6a13"),
@@ -36,7 +35,6 @@ NOTHING: Final = (238, 240, 242)
 """Where there is no dose, no ray, or nothing was judged."""
 _ROUNDING: Final = 1e-4  # a dose that is off by exactly the criterion passes
 TARGET_INK: Final = "#ffffff"
-BODY_INK: Final = "#5b6670"
 GAMMA_STOPS: Final = (
     (0.0, (198, 219, 239)),
     (1.0, (49, 130, 189)),
@@ -139,14 +137,17 @@ def _beam_mark(beam: BeamFacts, x: float, y: float, size: float) -> str:
     left = f"{x + 0.7 * size * down:.1f} {y - 0.7 * size * across:.1f}"
     right = f"{x - 0.7 * size * down:.1f} {y + 0.7 * size * across:.1f}"
     beside = 2.1 * size
-    return (
-        f'<path d="M{left}L{tip}L{right}Z" fill="#ffffff" stroke="#000000" '
-        f'stroke-width="{size / 6:.2f}"><title>beam {escape(beam.label)}</title></path>'
-        f'<text x="{x - beside * down:.1f}" y="{y - beside * abs(across):.1f}" '
-        f'font-size="{1.8 * size:.1f}" fill="#ffffff" stroke="#000000" '
-        f'stroke-width="{size / 4:.2f}" stroke-opacity="0.6" paint-order="stroke" '
-        f'font-family="sans-serif" text-anchor="middle" dominant-baseline="central">'
-        f"{beam.gantry_deg:g}°</text>"
+    edge = {"stroke": "#000000", "stroke_width": size / 6}
+    arrow = marks.area(f"M{left}L{tip}L{right}Z", "#ffffff", title=f"beam {beam.label}", **edge)
+    return arrow + marks.text(
+        x - beside * down,
+        y - beside * abs(across),
+        f"{beam.gantry_deg:g}°",
+        1.8 * size,
+        "#ffffff",
+        anchor="middle",
+        dominant_baseline="central",
+        **marks.halo("#000000", size / 4, 0.6),
     )
 
 
@@ -171,20 +172,16 @@ def isodose_lines(gy: FloatArray, points: SectionPoints, prescription_gy: float)
         if not path:
             continue
         thick = width * (1.5 if level == 95 else 1.0)
-        shape = f'<path d="{path}" fill="none" stroke-linejoin="round"{_dash(level, thick)}'
-        parts.append(
-            f'{shape} stroke="#000000" stroke-opacity="0.55" stroke-width="{thick + width:.2f}"/>'
-            f'{shape} stroke="{colour}" stroke-width="{thick:.2f}">'
-            f"<title>{escape(level_text(level, prescription_gy))}</title></path>"
-        )
+        look = {"stroke_linejoin": "round", "dash": _dash(level, thick)}
+        said = level_text(level, prescription_gy)
+        parts.append(marks.line(path, "#000000", thick + width, stroke_opacity=0.55, **look))
+        parts.append(marks.line(path, colour, thick, title=said, **look))
     return parts
 
 
 def _dash(level: float, thick: float) -> str:
     """Return the dashes of the lowest level, which without colours looks like the third."""
-    if level > ISODOSES[-1][0]:
-        return ""
-    return f' stroke-dasharray="{5 * thick:.1f} {2.5 * thick:.1f}"'
+    return "" if level > ISODOSES[-1][0] else f"{5 * thick:.1f} {2.5 * thick:.1f}"
 
 
 def level_text(level_pct: float, prescription_gy: float) -> str:
@@ -207,21 +204,15 @@ def target_outline(dose: DoseImages, points: SectionPoints, *, dark: bool) -> li
         return []
     width = points.size_mm[0] / 190
     ink, halo = (TARGET_INK, "#000000") if dark else ("#000000", "#ffffff")
-    shape = f'<path d="{path}" fill="none"'
-    return [
-        f'{shape} stroke="{halo}" stroke-opacity="0.7" stroke-width="{1.9 * width:.2f}"/>'
-        f'{shape} stroke="{ink}" stroke-width="{width:.2f}" '
-        f'stroke-dasharray="{3 * width:.1f} {2 * width:.1f}"><title>target</title></path>'
-    ]
+    look = {"dash": f"{3 * width:.1f} {2 * width:.1f}", "title": "target"}
+    return [marks.edged(path, ink, width, (halo, 1.9 * width, 0.7), **look)]
 
 
 def _body_outline(
     inside: NDArray[np.bool_], row_mm: float, column_mm: float, width_mm: float
 ) -> list[str]:
     path = panels.outline(inside, row_mm=row_mm, column_mm=column_mm)
-    return [
-        f'<path d="{path}" fill="none" stroke="{BODY_INK}" stroke-width="{width_mm / 320:.2f}"/>'
-    ]
+    return [marks.line(path, MUTED, width_mm / 320)]
 
 
 def _stretched(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -272,25 +263,19 @@ def isodose_legend(prescription_gy: float, highest_gy: float) -> str:
     """
     row, width = 17, 236
     height = row * (len(ISODOSES) + 1) + 4
-    parts = [
-        _legend(width, height, "Isodose lines in % of the prescription and Gy, and the target")
-    ]
-    parts.append(f'<rect width="{width}" height="{height}" fill="#2b3137" rx="3"/>')
-    for place, (level, colour) in enumerate(ISODOSES):
-        y = row * (place + 0.5) + 2
-        thick = 3.2 if level == 95 else 2.2
+    entries = []
+    for level, colour in ISODOSES:
         absent = level / 100 * prescription_gy > highest_gy
-        said = level_text(level, prescription_gy) + (", not reached" if absent else "")
-        parts.append(
-            f'<path d="M8 {y}h26" stroke="{colour}" stroke-width="{thick}"{_dash(level, 1.4)}/>'
-            f'<text x="42" y="{y + 4}" fill="#ffffff">{said}</text>'
-        )
-    y = row * (len(ISODOSES) + 0.5) + 2
-    parts.append(
-        f'<path d="M8 {y}h26" stroke="{TARGET_INK}" stroke-width="2.2" stroke-dasharray="6 4"/>'
-        f'<text x="42" y="{y + 4}" fill="#ffffff">target</text>'
-    )
-    return "".join([*parts, "</g></svg>"])
+        words = level_text(level, prescription_gy) + (", not reached" if absent else "")
+        entries.append((colour, 3.2 if level == 95 else 2.2, _dash(level, 1.4), words))
+    entries.append((TARGET_INK, 2.2, "6 4", "target"))
+    parts = [marks.rect(0, 0, width, height, "#2b3137", rx=3)]
+    for place, (colour, thick, dash, words) in enumerate(entries):
+        y = row * (place + 0.5) + 2
+        sample = marks.line(f"M8 {y:g}h26", colour, thick, dash=dash)
+        parts.append(marks.key(14, y, sample, words, fill="#ffffff"))
+    title = "Isodose lines in % of the prescription and Gy, and the target"
+    return _legend((width, height), title, parts)
 
 
 def difference_legend(limit_pct: float, prescription_gy: float, key: str) -> str:
@@ -302,32 +287,24 @@ def difference_legend(limit_pct: float, prescription_gy: float, key: str) -> str
 
 def gamma_legend(key: str) -> str:
     """Draw the colours of gamma: 0 to 1 passes, above 1 fails, grey was not judged."""
-
-    def css(place: int) -> str:
-        return "rgb({},{},{})".format(*GAMMA_STOPS[place][1])
-
-    def ramp(name: str, place: int) -> str:
-        return (
-            f'<linearGradient id="{escape(key)}-{name}"><stop stop-color="{css(place)}"/>'
-            f'<stop offset="1" stop-color="{css(place + 1)}"/></linearGradient>'
-        )
-
-    edge = f'stroke="{MUTED}" stroke-width="0.6"'
+    ramps = {"pass": (0, 6), "fail": (2, 78)}
+    edge = {"stroke": MUTED, "stroke_width": 0.6}
+    parts = []
+    for name, (first, x) in ramps.items():
+        stops = [(n, "rgb({},{},{})".format(*GAMMA_STOPS[first + n][1])) for n in (0, 1)]
+        parts.append(marks.gradient(f"{key}-{name}", stops))
+        parts.append(marks.rect(x, 2, 72, 12, f"url(#{key}-{name})", **edge))
+    parts.append(marks.rect(166, 2, 14, 12, f"rgb{NOTHING}", **edge))
+    for x, y, words, anchor in (
+        (6, 28, "0", None),
+        (78, 28, "1", "middle"),
+        (150, 28, "≥ 2", "middle"),
+        (184, 12, "not judged", None),
+    ):
+        parts.append(marks.text(x, y, words, fill=INK, anchor=anchor))
     title = "Colours of gamma: blue passes, orange to brown fails, grey is not judged"
-    return (
-        f"{_legend(252, 34, title)}<defs>{ramp('pass', 0)}{ramp('fail', 2)}</defs>"
-        f'<rect x="6" y="2" width="72" height="12" fill="url(#{escape(key)}-pass)" {edge}/>'
-        f'<rect x="78" y="2" width="72" height="12" fill="url(#{escape(key)}-fail)" {edge}/>'
-        f'<rect x="166" y="2" width="14" height="12" fill="rgb{NOTHING}" {edge}/>'
-        f'<text x="6" y="28">0</text><text x="78" y="28" text-anchor="middle">1</text>'
-        f'<text x="150" y="28" text-anchor="middle">≥ 2</text>'
-        f'<text x="184" y="12">not judged</text></g></svg>'
-    )
+    return _legend((252, 34), title, parts)
 
 
-def _legend(width: float, height: float, title: str) -> str:
-    return (
-        f'<svg class="legend" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" role="img" aria-label="{escape(title)}" {FONT}>'
-        f'<g font-size="11.5" fill="{INK}">'
-    )
+def _legend(size: tuple[float, float], title: str, parts: Sequence[str]) -> str:
+    return marks.drawing(size, title, "legend", parts, width=size[0], height=size[1])

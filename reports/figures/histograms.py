@@ -6,20 +6,16 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from markupsafe import escape
 
 from reports.facts import wording
-from reports.figures import panels
-from reports.figures.intervals import FAINT, INK, MUTED, Place, Range, open_svg, scale
-from reports.figures.strips import nice_ticks
+from reports.figures import marks, panels
+from reports.figures.marks import INK, MUTED, Place, Range
 
 _HEIGHT: Final = 210.0
 _LEFT: Final = 44.0
 _RIGHT: Final = 12.0
 _TOP: Final = 22.0
 _BOTTOM: Final = 40.0
-_SMALL: Final = f'font-size="11" fill="{MUTED}"'
-_WORDS: Final = f'font-size="11" fill="{INK}"'
 _HALF_MEAN: Final = 48.0
 Bars = Sequence[tuple[float, float]]
 
@@ -62,42 +58,24 @@ def histogram(
     """
     shown = [bar for bar in bars if abs(bar[0]) + step / 2 <= end + step / 1000]
     most = max([1.0, *(share for _, share in shown)])
-    x = scale((-end, end), (_LEFT, width - _RIGHT))
-    y = scale((0.0, most), (_HEIGHT - _BOTTOM, _TOP))
+    x = marks.scale((-end, end), (_LEFT, width - _RIGHT))
+    y = marks.scale((0.0, most), (_HEIGHT - _BOTTOM, _TOP))
     parts = [
-        open_svg(width, _HEIGHT, title, "histogram"),
         *_axes((-end, end), most, x, y),
         *_bars(shown, step, limit, x, y),
-        f'<path d="M{_LEFT} {y(0):.1f}H{width - _RIGHT}M{x(0):.1f} {_TOP}V{y(0):.1f}" '
-        f'stroke="{MUTED}"/>',
+        marks.line(f"M{_LEFT:g} {y(0):.1f}H{width - _RIGHT:g}M{x(0):.1f} {_TOP:g}V{y(0):.1f}"),
     ]
     if mean is not None:
         parts.append(_mean(mean, f"mean {wording.dose_quantity(mean, unit, sign=True)}", end, x))
     parts += _tails(bars, end, unit, x)
-    middle = (_TOP + _HEIGHT - _BOTTOM) / 2
-    parts.append(
-        f'<text x="{width - _RIGHT}" y="{_HEIGHT - 6}" text-anchor="end" font-size="11.5" '
-        f'fill="{INK}">{escape(x_name)}</text>'
-        f'<text x="12" y="{middle}" transform="rotate(-90 12 {middle})" text-anchor="middle" '
-        f'font-size="11.5" fill="{INK}">{escape(y_name)}</text></svg>'
-    )
-    return "".join(parts)
+    parts.append(marks.text(width - _RIGHT, _HEIGHT - 6, x_name, fill=INK, anchor="end"))
+    parts.append(marks.upright(y_name, (_TOP + _HEIGHT - _BOTTOM) / 2, 12, marks.SMALL))
+    return marks.drawing((width, _HEIGHT), title, "histogram", parts)
 
 
 def _axes(span: Range, most: float, x: Place, y: Place) -> list[str]:
-    parts = [
-        f'<path d="M{_LEFT - 3} {y(tick):.1f}H{x(span[1]):.1f}" stroke="{FAINT}"/>'
-        f'<text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end" {_SMALL}>{tick:g}</text>'
-        for tick in nice_ticks((0.0, most), 4)
-    ]
-    for tick in nice_ticks(span, 6):
-        text = f"{tick:g}".replace("-", "−")
-        parts.append(
-            f'<path d="M{x(tick):.1f} {y(0):.1f}v4" stroke="{MUTED}"/>'
-            f'<text x="{x(tick):.1f}" y="{y(0) + 15:.1f}" text-anchor="middle" {_SMALL}>'
-            f"{text}</text>"
-        )
-    return parts
+    parts = marks.y_axis(y, marks.nice_ticks((0.0, most), 4), _LEFT, x(span[1]))
+    return parts + marks.x_axis(x, marks.nice_ticks(span, 6), y(0), y(0), stroke=MUTED)
 
 
 def _bars(shown: Bars, step: float, limit: float, x: Place, y: Place) -> list[str]:
@@ -111,12 +89,8 @@ def _bars(shown: Bars, step: float, limit: float, x: Place, y: Place) -> list[st
         line += f"V{top:.1f}H{right:.1f}"
         if share:
             fill = colors.to_hex(colour(float(np.clip((middle / limit + 1) / 2, 0, 1))))
-            parts.append(
-                f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
-                f'height="{y(0) - top:.1f}" fill="{fill}"/>'
-            )
-    over = f'<path d="{line}V{y(0):.1f}" fill="none" stroke="{MUTED}" stroke-width="0.7"/>'
-    return [*parts, over] if shown else []
+            parts.append(marks.rect(left, top, right - left, y(0) - top, fill))
+    return [*parts, marks.line(f"{line}V{y(0):.1f}", MUTED, 0.7)] if shown else []
 
 
 def _mean(mean: float, text: str, end: float, x: Place) -> str:
@@ -124,15 +98,12 @@ def _mean(mean: float, text: str, end: float, x: Place) -> str:
     low, high = x(-end) + _HALF_MEAN, x(end) - _HALF_MEAN
     beyond = ", beyond the axis" if abs(mean) > end else ""
     place = min(max(x(mean), low + len(beyond) * 2.8), high - len(beyond) * 2.8)
-    words = (
-        f'<text x="{place:.1f}" y="{_TOP - 8}" text-anchor="middle" {_WORDS}>'
-        f"{escape(text)}{beyond}</text>"
-    )
+    words = marks.text(place, _TOP - 8, f"{text}{beyond}", 11, INK, anchor="middle")
     if beyond:
         return words
     return (
-        f'<path d="M{x(mean):.1f} {_TOP - 4}V{_HEIGHT - _BOTTOM}" stroke="{INK}" '
-        f'stroke-width="1.6" stroke-dasharray="4 2"/>{words}'
+        marks.line(f"M{x(mean):.1f} {_TOP - 4:g}V{_HEIGHT - _BOTTOM:g}", INK, 1.6, dash="4 2")
+        + words
     )
 
 
@@ -142,10 +113,9 @@ def _tails(bars: Bars, end: float, unit: str, x: Place) -> list[str]:
     for sign, word, shift, anchor in ((-1, "below −", 4, "start"), (1, "above +", -2, "end")):
         beyond = sum(share for middle, share in bars if sign * middle > end)
         if beyond > 0:
+            words = f"{_share(beyond)} {word}{end:g} {unit}"
             parts.append(
-                f'<text x="{x(sign * end) + shift:.1f}" y="{_TOP + 10}" '
-                f'text-anchor="{anchor}" {_WORDS}>{_share(beyond)} {word}{end:g} '
-                f"{escape(unit)}</text>"
+                marks.text(x(sign * end) + shift, _TOP + 10, words, 11, INK, anchor=anchor)
             )
     return parts
 

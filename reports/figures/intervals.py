@@ -1,54 +1,18 @@
-"""Pure functions from the record to small SVG drawings: intervals and the cohort flow.
-
-Every drawing is text: the same record gives the same bytes and fonts are the reader's own.
-Colour is never the only sign: a bound is a dashed line, and outcomes stand beside in words.
-"""
+"""Pure functions from the record to small SVG drawings: intervals and the cohort flow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
-
-from markupsafe import escape
 
 from qa_suite.core.records import Criterion, Finding, SiteGap
 from reports.facts.readiness import FlowStep
 from reports.facts.wording import is_share
+from reports.figures import marks
+from reports.figures.marks import BOUND, FAINT, FLAGGED, INK, MUTED, Place, Range
 
-INK: Final = "#1c2833"
-MUTED: Final = "#5b6670"
-FAINT: Final = "#d5dbe0"
 GOOD: Final = "#e3efe9"
-BOUND: Final = "#7a2e8e"
-OUTCOME_INK: Final = {"pass": "#00664f", "fail": "#a3290f", "inconclusive": "#7a5600"}
-FONT: Final = 'font-family="system-ui, -apple-system, Segoe UI, DejaVu Sans, sans-serif"'
-
-Range = tuple[float, float]
-Place = Callable[[float], float]
-
-
-def scale(span: Range, ends: Range) -> Place:
-    """Return the function from values of an axis to their places in a drawing."""
-
-    def at(value: float) -> float:
-        return ends[0] + (ends[1] - ends[0]) * (value - span[0]) / (span[1] - span[0])
-
-    return at
-
-
-def open_svg(width: float, height: float, title: str, css: str) -> str:
-    """Begin a drawing with its size, its name for screen readers and its CSS class."""
-    return (
-        f'<svg class="{css}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
-        f'role="img" aria-label="{escape(title)}" {FONT}>'
-    )
-
-
-def padded(values: Sequence[float], share: float = 0.08) -> Range:
-    """Return the range of some values with a little room at both ends."""
-    low, high = min(values), max(values)
-    room = (high - low) * share or abs(high) * share or 1.0
-    return low - room, high + room
+OUTCOME_INK: Final = {"pass": "#00664f", "fail": FLAGGED, "inconclusive": "#7a5600"}
 
 
 def shared_range(findings: Sequence[Finding]) -> Range:
@@ -59,7 +23,7 @@ def shared_range(findings: Sequence[Finding]) -> Range:
         values += [bound for bound in (low, high) if bound is not None]
         known = (finding.estimate, finding.at_least, finding.at_most, finding.low, finding.high)
         values += [v for v in known if v is not None]
-    return padded(values)
+    return marks.padded(values)
 
 
 def _good_side(criterion: Criterion) -> tuple[float | None, float | None]:
@@ -90,7 +54,7 @@ def gap_range(gaps: Sequence[SiteGap]) -> Range:
     values = [0.0]
     for gap in gaps:
         values += [v for v in (gap.gap, gap.gap_low, gap.gap_high) if v is not None]
-    return padded(values) if len(values) > 1 else (-1.0, 1.0)
+    return marks.padded(values) if len(values) > 1 else (-1.0, 1.0)
 
 
 def gap_bar(gap: SiteGap, span: Range) -> str:
@@ -127,32 +91,24 @@ def interval_bar(
     """
     width, height, middle = 200.0, 30.0, 15.0
 
-    def at(value: float) -> float:
-        share = (value - span[0]) / (span[1] - span[0])
-        return 6 + (width - 12) * min(max(share, 0.0), 1.0)
-
-    parts = [open_svg(width, height, title, "bar"), f"<title>{escape(title)}</title>"]
+    at = marks.scale(span, (6.0, width - 6), held=True)
+    parts = []
     if good is not None:
         left, right = at(good[0]), at(good[1])
-        parts.append(
-            f'<rect x="{left:.1f}" y="4" width="{right - left:.1f}" height="22" fill="{GOOD}"/>'
-        )
-    parts.append(f'<path d="M6 {middle}H{width - 6}" stroke="{FAINT}"/>')
+        parts.append(marks.rect(left, 4, right - left, 22, GOOD))
+    parts.append(marks.line(f"M6 {middle:g}H{width - 6:g}", FAINT))
     for bound in bounds:
-        parts.append(
-            f'<path d="M{at(bound):.1f} 2V28" stroke="{BOUND}" stroke-width="2" '
-            f'stroke-dasharray="4 2"/>'
-        )
+        parts.append(marks.line(f"M{at(bound):.1f} 2V28", BOUND, 2, dash="4 2"))
     if estimate is not None:
         left = at(span[0] if low is None else low)
         right = at(span[1] if high is None else high)
-        ends = f"M{left:.1f} 10v10M{right:.1f} 10v10" if low is not None or high is not None else ""
-        line = f"M{left:.1f} {middle}H{right:.1f}" if ends else ""
-        parts.append(f'<path d="{line}{ends}" stroke="{ink}" stroke-width="2.4"/>')
-        parts.append(f'<circle cx="{at(estimate):.1f}" cy="{middle}" r="4.6" fill="{ink}"/>')
+        if low is not None or high is not None:
+            ends = f"M{left:.1f} 10v10M{right:.1f} 10v10"
+            parts.append(marks.line(f"M{left:.1f} {middle:g}H{right:.1f}{ends}", ink, 2.4))
+        parts.append(marks.dot(at(estimate), middle, 4.6, ink))
     elif known != (None, None):
         parts.append(_known_bar(known, at, (6.0, width - 6), middle, ink))
-    return "".join([*parts, "</svg>"])
+    return marks.drawing((width, height), title, "bar", parts, title=title)
 
 
 def _known_bar(
@@ -168,8 +124,7 @@ def _known_bar(
     left, right = (
         edge if bound is None else at(bound) for bound, edge in zip(known, span, strict=True)
     )
-    path = f"M{left:.1f} {y}H{right:.1f}{''.join(line)}"
-    return f'<path d="{path}" fill="none" stroke="{ink}" stroke-width="2.4"/>'
+    return marks.line(f"M{left:.1f} {y:g}H{right:.1f}{''.join(line)}", ink, 2.4)
 
 
 def flow_diagram(steps: Sequence[FlowStep]) -> str:
@@ -179,46 +134,44 @@ def flow_diagram(steps: Sequence[FlowStep]) -> str:
     most = max(len(step.left) for step in steps)
     height = top + tall + 26 + most * 50
     said = "; ".join(f"{s.label}: {s.count}" for s in steps)
-    parts = [open_svg(width, height, f"Cohort flow. {said}", "flow")]
+    parts = []
     for place, step in enumerate(steps):
         x = 2 + place * (box + gap)
         last = place == len(steps) - 1
         fill, ink = (INK, "#ffffff") if last else ("#ffffff", INK)
-        parts.append(
-            f'<rect x="{x}" y="{top}" width="{box}" height="{tall}" rx="6" fill="{fill}" '
-            f'stroke="{INK}" stroke-width="1.4"/>'
-            f'<text x="{x + box / 2}" y="{top + 30}" font-size="25" font-weight="650" '
-            f'text-anchor="middle" fill="{ink}">{step.count}</text>'
-            f'<text x="{x + box / 2}" y="{top + 50}" font-size="13.5" text-anchor="middle" '
-            f'fill="{ink}">{escape(step.label)}</text>'
-        )
+        parts += [
+            marks.rect(x, top, box, tall, fill, rx=6, stroke=INK, stroke_width=1.4),
+            _centred(x + box / 2, top + 30, step.count, 25, ink, 650),
+            _centred(x + box / 2, top + 50, step.label, 13.5, ink),
+        ]
         if place:
             parts += _flow_arrow(x - gap, x, top + tall / 2)
             parts += _flow_exits(step, x - gap / 2, top + tall / 2, top + tall + 22)
-    return "".join([*parts, "</svg>"])
+    return marks.drawing((width, height), f"Cohort flow. {said}", "flow", parts)
+
+
+def _centred(
+    x: float, y: float, words: object, size: float, ink: str, weight: int | None = None
+) -> str:
+    return marks.text(x, y, words, size, ink, anchor="middle", font_weight=weight)
 
 
 def _flow_arrow(start: float, end: float, y: float) -> list[str]:
     return [
-        f'<path d="M{start} {y}H{end - 7}" stroke="{INK}" stroke-width="1.6"/>',
-        f'<path d="M{end - 9} {y - 5}L{end - 1} {y}L{end - 9} {y + 5}Z" fill="{INK}"/>',
+        marks.line(f"M{start:g} {y:g}H{end - 7:g}", INK, 1.6),
+        marks.area(f"M{end - 9:g} {y - 5:g}L{end - 1:g} {y:g}L{end - 9:g} {y + 5:g}Z", INK),
     ]
 
 
 def _flow_exits(step: FlowStep, x: float, start: float, top: float) -> list[str]:
-    parts = []
     bottom = top + 50 * (len(step.left) - 1)
-    parts.append(f'<path d="M{x} {start}V{bottom}" stroke="{MUTED}" stroke-dasharray="3 3"/>')
+    parts = [marks.line(f"M{x:g} {start:g}V{bottom:g}", dash="3 3")]
     for place, (label, count) in enumerate(step.left):
         y = top + 50 * place
         ink = OUTCOME_INK["fail"] if count and label != "other sets" else MUTED
-        weight = 650 if count else 400
-        parts.append(
-            f'<rect x="{x - 76}" y="{y}" width="152" height="42" rx="5" fill="#f6f7f8" '
-            f'stroke="{FAINT}"/>'
-            f'<text x="{x}" y="{y + 18}" font-size="15" font-weight="{weight}" '
-            f'text-anchor="middle" fill="{ink}">{count}</text>'
-            f'<text x="{x}" y="{y + 34}" font-size="12" text-anchor="middle" '
-            f'fill="{MUTED}">{escape(label)}</text>'
-        )
+        parts += [
+            marks.rect(x - 76, y, 152, 42, "#f6f7f8", rx=5, stroke=FAINT),
+            _centred(x, y + 18, count, 15, ink, 650 if count else 400),
+            _centred(x, y + 34, label, 12, MUTED),
+        ]
     return parts

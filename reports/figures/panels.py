@@ -5,17 +5,15 @@ The picture element is stretched to its physical size, so that spacing is always
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from markupsafe import escape
 from numpy.typing import NDArray
 
 from reports.facts.slices import CaseImages, Cut, Plane, cut
 from reports.facts.windows import Windows
+from reports.figures import marks
 
 DIVERGING_MAP: Final = "RdBu_r"
 OUTLINE: Final = "#ffb000"
@@ -69,15 +67,6 @@ def diverging(values: NDArray[Any], limit: float, inside: NDArray[np.bool_]) -> 
     return np.asarray(np.round(np.where(inside[..., None], colours, faded)), dtype=np.uint8)
 
 
-def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode grey (h, w) or colour (h, w, 3) pixels as PNG; the same pixels, the same bytes."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, format="PNG", optimize=True)
-    return stream.getvalue()
-
-
 def _svg(
     section: Cut,
     pixels: NDArray[np.uint8],
@@ -89,10 +78,7 @@ def _svg(
     over = []
     if inside is not None:
         path = outline(inside, row_mm=section.row_mm, column_mm=section.column_mm)
-        over.append(
-            f'<path d="{path}" fill="none" stroke="{OUTLINE}" '
-            f'stroke-width="{section.size_mm[0] / 260:.2f}" stroke-opacity="0.9"/>'
-        )
+        over.append(marks.line(path, OUTLINE, section.size_mm[0] / 260, stroke_opacity=0.9))
     return panel(section.size_mm, section.letters, pixels, over, title=title, dark=dark)
 
 
@@ -122,22 +108,14 @@ def panel(
     dark
         Whether the picture is dark, so that what is written on it must be light.
     """
-    width, height = size_mm
-    data = base64.b64encode(png_bytes(pixels)).decode()
-    ink, halo = ("#ffffff", "#000000") if dark else ("#16212b", "#ffffff")
-    return "".join(
-        [
-            f'<svg class="panel" xmlns="http://www.w3.org/2000/svg" role="img" '
-            f'viewBox="0 0 {width:.2f} {height:.2f}" aria-label="{escape(title)}">',
-            f"<title>{escape(title)}</title>",
-            f'<image width="{width:.2f}" height="{height:.2f}" preserveAspectRatio="none" '
-            f'href="data:image/png;base64,{data}"/>',
-            *over,
-            *_letters(size_mm, letters, ink, halo),
-            *_scale_bar(size_mm, ink, halo),
-            "</svg>",
-        ]
-    )
+    colours = ("#ffffff", "#000000") if dark else ("#16212b", "#ffffff")
+    parts = [
+        marks.picture(pixels, size_mm),
+        *over,
+        *_letters(size_mm, letters, colours),
+        *_scale_bar(size_mm, colours),
+    ]
+    return marks.drawing(size_mm, title, "panel", parts, title=title)
 
 
 def outline(
@@ -165,43 +143,49 @@ def outline(
 
 
 def _letters(
-    size_mm: tuple[float, float], letters: tuple[str, str, str, str], ink: str, halo: str
+    size_mm: tuple[float, float], letters: tuple[str, str, str, str], colours: tuple[str, str]
 ) -> list[str]:
     width, height = size_mm
     size = 0.048 * width
-    left, right, top, bottom = letters
-    places = [
-        (left, 0.6 * size, height / 2, "middle"),
-        (right, width - 0.6 * size, height / 2, "middle"),
-        (top, width / 2, 0.75 * size, "middle"),
-        (bottom, width / 2, height - 0.5 * size, "middle"),
-    ]
+    places = (
+        (0.6 * size, height / 2),
+        (width - 0.6 * size, height / 2),
+        (width / 2, 0.75 * size),
+        (width / 2, height - 0.5 * size),
+    )
     return [
-        _text(letter, x, y, size, ink, halo, anchor, "central") for letter, x, y, anchor in places
+        _text(letter, x, y, size, colours, "central")
+        for letter, (x, y) in zip(letters, places, strict=True)
     ]
 
 
-def _scale_bar(size_mm: tuple[float, float], ink: str, halo: str) -> list[str]:
+def _scale_bar(size_mm: tuple[float, float], colours: tuple[str, str]) -> list[str]:
     width, height = size_mm
+    ink, halo = colours
     length = next((n for n in (100, 50, 20, 10, 5, 2, 1) if n <= 0.4 * width), 1)
     size = 0.045 * width
     x, y = width - 0.035 * width - length, height - 0.045 * width
     bar = f"M{x:.1f} {y:.1f}h{length}"
     return [
-        f'<path d="{bar}" stroke="{halo}" stroke-width="{width / 70:.2f}" stroke-opacity="0.6"/>',
-        f'<path d="{bar}" stroke="{ink}" stroke-width="{width / 130:.2f}"/>',
-        _text(f"{length} mm", x + length / 2, y - 0.35 * size, size, ink, halo, "middle", "auto"),
+        marks.edged(bar, ink, width / 130, (halo, width / 70, 0.6)),
+        _text(f"{length} mm", x + length / 2, y - 0.35 * size, size, colours, "auto"),
     ]
 
 
 def _text(
-    text: str, x: float, y: float, size: float, ink: str, halo: str, anchor: str, baseline: str
+    text: str, x: float, y: float, size: float, colours: tuple[str, str], baseline: str
 ) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" fill="{ink}" stroke="{halo}" '
-        f'stroke-width="{size / 6:.2f}" stroke-opacity="0.55" paint-order="stroke" '
-        f'font-family="sans-serif" font-weight="600" text-anchor="{anchor}" '
-        f'dominant-baseline="{baseline}">{escape(text)}</text>'
+    ink, halo = colours
+    return marks.text(
+        x,
+        y,
+        text,
+        size,
+        ink,
+        anchor="middle",
+        font_weight=600,
+        dominant_baseline=baseline,
+        **marks.halo(halo, size / 6, 0.55),
     )
 
 
@@ -215,19 +199,13 @@ def diverging_bar(limit: str, unit: str, key: str) -> str:
     from matplotlib import colormaps, colors
 
     colour = colormaps[DIVERGING_MAP]
-    stops = "".join(
-        f'<stop offset="{share:.3f}" stop-color="{colors.to_hex(colour(share))}"/>'
-        for share in np.linspace(0, 1, 17)
-    )
-    limit, unit = escape(limit), escape(unit)
+    stops = [(float(at), colors.to_hex(colour(at))) for at in np.linspace(0, 1, 17)]
     title = f"Colour bar: blue below, white equal, red above the reference; ±{limit} {unit}"
-    return (
-        f'<svg class="colourbar" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 34" '
-        f'role="img" aria-label="{title}"><defs><linearGradient id="{escape(key)}">{stops}'
-        f'</linearGradient></defs><rect x="12" y="2" width="216" height="12" '
-        f'fill="url(#{escape(key)})" stroke="#5b6670" stroke-width="0.6"/>'
-        f'<g font-size="11.5" font-family="sans-serif" fill="#33414d">'
-        f'<text x="12" y="28" text-anchor="start">−{limit}</text>'
-        f'<text x="120" y="28" text-anchor="middle">0</text>'
-        f'<text x="228" y="28" text-anchor="end">+{limit} {unit}</text></g></svg>'
-    )
+    parts = [
+        marks.gradient(key, stops),
+        marks.rect(12, 2, 216, 12, f"url(#{key})", stroke=marks.MUTED, stroke_width=0.6),
+        marks.text(12, 28, f"−{limit}", fill=marks.INK),
+        marks.text(120, 28, "0", fill=marks.INK, anchor="middle"),
+        marks.text(228, 28, f"+{limit} {unit}", fill=marks.INK, anchor="end"),
+    ]
+    return marks.drawing((240, 34), title, "colourbar", parts)

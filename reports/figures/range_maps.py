@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from qa_suite.core.volume import Volume
 from reports.facts.dose_plan import BeamFacts
-from reports.figures import panels
+from reports.figures import marks, panels
 from reports.figures.dose_maps import NOTHING
 from reports.figures.histograms import histogram
-from reports.figures.intervals import INK
+from reports.figures.marks import INK
 
 LIMITS_MM: Final = (1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 50.0)
 _LETTERS: Final = (("R", "L"), ("A", "P"), ("F", "H"))
@@ -77,7 +77,7 @@ def range_map(volume: Volume, beam: BeamFacts | None, limit_mm: float, *, title:
     rows, columns = values.shape
     path = panels.outline(known, row_mm=y_mm, column_mm=x_mm)
     width = columns * x_mm
-    edge = f'<path d="{path}" fill="none" stroke="{INK}" stroke-width="{width / 260:.2f}"/>'
+    edge = marks.line(path, INK, width / 260)
     letters = ("", "", "", "") if beam is None else beam_letters(beam)
     return panels.panel(
         (width, rows * y_mm), letters, _blocks(pixels), [edge], title=title, dark=False

@@ -6,23 +6,19 @@ of other sites diamonds, so that colour is not the only sign.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from markupsafe import escape
 
 from qa_suite.core.wording import stated
 from reports.facts.distributions import Distribution, SiteValues
 from reports.facts.patients import PatientValue, censored_text
 from reports.facts.wording import measure_title, unit_text
-from reports.figures.intervals import BOUND, FAINT, INK, MUTED, Range, open_svg, padded
+from reports.figures import marks
+from reports.figures.marks import ABROAD, BOUND, HOME, INK, Place, short
 
-HOME: Final = "#1f5f99"
-ABROAD: Final = "#b4520a"
 _CENSORED_LABEL: Final = 104.0  # width of '12 of 24 censored'
-
-Place = Callable[[float], float]
 
 
 def strip_plot(plot: Distribution) -> str:
@@ -41,30 +37,28 @@ def strip_plot(plot: Distribution) -> str:
     values = [v.known for site in plot.sites for v in site.values] + [v for v, _ in lines]
     title = measure_title(plot.metric, plot.region)
     height = top + row * len(plot.sites) + 34
-    parts = [open_svg(width, height, f"{title} by site, one dot a patient", "strip")]
+    named = f"{title} by site, one dot a patient"
     if not values:
         said = dict.fromkeys(said for site in plot.sites for _, said in site.without)
-        text = "; ".join(said) or "undefined: no patient was measured"
-        return "".join([*parts, f'<text x="8" y="40">{escape(text)}</text></svg>'])
-    span = padded(values, 0.06)
-
-    def at(value: float) -> float:
-        return left + (width - left - right) * (value - span[0]) / (span[1] - span[0])
-
+        words = "; ".join(said) or "undefined: no patient was measured"
+        return marks.drawing((width, height), named, "strip", [marks.text(8, 40, words)])
+    span = marks.padded(values, 0.06)
+    at = marks.scale(span, (left, width - right))
     bottom = top + row * len(plot.sites)
-    parts += _axis(span, at, bottom, (left, width - right), top, plot.unit)
+    parts = [marks.line(f"M{left:.1f} {bottom:g}H{width - right:g}")]
+    parts += marks.x_axis(at, marks.nice_ticks(span), top, bottom)
+    if unit_text(plot.unit):
+        parts.append(marks.text(width - right, bottom + 31, unit_text(plot.unit), anchor="end"))
     for place, site in enumerate(plot.sites):
         parts += _site_row(site, at, top + row * (place + 0.5), plot.unit, left)
     for place, (value, label) in enumerate(lines):
         y = 10 + 11 * (place % 4)
-        anchor = "end" if at(value) > width / 2 else "start"
-        shift = -4 if anchor == "end" else 4
+        anchor, shift = ("end", -4) if at(value) > width / 2 else ("start", 4)
         parts.append(
-            f'<path d="M{at(value):.1f} {y - 9}V{bottom}" stroke="{BOUND}" stroke-width="1.6" '
-            f'stroke-dasharray="5 3"/><text x="{at(value) + shift:.1f}" y="{y}" font-size="11" '
-            f'text-anchor="{anchor}" fill="{BOUND}">{escape(label)}</text>'
+            marks.line(f"M{at(value):.1f} {y - 9}V{bottom:g}", BOUND, 1.6, dash="5 3")
+            + marks.text(at(value) + shift, y, label, 11, BOUND, anchor=anchor)
         )
-    return "".join([*parts, "</svg>"])
+    return marks.drawing((width, height), named, "strip", parts)
 
 
 def _bound_lines(plot: Distribution) -> list[tuple[float, str]]:
@@ -82,51 +76,18 @@ def _bound_lines(plot: Distribution) -> list[tuple[float, str]]:
     ]
 
 
-def _axis(span: Range, at: Place, bottom: float, ends: Range, top: float, unit: str) -> list[str]:
-    left, right = ends
-    parts = [f'<path d="M{left:.1f} {bottom}H{right}" stroke="{MUTED}"/>']
-    for tick in nice_ticks(span):
-        x = at(tick)
-        text = f"{tick:g}".replace("-", "−")
-        parts.append(
-            f'<path d="M{x:.1f} {top}V{bottom + 4}" stroke="{FAINT}"/>'
-            f'<text x="{x:.1f}" y="{bottom + 17}" font-size="11.5" text-anchor="middle" '
-            f'fill="{MUTED}">{text}</text>'
-        )
-    if unit_text(unit):
-        parts.append(
-            f'<text x="{right}" y="{bottom + 31}" font-size="11.5" text-anchor="end" '
-            f'fill="{MUTED}">{escape(unit_text(unit))}</text>'
-        )
-    return parts
-
-
-def nice_ticks(span: Range, most: int = 7) -> list[float]:
-    """Return round numbers inside a range, at most ``most`` of them."""
-    raw = (span[1] - span[0]) / most
-    power = 10.0 ** np.floor(np.log10(raw))
-    step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw * 0.999)
-    first = int(np.ceil(span[0] / step))
-    last = int(np.floor(span[1] / step))
-    return [float(f"{n * step:.10g}") for n in range(first, last + 1)]
-
-
 def _site_row(site: SiteValues, at: Place, y: float, unit: str, left: float) -> list[str]:
     ink = HOME if site.in_training else ABROAD
     parts = [
-        f'<text x="{left - 10}" y="{y - 1:.1f}" font-size="13" font-weight="600" '
-        f'text-anchor="end" fill="{INK}">{escape(short(site.site))}</text>'
-        f'<text x="{left - 10}" y="{y + 12:.1f}" font-size="10.5" text-anchor="end" '
-        f'fill="{MUTED}">{_counted(site)}</text>'
+        marks.text(left - 10, y - 1, short(site.site), 13, INK, anchor="end", font_weight=600),
+        marks.text(left - 10, y + 12, _counted(site), 10.5, anchor="end"),
     ]
     numbers = [value.known for value in site.values]
     if len(numbers) >= 4 and not any(value.censored for value in site.values):
         low, middle, high = (at(float(q)) for q in np.percentile(numbers, (25, 50, 75)))
-        parts.append(
-            f'<rect x="{low:.1f}" y="{y - 13:.1f}" width="{high - low:.1f}" height="26" '
-            f'fill="{ink}" fill-opacity="0.10" stroke="{ink}" stroke-opacity="0.55"/>'
-            f'<path d="M{middle:.1f} {y - 13:.1f}v26" stroke="{ink}" stroke-width="2"/>'
-        )
+        box = {"fill_opacity": 0.1, "stroke": ink, "stroke_opacity": 0.55}
+        parts.append(marks.rect(low, y - 13, high - low, 26, ink, **box))
+        parts.append(marks.line(f"M{middle:.1f} {y - 13:.1f}v26", ink, 2))
     for value, offset in zip(site.values, _offsets([at(v) for v in numbers]), strict=True):
         parts.append(_mark(at(value.known), y + offset, ink, site.in_training, value, unit))
     return parts
@@ -138,17 +99,15 @@ def _counted(site: SiteValues) -> str:
 
 
 def _mark(x: float, y: float, ink: str, circle: bool, value: PatientValue, unit: str) -> str:
-    title = f"<title>{escape(value.cases)}: {escape(value.text(unit))}</title>"
+    title = f"{value.cases}: {value.text(unit)}"
     if value.censored:
         way = 1 if value.bounds[0] is not None else -1  # towards what it may be
-        return (
-            f'<path d="M{x:.1f} {y - 3:.1f}v6M{x:.1f} {y:.1f}h{9 * way}m{-3 * way} -3l{3 * way} 3'
-            f'l{-3 * way} 3" fill="none" stroke="{ink}" stroke-width="1.4">{title}</path>'
-        )
-    look = f'fill="{ink}" fill-opacity="0.8" stroke="#ffffff" stroke-width="0.8"'
+        arrow = f"v6M{x:.1f} {y:.1f}h{9 * way}m{-3 * way} -3l{3 * way} 3l{-3 * way} 3"
+        return marks.line(f"M{x:.1f} {y - 3:.1f}{arrow}", ink, 1.4, title=title)
+    look = {"fill_opacity": 0.8, "stroke": "#ffffff", "stroke_width": 0.8, "title": title}
     if circle:
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" {look}>{title}</circle>'
-    return f'<path d="M{x:.1f} {y - 5.2:.1f}l5.2 5.2l-5.2 5.2l-5.2 -5.2Z" {look}>{title}</path>'
+        return marks.dot(x, y, 4, ink, **look)
+    return marks.area(f"M{x:.1f} {y - 5.2:.1f}l5.2 5.2l-5.2 5.2l-5.2 -5.2Z", ink, **look)
 
 
 def _offsets(positions: Sequence[float], near: float = 7.0) -> list[float]:
@@ -159,8 +118,3 @@ def _offsets(positions: Sequence[float], near: float = 7.0) -> list[float]:
         free = (s for s in steps if all(abs(x - px) + abs(s - py) >= near for px, py in placed))
         placed.append((x, next(free, steps[len(placed) % len(steps)])))
     return [offset for _, offset in placed]
-
-
-def short(text: str, most: int = 20) -> str:
-    """Cut a long name."""
-    return text if len(text) <= most else text[: most - 1] + "…"

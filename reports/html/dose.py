@@ -16,7 +16,7 @@ from reports.facts.dose_histograms import DifferenceHistogram, axis_end
 from reports.facts.dose_plan import BeamFacts
 from reports.facts.dose_volumes import DoseImages, centre_slice, load_dose_images, read_range_map
 from reports.facts.windows import CT_WINDOW_HU
-from reports.figures import dose_causes, dose_curves, panels, range_maps
+from reports.figures import dose_curves, panels, range_maps
 from reports.figures import dose_maps as dose_figures
 from reports.figures.histograms import histogram
 
@@ -76,7 +76,7 @@ def plan_views(report: DoseReport | None) -> tuple[DosePlanView, ...]:
     return tuple(
         DosePlanView(
             plan=plan,
-            causes=Markup(dose_causes.cause_bars(plan.causes) if plan.causes else ""),
+            causes=Markup(dose_curves.cause_bars(plan.causes) if plan.causes else ""),
             cases=tuple(case_view(plan, case) for case in plan.shown),
         )
         for plan in report.plans
