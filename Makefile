@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint dashboard bench families exam exam-dose reference-env commission clean
+.PHONY: help setup demo test lint docs dashboard bench families exam exam-dose reference-env commission clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	touch $(READY)
 
 demo: $(READY)   ## Run the whole path on virtual hospitals (about 3 minutes)
@@ -33,11 +33,14 @@ lint: $(READY)   ## Check style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)   ## Build the documentation as a site, in site/; it opens without a server
+	$(BIN)/zensical build --strict --clean
+
 dashboard: $(READY)  ## Open the dashboard over the MLflow store
 	$(BIN)/qa-suite dashboard
 
 bench: $(READY)  ## Time the measures side by side with peers (about 10 minutes)
-	$(BIN)/python benchmarks/bench.py --write docs/speed.md
+	$(BIN)/python benchmarks/bench.py --write docs/appendix/speed.md
 
 exam: $(READY)   ## Examine the examiner: the table of planted faults (some hours; it carries on)
 	$(BIN)/python benchmarks/exam_table.py --out exam --write docs/exam.md
@@ -49,14 +52,14 @@ reference-env:   ## Make .venv-reference with the reference dose engines (1.6 GB
 	  --constraint constraints-reference.txt 'pyRadPlan==0.5.0' 'pydantic<2.14' 'pyRadMC[warp]==0.2.1'
 
 commission: $(READY)  ## Hold the dose engines against the reference engines (about an hour)
-	$(BIN)/python -m benchmarks.commission --write docs/dose/commissioning.md
+	$(BIN)/python -m benchmarks.commission --write docs/appendix/commissioning.md
 
 exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (see docs/dose/exam.md)
 	$(BIN)/python benchmarks/exam_dose.py --out exam-dose --write docs/dose/exam.md
 
 families: $(READY)  ## Train, register and examine every family of translator alike (about two hours)
-	$(BIN)/python -m benchmarks.families --at-a-time 2 --write docs/families.md
-	$(BIN)/python -m benchmarks.families --at-a-time 2 --study placed --write docs/families.md
+	$(BIN)/python -m benchmarks.families --at-a-time 2 --write docs/appendix/families.md
+	$(BIN)/python -m benchmarks.families --at-a-time 2 --study placed --write docs/appendix/families.md
 
 clean:           ## Remove the environment and what the demo made
-	rm -rf $(VENV) .venv-reference demo-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-reference demo-output site .cache .mypy_cache .ruff_cache .pytest_cache

@@ -1,6 +1,6 @@
 """Speed, side by side with peers in one run: every ``bench_*.py`` beside this file.
 
-python benchmarks/bench.py [--write docs/speed.md] [--only surfaces]
+python benchmarks/bench.py [--write docs/appendix/speed.md] [--only surfaces]
 
 With --only the page keeps its other tables.
 """

@@ -5,7 +5,7 @@
 The patient is an elliptical cylinder of water with two rods of bone and one of air; the target a
 ball in its middle. The peer of the ray tracer samples the same rays with SciPy every ½ mm at the
 nearest voxel, as many codes do; its disagreement is its own error. The proton cases have no peer
-in this environment; docs/dose/commissioning.md compares doses with pyRadPlan, which takes 20 to
+in this environment; docs/appendix/commissioning.md compares doses with pyRadPlan, which takes 20 to
 40 s for one.
 """
 

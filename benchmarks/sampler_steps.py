@@ -1,6 +1,6 @@
 """How many steps a sampler needs: error, bone, fine detail and slices against seconds.
 
-    python -m benchmarks.sampler_steps --write docs/families/steps.md
+    python -m benchmarks.sampler_steps --write docs/appendix/steps.md
     python -m benchmarks.sampler_steps --patients 9 --work kept/      # all; keep cohort and models
 
 Trains the small configurations of diffusion, bridge and regression on the virtual hospitals and

@@ -23,7 +23,7 @@ from qa_suite.metrics.meaning import require_meaning
 from tests.tiny_cohort import make_tiny_cohort
 from translators.spec import load_spec
 
-PAGE = Path(__file__).parent.parent / "docs" / "families.md"
+PAGE = Path(__file__).parent.parent / "docs" / "appendix" / "families.md"
 
 
 def _result(name: str, label: str = "some") -> Result:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.commission import off_axis, photons, photons_off_axis, protons, protons_off_axis
 from benchmarks.commission.__main__ import PARTS
 
-PAGE = Path("docs/dose/commissioning.md")
+PAGE = Path("docs/appendix/commissioning.md")
 MADE = {"photons": photons_off_axis, "protons": protons_off_axis}
 ON_AXIS = {"photons": photons.SLAB_MM, "protons": protons.SLAB_MM}
 

@@ -1,1 +1,1 @@
-"""Commissioning of the dose surrogates; see docs/dose/commissioning.md."""
+"""Commissioning of the dose surrogates; see docs/appendix/commissioning.md."""

@@ -1,6 +1,6 @@
 """Commission the dose surrogates and write the tables and figures of the page.
 
-python -m benchmarks.commission --write docs/dose/commissioning.md
+python -m benchmarks.commission --write docs/appendix/commissioning.md
 python -m benchmarks.commission --only photons_off_axis --cache commission-cache
 """
 

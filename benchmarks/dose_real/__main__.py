@@ -1,6 +1,6 @@
-"""Run the real images and write the tables of ``docs/dose/real-images.md``.
+"""Run the real images and write the tables of ``docs/appendix/dose-on-real-images.md``.
 
-python -m benchmarks.dose_real --write docs/dose/real-images.md
+python -m benchmarks.dose_real --write docs/appendix/dose-on-real-images.md
 """
 
 from __future__ import annotations

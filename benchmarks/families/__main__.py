@@ -1,8 +1,8 @@
-"""Train, register and examine every family alike, and write the tables of ``docs/families.md``.
+"""Train, register and examine every family alike, and write the tables of ``docs/appendix/families.md``.
 
-python -m benchmarks.families --at-a-time 2 --write docs/families.md
-python -m benchmarks.families --at-a-time 2 --study placed --write docs/families.md
-python -m benchmarks.families --study real --data DATA --write docs/families.md
+python -m benchmarks.families --at-a-time 2 --write docs/appendix/families.md
+python -m benchmarks.families --at-a-time 2 --study placed --write docs/appendix/families.md
+python -m benchmarks.families --study real --data DATA --write docs/appendix/families.md
 """
 
 from __future__ import annotations
