@@ -1,4 +1,4 @@
-"""Train, register and examine every family alike, and write the tables of ``docs/appendix/families.md``.
+"""Train, register and examine every family alike; writes ``docs/appendix/families.md``.
 
 python -m benchmarks.families --at-a-time 2 --write docs/appendix/families.md
 python -m benchmarks.families --at-a-time 2 --study placed --write docs/appendix/families.md
