@@ -1,1 +1,1 @@
-"""Every family of translator trained, registered and examined alike; see docs/appendix/families.md."""
+"""Every family of translator trained, registered and examined alike: docs/appendix/families.md."""
