@@ -21,9 +21,8 @@ from qa_suite.judging.judge import judge
 from qa_suite.metrics.geometry.settings import GeometrySettings
 from qa_suite.metrics.settings import MeasureSettings
 from qa_suite.preflight import PreflightSettings
-from reports.facts.cost import cost_line
-from reports.facts.pictures import choose_pictures
-from reports.facts.windows import captions, windows_of
+from reports.facts.measures import cost_line
+from reports.facts.pictures import captions, choose_pictures, windows_of
 from reports.html.report import write_report
 from tests.direction_cohorts import LESION_SUV, make_direction_cohort, picture
 

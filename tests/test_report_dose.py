@@ -13,8 +13,8 @@ from qa_suite.core.record_files import read_cases, read_curves, read_measurement
 from qa_suite.core.records import Criterion, Evaluation, Verdict
 from qa_suite.core.volume import Volume
 from reports.facts.dose import DosePlan, DoseReport, dose_report
+from reports.facts.dose_cases import axis_end
 from reports.facts.dose_goals import at_dose
-from reports.facts.dose_histograms import axis_end
 from reports.facts.dose_plan import BeamFacts, plans_of
 from reports.facts.dose_volumes import (
     DoseImages,

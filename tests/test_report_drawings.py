@@ -18,10 +18,9 @@ from qa_suite.core.errors import InputError
 from qa_suite.core.records import Evaluation, Verdict
 from qa_suite.core.volume import Grid, Volume, canonical
 from reports.facts import slices, wording
-from reports.facts.distributions import Distribution, SiteValues
-from reports.facts.patients import PatientValue
+from reports.facts.patients import Distribution, PatientValue, SiteValues
+from reports.facts.pictures import windows_of
 from reports.facts.readiness import gather
-from reports.facts.windows import windows_of
 from reports.figures import intervals as figures
 from reports.figures import marks, panels, strips
 from tests.conftest import ROOT

@@ -16,7 +16,7 @@ from qa_suite.io.cases import load_case
 from qa_suite.io.images import write_image
 
 RANKED_BY = ("mae", "body")
-"""Best, median and worst are told by this metric and region."""
+"""This metric and region say which case is best, median and worst."""
 
 
 def keep(volume: Volume, out: Path) -> str:

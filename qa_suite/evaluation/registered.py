@@ -127,7 +127,7 @@ def _predict(
 
 
 def _takes_place(model: Any) -> bool:
-    """Whether a registered model is told where the image lies; those of old versions are not."""
+    """Whether a registered model takes where the image lies; those of old versions do not."""
     schema = model.metadata.get_params_schema()
     return schema is not None and "origin_mm" in {param.name for param in schema.params}
 

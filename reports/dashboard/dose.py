@@ -10,7 +10,7 @@ from qa_suite.core.errors import QAError
 from qa_suite.core.record_files import read_curves, read_measurements
 from qa_suite.core.records import Verdict
 from reports.dashboard.store import Record
-from reports.dashboard.widgets import drawing
+from reports.dashboard.tables import drawing
 from reports.facts import slices, wording
 from reports.facts.dose import DosePlan, DoseReport, dose_report
 from reports.facts.dose_cases import DoseCase

@@ -13,13 +13,11 @@ from qa_suite.core.errors import QAError
 from qa_suite.core.record_files import read_measurements
 from qa_suite.core.records import Verdict
 from reports.dashboard import dose, store, tables
-from reports.dashboard.cohort import show_cohort
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record
-from reports.dashboard.widgets import drawing
+from reports.dashboard.tables import drawing, show_cohort
 from reports.facts import slices, wording
-from reports.facts.distributions import distributions
-from reports.facts.pictures import PictureCase
-from reports.facts.windows import captions, windows_of
+from reports.facts.patients import distributions
+from reports.facts.pictures import PictureCase, captions, windows_of
 from reports.figures import panels, strips
 from reports.html import report as html
 

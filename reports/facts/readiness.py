@@ -16,11 +16,10 @@ from qa_suite.core.records import (
     preflight_status,
 )
 from reports.facts.comparison import ComparisonRow, compare
-from reports.facts.cost import cost_line
 from reports.facts.curves import CurveFigure, curve_figures
-from reports.facts.distributions import Distribution, distributions
 from reports.facts.dose import DoseReport, dose_report, without_dose
-from reports.facts.measures import FamilyTable, family_tables
+from reports.facts.measures import FamilyTable, cost_line, family_tables
+from reports.facts.patients import Distribution, distributions
 from reports.facts.pictures import PictureCase, choose_pictures
 
 

@@ -17,8 +17,8 @@ from reports.facts.dose_volumes import (
     section_points,
     target_centre,
 )
+from reports.facts.pictures import CT_WINDOW_HU
 from reports.facts.slices import Plane, cut
-from reports.facts.windows import CT_WINDOW_HU
 from reports.figures import marks, panels
 from reports.figures.marks import INK, MUTED
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.facts.pictures import Windows
 from reports.facts.slices import CaseImages, Cut, Plane, cut
-from reports.facts.windows import Windows
 from reports.figures import marks
 
 DIVERGING_MAP: Final = "RdBu_r"
@@ -32,7 +32,7 @@ def case_panel(
     role, plane, index
         What to draw, how it is cut, and which slice.
     windows
-        Display windows, from :func:`reports.facts.windows.windows_of`.
+        Display windows, from :func:`reports.facts.pictures.windows_of`.
     title
         Said by screen readers and shown under the mouse.
     """

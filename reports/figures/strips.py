@@ -12,8 +12,7 @@ from typing import Final
 import numpy as np
 
 from qa_suite.core.wording import stated
-from reports.facts.distributions import Distribution, SiteValues
-from reports.facts.patients import PatientValue, censored_text
+from reports.facts.patients import Distribution, PatientValue, SiteValues, censored_text
 from reports.facts.wording import measure_title, unit_text
 from reports.figures import marks
 from reports.figures.marks import ABROAD, BOUND, HOME, INK, Place, short

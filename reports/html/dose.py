@@ -11,11 +11,10 @@ from markupsafe import Markup
 from qa_suite.core.errors import QAError
 from reports.facts import slices
 from reports.facts.dose import DosePlan, DoseReport
-from reports.facts.dose_cases import DoseCase
-from reports.facts.dose_histograms import DifferenceHistogram, axis_end
+from reports.facts.dose_cases import DifferenceHistogram, DoseCase, axis_end
 from reports.facts.dose_plan import BeamFacts
 from reports.facts.dose_volumes import DoseImages, centre_slice, load_dose_images, read_range_map
-from reports.facts.windows import CT_WINDOW_HU
+from reports.facts.pictures import CT_WINDOW_HU
 from reports.figures import dose_curves, panels, range_maps
 from reports.figures import dose_maps as dose_figures
 from reports.figures.histograms import histogram

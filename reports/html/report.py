@@ -16,9 +16,8 @@ from qa_suite.core.errors import QAError
 from qa_suite.core.records import Finding, SiteGap, Verdict
 from qa_suite.core.wording import count, some
 from reports.facts import slices, wording
-from reports.facts.pictures import PictureCase
+from reports.facts.pictures import PictureCase, captions, windows_of
 from reports.facts.readiness import Readiness, gather, preflight_counts, preflight_doubts
-from reports.facts.windows import captions, windows_of
 from reports.figures import curve_plots, panels, strips
 from reports.figures import intervals as figures
 from reports.html.dose import plan_views
