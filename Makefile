@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint docs dashboard bench families exam exam-dose reference-env commission clean
+.PHONY: help setup demo test lint docs hashes dashboard bench families exam exam-dose reference-env commission clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,15 @@ lint: $(READY)   ## Check style, types and import contracts
 
 docs: $(READY)   ## Build the documentation as a site, in site/; it opens without a server
 	$(BIN)/zensical build --strict --clean
+
+# Not of torch and its CUDA packages: the index decides between builds, whose files differ.
+hashes: $(READY) ## Renew constraints-hashed.txt, the SHA-256 of every package pinned
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	{ printf '%s\n' '# Made by "make hashes" from constraints.txt: the SHA-256 of every file of each release.' \
+	  '# torch and its CUDA packages have none here: the index decides between builds.'; \
+	  grep -vE '^(torch|nvidia-|triton|cuda-)' constraints.txt | $(BIN)/uv pip compile --quiet --no-deps \
+	  --generate-hashes --python-version 3.11.9 --no-annotate --no-header --no-emit-index-url -; \
+	} > constraints-hashed.txt.new && mv constraints-hashed.txt.new constraints-hashed.txt
 
 dashboard: $(READY)  ## Open the dashboard over the MLflow store
 	$(BIN)/qa-suite dashboard
