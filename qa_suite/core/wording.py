@@ -53,13 +53,14 @@ def measure_name(metric: str, region: str, variant: str = "default") -> str:
 def number(value: float, *, apart_from: float | None = None) -> str:
     """Write a number with three significant digits, whole from 100 on.
 
-    More digits are shown where rounding would make it look equal to ``apart_from``.
+    More digits are shown where rounding would make its magnitude look equal to that of
+    ``apart_from``: −5.001 lies beyond ±5, and −5.00 would not.
     """
+    size, other = abs(value), None if apart_from is None else abs(apart_from)
     for digits in range(3, 10):
-        text = _rounded(value, digits)
-        if apart_from is None or value == apart_from or text != _rounded(apart_from, digits):
+        if other is None or size == other or _rounded(size, digits) != _rounded(other, digits):
             break
-    return text
+    return _rounded(value, digits)
 
 
 def quantity(value: float, unit: str, *, apart_from: float | None = None) -> str:

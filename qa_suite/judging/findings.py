@@ -73,7 +73,8 @@ def _new_site(criterion: Criterion, values: PatientValues, rules: Rules) -> Find
     abroad = values.where(lambda row: row.site not in rules.training_sites)
     where = "at a site yet to come"
     if not abroad.measured:
-        return _nothing(criterion, abroad, "new site", where)
+        none_abroad = _TRAINED_ON if values.rows else _EXCLUDED
+        return _nothing(criterion, abroad, "new site", where, nobody=none_abroad)
     sites = [site for site in abroad.sites if abroad.at(site).measured]
     if abroad.censored:
         found = no_mean(criterion, len(sites))
@@ -185,11 +186,18 @@ def _doubts(criterion: Criterion, values: PatientValues, rules: Rules) -> list[s
 # Writing it down
 
 
-def _nothing(criterion: Criterion, values: PatientValues, name: str, where: str) -> Finding:
+_EXCLUDED = "every case is excluded by the profile"
+_TRAINED_ON = "the model was trained at every site"
+
+
+def _nothing(
+    criterion: Criterion, values: PatientValues, name: str, where: str, *, nobody: str = _EXCLUDED
+) -> Finding:
+    """Return the finding of a scope without a value; ``nobody`` says why it has no case either."""
     what = measure_name(criterion.metric, criterion.region, criterion.variant)
     reasons = values.reasons("refused", "lost", "absent")
     if not reasons:
-        why = "every case is excluded by the profile"
+        why = nobody
     elif all(why == NOT_MEASURED for why in reasons.values()):
         why = "it was not measured; evaluate again with its family of measures"
     else:

@@ -8,8 +8,7 @@ the stated confidence unless their name says otherwise.
 References
 ----------
 .. [1] Clopper CJ, Pearson ES (1934), Biometrika 26:404-413.
-.. [2] Efron B (1987), J Am Stat Assoc 82:171-185 (BCa).
-.. [3] Hahn GJ, Meeker WQ (1991), Statistical Intervals, Wiley: order-statistic interval of
+.. [2] Hahn GJ, Meeker WQ (1991), Statistical Intervals, Wiley: order-statistic interval of
    the median (5.2), prediction interval for one future observation (4.7).
 """
 
@@ -26,7 +25,7 @@ from scipy import stats
 
 from qa_suite.core.errors import InputError
 
-Side = Literal["two", "lower", "upper"]
+Side = Literal["two", "upper"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,41 +75,8 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     return around(mean, half, n, confidence, method)
 
 
-def bootstrap_mean_interval(
-    values: ArrayLike, *, rng: np.random.Generator, confidence: float = 0.95, resamples: int = 9999
-) -> Interval:
-    """BCa bootstrap interval of a mean, patients resampled; for skewed values [2]_."""
-    sample = finite_sample(values, confidence)
-    n, mean = sample.size, float(sample.mean())
-    method = f"BCa bootstrap of {resamples} resamples over {n} patients"
-    if n < 2:
-        return bare(mean, n, confidence, method)
-    if np.ptp(sample) == 0:
-        # Every resample is the sample: the acceleration is 0/0, the interval a point.
-        return around(mean, 0.0, n, confidence, method)
-    found = stats.bootstrap(
-        (sample,),
-        np.mean,
-        n_resamples=resamples,
-        confidence_level=confidence,
-        method="BCa",
-        vectorized=True,
-        rng=rng,
-    ).confidence_interval
-    if not (np.isfinite(found.low) and np.isfinite(found.high)):
-        return bare(mean, n, confidence, method)
-    return Interval(
-        estimate=mean,
-        low=float(found.low),
-        high=float(found.high),
-        n=n,
-        confidence=confidence,
-        method=method,
-    )
-
-
 def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
-    """Exact order-statistic interval of a median, free of any distribution [3]_.
+    """Exact order-statistic interval of a median, free of any distribution [2]_.
 
     The interval is ``[x_(d), x_(n+1-d)]`` with the largest ``d`` whose binomial tail
     ``P(B < d)``, B ~ Bin(n, 1/2), does not exceed half of ``1 - confidence``. Its coverage is
@@ -138,19 +104,19 @@ def proportion_interval(
 ) -> Interval:
     """Exact Clopper-Pearson limits of a proportion [1]_.
 
-    ``side`` is ``"two"``, ``"lower"`` for a lower limit (high is 1) or ``"upper"`` (low is 0);
-    a one-sided limit puts all of ``1 - confidence`` on its side.
+    ``side`` is ``"two"``, or ``"upper"`` for an upper limit alone (low is 0), which puts all of
+    ``1 - confidence`` on its side.
     """
     _check_confidence(confidence)
     if n < 1 or not 0 <= successes <= n:
         raise InputError(f"{successes} of {n} patients is not a proportion.")
     tail = (1 - confidence) / 2 if side == "two" else 1 - confidence
     low, high = 0.0, 1.0
-    if side != "upper" and successes > 0:
+    if side == "two" and successes > 0:
         low = float(stats.beta.ppf(tail, successes, n - successes + 1))
-    if side != "lower" and successes < n:
+    if successes < n:
         high = float(stats.beta.ppf(1 - tail, successes + 1, n - successes))
-    sides = {"two": "", "lower": ", lower limit", "upper": ", upper limit"}[side]
+    sides = {"two": "", "upper": ", upper limit"}[side]
     method = f"Clopper-Pearson over {n} patients{sides}"
     return Interval(
         estimate=successes / n, low=low, high=high, n=n, confidence=confidence, method=method
@@ -162,7 +128,7 @@ def new_site_interval(
 ) -> Interval:
     """Prediction interval for the mean of one further site.
 
-    Student's t prediction interval for one future observation [3]_ with the site means as
+    Student's t prediction interval for one future observation [2]_ with the site means as
     the sample, ``m ± t_(k-1) s sqrt(1 + 1/k)``: it holds the spread between sites and the
     sampling of patients within them, and is exact for normal site means of equal precision.
     No interval below ``min_sites`` sites.
