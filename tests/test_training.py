@@ -11,11 +11,11 @@ import torch
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems, QAError
 from qa_suite.io.images import read_image, write_image
+from qa_suite.learning.summary import FitSummary
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort, pair
-from translators.base import FitSummary, Translator, create, load
+from translators.base import Translator, create, load
 from translators.spec import TrainingSpec, TranslatorSpec, load_spec, parse_spec
-from translators.training.loop import learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_targets_that_are_not_finite_are_named(tmp_path: Path) -> None:
 
 def test_learning_rate_warms_up_and_falls_to_its_end() -> None:
     training = TrainingSpec(iterations=100, patch=(8, 8), learning_rate=1.0, warmup=10)
-    rates = [learning_rate(training, i, 100) for i in range(1, 101)]
+    rates = [training.rate(i, 100) for i in range(1, 101)]
     assert np.all(np.diff(rates[:11]) > 0) and np.all(np.diff(rates[11:]) < 0)
     assert max(rates) <= 1.0 and rates[-1] == pytest.approx(0.01)
 

@@ -13,10 +13,10 @@ import torch
 from safetensors.numpy import load_file
 
 from qa_suite.core.cohort import load_cohort
+from qa_suite.learning.prefetch import Feeder
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort
 from translators.base import WEIGHTS_FILE, create
-from translators.training.prefetch import Feeder
 
 
 def _spec(**changes: object):  # type: ignore[no-untyped-def]

@@ -17,13 +17,14 @@ from torch import nn
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems
+from qa_suite.learning.loop import Step
+from qa_suite.learning.summary import FitSummary
 from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
-from translators.base import WEIGHTS_FILE, Asked, FitSummary, create
+from translators.base import WEIGHTS_FILE, Asked, create
 from translators.families.bridge import Bridge
 from translators.networked import Window
 from translators.training.augment import Batch
-from translators.training.loop import Step
 
 
 def _bridge(**changes: Any) -> Bridge:

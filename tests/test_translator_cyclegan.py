@@ -14,16 +14,17 @@ from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.volume import Volume
 from qa_suite.io.images import read_image, write_image
+from qa_suite.learning.loop import Step
+from qa_suite.learning.summary import FitSummary
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_specs import changed, fitted, same_weights
-from translators.base import FitSummary, create, load
+from translators.base import create, load
 from translators.data import prepare, to_unit
 from translators.families.cyclegan import UNPAIRED_FILE, CycleGAN
 from translators.networks.discriminators import ImagePool
 from translators.spec import TargetSpec, TranslatorSpec, load_spec, parse_spec
 from translators.spec.inverse import inverted
 from translators.training.augment import Batch
-from translators.training.loop import Step
 from translators.training.losses import spread_distance
 from translators.training.unpaired_losses import Sides, from_edges, places
 

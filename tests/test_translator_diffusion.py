@@ -14,6 +14,7 @@ from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.volume import Volume
 from qa_suite.io.images import read_image, write_image
+from qa_suite.learning.loop import Step
 from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
 from tests.tiny_specs import changed, same_weights
@@ -23,7 +24,6 @@ from translators.networked import Window
 from translators.networks.noising import noise_from, noised, wanted
 from translators.spec import TranslatorSpec, parse_spec
 from translators.training.augment import Batch
-from translators.training.loop import Step
 
 FAMILIES = ("diffusion-demo", "bridge-demo")
 CPU = torch.device("cpu")

@@ -13,6 +13,7 @@ from qa_suite.cli.checks import without_refused
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems
+from qa_suite.learning.loop import Step
 from tests.direction_cohorts import make_direction_cohort, picture
 from tests.tiny_sampled import tiny_sampled
 from tests.tiny_specs import same_weights
@@ -22,7 +23,6 @@ from translators.families.mri2pet import MRI2PET
 from translators.registry.card import _limits
 from translators.spec import LossSpec, TargetSpec, TranslatorSpec, facts_of, parse_spec
 from translators.training.augment import Batch
-from translators.training.loop import Step
 from translators.training.patches import CachedPair
 from translators.training.pictures import sample_picture
 from translators.training.pyramid import halved, laplacian, pyramid_error, rebuilt

@@ -11,14 +11,15 @@ import torch
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.io.images import read_image, write_image
+from qa_suite.learning.loop import Step
+from qa_suite.learning.summary import FitSummary
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_specs import changed, fitted, same_weights
-from translators.base import Asked, FitSummary, Translator, create, load
+from translators.base import Asked, Translator, create, load
 from translators.families.pix2pix import Pix2Pix
 from translators.networks.discriminators import AdversarialSpec, opinion_loss, patch_discriminator
 from translators.spec import TranslatorSpec, load_spec, parse_spec
 from translators.training.augment import Batch
-from translators.training.loop import Step
 
 
 def tiny(name: str = "pix2pix-demo", **changes: object) -> TranslatorSpec:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from qa_suite.core.cohort import Cohort
-from translators.base import FitSummary, Translator, create
+from qa_suite.learning.summary import FitSummary
+from translators.base import Translator, create
 from translators.spec import TranslatorSpec, parse_spec
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from qa_suite.core.cohort import load_cohort
+from qa_suite.learning.parallel import rank_of_environment
 from translators.base import create
 from translators.spec import parse_spec
-from translators.training.parallel import rank_of_environment
 
 
 def main(spec_file: str, cohort_folder: str, workdir: str) -> None:

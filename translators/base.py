@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import PluginFacts
 from qa_suite.core.volume import Volume
+from qa_suite.learning.summary import FitSummary, Progress
 from translators.calibration import CALIBRATION_FILE, Calibration
 from translators.data import Bool, Prepared, prepare
 from translators.spec import TranslatorSpec, family, parse_spec
@@ -29,21 +29,6 @@ WEIGHTS_FILE = "weights.safetensors"
 SPEC_FILE = "spec.json"
 TRAINING_FILE = "training.json"
 """Of a registered translator: whom it has seen, and by which code it was made."""
-
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called with (iteration, iterations, figures by name) as training goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitSummary:
-    """What came of a training."""
-
-    iterations: int
-    seconds: float
-    best_iteration: int
-    best_validation: float | None
-    stopped_early: bool
-    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,17 +21,18 @@ from torch import nn
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
-from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress, Translator
+from qa_suite.learning.checkpoints import identity_of
+from qa_suite.learning.devices import is_deep, pick_device, to_channels_last
+from qa_suite.learning.loop import Player, Validate, autocast, optimise
+from qa_suite.learning.parallel import join
+from qa_suite.learning.summary import FitSummary, Progress
+from translators.base import AS_SPECIFIED, Asked, Inferred, Translator
 from translators.calibration import smallest_std
 from translators.data import Prepared, check_cohort, from_unit, load_pairs, valued
 from translators.networks.sliding import slide
-from translators.networks.unets import is_deep, pick_device, to_channels_last
 from translators.spec import InferenceSpec, NetworkSpec, TrainingSpec, TranslatorSpec
 from translators.training.augment import Batch, augment
-from translators.training.checkpoints import identity_of
-from translators.training.loop import Player, Validate, autocast, optimise
 from translators.training.losses import weighted_mean
-from translators.training.parallel import join
 from translators.training.patches import CachedPair, cache_pairs, draw_batch, fixed_patches
 
 Material = Any

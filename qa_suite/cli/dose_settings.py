@@ -269,7 +269,7 @@ def _device(templates: Sequence[PlanTemplate], asked: str) -> str:
         If the device is unknown, absent, or no plan can be computed there.
     """
     from qa_suite.dose.engines import can_compute_on
-    from qa_suite.instruments.network import pick_device
+    from qa_suite.learning.devices import pick_device
 
     if asked == "auto" and not any(can_compute_on(template, "cuda") for template in templates):
         return "cpu"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from qa_suite.instruments.base import Extractor, Segmenter
     from qa_suite.instruments.files import Instrument
-    from qa_suite.instruments.fit_segmenter import Progress
     from qa_suite.instruments.settings import ExtractorSettings, SegmenterSettings
+    from qa_suite.learning.summary import Progress
 
 Settings = TypeVar("Settings", bound="BaseModel")
 DEFAULT_NAME = {"segmenter": "ct-segmenter", "extractor": "ct-features"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,25 +15,17 @@ from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import InstrumentFacts
 from qa_suite.instruments.extractor import TrainedExtractor, axial_slices, build_encoder, encode
-from qa_suite.instruments.network import (
-    average_into,
-    pick_device,
-    rate_at,
-    set_weights,
-    sha256_of_bytes,
-    weights_bytes,
-    weights_of,
-)
+from qa_suite.instruments.network import arrays_of, set_weights, sha256_of_bytes, weights_bytes
 from qa_suite.instruments.settings import AIR_HU, Disturbance, ExtractorSettings
 from qa_suite.instruments.slices import add_noise, blur, column, disturb, through_windows
+from qa_suite.learning.devices import pick_device
+from qa_suite.learning.summary import Progress
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from qa_suite.instruments.fit_segmenter import TrainingImage
-
-Progress = Callable[[int, int, dict[str, float]], None]
 
 _SHRINK = 4  # the decoder ends at a quarter of the resolution
 _DEAD = 1e-3  # of the median deviation: such a feature never moves and is held at zero
@@ -112,26 +104,9 @@ def fit_extractor(
         raise InputError(f"A feature extractor cannot learn from {len(slices)} slices.")
     place = pick_device(device)
     network = build_encoder(settings, seed=seed).to(place)
-    average = copy.deepcopy(network).requires_grad_(False).eval()
-    optimiser = _optimiser(network, settings)
-    for iteration in range(1, settings.iterations + 1):
-        rng = np.random.default_rng([seed, iteration])
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(iteration, settings.iterations, settings.learning_rate)
-        chosen = slices[rng.integers(len(slices), size=settings.batch)]
-        network.train()
-        loss = _loss(network, chosen, settings, rng, place)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            raise InputError(f"The extractor's loss became {value}; lower learning_rate.")
-        average_into(average, network, settings.average, iteration)
-        if progress is not None:
-            progress(iteration, settings.iterations, {"loss": value})
+    best = _optimise(network, slices, settings, seed=seed, device=place, progress=progress)
     final = build_encoder(settings, seed=seed)
-    set_weights(final, weights_of(average))
+    set_weights(final, best)
     final.eval().requires_grad_(False)
     _standardise(final, slices, settings)
     fit = {
@@ -155,12 +130,62 @@ def fit_extractor(
     return TrainedExtractor(facts=facts, settings=settings, network=final)
 
 
-def _optimiser(network: nn.Module, settings: ExtractorSettings) -> torch.optim.Optimizer:
-    import torch
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Slices as the network is shown them, undisturbed at its resolution, and what was done."""
 
-    return torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    shown: torch.Tensor
+    target: torch.Tensor
+    done: torch.Tensor
+
+    def to(self, device: torch.device, *, channels_last: bool = False) -> Batch:
+        """Return it as it is: it was made on the device."""
+        return self
+
+
+def _optimise(
+    network: nn.Module,
+    slices: NDArray[np.int16],
+    settings: ExtractorSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> dict[str, NDArray[np.generic]]:
+    """Return the averaged weights after all iterations."""
+    from torch import nn
+
+    from qa_suite.learning.course import Plain
+    from qa_suite.learning.loop import Player, Step, optimise
+
+    def draw(rng: np.random.Generator, on: torch.device) -> Batch:
+        chosen = slices[rng.integers(len(slices), size=settings.batch)]
+        return _batch(chosen, settings, rng, on)
+
+    def loss(networks: nn.ModuleDict, batch: Batch, step: Step) -> torch.Tensor:
+        return _error(networks["encoder"], batch)
+
+    best, _ = optimise(
+        nn.ModuleDict({"encoder": network}),
+        (Player(name="encoder", moves=("encoder",), loss=loss),),
+        Plain(
+            seed=seed,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            ema_decay=settings.average,
+            warmup=max(1, settings.iterations // 20),
+        ),
+        kept=("encoder",),
+        make_batch=draw,
+        validate=None,
+        identity="",
+        workdir=None,
+        resume=False,
+        iterations=settings.iterations,
+        device=device,
+        progress=progress,
     )
+    return arrays_of(best, "encoder.")
 
 
 def _slices(images: Sequence[TrainingImage], settings: ExtractorSettings) -> NDArray[np.int16]:
@@ -172,14 +197,13 @@ def _slices(images: Sequence[TrainingImage], settings: ExtractorSettings) -> NDA
     return np.concatenate(parts)
 
 
-def _loss(
-    network: nn.Module,
+def _batch(
     slices: NDArray[np.int16],
     settings: ExtractorSettings,
     rng: np.random.Generator,
     device: torch.device,
-) -> torch.Tensor:
-    """Error of the rebuilt slice (all windows alike) plus error of what is told was done."""
+) -> Batch:
+    """Disturb slices, and keep what they were and what was done to each."""
     import torch
     from torch.nn import functional
 
@@ -204,11 +228,18 @@ def _loss(
     changed = torch.where(inside, changed * column(1 + factor, hu) + column(offset, hu), changed)
     noisy = add_noise(changed, done[:, 1] * spec.noise_hu, rng)
     changed = torch.where(inside, noisy, changed)
-    rebuilt, told = network(through_windows(changed, settings.windows_hu))
-    target = functional.avg_pool2d(through_windows(clean, settings.windows_hu), _SHRINK)
-    truth = torch.from_numpy(done.astype(np.float32)).to(device)
-    error: torch.Tensor = (rebuilt - target).abs().mean() + (told - truth).square().mean()
-    return error
+    return Batch(
+        shown=through_windows(changed, settings.windows_hu),
+        target=functional.avg_pool2d(through_windows(clean, settings.windows_hu), _SHRINK),
+        done=torch.from_numpy(done.astype(np.float32)).to(device),
+    )
+
+
+def _error(network: nn.Module, batch: Batch) -> torch.Tensor:
+    """Error of the rebuilt slice (all windows alike) plus error of what is told was done."""
+    rebuilt, told = network(batch.shown)
+    error: torch.Tensor = (rebuilt - batch.target).abs().mean()
+    return error + (told - batch.done).square().mean()
 
 
 def _validation_loss(
@@ -221,10 +252,10 @@ def _validation_loss(
         return None
     count = min(len(slices), settings.validation_slices)
     chosen = np.unique(np.linspace(0, len(slices) - 1, count).round().astype(int))
+    rng = np.random.default_rng([seed, 0])
     with torch.inference_mode():
-        loss = _loss(
-            network, slices[chosen], settings, np.random.default_rng([seed, 0]), torch.device("cpu")
-        )
+        batch = _batch(slices[chosen], settings, rng, torch.device("cpu"))
+        loss = _error(network, batch)
     return round(float(loss), 6)
 
 

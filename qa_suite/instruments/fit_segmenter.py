@@ -17,16 +17,12 @@ from qa_suite.core.errors import InputError
 from qa_suite.core.records import InstrumentFacts
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.frame import frame_of, mask_to_working, to_working
-from qa_suite.instruments.network import (
-    build_unet,
-    pick_device,
-    set_weights,
-    sha256_of_bytes,
-    weights_bytes,
-)
+from qa_suite.instruments.network import build_unet, set_weights, sha256_of_bytes, weights_bytes
 from qa_suite.instruments.segmenter import TrainedSegmenter
-from qa_suite.instruments.segmenter_training import Prepared, Progress, optimise
+from qa_suite.instruments.segmenter_training import Prepared, optimise
 from qa_suite.instruments.settings import SegmenterSettings
+from qa_suite.learning.devices import pick_device
+from qa_suite.learning.summary import Progress
 
 
 @dataclass(frozen=True, kw_only=True)

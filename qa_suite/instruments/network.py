@@ -1,9 +1,8 @@
-"""The segmenter's network, its device and its weights as bytes."""
+"""The segmenter's network and its weights as bytes."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,35 +51,20 @@ def multiple_of(settings: SegmenterSettings) -> int:
     return int(2 ** (len(settings.channels) - 1))
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device asked for; ``auto`` takes the GPU where there is one.
-
-    Raises
-    ------
-    InputError
-        If the device is unknown or absent.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise InputError(f"Unknown device {name!r}; take auto, cpu or cuda.")
-    if name != "cpu":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if not count:
-            raise InputError("There is no CUDA device here; take --device cpu.")
-        if int(name.partition(":")[2] or 0) >= count:
-            known = ", ".join(f"cuda:{n}" for n in range(count))
-            raise InputError(f"There is no device {name} here; there are cpu, {known}.")
-    return torch.device(name)
-
-
 def weights_of(network: nn.Module) -> dict[str, NDArray[np.generic]]:
     """Return a network's weights and buffers as arrays by name."""
     return {
         name: np.ascontiguousarray(value.detach().cpu().numpy())
         for name, value in network.state_dict().items()
+    }
+
+
+def arrays_of(state: dict[str, torch.Tensor], prefix: str) -> dict[str, NDArray[np.generic]]:
+    """Return one network's tensors out of those of several, as arrays by name."""
+    return {
+        name.removeprefix(prefix): np.ascontiguousarray(value.numpy())
+        for name, value in state.items()
+        if name.startswith(prefix)
     }
 
 
@@ -111,26 +95,3 @@ def weights_bytes(network: nn.Module) -> bytes:
 def sha256_of_bytes(data: bytes) -> str:
     """SHA-256 of bytes, as of the file that holds them."""
     return hashlib.sha256(data).hexdigest()
-
-
-def average_into(average: nn.Module, network: nn.Module, decay: float, iteration: int) -> None:
-    """Move the averaged network a step towards the trained one, statistics included."""
-    import torch
-
-    decay = min(decay, iteration / (iteration + 9))
-    with torch.no_grad():
-        theirs = network.state_dict()
-        for name, value in average.state_dict().items():
-            if value.dtype.is_floating_point:
-                value.lerp_(theirs[name], 1 - decay)
-            else:
-                value.copy_(theirs[name])
-
-
-def rate_at(iteration: int, iterations: int, highest: float) -> float:
-    """Learning rate: linear warm-up over a twentieth, then a cosine down to a hundredth."""
-    warmup = max(1, iterations // 20)
-    if iteration <= warmup:
-        return highest * iteration / warmup
-    place = (iteration - warmup) / max(iterations - warmup, 1)
-    return float(highest * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * place))))

@@ -28,9 +28,9 @@ from qa_suite.core.store import (
 )
 from qa_suite.core.telemetry import RUN_FILE, tracked_run
 from qa_suite.instruments.files import Instrument, read_instrument, save_instrument
-from qa_suite.instruments.fit_segmenter import Progress
 from qa_suite.instruments.material import SEEN_SPLITS
 from qa_suite.instruments.segmenter import SPEC_FILE, TrainedSegmenter
+from qa_suite.learning.summary import Progress
 
 EXPERIMENT = "instruments"
 ARTIFACT = "instrument"

@@ -1,9 +1,8 @@
-"""The training loop of the segmenter: balanced batches, Dice and cross-entropy, early stopping."""
+"""What the segmenter is trained on and by: balanced batches, Dice and cross-entropy."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array
-from qa_suite.core.errors import InputError
-from qa_suite.instruments.network import average_into, multiple_of, rate_at, weights_of
+from qa_suite.instruments.network import arrays_of, multiple_of
 from qa_suite.instruments.segmenter import predict, with_neighbours
 from qa_suite.instruments.settings import AIR_HU, SegmenterSettings
 from qa_suite.instruments.slices import disturb, pad_to, through_windows
+from qa_suite.learning.summary import Progress
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called with (iteration, iterations, figures by name)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +48,19 @@ class Prepared:
         return np.unpackbits(packed, axis=0, count=self.known.size).transpose(3, 0, 1, 2)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Disturbed slices through their windows, the labels, and which structures are known."""
+
+    image: torch.Tensor
+    target: torch.Tensor
+    known: torch.Tensor
+
+    def to(self, device: torch.device, *, channels_last: bool = False) -> Batch:
+        """Return it as it is: it was made on the device and in the layout of the network."""
+        return self
+
+
 def optimise(
     network: nn.Module,
     material: Sequence[Prepared],
@@ -63,37 +72,78 @@ def optimise(
     progress: Progress | None,
 ) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
     """Return the best averaged weights, and how they came about."""
+    from torch import nn
+
+    from qa_suite.learning.course import Plain
+    from qa_suite.learning.loop import Player, Step
+    from qa_suite.learning.loop import optimise as train
+
+    def loss(networks: nn.ModuleDict, batch: Batch, step: Step) -> torch.Tensor:
+        return _loss(networks["segmenter"](batch.image).float(), batch.target, batch.known)
+
+    best, summary = train(
+        nn.ModuleDict({"segmenter": network}),
+        (Player(name="segmenter", moves=("segmenter",), loss=loss),),
+        Plain(
+            seed=seed,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            ema_decay=settings.average,
+            warmup=max(1, settings.iterations // 20),
+            validate_every=settings.validate_every,
+            patience=settings.patience,
+            clip_norm=1.0,
+            amp="bf16",
+            channels_last=True,
+        ),
+        kept=("segmenter",),
+        make_batch=lambda rng, on: _batch(material, settings, rng, on),
+        validate=(lambda networks: _validate(networks["segmenter"], judged, settings))
+        if judged
+        else None,
+        judged_by="validation_dice",
+        most=True,
+        identity="",
+        workdir=None,
+        resume=False,
+        iterations=settings.iterations,
+        device=device,
+        progress=progress,
+    )
+    dice = summary.best_validation
+    return arrays_of(best, "segmenter."), {
+        "iterations": summary.iterations,
+        "best_iteration": summary.best_iteration,
+        "validation_dice": None if dice is None else round(dice, 6),
+    }
+
+
+def _batch(
+    material: Sequence[Prepared],
+    settings: SegmenterSettings,
+    rng: np.random.Generator,
+    device: torch.device,
+) -> Batch:
+    """Draw and disturb the slices of one batch, on the device."""
     import torch
 
-    average = copy.deepcopy(network).requires_grad_(False).eval()
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    hu, labels, known = _draw(material, settings, rng)
+    spacing = (settings.working_spacing_mm[0], settings.working_spacing_mm[1])
+    image, target = disturb(
+        torch.from_numpy(hu).to(device),
+        torch.from_numpy(labels).to(device),
+        settings.disturbance,
+        spacing,
+        rng,
     )
-    best, best_dice, best_at, worse, iteration = weights_of(average), None, 0, 0, 0
-    for iteration in range(1, settings.iterations + 1):
-        rng = np.random.default_rng([seed, iteration])
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(iteration, settings.iterations, settings.learning_rate)
-        hu, labels, weight = _draw(material, settings, rng)
-        figures = {"loss": _step(network, optimiser, hu, labels, weight, settings, rng, device)}
-        average_into(average, network, settings.average, iteration)
-        last = iteration == settings.iterations
-        if judged and (iteration % settings.validate_every == 0 or last):
-            dice = figures["validation_dice"] = _validate(average, judged, settings)
-            worse += 1
-            if best_dice is None or dice > best_dice:
-                best, best_dice, best_at, worse = weights_of(average), dice, iteration, 0
-        if progress is not None:
-            progress(iteration, settings.iterations, figures)
-        if worse >= settings.patience:
-            break
-    if best_dice is None:
-        best, best_at = weights_of(average), iteration
-    return best, {
-        "iterations": iteration,
-        "best_iteration": best_at,
-        "validation_dice": None if best_dice is None else round(best_dice, 6),
-    }
+    assert target is not None
+    multiple = multiple_of(settings)
+    image = through_windows(pad_to(image, multiple, value=AIR_HU), settings.windows_hu)
+    return Batch(
+        image=image.contiguous(memory_format=torch.channels_last),
+        target=pad_to(target, multiple, value=0.0),
+        known=torch.from_numpy(known).to(device),
+    )
 
 
 def _draw(
@@ -128,48 +178,6 @@ def _choose(
             return n, int(rng.choice(material[n].slices_with[structure]))
     n = int(rng.integers(len(material)))
     return n, int(rng.integers(material[n].hu.shape[2]))
-
-
-def _step(
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    hu: Float32Array,
-    labels: Float32Array,
-    weight: Float32Array,
-    settings: SegmenterSettings,
-    rng: np.random.Generator,
-    device: torch.device,
-) -> float:
-    """Take one step of the optimiser; return the loss."""
-    import torch
-
-    network.train()
-    spacing = (settings.working_spacing_mm[0], settings.working_spacing_mm[1])
-    image, target = disturb(
-        torch.from_numpy(hu).to(device),
-        torch.from_numpy(labels).to(device),
-        settings.disturbance,
-        spacing,
-        rng,
-    )
-    assert target is not None
-    multiple = multiple_of(settings)
-    image = through_windows(pad_to(image, multiple, value=AIR_HU), settings.windows_hu)
-    target = pad_to(target, multiple, value=0.0)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-        answer = network(image.contiguous(memory_format=torch.channels_last))
-    loss = _loss(answer.float(), target, torch.from_numpy(weight).to(device))
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimiser.step()
-    value = float(loss.detach())
-    if not np.isfinite(value):
-        raise InputError(
-            f"The segmenter's loss became {value}; lower learning_rate "
-            f"({settings.learning_rate:g})."
-        )
-    return value
 
 
 def _loss(answer: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

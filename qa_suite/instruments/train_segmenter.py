@@ -10,10 +10,11 @@ import numpy as np
 from qa_suite.core.cohort import Cohort, Split
 from qa_suite.core.errors import InputError
 from qa_suite.instruments.base import Segmenter
-from qa_suite.instruments.fit_segmenter import Progress, TrainingImage, fit_segmenter
+from qa_suite.instruments.fit_segmenter import TrainingImage, fit_segmenter
 from qa_suite.instruments.material import check_cohort, cohort_settings, load_images, training_facts
 from qa_suite.instruments.segmenter import TrainedSegmenter
 from qa_suite.instruments.settings import SegmenterSettings
+from qa_suite.learning.summary import Progress
 
 
 def train_segmenter(

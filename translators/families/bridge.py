@@ -21,7 +21,9 @@ from torch import nn
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
-from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress
+from qa_suite.learning.loop import Player, Step
+from qa_suite.learning.summary import FitSummary, Progress
+from translators.base import AS_SPECIFIED, Asked, Inferred
 from translators.data import Prepared
 from translators.networked import NetworkTranslator, Window
 from translators.networks.noising import bridge_sd, each, euler, even_places, on_path, walk_bridge
@@ -30,7 +32,6 @@ from translators.networks.slice_noise import drawing, plane_along_z, shares
 from translators.networks.unets import Scale, build_network
 from translators.spec import FAMILIES, Block, FamilyFacts, TranslatorSpec
 from translators.training.augment import Batch
-from translators.training.loop import Player, Step
 from translators.training.losses import weighted_error
 from translators.training.stages import train_in_turn
 

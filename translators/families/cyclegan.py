@@ -21,6 +21,7 @@ from torch import nn
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import raise_problems
+from qa_suite.learning.loop import Player, Step
 from translators.networked import Material, NetworkTranslator, Window
 from translators.networks.discriminators import (
     AdversarialSpec,
@@ -32,7 +33,6 @@ from translators.networks.unets import build_network
 from translators.spec import FAMILIES, Block, FamilyFacts, SourceSpec, TranslatorSpec
 from translators.spec.inverse import inverted
 from translators.training.augment import Batch
-from translators.training.loop import Player, Step
 from translators.training.unpaired import (
     CachedImage,
     cache_sources,

@@ -18,6 +18,7 @@ from torch import nn
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.errors import InputError
+from qa_suite.learning.loop import Player, Step
 from translators.base import AS_SPECIFIED, Asked, Inferred
 from translators.data import Prepared
 from translators.networked import NetworkTranslator, Window
@@ -36,7 +37,6 @@ from translators.networks.slice_noise import drawing, plane_along_z, shares
 from translators.networks.unets import Scale
 from translators.spec import FAMILIES, Block, FamilyFacts
 from translators.training.augment import Batch
-from translators.training.loop import Player, Step
 from translators.training.losses import weighted_error
 
 

@@ -13,7 +13,8 @@ from pydantic import Field
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
-from translators.base import AS_SPECIFIED, Asked, FitSummary, Inferred, Progress, Translator
+from qa_suite.learning.summary import FitSummary, Progress
+from translators.base import AS_SPECIFIED, Asked, Inferred, Translator
 from translators.data import Prepared, PreparedPair, check_cohort, load_pairs
 from translators.spec import FAMILIES, Block, FamilyFacts, TranslatorSpec
 

@@ -20,7 +20,10 @@ from torch import nn
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
-from translators.base import FitSummary, Progress
+from qa_suite.learning.checkpoints import identity_of, read_checkpoint, write_checkpoint
+from qa_suite.learning.loop import Player, Step
+from qa_suite.learning.parallel import rank_of_environment
+from qa_suite.learning.summary import FitSummary, Progress
 from translators.data import PreparedPair, load_pairs, to_unit
 from translators.families.diffusion import Diffusion, DiffusionSpec
 from translators.networked import Material
@@ -28,9 +31,6 @@ from translators.networks.noising import clean_from
 from translators.networks.unets import UnitNetwork
 from translators.spec import FAMILIES, Block, FamilyFacts, LossSpec, TranslatorSpec
 from translators.training.augment import Batch
-from translators.training.checkpoints import identity_of, read_checkpoint, write_checkpoint
-from translators.training.loop import Player, Step
-from translators.training.parallel import rank_of_environment
 from translators.training.patches import CachedPair, cache_pairs
 from translators.training.pyramid import pyramid_error
 from translators.training.stages import train_in_turn

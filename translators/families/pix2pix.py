@@ -11,12 +11,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from qa_suite.learning.loop import Player, Step
 from translators.networked import NetworkTranslator, Window
 from translators.networks.discriminators import AdversarialSpec, opinion_loss, patch_discriminator
 from translators.networks.unets import build_network
 from translators.spec import FAMILIES, FamilyFacts, TranslatorSpec
 from translators.training.augment import Batch
-from translators.training.loop import Player, Step
 from translators.training.losses import weighted_error
 
 

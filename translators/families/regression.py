@@ -16,12 +16,12 @@ import torch
 from torch import nn
 
 from qa_suite.core.cohort import Cohort
+from qa_suite.learning.loop import Player, Step
 from translators.networked import NetworkTranslator, Window
 from translators.networks.unets import build_network
 from translators.spec import FAMILIES, FamilyFacts
 from translators.training.augment import Batch
 from translators.training.feature_loss import FeatureLoss, FeaturesSpec, train_features
-from translators.training.loop import Player, Step
 from translators.training.losses import weighted_error
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qa_suite.core.cohort import Cohort
-from translators.base import FitSummary, Translator
+from qa_suite.learning.summary import FitSummary
+from translators.base import Translator
 from translators.data import PreparedPair
 from translators.spec import FAMILIES
 

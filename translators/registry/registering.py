@@ -14,7 +14,8 @@ import numpy as np
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.store import connect
 from qa_suite.core.volume import Grid, Volume
-from translators.base import TRAINING_FILE, WEIGHTS_FILE, FitSummary, Translator
+from qa_suite.learning.summary import FitSummary
+from translators.base import TRAINING_FILE, WEIGHTS_FILE, Translator
 from translators.data import SEEN_SPLITS
 from translators.registry.card import CARD_FILE, measure_cost, model_card
 from translators.registry.parent import Parent, inherited

@@ -15,7 +15,8 @@ from typing import Any
 from qa_suite.core.cohort import Cohort, check_splits
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.store import require_registrable
-from translators.base import FitSummary, Progress, Translator, create
+from qa_suite.learning.summary import FitSummary, Progress
+from translators.base import Translator, create
 from translators.data import check_cohort
 from translators.registry.registering import TrainedModel
 from translators.registry.tracked import code_tags, training_run

@@ -15,7 +15,8 @@ from qa_suite.core.cohort import Cohort
 from qa_suite.core.processes import git_state
 from qa_suite.core.store import connect, impatient
 from qa_suite.core.telemetry import Telemetry, tracked_run
-from translators.base import FitSummary, Progress, Translator
+from qa_suite.learning.summary import FitSummary, Progress
+from translators.base import Translator
 from translators.data import SEEN_SPLITS, PreparedPair, load_pairs
 from translators.spec import TranslatorSpec
 

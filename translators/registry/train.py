@@ -11,7 +11,9 @@ from qa_suite.core.cohort import Cohort, check_splits
 from qa_suite.core.errors import InputError
 from qa_suite.core.store import reached, require_reachable, require_registrable
 from qa_suite.core.telemetry import RUN_FILE, Telemetry
-from translators.base import FitSummary, Progress, Translator, create
+from qa_suite.learning.parallel import rank_of_environment
+from qa_suite.learning.summary import FitSummary, Progress
+from translators.base import Translator, create
 from translators.calibration import calibrate_on
 from translators.data import check_cohort
 from translators.registry.parent import Parent
@@ -25,7 +27,6 @@ from translators.registry.tracked import (
     training_run,
 )
 from translators.spec import TranslatorSpec
-from translators.training.parallel import rank_of_environment
 
 RESUME = "The same command with --resume registers it without training again."
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from qa_suite.learning.course import warmed_cosine
 from translators.spec.strict import STRICT, Axis
 
 
@@ -64,6 +65,26 @@ class TrainingSpec(BaseModel):
     validation_patches: int = Field(default=8, ge=1, description="fixed patches a patient")
     patience: int = Field(default=10, ge=1, description="validations without a new best")
     checkpoint_minutes: float = Field(default=5.0, ge=0, description="0: after every iteration")
+
+    def rate(self, iteration: int, iterations: int) -> float:
+        """Return the learning rate at an iteration: warm-up, then a cosine to ``final_rate``."""
+        warmup = min(self.warmup, iterations // 5)
+        return warmed_cosine(
+            iteration,
+            iterations,
+            highest=self.learning_rate,
+            warmup=warmup,
+            full_at=warmup + 1,
+            final=self.final_rate,
+        )
+
+    @property
+    def advice(self) -> str:
+        """What to do where a loss is not finite any more."""
+        return (
+            f"lower training.learning_rate ({self.learning_rate:g}) or switch training.amp "
+            f"({self.amp}) off"
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainingSpec:

@@ -26,10 +26,10 @@ from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.io.cases import load_case
+from qa_suite.learning.checkpoints import identity_of
 from translators.data import PreparedPair, load_pairs, to_unit
 from translators.spec import Block, TranslatorSpec
 from translators.training.augment import Batch
-from translators.training.checkpoints import identity_of
 
 _SEED = 7_700_001  # of its first weights and patches; no other network here begins with it
 _PATCH = 96  # voxels along x and y at most

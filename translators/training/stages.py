@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from translators.base import FitSummary, Progress
+from qa_suite.learning.summary import FitSummary, Progress
 
 TrainPhase = Callable[[str, int, Progress | None], FitSummary]
 """Trains the named phase for so many iterations and tells of each."""

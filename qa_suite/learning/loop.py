@@ -1,4 +1,4 @@
-"""The training loop that families with networks share: plain, resumable, bounded.
+"""The training loop of all networks: plain, resumable, bounded.
 
 One step is: take the batches, and for each player forward under autocast, loss, backward,
 clip, Adam; then the moving average. The learning rate and every random number depend on the
@@ -22,12 +22,10 @@ import torch
 from torch import nn
 
 from qa_suite.core.errors import QAError
-from translators.base import FitSummary, Progress
-from translators.networks.unets import prefers_channels_last, to_channels_last
-from translators.spec import TrainingSpec
-from translators.training.augment import Batch
-from translators.training.checkpoints import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
-from translators.training.parallel import (
+from qa_suite.learning.checkpoints import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
+from qa_suite.learning.course import Training, average_into
+from qa_suite.learning.devices import serves_channels_last, to_channels_last
+from qa_suite.learning.parallel import (
     ALONE,
     World,
     average_gradients,
@@ -35,7 +33,8 @@ from translators.training.parallel import (
     mean_over,
     weights_from_leader,
 )
-from translators.training.prefetch import Feeder
+from qa_suite.learning.prefetch import Batch, Feeder
+from qa_suite.learning.summary import FitSummary, Progress
 
 _BAD_GRADIENTS = 20  # in a row; the fp16 scaler needs a dozen to find its scale at the start
 
@@ -63,7 +62,7 @@ class Step:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-Loss = Callable[[nn.ModuleDict, Batch, Step], torch.Tensor]
+Loss = Callable[[nn.ModuleDict, Any, Step], torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,23 +107,7 @@ class State:
             self.curves.setdefault(name, []).append((self.iteration, value))
 
 
-def learning_rate(training: TrainingSpec, iteration: int, iterations: int) -> float:
-    """Linear warm-up, then a cosine down to ``final_rate`` of the learning rate.
-
-    Parameters
-    ----------
-    iteration
-        From 1 to ``iterations``.
-    """
-    warmup = min(training.warmup, iterations // 5)
-    if iteration <= warmup:
-        return training.learning_rate * iteration / (warmup + 1)
-    place = (iteration - warmup) / max(iterations - warmup, 1)
-    low = training.final_rate
-    return training.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * place)))
-
-
-def autocast(training: TrainingSpec, device: torch.device) -> Any:
+def autocast(training: Training, device: torch.device) -> Any:
     """Half precision on the GPU, and on the CPU where the specification forces bf16."""
     if training.amp == "off" or (device.type == "cpu" and not training.amp_on_cpu):
         return nullcontext()
@@ -135,18 +118,20 @@ def autocast(training: TrainingSpec, device: torch.device) -> Any:
 def optimise(
     networks: nn.ModuleDict,
     players: tuple[Player, ...],
-    training: TrainingSpec,
+    training: Training,
     *,
     kept: tuple[str, ...],
     make_batch: MakeBatch,
     validate: Validate | None,
     identity: str,
-    workdir: Path,
+    workdir: Path | None,
     resume: bool,
     iterations: int,
     device: torch.device,
     world: World = ALONE,
     extras: dict[str, Any] | None = None,
+    judged_by: str = "validation_mae",
+    most: bool = False,
     progress: Progress | None = None,
 ) -> tuple[dict[str, torch.Tensor], FitSummary]:
     """Train networks and return the best averaged weights of those that are kept.
@@ -163,6 +148,10 @@ def optimise(
         Makes one (augmented) batch from a random generator, on the device.
     validate
         From the averaged networks to an error; the least one is kept. None keeps the last.
+    judged_by, most
+        Name of what ``validate`` gives, and whether the most of it is best.
+    workdir
+        Where the checkpoint is kept; None keeps none.
     identity
         What the checkpoint must agree with: hash of specification, budget and data.
     extras
@@ -178,8 +167,8 @@ def optimise(
         If a loss is not finite any more.
     """
     run = _Run(networks, players, training, kept, iterations, device, world, extras or {})
-    path = Path(workdir) / CHECKPOINT_FILE
-    if resume and path.is_file():
+    path = None if workdir is None else Path(workdir) / CHECKPOINT_FILE
+    if path is not None and resume and path.is_file():
         run.state = State(**read_checkpoint(path, run.parts, identity, device))
     state = run.state
     stopped = state.bad_validations >= training.patience
@@ -191,8 +180,8 @@ def optimise(
             last = state.iteration == iterations
             if validate is not None and (state.iteration % training.validate_every == 0 or last):
                 if world.leads:
-                    error = validate(run.average)
-                    figures["validation_mae"] = _note_validation(error, run.average, state)
+                    found = validate(run.average)
+                    figures[judged_by] = _note_validation(found, run.average, state, most=most)
                 stopped = from_leader(state.bad_validations >= training.patience, world, device)
             state.log(figures)
             now = time.monotonic()
@@ -200,7 +189,7 @@ def optimise(
             if progress is not None and world.leads:
                 progress(state.iteration, iterations, figures)
             due = now - saved >= 60 * training.checkpoint_minutes or stopped or last
-            if due and world.leads:
+            if path is not None and due and world.leads:
                 write_checkpoint(path, run.parts, vars(state), identity)
                 saved = now
     best = weights_from_leader(state.best_weights or _cpu_weights(run.average), world, device)
@@ -222,7 +211,7 @@ class _Run:
         self,
         networks: nn.ModuleDict,
         players: tuple[Player, ...],
-        training: TrainingSpec,
+        training: Training,
         kept: tuple[str, ...],
         iterations: int,
         device: torch.device,
@@ -231,7 +220,8 @@ class _Run:
     ) -> None:
         self.networks, self.players, self.training = networks.to(device), players, training
         self.iterations, self.device, self.world = iterations, device, world
-        if prefers_channels_last(training, networks, device):
+        self.channels_last = training.channels_last and serves_channels_last(networks, device)
+        if self.channels_last:
             self.networks = to_channels_last(networks)
         self.average = copy.deepcopy(nn.ModuleDict({name: networks[name] for name in kept}))
         self.average.requires_grad_(False).eval()
@@ -269,8 +259,7 @@ class _Run:
         def make(turn: int) -> Batch:
             rng = np.random.default_rng([self.training.seed, 1 + turn * size + self.world.rank])
             batch = make_batch(rng, self.device)
-            layout = prefers_channels_last(self.training, self.networks, self.device)
-            return batch.to(self.device, channels_last=layout)
+            return batch.to(self.device, channels_last=self.channels_last)
 
         return Feeder(
             make,
@@ -284,7 +273,7 @@ class _Run:
         state, parts = self.state, self.training.accumulate
         batches = [feeder.take() for _ in range(parts)]
         state.iteration += 1
-        rate = learning_rate(self.training, state.iteration, self.iterations)
+        rate = self.training.rate(state.iteration, self.iterations)
         steps = [Step(iteration=state.iteration, iterations=self.iterations) for _ in batches]
         figures: dict[str, float] = {}
         self.networks.train()
@@ -293,7 +282,7 @@ class _Run:
                 loss = self._play(player, turn, batches, steps, rate * player.rate)
             figures["train_loss" if turn == 0 else f"{player.name}_loss"] = loss
         self.scaler.update()
-        self._update_average()
+        average_into(self.average, self.networks, self.training.ema_decay, state.iteration)
         for step in steps:
             for name, value in step.figures.items():
                 figures[name] = figures.get(name, 0.0) + value / parts
@@ -351,9 +340,8 @@ class _Run:
             return
         what = "training" if player is self.players[0] else player.name
         raise QAError(
-            f"The {what} loss became {value} at iteration {self.state.iteration}; lower "
-            f"training.learning_rate ({self.training.learning_rate:g}) or switch training.amp "
-            f"({self.training.amp}) off, and look for extreme values in the training images."
+            f"The {what} loss became {value} at iteration {self.state.iteration}; "
+            f"{self.training.advice}, and look for extreme values in the training images."
         )
 
     def _note_gradient(self, finite: bool) -> None:
@@ -362,33 +350,19 @@ class _Run:
         if self.state.bad_gradients >= _BAD_GRADIENTS:
             raise QAError(
                 f"The gradient was not finite for {self.state.bad_gradients} steps up to "
-                f"iteration {self.state.iteration}; lower training.learning_rate or switch "
-                f"training.amp off."
+                f"iteration {self.state.iteration}; {self.training.advice}."
             )
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Average weights and buffers (batch statistics) exponentially over the iterations."""
-        iteration = self.state.iteration
-        decay = min(self.training.ema_decay, iteration / (iteration + 9))
-        mine = self.average.state_dict()
-        theirs = self.networks.state_dict()
-        for name, value in mine.items():
-            if value.dtype.is_floating_point:
-                value.lerp_(theirs[name], 1 - decay)
-            else:
-                value.copy_(theirs[name])
 
-
-def _note_validation(error: float, average: nn.Module, state: State) -> float:
-    if not math.isfinite(error):
-        raise QAError(f"The validation error became {error} at iteration {state.iteration}.")
-    if state.best is None or error < state.best:
-        state.best, state.best_iteration, state.bad_validations = error, state.iteration, 0
+def _note_validation(found: float, average: nn.Module, state: State, *, most: bool) -> float:
+    if not math.isfinite(found):
+        raise QAError(f"The validation gave {found} at iteration {state.iteration}.")
+    if state.best is None or (found > state.best if most else found < state.best):
+        state.best, state.best_iteration, state.bad_validations = found, state.iteration, 0
         state.best_weights = _cpu_weights(average)
     else:
         state.bad_validations += 1
-    return error
+    return found
 
 
 def _cpu_weights(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -6,10 +6,17 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
+from typing import Any, Protocol
 
 import torch
 
-from translators.training.augment import Batch
+
+class Batch(Protocol):
+    """What is trained on in one step."""
+
+    def to(self, device: torch.device, *, channels_last: bool = False) -> Any:
+        """Return it on a device, in the memory layout that the networks have."""
+
 
 MakeBatch = Callable[[int], Batch]
 
@@ -36,7 +43,7 @@ class Feeder:
         threads = 4 if device.type == "cuda" else 1
         self._ahead = 2 * threads
         self._pool = ThreadPoolExecutor(threads)
-        self._waiting: deque[Future[Batch]] = deque()
+        self._waiting: deque[Future[Any]] = deque()
 
     def __enter__(self) -> Feeder:
         self._fill()
@@ -55,7 +62,7 @@ class Feeder:
             self._waiting.append(self._pool.submit(self._make, self._next))
             self._next += 1
 
-    def take(self) -> Batch:
+    def take(self) -> Any:
         """Return the next batch; it was made while the ones before were trained on."""
         batch = self._waiting.popleft().result()
         self._fill()
