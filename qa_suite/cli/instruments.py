@@ -58,22 +58,16 @@ def instrument(
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.core.errors import UnknownName
     from qa_suite.core.registry import unknown_name
-    from qa_suite.evaluation.provenance import code_facts
     from qa_suite.instruments.fit_extractor import train_extractor
     from qa_suite.instruments.registering import train_and_register
     from qa_suite.instruments.train_segmenter import train_segmenter
+    from qa_suite.learning.registering import code_tags
 
     if kind not in DEFAULT_NAME:
         raise UnknownName(unknown_name("kind of instrument", kind, list(DEFAULT_NAME)))
     material, folder = load_cohort(cohort), manifest_path(cohort).parent
     called = name or DEFAULT_NAME[kind]
     chosen = DEFAULT_SEED[kind] if seed is None else seed
-    code = code_facts()
-    tags = {
-        "git_commit": code.git_commit or "unknown",
-        "git_dirty": str(code.git_dirty),
-        "suite_version": code.suite_version,
-    }
     with console.progress_bar(f"Training {called}") as bar:
 
         def train(note: Progress) -> Instrument:
@@ -102,7 +96,7 @@ def instrument(
             )
 
         made = train_and_register(
-            train, name=called, cohort=material, tags=tags, workdir=work, resume=resume
+            train, name=called, cohort=material, tags=code_tags(), workdir=work, resume=resume
         )
     if as_json:
         console.show_json(made.facts.model_dump(mode="json"))

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,11 @@ from qa_suite.core.telemetry import RUN_FILE, tracked_run
 from qa_suite.instruments.files import Instrument, read_instrument, save_instrument
 from qa_suite.instruments.material import SEEN_SPLITS
 from qa_suite.instruments.segmenter import SPEC_FILE, TrainedSegmenter
+from qa_suite.learning.registering import image_signature, log_model
 from qa_suite.learning.summary import Progress
 
 EXPERIMENT = "instruments"
 ARTIFACT = "instrument"
-
-_PACKAGES = ("mlflow", "monai", "numpy", "pydantic", "safetensors", "scipy", "torch")
 
 Train = Callable[[Progress], Instrument]
 
@@ -124,7 +122,7 @@ def _register_or_keep(
     try:
         with reached():
             require_reachable()
-            return _register(connect(), instrument, name, tags)
+            return _register(instrument, name, tags)
     except InputError as error:
         raise InputError(
             f"The instrument is trained and kept in {kept}, but not registered: {error} The same "
@@ -132,25 +130,8 @@ def _register_or_keep(
         ) from None
 
 
-def _register(mlflow: Any, instrument: Instrument, name: str, tags: dict[str, str]) -> Instrument:
+def _register(instrument: Instrument, name: str, tags: dict[str, str]) -> Instrument:
     facts = instrument.facts
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / ARTIFACT
-        save_instrument(instrument, folder)
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={ARTIFACT: str(folder)},
-            signature=_signature(instrument),
-            input_example=_example(),
-            pip_requirements=[
-                f"{package}=={metadata.version(package).partition('+')[0]}"
-                for package in ("qa-suite", *_PACKAGES)
-            ],
-            registered_model_name=name,
-            metadata={"weights_sha256": facts.weights_sha256, "kind": facts.kind},
-        )
-    version = str(info.registered_model_version)
     described = {
         KIND_TAG: facts.kind,
         "weights_sha256": facts.weights_sha256,
@@ -162,10 +143,19 @@ def _register(mlflow: Any, instrument: Instrument, name: str, tags: dict[str, st
     }
     if isinstance(instrument, TrainedSegmenter):
         described["structures"] = ",".join(instrument.structures)
-    client = mlflow.MlflowClient()
-    for key, value in described.items():
-        client.set_model_version_tag(name, version, key, value)
-    return instrument.with_facts(uri=f"models:/{name}/{version}", name=name, version=version)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / ARTIFACT
+        save_instrument(instrument, folder)
+        found = log_model(
+            name,
+            code=Path(__file__).with_name("pyfunc_model.py"),
+            artifacts={ARTIFACT: folder},
+            signature=_signature(instrument),
+            example=_example(),
+            facts={"weights_sha256": facts.weights_sha256, "kind": facts.kind},
+            tags=described,
+        )
+    return instrument.with_facts(uri=found.uri, name=name, version=found.version)
 
 
 def _parameters(instrument: Instrument, cohort: Cohort) -> dict[str, Any]:
@@ -181,31 +171,13 @@ def _parameters(instrument: Instrument, cohort: Cohort) -> dict[str, Any]:
 
 def _signature(instrument: Instrument) -> Any:
     """Return the tensor signature: a CT with its domain and geometry in, masks or features out."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types import TensorSpec
 
-    any_volume = (-1, -1, -1)
     if isinstance(instrument, TrainedSegmenter):
-        output = TensorSpec(np.dtype("uint8"), (-1, *any_volume), "masks")
+        output = TensorSpec(np.dtype("uint8"), (-1, -1, -1, -1), "masks")
     else:
         output = TensorSpec(np.dtype("float32"), (-1, instrument.dimensions), "features")
-    return ModelSignature(
-        inputs=Schema(
-            [
-                TensorSpec(np.dtype("float32"), any_volume, "volume"),
-                TensorSpec(np.dtype("uint8"), any_volume, "domain"),
-                TensorSpec(np.dtype("float64"), (3,), "spacing_mm"),
-                TensorSpec(np.dtype("float64"), (9,), "direction"),
-            ]
-        ),
-        outputs=Schema([output]),
-        params=ParamSchema(
-            [
-                ParamSpec("origin_mm", "double", [], (-1,)),
-                ParamSpec("frame_of_reference", "string", ""),
-            ]
-        ),
-    )
+    return image_signature({"volume": "float32", "domain": "uint8"}, output)
 
 
 def _example() -> dict[str, np.ndarray]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qa_suite.core.cohort import Cohort
-from qa_suite.core.store import connect
 from qa_suite.core.volume import Grid, Volume
+from qa_suite.learning.registering import image_signature, log_model
 from qa_suite.learning.summary import FitSummary
-from translators.base import TRAINING_FILE, WEIGHTS_FILE, Translator
+from translators.base import TRAINING_FILE, Translator
 from translators.data import SEEN_SPLITS
 from translators.registry.card import CARD_FILE, measure_cost, model_card
 from translators.registry.parent import Parent, inherited
@@ -23,19 +22,7 @@ from translators.registry.tracked import shown_pairs
 from translators.spec import plugin_of
 
 ARTIFACT = "translator"
-MODEL_NAME = "model"
-
-_PACKAGES = (
-    "mlflow",
-    "monai",
-    "numpy",
-    "pydantic",
-    "pyyaml",
-    "safetensors",
-    "scipy",
-    "simpleitk",
-    "torch",
-)
+_PACKAGES = ("pyyaml", "simpleitk")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,46 +71,18 @@ def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) 
     }
 
 
-def requirements(family: str) -> list[str]:
-    """Return the packages that a registered model of a family needs, as installed here.
+def signature() -> Any:
+    """Return the signature: source, spacing and direction as tensors in, mean out."""
+    from mlflow.types import TensorSpec
 
-    ``qa-suite`` itself is among them: the model's code is a thin layer over it.
-    """
-    plugin = plugin_of(family)
-    own = () if plugin is None else (plugin.package,)
-    return [
-        f"{name}=={metadata.version(name).partition('+')[0]}"
-        for name in ("qa-suite", *_PACKAGES, *own)
-    ]
-
-
-def signature(translator: Translator) -> Any:
-    """Return the signature: source, spacing and direction as tensors in, mean out.
-
-    Origin and frame are parameters, since MLflow has no tensor that may be left out.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
-
-    any_volume = (-1, -1, -1)
-    return ModelSignature(
-        inputs=Schema(
-            [
-                TensorSpec(np.dtype("float32"), any_volume, "source"),
-                TensorSpec(np.dtype("float64"), (3,), "spacing_mm"),
-                TensorSpec(np.dtype("float64"), (9,), "direction"),
-            ]
-        ),
-        outputs=Schema([TensorSpec(np.dtype("float32"), any_volume, "mean")]),
-        params=ParamSchema(
-            [
-                ParamSpec("steps", "long", 0),
-                ParamSpec("sampler", "string", ""),
-                ParamSpec("members", "long", 0),
-                ParamSpec("seed", "long", 0),
-                ParamSpec("origin_mm", "double", [], (-1,)),
-                ParamSpec("frame_of_reference", "string", ""),
-            ]
+    return image_signature(
+        {"source": "float32"},
+        TensorSpec(np.dtype("float32"), (-1, -1, -1), "mean"),
+        (
+            ("steps", "long", 0),
+            ("sampler", "string", ""),
+            ("members", "long", 0),
+            ("seed", "long", 0),
         ),
     )
 
@@ -186,7 +145,6 @@ def register(
     summary
         Of its training, for the model card.
     """
-    mlflow = connect()
     with tempfile.TemporaryDirectory() as temporary:
         saved = Path(temporary) / ARTIFACT
         digest = translator.save(saved)
@@ -197,28 +155,24 @@ def register(
         (saved / TRAINING_FILE).write_text(text + "\n")
         card = _card(translator, cohort, folder, facts, summary)
         (saved / CARD_FILE).write_text(card)
-        assert (saved / WEIGHTS_FILE).is_file()
-        info = mlflow.pyfunc.log_model(
-            name=MODEL_NAME,
-            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={ARTIFACT: str(saved)},
-            signature=signature(translator),
-            input_example=_example_request(translator),
-            pip_requirements=requirements(translator.spec.family),
-            registered_model_name=name,
-            metadata={"weights_sha256": digest, "family": translator.spec.family},
+        plugin = facts.get("plugin")
+        found = log_model(
+            name,
+            code=Path(__file__).with_name("pyfunc_model.py"),
+            artifacts={ARTIFACT: saved},
+            signature=signature(),
+            example=_example_request(translator),
+            packages=(*_PACKAGES, *([plugin["package"]] if plugin else [])),
+            facts={"weights_sha256": digest, "family": translator.spec.family},
+            tags=version_tags(translator, facts) | tags,
+            description=card,
         )
-    version = str(info.registered_model_version)
-    client = mlflow.MlflowClient()
-    for key, value in (version_tags(translator, facts) | tags).items():
-        client.set_model_version_tag(name, version, key, value)
-    client.update_model_version(name, version, description=card)
     return TrainedModel(
-        uri=f"models:/{name}/{version}",
+        uri=found.uri,
         name=name,
-        version=version,
+        version=found.version,
         run_id=run_id,
-        model_id=str(info.model_id),
+        model_id=found.model_id,
         weights_sha256=digest,
     )
 

@@ -15,11 +15,12 @@ from typing import Any
 from qa_suite.core.cohort import Cohort, check_splits
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.store import require_registrable
+from qa_suite.learning.registering import code_tags
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.base import Translator, create
 from translators.data import check_cohort
 from translators.registry.registering import TrainedModel
-from translators.registry.tracked import code_tags, training_run
+from translators.registry.tracked import training_run
 from translators.registry.train import Budget, finish, fit_in_run
 from translators.spec import SearchRange, TranslatorSpec, parse_spec
 

@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qa_suite import __version__
 from qa_suite.core.cohort import Cohort
-from qa_suite.core.processes import git_state
 from qa_suite.core.store import connect, impatient
 from qa_suite.core.telemetry import Telemetry, tracked_run
 from qa_suite.learning.summary import FitSummary, Progress
@@ -176,13 +174,3 @@ def shown_pairs(
         if shown:
             return tuple(shown)
     return ()
-
-
-def code_tags() -> dict[str, str]:
-    """Return the tags that say by which code a model was made."""
-    commit, dirty = git_state(Path(__file__).resolve().parents[2])
-    return {
-        "git_commit": commit or "unknown",
-        "git_dirty": str(dirty),
-        "suite_version": __version__,
-    }

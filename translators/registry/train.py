@@ -12,20 +12,14 @@ from qa_suite.core.errors import InputError
 from qa_suite.core.store import reached, require_reachable, require_registrable
 from qa_suite.core.telemetry import RUN_FILE, Telemetry
 from qa_suite.learning.parallel import rank_of_environment
+from qa_suite.learning.registering import code_tags
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.base import Translator, create
 from translators.calibration import calibrate_on
 from translators.data import check_cohort
 from translators.registry.parent import Parent
 from translators.registry.registering import TrainedModel, register
-from translators.registry.tracked import (
-    Curves,
-    code_tags,
-    log_facts,
-    log_outcome,
-    log_pictures,
-    training_run,
-)
+from translators.registry.tracked import Curves, log_facts, log_outcome, log_pictures, training_run
 from translators.spec import TranslatorSpec
 
 RESUME = "The same command with --resume registers it without training again."

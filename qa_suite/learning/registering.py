@@ -1,0 +1,141 @@
+"""Registering a model in MLflow: code to read, tensors and text, never a pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qa_suite import __version__
+from qa_suite.core.processes import git_state
+from qa_suite.core.store import connect
+
+MODEL_NAME = "model"
+
+_ANY_VOLUME = (-1, -1, -1)
+_PACKAGES = ("mlflow", "monai", "numpy", "pydantic", "safetensors", "scipy", "torch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A registered version: where it is found."""
+
+    uri: str
+    name: str
+    version: str
+    model_id: str
+
+
+def log_model(
+    name: str,
+    *,
+    code: Path,
+    artifacts: Mapping[str, Path],
+    signature: Any,
+    example: Any,
+    packages: Sequence[str] = (),
+    facts: Mapping[str, str],
+    tags: Mapping[str, str],
+    description: str | None = None,
+) -> Registered:
+    """Log a model to the run in progress and register it.
+
+    Parameters
+    ----------
+    name
+        Of the registered model; a new version is made if it exists.
+    code
+        The file that MLflow runs when it loads the model.
+    artifacts
+        Folders of tensors and text by the names under which the code looks for them.
+    signature, example
+        Of a request; the example may be None.
+    packages
+        More that the code needs; see :func:`requirements`.
+    facts
+        Written into ``MLmodel``.
+    tags, description
+        Of the version.
+    """
+    mlflow = connect()
+    info = mlflow.pyfunc.log_model(
+        name=MODEL_NAME,
+        python_model=str(code),
+        artifacts={key: str(folder) for key, folder in artifacts.items()},
+        signature=signature,
+        input_example=example,
+        pip_requirements=requirements(*packages),
+        registered_model_name=name,
+        metadata=dict(facts),
+    )
+    version = str(info.registered_model_version)
+    client = mlflow.MlflowClient()
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, value)
+    if description is not None:
+        client.update_model_version(name, version, description=description)
+    return Registered(
+        uri=f"models:/{name}/{version}", name=name, version=version, model_id=str(info.model_id)
+    )
+
+
+def requirements(*more: str) -> list[str]:
+    """Return the packages that a registered model needs, as installed here.
+
+    ``qa-suite`` itself is among them: the model's code is a thin layer over it.
+    """
+    names = ("qa-suite", *sorted({*_PACKAGES, *more}))
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in names]
+
+
+def image_signature(
+    inputs: Mapping[str, str], output: Any, params: Sequence[tuple[str, str, Any]] = ()
+) -> Any:
+    """Return the signature of a model of one image: tensors in, one tensor out.
+
+    Origin and frame are parameters, since MLflow has no tensor that may be left out.
+
+    Parameters
+    ----------
+    inputs
+        Volumes by name, with their dtypes; spacing and direction are added.
+    output
+        A ``TensorSpec``.
+    params
+        More parameters: name, type, default.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    volumes = [TensorSpec(np.dtype(kind), _ANY_VOLUME, name) for name, kind in inputs.items()]
+    return ModelSignature(
+        inputs=Schema(
+            [
+                *volumes,
+                TensorSpec(np.dtype("float64"), (3,), "spacing_mm"),
+                TensorSpec(np.dtype("float64"), (9,), "direction"),
+            ]
+        ),
+        outputs=Schema([output]),
+        params=ParamSchema(
+            [
+                *(ParamSpec(name, kind, default) for name, kind, default in params),
+                ParamSpec("origin_mm", "double", [], (-1,)),
+                ParamSpec("frame_of_reference", "string", ""),
+            ]
+        ),
+    )
+
+
+def code_tags() -> dict[str, str]:
+    """Return the tags that say by which code a model was made."""
+    commit, dirty = git_state(Path(__file__).resolve().parents[2])
+    return {
+        "git_commit": commit or "unknown",
+        "git_dirty": str(dirty),
+        "suite_version": __version__,
+    }
