@@ -30,6 +30,8 @@ RECIST_RULE = (
     "twice the slice (Eisenhauer et al. 2009, Eur J Cancer 45:228); 10 mm on thinner ones"
 )
 GAS_SIGNAL = 0.05
+CLEAR_OF_BONE_MM = 12.0
+"""A small lesion beside bone is a border of bone displaced: benchmarks/lesions_near_bone.py."""
 LESION_SIGNAL = 0.3  # of the MR: dense bone and scar are dark
 
 
@@ -191,6 +193,7 @@ def _with_lesion(
         "stool",
     )
     soft &= depth_mm(scene.body, scene.grid) > 15.0
+    soft &= depth_mm(~scene.bone, scene.grid) > CLEAR_OF_BONE_MM
     where = place(soft, scene.grid, diameter_mm / 2, rng, "a lesion")
     share = ball(scene.grid, where, diameter_mm / 2)
     reference, clean = (
