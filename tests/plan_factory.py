@@ -10,11 +10,21 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
 
+from qa_suite.dose.clinic.apertures import PIXEL_MM, SHAPE, segment_fluences
+from qa_suite.io.rt.plan.types import PhotonBeam
 from tests.dicom_factory import new_file, set_tags, uid
 from tests.rt_factory import item
 
 ISOCENTRE = [12.0, -34.0, 56.0]
 LEAF_EDGES = np.arange(-60.0, 61.0, 10.0)  # 12 pairs of 10 mm
+
+
+def aperture_fluence(
+    beam: PhotonBeam, shape: tuple[int, int] = SHAPE, pixel_mm: float = PIXEL_MM
+) -> Any:
+    """The fluence of a beam that stands still, in float32."""
+    (one,) = segment_fluences(beam, shape, pixel_mm)
+    return np.asarray(one.fluence, dtype=np.float32)
 
 
 def jaws(kind: str, low: float, high: float) -> Dataset:

@@ -7,7 +7,7 @@ import pytest
 from pydicom.sequence import Sequence as DicomSequence
 
 from qa_suite.core.errors import InputError
-from qa_suite.dose.clinic.apertures import aperture_fluence, segment_fluences
+from qa_suite.dose.clinic.apertures import segment_fluences
 from qa_suite.dose.clinic.beams import (
     common_isocentre,
     imported_fields,
@@ -22,6 +22,7 @@ from qa_suite.io.rt.plan.types import BeamLimiter, ControlPoint, PhotonBeam
 from tests.plan_factory import (
     ISOCENTRE,
     LEAF_EDGES,
+    aperture_fluence,
     ion_beam,
     mlc_beam,
     square_beam,

@@ -7,17 +7,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from qa_suite.core.errors import InputError
 from qa_suite.core.tolerances import ANGLE_DEG, turn_deg
 from qa_suite.core.volume import Grid
-from qa_suite.dose.clinic.apertures import aperture_fluence, segment_fluences
+from qa_suite.dose.clinic.apertures import segment_fluences
 from qa_suite.dose.clinic.arcs import STEP_DEG, still_parts
 from qa_suite.dose.clinic.beams import imported_fields, supine_angles
 from qa_suite.dose.photons.engine import photon_engine
 from qa_suite.dose.photons.fluence import PIXEL_MM, PIXELS, machine_fluence
 from qa_suite.dose.plan.template import BeamTemplate
 from qa_suite.io.rt.plan.read import read_plan
-from tests.plan_factory import first_point, photon_beam, square_beam, write_plan
+from tests.plan_factory import aperture_fluence, first_point, photon_beam, square_beam, write_plan
 from tests.plan_factory import jaws as plan_jaws
 from tests.rt_factory import item
 from tests.test_dose_apertures import JAWS, MLC, a_beam, jaws, pair
@@ -121,8 +120,6 @@ def test_the_direction_of_rotation_decides_the_way(start, end, rotation, turn):
         pytest.approx(turn)
     )
     assert len(parts) == np.ceil(abs(turn) / (STEP_DEG + ANGLE_DEG))
-    with pytest.raises(InputError, match="turns during delivery"):
-        aperture_fluence(turning(start, end, rotation=rotation), (4, 4), 60.0)
 
 
 @pytest.mark.parametrize(

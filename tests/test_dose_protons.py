@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.volume import Grid, Triple
 from qa_suite.dose.engines import ENGINES
@@ -18,14 +19,7 @@ from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
 from qa_suite.dose.protons import ProtonRangeEngine, protons_range
 from qa_suite.dose.protons.dose import beam_dose
 from qa_suite.dose.protons.influence import influence_matrix
-from qa_suite.dose.protons.physics import (
-    GY_CM2,
-    angle_variance,
-    depth_dose,
-    distal_depth_mm,
-    straggling_mm,
-    widening,
-)
+from qa_suite.dose.protons.physics import GY_CM2, angle_variance, depth_dose, straggling_mm
 from qa_suite.dose.protons.spots import place_spots
 from qa_suite.dose.range.pstar import energy_mev, range_mm
 from qa_suite.dose.range.raytrace import beam_frame
@@ -43,6 +37,40 @@ def water(shape: tuple[int, int, int], spacing: float = 2.0) -> Grid:
     nx, _, nz = shape
     origin = (-(nx - 1) / 2 * spacing, spacing / 2, -(nz - 1) / 2 * spacing)
     return Grid(shape=shape, spacing_mm=(spacing,) * 3, origin_mm=origin)
+
+
+def distal_depth_mm(depth_mm: FloatArray, dose: FloatArray, *, level: float = 0.8) -> float:
+    """Return the depth behind the maximum where a curve falls to ``level`` of it, in mm.
+
+    Linear between the points; depths must rise.
+    """
+    top = int(np.argmax(dose))
+    below = np.flatnonzero(dose[top:] < level * dose[top])
+    if below.size == 0:
+        return float(depth_mm[-1])
+    n = top + int(below[0])
+    share = (dose[n - 1] - level * dose[top]) / (dose[n - 1] - dose[n])
+    return float(depth_mm[n - 1] + share * (depth_mm[n] - depth_mm[n - 1]))
+
+
+def widening(angles: FloatArray, depth_mm: FloatArray) -> FloatArray:
+    """Return the lateral variance in mm² that scattering adds in water, shape (depths,).
+
+    Parameters
+    ----------
+    angles
+        From :func:`angle_variance`, at ``depth_mm``.
+    """
+    gained = np.diff(angles)
+    step = np.diff(depth_mm)
+    a0 = a1 = a2 = 0.0
+    out = [0.0]
+    for more, dz in zip(gained, step, strict=True):
+        a2 += 2 * a1 * dz + a0 * dz * dz + more * dz * dz / 3
+        a1 += a0 * dz + more * dz / 2
+        a0 += more
+        out.append(a2)
+    return np.asarray(out)
 
 
 def one_spot(energy: float, gantry: float = 0.0, protons: float = 1000.0) -> PlannedBeam:

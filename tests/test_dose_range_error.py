@@ -9,12 +9,11 @@ import pytest
 
 from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.volume import Grid
-from qa_suite.dose.dvh.curve import Dvh
 from qa_suite.dose.plan.template import BeamTemplate
-from qa_suite.dose.range.errors import compare_ranges, distal_range_mm, path_share, target_rays
+from qa_suite.dose.range.errors import compare_ranges
 from qa_suite.dose.range.raytrace import BeamFrame, beam_frame
-from qa_suite.dose.range.scenarios import Scenario, check_band, recalculate_scenarios, scenarios
-from tests.test_dose_protons import BODY, BOX, TARGET, make_plan
+from qa_suite.dose.range.scenarios import Scenario, recalculate_scenarios, scenarios
+from tests.test_dose_protons import BODY, BOX, TARGET, distal_depth_mm, make_plan
 
 GRID = Grid(shape=(40, 40, 20), spacing_mm=(3.0,) * 3, origin_mm=(-58.5, -58.5, -28.5))
 _P = GRID.to_world(np.moveaxis(np.indices(GRID.shape), 0, -1))
@@ -62,7 +61,7 @@ def test_a_slab_before_the_target_counts_with_its_sign() -> None:
     assert compare(dense, 180.0).max_abs_mm == pytest.approx(0, abs=1e-6)  # behind the target
     light = (2 * WATER - dense).astype(np.float32)
     assert compare(light).mean_mm == pytest.approx(-3.0)
-    assert compare(light).mean_abs_mm == pytest.approx(3.0)
+    assert compare(light).p95_abs_mm == pytest.approx(3.0)
 
 
 def test_scaled_densities_are_wrong_by_their_percentage() -> None:
@@ -91,26 +90,15 @@ def test_half_the_rays_meet_a_half_slab() -> None:
     assert (found.map_mm[~found.hit] == 0).all()
 
 
-def test_the_share_of_a_path_outside_the_field_of_view() -> None:
-    rays = target_rays(GRID, (np.abs(_P) < 15).all(axis=-1), frame(0.0), spacing_mm=3.0)
-    outside = np.zeros(GRID.shape, dtype=bool)
-    outside[:, :10] = True  # y < −30; the path runs from −48 to 15
-    np.testing.assert_allclose(path_share(WATER, outside, GRID, rays), 18 / 63, rtol=1e-6)
-
-
 def test_the_distal_edge_of_dose_moves_with_the_density() -> None:
     engine, plan = make_plan(0.0)
-    rays = target_rays(
-        BOX,
-        (np.abs(BOX.to_world(np.moveaxis(np.indices(BOX.shape), 0, -1))) < 10).all(axis=-1),
-        frame(0.0, 2300.0),
-        spacing_mm=4.0,
-    )
     dense = BODY.copy()
     dense[:, 4:8] *= 1.25  # 12 mm before the target: 3 mm less range
     doses = [engine.recalculate(d, plan).array for d in (BODY, dense)]  # type: ignore[attr-defined]
-    before, after = (distal_range_mm(dose, BOX, rays) for dose in doses)
-    assert (after - before).mean() == pytest.approx(-3.0, abs=0.3)
+    middle = tuple(n // 2 for n in BOX.shape)
+    along_mm = BOX.spacing_mm[1] * np.arange(BOX.shape[1])
+    before, after = (distal_depth_mm(along_mm, d[middle[0], :, middle[2]]) for d in doses)
+    assert after - before == pytest.approx(-3.0, abs=0.3)
 
 
 def test_scenarios_are_named_and_complete() -> None:
@@ -146,31 +134,6 @@ def test_scenarios_move_the_dose_and_its_range() -> None:
     assert nominal[TARGET].mean() > doses["range +3 %"][TARGET].mean()
 
 
-def dvh(doses: list[float]) -> Dvh:
-    values = np.sort(np.asarray(doses, dtype=float))
-    return Dvh(
-        name="PTV",
-        doses_gy=values,
-        volumes_cc=np.full(values.size, 0.1),
-        lowest_gy=float(values[0]),
-        highest_gy=float(values[-1]),
-        volume_cc=0.1 * values.size,
-        coverage=1.0,
-    )
-
-
-def test_a_band_holds_what_lies_between_its_scenarios() -> None:
-    base = list(np.linspace(55, 62, 50))
-    band = {"low": dvh([d - 2 for d in base]), "high": dvh([d + 1 for d in base])}
-    inside = check_band(dvh([d - 1.5 for d in base]), dvh(base), band)
-    assert inside.share_inside() == 1 and inside.worst_gy == 0
-    below = check_band(dvh([d - 5 for d in base]), dvh(base), band)
-    assert below.share_inside() == 0 and below.worst_gy == pytest.approx(-3.0)
-    assert below.share_inside(tolerance_gy=3.01) == 1
-    above = check_band(dvh([d + 2 for d in base]), dvh(base), band)
-    assert above.worst_gy == pytest.approx(1.0)
-
-
 def test_bad_input_is_one_sentence() -> None:
     with pytest.raises(InputError, match="empty"):
         compare(WATER, target=np.zeros(GRID.shape, dtype=bool))
@@ -180,5 +143,3 @@ def test_bad_input_is_one_sentence() -> None:
         compare_ranges(0 * WATER, WATER, GRID, target=BALL, frame=frame(0.0), label="G")
     with pytest.raises(InputError, match="no number"):
         compare(np.where(BALL, np.nan, WATER))
-    with pytest.raises(InputError, match="at least one scenario"):
-        check_band(dvh([1, 2]), dvh([1, 2]), {})

@@ -11,13 +11,13 @@ from pydicom.data import get_testdata_file
 from pydicom.sequence import Sequence as DicomSequence
 
 from qa_suite.core.errors import InputError, Problems
-from qa_suite.dose.clinic.apertures import aperture_fluence
 from qa_suite.dose.clinic.beams import imported_fields
 from qa_suite.io.rt.plan.read import read_plan, require_supported
 from qa_suite.io.rt.plan.types import IonBeam, PhotonBeam
 from tests.dicom_factory import PATIENT_ID, uid
 from tests.plan_factory import (
     ISOCENTRE,
+    aperture_fluence,
     first_point,
     ion_beam,
     jaws,

@@ -52,11 +52,6 @@ def same_source(first: float, second: float) -> bool:
     return abs(first - second) <= SOURCE_MM
 
 
-def same_energy(first: float, second: float) -> bool:
-    """Whether two energies in MV or MeV are one."""
-    return abs(first - second) <= ENERGY
-
-
 def no_meterset(meterset: float) -> bool:
     """Whether a meterset delivers nothing."""
     return meterset <= METERSET

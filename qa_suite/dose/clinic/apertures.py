@@ -56,41 +56,6 @@ class Segment:
     fluence: NDArray[Any] = field(repr=False)
 
 
-def aperture_fluence(
-    beam: PhotonBeam, shape: tuple[int, int] = SHAPE, pixel_mm: float = PIXEL_MM
-) -> NDArray[np.float32]:
-    """Return the fluence of a beam whose gantry, collimator and couch stand still.
-
-    Parameters
-    ----------
-    beam
-        From :func:`qa_suite.io.rt.plan.read.read_plan`.
-    shape
-        Pixels inline and crossline.
-    pixel_mm
-        Their size in the isocentre plane.
-
-    Returns
-    -------
-    ndarray of float32, shape ``shape``
-        Share of the beam's monitor units for which each pixel is open, weighted by its open
-        area; times the beam's monitor units, the MU map.
-
-    Raises
-    ------
-    InputError
-        If an angle changes during the beam, see :func:`segment_fluences`; or if the field
-        reaches beyond the map.
-    """
-    segments = segment_fluences(beam, shape, pixel_mm)
-    if len(segments) != 1:
-        raise InputError(
-            f"Beam {beam.name} turns during delivery; it has {len(segments)} fluences, one for "
-            f"each part of {STEP_DEG:g}° at most, and not one."
-        )
-    return np.asarray(segments[0].fluence, dtype=np.float32)
-
-
 def segment_fluences(
     beam: PhotonBeam,
     shape: tuple[int, int] = SHAPE,

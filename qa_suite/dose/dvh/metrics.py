@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -146,81 +145,3 @@ def _value(dvh: Dvh, metric: DvhMetric, prescription_gy: float | None) -> float:
         "HI": lambda: dvh.homogeneity_index,
         "volume": lambda: dvh.require_volume_cc(),
     }[metric.kind]()
-
-
-@dataclass(frozen=True, kw_only=True)
-class DvhDifference:
-    """One metric on both images, synthetic − reference; what has no value has a reason.
-
-    Parameters
-    ----------
-    reference, synthetic
-        Values, in ``unit``.
-    difference
-        synthetic − reference, in ``unit``.
-    relative_pct
-        The difference in % of the reference value; None where that is not positive.
-    prescription_pct
-        The difference in % of the prescription; for doses only, with a prescription.
-    """
-
-    structure: str
-    metric: str
-    unit: str
-    reference: float | None
-    synthetic: float | None
-    difference: float | None
-    relative_pct: float | None
-    prescription_pct: float | None
-    why: str = ""
-
-
-def dvh_differences(
-    reference: Dvh,
-    synthetic: Dvh,
-    metrics: Sequence[str | DvhMetric],
-    *,
-    prescription_gy: float | None = None,
-) -> tuple[DvhDifference, ...]:
-    """Compare the DVHs of one structure on both images; signs are synthetic − reference.
-
-    Raises
-    ------
-    InputError
-        If the DVHs are of different structures, or a metric is unknown.
-    """
-    if reference.name != synthetic.name:
-        raise InputError(
-            f"The DVH of {reference.name} cannot be compared with that of {synthetic.name}."
-        )
-    return tuple(_difference(reference, synthetic, m, prescription_gy) for m in metrics)
-
-
-def _difference(
-    reference: Dvh, synthetic: Dvh, metric: str | DvhMetric, prescription_gy: float | None
-) -> DvhDifference:
-    wanted = parse_metric(metric)
-    first = read_metric(reference, wanted, prescription_gy=prescription_gy)
-    second = read_metric(synthetic, wanted, prescription_gy=prescription_gy)
-    difference = relative = of_prescription = None
-    if first.value is not None and second.value is not None:
-        difference = second.value - first.value
-        relative = 100 * difference / first.value if first.value > 0 else None
-        if wanted.is_dose and prescription_gy is not None:
-            of_prescription = 100 * difference / prescription_gy
-    why = "; ".join(
-        f"{side}: {reading.why}"
-        for side, reading in (("reference", first), ("synthetic", second))
-        if reading.why
-    )
-    return DvhDifference(
-        structure=reference.name,
-        metric=wanted.name,
-        unit=wanted.unit,
-        reference=first.value,
-        synthetic=second.value,
-        difference=difference,
-        relative_pct=relative,
-        prescription_pct=of_prescription,
-        why=why,
-    )

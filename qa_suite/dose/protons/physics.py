@@ -102,20 +102,6 @@ def depth_dose(
     return np.asarray(out * scale * GY_CM2)
 
 
-def distal_depth_mm(depth_mm: FloatArray, dose: FloatArray, *, level: float = 0.8) -> float:
-    """Return the depth behind the maximum where a curve falls to ``level`` of it, in mm.
-
-    Linear between the points; depths must rise.
-    """
-    top = int(np.argmax(dose))
-    below = np.flatnonzero(dose[top:] < level * dose[top])
-    if below.size == 0:
-        return float(depth_mm[-1])
-    n = top + int(below[0])
-    share = (dose[n - 1] - level * dose[top]) / (dose[n - 1] - dose[n])
-    return float(depth_mm[n - 1] + share * (depth_mm[n] - depth_mm[n - 1]))
-
-
 _REST_MEV = 938.272
 _SCALE_MEV = 15.0
 _LENGTH_MM = 468.8
@@ -147,26 +133,6 @@ def angle_variance(depth_mm: FloatArray, energy: float) -> FloatArray:
     power = np.maximum(factor, 0) * (_SCALE_MEV / pv) ** 2 / _LENGTH_MM
     power[left < _REST_RANGE_MM] = 0.0
     return np.concatenate([[0.0], np.cumsum(power * np.diff(depth_mm))])
-
-
-def widening(angles: FloatArray, depth_mm: FloatArray) -> FloatArray:
-    """Return the lateral variance in mm² that scattering adds in water, shape (depths,).
-
-    Parameters
-    ----------
-    angles
-        From :func:`angle_variance`, at ``depth_mm``.
-    """
-    gained = np.diff(angles)
-    step = np.diff(depth_mm)
-    a0 = a1 = a2 = 0.0
-    out = [0.0]
-    for more, dz in zip(gained, step, strict=True):
-        a2 += 2 * a1 * dz + a0 * dz * dz + more * dz * dz / 3
-        a1 += a0 * dz + more * dz / 2
-        a0 += more
-        out.append(a2)
-    return np.asarray(out)
 
 
 STEP_MM = 0.25

@@ -9,7 +9,6 @@ A proton that stopped there in the reference stops this much too early (positive
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,11 +64,6 @@ class RangeComparison:
         return float(self.errors_mm.mean())
 
     @property
-    def mean_abs_mm(self) -> float:
-        """Mean of the errors' absolute values."""
-        return float(np.abs(self.errors_mm).mean())
-
-    @property
     def p95_abs_mm(self) -> float:
         """95th percentile of the errors' absolute values."""
         return float(np.percentile(np.abs(self.errors_mm), 95))
@@ -83,21 +77,6 @@ class RangeComparison:
     def mean_pct(self) -> float:
         """Mean error in percent of the path."""
         return float(self.errors_pct.mean())
-
-    @property
-    def mean_abs_pct(self) -> float:
-        """Mean of the absolute errors in percent."""
-        return float(np.abs(self.errors_pct).mean())
-
-    @property
-    def p95_abs_pct(self) -> float:
-        """95th percentile of the absolute errors in percent."""
-        return float(np.percentile(np.abs(self.errors_pct), 95))
-
-    @property
-    def max_abs_pct(self) -> float:
-        """Largest absolute error in percent."""
-        return float(np.abs(self.errors_pct).max())
 
     def share_beyond_margin(self, margin_pct: float = 3.0, margin_mm: float = 1.0) -> float:
         """Return the share of rays whose error is larger than a range margin, 0 to 1.
@@ -227,71 +206,6 @@ def compare_ranges(
         reference_mm=_spread(hit, real[real > 0]),
         synthetic_mm=_spread(hit, made[real > 0]),
     )
-
-
-def path_share(
-    density: NDArray[np.float32], where: Mask, grid: Grid, rays: TargetRays
-) -> FloatArray:
-    """Return the share of each ray's water-equivalent path that lies in a mask, shape (rays,).
-
-    Rays without any path have a share of 0. With ``where`` the voxels outside the source
-    image's field of view, it says how much of a beam the synthetic image did not make.
-    """
-    whole = path_integral(density, grid, rays.starts_mm, rays.ends_mm)
-    part = path_integral(density * where, grid, rays.starts_mm, rays.ends_mm)
-    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
-
-
-def distal_range_mm(
-    dose: NDArray[Any], grid: Grid, rays: TargetRays, *, level: float = 0.8, step_mm: float = 0.5
-) -> FloatArray:
-    """Return where the dose along each ray falls for the last time below a level.
-
-    Parameters
-    ----------
-    dose
-        Of *one* beam, on ``grid``.
-    grid
-        Its voxels.
-    rays
-        Through the target.
-    level
-        Of the highest dose along the ray.
-    step_mm
-        Of the sampling, linear in between.
-
-    Returns
-    -------
-    ndarray of float, shape (rays,)
-        Distance from the ray's start in mm. The difference of two images on the same rays is
-        the shift of the distal edge, where the beam's depth dose is flat up to the edge.
-
-    Raises
-    ------
-    InputError
-        If a ray gets no dose.
-    """
-    from scipy.ndimage import map_coordinates
-
-    length = float(np.linalg.norm(np.asarray(grid.shape) * grid.spacing_mm))
-    way = rays.ends_mm - rays.starts_mm
-    way /= np.linalg.norm(way, axis=1, keepdims=True)
-    far = np.linalg.norm(rays.ends_mm - rays.starts_mm, axis=1).max() + length / 2
-    at = np.arange(0.0, far, step_mm)
-    out = np.empty(way.shape[0])
-    for n, (start, direction) in enumerate(zip(rays.starts_mm, way, strict=True)):
-        points = grid.to_index(start + at[:, None] * direction)
-        curve = map_coordinates(np.asarray(dose, dtype=float), points.T, order=1, mode="constant")
-        wanted = level * curve.max()
-        if wanted <= 0:
-            raise InputError("A ray through the target gets no dose; compare doses of one beam.")
-        last = int(np.flatnonzero(curve >= wanted)[-1])
-        if last + 1 == at.size:
-            out[n] = at[last]
-            continue
-        fall = curve[last] - curve[last + 1]
-        out[n] = at[last] + step_mm * (curve[last] - wanted) / fall
-    return out
 
 
 def _box_corners(grid: Grid) -> FloatArray:

@@ -1,22 +1,15 @@
-"""What a plan is made robust against: errors of range and of set-up, one at a time.
-
-The same scenarios say how large an error of the synthetic image may be before it exceeds what
-was planned for: its DVH should lie within the band of the reference's scenarios.
-"""
+"""What a plan is made robust against: errors of range and of set-up, one at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from qa_suite.core.arrays import FloatArray
-from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Triple, Volume
-from qa_suite.dose.dvh.curve import Dvh
 from qa_suite.dose.engines import DoseEngine
 from qa_suite.dose.plan.plan import Plan
 
@@ -96,71 +89,3 @@ def recalculate_scenarios(
         scaled = (density * np.float32(1 + scenario.range_pct / 100)).astype(np.float32)
         found[scenario.name] = engine.recalculate(scaled, moved)
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class BandCheck:
-    """Whether a DVH lies within a band.
-
-    Parameters
-    ----------
-    volumes_pct
-        Where the DVHs are compared, shape (levels,).
-    low_gy, high_gy
-        The band at these volumes.
-    dose_gy
-        The DVH in question.
-    """
-
-    volumes_pct: FloatArray
-    low_gy: FloatArray
-    high_gy: FloatArray
-    dose_gy: FloatArray
-
-    @property
-    def beyond_gy(self) -> FloatArray:
-        """How far the DVH lies above (positive) or below (negative) the band; 0 inside."""
-        above = np.maximum(self.dose_gy - self.high_gy, 0)
-        return np.asarray(above - np.maximum(self.low_gy - self.dose_gy, 0))
-
-    @property
-    def worst_gy(self) -> float:
-        """The largest distance from the band, with its sign."""
-        return float(self.beyond_gy[np.argmax(np.abs(self.beyond_gy))])
-
-    def share_inside(self, tolerance_gy: float = 0.0) -> float:
-        """Return the share of the volumes at which the DVH lies in the band, 0 to 1."""
-        return float((np.abs(self.beyond_gy) <= tolerance_gy).mean())
-
-
-def check_band(synthetic: Dvh, reference: Dvh, under_scenarios: Mapping[str, Dvh]) -> BandCheck:
-    """Compare a synthetic DVH with the band of the reference's scenarios, at 1 to 99 % volume.
-
-    Parameters
-    ----------
-    synthetic
-        Of the plan on the synthetic image.
-    reference
-        Of the plan on the reference.
-    under_scenarios
-        Of the plan on the reference under each scenario.
-
-    Raises
-    ------
-    InputError
-        If there is no scenario.
-    """
-    if not under_scenarios:
-        raise InputError("A band needs at least one scenario.")
-    volumes = np.arange(1.0, 100.0)
-    band = np.stack([_curve(dvh, volumes) for dvh in (reference, *under_scenarios.values())])
-    return BandCheck(
-        volumes_pct=volumes,
-        low_gy=band.min(axis=0),
-        high_gy=band.max(axis=0),
-        dose_gy=_curve(synthetic, volumes),
-    )
-
-
-def _curve(dvh: Dvh, volumes_pct: FloatArray) -> FloatArray:
-    return np.array([dvh.dose_at_volume_pct(float(v)) for v in volumes_pct])

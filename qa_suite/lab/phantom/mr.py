@@ -178,10 +178,16 @@ def coil_sensitivity(rng: np.random.Generator, grid: Grid, spread: float) -> NDA
     return np.asarray(field / field.mean(), dtype=np.float32)
 
 
-def acquire(
-    signal: NDArray[np.complex64], grid: Grid, protocol: MRProtocol, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def expose(
+    signal: NDArray[np.complex64],
+    grid: Grid,
+    protocol: MRProtocol,
+    rng: np.random.Generator,
+    coil: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Turn the ideal transverse signal into a magnitude image in scanner units.
+
+    Returns the image, and the same image without noise.
 
     Parameters
     ----------
@@ -193,23 +199,6 @@ def acquire(
         Scanner settings.
     rng
         For the coil, the gain and the noise, in this order.
-    """
-    return expose(signal, grid, protocol, rng)[0]
-
-
-def expose(
-    signal: NDArray[np.complex64],
-    grid: Grid,
-    protocol: MRProtocol,
-    rng: np.random.Generator,
-    coil: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the image of :func:`acquire`, and the same image without noise.
-
-    Parameters
-    ----------
-    signal, grid, protocol, rng
-        As for :func:`acquire`.
     coil
         Receive sensitivity where it is known (a second sequence with the same coil); it is
         then not drawn from ``rng``.

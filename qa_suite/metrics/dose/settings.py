@@ -8,7 +8,7 @@ from qa_suite.dose.clinic.given import ClinicRequest
 from qa_suite.dose.dvh.curve import HIGHEST_PRESCRIPTION_GY
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings
 from qa_suite.dose.hlut.tables import Hlut
-from qa_suite.dose.plan.template import PlanTemplate, TargetRule
+from qa_suite.dose.plan.template import PlanTemplate
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -43,11 +43,6 @@ class PlanChoice(BaseModel):
         if twice:
             raise ValueError(f"the HLUT {twice[0]} is given twice; name each one once")
         return self
-
-    def with_targets(self, rules: tuple[TargetRule, ...]) -> PlanChoice:
-        """Return the choice with other rules of what its plan aims at."""
-        template = self.template.model_copy(update={"targets": rules})
-        return self.model_copy(update={"template": template})
 
     @property
     def key(self) -> str:

@@ -156,11 +156,6 @@ def read_given_doses(
     return tuple(doses)
 
 
-def read_dose(path: Path, request: DoseRequest | None = None) -> Volume:
-    """Read one dose by itself; see :func:`read_given_doses`."""
-    return read_given_doses([path], [request or DoseRequest()])[0].volume
-
-
 def is_plane(volume: Volume) -> bool:
     """Whether a dose is a single plane."""
     return min(volume.array.shape) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,19 +79,6 @@ def checked_dose(
         done.append(f"{int((values < 0).sum())} negative values down to {low:.2g} Gy set to 0")
         np.maximum(result, 0.0, out=result)
     return result, done
-
-
-def require_unit(unit: str) -> float:
-    """Return how many Gy a unit is.
-
-    Raises
-    ------
-    InputError
-        If the unit is neither ``Gy`` nor ``cGy``.
-    """
-    if unit not in get_args(DoseUnit):
-        raise InputError(f"Doses are given in {' or '.join(get_args(DoseUnit))}, not in {unit!r}.")
-    return GY_PER_UNIT[unit]
 
 
 CENTI = (50.0, 200.0)
