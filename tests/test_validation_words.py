@@ -12,8 +12,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from qa_suite.cli import run
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import QAError
+from qa_suite.core.validation import describe_validation
 from tests.conftest import ROOT
 
 PACKAGES = ("qa_suite", "translators", "reports")

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from qa_suite.core.answers import require_finite, require_plausible, require_possible, told
 from qa_suite.core.arrays import Float32Array
-from qa_suite.core.cohort import Cohort, in_words
+from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import PluginFacts
+from qa_suite.core.validation import in_words
 from qa_suite.core.volume import Volume
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.calibration import CALIBRATION_FILE, Calibration

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qa_suite.core.cohort import Cohort, describe_validation
+from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.prediction import IntervalFacts
+from qa_suite.core.validation import describe_validation
 
 if TYPE_CHECKING:
     from translators.base import Inferred, Translator

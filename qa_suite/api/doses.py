@@ -9,9 +9,9 @@ from typing import Any, TypedDict, Unpack, overload
 import numpy as np
 from pydantic import ValidationError
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.registry import unknown_name
+from qa_suite.core.validation import describe_validation
 from qa_suite.core.volume import Volume
 from qa_suite.dose.dvh.curve import Dvh, dvhs_of
 from qa_suite.dose.gamma import GammaResult, GammaSettings, parse_criteria

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import PrivateAttr, ValidationError
 
-from qa_suite.core.cohort import Cohort, describe_validation, manifest_path
+from qa_suite.core.cohort import Cohort, manifest_path
 from qa_suite.core.cohort import load_cohort as read_cohort
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.records import Evaluation, ModelFacts, Profile, Verdict
 from qa_suite.core.store import require_folder
+from qa_suite.core.validation import describe_validation
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.evaluation.evaluate import evaluate as run_examination
 from qa_suite.evaluation.models import brought_along, finished_images

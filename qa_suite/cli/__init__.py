@@ -106,7 +106,7 @@ def run(arguments: list[str] | None = None) -> int:
         print("qa-suite: stopped; run the same command again to carry on.", file=sys.stderr)
         return 130
     except Exception as error:
-        from qa_suite.core.cohort import in_words
+        from qa_suite.core.validation import in_words
 
         if os.environ.get("QA_SUITE_DEBUG"):
             traceback.print_exc()

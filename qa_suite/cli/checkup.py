@@ -134,9 +134,9 @@ def _measured(
     """Measure the patient as the cohort was measured; name what needs more than was given."""
     from pydantic import ValidationError
 
-    from qa_suite.core.cohort import describe_validation
     from qa_suite.core.errors import Problems
     from qa_suite.core.records import Measurement
+    from qa_suite.core.validation import describe_validation
     from qa_suite.metrics.facts import METRICS
     from qa_suite.metrics.reference_free import CHECKS, FAMILY, examine
     from qa_suite.metrics.reference_free.settings import ReferenceFreeSettings

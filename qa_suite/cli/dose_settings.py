@@ -96,7 +96,7 @@ def dose_settings(
     """
     from pydantic import ValidationError
 
-    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.validation import describe_validation
     from qa_suite.dose.clinic.given import ClinicRequest
     from qa_suite.dose.hlut.tables import load_hlut
     from qa_suite.dose.machines.by_name import find_machine

@@ -63,8 +63,8 @@ def exam(
     from pydantic import ValidationError
 
     from qa_suite.cli.data import names
-    from qa_suite.core.cohort import describe_validation
     from qa_suite.core.errors import Problems
+    from qa_suite.core.validation import describe_validation
     from qa_suite.lab.exam.settings import ExamSettings
 
     if clean_cohorts is None:

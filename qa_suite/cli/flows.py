@@ -98,8 +98,8 @@ def _settings(asked: EvaluateOptions) -> EvaluationSettings:
 
     from qa_suite.cli.data import names
     from qa_suite.cli.dose_settings import ClinicDoses, dose_settings
-    from qa_suite.core.cohort import describe_validation
     from qa_suite.core.errors import Problems
+    from qa_suite.core.validation import describe_validation
     from qa_suite.dose.clinic.given import parse_clinic_request
     from qa_suite.evaluation.case_run import EvaluationSettings
     from qa_suite.metrics.run import FAMILIES

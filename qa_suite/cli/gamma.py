@@ -148,8 +148,8 @@ def _normalisation(text: str) -> str | float:
 def _settings(**given: Any) -> GammaSettings:
     from pydantic import ValidationError
 
-    from qa_suite.core.cohort import describe_validation
     from qa_suite.core.errors import Problems
+    from qa_suite.core.validation import describe_validation
     from qa_suite.dose.gamma import GammaSettings
 
     try:

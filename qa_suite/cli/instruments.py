@@ -123,8 +123,8 @@ def _extractor_settings(iterations: int | None, least_dice: float | None) -> Ext
 def _validated(settings: type[Settings], **given: float | None) -> Settings:
     from pydantic import ValidationError
 
-    from qa_suite.core.cohort import describe_validation
     from qa_suite.core.errors import Problems
+    from qa_suite.core.validation import describe_validation
 
     try:
         return settings.model_validate({k: v for k, v in given.items() if v is not None})

@@ -211,7 +211,7 @@ def _sentences(
     model: type[Options], error: ValidationError, said: Mapping[str, Any], path: Path | None
 ) -> Iterator[str]:
     """Say what is wrong, each with where it was said."""
-    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.validation import describe_validation
 
     missing = {item["loc"][0] for item in error.errors() if item["type"] == "missing"}
     for sentence in describe_validation(error):
@@ -263,7 +263,7 @@ def _read_file(model: type[Options], path: Path) -> tuple[dict[str, Any], list[s
 
 def _block_problems(key: str, value: Any, facts: Mapping[str, Any]) -> Iterator[str]:
     """Say what is wrong in a block of settings, its unknown keys with close matches."""
-    from qa_suite.core.cohort import describe_validation
+    from qa_suite.core.validation import describe_validation
 
     if not isinstance(value, dict):
         yield f"{key}: a block of keys is needed"

@@ -92,8 +92,8 @@ def _settings(
 ) -> UtilitySettings:
     from pydantic import ValidationError
 
-    from qa_suite.core.cohort import describe_validation
     from qa_suite.core.errors import InputError, Problems
+    from qa_suite.core.validation import describe_validation
     from qa_suite.lab.utility import UtilitySettings
 
     segmenter: dict[str, object] = {}

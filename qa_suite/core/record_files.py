@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from qa_suite.core.cohort import describe_validation, sha256_of
+from qa_suite.core.cohort import sha256_of
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.records import CaseRecord, Evaluation, Measurement
+from qa_suite.core.validation import describe_validation
 
 EVALUATION_FILE = "evaluation.json"
 MEASUREMENTS_FILE = "measurements.parquet"

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from qa_suite.core.cohort import in_words
 from qa_suite.core.errors import InputError
+from qa_suite.core.validation import in_words
 from qa_suite.instruments.extractor import TrainedExtractor, extractor_of, save_extractor
 from qa_suite.instruments.network import sha256_of_bytes
 from qa_suite.instruments.segmenter import (

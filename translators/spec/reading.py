@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, UnknownName, raise_problems
 from qa_suite.core.registry import unknown_name
+from qa_suite.core.validation import describe_validation
 from translators.spec.families import blocks_of_all, spec_type
 from translators.spec.translator import TranslatorSpec
 

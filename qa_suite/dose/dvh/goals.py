@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.validation import describe_validation
 from qa_suite.core.yaml_files import read_yaml
 from qa_suite.dose.dvh.curve import Dvh
 from qa_suite.dose.dvh.metrics import DvhMetric, parse_metric, read_metric

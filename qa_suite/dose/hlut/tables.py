@@ -18,9 +18,9 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.registry import unknown_name
+from qa_suite.core.validation import describe_validation
 from qa_suite.core.yaml_files import read_yaml
 from qa_suite.dose.hlut.text import TEXT_SUFFIXES, read_points
 

@@ -19,9 +19,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.registry import unknown_name
+from qa_suite.core.validation import describe_validation
 from qa_suite.core.yaml_files import read_yaml
 
 FluenceMode = Literal["STANDARD", "FFF"]

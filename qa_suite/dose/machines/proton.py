@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.validation import describe_validation
 from qa_suite.core.yaml_files import read_yaml
 from qa_suite.dose.machines.photon import unknown_machine
 from qa_suite.dose.range.pstar import HIGHEST_MEV, range_mm

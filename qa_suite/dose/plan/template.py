@@ -13,9 +13,9 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.registry import unknown_name
+from qa_suite.core.validation import describe_validation
 from qa_suite.core.yaml_files import read_yaml
 from qa_suite.dose.dvh.goals import Goal
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from qa_suite.core.cohort import Case, Strata, describe_validation
+from qa_suite.core.cohort import Case, Strata
 from qa_suite.core.errors import GeometryError, InputError, QAError
 from qa_suite.core.resampling import covered_by, resample
+from qa_suite.core.validation import describe_validation
 from qa_suite.core.volume import Grid, Quantity, Volume, canonical
 from qa_suite.imaging.body import OUTLINE, body_of, body_width_mm, shows_implant
 from qa_suite.io.dicom.headers import Series

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.records import Profile
+from qa_suite.core.validation import describe_validation
 from qa_suite.core.yaml_files import read_yaml
 
 _FOLDER = Path(__file__).parent

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from qa_suite.core.cohort import in_words
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.validation import in_words
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.base import Extractor, Mask
 from qa_suite.metrics.facts import MetricFunctions

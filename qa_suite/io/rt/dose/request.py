@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qa_suite.core.cohort import describe_validation
 from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.validation import describe_validation
 from qa_suite.io.rt.dose.scale import DoseUnit
 
 DoseKind = Literal["physical", "effective", "error"]
