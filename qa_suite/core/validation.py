@@ -14,6 +14,7 @@ _PLAIN = {
     "set_type": "a list is needed",
     "frozen_set_type": "a list is needed",
     "string_type": "a text is needed",
+    "path_type": "the path of a file or folder is needed",
     "none_required": "nothing is needed",
     "json_invalid": "it is no readable JSON",
 }
