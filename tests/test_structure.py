@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -116,3 +117,18 @@ def test_nothing_but_registered_models_uses_the_former_places():
         if (used := imports_of(path, known) & {"qa_suite.errors", "qa_suite.volume"})
     }
     assert users == {}
+
+
+def test_every_room_stands_in_the_table_of_contributing():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rooms = [p.parent for p in (ROOT / "qa_suite").glob("*/__init__.py")]
+    assert rooms
+    for room in rooms:
+        assert f"`qa_suite/{room.name}`" in page, room.name
+
+
+def test_every_place_that_contributing_names_is_there():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:qa_suite|reports|docs)/[\w./]*)`", page))
+    assert len(named) > 20
+    assert [place for place in sorted(named) if not (ROOT / place).exists()] == []
