@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+MANY = 8  # parameters: more than a reader keeps in the head
 PACKAGES = ("qa_suite", "translators", "reports")
 
 BREACHES = {
@@ -132,3 +134,25 @@ def test_every_place_that_contributing_names_is_there():
     named = set(re.findall(r"`((?:qa_suite|reports|docs)/[\w./]*)`", page))
     assert len(named) > 20
     assert [place for place in sorted(named) if not (ROOT / place).exists()] == []
+
+
+def kernels() -> Iterator[tuple[Path, ast.FunctionDef, str]]:
+    """Yield every compiled function of many parameters with all that is said of its names."""
+    for path in sorted((ROOT / "qa_suite").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        package = ast.parse(path.with_name("__init__.py").read_text())
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef) or len(node.args.args) < MANY:
+                continue
+            if any("compiled" in ast.unparse(d) for d in node.decorator_list):
+                said = (ast.get_docstring(one) or "" for one in (node, tree, package))
+                yield path, node, "\n".join(said)
+
+
+def test_the_parameters_of_a_kernel_are_explained_once():
+    unsaid = {
+        f"{path.name}:{node.name}": names
+        for path, node, said in kernels()
+        if (names := [a.arg for a in node.args.args if not re.search(rf"\b{a.arg}\b", said)])
+    }
+    assert unsaid == {}

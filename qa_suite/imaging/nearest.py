@@ -6,6 +6,12 @@ leaves out all that lies farther away than what is found already. Neighbours in 
 from the answer of the one before. Nothing is approximated.
 
 Importing this module loads numba, so it is imported where it is used.
+
+``queries`` ask for their nearest of ``points``, both in mm; ``position`` is one of them. Cubes of
+edge ``edge`` fill ``shape`` places from ``low`` on, ``cube`` is the one of the position;
+``starts`` says at which point each begins, ``cubes`` lists those of each of ``groups``, whose
+corners are ``boxes``. ``best`` is the squared distance so far, of point ``where``; ``result``
+takes distances in mm.
 """
 
 from __future__ import annotations

@@ -2,6 +2,14 @@
 
 Names: a *ray* is one sub-pencil of the lattice, ``x`` and ``y`` count lattice points in the
 isocentre plane, ``z`` counts planes away from the source.
+
+``first`` and ``last`` are the rays that one call takes. ``wed`` (z, ray) is water-equivalent
+depth in mm, ``field`` the relative stopping power, (i, j, k). ``z_mm`` are places of the planes,
+``scales`` their size over that of the isocentre plane, and ``ray_mm`` the lattice's step there.
+``angles`` is the scattered angle, squared, by depth; tables by depth run in steps of ``step`` mm
+until ``end``. ``variances`` are the widths, squared, that dose is sorted by; ``sub2`` is the
+squared width of one sub-pencil. ``x_mm`` and ``y_mm`` are the spots' places; points lie at
+``depths`` and reach over ``halves`` around them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The loops along rays; importing this module loads numba."""
+"""The loops along rays; importing this module loads numba.
+
+``field`` is what is summed up, (i, j, k); ``spacing`` its voxels' size in mm.
+"""
 
 from __future__ import annotations
 

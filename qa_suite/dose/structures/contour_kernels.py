@@ -1,4 +1,8 @@
-"""The loops over pixels behind contours: signed distances and partial coverage."""
+"""The loops over pixels behind contours: signed distances and partial coverage.
+
+``n`` and ``m`` number segments; ``i``, ``j`` and ``u``, ``v`` are a pixel and its neighbour;
+``deepest`` is the largest distance inside that a segment is nearest to.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 """Inner loops of geometric fidelity: interpolation, rigid steps, block matching, profiles.
 
 Importing this module loads numba, so it is imported where it is used.
+
+``points`` are in mm; a motion is ``turn`` (3×3) and ``shift`` (mm); ``to_index`` (3×3) and
+``offset`` bring mm to indices of the image.
 """
 
 from __future__ import annotations

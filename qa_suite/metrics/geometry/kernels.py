@@ -1,6 +1,13 @@
 """The inner loops of the family: profiles across a surface, blocks, and rays.
 
 Importing this module loads numba, so it is imported where it is used.
+
+``fixed`` and ``moving`` are two images on one grid of ``spacing`` mm, ``fixed_coarse`` and
+``moving_coarse`` the same, smoother; a block runs from index ``low`` to ``high`` (``lows`` and
+``highs`` of all) and counts where ``inside``. ``shifts``, ``correlations`` and ``variances`` take
+what was found of each, in at most ``rounds`` steps and ``limit`` mm. Rays run from ``sources``
+along ``directions``, from ``entry`` to ``exit_`` mm, in steps of ``step``; ``to_index`` and
+``offset`` bring mm to indices.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""The loops behind the error in blocks and on a beam's way; importing this module loads numba."""
+"""The loops behind the error in blocks and on a beam's way; importing this module loads numba.
+
+``x`` and ``y`` are a row of the reference and of the synthetic image in HU; tissue lies from
+``low`` to ``high``; ``known`` HU have the relative electron densities ``values``; ``line`` takes
+the sums.
+"""
 
 from __future__ import annotations
 

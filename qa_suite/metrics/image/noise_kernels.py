@@ -1,4 +1,7 @@
-"""The loops behind the measures of shared noise; importing this module loads numba."""
+"""The loops behind the measures of shared noise; importing this module loads numba.
+
+``shifts`` (n, 3) are in voxels; ``correlations`` takes one value a shift.
+"""
 
 from __future__ import annotations
 

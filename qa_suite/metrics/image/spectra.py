@@ -3,6 +3,11 @@
 What lies deeper than the skin is faded in smoothly and everything else set to zero, so that
 neither the skin nor the image's end leaks into the spectrum. Importing this module loads
 numba.
+
+``first`` and ``second`` are the spectra of two images, whose frequencies along the axes are
+``cycles_i``, ``cycles_j``, ``cycles_k`` a voxel of ``di``, ``dj``, ``dk`` mm; ``even`` says whether
+the halved axis has an even size. ``table`` takes counts and powers by bins of ``step`` a mm,
+``high`` the power from ``high_from`` of the highest frequency on.
 """
 
 from __future__ import annotations

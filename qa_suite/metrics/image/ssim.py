@@ -2,6 +2,9 @@
 
 Wang Z et al. (2004), IEEE Trans Image Process 13:600. Importing this module loads numba, so it
 is imported where it is used.
+
+``a`` and ``b`` are the images, ``c1`` and ``c2`` the constants of the paper, ``unbiased`` whether
+variances are those of a sample; ``luminance`` and ``structure`` take the two factors.
 """
 
 from __future__ import annotations
