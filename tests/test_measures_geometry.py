@@ -13,8 +13,7 @@ import qa_suite.metrics.run as run
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.imaging.registration.alignment import sampled_level
 from qa_suite.imaging.registration.motion import Motion
-from qa_suite.imaging.registration.quick import _cost
-from qa_suite.imaging.registration.rigid import rotation_matrix, similarity
+from qa_suite.imaging.registration.rigid import rotation_matrix, score_and_slope, similarity
 from qa_suite.lab.phantom import make_patient, oracle_translate
 from qa_suite.lab.phantom.candidates import realistic, twin
 from qa_suite.metrics.base import NoValue, Pair
@@ -501,15 +500,17 @@ def test_quick_and_full_agree_and_full_is_preflights(patient):
     assert number(full, "excess_shift") == 0
 
 
-def test_the_quick_similarity_is_that_of_preflight_with_its_gradient(patient):
+def test_the_slope_of_the_similarity_is_that_by_differences(patient):
     region = patient.structures["Body"]
     level = sampled_level(patient.mr, patient.ct, region, 6.0, PreflightSettings())
     motion = np.array([1.0, 2.0, -1.0, 0.5, 0.7, -0.3])
-    cost, slope = _cost(level, motion)
-    assert -cost == pytest.approx(similarity(level, motion)[0], abs=1e-9)
+    level = replace(level, by_overlap=False, rotation_sd_deg=1e6)
+    value, slope = score_and_slope(level, motion)
+    assert value == pytest.approx(similarity(level, motion)[0] - 1, abs=1e-9)
     step = 1e-3 * np.eye(6)
     by_difference = [
-        (_cost(level, motion + s)[0] - _cost(level, motion - s)[0]) / 2e-3 for s in step
+        (score_and_slope(level, motion + s)[0] - score_and_slope(level, motion - s)[0]) / 2e-3
+        for s in step
     ]
     np.testing.assert_allclose(slope, by_difference, atol=2e-4)
 

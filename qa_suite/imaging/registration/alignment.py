@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
-from qa_suite.core.volume import Volume
+from qa_suite.core.volume import Triple, Volume
 from qa_suite.imaging.masks import centroid, eroded
 from qa_suite.imaging.registration.consensus import consensus, support
 from qa_suite.imaging.registration.rigid import (
@@ -46,7 +46,7 @@ _RIVAL_MM = 10.0
 _MIN_INTERIOR_SHARE = 0.25  # thinner bodies are looked at whole
 _MIN_SUPPORT = 0.5
 _SMALL_ROTATION_DEG = 0.5
-_UNBOUND_DEG = 1e6
+UNBOUND_DEG = 1e6  # a spread of the rotation that expects nothing of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,11 +183,11 @@ def estimate_alignment(
     rivals = _rivals(fine, best, places, settings.min_support)
     rivals += _turned_further(fine, best, settings)
     return Alignment(
-        shift_mm=_three(motion[:3]),
-        rotation_deg=_three(np.degrees(motion[3:] / fine.radius_mm)),
+        shift_mm=three(motion[:3]),
+        rotation_deg=three(np.degrees(motion[3:] / fine.radius_mm)),
         shift_determined=(0 not in lost, 1 not in lost, 2 not in lost),
         rotation_determined=(3 not in lost, 4 not in lost, 5 not in lost),
-        centre_mm=_three(source.grid.to_world(centroid(region))),
+        centre_mm=three(source.grid.to_world(centroid(region))),
         displacement_95_mm=displacement_95_mm(fine, motion),
         best_mm=displacement_95_mm(fine, best),
         rival_mm=max((displacement_95_mm(fine, m, best) for m in rivals), default=0.0),
@@ -306,10 +306,11 @@ def _polish(level: Level, motion: FloatArray, free: Sequence[int]) -> FloatArray
 
 def _unbound(level: Level, motion: FloatArray, free: Sequence[int]) -> FloatArray:
     """Climb at full resolution with nothing expected of the rotation."""
-    level = replace(level, by_overlap=False, rotation_sd_deg=_UNBOUND_DEG)
+    level = replace(level, by_overlap=False, rotation_sd_deg=UNBOUND_DEG)
     return climb(level, motion, free, tolerance_mm=0.01).motion
 
 
-def _three(values: FloatArray) -> tuple[float, float, float]:
+def three(values: FloatArray) -> Triple:
+    """Write three numbers as plain floats."""
     x, y, z = (float(v) for v in values)
     return (x, y, z)

@@ -168,7 +168,8 @@ def _expected(level: Level, motion: FloatArray) -> float:
     return float(np.exp(-0.5 * float(motion[3:] @ motion[3:]) / spread**2))
 
 
-def _score_and_slope(level: Level, motion: FloatArray) -> tuple[float, FloatArray]:
+def score_and_slope(level: Level, motion: FloatArray) -> tuple[float, FloatArray]:
+    """Return :func:`score` and its slope by the six components, per mm."""
     vector = motion[3:] / level.radius_mm
     value, slope, seen = information_and_slope(
         level.points_mm,
@@ -225,14 +226,14 @@ def climb(
     """
     motion = np.array(start, dtype=float)
     kept = np.isin(np.arange(6), list(free))
-    value, slope = _score_and_slope(level, motion)
+    value, slope = score_and_slope(level, motion)
     slope = np.where(kept, slope, 0.0)
     inverse, fresh = _steepest(slope), True
     for _ in range(_MAX_STEPS):
         step = inverse @ slope
         step *= min(1.0, _LONGEST_MM / max(float(np.linalg.norm(step)), 1e-12))
         for _ in range(_HALVINGS):
-            there, slope_there = _score_and_slope(level, motion + step)
+            there, slope_there = score_and_slope(level, motion + step)
             if there > value:
                 break
             step = step / 2

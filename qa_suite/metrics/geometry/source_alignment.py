@@ -10,8 +10,7 @@ import numpy as np
 
 from qa_suite.core.arrays import Mask
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.masks import centroid, eroded
-from qa_suite.imaging.registration.alignment import Alignment, estimate_alignment
+from qa_suite.imaging.registration.alignment import Alignment, estimate_alignment, interior
 from qa_suite.imaging.registration.quick import quick_alignment
 from qa_suite.imaging.registration.settings import AlignmentSettings
 from qa_suite.metrics.base import Censored, NoValue, Value, as_value
@@ -21,7 +20,6 @@ Mode = Literal["full", "quick"]
 
 REGION = "body"
 QUICK_REACH_MM = 15.0
-_MIN_INTERIOR_SHARE = 0.25
 _AXES = ("x", "y", "z")
 
 
@@ -64,12 +62,9 @@ def find_place(
         ]
         reach = settings.alignment_reach_mm
     else:
-        inner = eroded(mask, source.grid, settings.alignment_depth_mm)
-        region = inner if inner.sum() >= _MIN_INTERIOR_SHARE * mask.sum() else mask
-        centre = source.grid.to_world(centroid(region))
+        region = interior(mask, source, settings.alignment_depth_mm)
         found = [
-            quick_alignment(source, image, region, centre, settings)
-            for image in (synthetic, reference)
+            quick_alignment(source, image, region, settings) for image in (synthetic, reference)
         ]
         reach = QUICK_REACH_MM
     return InPlace(synthetic=found[0], reference=found[1], reach_mm=reach)
