@@ -1,6 +1,6 @@
 """Bias and spread of the alignment estimate for known motions of virtual patients.
 
-    python benchmarks/alignment.py --write docs/preflight.md
+    python benchmarks/alignment.py --write docs/appendix/alignment.md
 
 Each virtual patient is scanned by the MR of his hospital; his CT is sampled anew on a grid
 that was moved rigidly, so that the known motion needs no interpolation. Every size of shift

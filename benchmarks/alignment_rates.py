@@ -1,6 +1,6 @@
 """How often preflight lets a misaligned pair pass, and refuses an aligned one.
 
-    python -m benchmarks.alignment_rates --cases 2400 --write docs/preflight.md
+    python -m benchmarks.alignment_rates --cases 2400 --write docs/appendix/alignment.md
 
 Shifts of 0 to 30 mm and rotations of 0 to 15°, alone and together, in random directions, of
 virtual pelves and virtual limbs: whole, cut out by a small field of view, and with low contrast.

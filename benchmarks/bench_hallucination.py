@@ -1,6 +1,6 @@
 """False and missed components: silence on clean twins, what is found of planted ones, speed.
 
-    python benchmarks/bench_hallucination.py --write docs/measures/hallucination.md
+    python benchmarks/bench_hallucination.py --write docs/appendix/hallucination.md
     python benchmarks/bench_hallucination.py --patients 3     # per hospital; default 16
 
 Balls are planted at random places of virtual patients, into the synthetic image (false) or the

@@ -324,7 +324,7 @@ def test_the_verb_prints_every_status_with_its_sentence(
 
 
 # ---------------------------------------------------------------------------------------
-# Known answers: a small version of the table in docs/preflight.md
+# Known answers: a small version of the table in docs/appendix/alignment.md
 
 LIMBS = [n for n, view in enumerate(VIEWS) if view.startswith("limb")]
 
