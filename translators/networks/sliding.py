@@ -1,4 +1,9 @@
-"""Translating a whole volume in overlapping windows, blended smoothly."""
+"""Translating a whole volume in overlapping windows, blended smoothly.
+
+Our own: MONAI's inferer pushes its last window back instead of laying all evenly, mirrors no image
+that is smaller than half a window, and gives a window of one slice no neighbours to see
+(``tests/test_monai_peers.py``).
+"""
 
 from __future__ import annotations
 
