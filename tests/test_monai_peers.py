@@ -1,4 +1,4 @@
-"""Samplers and sliding windows beside MONAI's: equal where it can do the same, and where it cannot."""
+"""Samplers and sliding windows beside MONAI's: equal where it can do the same; where it cannot."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def noise_from(clean: torch.Tensor, noisy: torch.Tensor, level: Level) -> torch.
 
 # --- samplers -----------------------------------------------------------------------------
 # Our own: of MONAI's schedulers DDPM goes from t to t - 1 alone, DDIM steps to other times than it
-# visits, and both draw their noise themselves, so that slices cannot share it (tests/test_monai_peers).
+# visits, and both draw their noise themselves, so that slices cannot share it: test_monai_peers.py.
 
 Denoise = Callable[[torch.Tensor, int], torch.Tensor]
 """From a noisy image and its time to the clean image."""
