@@ -27,7 +27,8 @@ from qa_suite.metrics.base import NoValue, Pair
 from qa_suite.metrics.image.comparison import compare
 from qa_suite.metrics.image.settings import ImageSettings
 from qa_suite.metrics.image.whole_body import high_frequency_ratio
-from translators.base import Asked, Translator, create, load
+from translators.answers import Asked
+from translators.base import Translator, create, load
 from translators.spec import load_spec, parse_spec
 
 BONE_HU = 200.0

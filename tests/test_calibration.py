@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qa_suite.core.errors import InputError, Problems
-from translators.base import Inferred
+from translators.answers import Inferred
 from translators.calibration import Calibration, calibrate, patient_score
 
 
@@ -47,7 +47,7 @@ def test_the_score_is_the_smallest_factor_that_holds_the_share() -> None:
     assert np.mean(np.abs(error) <= (score - 0.51) * 2.0) < 0.9
     assert patient_score(error, None, share=0.9, least=0.01) == pytest.approx(2 * score)
     flat = patient_score(error, np.zeros(100, np.float32), share=0.9, least=4.0)
-    assert flat == pytest.approx(score / 2), "a σ of nought is held above the least"
+    assert flat == pytest.approx(score / 2), "a σ of zero is held above the least"
 
 
 def test_half_widths_follow_sigma_or_are_constant() -> None:

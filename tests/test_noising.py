@@ -46,7 +46,7 @@ def _no_noise() -> torch.Tensor:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("steps", [2, 10, 1000])
-def test_levels_fall_from_one_to_nearly_nought(schedule: str, steps: int) -> None:
+def test_levels_fall_from_one_to_nearly_zero(schedule: str, steps: int) -> None:
     levels = noise_levels(schedule, steps)  # type: ignore[arg-type]
     assert levels.shape == (steps + 1,) and levels[0] == 1
     assert np.all(np.diff(levels) < 0) and 0 < levels[-1] < (0.01 if steps > 2 else 0.3)
@@ -164,8 +164,8 @@ def test_the_ddpm_step_is_the_posterior(pair: tuple[float, float]) -> None:
     mean = (
         math.sqrt(following) * clean / (1 - following) + math.sqrt(alpha) * noisy / (1 - alpha)
     ) / precision
-    one, nought = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    middle = ddpm_step(clean * one, noisy * one, level, following, nought)
+    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    middle = ddpm_step(clean * one, noisy * one, level, following, zero)
     spread = ddpm_step(clean * one, noisy * one, level, following, one) - middle
     assert float(middle) == pytest.approx(mean, rel=1e-6, abs=1e-9)
     assert float(spread) == pytest.approx(math.sqrt(1 / precision), rel=1e-6)

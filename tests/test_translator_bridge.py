@@ -21,7 +21,8 @@ from qa_suite.learning.loop import Step
 from qa_suite.learning.summary import FitSummary
 from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
-from translators.base import WEIGHTS_FILE, Asked, create
+from translators.answers import Asked
+from translators.base import WEIGHTS_FILE, create
 from translators.families.bridge import Bridge
 from translators.networked import Window
 from translators.training.augment import Batch

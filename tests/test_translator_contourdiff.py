@@ -16,7 +16,8 @@ from qa_suite.io.identity import fingerprint, voxel_hash
 from qa_suite.io.images import read_image, write_image
 from tests.tiny_cohort import SPACING_MM, make_tiny_cohort, pair
 from tests.tiny_specs import changed, same_weights
-from translators.base import Asked, Translator, create, load
+from translators.answers import Asked
+from translators.base import Translator, create, load
 from translators.data import prepare, to_unit
 from translators.families.contourdiff import ContourDiff, condition, lines_of
 from translators.networks.contours import find_contours, recoloured

@@ -18,7 +18,8 @@ from qa_suite.learning.loop import Step
 from tests.tiny_cohort import pair
 from tests.tiny_sampled import Knowing, tiny_sampled
 from tests.tiny_specs import changed, same_weights
-from translators.base import Asked, Translator, create, load
+from translators.answers import Asked
+from translators.base import Translator, create, load
 from translators.families.diffusion import Diffusion
 from translators.networked import Window
 from translators.networks.noising import noise_from, noised, wanted

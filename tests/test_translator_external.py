@@ -13,7 +13,8 @@ from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems, QAError
 from qa_suite.io.images import write_image
 from tests.tiny_cohort import pair
-from translators.base import Asked, Translator, create, load
+from translators.answers import Asked
+from translators.base import Translator, create, load
 from translators.families.external.program import ExternalSpec, container_arguments
 from translators.registry.registering import training_facts
 from translators.spec import TranslatorSpec, parse_spec

@@ -17,7 +17,8 @@ from qa_suite.learning.loop import Step
 from tests.direction_cohorts import make_direction_cohort, picture
 from tests.tiny_sampled import tiny_sampled
 from tests.tiny_specs import same_weights
-from translators.base import Asked, create, load
+from translators.answers import Asked
+from translators.base import create, load
 from translators.data import from_unit, load_pairs, to_unit, valued
 from translators.families.mri2pet import MRI2PET
 from translators.registry.card import _limits

@@ -15,7 +15,8 @@ from qa_suite.learning.loop import Step
 from qa_suite.learning.summary import FitSummary
 from tests.tiny_cohort import make_tiny_cohort, pair
 from tests.tiny_specs import changed, fitted, same_weights
-from translators.base import Asked, Translator, create, load
+from translators.answers import Asked
+from translators.base import Translator, create, load
 from translators.families.pix2pix import Pix2Pix
 from translators.networks.discriminators import AdversarialSpec, opinion_loss, patch_discriminator
 from translators.spec import TranslatorSpec, load_spec, parse_spec

@@ -12,7 +12,8 @@ from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, Problems
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import pair
-from translators.base import Asked, Translator, create, load
+from translators.answers import Asked
+from translators.base import Translator, create, load
 from translators.training.augment import Batch
 from translators.training.feature_loss import FeatureNetwork, freeze, train_features
 

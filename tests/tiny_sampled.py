@@ -24,7 +24,7 @@ def tiny_sampled(name: str, **changes: Any) -> TranslatorSpec:
     data["inference"] |= {"air_beyond_mm": None, "patch": [40, 32, 12] if deep else [40, 32]}
     data["uncertainty"] |= {"members": 2}
     for block in ("diffusion", "bridge"):
-        if data[block]:
+        if data.get(block):
             data[block]["sampling_steps"] = 2
     return changed(data, changes)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,17 @@ from qa_suite.learning.devices import is_deep, pick_device, to_channels_last
 from qa_suite.learning.loop import Player, Validate, autocast, optimise
 from qa_suite.learning.parallel import join
 from qa_suite.learning.summary import FitSummary, Progress
-from translators.base import AS_SPECIFIED, Asked, Inferred, Translator
+from translators.answers import AS_SPECIFIED, Asked, Inferred
+from translators.base import Translator
 from translators.calibration import smallest_std
 from translators.data import Prepared, check_cohort, from_unit, load_pairs, valued
 from translators.networks.sliding import slide
+from translators.networks.windows import Window
 from translators.spec import InferenceSpec, NetworkSpec, TrainingSpec, TranslatorSpec
 from translators.training.augment import Batch, augment
 from translators.training.losses import weighted_mean
 from translators.training.patches import CachedPair, cache_pairs, draw_batch, fixed_patches
+from translators.training.stages import counting_members, joined_members
 
 Material = Any
 """What a family draws its batches from: cached pairs, or two unpaired lists."""
@@ -47,29 +49,6 @@ class Draw:
     seed: int = 0
     flips: tuple[int, ...] = ()
     dropout: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """Windows of the source on their way through a family.
-
-    Parameters
-    ----------
-    source
-        Normalised, shape (batch, slices, x, y) or (batch, 1, x, y, z), on the device.
-    noise
-        Standard normal, shape (batch, channels, x, y[, z]): cut from one field of the whole
-        volume, so that windows that overlap agree; of no channels where the family needs none.
-    generator
-        For further noise, on the device.
-    asked
-        What the caller chose.
-    """
-
-    source: torch.Tensor
-    noise: torch.Tensor
-    generator: torch.Generator
-    asked: Asked
 
 
 class NetworkTranslator(Translator):
@@ -221,12 +200,12 @@ class NetworkTranslator(Translator):
                 device=where,
                 world=world,
                 extras=self.extras(),
-                progress=_counting(progress, number, len(self._members)),
+                progress=counting_members(progress, number, len(self._members)),
             )
             member.load_state_dict(weights)
             summaries.append(summary)
         self._trained = True
-        return _joined_summary(summaries)
+        return joined_members(summaries)
 
     def _training_of(self, member: int) -> TrainingSpec:
         return self.training.model_copy(update={"seed": self._seed_of(member)})
@@ -276,7 +255,7 @@ class NetworkTranslator(Translator):
         """Translate in sliding windows, on the GPU where there is one.
 
         σ is held above the least that an interval is scaled by: where the window of the target
-        clips every answer they agree to the bit, and a σ of nought would claim certainty.
+        clips every answer they agree to the bit, and a σ of zero would claim certainty.
         """
         if not self._trained:
             raise InputError(f"Translator {self.spec.name} was not trained yet.")
@@ -398,36 +377,3 @@ class NetworkTranslator(Translator):
         return identity_of(
             save({k: np.ascontiguousarray(v) for k, v in self.weights().items()}).hex()
         )
-
-
-def _counting(progress: Progress | None, member: int, members: int) -> Progress | None:
-    """Count the iterations of all members through."""
-    if progress is None or members == 1:
-        return progress
-    report: Callable[[int, int, dict[str, float]], None] = progress
-
-    def note(done: int, total: int, figures: dict[str, float]) -> None:
-        report(member * total + done, members * total, figures)
-
-    return note
-
-
-def _joined_summary(summaries: list[FitSummary]) -> FitSummary:
-    """Return the summary of one training, or of all members' one after the other."""
-    if len(summaries) == 1:
-        return summaries[0]
-    curves: dict[str, list[tuple[int, float]]] = {}
-    before = 0
-    for summary in summaries:
-        for name, points in summary.curves.items():
-            curves.setdefault(name, []).extend((before + step, value) for step, value in points)
-        before += summary.iterations
-    validations = [s.best_validation for s in summaries if s.best_validation is not None]
-    return FitSummary(
-        iterations=sum(s.iterations for s in summaries),
-        seconds=sum(s.seconds for s in summaries),
-        best_iteration=summaries[-1].best_iteration,
-        best_validation=float(np.mean(validations)) if validations else None,
-        stopped_early=all(s.stopped_early for s in summaries),
-        curves=curves,
-    )

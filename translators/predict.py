@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from qa_suite.core.errors import InputError, QAError, raise_problems
 from qa_suite.core.volume import Grid, Volume
-from translators.base import Asked, Translator
+from translators.answers import Asked
+from translators.base import Translator
 
 _SIZES = {"spacing_mm": 3, "direction": 9}
 
@@ -30,7 +31,7 @@ def answer(
         ``origin_mm``: LPS position of the centre of voxel (0, 0, 0), three numbers, and
         ``frame_of_reference``, its name: where the image lies. A translator that compares
         places (finished volumes, a program) needs the origin; a network does without.
-        ``steps``, ``sampler``, ``members`` and ``seed``, see :class:`translators.base.Asked`;
+        ``steps``, ``sampler``, ``members`` and ``seed``, see :class:`translators.answers.Asked`;
         0 or an empty word leaves one to the specification.
 
     Returns

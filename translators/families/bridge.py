@@ -1,7 +1,7 @@
 """A flow from a regression's answer, or from the source, to the target in a few steps.
 
 Rectified flow (Liu 2022, arXiv:2209.03003) follows a learnt velocity along straight paths; a
-Brownian bridge (Li 2023, BBDM, arXiv:2205.07680) adds noise on the way that is nought at both
+Brownian bridge (Li 2023, BBDM, arXiv:2205.07680) adds noise on the way that is zero at both
 ends. A path that begins at a regression's answer with a little noise on it is posterior-mean
 rectified flow (Ohayon 2024, PMRF, arXiv:2410.00418): the regression carries what the source says,
 the flow gives back the grain and the edges that averaging took away.
@@ -23,13 +23,13 @@ from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.learning.loop import Player, Step
 from qa_suite.learning.summary import FitSummary, Progress
-from translators.base import AS_SPECIFIED, Asked, Inferred
+from translators.answers import AS_SPECIFIED, Asked, Inferred
 from translators.data import Prepared
 from translators.networked import NetworkTranslator, Window
 from translators.networks.noising import bridge_sd, each, euler, even_places, on_path, walk_bridge
 from translators.networks.residual_unet import ResidualUNet, require_residual
-from translators.networks.slice_noise import drawing, plane_along_z, shares
 from translators.networks.unets import Scale, build_network
+from translators.networks.windows import drawing, plane_along_z, shares
 from translators.spec import FAMILIES, Block, FamilyFacts, TranslatorSpec
 from translators.training.augment import Batch
 from translators.training.losses import weighted_error

@@ -21,7 +21,7 @@ from torch import nn
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import raise_problems
-from translators.base import AS_SPECIFIED, Asked, Inferred
+from translators.answers import AS_SPECIFIED, Asked, Inferred
 from translators.data import SEEN_SPLITS, Bool, Frame, Prepared, PreparedPair, body_mask, from_unit
 from translators.families.diffusion import Diffusion, DiffusionSpec
 from translators.networked import Draw, Material, Window
@@ -33,8 +33,8 @@ from translators.networks.contours import (
     recoloured,
 )
 from translators.networks.noising import clean_from, sample
-from translators.networks.slice_noise import drawing
 from translators.networks.sliding import slide
+from translators.networks.windows import drawing
 from translators.spec import FAMILIES, FamilyFacts, TranslatorSpec
 from translators.training.patches import CachedPair, cache_pairs
 from translators.training.unpaired import PreparedTarget, load_targets
@@ -232,7 +232,7 @@ def condition(
     -------
     ndarray of float32, shape of ``lines``
         ``lines``: 1 on a contour, else 0. ``distance``: distance to the nearest contour of the
-        slice over ``reach_mm``, at most 1, negative outside the body; nought on contours alone.
+        slice over ``reach_mm``, at most 1, negative outside the body; zero on contours alone.
     """
     if settings.condition == "lines":
         return lines.astype(np.float32)

@@ -19,7 +19,7 @@ from torch import nn
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.errors import InputError
 from qa_suite.learning.loop import Player, Step
-from translators.base import AS_SPECIFIED, Asked, Inferred
+from translators.answers import AS_SPECIFIED, Asked, Inferred
 from translators.data import Prepared
 from translators.networked import NetworkTranslator, Window
 from translators.networks.noising import (
@@ -33,8 +33,8 @@ from translators.networks.noising import (
     wanted,
 )
 from translators.networks.residual_unet import ResidualUNet, require_residual
-from translators.networks.slice_noise import drawing, plane_along_z, shares
 from translators.networks.unets import Scale
+from translators.networks.windows import drawing, plane_along_z, shares
 from translators.spec import FAMILIES, Block, FamilyFacts
 from translators.training.augment import Batch
 from translators.training.losses import weighted_error

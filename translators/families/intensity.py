@@ -14,7 +14,8 @@ from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.learning.summary import FitSummary, Progress
-from translators.base import AS_SPECIFIED, Asked, Inferred, Translator
+from translators.answers import AS_SPECIFIED, Asked, Inferred
+from translators.base import Translator
 from translators.data import Prepared, PreparedPair, check_cohort, load_pairs
 from translators.spec import FAMILIES, Block, FamilyFacts, TranslatorSpec
 

@@ -79,7 +79,7 @@ def opinion_loss(
         Of :func:`patch_discriminator`.
     weight
         Of the voxels, shape (batch, 1, x, y[, z]): a patch counts by the mean weight around it,
-        at most 1, so that nothing is learnt from what lies outside a mask of weight nought.
+        at most 1, so that nothing is learnt from what lies outside a mask of weight zero.
     """
     logits = logits.float()
     wanted = torch.ones_like(logits) if real else torch.zeros_like(logits)
@@ -106,7 +106,7 @@ class ImagePool:
     Parameters
     ----------
     size
-        Images that are remembered; nought switches the memory off.
+        Images that are remembered; zero switches the memory off.
     """
 
     def __init__(self, size: int) -> None:

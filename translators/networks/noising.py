@@ -98,7 +98,7 @@ def clean_from(
     """Turn a network's answer to a noisy image into its clean image.
 
     From ε the clean image is (x_t − √(1 − ᾱ) ε) / √ᾱ, which near time T divides by nearly
-    nought: there ε tells next to nothing of the image, and v and x₀ do.
+    zero: there ε tells next to nothing of the image, and v and x₀ do.
     """
     if kind == "x0":
         return found
@@ -158,7 +158,7 @@ def ddim_step(
     Parameters
     ----------
     noise
-        Fresh noise, needed where ``eta`` is above nought.
+        Fresh noise, needed where ``eta`` is above zero.
     eta
         0: no fresh noise at all; 1: as much as the posterior of :func:`ddpm_step`.
     """
@@ -220,7 +220,7 @@ def on_path(start: torch.Tensor, end: torch.Tensor, time: Level) -> torch.Tensor
 
 
 def bridge_sd(time: Level, halfway: float) -> Level:
-    """Return the SD of a Brownian bridge at a time: ``halfway`` at ½, nought at both ends."""
+    """Return the SD of a Brownian bridge at a time: ``halfway`` at ½, zero at both ends."""
     return 2 * halfway * _root(time * (1 - time))
 
 

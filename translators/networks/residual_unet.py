@@ -54,7 +54,7 @@ class ResidualUNet(nn.Module):
         )
         self.up = nn.ModuleList([_Level(spec, 2 * here, here, width) for here in channels[:-1]])
         out = conv(channels[0], 1, 1)
-        nn.init.zeros_(out.weight)  # begins at nought whatever goes in
+        nn.init.zeros_(out.weight)  # begins at zero whatever goes in
         self.last = nn.Sequential(_norm(spec, channels[0]), nn.SiLU(), out)
 
     def forward(self, image: torch.Tensor, time: torch.Tensor | None = None) -> torch.Tensor:

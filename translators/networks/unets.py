@@ -15,8 +15,8 @@ from translators.spec import NetworkSpec, TargetSpec
 class UnitNetwork(nn.Module):
     """A U-Net whose output lies on the unit scale of the target's window.
 
-    The body's output of nought stands for the target's ``centre`` (0 HU), added in full
-    precision: near nought a half-precision number resolves far less than 1 HU, near the
+    The body's output of zero stands for the target's ``centre`` (0 HU), added in full
+    precision: near zero a half-precision number resolves far less than 1 HU, near the
     window's own unit value of 0 HU (−0.49) bfloat16 would resolve 4 HU only.
     """
 
@@ -34,7 +34,7 @@ class UnitNetwork(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """The scale of a network's output: nought is the target's ``centre``, one is ``gain``."""
+    """The scale of a network's output: zero is the target's ``centre``, one is ``gain``."""
 
     gain: float
     centre: float

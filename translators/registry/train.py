@@ -15,8 +15,8 @@ from qa_suite.learning.parallel import rank_of_environment
 from qa_suite.learning.registering import code_tags
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.base import Translator, create
-from translators.calibration import calibrate_on
 from translators.data import check_cohort
+from translators.registry.calibrating import calibrate_on
 from translators.registry.parent import Parent
 from translators.registry.registering import TrainedModel, register
 from translators.registry.tracked import Curves, log_facts, log_outcome, log_pictures, training_run

@@ -80,9 +80,7 @@ class TargetSpec(BaseModel):
     )
     percentiles: tuple[float, float] = Field(default=(1.0, 99.0), description="of scale percentile")
     outside: float = Field(default=-1000.0, description="value of the air around the patient")
-    centre: float = Field(
-        default=0.0, description="value that a network output of nought stands for"
-    )
+    centre: float = Field(default=0.0, description="value that a network output of zero stands for")
 
     @model_validator(mode="after")
     def _inside_window(self) -> TargetSpec:

@@ -14,7 +14,7 @@ class NetworkSpec(BaseModel):
     """A U-Net.
 
     ``unet`` (MONAI) has residual units and strided convolutions; ``dynunet`` (MONAI) is the
-    encoder-decoder of nnU-Net, with residual blocks where ``residual_units`` is not nought;
+    encoder-decoder of nnU-Net, with residual blocks where ``residual_units`` is not zero;
     ``residual`` is this suite's own, with at least one residual block a level, and the one that
     can be told a time (diffusion, bridge).
     """

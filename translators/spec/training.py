@@ -11,7 +11,7 @@ from translators.spec.strict import STRICT, Axis
 
 
 class AugmentationSpec(BaseModel):
-    """Random changes of training patches; nought switches one off."""
+    """Random changes of training patches; zero switches one off."""
 
     model_config = STRICT
 

@@ -126,7 +126,7 @@ def _affine(batch: Batch, spec: AugmentationSpec, rng: np.random.Generator) -> B
 def _intensity(
     source: torch.Tensor, spec: AugmentationSpec, rng: np.random.Generator
 ) -> torch.Tensor:
-    """Gamma, gain, smooth gain field and noise, on the signal with -1 as nought."""
+    """Gamma, gain, smooth gain field and noise, on the signal with -1 as zero."""
     if not (spec.intensity_scale or spec.gamma or spec.bias or spec.noise):
         return source
     count, device = source.shape[0], source.device

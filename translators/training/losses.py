@@ -25,7 +25,7 @@ def weighted_error(
 
 
 def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Σ w·v / Σ w; nought where all weights are nought."""
+    """Σ w·v / Σ w; zero where all weights are zero."""
     return (weight * values).sum() / weight.sum().clamp_min(1.0)
 
 
@@ -34,9 +34,9 @@ def spread_distance(
 ) -> torch.Tensor:
     """Mean distance of the sorted values of two images inside their own masks.
 
-    The 1-Wasserstein distance of the two distributions of values, at 257 quantiles: nought where
+    The 1-Wasserstein distance of the two distributions of values, at 257 quantiles: zero where
     both have as much of every value, wherever it lies. The images need not be of one patient.
-    Nought too where one of the masks is empty.
+    Zero too where one of the masks is empty.
     """
     if not (found_mask.any() and real_mask.any()):
         return found.sum() * 0

@@ -87,7 +87,7 @@ def cut_patch(
     Returns
     -------
     source, target, weight : ndarray of float32, shape (channels, x, y[, z])
-        Where the image is smaller than the patch it is mirrored, with weight nought.
+        Where the image is smaller than the patch it is mirrored, with weight zero.
     """
     size = np.array([*patch, 1] if network.axes == 2 else patch)
     shape = np.array(pair.source.shape)

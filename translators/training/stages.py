@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from qa_suite.learning.summary import FitSummary, Progress
 
 TrainPhase = Callable[[str, int, Progress | None], FitSummary]
@@ -62,5 +64,38 @@ def _after(first: FitSummary | None, second: FitSummary, planned: int) -> FitSum
         iterations=first.iterations + second.iterations,
         seconds=first.seconds + second.seconds,
         best_iteration=planned + second.best_iteration,
+        curves=curves,
+    )
+
+
+def counting_members(progress: Progress | None, member: int, members: int) -> Progress | None:
+    """Count the iterations of all members through."""
+    if progress is None or members == 1:
+        return progress
+    report: Callable[[int, int, dict[str, float]], None] = progress
+
+    def note(done: int, total: int, figures: dict[str, float]) -> None:
+        report(member * total + done, members * total, figures)
+
+    return note
+
+
+def joined_members(summaries: list[FitSummary]) -> FitSummary:
+    """Return the summary of one training, or of all members' one after the other."""
+    if len(summaries) == 1:
+        return summaries[0]
+    curves: dict[str, list[tuple[int, float]]] = {}
+    before = 0
+    for summary in summaries:
+        for name, points in summary.curves.items():
+            curves.setdefault(name, []).extend((before + step, value) for step, value in points)
+        before += summary.iterations
+    validations = [s.best_validation for s in summaries if s.best_validation is not None]
+    return FitSummary(
+        iterations=sum(s.iterations for s in summaries),
+        seconds=sum(s.seconds for s in summaries),
+        best_iteration=summaries[-1].best_iteration,
+        best_validation=float(np.mean(validations)) if validations else None,
+        stopped_early=all(s.stopped_early for s in summaries),
         curves=curves,
     )

@@ -26,7 +26,8 @@ from qa_suite.core.volume import Volume
 from qa_suite.io.identity import voxel_hash
 from qa_suite.io.images import images_by_case, read_image
 from qa_suite.learning.summary import FitSummary, Progress
-from translators.base import AS_SPECIFIED, Asked, Inferred, Translator
+from translators.answers import AS_SPECIFIED, Asked, Inferred
+from translators.base import Translator
 from translators.data import Prepared, from_unit
 from translators.families.external.program import ExternalSpec, container_arguments, run_program
 from translators.spec import FAMILIES, FamilyFacts, TranslatorSpec

@@ -1,4 +1,4 @@
-"""Whose noise is whose: one field for a volume, so that windows and slices agree.
+"""Windows of a source, and whose noise is whose: one field for a volume, so that they agree.
 
 In 2D each slice is a sample of its own, and neighbours that start from different noise differ
 in whatever the source leaves open. Where they start from one plane of noise, and are given the
@@ -9,16 +9,40 @@ then still a fair sample; two of them are no longer independent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
 from qa_suite.core.arrays import Float32Array
-from translators.networked import Window
+from translators.answers import Asked
 from translators.spec import NetworkSpec
 
 SliceNoise = Literal["shared", "own"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Windows of the source on their way through a family.
+
+    Parameters
+    ----------
+    source
+        Normalised, shape (batch, slices, x, y) or (batch, 1, x, y, z), on the device.
+    noise
+        Standard normal, shape (batch, channels, x, y[, z]): cut from one field of the whole
+        volume, so that windows that overlap agree; of no channels where the family needs none.
+    generator
+        For further noise, on the device.
+    asked
+        What the caller chose.
+    """
+
+    source: torch.Tensor
+    noise: torch.Tensor
+    generator: torch.Generator
+    asked: Asked
 
 
 def shares(kind: SliceNoise, network: NetworkSpec) -> bool:
