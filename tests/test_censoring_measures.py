@@ -20,7 +20,7 @@ from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import Measurement
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.gamma import GammaSettings, RegionGamma, gamma, parse_criteria
-from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.registration.motion import RigidMotion
 from qa_suite.imaging.registration.rigid import rotation_matrix
 from qa_suite.lab.phantom import make_patient, oracle_translate
 from qa_suite.metrics.base import Censored, Pair
@@ -220,7 +220,9 @@ def test_histogram_distance_has_no_cap():
 @pytest.fixture(scope="module")
 def beyond_the_registration() -> set[str]:
     """A set-up whose registration to the synthetic image left its range."""
-    motion = Motion(shift=np.array([30.0, 0, 0]), turn=rotation_matrix(np.radians([0, 0, 14.0])))
+    motion = RigidMotion(
+        shift=np.array([30.0, 0, 0]), turn=rotation_matrix(np.radians([0, 0, 14.0]))
+    )
     setup = Setup(
         difference=motion,
         truth_error_mm=0.1,
@@ -242,11 +244,11 @@ def beyond_the_registration() -> set[str]:
 
 def test_a_registration_beyond_its_range_is_at_least_that_less_the_references():
     settings = PositioningSettings(reach_mm=25.0, reach_deg=12.0)
-    reference = Motion(shift=np.array([3.0, 0, 4.0]))
-    far = Match(motion=Motion(shift=np.array([26.0, 0, 0])))
+    reference = RigidMotion(shift=np.array([3.0, 0, 4.0]))
+    far = Match(motion=RigidMotion(shift=np.array([26.0, 0, 0])))
     known = _what_is_known(reference, far, settings)
     assert known["least_shift_mm"] == pytest.approx(20) and known["least_rotation_deg"] == 0
-    near = Match(motion=Motion(shift=np.array([24.0, 0, 0])))
+    near = Match(motion=RigidMotion(shift=np.array([24.0, 0, 0])))
     assert _what_is_known(reference, near, settings) == {}
 
 

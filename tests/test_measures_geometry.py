@@ -12,7 +12,7 @@ from scipy import ndimage
 import qa_suite.metrics.run as run
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.imaging.registration.alignment import sampled_level
-from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.registration.motion import RigidMotion
 from qa_suite.imaging.registration.rigid import rotation_matrix, score_and_slope, similarity
 from qa_suite.lab.phantom import make_patient, oracle_translate
 from qa_suite.lab.phantom.candidates import realistic, twin
@@ -265,7 +265,9 @@ def test_radiographs_have_the_derivatives_that_differences_have(patient):
     centre = image.grid.to_world(np.argwhere(region).mean(axis=0))
     volume = drr.attenuation(image, region)
     rays = drr.make_rays(region, image, centre, 12.0, PositioningSettings())
-    motion = Motion(shift=np.array([1.0, -2.0, 0.7]), turn=rotation_matrix([0.01, 0.02, -0.015]))
+    motion = RigidMotion(
+        shift=np.array([1.0, -2.0, 0.7]), turn=rotation_matrix([0.01, 0.02, -0.015])
+    )
     _, rows = drr.project(volume, rays, centre, motion, 2.0, slopes=True)
     for component in range(6):
         step = np.zeros(6)
@@ -289,7 +291,7 @@ def test_a_radiograph_of_a_water_block_is_its_thickness():
     region = np.ones(grid.shape, bool)
     volume = drr.attenuation(image, region)
     rays = drr.make_rays(region, image, np.zeros(3), 4.0, PositioningSettings())
-    values, _ = drr.project(volume, rays, np.zeros(3), Motion(), 1.0, slopes=False)
+    values, _ = drr.project(volume, rays, np.zeros(3), RigidMotion(), 1.0, slopes=False)
     middle = np.abs(rays.place).max(axis=1) < 1e-6
     front, side = values[middle & (rays.view == 0)], values[middle & (rays.view == 1)]
     assert front / drr.WATER_PER_MM == pytest.approx(120, abs=0.5)
@@ -297,7 +299,7 @@ def test_a_radiograph_of_a_water_block_is_its_thickness():
 
 
 def test_motions_are_inverted_and_chained():
-    one_ = Motion(shift=np.array([1.0, 2, 3]), turn=rotation_matrix([0.1, -0.2, 0.05]))
+    one_ = RigidMotion(shift=np.array([1.0, 2, 3]), turn=rotation_matrix([0.1, -0.2, 0.05]))
     back = one_.after(one_.inverse())
     np.testing.assert_allclose(back.shift, 0, atol=1e-12)
     np.testing.assert_allclose(back.turn, np.eye(3), atol=1e-12)

@@ -23,7 +23,7 @@ _ALIGNED_VOXEL = 0.05  # axes agree where no voxel would lie further off than th
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
+class WorkingFrame:
     """The part of a scan that holds the domain, and the working grid over it.
 
     Parameters
@@ -41,7 +41,9 @@ class Frame:
     working: Grid
 
 
-def frame_of(grid: Grid, domain: Mask, *, spacing_mm: Triple, margin_mm: float) -> Frame | None:
+def frame_of(
+    grid: Grid, domain: Mask, *, spacing_mm: Triple, margin_mm: float
+) -> WorkingFrame | None:
     """Lay a working grid over the domain; None where the domain is empty."""
     box = bounding_box(domain, margin=1)
     if box is None:
@@ -57,7 +59,7 @@ def frame_of(grid: Grid, domain: Mask, *, spacing_mm: Triple, margin_mm: float) 
         origin_mm=(float(low[0]), float(low[1]), float(low[2])),
         frame_of_reference=grid.frame_of_reference,
     )
-    return Frame(box=box, scan=scan, working=working)
+    return WorkingFrame(box=box, scan=scan, working=working)
 
 
 def crop(grid: Grid, box: Box) -> Grid:
@@ -68,7 +70,7 @@ def crop(grid: Grid, box: Box) -> Grid:
     return replace(grid, shape=shape, origin_mm=(float(x), float(y), float(z)))
 
 
-def to_working(volume: Volume, domain: Mask, frame: Frame) -> Float32Array:
+def to_working(volume: Volume, domain: Mask, frame: WorkingFrame) -> Float32Array:
     """Resample a CT to working voxels; all outside the domain is air.
 
     Raises
@@ -98,13 +100,13 @@ def check_image(volume: Volume, domain: Mask) -> None:
         raise InputError(f"Cannot read an image with {wrong} voxels that are not finite.")
 
 
-def mask_to_working(mask: Mask, frame: Frame) -> Mask:
+def mask_to_working(mask: Mask, frame: WorkingFrame) -> Mask:
     """Resample a mask to working voxels: those that it fills by half or more."""
     part = mask[frame.box].astype(np.float32)
     return np.asarray(tent_resample(part, frame.scan, frame.working) >= 0.5)
 
 
-def mask_to_scan(share: Float32Array, frame: Frame) -> Mask:
+def mask_to_scan(share: Float32Array, frame: WorkingFrame) -> Mask:
     """Take a share (0 to 1) in working voxels back to the scan's box; inside is 0.5 or more.
 
     Only the part around what reaches 0.5 is resampled: a mean of less cannot reach it, and

@@ -30,7 +30,7 @@ _MIN_PLATEAU_SHARE = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class StoredScale:
     """One way in which a file may have come to its numbers: stored = slope · HU + intercept."""
 
     slope: float
@@ -38,21 +38,21 @@ class Reading:
     sentence: str
 
 
-AS_STORED = Reading(slope=1, intercept=0, sentence="")
+AS_STORED = StoredScale(slope=1, intercept=0, sentence="")
 MISTAKES = (
-    Reading(
+    StoredScale(
         slope=1,
         intercept=1024,
         sentence="the values look like HU + 1024, a CT stored without its rescale intercept",
     ),
-    Reading(
+    StoredScale(
         slope=1,
         intercept=-1024,
         sentence="the values look like HU − 1024, a rescale intercept applied twice",
     ),
-    Reading(slope=0.5, intercept=0, sentence="the values look like HU × 0.5"),
-    Reading(slope=2, intercept=0, sentence="the values look like HU × 2"),
-    Reading(slope=0.1, intercept=0, sentence="the values look like HU × 0.1"),
+    StoredScale(slope=0.5, intercept=0, sentence="the values look like HU × 0.5"),
+    StoredScale(slope=2, intercept=0, sentence="the values look like HU × 2"),
+    StoredScale(slope=0.1, intercept=0, sentence="the values look like HU × 0.1"),
 )
 
 
@@ -138,7 +138,7 @@ def _lowest_plateau(values: Values) -> float | None:
     return float(np.median(values[crowded]))
 
 
-def _explained(values: Values, reading: Reading) -> float:
+def _explained(values: Values, reading: StoredScale) -> float:
     hu = (values - reading.intercept) / reading.slope
     air = (hu >= _AIR_WINDOW[0]) & (hu <= _AIR_WINDOW[1])
     soft = (hu >= _SOFT_WINDOW[0]) & (hu <= _SOFT_WINDOW[1])
@@ -149,7 +149,7 @@ def _explained(values: Values, reading: Reading) -> float:
     return float((air | soft).mean())
 
 
-def _best_reading(values: Values) -> tuple[Reading, float]:
+def _best_reading(values: Values) -> tuple[StoredScale, float]:
     as_stored = _explained(values, AS_STORED)
     best, most = AS_STORED, as_stored
     for reading in MISTAKES:
@@ -173,7 +173,7 @@ def _impossible(values: Values, soft: float | None) -> str:
 
 
 def _mode(
-    values: Values, reading: Reading, window_hu: tuple[float, float], min_share: float
+    values: Values, reading: StoredScale, window_hu: tuple[float, float], min_share: float
 ) -> float | None:
     """Most frequent stored value in a window of HU under a reading."""
     low, high = (reading.slope * hu + reading.intercept for hu in window_hu)

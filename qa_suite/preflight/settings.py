@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from qa_suite.imaging.registration.settings import AlignmentSettings
+from qa_suite.imaging.registration.alignment_settings import AlignmentSettings
 
 Window = tuple[float, float]
 

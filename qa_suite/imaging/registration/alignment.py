@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.volume import Triple, Volume
 from qa_suite.imaging.masks import centroid, eroded
+from qa_suite.imaging.registration.alignment_settings import AlignmentSettings
 from qa_suite.imaging.registration.consensus import consensus, support
 from qa_suite.imaging.registration.rigid import (
     Level,
@@ -28,7 +29,6 @@ from qa_suite.imaging.registration.rigid import (
     thinned,
 )
 from qa_suite.imaging.registration.sampling import COARSE_MM, sampled_level
-from qa_suite.imaging.registration.settings import AlignmentSettings
 from qa_suite.imaging.registration.shading import flattened
 from qa_suite.imaging.registration.structure import components_without_structure
 

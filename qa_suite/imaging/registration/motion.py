@@ -11,7 +11,7 @@ from qa_suite.imaging.registration.rigid import rotation_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
-class Motion:
+class RigidMotion:
     """A rigid motion about a centre: ``T p = centre + turn (p − centre) + shift``.
 
     Parameters
@@ -25,17 +25,17 @@ class Motion:
     shift: FloatArray = field(default_factory=lambda: np.zeros(3))
     turn: FloatArray = field(default_factory=lambda: np.eye(3))
 
-    def after(self, other: Motion) -> Motion:
+    def after(self, other: RigidMotion) -> RigidMotion:
         """Return the motion that first moves as ``other`` and then as this one."""
-        return Motion(shift=self.turn @ other.shift + self.shift, turn=self.turn @ other.turn)
+        return RigidMotion(shift=self.turn @ other.shift + self.shift, turn=self.turn @ other.turn)
 
-    def inverse(self) -> Motion:
+    def inverse(self) -> RigidMotion:
         """Return the motion back."""
-        return Motion(shift=-self.turn.T @ self.shift, turn=self.turn.T)
+        return RigidMotion(shift=-self.turn.T @ self.shift, turn=self.turn.T)
 
-    def stepped(self, shift: FloatArray, turn_rad: FloatArray) -> Motion:
+    def stepped(self, shift: FloatArray, turn_rad: FloatArray) -> RigidMotion:
         """Return the motion with a small step added: turned further about the moved centre."""
-        return Motion(shift=self.shift + shift, turn=rotation_matrix(turn_rad) @ self.turn)
+        return RigidMotion(shift=self.shift + shift, turn=rotation_matrix(turn_rad) @ self.turn)
 
     @property
     def vector_deg(self) -> FloatArray:

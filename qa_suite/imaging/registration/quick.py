@@ -15,9 +15,9 @@ from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.core.volume import Volume
 from qa_suite.imaging.masks import centroid
 from qa_suite.imaging.registration.alignment import UNBOUND_DEG, Alignment, three
+from qa_suite.imaging.registration.alignment_settings import AlignmentSettings
 from qa_suite.imaging.registration.rigid import Level, climb, similarity
 from qa_suite.imaging.registration.sampling import COARSE_MM, sampled_level
-from qa_suite.imaging.registration.settings import AlignmentSettings
 
 _DISPLACED_MM = 10.0
 _TOLERANCE_MM = 0.01

@@ -9,8 +9,8 @@ from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.core.volume import Volume
 from qa_suite.imaging.boxes import data_box
 from qa_suite.imaging.masks import centroid
+from qa_suite.imaging.registration.alignment_settings import AlignmentSettings
 from qa_suite.imaging.registration.rigid import BINS, Level
-from qa_suite.imaging.registration.settings import AlignmentSettings
 from qa_suite.imaging.robust import thinned
 
 COARSE_MM = 6.0

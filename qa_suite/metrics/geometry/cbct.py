@@ -12,7 +12,7 @@ from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Grid
 from qa_suite.imaging.boxes import bounding_box
-from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.registration.motion import RigidMotion
 from qa_suite.imaging.registration.rigid import rotation_matrix
 from qa_suite.metrics.geometry.images import (
     SMOOTHING_VOXELS,
@@ -43,7 +43,7 @@ class Day:
         Of its random numbers.
     """
 
-    offset: Motion
+    offset: RigidMotion
     centre_mm: FloatArray
     seed: int
 
@@ -60,7 +60,7 @@ def make_day(reference: Image, centre_mm: FloatArray, settings: PositioningSetti
     rng = np.random.default_rng(seed)
     shift = rng.uniform(-1, 1, 3) * settings.max_shift_mm
     turn = rotation_matrix(np.radians(rng.uniform(-1, 1, 3) * settings.max_rotation_deg))
-    return Day(offset=Motion(shift=shift, turn=turn), centre_mm=centre_mm, seed=seed)
+    return Day(offset=RigidMotion(shift=shift, turn=turn), centre_mm=centre_mm, seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)

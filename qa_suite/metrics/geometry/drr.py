@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray, Mask
 from qa_suite.imaging.boxes import bounding_box
-from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.registration.motion import RigidMotion
 from qa_suite.metrics.geometry.cbct import Day
 from qa_suite.metrics.geometry.images import Image, halved, smoothed
 from qa_suite.metrics.geometry.rigid_match import Match, descend
@@ -150,7 +150,7 @@ def project(
     volume: Image,
     rays: Rays,
     centre_mm: FloatArray,
-    motion: Motion,
+    motion: RigidMotion,
     step_mm: float,
     *,
     slopes: bool,
@@ -238,7 +238,7 @@ def register_radiographs(
 
 
 def _seen(
-    volume: Image, rays: Rays, centre_mm: FloatArray, motion: Motion
+    volume: Image, rays: Rays, centre_mm: FloatArray, motion: RigidMotion
 ) -> tuple[FloatArray, FloatArray, Mask]:
     """Project a moved volume, with the slopes; every ray has its value."""
     step = min(volume.grid.spacing_mm)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray, Mask
-from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.registration.motion import RigidMotion
 from qa_suite.metrics.base import Censored, NoValue, Value, as_value
 from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 from qa_suite.metrics.geometry.cbct import Day, make_day
@@ -70,7 +70,7 @@ class Setup:
         What the difference is at least then, 0 where nothing is known of it.
     """
 
-    difference: Motion
+    difference: RigidMotion
     truth_error_mm: float
     determined: NDArray[np.bool_]
     beyond: str = ""
@@ -124,7 +124,7 @@ def position(plans: Plans, variant: str, settings: PositioningSettings) -> Setup
 
 
 def _what_is_known(
-    reference: Motion, to_synthetic: Match, settings: PositioningSettings
+    reference: RigidMotion, to_synthetic: Match, settings: PositioningSettings
 ) -> dict[str, Any]:
     """Say what a registration beyond its range leaves: what it exceeds, less the reference's."""
     why = _beyond(to_synthetic, settings)
@@ -164,7 +164,7 @@ def _beyond(match: Match, settings: PositioningSettings) -> str:
     return ""
 
 
-def _size(motion: Motion) -> tuple[float, float]:
+def _size(motion: RigidMotion) -> tuple[float, float]:
     """Length of the shift in mm, and angle of the rotation in degrees."""
     return float(np.linalg.norm(motion.shift)), float(np.linalg.norm(motion.vector_deg))
 
@@ -180,7 +180,7 @@ def _shared(one: FloatArray, other: FloatArray) -> FloatArray:
     return np.asarray((one * other).sum(axis=0) / np.maximum(scale, 1e-30))
 
 
-def _rms(motion: Motion, match: Match) -> float:
+def _rms(motion: RigidMotion, match: Match) -> float:
     """Rms displacement over points that lie evenly around the centre at the match's radius."""
     turn_mm = np.radians(np.linalg.norm(motion.vector_deg)) * match.radius_mm
     return float(np.sqrt(motion.shift @ motion.shift + 2 / 3 * turn_mm**2))

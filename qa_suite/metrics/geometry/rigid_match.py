@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qa_suite.core.arrays import FloatArray, Mask
-from qa_suite.imaging.registration.motion import Motion
+from qa_suite.imaging.registration.motion import RigidMotion
 from qa_suite.imaging.robust import HUBER, MAD_TO_SD
 from qa_suite.metrics.geometry.images import Image
 
@@ -55,7 +55,7 @@ class Points:
     spread: float = 1.0
 
 
-Sampler = Callable[[Motion], tuple[FloatArray, FloatArray, Mask]]
+Sampler = Callable[[RigidMotion], tuple[FloatArray, FloatArray, Mask]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Match:
         Why there is no match, or empty.
     """
 
-    motion: Motion = field(default_factory=Motion)
+    motion: RigidMotion = field(default_factory=RigidMotion)
     sd_mm: FloatArray = field(default_factory=lambda: np.full(6, np.inf))
     correlation: float = 0.0
     radius_mm: float = 1.0
@@ -96,7 +96,7 @@ class _Fit:
     sd: FloatArray
 
 
-def register(levels: Sequence[Points], start: Motion | None = None) -> Match:
+def register(levels: Sequence[Points], start: RigidMotion | None = None) -> Match:
     """Register over one resolution after the other, coarse to fine.
 
     Parameters
@@ -111,7 +111,7 @@ def register(levels: Sequence[Points], start: Motion | None = None) -> Match:
     Match
         With ``why`` where the images hold nothing to match.
     """
-    match = Match(motion=start or Motion())
+    match = Match(motion=start or RigidMotion())
     for number, points in enumerate(levels):
         last = number == len(levels) - 1
         match = _from_points(points, match.motion, tukey=last)
@@ -120,7 +120,7 @@ def register(levels: Sequence[Points], start: Motion | None = None) -> Match:
     return match
 
 
-def _from_points(points: Points, motion: Motion, *, tukey: bool) -> Match:
+def _from_points(points: Points, motion: RigidMotion, *, tukey: bool) -> Match:
     count = len(points.offsets_mm)
     if count < _MIN_POINTS:
         return Match(why=f"only {count} points lie in the field of view")
@@ -141,7 +141,7 @@ def descend(
     sample: Sampler,
     target: FloatArray,
     basis: FloatArray,
-    motion: Motion,
+    motion: RigidMotion,
     *,
     radius_mm: float,
     floor: float,
@@ -208,7 +208,7 @@ def descend(
     )
 
 
-def sampled_points(points: Points, motion: Motion) -> tuple[FloatArray, FloatArray, Mask]:
+def sampled_points(points: Points, motion: RigidMotion) -> tuple[FloatArray, FloatArray, Mask]:
     """Values and derivatives at the moved points, and which of them lie in the image."""
     from qa_suite.imaging.registration.motion_kernels import rigid_rows
 

@@ -11,8 +11,8 @@ import numpy as np
 from qa_suite.core.arrays import Mask
 from qa_suite.core.volume import Volume
 from qa_suite.imaging.registration.alignment import Alignment, estimate_alignment, interior
+from qa_suite.imaging.registration.alignment_settings import AlignmentSettings
 from qa_suite.imaging.registration.quick import quick_alignment
-from qa_suite.imaging.registration.settings import AlignmentSettings
 from qa_suite.metrics.base import Censored, NoValue, Value, as_value
 from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 
