@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import grimp
 import numpy as np
 import pytest
 
@@ -109,13 +108,3 @@ def test_a_family_writes_no_rows_of_another(registered):
         pair, families=["greedy"], settings=MeasureSettings(), case="c", patient="p", site="s"
     ).rows
     assert row.status == "error" and "gave rows of mae, not its own" in row.why
-
-
-def test_no_module_of_the_room_imports_itself_by_a_detour():
-    """Late imports and those for types count too: a shared type lies below both."""
-    graph = grimp.build_graph("qa_suite", cache_dir=None)
-    room = {module for module in graph.modules if module.startswith("qa_suite.metrics")}
-    above = {module: graph.find_modules_directly_imported_by(module) & room for module in room}
-    while free := {module for module, imported in above.items() if not imported}:
-        above = {m: imported - free for m, imported in above.items() if m not in free}
-    assert not above, sorted(above)
