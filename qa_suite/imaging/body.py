@@ -114,7 +114,10 @@ def signal_body(array: NDArray[Any], grid: Grid, definition: BodyDefinition = OU
     if np.isfinite(level) and _NOISE_REACH * _noise(array[box]) > level - low:
         from scipy import ndimage
 
-        smooth = ndimage.median_filter(array.astype(np.float32), _NOISE_FILTER)
+        # beyond the image is background, as it is where an image ends in air
+        smooth = ndimage.median_filter(
+            array.astype(np.float32), _NOISE_FILTER, mode="constant", cval=low
+        )
         bright = otsu(thinned(smooth[box]))
         floor = _RAYLEIGH_MEAN * _noise(np.where(smooth > bright, array, np.nan)[box])
         array, level = smooth, floor + definition.share_of_otsu * (bright - floor)
