@@ -92,7 +92,8 @@ def test_keywords_are_the_options_of_the_verb_of_the_same_name(name):
     from qa_suite.cli import app
 
     verb = typer.main.get_command(app).commands[name]
-    options = {parameter.name for parameter in verb.params}
+    said = {word for parameter in verb.params for word in parameter.opts}
+    options = {word.removeprefix("--").replace("-", "_") for word in said}
     function = getattr(qa_suite, name)
     keywords = {
         key
