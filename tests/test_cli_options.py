@@ -15,7 +15,7 @@ import yaml
 
 from qa_suite.cli import app, run
 from qa_suite.cli import options as module
-from qa_suite.cli.evaluate import EvaluateOptions
+from qa_suite.cli.evaluate_options import EvaluateOptions
 from qa_suite.cli.options import Options, add_verb, read_options
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.evaluation.evaluate import EvaluationSettings

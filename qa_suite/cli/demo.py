@@ -49,7 +49,7 @@ def demo(
 
     Example: `qa-suite demo --out demo-output`
     """
-    from qa_suite.cli.evaluate import EvaluateOptions
+    from qa_suite.cli.evaluate_options import EvaluateOptions
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
     from qa_suite.core import store
     from qa_suite.judging.criteria import load_profile

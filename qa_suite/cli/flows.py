@@ -11,7 +11,7 @@ from qa_suite.cli import console
 from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
-    from qa_suite.cli.evaluate import EvaluateOptions
+    from qa_suite.cli.evaluate_options import EvaluateOptions
     from qa_suite.core.cohort import Cohort
     from qa_suite.core.records import Evaluation, Profile, Verdict
     from qa_suite.dose.plan.template import Modality

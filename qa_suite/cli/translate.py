@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
-from qa_suite.cli.evaluate import ASK_HELP
+from qa_suite.cli.evaluate_options import ASK_HELP
 
 if TYPE_CHECKING:
     from qa_suite.cli.synthetic_dicom import Whose

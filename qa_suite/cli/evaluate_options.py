@@ -1,0 +1,83 @@
+"""What ``evaluate`` may be asked: the fields are the options, and the keys of its settings file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from qa_suite.cli.dose_settings import DoseOptions
+from qa_suite.cli.options import REQUIRED, Commas, Options, argument, block, option
+
+ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
+
+
+class ExaminedOptions(Options):
+    """What is examined, on which patients, with what beside it, and what is done with it."""
+
+    cohort: Path = argument(REQUIRED, "The cohort: its folder or manifest.")
+    model: str | None = argument(
+        None, "models:/NAME/VERSION, models:/NAME@ALIAS, oracle:truth, oracle:twin."
+    )
+    images: Path | None = option(None, "Finished synthetic images, CASE.nii.gz or CASE.mha.")
+    name: str = option("external", "Who made --images.")
+    out: Path | None = option(None, "Folder of the evaluation.")
+    profile: str | None = option(None, "Criteria to judge by; without them it only measures.")
+    split: Literal["train", "validation", "calibration", "test"] = option(
+        "test", "Patient set to examine."
+    )
+    keep_volumes: Literal["worst", "all", "none"] = option("worst", "worst, all or none.")
+    max_misalignment_mm: float = option(10.0, "Preflight refuses cases that are further apart.")
+    workers: int = option(2, "Cases measured at a time.")
+    allow_leakage: bool = option(False, "Examine on training patients; marked.")
+    inverse: str | None = option(None, "Translator of the way back, for the cycle error.")
+    segmenters: tuple[str, ...] = option(
+        (), "Registered segmenter, or totalsegmentator:TASK; may be repeated.", "segmenter"
+    )
+    extractor: str | None = option(
+        None, "Registered feature extractor, for distances between sets."
+    )
+    ask: tuple[str, ...] = option((), ASK_HELP)
+    track: bool = option(True, "Log the evaluation to MLflow.")
+    as_json: bool = option(False, "Print the measurements.", "json")
+
+
+class EvaluateOptions(DoseOptions, ExaminedOptions):
+    """Everything that an evaluation is asked."""
+
+    dose_cases: Literal["all", "one_per_site"] = option(
+        "all", "all, or one_per_site: the first of each site that preflight lets through."
+    )
+    clinic: Path | None = option(None, "Folder CASE/ of your planning system's doses and plan.dcm.")
+    clinic_goals: str | None = option(
+        None, "Template whose target and goals judge the doses of --clinic."
+    )
+    clinic_dose: tuple[str, ...] = option(
+        (),
+        "What the doses of --clinic are, NAME=VALUE: dose-type=effective, "
+        "summation=beam, fractions=30, relative-unit-gy=2, plane-mm=1, dose-unit=cGy, "
+        "any-scale=yes; REFERENCE,SYNTHETIC by a comma where they differ. May be repeated.",
+    )
+    rtplans: bool = option(
+        False, "Compute the plan.dcm of each case as it stands; needs --target or a --plan."
+    )
+    families: Commas = option("", "Which measures; default: all.")
+    preflight: dict[str, Any] = block(
+        "qa_suite.preflight:PreflightSettings",
+        "Bounds of the checks before measuring.",
+        {"max_misalignment_mm": "max_misalignment_mm"},
+    )
+    measures: dict[str, Any] = block(
+        "qa_suite.metrics.settings:MeasureSettings",
+        "Settings of the families of measures.",
+        {
+            "dose.plans": "plan",
+            "dose.rtplans": "rtplans",
+            "dose.clinic": "clinic_goals",
+            "dose.clinic_request": "clinic_dose",
+            "dose.prescription_gy": "prescription_gy",
+            "dose.fractions": "fractions",
+            "dose.protons_per_mu": "protons_per_mu",
+            "dose.grid_mm": "dose_grid_mm",
+            "dose.device": "device",
+        },
+    )
