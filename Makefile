@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint docs hashes dashboard bench families exam exam-dose reference-env commission clean
+.PHONY: help setup demo test lint docs hashes dashboard bench mutants families exam exam-dose reference-env commission clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,9 +66,13 @@ commission: $(READY)  ## Hold the dose engines against the reference engines (ab
 exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (see docs/dose/exam.md)
 	$(BIN)/python benchmarks/exam_dose.py --out exam-dose --write docs/dose/exam.md
 
+mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'
+	$(BIN)/python -m benchmarks.mutants.run --write docs/mutants.md
+
 families: $(READY)  ## Train, register and examine every family of translator alike (about two hours)
 	$(BIN)/python -m benchmarks.families --at-a-time 2 --write docs/appendix/families.md
 	$(BIN)/python -m benchmarks.families --at-a-time 2 --study placed --write docs/appendix/families.md
 
 clean:           ## Remove the environment and what the demo made
-	rm -rf $(VENV) .venv-reference demo-output site .cache .mypy_cache .ruff_cache .pytest_cache
+	rm -rf mutants-run $(VENV) .venv-reference demo-output site .cache .mypy_cache .ruff_cache .pytest_cache
