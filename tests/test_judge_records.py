@@ -10,9 +10,9 @@ import pytest
 
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.record_files import MEASUREMENTS_FILE, write_table
-from qa_suite.core.records import Measurement
+from qa_suite.core.records import Measurement, Profile
 from qa_suite.judging.judge import judge, judge_tables, read_verdicts, save_verdict
-from tests.judging_record import Record, criterion, profile
+from tests.judging_record import SITES, Record, criterion, profile
 
 # ---------------------------------------------------------------------------------------
 # Tables that cannot be true
@@ -123,3 +123,58 @@ def test_beams_within_the_table_are_no_finding(share: float) -> None:
     verdict = with_beyond(share).judge(profile(criterion()))
     assert verdict.outcome == "pass"
     assert not any(f.criterion.metric == "path_beyond_table" for f in verdict.findings)
+
+
+# ---------------------------------------------------------------------------------------
+# What is judged whatever the profile says, and what it only describes
+
+
+def with_noise(value: float) -> Record:
+    """A good record in which the first case's image shares noise with its reference."""
+    record = Record()
+    first = next(row for row in record.rows if row.metric == "mae")
+    facts = {"metric": "shared_noise", "unit": "1", "family": "noise"}
+    for row in [row for row in record.rows if row.metric == "mae"]:
+        shared = value if row.case == first.case else 0.0
+        record.rows.append(row.model_copy(update={**facts, "value": shared}))
+    return record
+
+
+@pytest.mark.parametrize(("value", "outcome"), [(0.35, "pass"), (0.36, "fail")])
+def test_a_score_at_the_end_of_what_is_plausible_is_no_finding(value: float, outcome: str) -> None:
+    verdict = with_noise(value).judge(profile(criterion()))
+    assert verdict.outcome == outcome
+    found = [f for f in verdict.findings if f.criterion.metric == "shared_noise"]
+    assert [f.estimate for f in found] == ([] if outcome == "pass" else [value])
+
+
+def test_who_was_never_asked_about_its_noise_is_named() -> None:
+    record = with_noise(0.0)
+    record.rows = [r for r in record.rows if (r.case, r.metric) != ("B2", "shared_noise")]
+    (notice,) = record.judge(profile(criterion())).notices
+    assert "not measured for B2;" in notice
+
+
+def test_described_measures_are_compared_between_sites_in_their_own_variant() -> None:
+    record = Record()
+    for row in [row for row in record.rows if row.metric == "mae"]:
+        record.rows.append(row.model_copy(update={"variant": "inner", "value": 3.0}))
+    wanted = [
+        {"metric": "mae", "region": "body", "variant": "inner"},
+        {"metric": "mae", "region": "nowhere"},
+    ]
+    plain = Profile(
+        name="only",
+        version="1",
+        direction="any",
+        anatomy="any",
+        intended_use="tests",
+        describe=wanted,
+    )
+    definitions = {"mae": {"direction": "lower"}}
+    evaluation = record.evaluation().model_copy(update={"definitions": definitions})
+    verdict = judge_tables(evaluation, record.table(), record.cases, plain)
+    found = [(g.metric, g.region, g.variant, g.site, g.estimate) for g in verdict.site_gaps]
+    assert found == [("mae", "body", "inner", site, 3.0) for site in SITES]
+    assert verdict.sentence == "Described under only 1, which sets no bounds: not judged."
+    assert verdict.outcome == "inconclusive"

@@ -45,6 +45,7 @@ FIELD[1, :, 1] = [8.0, 16.0, 32.0]
         ((5, 1, 0), (9, 1, 0), 0.0, -1.0),  # before it begins
         ((1.5, 1, 0), (3.5, 1, 0), 2.0, 0.5),  # from the face between two voxels
         ((1.5, 1, 0), (-0.5, 1, 0), 1.5, 1.0),
+        ((3.5, 1, 1), (3.5, 1, 0), 0.0, -1.0),  # along the far face, which is outside
         ((0, 0, 1), (2, 2, 1), 16 / 2, 3 / 4),  # diagonal: half of it in (1, 1, 1)
     ],
 )
@@ -67,11 +68,19 @@ def test_distances_are_those_of_trying_every_voxel(seed: int, spacing) -> None:
 
 
 @pytest.mark.parametrize(
-    ("many", "edge", "spread"), [(12, 1.0, 4.0), (12, 0.3, 9.0), (40, 0.5, 1.0), (2, 0.2, 5.0)]
+    ("many", "edge", "spread"),
+    [
+        (12, 1.0, 4.0),
+        (12, 0.3, 9.0),
+        (40, 0.5, 1.0),
+        (2, 0.2, 5.0),
+        (300, 1.0, 6.0),
+        (60, 1.0, 6.0),
+    ],
 )
 def test_the_nearest_is_that_of_trying_every_point(many: int, edge: float, spread: float) -> None:
     rng = np.random.default_rng(many)
-    points, queries = rng.random((many, 3)) * spread, rng.random((9, 3)) * spread - 1
+    points, queries = rng.random((many, 3)) * spread, rng.random((40, 3)) * spread
     queries[0] = points[-1]
     wanted = np.sqrt(((queries[:, None] - points) ** 2).sum(-1)).min(1)
     np.testing.assert_allclose(nearest_distances(queries, points, edge), wanted, atol=1e-12)

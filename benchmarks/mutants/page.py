@@ -42,7 +42,7 @@ def write_page(page: Path, folder: Path, *, command: str) -> None:
     for name, score in found.items():
         if score["survived"]:
             text += f"\n## Not found: {WHAT[name]}\n\n"
-            text += "".join(f"- `{one}`\n" for one in score["survived"])
+            text += "".join(f"- `{' '.join(one.split())}`\n" for one in score["survived"])
     page.write_text(text, encoding="utf-8")
 
 
