@@ -128,6 +128,10 @@ def benchmark_options(module: str) -> frozenset[str]:
     return frozenset(re.findall(r"\"(--[a-z-]+)\"", code))
 
 
+EXAMPLES = {"translators/families/huber.py", "translators/configs/huber-demo.yaml", "huber-demo"}
+"""What CONTRIBUTING tells its reader to write; test_new_family.py does so."""
+
+
 @cache
 def names() -> dict[str, frozenset[str]]:
     """What may follow an option that takes the name of something registered."""
@@ -163,7 +167,7 @@ def settings() -> frozenset[str]:
     """Every ``block.key`` of a translator's specification, at any depth."""
     from pydantic import BaseModel
 
-    from translators.spec import TranslatorSpec
+    from translators.spec.families import FAMILIES, require_families, spec_type
 
     found: set[str] = set()
 
@@ -175,7 +179,9 @@ def settings() -> frozenset[str]:
                 if isinstance(inner, type) and issubclass(inner, BaseModel):
                     visit(f"{path}.", inner)
 
-    visit("", TranslatorSpec)
+    require_families()
+    for family in FAMILIES:
+        visit("", spec_type(family.name))
     return frozenset(found)
 
 
@@ -265,11 +271,12 @@ def _paths(words: str, text: Text) -> Iterator[str]:
     pattern = r"(?<![\w/.-])((?:docs|qa_suite|translators|reports|benchmarks|tests)/[\w./-]*\w)"
     for found in re.finditer(pattern, words):
         after = words[found.end() : found.end() + 1]
-        if after not in ("*", "{", "<") and not (ROOT / found[1]).exists():
+        there = found[1] in EXAMPLES or (ROOT / found[1]).exists()
+        if after not in ("*", "{", "<") and not there:
             yield f"there is no {found[1]}"
     if text.page is None:
         return
-    for target in re.findall(r"\]\(([^)\s]+)\)", words):
+    for target in re.findall(r"(?<![\"'])\]\(([^)\s]+)\)", words):  # code["x"](y) is no link
         place, _, anchor = target.partition("#")
         if re.match(r"[a-z]+:", place):
             continue
@@ -299,7 +306,7 @@ def _names(words: str, text: Text) -> Iterator[str]:
     for found in re.finditer(r"qa-suite train ([a-z][\w-]*)(?=[\s`'\"]|$)(?!\.yaml)", words):
         from translators.spec.reading import config_names
 
-        if found[1] not in config_names():
+        if found[1] not in {*config_names(), *EXAMPLES}:
             yield f"no specification {found[1]} is shipped"
 
 
