@@ -197,3 +197,21 @@ def test_order_is_by_measure_then_site_and_repeatable() -> None:
     first = site_gaps(*data, [other, MAE], training_sites=HOME)
     assert [(g.metric, g.site) for g in first] == [(m, s) for m in ("rmse", "mae") for s in "ABC"]
     assert first == site_gaps(*data, [other, MAE], training_sites=HOME)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "compared"), [(2, 2, True), (1, 2, False), (2, 1, False), (3, 2, True)]
+)
+def test_two_patients_on_either_side_are_enough(here: int, there: int, compared: bool) -> None:
+    data = tables({"A": [1.0, 2.0, 4.0][:there], "C": [7.0, 9.0, 8.0][:here]})
+    found = gaps(data, training=("A",))["C"]
+    assert (found.gap_low is not None) is compared
+    assert (found.shifted is not None) is compared
+
+
+def test_nothing_is_compared_with_censored_patients() -> None:
+    table, cases = tables({"A": [1.0, 2.0, 4.0], "C": [7.0, 9.0, 8.0]})
+    table["at_least"] = np.nan
+    table.loc[table["case"] == "A-A0", ["value", "status", "at_least"]] = [np.nan, "censored", 1.0]
+    found = gaps((table, cases), training=("A",))["C"]
+    assert (found.gap, found.shifted, found.estimate) == (None, None, 8.0)
