@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qa_suite.core.errors import InputError
-from qa_suite.judging.comparisons import holm_levels, welch_interval, welch_p_value
+from qa_suite.judging.comparisons import (
+    holm_levels,
+    holm_p_values,
+    tost_p_value,
+    welch_interval,
+    welch_p_value,
+)
 from qa_suite.judging.statistics import (
     mean_interval,
     median_interval,
@@ -285,3 +291,20 @@ def test_intervals_move_and_scale_with_the_values(
         for before, after in ((plain.low, moved.low), (plain.high, moved.high)):
             assert before is not None
             assert after == pytest.approx(before * factor + offset, rel=1e-6, abs=1e-6)
+
+
+def test_holm_by_hand() -> None:
+    # Sorted: 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 -> 0.02, 0.03, 0.06, 0.06
+    assert holm_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
+    assert holm_p_values([]) == ()
+
+
+def test_tost_matches_the_interval_inclusion() -> None:
+    values = rng(8).normal(1, 2, 25)
+    p = tost_p_value(values, low=-3, high=3)
+    above = stats.ttest_1samp(values, -3, alternative="greater").pvalue
+    below = stats.ttest_1samp(values, 3, alternative="less").pvalue
+    assert p == pytest.approx(max(above, below))
+    at_p = mean_interval(values, confidence=1 - 2 * p)
+    assert at_p.low is not None and at_p.high is not None
+    assert min(at_p.low + 3, 3 - at_p.high) == pytest.approx(0, abs=1e-6)

@@ -1,9 +1,10 @@
-"""Two groups of patients, and the levels of many such questions together.
+"""Two groups of patients, many such questions together, and equivalence.
 
 References
 ----------
 .. [1] Welch BL (1947), Biometrika 34:28-35.
 .. [2] Holm S (1979), Scand J Stat 6:65-70.
+.. [3] Schuirmann DJ (1987), J Pharmacokinet Biopharm 15:657-680 (two one-sided tests).
 """
 
 from __future__ import annotations
@@ -47,6 +48,20 @@ def welch_p_value(a: ArrayLike, b: ArrayLike) -> float:
     return float(2 * stats.t.sf(difference / error, freedom))
 
 
+def holm_p_values(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Holm's adjusted p values, in the order given [2]_.
+
+    Rejecting those at or below alpha keeps the chance of any false rejection at or below
+    alpha, whatever the dependence between the tests.
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(_ranked(p_values)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return tuple(adjusted)
+
+
 def holm_levels(p_values: Sequence[float], *, confidence: float = 0.95) -> tuple[float, ...]:
     """Confidence level of each question's interval under Holm's procedure [2]_.
 
@@ -63,6 +78,29 @@ def holm_levels(p_values: Sequence[float], *, confidence: float = 0.95) -> tuple
             rejecting = p_values[index] <= level
         levels[index] = 1 - level
     return tuple(levels)
+
+
+def tost_p_value(values: ArrayLike, *, low: float, high: float) -> float:
+    """P value of two one-sided t tests that the mean lies between ``low`` and ``high`` [3]_.
+
+    At level alpha it rejects exactly where the two-sided ``1 - 2 alpha`` interval of
+    :func:`.statistics.mean_interval` lies within the bounds; a criterion ``within`` at 95 %
+    confidence is therefore an equivalence test at 2.5 %.
+    """
+    sample = finite_sample(values, 0.95)
+    if sample.size < 2 or not low < high:
+        raise InputError(
+            f"An equivalence test needs two patients and ordered bounds, got {sample.size} "
+            f"patients and bounds {low} and {high}."
+        )
+    error = float(sample.std(ddof=1)) / np.sqrt(sample.size)
+    mean = float(sample.mean())
+    if error == 0:
+        return 0.0 if low < mean < high else 1.0
+    freedom = sample.size - 1
+    above_low = stats.t.sf((mean - low) / error, freedom)
+    below_high = stats.t.cdf((mean - high) / error, freedom)
+    return float(max(above_low, below_high))
 
 
 # ---------------------------------------------------------------------------------------
