@@ -10,6 +10,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
+from qa_suite.core.volume import Volume
+from qa_suite.io.rt.dose.given import read_given_doses
+from qa_suite.io.rt.dose.request import DoseRequest
 from tests.dicom_factory import AXIAL, CLASSES, new_file, set_tags, uid
 
 CLASSES |= {
@@ -87,3 +90,8 @@ def write_dose(
     set_tags(dataset, tags)
     dataset.save_as(path, enforce_file_format=True)
     return scaling
+
+
+def read_dose(path: Path, request: DoseRequest | None = None) -> Volume:
+    """One dose by itself."""
+    return read_given_doses([path], [request or DoseRequest()])[0].volume

@@ -16,23 +16,17 @@ from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.dicom.headers import scan_dicom
 from qa_suite.io.dicom.series import read_series
 from qa_suite.io.images import write_image
-from qa_suite.io.rt.dose.given import read_given_doses
 from qa_suite.io.rt.dose.parts import PlannedParts, sum_doses
 from qa_suite.io.rt.dose.read import read_rtdose
 from qa_suite.io.rt.dose.request import DoseRequest, parse_requests
 from qa_suite.io.rt.dose.scale import require_same_unit, scale_doubt
 from tests.dicom_factory import PATIENT_ID, body_phantom, uid, write_series
-from tests.rt_factory import write_dose
+from tests.rt_factory import read_dose, write_dose
 
 SHAPE = (7, 6, 5)
 BEAM = DoseRequest(summation="beam")
 EFFECTIVE = DoseRequest(dose_type="effective")
 CGY = DoseRequest(dose_unit="cGy")
-
-
-def read_dose(path: Path, request: DoseRequest | None = None) -> Volume:
-    """One dose by itself."""
-    return read_given_doses([path], [request or DoseRequest()])[0].volume
 
 
 def a_dose() -> np.ndarray:

@@ -18,7 +18,7 @@ from qa_suite.io.dicom.headers import scan_dicom
 from qa_suite.io.dicom.series import read_series
 from qa_suite.io.images import write_image
 from qa_suite.io.rt.dose.export import write_dose
-from qa_suite.io.rt.dose.given import read_dose, read_given_doses
+from qa_suite.io.rt.dose.given import read_given_doses
 from qa_suite.io.rt.dose.read import read_rtdose
 from qa_suite.io.rt.dose.request import parse_requests
 from qa_suite.io.rt.plan.read import read_plan
@@ -27,6 +27,7 @@ from qa_suite.io.rt.structures import read_structure_set
 from tests.dicom_factory import body_phantom, rectangle, uid, write_series, write_structures
 from tests.dicom_validator import errors_of
 from tests.plan_factory import write_plan
+from tests.rt_factory import read_dose
 from tests.rt_factory import write_dose as write_clinical_dose
 
 SHAPE = (9, 8, 7)

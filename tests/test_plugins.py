@@ -112,7 +112,11 @@ def test_every_broken_one_is_told_in_one_sentence(
     assert [facts.name for facts in plugins.load_plugins(GROUP, "good")] == ["good"]
 
 
-def test_a_package_without_metadata_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("reader", ["importlib.metadata", "importlib_metadata"])
+def test_a_package_without_metadata_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+):
+    pytest.importorskip(reader)  # the second finds packages for the first once it is imported
     folder = install(
         monkeypatch,
         tmp_path,

@@ -158,5 +158,5 @@ def _whose(entry: metadata.EntryPoint) -> tuple[str, str]:
     try:
         said: Any = entry.dist.metadata if entry.dist is not None else {}
         return str(said["Name"] or "(unnamed)"), str(said["Version"] or "")
-    except (KeyError, TypeError):  # a folder .dist-info without METADATA
+    except (KeyError, TypeError, OSError):  # a folder .dist-info without METADATA
         return "(unnamed)", ""
