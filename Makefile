@@ -25,7 +25,7 @@ demo: $(READY)   ## Run the whole path on virtual hospitals (about 3 minutes)
 
 # Files of tests run side by side, each whole in one process of at most 2 GB.
 test: lint       ## Check style, types and import contracts, then run the tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)   ## Check style, types and import contracts
 	$(BIN)/ruff check .
