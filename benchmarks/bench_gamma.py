@@ -4,8 +4,8 @@
 
 Both sides get the same doses, cut-off (20 %, the default of pymedphys) and threads; pymedphys runs
 at its defaults. The converged search is that of pymedphys with steps of a fortieth of the distance,
-by the mode of that name (which gives its numbers, see tests/test_dose_gamma.py) for the voxels
-that its default step leaves undecided: a finer step can only lower gamma.
+by the mode of that name (which gives its numbers, see tests/test_dose_gamma_references.py) for the
+voxels that its default step leaves undecided: a finer step can only lower gamma.
 """
 
 from __future__ import annotations

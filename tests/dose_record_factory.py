@@ -27,7 +27,8 @@ from qa_suite.core.record_files import (
 from qa_suite.core.records import CaseRecord, CurvePoint, Evaluation, Measurement, Verdict
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.images import write_image
-from tests.record_factory import make_record, write_volumes
+from tests.record_factory import make_record
+from tests.record_volumes import write_volumes
 
 CASES = ("A01", "B01", "C01")
 KEPT = "A01"

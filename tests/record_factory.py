@@ -10,19 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qa_suite.core.record_files import (
     CASES_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
-    VOLUMES_FOLDER,
     digest_of,
-    sha256_of,
     write_model,
     write_table,
 )
@@ -30,27 +26,31 @@ from qa_suite.core.records import (
     CaseRecord,
     CodeFacts,
     CohortFacts,
-    Criterion,
     CurvePoint,
     Evaluation,
-    InstrumentFacts,
     Measurement,
     ModelFacts,
     PreflightValue,
-    Profile,
-    SetMeasurement,
     Verdict,
     When,
 )
-from qa_suite.core.volume import Grid, Volume
-from qa_suite.io.images import write_image
 from qa_suite.judging.judge import judge, save_verdict
+from tests.record_facts import (
+    DEFINITIONS,
+    FAMILIES,
+    PROFILE,
+    SEGMENTER,
+    STANDARD_THRESHOLD_HU,
+    TRAINING_SITES,
+    UNITS,
+    Kind,
+    instruments,
+    set_measurements,
+)
+from tests.record_volumes import GRID, write_volumes
 
-Kind = Literal["model", "floor", "baseline"]
-
-TRAINING_SITES = ("A", "B")
 PATIENTS_BY_SITE = {"A": 8, "B": 7, "C": 6}
-GRID = Grid(shape=(76, 56, 24), spacing_mm=(5.0, 5.0, 7.5), origin_mm=(-190.0, -140.0, -90.0))
+
 CENTRES = {  # mean and spread of each hospital's patients
     "model": {"mae": (62.0, 6.0), "bone": (180.0, 18.0), "me": (-4.0, 6.0), "dice": (0.88, 0.02)},
     "floor": {"mae": (18.0, 1.0), "bone": (30.0, 2.0), "me": (0.0, 2.0), "dice": (0.97, 0.01)},
@@ -58,18 +58,6 @@ CENTRES = {  # mean and spread of each hospital's patients
 }
 ABROAD = {"mae": 45.0, "bone": 130.0, "me": 38.0, "dice": -0.14}
 SHIFTS_MM = {"B03": 14.2, "B05": 6.1}  # refused by preflight; excluded by the profile
-UNITS = {"mae": "HU", "me": "HU", "rmse": "HU", "dice": "1", "fat_level": "HU", "cycle_error": "HU"}
-FAMILIES = {"dice": "segmentation", "fat_level": "reference_free", "cycle_error": "reference_free"}
-DEFINITIONS = {
-    "mae": ("Mean absolute error", "lower"),
-    "me": ("Mean error (signed bias)", "zero"),
-    "rmse": ("Root mean square error", "lower"),
-    "dice": ("Dice similarity coefficient", "higher"),
-    "fat_level": ("Level of fat", "none"),
-    "cycle_error": ("Error of the way there and back", "lower"),
-}  # title and better side
-STANDARD_THRESHOLD_HU = 250.0
-SEGMENTER = "pelvis-unet"
 
 
 def make_record(
@@ -237,50 +225,6 @@ def _curves(rng: np.random.Generator, measurements: list[Measurement]) -> list[C
     return points
 
 
-def instruments() -> tuple[InstrumentFacts, ...]:
-    """Return a segmenter with its noise floor, and an extractor."""
-    return (
-        InstrumentFacts(
-            kind="segmenter",
-            name=SEGMENTER,
-            uri=f"models:/{SEGMENTER}/2",
-            version="2",
-            weights_sha256=hashlib.sha256(b"segmenter").hexdigest(),
-            training_patients=tuple(f"{n:016x}" for n in range(40)),
-            noise_floor={"Bladder": 0.934, "Bone": 0.951},
-        ),
-        InstrumentFacts(
-            kind="extractor",
-            name="pelvis-features",
-            uri="models:/pelvis-features/1",
-            weights_sha256=hashlib.sha256(b"extractor").hexdigest(),
-        ),
-    )
-
-
-def set_measurements() -> tuple[SetMeasurement, ...]:
-    """Return a distance between the sets, that of real from real, and one too small."""
-
-    def row(scope: str, value: float | None, **more: object) -> SetMeasurement:
-        few = {"status": "undefined", "why": "6 patients are fewer than the 10 required"}
-        facts = {
-            "metric": "kid",
-            "scope": scope,
-            "value": value,
-            "unit": "1",
-            "patients": 19,
-            "n_reference": 380,
-            "n_synthetic": 380,
-        }
-        return SetMeasurement.model_validate(facts | (few if value is None else {}) | more)
-
-    return (
-        row("pooled", 0.0312, standard_error=0.0041),
-        row("pooled", 0.0007, standard_error=0.0019, variant="floor"),
-        row("C", None, patients=6),
-    )
-
-
 def _keep_volumes(
     folder: Path, measurements: list[Measurement], cases: list[CaseRecord]
 ) -> list[CaseRecord]:
@@ -297,66 +241,6 @@ def _keep_volumes(
         else case
         for case in cases
     ]
-
-
-def write_volumes(folder: Path, case: str, error_hu: float) -> dict[str, str]:
-    """Write the four volumes of a case under the hash of their bytes; return role to file."""
-    rng = np.random.default_rng(int(hashlib.sha256(case.encode()).hexdigest()[:8], 16))
-    names = {}
-    for role, volume in pelvis(rng, error_hu).items():
-        draft = folder / VOLUMES_FOLDER / "draft.nii.gz"
-        write_image(volume, draft)
-        names[role] = f"{sha256_of(draft)[:32]}.nii.gz"
-        draft.replace(draft.with_name(names[role]))
-    return names
-
-
-def pelvis(rng: np.random.Generator, error_hu: float) -> dict[str, Volume]:
-    """Return an elliptic body with two femora, a sacrum, a bladder and gas on the left."""
-    x, y, z = np.meshgrid(
-        *(
-            o + s * np.arange(n)
-            for n, s, o in zip(GRID.shape, GRID.spacing_mm, GRID.origin_mm, strict=True)
-        ),
-        indexing="ij",
-    )
-
-    def ball(cx: float, cy: float, rx: float, ry: float) -> NDArray[np.bool_]:
-        inside: NDArray[np.bool_] = ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1
-        return inside
-
-    wide = float(rng.uniform(0.95, 1.05))
-    body = ball(0, 0, 170 * wide, 115)
-    ct = np.full(GRID.shape, -1000.0)
-    mr = np.zeros(GRID.shape)
-    layers = [
-        (body, -100.0, 900.0),
-        (ball(0, 0, 150 * wide, 95), 45.0, 380.0),
-        (ball(0, -30, 40, 30) & (np.abs(z) < 50), 8.0, 120.0),
-        (ball(-95 * wide, 10, 26, 26), 700.0, 60.0),
-        (ball(95 * wide, 10, 26, 26), 700.0, 60.0),
-        (ball(-95 * wide, 10, 18, 18), 250.0, 700.0),
-        (ball(95 * wide, 10, 18, 18), 250.0, 700.0),
-        (ball(0, 75, 45, 16) & (z > -40), 450.0, 250.0),
-        (ball(25, 45, 12, 9), -900.0, 5.0),
-    ]
-    for inside, hu, signal in layers:
-        ct[inside], mr[inside] = hu, signal
-    ct += 12 * rng.standard_normal(GRID.shape)
-    smooth = np.sin(x / 60 + rng.uniform(0, 6)) * np.cos(z / 45) * error_hu * 1.3
-    synthetic = ct + smooth + np.where(ct > 200, -2.0 * error_hu, 0.0)
-    synthetic[~body] = -1000.0
-    mr = np.abs(mr * (1 + 0.2 * x / 200) + 15 * rng.standard_normal(GRID.shape))
-
-    def volume(array: NDArray[np.float64], quantity: Literal["HU", "arbitrary"]) -> Volume:
-        return Volume(array=array.astype(np.float32), grid=GRID, quantity=quantity)
-
-    return {
-        "source": volume(mr, "arbitrary"),
-        "reference": volume(ct, "HU"),
-        "synthetic": volume(synthetic, "HU"),
-        "mask": Volume(array=body, grid=GRID, quantity="label"),
-    }
 
 
 def _evaluation(
@@ -438,50 +322,3 @@ def _evaluation(
             peak_memory_mib=812.0,
         ),
     )
-
-
-def _criterion(metric: str, region: str, **more: object) -> Criterion:
-    facts = {
-        "name": f"{metric} {region}",
-        "metric": metric,
-        "region": region,
-        "unit": UNITS[metric],
-        "direction": "at_most",
-        "min_patients": 5,
-        "source": "local decision of this test factory",
-    }
-    return Criterion.model_validate(facts | more)
-
-
-CRITERIA = (
-    _criterion(
-        "mae",
-        "body",
-        bound=80.0,
-        source="Boulanger M et al. (2021), Deep learning methods to generate synthetic CT from "
-        "MRI in radiotherapy: a literature review, Phys Med 89:265",
-    ),
-    _criterion("mae", "body", name="mae body at every site", bound=80.0, scope="each_site"),
-    _criterion("me", "body", bound=20.0, direction="within"),
-    _criterion("mae", "bone", bound=215.0),
-    _criterion("dice", "seg:Bone", bound=0.8, direction="at_least", scope="each_site"),
-    _criterion(
-        "mae",
-        "body",
-        name="mae body of nearly every patient",
-        statistic="fraction_within",
-        bound=0.5,
-        per_patient_bound=100.0,
-    ),
-    _criterion("mae", "body", name="worst patient", statistic="max", bound=120.0),
-)
-
-PROFILE = Profile(
-    name="pelvis-mr-ct",
-    version="1",
-    direction="MR->CT",
-    anatomy="pelvis",
-    intended_use="Dose calculation for photon radiotherapy of the male pelvis, research only.",
-    exclude={"alignment_shift": 5.0},
-    criteria=CRITERIA,
-)

@@ -1,100 +1,26 @@
-"""Dose on the command line: the verb, the options of ``evaluate``, the lists, bad input."""
+"""Dose on the command line: the verb, where it is computed, tables of two columns, the lists."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 
 from qa_suite.cli import run
 from qa_suite.cli.dose_settings import DoseOptions, dose_settings
 from qa_suite.cli.listing import KINDS
-from qa_suite.core.cohort import Cohort, load_cohort, save_cohort
-from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume
 from qa_suite.dose.hlut.tables import shipped_hluts
-from qa_suite.dose.plan.template import load_template, shipped_templates
-from qa_suite.evaluation.eligibility import cases_with_dose
-from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
-from qa_suite.evaluation.models import finished_images
+from qa_suite.dose.plan.template import shipped_templates
 from qa_suite.io.images import read_image, write_image
-from qa_suite.judging.criteria import load_profile
-from qa_suite.metrics.settings import MeasureSettings
-from qa_suite.preflight import PreflightSettings
+from tests.cli_dose_cases import ONE, arguments, one_sentence
+from tests.cli_dose_cases import files as files
+from tests.cli_dose_cases import no_card as no_card
+from tests.cli_dose_cases import two_cards as two_cards
 from tests.plan_factory import square_beam, write_plan
-from tests.tiny_cohort import SHAPE, grid, make_tiny_cohort, pair
-
-
-def prostate() -> Volume:
-    place = np.stack(np.indices(SHAPE), axis=-1) - (np.array(SHAPE) - 1) / 2
-    ball = np.linalg.norm(place * 8.0, axis=-1) <= 22
-    return Volume(array=ball.astype(np.int32), grid=grid(), quantity="label")
-
-
-def tiny_plan(path: Path, shipped: str = "photon-pelvis", **more: object) -> Path:
-    """A shipped template with one beam, to be fast."""
-    data = load_template(shipped).model_dump(mode="json")
-    path.write_text(yaml.safe_dump(data | {"beams": [{"gantry_deg": 90}]} | more))
-    return path
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Path:
-    """A CT, its twin 30 HU higher, a target, plans, and much that cannot be used."""
-    folder = tmp_path_factory.mktemp("dose")
-    _, ct, mask = pair(1)
-    write_image(ct, folder / "ct.nii.gz")
-    write_image(ct.with_array(ct.array + 30 * (mask.array > 0)), folder / "made.nii.gz")
-    write_image(prostate(), folder / "prostate.nii.gz")
-    tiny_plan(folder / "photons.yaml", name="photons")
-    tiny_plan(folder / "protons.yaml", "proton-pelvis", name="protons")
-    tiny_plan(folder / "other.yaml", name="other", targets=[{"structures": ["PTV_1"]}])
-    tiny_plan(folder / "mixed.yaml", name="mixed", engine="protons-range")
-    tiny_plan(folder / "unknown.yaml", name="unknown", engine="photons-pydosrt")
-    tiny_plan(folder / "machine.yaml", name="machine", machine="varian_10mv")
-    table = {
-        "name": "x",
-        "quantity": "relative_electron_density",
-        "source": "x",
-        "points": [[-1000, 0], [0, 1], [100, 0.9]],
-    }
-    (folder / "falls.yaml").write_text(yaml.safe_dump(table))
-    write_image(ct.with_array(np.full(SHAPE, 40.0, np.float32)), folder / "gy.nii.gz")
-    write_image(ct.with_array(np.full(SHAPE, -1000.0, np.float32)), folder / "air.nii.gz")
-    holes = ct.array.copy()
-    holes[5, 5, 5] = np.nan
-    write_image(ct.with_array(holes), folder / "holes.nii.gz")
-    shorter = replace(grid(), shape=(SHAPE[0] - 1, *SHAPE[1:]))
-    write_image(Volume(array=ct.array[:-1], grid=shorter, quantity="HU"), folder / "small.nii.gz")
-    return folder
-
-
-@pytest.fixture
-def files(material, monkeypatch) -> Path:
-    """The working folder, with all of that."""
-    monkeypatch.chdir(material)
-    return material
-
-
-ONE = ("dose", "ct.nii.gz", "--structure", "Prostate=prostate.nii.gz", "--dose-grid-mm", "10")
-
-
-def arguments(*more: str, plan: str = "photons.yaml", hlut: str = "thomas-1999") -> list[str]:
-    return [*ONE, "--plan", plan, "--hlut", hlut, *more]
-
-
-def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
-    error = capsys.readouterr().err.strip().splitlines()
-    assert not any("Traceback" in line for line in error)
-    assert error[-1].startswith("qa-suite: ")
-    return error[-1].removeprefix("qa-suite: ")
-
+from tests.tiny_cohort import SHAPE, grid
 
 # --- the verb ----------------------------------------------------------------------------------
 
@@ -228,34 +154,6 @@ def test_bad_input_is_one_sentence(files, capsys, what):
 # --- where it is computed ----------------------------------------------------------------------
 
 
-@pytest.fixture
-def two_cards(monkeypatch) -> list[str]:
-    """A machine with two GPUs, as far as anybody asks; says where photons are computed."""
-    import torch
-
-    from qa_suite.dose.photons import engine
-
-    asked: list[str] = []
-
-    class Elsewhere(engine.PhotonEngine):
-        def __init__(self, machine: str, *, device: str = "cpu") -> None:
-            asked.append(device)
-            super().__init__(machine)
-
-    monkeypatch.setattr(engine, "PhotonEngine", Elsewhere)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
-    return asked
-
-
-@pytest.fixture
-def no_card(monkeypatch) -> None:
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
 @pytest.mark.parametrize(
     ("device", "told"),
     [("auto", "cuda (card of cuda)"), ("cuda:1", "cuda:1 (card of cuda:1)"), ("cpu", "cpu")],
@@ -313,229 +211,6 @@ def test_protons_never_ask_for_a_gpu(files, two_cards):
 def test_no_plan_and_no_table_is_bad_usage(files):
     assert run([*ONE, "--hlut", "thomas-1999"]) == 2
     assert run([*ONE, "--plan", "photons.yaml"]) == 2
-
-
-# --- evaluate ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    """The working folder; nothing is tracked."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    return tmp_path
-
-
-NOISE_HU = {1: 20.0, 3: 65.0, 4: 68.0}  # by case; case 2 is 40 HU off on one side
-
-
-def make_cohort(folder: Path, splits: str) -> Cohort:
-    """Test cases of one kind, and a vendor's images of them."""
-    made = make_tiny_cohort(folder / "tiny", splits)
-    write_image(prostate(), folder / "tiny" / "volumes" / "prostate.nii.gz")
-    cases = tuple(
-        case.model_copy(update={"structures": {"Prostate": "volumes/prostate.nii.gz"}})
-        for case in made.cases
-    )
-    save_cohort(made.model_copy(update={"cases": cases}), folder / "tiny")
-    rng = np.random.default_rng(5)
-    for number, case in enumerate(cases, 1):
-        reference = read_image(folder / "tiny" / case.reference, "HU")
-        error = rng.normal(0, NOISE_HU[number], SHAPE) if number in NOISE_HU else 40.0
-        array = (reference.array + error * (reference.array > -400)).astype(np.float32)
-        write_image(reference.with_array(array), folder / "box" / f"{case.case}.nii.gz")
-    tiny_plan(folder / "photons.yaml", name="photons")
-    return load_cohort(folder / "tiny")
-
-
-EVALUATE = (
-    "evaluate",
-    "tiny",
-    "--images",
-    "box",
-    "--name",
-    "vendor",
-    "--no-track",
-    "--out",
-    "out",
-    "--plan",
-    "photons.yaml",
-    "--hlut",
-    "thomas-1999",
-    "--dose-grid-mm",
-    "10",
-    "--workers",
-    "1",
-)
-
-
-def test_evaluate_computes_dose_and_keeps_the_volumes_of_the_lowest_gamma(here):
-    cohort = make_cohort(here, "ssss")
-    assert run(list(EVALUATE)) == 0
-    out = here / "out"
-    rows = pd.read_parquet(out / "measurements.parquet")
-    mine = rows[rows.family == "dose"]
-    assert set(mine.case) == {case.case for case in cohort.cases}
-    assert not (mine.status == "error").any()
-    gamma = mine[(mine.metric == "gamma_pass_rate") & (mine.region == "body")]
-    for site, of_site in gamma.groupby("site"):
-        lowest = of_site.sort_values("value").iloc[0].case
-        record = _record(out, lowest)
-        assert {
-            "dose_reference@photons",
-            "dose_synthetic@photons",
-            "gamma@photons",
-            "target@photons",
-            "synthetic",
-            "reference",
-        } <= set(record), site
-        for name in record.values():
-            assert (out / "volumes" / name).is_file()
-    by_error = (
-        rows[(rows.metric == "mae") & (rows.region == "body") & (rows.variant == "default")]
-        .sort_values("value")
-        .case.tolist()
-    )
-    assert by_error == [f"case{n}" for n in (1, 2, 3, 4)]
-    # neither best, median nor worst, nor the worst of its site: kept for its dose alone
-    assert gamma.sort_values("value").iloc[0].case == "case2"
-    evaluation = json.loads((out / "evaluation.json").read_text())
-    dose = evaluation["settings"]["measures"]["dose"]
-    assert dose["plans"][0]["hlut"]["points"] and dose["grid_mm"] == 10
-    assert set(mine.variant) <= set(evaluation["variants"])
-
-
-def _record(out: Path, case: str) -> dict[str, str]:
-    cases = pd.read_parquet(out / "cases.parquet").set_index("case")
-    volumes = cases.loc[case, "volumes"]
-    return json.loads(volumes) if isinstance(volumes, str) else dict(volumes)
-
-
-def test_one_case_of_each_site(here):
-    cohort = make_cohort(here, "sss")
-    evaluate(quick_examination(here, cohort, ("segmentation", "dose")), here / "out")
-    rows = pd.read_parquet(here / "out" / "measurements.parquet")
-    mine = rows[rows.family == "dose"]
-    first = {case.site: case.case for case in reversed(cohort.cases)}
-    assert set(mine.case) == set(first.values()) and len(first) == 2
-    assert set(rows.case) == {case.case for case in cohort.cases}
-
-
-def test_the_choice_of_cases_reaches_the_evaluation(here, monkeypatch):
-    make_cohort(here, "s")
-    asked: list[Examination] = []
-
-    def stop(examination: Examination, *_: object, **__: object) -> None:
-        asked.append(examination)
-        raise InputError("far enough")
-
-    monkeypatch.setattr("qa_suite.evaluation.evaluate.evaluate", stop)
-    assert run([*EVALUATE, "--dose-cases", "one_per_site"]) == 2
-    assert run([*EVALUATE]) == 2
-    assert [one.settings.dose_cases for one in asked] == ["one_per_site", "all"]
-
-
-def quick_examination(
-    here: Path, cohort: Cohort, families: tuple[str, ...] = ("dose",)
-) -> Examination:
-    """Dose of one plan, and of other families those asked for, for one case of each site."""
-    facts, translate = finished_images(here / "box", "vendor")
-    one = DoseOptions(plans=["photons.yaml"], hluts=["thomas-1999"], grid_mm=10, device="cpu")
-    dose = dose_settings(one)
-    quick = dose.model_copy(update={"causes": False, "bulk": False, "gamma": dose.gamma[:1]})
-    settings = EvaluationSettings(
-        families=families,
-        keep_volumes="none",
-        dose_cases="one_per_site",
-        preflight=PreflightSettings(estimate_alignment=False),
-        measures=MeasureSettings(dose=quick),
-    )
-    return Examination(
-        cohort=cohort, folder=here / "tiny", model=facts, translate=translate, settings=settings
-    )
-
-
-def test_a_refused_case_is_not_the_one_of_its_site(here):
-    """Site B: case 1 lost its intercept, so case 3 is the first that may be measured."""
-    cohort = make_cohort(here, "sss")
-    path = here / "tiny" / cohort.cases[0].reference
-    image = read_image(path, "HU")
-    write_image(image.with_array(image.array + 1024), path)
-    examination, out = quick_examination(here, cohort), here / "out"
-    record = evaluate(examination, out)
-    assert record.case_counts["refused"] == 1 and record.case_counts["evaluated"] == 2
-    assert set(pd.read_parquet(out / "measurements.parquet").case) == {"case2", "case3"}
-    # killed after case 1, and carried on: the same cases, the same bytes
-    before = (out / "measurements.parquet").read_bytes()
-    (out / "evaluation.json").unlink()
-    for case in ("case2", "case3"):
-        (out / "journal" / f"case-{case}.json").unlink()
-    evaluate(examination, out)
-    assert (out / "measurements.parquet").read_bytes() == before
-
-
-def test_the_device_is_recorded_beside_the_timings_and_changes_no_record(here, two_cards):
-    cohort = make_cohort(here, "s")
-    quick = quick_examination(here, cohort)
-    measures = quick.settings.measures
-    dose = measures.dose.model_copy(update={"device": "cuda"})
-    settings = quick.settings.model_copy(
-        update={"measures": measures.model_copy(update={"dose": dose})}
-    )
-    records = {
-        "cpu": evaluate(quick, here / "cpu"),
-        "cuda (card of cuda)": evaluate(replace(quick, settings=settings), here / "gpu"),
-    }
-    assert two_cards == ["cpu", "cuda"]
-    for device, record in records.items():
-        assert record.when.dose_device_by_case == {"case1": device}
-    one, other = (r.model_dump(mode="json", exclude={"when", "code"}) for r in records.values())
-    assert one == other
-    assert '"device"' not in json.dumps(one)
-
-
-def test_where_no_dose_is_computed_no_device_is_recorded(here):
-    cohort = make_cohort(here, "s")
-    quick = quick_examination(here, cohort)
-    settings = quick.settings.model_copy(update={"families": ("segmentation",)})
-    assert evaluate(replace(quick, settings=settings), here / "out").when.dose_device_by_case == {}
-
-
-def test_a_site_without_a_case_that_may_be_measured_has_no_dose(here):
-    cohort = make_cohort(here, "ss")
-    (here / "tiny" / cohort.cases[0].reference).unlink()
-    examination = quick_examination(here, cohort)
-    assert cases_with_dose(examination, cohort.cases, {}) == {"case2"}
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (["--hlut", "matrad-default-rsp"], "No plan takes the HLUT matrad-default-rsp"),
-        (["--plan", "proton-pelvis"], "needs an HLUT that gives relative_stopping_power"),
-        (["--plan", "photon-pelvi"], "did you mean photon-pelvis"),
-        (["--dose-cases", "some"], "some"),
-        (["--profile", "thorax.yaml"], "The profile thorax is for the anatomy 'thorax'"),
-        (["--dose-grid-mm", "0"], "grid_mm"),
-        (["--device", "gpu"], "Unknown device 'gpu'"),
-    ],
-)
-def test_evaluate_refuses_before_it_measures(here, capsys, change, sentence):
-    make_cohort(here, "s")
-    profile = load_profile("demo-pelvis").model_dump(mode="json")
-    (here / "thorax.yaml").write_text(
-        yaml.safe_dump(profile | {"name": "thorax", "anatomy": "thorax"})
-    )
-    assert run([*EVALUATE, *change]) == 2
-    assert sentence in one_sentence(capsys)
-    assert not (here / "out").exists()
-
-
-@pytest.mark.parametrize("option", [("--hlut", "thomas-1999"), ("--device", "cuda")])
-def test_an_option_without_a_plan_is_one_sentence(here, capsys, option):
-    assert run(["evaluate", "tiny", "--images", "box", *option]) == 2
-    assert f"{option[0]} " in (sentence := one_sentence(capsys))
-    assert "needs a --plan or an RTPLAN" in sentence
 
 
 # --- two columns of text -----------------------------------------------------------------------

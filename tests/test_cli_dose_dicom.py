@@ -11,10 +11,10 @@ import pytest
 from qa_suite.cli import run
 from qa_suite.core.volume import Volume
 from qa_suite.io.images import write_image
+from tests.cli_dose_cases import one_sentence, prostate, tiny_plan
 from tests.dicom_factory import rectangle, uid, write_series, write_structures
 from tests.plan_factory import square_beam, write_plan
 from tests.rt_factory import write_dose
-from tests.test_cli_dose import one_sentence, prostate, tiny_plan
 from tests.tiny_cohort import SHAPE, SPACING_MM, grid, pair
 
 OTHER = "MRN-0000-0001"

@@ -11,10 +11,10 @@ import pytest
 
 from qa_suite.cli import run
 from qa_suite.core.record_files import read_cases, read_evaluation
+from tests.cli_dose_cases import EVALUATE, make_cohort, one_sentence, tiny_plan
+from tests.cli_dose_cases import here as here
 from tests.dicom_factory import write_series, write_structures
 from tests.plan_factory import ion_beam, square_beam, write_ion_plan, write_plan
-from tests.test_cli_dose import EVALUATE, make_cohort, one_sentence, tiny_plan
-from tests.test_cli_dose import here as here
 from tests.test_cli_dose_dicom import ball
 from tests.tiny_cohort import SPACING_MM, grid, pair
 

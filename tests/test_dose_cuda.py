@@ -10,7 +10,7 @@ from qa_suite.core.volume import Grid
 from qa_suite.dose.engines import engine_of, where_computed
 from qa_suite.dose.photons import PhotonEngine
 from qa_suite.dose.plan.plan import Plan
-from tests.test_dose_photons import CENTRE, HLUT, MACHINE, template
+from tests.photon_cases import CENTRE, HLUT, MACHINE, template
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device: torch.cuda.is_available() is False"

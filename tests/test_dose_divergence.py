@@ -17,9 +17,9 @@ from qa_suite.dose.plan.template import BeamTemplate
 from qa_suite.dose.protons.dose import beam_dose
 from qa_suite.dose.range.pstar import energy_mev
 from qa_suite.dose.range.raytrace import BeamFrame, beam_frame, depth_map
-from tests.test_dose_photons import ENGINE, opening, read, square
-from tests.test_dose_photons import dose_of as photon_dose
-from tests.test_dose_protons import MACHINE as PROTON_MACHINE
+from tests.photon_cases import ENGINE, opening, read, square
+from tests.photon_cases import dose_of as photon_dose
+from tests.proton_cases import MACHINE as PROTON_MACHINE
 
 ISOCENTRE: Triple = (13.0, -7.0, 5.0)
 SURFACE_MM = 100.5  # above the isocentre

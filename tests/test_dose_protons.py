@@ -1,116 +1,26 @@
-"""The proton surrogate: range, energy, width, planning, and that it always says the same."""
+"""The proton surrogate: range, energy and width, and dose in water."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from qa_suite.core.arrays import FloatArray
-from qa_suite.core.errors import InputError, Problems, UnknownName
-from qa_suite.core.volume import Grid, Triple
-from qa_suite.dose.engines import ENGINES
-from qa_suite.dose.hlut.tables import load_hlut
-from qa_suite.dose.machines.proton import load_machine
-from qa_suite.dose.plan.plan import Plan, PlannedBeam, ProtonSpots
-from qa_suite.dose.plan.template import BeamTemplate, PlanTemplate
-from qa_suite.dose.protons import ProtonRangeEngine, protons_range
-from qa_suite.dose.protons.dose import beam_dose
-from qa_suite.dose.protons.influence import influence_matrix
+from qa_suite.core.volume import Grid
+from qa_suite.dose.plan.plan import PlannedBeam, ProtonSpots
+from qa_suite.dose.plan.template import BeamTemplate
 from qa_suite.dose.protons.physics import GY_CM2, angle_variance, depth_dose, straggling_mm
-from qa_suite.dose.protons.spots import place_spots
 from qa_suite.dose.range.pstar import energy_mev, range_mm
-from qa_suite.dose.range.raytrace import beam_frame
-
-MACHINE = load_machine("proton-generic")
-PARALLEL = MACHINE.model_copy(update={"sad_mm": None})
-JOULE_PER_MEV = 1.602176634e-13
-
-# NIST PSTAR, CSDA range of protons in liquid water in g/cm²
-PSTAR = {70: 4.080, 100: 7.718, 150: 15.77, 200: 25.96, 230: 32.95}
-
-
-def water(shape: tuple[int, int, int], spacing: float = 2.0) -> Grid:
-    """A grid around (0, ·, 0) whose first face lies at y = 0."""
-    nx, _, nz = shape
-    origin = (-(nx - 1) / 2 * spacing, spacing / 2, -(nz - 1) / 2 * spacing)
-    return Grid(shape=shape, spacing_mm=(spacing,) * 3, origin_mm=origin)
-
-
-def distal_depth_mm(depth_mm: FloatArray, dose: FloatArray, *, level: float = 0.8) -> float:
-    """Return the depth behind the maximum where a curve falls to ``level`` of it, in mm.
-
-    Linear between the points; depths must rise.
-    """
-    top = int(np.argmax(dose))
-    below = np.flatnonzero(dose[top:] < level * dose[top])
-    if below.size == 0:
-        return float(depth_mm[-1])
-    n = top + int(below[0])
-    share = (dose[n - 1] - level * dose[top]) / (dose[n - 1] - dose[n])
-    return float(depth_mm[n - 1] + share * (depth_mm[n] - depth_mm[n - 1]))
-
-
-def widening(angles: FloatArray, depth_mm: FloatArray) -> FloatArray:
-    """Return the lateral variance in mm² that scattering adds in water, shape (depths,).
-
-    Parameters
-    ----------
-    angles
-        From :func:`angle_variance`, at ``depth_mm``.
-    """
-    gained = np.diff(angles)
-    step = np.diff(depth_mm)
-    a0 = a1 = a2 = 0.0
-    out = [0.0]
-    for more, dz in zip(gained, step, strict=True):
-        a2 += 2 * a1 * dz + a0 * dz * dz + more * dz * dz / 3
-        a1 += a0 * dz + more * dz / 2
-        a0 += more
-        out.append(a2)
-    return np.asarray(out)
-
-
-def one_spot(energy: float, gantry: float = 0.0, protons: float = 1000.0) -> PlannedBeam:
-    spots = ProtonSpots(
-        energy_mev=np.array([energy]),
-        x_mm=np.zeros(1),
-        y_mm=np.zeros(1),
-        weight=np.array([protons]),
-    )
-    return PlannedBeam(geometry=BeamTemplate(gantry_deg=gantry), weight=1.0, delivery=spots)
-
-
-def dose_of(
-    density: NDArray[np.float32],
-    grid: Grid,
-    beam: PlannedBeam,
-    isocentre_mm: Triple = (0.0, 50.0, 0.0),
-    machine: object = PARALLEL,
-) -> NDArray[np.float64]:
-    return beam_dose(
-        density, grid, beam, isocentre_mm=isocentre_mm, machine=machine, beamlet_mm=5.0
-    )  # type: ignore[arg-type]
-
-
-def template(*gantry: float, dose_gy: float = 60.0) -> PlanTemplate:
-    return PlanTemplate.model_validate(
-        {
-            "name": "test",
-            "modality": "protons",
-            "anatomy": "box",
-            "engine": "protons-range",
-            "machine": "proton-generic",
-            "technique": "spots",
-            "beams": [{"gantry_deg": g} for g in gantry],
-            "prescription": {"dose_gy": dose_gy, "fractions": 30},
-            "targets": [{"structures": ["PTV"]}],
-            "source": "A test.",
-        }
-    )
-
+from tests.proton_cases import (
+    JOULE_PER_MEV,
+    MACHINE,
+    PARALLEL,
+    PSTAR,
+    distal_depth_mm,
+    dose_of,
+    one_spot,
+    water,
+    widening,
+)
 
 # --- physics ---------------------------------------------------------------------------------
 
@@ -288,170 +198,3 @@ def test_outside_the_body_there_is_no_dose() -> None:
     density[:, :10] = 0
     dose = dose_of(density, grid, one_spot(70.0))
     assert not dose[:, :10].any() and dose[15, 10, 15] > 0
-
-
-# --- plans -----------------------------------------------------------------------------------
-
-BOX = Grid(shape=(52, 52, 30), spacing_mm=(3.0,) * 3, origin_mm=(-76.5, -76.5, -43.5))
-_P = BOX.to_world(np.moveaxis(np.indices(BOX.shape), 0, -1))
-BODY = np.where((np.abs(_P[..., :2]) < 72).all(axis=-1), 1.0, 0.0).astype(np.float32)
-TARGET = (np.abs(_P) < 20).all(axis=-1)
-ORGAN = (np.abs(_P - [0, -50, 0]) < 12).all(axis=-1)
-
-
-def make_plan(*gantry: float, density: NDArray[np.float32] = BODY) -> tuple[object, Plan]:
-    engine = protons_range("proton-generic")
-    plan = engine.plan(
-        density,
-        BOX,
-        target=TARGET,
-        avoid={"Organ": ORGAN},
-        isocentre_mm=(0.0, 0.0, 0.0),
-        template=template(*gantry),
-        hlut=load_hlut("electron-density-as-rsp"),
-        target_name="PTV",
-    )
-    return engine, plan
-
-
-@pytest.fixture(scope="module")
-def planned() -> tuple[ProtonRangeEngine, Plan]:
-    engine, plan = make_plan(0.0)
-    assert isinstance(engine, ProtonRangeEngine)
-    return engine, plan
-
-
-def test_a_single_field_covers_a_box(planned: tuple[ProtonRangeEngine, Plan]) -> None:
-    engine, plan = planned
-    dose = engine.recalculate(BODY, plan)
-    assert dose.quantity == "Gy" and dose.array.dtype == np.float32
-    inside = dose.array[TARGET]
-    assert np.quantile(inside, 0.05) == pytest.approx(57.0, abs=0.05)  # D95 = 95 % of 60 Gy
-    core = dose.array[(np.abs(_P) < 14).all(axis=-1)]
-    assert core.std() / core.mean() < 0.02  # the plateau is flat
-    behind = dose.array[(np.abs(_P - [0, 40, 0]) < 8).all(axis=-1)]
-    assert behind.max() < 0.02 * core.mean()  # protons stop
-    assert dose.array[ORGAN].mean() < core.mean()
-
-
-def test_spots_reach_before_and_behind_the_target(planned: tuple[ProtonRangeEngine, Plan]) -> None:
-    spots = planned[1].beams[0].delivery
-    assert isinstance(spots, ProtonSpots)
-    ranges = range_mm(spots.energy_mev)
-    near, far = 72 - 21, 72 + 21  # voxel faces
-    assert ranges.max() >= far and ranges.max() <= far * 1.03 + 1 + 1
-    assert ranges.min() <= near + 2
-    assert set(np.round(np.abs(spots.x_mm) % 5, 9)) == {0.0}
-    assert spots.weight.min() >= 0
-
-
-def test_the_matrix_says_what_the_dose_says() -> None:
-    """Weights are optimised with the same physics as the final dose."""
-    density = BODY.copy()
-    density[:26, 15:20] *= 1.4
-    frame = beam_frame(BeamTemplate(gantry_deg=20), (0.0, 0.0, 0.0), sad_mm=MACHINE.sad_mm)
-    layout = place_spots(density, BOX, frame, TARGET, MACHINE, spacing_mm=5.0, label="G020")
-    weight = np.random.default_rng(0).random(layout.count)
-    voxels = np.argwhere(TARGET)
-    found = influence_matrix(density, BOX, frame, layout, MACHINE, voxels) @ weight
-    energy, x, y = layout.listed()
-    spots = ProtonSpots(energy_mev=energy, x_mm=x, y_mm=y, weight=weight)
-    beam = PlannedBeam(geometry=BeamTemplate(gantry_deg=20), weight=1.0, delivery=spots)
-    dose = dose_of(density, BOX, beam, (0.0, 0.0, 0.0), MACHINE)[TARGET]
-    assert np.abs(found - dose).max() < 0.02 * dose.max()
-    assert (found - dose).mean() == pytest.approx(0, abs=0.006 * dose.mean())
-
-
-def test_the_same_plan_gives_the_same_dose_and_digest(
-    planned: tuple[ProtonRangeEngine, Plan], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine, plan = planned
-    first = engine.recalculate(BODY, plan).array
-    monkeypatch.setattr("qa_suite.dose.range.raytrace.os.cpu_count", lambda: 1)
-    _, again = make_plan(0.0)
-    assert again.digest == plan.digest
-    assert (engine.recalculate(BODY, again).array == first).all()
-
-
-def test_dose_follows_protons_and_beams_add_up(planned: tuple[ProtonRangeEngine, Plan]) -> None:
-    engine, plan = planned
-    dose = engine.recalculate(BODY, plan).array
-    twice = replace(plan, beams=(replace(plan.beams[0], weight=2.0),))
-    np.testing.assert_allclose(
-        engine.recalculate(BODY, twice).array, 2 * dose, rtol=1e-4, atol=1e-4
-    )
-    both = replace(plan, beams=plan.beams * 2)
-    np.testing.assert_allclose(engine.recalculate(BODY, both).array, 2 * dose, rtol=1e-4, atol=1e-4)
-
-
-def test_opposed_fields_spare_the_entrance(planned: tuple[ProtonRangeEngine, Plan]) -> None:
-    engine, plan = make_plan(90.0, 270.0)
-    assert isinstance(engine, ProtonRangeEngine)
-    dose = engine.recalculate(BODY, plan).array
-    assert np.quantile(dose[TARGET], 0.05) == pytest.approx(57.0, abs=0.05)
-    assert len(plan.beams) == 2 and plan.facts["spots"] == sum(
-        beam.delivery.weight.size
-        for beam in plan.beams  # type: ignore[union-attr]
-    )
-    assert dose[4, 26, 15] < 0.65 * dose[26, 26, 15]
-
-
-def test_denser_tissue_pulls_the_dose_back(planned: tuple[ProtonRangeEngine, Plan]) -> None:
-    engine, plan = planned
-    dense = engine.recalculate((BODY * np.float32(1.05)).astype(np.float32), plan).array
-    last = (np.abs(_P - [0, 18, 0]) < [12, 3, 12]).all(axis=-1)  # the target's last voxels
-    assert dense[last].mean() < 0.8 * engine.recalculate(BODY, plan).array[last].mean()
-
-
-def test_the_engine_is_registered() -> None:
-    entry = ENGINES["protons-range"]
-    assert entry.facts.modality == "protons"
-    assert isinstance(entry.function("proton-generic"), ProtonRangeEngine)
-
-
-# --- bad input -------------------------------------------------------------------------------
-
-
-def plan_with(**changed: object) -> None:
-    given: dict[str, object] = {
-        "density": BODY,
-        "grid": BOX,
-        "target": TARGET,
-        "avoid": {},
-        "isocentre_mm": (0.0, 0.0, 0.0),
-        "template": template(0.0),
-        "hlut": load_hlut("electron-density-as-rsp"),
-        "target_name": "PTV",
-    }
-    given.update(changed)
-    protons_range("proton-generic").plan(
-        given.pop("density"),
-        given.pop("grid"),
-        **given,  # type: ignore[arg-type]
-    )
-
-
-def test_bad_input_is_one_sentence() -> None:
-    with pytest.raises(InputError, match="relative_stopping_power"):
-        plan_with(hlut=load_hlut("pydosert"))
-    with pytest.raises(InputError, match="no voxel in the body"):
-        plan_with(target=(BODY == 0))
-    with pytest.raises(InputError, match="0 everywhere"):
-        plan_with(density=np.zeros(BOX.shape, np.float32))
-    with pytest.raises(InputError, match="no number"):
-        plan_with(density=np.where(TARGET, np.nan, BODY))
-    with pytest.raises(InputError, match="reaches 329 mm"):
-        plan_with(density=(BODY * np.float32(6)).astype(np.float32))
-
-
-def test_machines_are_checked(tmp_path: object) -> None:
-    with pytest.raises(UnknownName, match="proton-generic"):
-        load_machine("proton-generik")
-    with pytest.raises(InputError, match="no proton machine"):
-        load_machine("nowhere.yaml")
-    from pathlib import Path
-
-    path = Path(str(tmp_path)) / "bad.yaml"
-    path.write_text("name: x\nlowest_mev: 70\nhighest_mev: 60\nspot_sigma_mm: [[70, -1]]\n")
-    with pytest.raises(Problems, match="problems"):
-        load_machine(path)

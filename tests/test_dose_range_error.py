@@ -13,7 +13,7 @@ from qa_suite.dose.plan.template import BeamTemplate
 from qa_suite.dose.range.errors import compare_ranges
 from qa_suite.dose.range.raytrace import BeamFrame, beam_frame
 from qa_suite.dose.range.scenarios import Scenario, recalculate_scenarios, scenarios
-from tests.test_dose_protons import BODY, BOX, TARGET, distal_depth_mm, make_plan
+from tests.proton_cases import BODY, BOX, TARGET, distal_depth_mm, make_plan
 
 GRID = Grid(shape=(40, 40, 20), spacing_mm=(3.0,) * 3, origin_mm=(-58.5, -58.5, -28.5))
 _P = GRID.to_world(np.moveaxis(np.indices(GRID.shape), 0, -1))

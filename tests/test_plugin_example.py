@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "tests" / "data" / "plugin-example"
 DOSE = """
 import json
-from tests.test_measures_dose import CT, BODY, PHOTONS, beams, measured, pair_of, settings_of
+from tests.measured_dose_cases import CT, BODY, PHOTONS, beams, measured, pair_of, settings_of
 from qa_suite.core.plugins import loaded_plugins
 from qa_suite.dose.engines import ENGINES, load_engines
 assert [p.group for p in loaded_plugins()] == ["qa_suite.metrics"]

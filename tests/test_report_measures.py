@@ -17,7 +17,8 @@ from reports.facts.patients import PatientValue, worst_patient
 from reports.facts.readiness import gather
 from reports.figures import curve_plots
 from reports.html.report import render
-from tests.record_factory import SEGMENTER, STANDARD_THRESHOLD_HU, make_record
+from tests.record_factory import make_record
+from tests.record_facts import SEGMENTER, STANDARD_THRESHOLD_HU
 from tests.test_report import words
 
 Made = tuple[Path, Evaluation, Verdict]
