@@ -17,6 +17,7 @@ from qa_suite.dose.plan.template import shipped_templates
 from qa_suite.io.images import read_image, write_image
 from tests.cli_dose_cases import ONE, arguments, one_sentence
 from tests.cli_dose_cases import files as files
+from tests.cli_dose_cases import material as material
 from tests.cli_dose_cases import no_card as no_card
 from tests.cli_dose_cases import two_cards as two_cards
 from tests.plan_factory import square_beam, write_plan
