@@ -1,11 +1,8 @@
-"""Instruments in MLflow and in an evaluation: hashes, leakage, independence, and what is absent."""
+"""Instruments in MLflow and in an evaluation: hashes, leakage, independence."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +12,6 @@ from qa_suite.core.cohort import Cohort, load_cohort
 from qa_suite.core.errors import InputError, LeakageError
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import ModelFacts
-from qa_suite.core.volume import Volume
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.instruments.extractor import TrainedExtractor
 from qa_suite.instruments.files import read_instrument, save_instrument
@@ -24,9 +20,7 @@ from qa_suite.instruments.independence import RefusedExtractor, RefusedSegmenter
 from qa_suite.instruments.loading import load_extractor, load_segmenter
 from qa_suite.instruments.registering import registered_instruments, train_and_register
 from qa_suite.instruments.segmenter import TrainedSegmenter
-from qa_suite.instruments.totalsegmentator import load_totalsegmentator
 from qa_suite.instruments.train_segmenter import train_segmenter
-from qa_suite.instruments.vision import load_vision
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.lab.oracles import oracle
 from qa_suite.metrics.base import Instruments
@@ -196,36 +190,6 @@ def test_wrong_names_get_one_clear_sentence(
         load_extractor("models:/ct-segmenter/1")
 
 
-def test_a_name_of_a_translator_is_not_taken(cohort: Cohort, _own_store: object) -> None:
-    from qa_suite.core.store import connect
-
-    client = connect().MlflowClient()
-    client.create_registered_model("a-translator")
-    client.create_model_version("a-translator", source="nowhere")
-
-    def never(note: object) -> TrainedSegmenter:
-        raise AssertionError("it must be refused before it is trained")
-
-    with pytest.raises(InputError, match="registered translator"):
-        train_and_register(never, name="a-translator", cohort=cohort)
-    client.delete_registered_model("a-translator")
-
-
-def test_structures_that_it_does_not_find_are_left_out(cohort: Cohort, store: Path) -> None:
-    settings = segmenter_settings(iterations=1, least_dice=0.99)
-    with pytest.raises(InputError, match="learnt no structure well enough"):
-        train_segmenter(cohort, store / "cohort", settings, device="cpu")
-
-
-def test_it_needs_validation_patients_and_cts(cohort: Cohort, store: Path) -> None:
-    cases = tuple(c for c in cohort.cases if c.split != "validation")
-    with pytest.raises(InputError, match="'validation'"):
-        train_segmenter(cohort.model_copy(update={"cases": cases}), store / "cohort")
-    with pytest.raises(InputError, match="HU"):
-        other = cohort.model_copy(update={"reference_quantity": "SUVbw"})
-        train_extractor(other, store / "cohort")
-
-
 # ---------------------------------------------------------------------------------------
 # Extractor
 
@@ -384,41 +348,6 @@ def test_an_instrument_that_was_trained_on_the_examined_is_refused(
     assert any("no held-out result" in notice for notice in record.notices)
 
 
-def test_a_translator_says_which_networks_its_loss_used(cohort: Cohort) -> None:
-    from translators.base import create
-    from translators.registry.registering import training_facts
-    from translators.spec import load_spec
-
-    facts = training_facts(create(load_spec("intensity")), cohort, "0" * 64)
-    assert facts["loss_networks"] == []
-
-
-def test_names_of_metrics_suit_mlflow() -> None:
-    from qa_suite.core.store import metric_name
-
-    assert metric_name("all/mae.shell:>20mm.2%") == "all/mae.shell.over 20mm.2."
-    assert metric_name("A-1/dice.seg:Bone_Pelvic.x") == "A-1/dice.seg.Bone_Pelvic.x"
-
-
-def test_old_models_without_the_entry_have_no_loss_networks(tmp_path: Path) -> None:
-    from qa_suite.evaluation.registered import _facts
-
-    training = {
-        "weights_sha256": "0" * 64,
-        "sites": [],
-        "data_digest": "d",
-        "patients": [],
-        "voxel_hashes": [],
-        "fingerprints": [],
-        "spec": {"name": "n", "family": "f", "direction": "MR->CT"},
-    }
-    (tmp_path / "training.json").write_text(json.dumps(training))
-    assert _facts("runs:/x", tmp_path).loss_networks == ()
-    training["loss_networks"] = ["a" * 64]
-    (tmp_path / "training.json").write_text(json.dumps(training))
-    assert _facts("runs:/x", tmp_path).loss_networks == ("a" * 64,)
-
-
 def test_the_oracle_is_examined_by_any_instrument(
     cohort: Cohort, store: Path, segmenter: TrainedSegmenter
 ) -> None:
@@ -432,109 +361,3 @@ def test_the_oracle_is_examined_by_any_instrument(
         instruments=Instruments(segmenters=(segmenter,)),
     )
     assert examination.instruments.segmenters == (segmenter,)
-
-
-# ---------------------------------------------------------------------------------------
-# What is absent
-
-
-def test_absent_packages_are_named_in_one_sentence() -> None:
-    if "totalsegmentator" not in sys.modules:
-        with pytest.raises(InputError, match=r"not installed here; 'pip install qa-suite\["):
-            load_segmenter("totalsegmentator:total")
-    with pytest.raises(InputError, match="Unknown TotalSegmentator task 'liver'"):
-        load_segmenter("totalsegmentator:liver")
-    with pytest.raises(InputError, match="Unknown torchvision network"):
-        load_extractor("torchvision:vgg")
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, object]:
-    """A package of TotalSegmentator's name that calls everything above 300 HU the left femur."""
-    said: dict[str, object] = {}
-
-    def totalsegmentator(source: Path, target: Path, **options: object) -> None:
-        import os
-
-        from qa_suite.io.images import read_image, write_image
-
-        said.update(options)
-        home = Path(os.environ["TOTALSEG_HOME_DIR"])
-        said["config"] = json.loads((home / "config.json").read_text())
-        said["weights"] = os.environ["TOTALSEG_WEIGHTS_PATH"]
-        ct = read_image(source, "HU")
-        labels = (ct.array > 300).astype(np.uint8) * 2
-        write_image(Volume(array=labels, grid=ct.grid, quantity="label"), target)
-
-    package = types.ModuleType("totalsegmentator")
-    package.__spec__ = types.SimpleNamespace(name="totalsegmentator")  # type: ignore[assignment]
-    api = types.ModuleType("totalsegmentator.python_api")
-    api.totalsegmentator = totalsegmentator  # type: ignore[attr-defined]
-    names = types.ModuleType("totalsegmentator.map_to_binary")
-    names.class_map = {"total": {1: "spleen", 2: "femur_left"}}  # type: ignore[attr-defined]
-    for module in (package, api, names):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path / "weights"))
-    return said
-
-
-def test_totalsegmentator_without_weights_says_so_and_downloads_nothing(
-    stand_in: dict[str, object], tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match="no weights 291, 292, 293, 294, 295") as caught:
-        load_totalsegmentator("totalsegmentator:total")
-    assert "downloads nothing" in str(caught.value) and not stand_in
-
-
-def test_totalsegmentator_stands_behind_the_same_protocol(
-    stand_in: dict[str, object], tmp_path: Path
-) -> None:
-    file = tmp_path / "weights" / "Dataset297_x" / "fold_0" / "checkpoint_final.pth"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"weights")
-    found = load_segmenter("totalsegmentator:total_fast")
-    assert found.structures == ("spleen", "femur_left")
-    assert found.facts.name == "totalsegmentator-total-fast"
-    new = image(9)
-    masks = found.segment(new.volume, new.mask)
-    np.testing.assert_array_equal(masks["femur_left"], (new.volume.array > 300) & new.mask)
-    assert not masks["spleen"].any()
-    assert stand_in["fast"] is True and stand_in["weights"] == str(tmp_path / "weights")
-    assert stand_in["config"]["send_usage_stats"] is False  # type: ignore[index]
-
-
-def test_torchvision_takes_weights_from_a_file_only(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    import torch
-
-    if "torchvision" not in sys.modules:
-        with pytest.raises(InputError, match="torchvision is not installed"):
-            load_vision("torchvision:resnet18")
-
-    class Small(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first = torch.nn.Conv2d(3, 512, 8, stride=8)
-            self.fc = torch.nn.Linear(512, 10)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            found: torch.Tensor = self.fc(self.first(x).mean(dim=(2, 3)))
-            return found
-
-    package = types.ModuleType("torchvision")
-    package.__spec__ = types.SimpleNamespace(name="torchvision")  # type: ignore[assignment]
-    package.models = types.SimpleNamespace(resnet18=lambda weights: Small())  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torchvision", package)
-    with pytest.raises(InputError, match="names no weights on this machine"):
-        load_vision("torchvision:resnet18")
-    path = tmp_path / "resnet18.pth"
-    torch.save(Small().state_dict(), path)
-    found = load_extractor(f"torchvision:resnet18:{path}")
-    new = image(9)
-    features = found.features(new.volume, new.mask)
-    assert features.shape[1] == 512 and np.isfinite(features).all()
-    np.testing.assert_array_equal(features, found.features(new.volume, new.mask))
-    path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="holds no weights of resnet18"):
-        load_vision(f"torchvision:resnet18:{path}")

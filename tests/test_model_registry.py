@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 
 from qa_suite.core.cohort import Cohort, load_cohort
-from qa_suite.core.record_files import read_measurements
-from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.evaluation.registered import load_translator
 from qa_suite.io.cases import load_case
+from tests.model_registry_cases import artifacts_of, the_client
 from tests.test_translators import tiny_spec
 from tests.tiny_cohort import make_tiny_cohort
 from translators.base import create
@@ -57,20 +56,8 @@ def model(store: Path, cohort: Cohort, _own_store: object) -> TrainedModel:
     )
 
 
-def _client() -> object:
-    from qa_suite.core.store import connect
-
-    return connect().MlflowClient()
-
-
-def _artifacts(model: TrainedModel) -> Path:
-    from qa_suite.core.store import connect
-
-    return Path(connect().artifacts.download_artifacts(artifact_uri=model.uri))
-
-
 def test_the_version_carries_its_tags(model: TrainedModel, cohort: Cohort) -> None:
-    tags = _client().get_model_version("tiny", "1").tags  # type: ignore[attr-defined]
+    tags = the_client().get_model_version("tiny", "1").tags  # type: ignore[attr-defined]
     assert model.uri == "models:/tiny/1"
     assert tags["direction"] == "MR->CT" and tags["anatomy"] == "pelvis"
     assert tags["family"] == "regression" and tags["training_sites"] == "A,B"
@@ -80,7 +67,7 @@ def test_the_version_carries_its_tags(model: TrainedModel, cohort: Cohort) -> No
 
 
 def test_the_artifacts_are_tensors_and_text(model: TrainedModel, cohort: Cohort) -> None:
-    folder = _artifacts(model) / "artifacts" / "translator"
+    folder = artifacts_of(model) / "artifacts" / "translator"
     assert sorted(p.name for p in folder.iterdir()) == [
         "model_card.md",
         "spec.json",
@@ -96,11 +83,11 @@ def test_the_artifacts_are_tensors_and_text(model: TrainedModel, cohort: Cohort)
     assert facts["fingerprints"] == sorted(h for c in seen for h in c.fingerprints.values())
     assert facts["spec"] == tiny_spec().model_dump(mode="json")
     assert facts["cohort_name"] == cohort.name and facts["sites"] == ["A", "B"]
-    assert not list(_artifacts(model).rglob("*.pkl"))
+    assert not list(artifacts_of(model).rglob("*.pkl"))
 
 
 def test_the_run_holds_parameters_curves_data_and_pictures(model: TrainedModel) -> None:
-    client = _client()
+    client = the_client()
     run = client.get_run(model.run_id)  # type: ignore[attr-defined]
     assert run.info.status == "FINISHED"
     assert run.data.params["training.learning_rate"] == "0.002"
@@ -133,7 +120,7 @@ def test_it_loads_with_pickle_disabled_and_answers_as_trained(
         "spacing_mm": np.array(grid.spacing_mm),
         "direction": np.array(grid.direction),
     }
-    direct = load(_artifacts(model) / "artifacts" / "translator").predict(case.source)
+    direct = load(artifacts_of(model) / "artifacts" / "translator").predict(case.source)
     np.testing.assert_array_equal(loaded.predict(request)["mean"], direct.mean.array)
     names = [(t.name, t.type.name, t.shape) for t in loaded.metadata.signature.inputs]
     assert names == [
@@ -153,7 +140,7 @@ def test_changed_weights_are_refused(model: TrainedModel, tmp_path: Path) -> Non
     from qa_suite.core.errors import QAError
 
     copy = tmp_path / "model"
-    shutil.copytree(_artifacts(model), copy)
+    shutil.copytree(artifacts_of(model), copy)
     weights = copy / "artifacts" / "translator" / "weights.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
@@ -221,15 +208,15 @@ def test_a_killed_training_goes_on_in_its_run(store: Path, cohort: Cohort) -> No
     run_id = json.loads((store / "w3" / "run.json").read_text())["run_id"]
     model = train(spec, cohort, store / "cohort", workdir=store / "w3", iterations=6, resume=True)
     assert model.run_id == run_id
-    run = _client().get_run(run_id)  # type: ignore[attr-defined]
+    run = the_client().get_run(run_id)  # type: ignore[attr-defined]
     assert run.info.status == "FINISHED"
-    steps = [m.step for m in _client().get_metric_history(run_id, "train_loss")]  # type: ignore[attr-defined]
+    steps = [m.step for m in the_client().get_metric_history(run_id, "train_loss")]  # type: ignore[attr-defined]
     assert sorted(set(steps)) == [1, 2, 3, 4, 5, 6]
 
 
 def test_what_is_asked_of_a_model_is_read_and_stands_in_its_facts(model: TrainedModel) -> None:
     from qa_suite.core.errors import Problems
-    from qa_suite.evaluation.registered import load_translator, read_asked
+    from qa_suite.evaluation.registered import read_asked
 
     assert read_asked(["steps=4", "sampler=ddim", "seed=0"]) == {
         "steps": 4,
@@ -245,7 +232,7 @@ def test_what_is_asked_of_a_model_is_read_and_stands_in_its_facts(model: Trained
 
 
 def test_the_card_tells_data_limits_and_cost(model: TrainedModel, cohort: Cohort) -> None:
-    card = (_artifacts(model) / "artifacts" / "translator" / "model_card.md").read_text()
+    card = (artifacts_of(model) / "artifacts" / "translator" / "model_card.md").read_text()
     for word in (
         "## Intended use",
         "Not for patients unless",
@@ -258,7 +245,7 @@ def test_the_card_tells_data_limits_and_cost(model: TrainedModel, cohort: Cohort
         "Translating",
     ):
         assert word in card, word
-    version = _client().get_model_version("tiny", "1")  # type: ignore[attr-defined]
+    version = the_client().get_model_version("tiny", "1")  # type: ignore[attr-defined]
     assert version.description == card
     assert not any(case.patient in card for case in cohort.cases), "no patient's hash is needed"
 
@@ -289,12 +276,12 @@ def test_a_child_knows_its_parent_and_whom_both_have_seen(
     )
     assert child.name == "tiny" and int(child.version) > int(model.version)
     facts = json.loads(
-        (_artifacts(child) / "artifacts" / "translator" / "training.json").read_text()
+        (artifacts_of(child) / "artifacts" / "translator" / "training.json").read_text()
     )
     assert facts["parent"] == {"uri": model.uri, "weights_sha256": model.weights_sha256}
     assert set(facts["patients"]) == {f"{new}patient{n}" for new in ("", "new-") for n in (1, 2, 3)}
     assert facts["sites"] == ["A", "B", "C"]
-    tags = _client().get_model_version("tiny", child.version).tags  # type: ignore[attr-defined]
+    tags = the_client().get_model_version("tiny", child.version).tags  # type: ignore[attr-defined]
     assert tags["parent"] == model.uri
     assert child.weights_sha256 != model.weights_sha256
     with pytest.raises(InputError, match=r"names no model|cannot be read"):
@@ -314,102 +301,3 @@ def test_a_child_begins_with_its_parents_weights(
     for name in before:
         if "running" not in name and "num_batches" not in name:
             np.testing.assert_allclose(after[name], before[name], atol=1e-6, err_msg=name)
-
-
-def test_a_search_tries_children_and_registers_the_best(
-    store: Path, cohort: Cohort, tmp_path: Path
-) -> None:
-    from qa_suite.core.errors import InputError, QAError
-    from translators.registry.search import search, with_values
-
-    spec = tiny_spec(
-        search={
-            "training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
-            "training.loss.bone_weight": {"values": [1.0, 2.0]},
-        }
-    )
-    found = search(
-        spec,
-        cohort,
-        store / "cohort",
-        tries=2,
-        workdir=tmp_path,
-        register_as="searched",
-        iterations=3,
-        device="cpu",
-    )
-    client = _client()
-    run = client.get_run(found.run_id)  # type: ignore[attr-defined]
-    children = client.search_runs(  # type: ignore[attr-defined]
-        [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{found.run_id}'"
-    )
-    assert len(children) == 2
-    rates = {float(child.data.params["training.learning_rate"]) for child in children}
-    errors = {child.data.metrics["best_validation_mae"] for child in children}
-    best = float(run.data.params["best.training.learning_rate"])
-    assert len(rates) == 2 and all(1e-4 <= rate <= 1e-2 for rate in rates)
-    assert min(errors) == min(
-        value.value
-        for value in client.get_metric_history(found.run_id, "validation_of_try")  # type: ignore[attr-defined]
-    )
-    assert any(best == pytest.approx(rate) for rate in rates)
-    with pytest.raises(InputError, match="declares nothing to search"):
-        search(tiny_spec(), cohort, store / "cohort", tries=2, workdir=tmp_path)
-    with pytest.raises(QAError, match=r"no 'training.rate' to search"):
-        with_values(spec, {"training.rate": 1.0})
-
-
-def test_calibration_patients_give_an_interval_and_count_as_seen(
-    store: Path, cohort: Cohort, tmp_path: Path
-) -> None:
-    import mlflow
-
-    cases = tuple(
-        case.model_copy(update={"split": "calibration"}) if case.split == "test" else case
-        for case in cohort.cases
-    )
-    calibrated = cohort.model_copy(update={"cases": cases})
-    spec = tiny_spec(uncertainty={"method": "flips", "flip_axes": ["x"]})
-    found = train(
-        spec,
-        calibrated,
-        store / "cohort",
-        workdir=tmp_path,
-        register_as="calibrated",
-        iterations=2,
-        device="cpu",
-    )
-    trained = json.loads(
-        (_artifacts(found) / "artifacts" / "translator" / "training.json").read_text()
-    )
-    kept = {case.patient for case in calibrated.in_split("calibration")}
-    assert kept and kept <= set(trained["patients"])
-    answer = mlflow.pyfunc.load_model(found.uri).predict(input_example(create(spec)))
-    assert answer["interval"] == {
-        "voxel_share": 0.95,
-        "level": len(kept) / (len(kept) + 1),
-        "patients": len(kept),
-    }
-    assert float(answer["half_width"].min()) > 0
-
-    # the two ends meet: the examiner counts the voxels that the calibration counted
-    facts, translate = load_translator(found.uri)
-    evaluate(
-        Examination(
-            cohort=calibrated,
-            folder=store / "cohort",
-            model=facts,
-            translate=translate,
-            settings=EvaluationSettings(
-                families=("uncertainty",),
-                keep_volumes="none",
-                split="calibration",
-                allow_leakage=True,
-            ),
-        ),
-        tmp_path / "evaluation",
-    )
-    table = read_measurements(tmp_path / "evaluation")
-    table = table[(table["region"] == "body") & (table["metric"] == "interval_coverage")]
-    assert len(table) == len(kept) and (table["value"] >= 0.95).all()
-    assert table["value"].min() == pytest.approx(0.95, abs=2e-3), "the hardest just holds it"
