@@ -14,7 +14,14 @@ from qa_suite.core.record_files import (
     write_model,
     write_table,
 )
-from qa_suite.core.records import CaseRecord, Criterion, Measurement, PreflightValue
+from qa_suite.core.records import (
+    CaseRecord,
+    CodeFacts,
+    Criterion,
+    Measurement,
+    ModelFacts,
+    PreflightValue,
+)
 
 
 def row(case="c1", **more) -> Measurement:
@@ -132,3 +139,10 @@ def test_a_bound_without_a_source_is_refused():
 def test_digests_do_not_depend_on_the_order_of_keys():
     assert digest_of({"a": 1, "b": [2, 3]}) == digest_of({"b": [2, 3], "a": 1})
     assert digest_of({"a": 1}) != digest_of({"a": 2})
+
+
+def test_a_record_without_plugins_says_nothing_of_them():
+    model = ModelFacts(uri="models:/a/1", name="a", family="regression")
+    code = CodeFacts(suite_version="1", git_commit=None, git_dirty=None, python="3", packages={})
+    assert "plugin" not in model.model_dump()
+    assert "plugins" not in code.model_dump()

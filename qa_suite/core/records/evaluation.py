@@ -49,6 +49,14 @@ class ModelFacts(BaseModel):
     )
     mlflow_run_id: str | None = None
 
+    @model_serializer(mode="wrap")
+    def _plugin_where_there_is_one(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a record without a plug-in as it was before there were any."""
+        said = as_usual(self)
+        if self.plugin is None:
+            said.pop("plugin", None)
+        return said
+
 
 class InstrumentFacts(BaseModel):
     """One of the examiner's own networks: which weights, trained on whom, how good."""
