@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = (
     "test_end_to_end.py", "test_golden_record.py", "test_rtplan_mutations.py", "test_tutorial.py",
     "test_readme.py", "test_given_doses.py", "test_dose_arcs.py", "test_exam.py",
-    "test_reference_free.py", "test_measures_geometry.py", "test_determinism.py",
+    "test_reference_free_faults.py", "test_measures_geometry.py", "test_determinism.py",
     "test_value_ranges.py", "test_dose_divergence.py", "test_model_registry.py",
 )  # fmt: skip
 """Files that take longest are begun first, so that no process is left alone with one at the end."""

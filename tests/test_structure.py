@@ -16,6 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MANY = 8  # parameters: more than a reader keeps in the head
 PACKAGES = ("qa_suite", "translators", "reports")
+ROOMS = (*PACKAGES, "tests", "benchmarks")
+LINES = 400  # of a file: more than a reader holds in view
 
 BREACHES = {
     "Judging knows the core alone": ("qa_suite/judging/breach.py", "import qa_suite.metrics.run"),
@@ -134,6 +136,28 @@ def test_every_place_that_contributing_names_is_there():
     named = set(re.findall(r"`((?:qa_suite|reports|docs)/[\w./]*)`", page))
     assert len(named) > 20
     assert [place for place in sorted(named) if not (ROOT / place).exists()] == []
+
+
+def test_no_file_is_longer_than_a_reader_holds_in_view():
+    files = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    assert len(files) > 500
+    lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in files}
+    assert {name: lines for name, lines in lengths.items() if lines > LINES} == {}
+
+
+def test_every_file_of_tests_that_is_named_is_there():
+    pages = [page for page in ROOT.iterdir() if page.suffix in {"", ".md", ".toml"}]
+    for room in (*ROOMS, "docs"):
+        for kind in ("*.py", "*.md", "*.yaml", "*.toml"):
+            pages += (ROOT / room).rglob(kind)
+    named = {
+        (str(page.relative_to(ROOT)), name)
+        for page in pages
+        if page.is_file()
+        for name in re.findall(r"\btest_\w+\.py\b", page.read_text(errors="replace"))
+    }
+    assert len(named) > 50
+    assert {(page, name) for page, name in named if not (ROOT / "tests" / name).exists()} == set()
 
 
 def kernels() -> Iterator[tuple[Path, ast.FunctionDef, str]]:
