@@ -17,7 +17,7 @@ MR = np.maximum(HU + 400, 0)
 
 
 @pytest.fixture(autouse=True)
-def _own_key(tmp_path, monkeypatch):
+def own_key(tmp_path, monkeypatch):
     (tmp_path / "patient.key").write_text("only for these tests")
     monkeypatch.setenv("QA_SUITE_KEY_FILE", str(tmp_path / "patient.key"))
 

@@ -103,10 +103,10 @@ def template(*gantry: float, dose_gy: float = 60.0) -> PlanTemplate:
 
 
 BOX = Grid(shape=(52, 52, 30), spacing_mm=(3.0,) * 3, origin_mm=(-76.5, -76.5, -43.5))
-_P = BOX.to_world(np.moveaxis(np.indices(BOX.shape), 0, -1))
-BODY = np.where((np.abs(_P[..., :2]) < 72).all(axis=-1), 1.0, 0.0).astype(np.float32)
-TARGET = (np.abs(_P) < 20).all(axis=-1)
-ORGAN = (np.abs(_P - [0, -50, 0]) < 12).all(axis=-1)
+PLACES_MM = BOX.to_world(np.moveaxis(np.indices(BOX.shape), 0, -1))
+BODY = np.where((np.abs(PLACES_MM[..., :2]) < 72).all(axis=-1), 1.0, 0.0).astype(np.float32)
+TARGET = (np.abs(PLACES_MM) < 20).all(axis=-1)
+ORGAN = (np.abs(PLACES_MM - [0, -50, 0]) < 12).all(axis=-1)
 
 
 def make_plan(*gantry: float, density: NDArray[np.float32] = BODY) -> tuple[object, Plan]:

@@ -18,7 +18,17 @@ from qa_suite.dose.protons.influence import influence_matrix
 from qa_suite.dose.protons.spots import place_spots
 from qa_suite.dose.range.pstar import range_mm
 from qa_suite.dose.range.raytrace import beam_frame
-from tests.proton_cases import _P, BODY, BOX, MACHINE, ORGAN, TARGET, dose_of, make_plan, template
+from tests.proton_cases import (
+    BODY,
+    BOX,
+    MACHINE,
+    ORGAN,
+    PLACES_MM,
+    TARGET,
+    dose_of,
+    make_plan,
+    template,
+)
 
 # --- plans -----------------------------------------------------------------------------------
 
@@ -36,9 +46,9 @@ def test_a_single_field_covers_a_box(planned: tuple[ProtonRangeEngine, Plan]) ->
     assert dose.quantity == "Gy" and dose.array.dtype == np.float32
     inside = dose.array[TARGET]
     assert np.quantile(inside, 0.05) == pytest.approx(57.0, abs=0.05)  # D95 = 95 % of 60 Gy
-    core = dose.array[(np.abs(_P) < 14).all(axis=-1)]
+    core = dose.array[(np.abs(PLACES_MM) < 14).all(axis=-1)]
     assert core.std() / core.mean() < 0.02  # the plateau is flat
-    behind = dose.array[(np.abs(_P - [0, 40, 0]) < 8).all(axis=-1)]
+    behind = dose.array[(np.abs(PLACES_MM - [0, 40, 0]) < 8).all(axis=-1)]
     assert behind.max() < 0.02 * core.mean()  # protons stop
     assert dose.array[ORGAN].mean() < core.mean()
 
@@ -108,7 +118,7 @@ def test_opposed_fields_spare_the_entrance(planned: tuple[ProtonRangeEngine, Pla
 def test_denser_tissue_pulls_the_dose_back(planned: tuple[ProtonRangeEngine, Plan]) -> None:
     engine, plan = planned
     dense = engine.recalculate((BODY * np.float32(1.05)).astype(np.float32), plan).array
-    last = (np.abs(_P - [0, 18, 0]) < [12, 3, 12]).all(axis=-1)  # the target's last voxels
+    last = (np.abs(PLACES_MM - [0, 18, 0]) < [12, 3, 12]).all(axis=-1)  # the target's last voxels
     assert dense[last].mean() < 0.8 * engine.recalculate(BODY, plan).array[last].mean()
 
 

@@ -17,7 +17,7 @@ from qa_suite.io.layouts.importing import import_cohort
 from qa_suite.io.layouts.layouts import detect_layout
 from tests.dicom_factory import write_patient
 from tests.layout_cases import GRID, HU, MR, files_text, write, write_pair, write_sts
-from tests.layout_cases import _own_key as _own_key
+from tests.layout_cases import own_key as own_key
 
 # --- SynthRAD ----------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from tests.dicom_factory import (
     write_structures,
 )
 from tests.layout_cases import HU, MR, files_text, write_sts
-from tests.layout_cases import _own_key as _own_key
+from tests.layout_cases import own_key as own_key
 
 # --- DICOM -------------------------------------------------------------------------------
 
