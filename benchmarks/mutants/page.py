@@ -17,7 +17,7 @@ _HEAD = """# Mutants
 How many faults that are planted in the code its own tests find. `make mutants` makes this page, in
 about an hour on two cores that do nothing else; at least {wanted} % are wanted of either kind.
 
-- **Judging and its statistics** by [mutmut](https://pypi.org/project/mutmut/) (BSD-3): every
+- **Judging and its statistics** by [mutmut](https://github.com/boxed/mutmut) (BSD-3): every
   comparison, number, operator, argument and string. It passes over decorated functions, which in
   this room are properties of one line; these stand in the list of the second kind.
 - **Compiled kernels** (rays, distances, nearest points, SSIM, DVH, gamma) by a list of faults that
