@@ -32,11 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
-@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
+    """Sums of floats depend on how many threads share them, and the command shares out cores."""
     import torch
 
     torch.set_num_threads(1)
+
+
+_one_thread_for_fixtures = pytest.fixture(scope="module", autouse=True)(_one_thread)
+_one_thread_for_tests = pytest.fixture(autouse=True)(_one_thread)
 
 
 @pytest.fixture(scope="module")
