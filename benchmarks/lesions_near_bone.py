@@ -16,7 +16,7 @@ import numpy as np
 from qa_suite.core.errors import InputError
 from qa_suite.lab.exam.scenes import SPACING_MM, virtual_person
 from qa_suite.lab.exam.settings import TUNING_SEED
-from qa_suite.lab.faults import anatomy, plant
+from qa_suite.lab.faults.anatomy import with_lesion
 from qa_suite.lab.faults.base import Scene, depth_mm
 from qa_suite.metrics.base import Pair
 from qa_suite.metrics.hallucination.search import find_components
@@ -32,7 +32,6 @@ def main() -> None:
     parser.add_argument("--diameter-mm", type=float, default=12.0)
     parser.add_argument("--bound", type=float, default=60.0, help="HU")
     options = parser.parse_args()
-    anatomy.CLEAR_OF_BONE_MM = 0.0  # everywhere, to see where the fault may be planted
 
     found: dict[tuple[str, tuple[int, int]], list[float]] = {}
     for hospital in "ABC":
@@ -62,16 +61,16 @@ def main() -> None:
 
 def one_lesion(scene: Scene, diameter_mm: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return the lesion's distance from bone, and the largest contrast of a false lesion."""
-    planted = plant(scene, "lesion_invented", diameter_mm, rng)
-    added = planted.synthetic.array - scene.clean.array
+    synthetic = with_lesion(scene, diameter_mm, rng, clear_of_bone_mm=0.0)[1]
+    added = synthetic.array - scene.clean.array
     places = np.argwhere(added > 0)
     weights = added[added > 0]
     centre = np.round(np.average(places, axis=0, weights=weights)).astype(int)
     pair = Pair(
-        reference=planted.reference,
-        synthetic=planted.synthetic,
+        reference=scene.reference,
+        synthetic=synthetic,
         mask=scene.body,
-        source=planted.source,
+        source=scene.source,
         structures=scene.structures,
     )
     components = find_components(pair, HallucinationSettings())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from qa_suite.lab.faults import FAULTS
+from qa_suite.lab.faults import FAULTS, plant
 from qa_suite.metrics.base import Pair
 from qa_suite.metrics.hallucination.depth import outside_depth
 from qa_suite.metrics.hallucination.settings import HallucinationSettings
@@ -164,3 +165,14 @@ def test_the_couch_lies_behind_the_body(scene):
     # 1.1 of water, less where the plate touches the skin: that rim is left out
     assert 0.85 * 6 * 1.1 < found["faulted"] <= 1.01 * 6 * 1.1
     np.testing.assert_array_equal(made.synthetic.array, scene.clean.array)
+
+
+@pytest.mark.parametrize("fault", ["lesion_removed", "lesion_invented"])
+def test_a_lesion_lies_clear_of_bone(scene, fault):
+    off_bone_mm = ndimage.distance_transform_edt(~scene.bone, sampling=scene.grid.spacing_mm)
+    for seed in range(12):  # one of them lies at bone where the rule is left out
+        made = plant(scene, fault, 12, np.random.default_rng(seed))
+        with_it = made.synthetic if fault == "lesion_invented" else made.clean
+        ball = np.abs(with_it.array - scene.clean.array) > 0.5
+        assert ball.any()
+        assert off_bone_mm[ball].min() > 12

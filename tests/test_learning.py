@@ -36,7 +36,7 @@ def _same(found: dict[str, np.ndarray], weights: Path) -> None:
     expected = load_file(weights)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=0.01, err_msg=name)
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-3, err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["intensity", "regression", "diffusion"])

@@ -154,7 +154,7 @@ def air_filled(scene: Scene, severity: float, rng: np.random.Generator) -> Plant
 )
 def lesion_removed(scene: Scene, severity: float, rng: np.random.Generator) -> Planted:
     """Give the patient a dense lesion in soft tissue, and let the translator lose it."""
-    reference, clean, source = _with_lesion(scene, severity, rng)
+    reference, clean, source = with_lesion(scene, severity, rng)
     return Planted(synthetic=scene.clean, reference=reference, clean=clean, source=source)
 
 
@@ -172,13 +172,20 @@ def lesion_removed(scene: Scene, severity: float, rng: np.random.Generator) -> P
 )
 def lesion_invented(scene: Scene, severity: float, rng: np.random.Generator) -> Volume:
     """Put a dense lesion into soft tissue that the patient does not have."""
-    return _with_lesion(scene, severity, rng)[1]
+    return with_lesion(scene, severity, rng)[1]
 
 
-def _with_lesion(
-    scene: Scene, diameter_mm: float, rng: np.random.Generator
+def with_lesion(
+    scene: Scene,
+    diameter_mm: float,
+    rng: np.random.Generator,
+    *,
+    clear_of_bone_mm: float = CLEAR_OF_BONE_MM,
 ) -> tuple[Volume, Volume, Volume]:
-    """Return reference, clean image and MR with a dense ball in muscle or an organ."""
+    """Return reference, clean image and MR with a dense ball in muscle or an organ.
+
+    Where the ball may lie is farther than ``clear_of_bone_mm`` from bone.
+    """
     soft = scene.is_part(
         "muscle",
         "prostate",
@@ -193,7 +200,7 @@ def _with_lesion(
         "stool",
     )
     soft &= depth_mm(scene.body, scene.grid) > 15.0
-    soft &= depth_mm(~scene.bone, scene.grid) > CLEAR_OF_BONE_MM
+    soft &= depth_mm(~scene.bone, scene.grid) > clear_of_bone_mm
     where = place(soft, scene.grid, diameter_mm / 2, rng, "a lesion")
     share = ball(scene.grid, where, diameter_mm / 2)
     reference, clean = (
