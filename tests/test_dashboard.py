@@ -288,6 +288,23 @@ def test_a_browser_shows_the_verdict(in_store: Path) -> None:
         server.wait(timeout=20)
 
 
+def test_the_first_start_of_a_new_user_waits_for_no_answer(in_store: Path, tmp_path: Path) -> None:
+    port = free_port()
+    server = subprocess.Popen(
+        command(port, headless=False),
+        cwd=in_store,
+        env={**os.environ, "HOME": str(tmp_path), "BROWSER": "true"},
+        stdin=subprocess.PIPE,  # open and silent, as a terminal is
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port, server)
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+
+
 def wait_for(port: int, server: subprocess.Popen[bytes], seconds: float = 90) -> None:
     """Wait until the server answers."""
     for _ in range(int(seconds * 5)):

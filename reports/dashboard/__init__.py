@@ -23,6 +23,7 @@ def command(port: int, headless: bool) -> list[str]:
         f"--server.port={port}",
         f"--server.headless={'true' if headless else 'false'}",
         "--server.fileWatcherType=none",
+        "--server.showEmailPrompt=false",  # it would wait for an answer at the first start
         "--browser.gatherUsageStats=false",
         "--client.toolbarMode=minimal",
         "--theme.base=light",
