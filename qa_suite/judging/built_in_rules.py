@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from qa_suite.core.records import CaseRecord, Finding
+from qa_suite.core.records import CaseRecord, Finding, Reason
 from qa_suite.core.wording import listing, some
 from qa_suite.judging.collect import collect
 from qa_suite.judging.criteria.built_in import (
@@ -42,6 +42,7 @@ def beyond_tables(
         finding.model_copy(
             update={
                 "outcome": "inconclusive",
+                "reasons": (Reason(code="beyond_hlut", words="doses rest on the end of the HLUT"),),
                 "sentence": f"{finding.sentence.rstrip('.')}: the doses of those beams rest on "
                 f"the end of the HLUT.",
             }

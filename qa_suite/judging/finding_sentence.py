@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_suite.core.records import Criterion, Outcome
+from qa_suite.core.records import Criterion, Outcome, Reason
 from qa_suite.core.wording import (
     bound_text,
     count,
@@ -82,14 +82,16 @@ def stand(criterion: Criterion, outcome: Outcome | None, *, interval: bool = Tru
     return f"leaves the bound of {asked} undecided: {why}"
 
 
-def finding_sentence(text: str, doubts: list[str], values: PatientValues, *, turned: bool) -> str:
+def finding_sentence(
+    text: str, doubts: list[Reason], values: PatientValues, *, turned: bool
+) -> str:
     """Say a whole finding: ``text``, the doubts, penalties and who has no value.
 
     ``turned`` says whether the doubts took a pass away.
     """
     if doubts:
         joint = ", but " if turned else "; moreover "
-        text += joint + "; ".join(doubts)
+        text += joint + "; ".join(doubt.words for doubt in doubts)
     text += _penalties(values) + _censored_text(values)
     refused, absent = values.reasons("refused"), values.reasons("absent")
     if refused:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qa_suite.core.records import Criterion, Finding, Outcome
+from qa_suite.core.records import Criterion, Finding, Outcome, Reason, ReasonCode
 from qa_suite.core.wording import count, listing, measure_name, named_cases, some, stated
 from qa_suite.judging.collect import NOT_MEASURED
 from qa_suite.judging.estimates import (
+    NO_MEAN,
     Estimate,
     estimate,
     gravest,
@@ -95,8 +96,9 @@ def _settle(
 ) -> Finding:
     plain = outcome_of(criterion, found)
     doubts = _doubts(criterion, values, rules)
-    too_few = len(values.measured) < criterion.min_patients
+    too_few = any(doubt.code == "too_few_patients" for doubt in doubts)
     outcome: Outcome = "inconclusive" if too_few or (plain == "pass" and doubts) else plain
+    reasons = _reasons(outcome, plain, doubts, _why_open(found))
     text = interval_text(criterion, values, found, where)
     return _record(
         criterion,
@@ -104,6 +106,7 @@ def _settle(
         outcome,
         found,
         name=name,
+        reasons=reasons,
         sentence=finding_sentence(text, doubts, values, turned=outcome != plain),
     )
 
@@ -143,6 +146,7 @@ def _worst(criterion: Criterion, values: PatientValues, rules: Rules, *, name: s
         ),
         name=worst.patient if name == "pooled" else name,
         sites=tuple(sorted({row.site for row in beyond or [worst]})),
+        reasons=_reasons(outcome, plain, doubts, _reason("censored", "values censored")),
         sentence=finding_sentence(text, doubts, values, turned=outcome != plain),
     )
 
@@ -157,29 +161,65 @@ def _badness(criterion: Criterion, row: Examined) -> float:
 # What takes a pass away
 
 
-def _doubts(criterion: Criterion, values: PatientValues, rules: Rules) -> list[str]:
+def _doubts(criterion: Criterion, values: PatientValues, rules: Rules) -> list[Reason]:
     """Say why this scope cannot pass, whatever its values; empty if it can."""
     doubts = []
     n = len(values.measured)
     if n < criterion.min_patients:
-        doubts.append(
-            f"{count(n, 'patient')} {'is' if n == 1 else 'are'} fewer than the "
-            f"{criterion.min_patients} required"
-        )
+        verb = "is" if n == 1 else "are"
+        text = f"{count(n, 'patient')} {verb} fewer than the {criterion.min_patients} required"
+        doubts.append(_reason("too_few_patients", text))
     lost = values.reasons("lost")
     if lost:
         verb = "has" if len(lost) == 1 else "have"
-        doubts.append(f"{count(len(lost), 'case')} {verb} no value ({named_cases(lost)})")
+        text = f"{count(len(lost), 'case')} {verb} no value ({named_cases(lost)})"
+        doubts.append(_reason("lost", text))
     share = len(values.refused) / len(values.patients)
     if share > rules.max_refused_fraction:
-        doubts.append(
+        text = (
             f"preflight refused {len(values.refused)} of {count(len(values.patients), 'patient')}, "
             f"more than {stated(100 * rules.max_refused_fraction, '%')}"
         )
+        doubts.append(_reason("refused", text))
     seen = sorted({row.case for row in values.rows if row.patient in rules.seen_in_training})
     if seen:
-        doubts.append(f"the model was trained on {listing(some(seen))}")
+        text = f"the model was trained on {listing(some(seen))}"
+        doubts.append(_reason("seen_in_training", text))
     return doubts
+
+
+def _why_open(found: Estimate) -> Reason:
+    """Say why an estimate, by itself, neither meets nor misses its bound."""
+    if found.method == NO_MEAN:
+        return _reason("censored", NO_MEAN)
+    if found.low is None or found.high is None:
+        return _reason("no_interval", "too few for an interval")
+    return _reason("interval_includes_bound", "interval includes the bound")
+
+
+def _reasons(
+    outcome: Outcome, plain: Outcome, doubts: list[Reason], why_open: Reason
+) -> tuple[Reason, ...]:
+    """Return why a finding is undecided, the reason that decided first.
+
+    Parameters
+    ----------
+    outcome, plain
+        Of the finding, and of its values alone.
+    doubts
+        What takes a pass away.
+    why_open
+        The reason if the values alone decide nothing.
+    """
+    if outcome != "inconclusive":
+        return ()
+    few = [doubt for doubt in doubts if doubt.code == "too_few_patients"]
+    rest = [doubt for doubt in doubts if doubt.code != "too_few_patients"]
+    return (*few, *([why_open] if plain == "inconclusive" else []), *rest)
+
+
+def _reason(code: ReasonCode, words: str) -> Reason:
+    return Reason(code=code, words=words)
 
 
 # ---------------------------------------------------------------------------------------
@@ -208,6 +248,7 @@ def _nothing(
         "inconclusive",
         None,
         name=name,
+        reasons=(_reason("nothing_measured", why),),
         sentence=f"{what} {where}: no patient has a value ({why}).",
     )
 
@@ -220,6 +261,7 @@ def _record(
     *,
     name: str,
     sentence: str,
+    reasons: tuple[Reason, ...],
     sites: tuple[str, ...] | None = None,
 ) -> Finding:
     return Finding(
@@ -237,6 +279,7 @@ def _record(
         missing_cases=values.reasons("refused", "lost"),
         sites=sites if sites is not None else values.sites or (name,),
         method=found.method if found else "no patient with a value",
+        reasons=reasons,
         sentence=sentence,
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qa_suite.core.records import CaseRecord, Finding, Outcome, Profile
+from qa_suite.core.records import CaseRecord, Finding, Outcome, Profile, ReasonCode
 from qa_suite.core.wording import bound_text, count, known, listing, percent, quantity, some, stated
-from qa_suite.judging.outcomes import interval_outcome, overall_outcome
+from qa_suite.judging.outcomes import overall_outcome
 
 
 def verdict_sentence(
@@ -95,17 +95,22 @@ def _brief(findings: Sequence[Finding], most: int = 3) -> str:
 
 
 def _why_undecided(finding: Finding) -> str:
-    if finding.patients < finding.criterion.min_patients:
+    """Say in a few words what decided that a finding is undecided."""
+    reason = finding.reasons[0]
+    if reason.code in _BRIEF:
+        return _BRIEF[reason.code]
+    if reason.code == "too_few_patients":
         return f"n = {finding.patients} of {finding.criterion.min_patients} required"
-    if finding.censored and finding.estimate is None:
-        return "values censored"
-    low, high = finding.low, finding.high
-    if low is not None and high is not None:
-        if interval_outcome(finding.criterion, low, high) == "inconclusive":
-            return "interval includes the bound"
-    elif finding.criterion.scope != "worst_patient":
-        return "too few for an interval"
-    return "data missing" if finding.missing else "not held out"
+    return reason.words
+
+
+_BRIEF: dict[ReasonCode, str] = {
+    "nothing_measured": "no patient with a value",
+    "censored": "values censored",
+    "lost": "data missing",
+    "refused": "too many refused",
+    "seen_in_training": "not held out",
+}
 
 
 def _estimate_and_bound(finding: Finding) -> str:

@@ -42,7 +42,7 @@ from qa_suite.core.records.measurement import (
     SetMeasurement,
 )
 from qa_suite.core.records.profile import Criterion, Described, Profile, Scope, Statistic
-from qa_suite.core.records.verdict import Finding, Outcome, SiteGap, Verdict
+from qa_suite.core.records.verdict import Finding, Outcome, Reason, ReasonCode, SiteGap, Verdict
 
 __all__ = [
     "DECIDING_CHECKS",
@@ -66,6 +66,8 @@ __all__ = [
     "PreflightStatus",
     "PreflightValue",
     "Profile",
+    "Reason",
+    "ReasonCode",
     "SchemaVersion",
     "Scope",
     "SetMeasurement",

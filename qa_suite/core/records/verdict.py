@@ -10,6 +10,27 @@ from qa_suite.core.records.measurement import STRICT, SchemaVersion, unsaid
 from qa_suite.core.records.profile import Criterion, Profile
 
 Outcome = Literal["pass", "fail", "inconclusive"]
+ReasonCode = Literal[
+    "nothing_measured",
+    "too_few_patients",
+    "no_interval",
+    "censored",
+    "interval_includes_bound",
+    "lost",
+    "refused",
+    "seen_in_training",
+    "beyond_hlut",
+]
+"""What can leave a finding undecided."""
+
+
+class Reason(BaseModel):
+    """One reason why a finding is undecided."""
+
+    model_config = STRICT
+
+    code: ReasonCode
+    words: str = Field(min_length=1, description="a few, with the numbers that decided")
 
 
 class Finding(BaseModel):
@@ -39,6 +60,11 @@ class Finding(BaseModel):
         "is missed",
     )
     method: str = Field(description="how the interval was made")
+    reasons: tuple[Reason, ...] = Field(
+        default=(),
+        description="why it is undecided, the reason that decided first; empty where it passes "
+        "or fails",
+    )
     sentence: str
 
 
