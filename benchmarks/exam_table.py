@@ -30,6 +30,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="folder for exam.json and the journal")
     parser.add_argument("--write", type=Path, help="page whose marked table is replaced")
+    parser.add_argument(
+        "--judge-again", action="store_true", help="judge what lies in --out and measure nothing"
+    )
     options = parser.parse_args()
 
     settings = ExamSettings(
@@ -38,11 +41,22 @@ def main() -> None:
         candidates=tuple(options.candidates.split(",")),
         clinical_only=options.clinical_only,
     )
-    run_and_write(settings, out=options.out, page=options.write, workers=options.workers)
+    run_and_write(
+        settings,
+        out=options.out,
+        page=options.write,
+        workers=options.workers,
+        judge_again=options.judge_again,
+    )
 
 
 def run_and_write(
-    settings: ExamSettings, *, out: Path | None, page: Path | None, workers: int = 2
+    settings: ExamSettings,
+    *,
+    out: Path | None,
+    page: Path | None,
+    workers: int = 2,
+    judge_again: bool = False,
 ) -> None:
     """Run an exam, print its table, keep it in a folder and on a page where they are given."""
 
@@ -50,7 +64,7 @@ def run_and_write(
         if done % 20 == 0:
             print(f"{done}/{total} {what}", flush=True)
 
-    found = run_exam(settings, progress=told, out=out, workers=workers)
+    found = run_exam(settings, progress=told, out=out, workers=workers, judge_again=judge_again)
     text = markdown(found)
     print(text)
     print(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from qa_suite.cli import run
 from qa_suite.core.errors import InputError, UnknownName
+from qa_suite.core.records import CodeFacts
+from qa_suite.judging import criteria
 from qa_suite.judging.criteria import load_profile
 from qa_suite.judging.criteria.built_in import TOO_GOOD
 from qa_suite.lab.exam.readings import Someone
@@ -22,6 +25,7 @@ from qa_suite.lab.phantom import make_phantom_cohort
 from qa_suite.metrics.run import METRICS
 from tests.exam_cases import profile, reading
 
+CRITERIA = Path(criteria.__file__).parent
 FEW = {"A": 6, "B": 6, "C": 5}
 REDUCED = ("hu_bias", "bone_rims_missing", "slice_jump", "left_right_flip", "nan", "one_patient")
 
@@ -105,6 +109,46 @@ def test_an_exam_that_was_ended_carries_on(tmp_path, monkeypatch):
     assert third.candidates[0] == first.candidates[0], "in stages, and the same"
     with pytest.raises(InputError, match=r"another exam \(it differs in settings\)"):
         run_exam(settings.model_copy(update={"seed": settings.seed + 1}), workers=1, out=tmp_path)
+
+
+def test_what_was_measured_is_judged_again_by_other_criteria(tmp_path, monkeypatch):
+    settings = ExamSettings(
+        profile="demo-pelvis",
+        patients={"A": 5},
+        spacing_mm=(16, 16, 24),
+        clean_cohorts=1,
+        faults=("hu_bias",),
+        clinical_only=True,
+        alone=False,
+        candidates=("twin",),
+        clean_only=(),
+    )
+    with pytest.raises(InputError, match="no journal to judge again in"):
+        run_exam(settings, workers=1, out=tmp_path, judge_again=True)
+    first = run_exam(settings, workers=1, out=tmp_path)
+    written = (tmp_path / "journal.jsonl").read_bytes()
+    monkeypatch.setattr(Someone, "person", lambda who: pytest.fail("it measures again"))
+    monkeypatch.setattr("qa_suite.lab.exam.run.code_facts", lambda: code_facts("another"))
+    text = (CRITERIA / "demo-pelvis.yaml").read_text()
+    assert "bound: 15\n" in text, "of the body's ME"
+    (tmp_path / "strict.yaml").write_text(text.replace("bound: 15\n", "bound: 0.001\n"))
+    stricter = settings.model_copy(update={"profile": str(tmp_path / "strict.yaml")})
+    with pytest.raises(InputError, match="another exam"):
+        run_exam(stricter, workers=1, out=tmp_path)
+    again = run_exam(stricter, workers=1, out=tmp_path, judge_again=True)
+    assert first.candidates[0].clean.alarmed_by != again.candidates[0].clean.alarmed_by
+    assert "body ME" in again.candidates[0].clean.alarmed_by
+    assert again.code.git_commit == "another"
+    assert again.measured_by == first.measured_by != ""
+    more = settings.model_copy(update={"clean_cohorts": 2})
+    with pytest.raises(InputError, match="lacks 5 of 10 patients"):
+        run_exam(more, workers=1, out=tmp_path, judge_again=True)
+    assert (tmp_path / "journal.jsonl").read_bytes() == written
+
+
+def code_facts(commit: str) -> CodeFacts:
+    """Return the facts of a suite of another commit."""
+    return CodeFacts(suite_version="9", git_commit=commit, git_dirty=False, python="", packages={})
 
 
 def test_only_what_a_profile_judges_is_measured():

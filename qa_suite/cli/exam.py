@@ -49,6 +49,12 @@ def exam(
     ] = 3,
     alone: Annotated[bool, typer.Option(help="Look without a reference too.")] = True,
     workers: Annotated[int, typer.Option(help="Patients examined at a time.")] = 2,
+    judge_again: Annotated[
+        bool,
+        typer.Option(
+            "--judge-again", help="Judge what the journal in --out holds anew; measure nothing."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
     """Plant faults into the images of known-good candidates and see whether the verdict turns.
@@ -56,7 +62,8 @@ def exam(
     For each fault and severity, and each candidate: in how many verdicts a finding that is the
     fault's own fails, and which criteria answer; and how often cohorts without a fault are no
     pass. Exits with 1 where a fault that matters is missed or clean cohorts alarm too often.
-    The same command with the same --out carries on where an exam was ended.
+    The same command with the same --out carries on where an exam was ended; with --judge-again
+    its whole journal is judged by another profile or version of the suite, and nothing measured.
 
     Example: `qa-suite exam --clinical-only --clean-cohorts 2 --faults hu_bias,shift`
     """
@@ -82,14 +89,16 @@ def exam(
         )
     except ValidationError as error:
         raise Problems("The exam", describe_validation(error)) from None
-    found = _run(settings, cohort, workers, out)
+    found = _run(settings, cohort, workers, out, judge_again)
     _show(found, as_json)
     if out is not None:
         _write(found, out)
     return 0 if found.passed else 1
 
 
-def _run(settings: ExamSettings, place: Path | None, workers: int, out: Path | None) -> ExamResult:
+def _run(
+    settings: ExamSettings, place: Path | None, workers: int, out: Path | None, judge_again: bool
+) -> ExamResult:
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.lab.exam.run import run_exam
 
@@ -102,6 +111,7 @@ def _run(settings: ExamSettings, place: Path | None, workers: int, out: Path | N
             workers=workers,
             progress=progress,
             out=out,
+            judge_again=judge_again,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -31,11 +32,14 @@ class Journal:
         Of the exam, or None.
     settings, profile_sha256, patients_from, code
         What the measurements depend on; an exam of anything else has a journal of its own.
+    again
+        Whether what was measured is judged again, under another profile or by another version of
+        the suite. Nothing is measured then, and nothing written.
 
     Raises
     ------
     InputError
-        If the folder holds the journal of another exam.
+        If the folder holds the journal of another exam, or there is none to judge again.
     """
 
     def __init__(
@@ -46,9 +50,18 @@ class Journal:
         profile_sha256: str,
         patients_from: str,
         code: CodeFacts,
+        again: bool = False,
     ) -> None:
+        self._again = again
         self._file = None if folder is None else folder / JOURNAL_FILE
         self._known: dict[tuple[str, str, str], Answers] = {}
+        self.measured_by = suite_of(code)
+        """The version and commit of the suite that measured."""
+        if again and (self._file is None or not self._file.is_file()):
+            where = "without a folder" if folder is None else f"in {folder}"
+            raise InputError(
+                f"There is no journal to judge again {where}; run the exam into a folder first."
+            )
         if self._file is None:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -56,22 +69,27 @@ class Journal:
             "settings": settings.model_dump(mode="json", exclude=_FREE),
             "profile_sha256": profile_sha256,
             "patients_from": patients_from,
-            "suite": f"{code.suite_version} {code.git_commit or ''}".strip(),
+            "suite": self.measured_by,
         }
         if self._file.is_file():
             self._read(self._file, json.loads(json.dumps(head)))
         else:
             self._file.write_text(_line(head), encoding="utf-8")
 
-    def _read(self, file: Path, head: dict[str, object]) -> None:
+    def _read(self, file: Path, head: dict[str, Any]) -> None:
         lines = file.read_text(encoding="utf-8").split("\n")
         found = json.loads(lines[0])
-        differ = sorted(key for key in head if found.get(key) != head[key])
+        free: tuple[str, ...] = ()
+        if self._again:
+            free = ("profile_sha256", "suite")
+            head["settings"]["profile"] = found.get("settings", {}).get("profile")
+        differ = sorted(key for key in head if found.get(key) != head[key] and key not in free)
         if differ:
             raise InputError(
                 f"{file} is the journal of another exam (it differs in {', '.join(differ)}); give "
                 f"another folder, or remove the file to begin anew."
             )
+        self.measured_by = str(found.get("suite"))
         whole = [lines[0]]
         for line in lines[1:]:
             try:
@@ -80,7 +98,8 @@ class Journal:
             except (ValueError, ValidationError):
                 continue  # cut off while it was written
             whole.append(line)
-        file.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+        if not self._again:
+            file.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
 
     def known(self, task: Task) -> dict[str, Answers]:
         """Return what is there already of a task, by candidate."""
@@ -94,6 +113,11 @@ class Journal:
         line = _line([_key(task, answers.candidate), answers.model_dump(mode="json")])
         with self._file.open("a", encoding="utf-8") as file:
             file.write(line)
+
+
+def suite_of(code: CodeFacts) -> str:
+    """Name the version and the commit of a suite."""
+    return f"{code.suite_version} {code.git_commit or ''}".strip()
 
 
 def _key(task: Task, candidate: str) -> tuple[str, str, str]:

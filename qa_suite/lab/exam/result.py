@@ -107,7 +107,10 @@ class ExamResult(BaseModel):
     settings: ExamSettings
     patients_from: str = Field(description="'virtual', or the cohort's name")
     profile_sha256: str
-    code: CodeFacts
+    code: CodeFacts = Field(description="that judged")
+    measured_by: str = Field(
+        default="", description="version and commit that measured, where they are told apart"
+    )
     candidates: tuple[CandidateResult, ...]
     checks: tuple[CleanCheck, ...] = ()
     impossible: tuple[str, ...] = Field(

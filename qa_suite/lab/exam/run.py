@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from qa_suite.core.cohort import Cohort
+from qa_suite.core.errors import InputError
 from qa_suite.core.records import Profile
 from qa_suite.evaluation.provenance import code_facts
 from qa_suite.judging.criteria import load_profile
@@ -41,6 +42,7 @@ def run_exam(
     workers: int = 2,
     progress: Progress | None = None,
     out: Path | None = None,
+    judge_again: bool = False,
 ) -> ExamResult:
     """Examine the examiner: plant every fault at every severity and see what the verdict says.
 
@@ -59,6 +61,10 @@ def run_exam(
         Called with (patients done, patients in all, what).
     out
         A folder for the journal: what it holds already is not measured again.
+    judge_again
+        Whether to judge what the folder's journal holds, whole, under the profile and by the rules
+        of today, and to measure nothing. A measure that the profile did not ask for then has no
+        value now.
 
     Returns
     -------
@@ -67,15 +73,24 @@ def run_exam(
     Raises
     ------
     InputError
-        If a patient of the cohort is not virtual, no patient has a place for a fault, or the
-        folder holds the journal of another exam.
+        If a patient of the cohort is not virtual, no patient has a place for a fault, the folder
+        holds the journal of another exam, or what is to be judged again is not whole.
     """
     started = time.perf_counter()
     profile = load_profile(settings.profile)
     patients_from = "virtual" if cohort is None else cohort.name
     code, digest = code_facts(), profile_digest(profile)
-    journal = Journal(out, settings, profile_sha256=digest, patients_from=patients_from, code=code)
+    journal = Journal(
+        out,
+        settings,
+        profile_sha256=digest,
+        patients_from=patients_from,
+        code=code,
+        again=judge_again,
+    )
     tasks = tasks_of(settings, profile, cohort, folder)
+    if judge_again:
+        _require_whole(tasks, journal)
     with _Workers(workers, instruments) as pool:
         found = _measured(tasks, journal, pool, progress)
         results = [_result(name, found, settings, profile, pool) for name in settings.candidates]
@@ -85,6 +100,7 @@ def run_exam(
         patients_from=patients_from,
         profile_sha256=digest,
         code=code,
+        measured_by=journal.measured_by,
         candidates=tuple(results),
         checks=tuple(_check(name, found[0], profile) for name in settings.checked),
         impossible=tuple(said for answers in everything for said in answers.impossible),
@@ -120,6 +136,17 @@ def _measured(
             progress(done, len(tasks), task.someone.case)
     ends = iter(found)
     return [[next(ends) for _ in people] for people in cohorts]
+
+
+def _require_whole(cohorts: Sequence[Sequence[Task]], journal: Journal) -> None:
+    """Refuse to judge again what was not measured to its end."""
+    tasks = [task for people in cohorts for task in people]
+    open_ = sum(len(journal.known(task)) < len(task.candidates) for task in tasks)
+    if open_:
+        raise InputError(
+            f"The journal lacks {open_} of {len(tasks)} patients of this exam; the exam that began "
+            f"it, carried on by the same version of the suite, measures them."
+        )
 
 
 def _examine(task: Task) -> list[Answers]:
