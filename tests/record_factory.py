@@ -34,7 +34,8 @@ from qa_suite.core.records import (
     Verdict,
     When,
 )
-from qa_suite.judging.judge import judge, save_verdict
+from qa_suite.judging.evidence import save_verdict
+from qa_suite.judging.judge import judge
 from tests.record_facts import (
     DEFINITIONS,
     FAMILIES,

@@ -31,7 +31,8 @@ from qa_suite.core.records import (
     SetMeasurement,
     Verdict,
 )
-from qa_suite.judging.judge import judge, save_verdict
+from qa_suite.judging.evidence import save_verdict
+from qa_suite.judging.judge import judge
 from tests.dose_record_factory import make_dose_record
 
 BOUND = 77.625

@@ -25,8 +25,9 @@ from qa_suite.core.record_files import (
     write_table,
 )
 from qa_suite.core.records import NO_CENSORING, Criterion, Evaluation, Measurement, Profile, Verdict
+from qa_suite.core.verdict_files import read_verdicts
 from qa_suite.evaluation.tracking import patient_means_of
-from qa_suite.judging.judge import judge, read_verdicts
+from qa_suite.judging.judge import judge
 from qa_suite.judging.patient_values import Measure
 from qa_suite.judging.tables import table_problems
 from reports.facts.comparison import compare
@@ -56,7 +57,7 @@ def test_a_record_of_schema_1_is_read_judged_and_told_apart(tmp_path):
     (old,) = read_verdicts(folder)
     assert old.schema_version == 1 and NO_CENSORING in old.announced
     new = judge(folder, old.profile)
-    assert new.schema_version == 2 and NO_CENSORING in new.notices
+    assert new.schema_version == 3 and NO_CENSORING in new.notices
     assert [f.outcome for f in new.findings] == [f.outcome for f in old.findings]
     page = unescape(render(gather(folder, new)))
     assert NO_CENSORING in page and "10.0" in page

@@ -11,7 +11,7 @@ import pytest
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.record_files import MEASUREMENTS_FILE, write_table
 from qa_suite.core.records import Measurement, Profile
-from qa_suite.judging.judge import judge, judge_tables, read_verdicts, save_verdict
+from qa_suite.judging.judge import judge, judge_tables
 from tests.judging_record import SITES, Record, criterion, profile
 
 # ---------------------------------------------------------------------------------------
@@ -62,19 +62,6 @@ def test_new_bounds_judge_an_old_record_anew() -> None:
     record = Record()
     outcomes = {b: record.judge(profile(criterion(bound=b))).outcome for b in (70, 50, 30)}
     assert outcomes == {70: "pass", 50: "inconclusive", 30: "fail"}
-
-
-def test_verdict_on_disk(tmp_path: Path) -> None:
-    Record().write(tmp_path)
-    assert read_verdicts(tmp_path) == ()
-    verdict = judge(tmp_path, profile())
-    path = save_verdict(verdict, tmp_path)
-    assert path == tmp_path / "verdicts" / f"pelvis-{verdict.profile_sha256[:8]}.json"
-    stricter = judge(tmp_path, profile(criterion(bound=30)))
-    save_verdict(stricter, tmp_path)
-    save_verdict(verdict, tmp_path)
-    assert {v.outcome for v in read_verdicts(tmp_path)} == {"pass", "fail"}
-    assert verdict in read_verdicts(tmp_path)
 
 
 def test_changed_table_is_not_judged(tmp_path: Path) -> None:

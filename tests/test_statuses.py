@@ -24,12 +24,13 @@ from qa_suite.cli.checkup import _line
 from qa_suite.cli.dvh import _write_curves
 from qa_suite.core.record_files import read_evaluation, read_measurements
 from qa_suite.core.records import Measurement, Verdict
+from qa_suite.core.verdict_files import Overall, WrittenVerdict, read_verdicts
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.dvh.curve import dvhs_of
 from qa_suite.dose.structures.samples import MaskStructure
 from qa_suite.evaluation.tracking import _tags, log_evaluation, patient_means_of
 from qa_suite.judging.criteria import load_profile
-from qa_suite.judging.judge import judge, read_verdicts
+from qa_suite.judging.judge import judge
 from qa_suite.judging.patient_values import Measure
 from reports.dashboard import APP, views
 from reports.facts.readiness import gather
@@ -182,7 +183,11 @@ def everything(app: Any) -> str:
 def test_a_profile_without_bounds_judges_nothing(shown) -> None:
     described = judge(shown[0], load_profile("descriptive"))
     passed = read_verdicts(shown[0])[0].model_copy(update={"outcome": "pass"})
-    tags = _tags(read_evaluation(shown[0]), (described, passed))
+    written = [
+        WrittenVerdict(verdict=one, identifier=str(n), file="")
+        for n, one in enumerate((described, passed))
+    ]
+    tags = _tags(read_evaluation(shown[0]), Overall(written=tuple(written)))
     assert (tags["qa.outcome.descriptive"], tags["qa.outcome"]) == ("described", "pass")
     assert views.outcome_text("described") == "– described"
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-EXIT_STATUS = {"pass": 0, "fail": 1, "inconclusive": 3}
-"""0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, 4 internal error."""
+EXIT_STATUS = {"pass": 0, "fail": 1, "inconclusive": 3, "described": 3}
+"""0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, 4 internal error. Of an evaluation
+it is the overall outcome: the worst of the verdicts that stand."""
 
-SYMBOL = {"pass": "✔", "fail": "✘", "inconclusive": "?"}
+SYMBOL = {"pass": "✔", "fail": "✘", "inconclusive": "?", "described": "≡"}
 
 Step = Callable[[int, int, str], None]
 
@@ -113,6 +114,17 @@ def show_verdict(verdict: Any) -> None:
         show(f"  {SYMBOL[finding.outcome]} {finding.sentence}")
     for notice in verdict.announced:
         show(f"  ! {notice}")
+    if verdict.evidence is not None:
+        show(f"  Verdict {verdict.evidence.verdict[:8]}: {verdict.evidence.judged_sentence}.")
+        show(f"  {verdict.evidence.tried_sentence}.")
+        show(f"  Test cohort: {verdict.evidence.cohort_sentence}")
+        show(f"  Protocol: {verdict.evidence.protocol.sentence}")
+
+
+def show_overall(judged: Any) -> None:
+    """Print what an evaluation comes to, where more than one verdict was reached."""
+    if len(judged.written) > 1:
+        show(f"{SYMBOL[judged.outcome]} OVERALL: {judged.sentence}")
 
 
 def inline(facts: Mapping[str, Any]) -> str:

@@ -52,6 +52,7 @@ def demo(
     from qa_suite.cli.evaluate_options import EvaluateOptions
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
     from qa_suite.core import store
+    from qa_suite.core.verdict_files import overall
     from qa_suite.judging.criteria import load_profile
     from reports.facts.comparison import comparison_lines
 
@@ -82,6 +83,7 @@ def demo(
         log_or_say(done)
     console.show("")
     console.show_verdict(verdict)
+    console.show_overall(overall(folder))
     console.show("")
     for line in comparison_lines(folder, floor=floor, baseline=baseline):
         console.show(line)

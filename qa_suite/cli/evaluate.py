@@ -29,6 +29,7 @@ def evaluate(asked: EvaluateOptions) -> int:
     Example: `qa-suite evaluate cohorts/virtual models:/pelvis-mr-to-ct/1 --profile demo-pelvis`
     """
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
+    from qa_suite.core.verdict_files import overall
     from qa_suite.judging.criteria import load_profile
 
     chosen = load_profile(asked.profile) if asked.profile else None
@@ -57,9 +58,11 @@ def evaluate(asked: EvaluateOptions) -> int:
     if verdict is None:
         console.say(f"Not judged; 'qa-suite judge {folder} --profile NAME' does.")
         return 0
+    judged = overall(folder)
     if not asked.as_json:
         console.show_verdict(verdict)
-    return console.EXIT_STATUS[verdict.outcome]
+        console.show_overall(judged)
+    return console.EXIT_STATUS[judged.outcome]
 
 
 def _show_measurements_json(folder: Path) -> None:

@@ -86,24 +86,41 @@ def _write_error_maps(pair: Pair, folder: Path) -> None:
 def judge(
     evaluation: Annotated[Path, typer.Argument(help="Folder of an evaluation.")],
     profile: Annotated[str, typer.Option(help="A shipped profile or a YAML file.")],
+    by: Annotated[str, typer.Option(help="Who judges; default: the name of the account.")] = "",
+    supersedes: Annotated[
+        list[str] | None,
+        typer.Option(help="Verdict that stands no longer, by its identifier; may be repeated."),
+    ] = None,
+    because: Annotated[str, typer.Option(help="Why; with --supersedes.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> int:
     """Judge an evaluation by a profile of criteria; milliseconds, no images, no GPU.
 
+    Every judgement is a new verdict in the evaluation's folder. The exit status is that of the
+    evaluation: the worst of its verdicts that stand.
+
     Example: `qa-suite judge evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
     """
+    from qa_suite.core.verdict_files import overall, read_verdict
     from qa_suite.judging.criteria import load_profile
+    from qa_suite.judging.evidence import save_verdict
     from qa_suite.judging.judge import judge as judge_folder
-    from qa_suite.judging.judge import save_verdict
 
-    verdict = judge_folder(evaluation, load_profile(profile))
-    path = save_verdict(verdict, evaluation)
+    path = save_verdict(
+        judge_folder(evaluation, load_profile(profile)),
+        evaluation,
+        by=by,
+        supersedes=supersedes or (),
+        because=because,
+    )
+    verdict, judged = read_verdict(path).verdict, overall(evaluation)
     if as_json:
         console.show_json(verdict.model_dump(mode="json"))
     else:
         console.show_verdict(verdict)
+        console.show_overall(judged)
         console.say(f"Verdict: {path}")
-    return console.EXIT_STATUS[verdict.outcome]
+    return console.EXIT_STATUS[judged.outcome]
 
 
 def report(asked: ReportOptions) -> None:

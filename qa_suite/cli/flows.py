@@ -170,12 +170,20 @@ def _plain(text: str) -> str:
 def judge_and_report(
     folder: Path, profile: Profile, *, floor: Path | None = None, baseline: Path | None = None
 ) -> tuple[Verdict, Path]:
-    """Judge an evaluation, keep the verdict beside it and write the report."""
-    from qa_suite.judging.judge import judge, save_verdict
+    """Judge an evaluation, keep the verdict beside it and write the report.
+
+    Where a verdict that says the same lies there already, it is reported and none is added:
+    a page is no new judgement.
+    """
+    from qa_suite.core.verdict_files import read_verdict
+    from qa_suite.judging.evidence import save_verdict, written_before
+    from qa_suite.judging.judge import judge
     from reports.html.report import write_report
 
-    verdict = judge(folder, profile)
-    save_verdict(verdict, folder)
+    computed = judge(folder, profile)
+    verdict = written_before(computed, folder)
+    if verdict is None:
+        verdict = read_verdict(save_verdict(computed, folder)).verdict
     page = write_report(folder, verdict, folder / REPORT_FILE, floor=floor, baseline=baseline)
     return verdict, page
 

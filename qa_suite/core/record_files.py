@@ -181,7 +181,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     """
     folder = Path(folder)
     evaluation = read_model(folder / EVALUATION_FILE, Evaluation)
-    for name, expected in _tables(evaluation):
+    for name, expected in table_digests(evaluation).items():
         if not (folder / name).is_file():
             raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
         if sha256_of(folder / name) != expected:
@@ -192,10 +192,10 @@ def read_evaluation(folder: Path) -> Evaluation:
     return evaluation
 
 
-def _tables(evaluation: Evaluation) -> list[tuple[str, str]]:
+def table_digests(evaluation: Evaluation) -> dict[str, str]:
     """Return every table that a record must have, and its SHA-256."""
     costs = evaluation.when.costs_sha256
-    return [*evaluation.tables_sha256.items(), *([(COSTS_FILE, costs)] if costs else [])]
+    return {**evaluation.tables_sha256, **({COSTS_FILE: costs} if costs else {})}
 
 
 def digest_of(data: Any) -> str:

@@ -12,19 +12,11 @@ import pandas as pd
 from qa_suite.core import store
 from qa_suite.core.errors import InputError
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
-from qa_suite.core.records import (
-    Evaluation,
-    MeasurementStatus,
-    PreflightStatus,
-    Verdict,
-    preflight_status,
-)
-from qa_suite.judging.judge import read_verdicts
+from qa_suite.core.records import Evaluation, MeasurementStatus, PreflightStatus, preflight_status
+from qa_suite.core.verdict_files import Overall, overall, worst
 
 EXPERIMENT = "evaluations"
 RECORD_PATH = "record"
-_OUTCOMES = ("described", "pass", "inconclusive", "fail")
-"""From the least to what outdoes all others, where an evaluation has several verdicts."""
 _BATCH = 500  # metrics in one call; one by one is a hundred times slower
 
 
@@ -56,7 +48,7 @@ def log_evaluation(folder: Path) -> str:
 def _log(folder: Path) -> str:
     mlflow = store.connect()
     evaluation = read_evaluation(folder)
-    verdicts = read_verdicts(folder)
+    judged = overall(folder)
     experiment_id = store.experiment(EXPERIMENT)
     known = mlflow.search_runs(
         experiment_ids=[experiment_id],
@@ -66,7 +58,7 @@ def _log(folder: Path) -> str:
     run_id = known[0].info.run_id if known else None
     name = f"{evaluation.model.name} on {evaluation.cohort.name}"
     with mlflow.start_run(run_id=run_id, experiment_id=experiment_id, run_name=name) as run:
-        mlflow.set_tags(_tags(evaluation, verdicts) | _status_tags(folder))
+        mlflow.set_tags(_tags(evaluation, judged) | _status_tags(folder))
         if run_id is None:
             mlflow.log_params(_parameters(evaluation))
             _link(mlflow, run, evaluation)
@@ -81,7 +73,8 @@ def _log(folder: Path) -> str:
     return str(run.info.run_id)
 
 
-def _tags(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, str]:
+def _tags(evaluation: Evaluation, judged: Overall) -> dict[str, str]:
+    """Tell what was examined and what it comes to: the worst of the verdicts that stand."""
     tags = {
         "qa.kind": "evaluation",
         "qa.evaluation": evaluation.evaluation,
@@ -90,17 +83,17 @@ def _tags(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, str]
         "qa.direction": evaluation.cohort.direction,
         "qa.anatomy": evaluation.cohort.anatomy,
     }
-    outcomes = {verdict.profile.name: _outcome_tag(verdict) for verdict in verdicts}
-    tags |= {f"qa.outcome.{name}": outcome for name, outcome in outcomes.items()}
-    if outcomes:
-        tags["qa.outcome"] = max(outcomes.values(), key=_OUTCOMES.index)
-    return tags
-
-
-def _outcome_tag(verdict: Verdict) -> str:
-    """Return an outcome; a profile without bounds judges nothing, so its verdict outdoes none."""
-    judged = verdict.profile.criteria or verdict.outcome == "fail"
-    return verdict.outcome if judged else "described"
+    if not judged.written:
+        return tags
+    by_profile: dict[str, list[str]] = {one.verdict.profile.name: [] for one in judged.written}
+    for one in judged.standing:
+        by_profile[one.verdict.profile.name].append(one.outcome)
+    tags |= {
+        f"qa.outcome.{name}": worst(outcomes) if outcomes else "superseded"
+        for name, outcomes in by_profile.items()
+    }
+    tried = [profile for profile in judged.tried if profile.bounds]
+    return tags | {"qa.outcome": judged.outcome, "qa.profiles_tried": str(len(tried))}
 
 
 def _status_tags(folder: Path) -> dict[str, str]:

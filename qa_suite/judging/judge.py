@@ -12,14 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.record_files import (
-    digest_of,
-    read_cases,
-    read_evaluation,
-    read_measurements,
-    read_model,
-    write_model,
-)
+from qa_suite.core.record_files import digest_of, read_cases, read_evaluation, read_measurements
 from qa_suite.core.records import (
     CaseRecord,
     Criterion,
@@ -44,8 +37,6 @@ from qa_suite.judging.patient_values import Measure
 from qa_suite.judging.site_gaps import Better, GapMeasure, site_gaps
 from qa_suite.judging.tables import require_sound_tables
 from qa_suite.judging.verdict_sentence import verdict_sentence
-
-VERDICTS_FOLDER = "verdicts"
 
 _BETTER: dict[str, Better] = {"at_most": "lower", "at_least": "higher", "within": "zero"}
 
@@ -137,20 +128,6 @@ def judge_tables(
 def profile_digest(profile: Profile) -> str:
     """SHA-256 of everything that a profile says."""
     return digest_of(profile.model_dump(mode="json"))
-
-
-def save_verdict(verdict: Verdict, folder: Path) -> Path:
-    """Write a verdict beside its evaluation; return ``verdicts/<profile>-<digest>.json``."""
-    name = f"{verdict.profile.name}-{verdict.profile_sha256[:8]}.json"
-    path = Path(folder) / VERDICTS_FOLDER / name
-    write_model(path, verdict)
-    return path
-
-
-def read_verdicts(folder: Path) -> tuple[Verdict, ...]:
-    """Read every verdict of an evaluation, by file name; none is no error."""
-    files = sorted((Path(folder) / VERDICTS_FOLDER).glob("*.json"))
-    return tuple(read_model(file, Verdict) for file in files)
 
 
 # ---------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from typing import Any
 
 from qa_suite.core import store
 from qa_suite.core.errors import InputError
-from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements, read_model
+from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from qa_suite.core.records import CaseRecord, Evaluation, Verdict
+from qa_suite.core.verdict_files import Overall, overall
 from reports.facts.pictures import PictureCase, choose_pictures
 
 EVALUATIONS = "evaluations"
@@ -52,8 +53,13 @@ class Record:
     folder: Path
     evaluation: Evaluation
     cases: tuple[CaseRecord, ...]
-    verdicts: tuple[Verdict, ...]
+    judged: Overall
     report: Path | None
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Every verdict, the oldest first."""
+        return tuple(one.verdict for one in self.judged.written)
 
 
 def model_versions() -> tuple[ModelVersion, ...]:
@@ -163,9 +169,7 @@ def open_record(run_id: str) -> Record:
         folder=folder,
         evaluation=read_evaluation(folder),
         cases=read_cases(folder),
-        verdicts=tuple(
-            read_model(path, Verdict) for path in sorted((folder / "verdicts").glob("*.json"))
-        ),
+        judged=overall(folder),
         report=report if report.is_file() else None,
     )
 

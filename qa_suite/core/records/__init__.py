@@ -33,6 +33,7 @@ from qa_suite.core.records.evaluation import (
     PluginFacts,
     When,
 )
+from qa_suite.core.records.evidence import CohortUse, Evidence, ProfileTried, Protocol, Supersession
 from qa_suite.core.records.measurement import (
     NO_CENSORING,
     CurvePoint,
@@ -42,19 +43,30 @@ from qa_suite.core.records.measurement import (
     SetMeasurement,
 )
 from qa_suite.core.records.profile import Criterion, Described, Profile, Scope, Statistic
-from qa_suite.core.records.verdict import Finding, Outcome, Reason, ReasonCode, SiteGap, Verdict
+from qa_suite.core.records.verdict import (
+    NO_EVIDENCE,
+    Finding,
+    Outcome,
+    Reason,
+    ReasonCode,
+    SiteGap,
+    Verdict,
+)
 
 __all__ = [
     "DECIDING_CHECKS",
     "NO_CENSORING",
+    "NO_EVIDENCE",
     "CaseRecord",
     "CaseStatus",
     "CodeFacts",
     "CohortFacts",
+    "CohortUse",
     "Criterion",
     "CurvePoint",
     "Described",
     "Evaluation",
+    "Evidence",
     "Finding",
     "InstrumentFacts",
     "LeftOutMeasures",
@@ -66,6 +78,8 @@ __all__ = [
     "PreflightStatus",
     "PreflightValue",
     "Profile",
+    "ProfileTried",
+    "Protocol",
     "Reason",
     "ReasonCode",
     "SchemaVersion",
@@ -73,6 +87,7 @@ __all__ = [
     "SetMeasurement",
     "SiteGap",
     "Statistic",
+    "Supersession",
     "Verdict",
     "When",
     "preflight_sentence",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 SchemaVersion = Literal[1, 2]
-"""Of evaluations and verdicts; both are read, 2 is written."""
+"""Of evaluations; both are read, 2 is written."""
 
 
 def unsaid(schema: SchemaVersion) -> tuple[str, ...]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from qa_suite.core.records.measurement import STRICT, SchemaVersion, unsaid
+from qa_suite.core.records.evidence import Evidence
+from qa_suite.core.records.measurement import NO_CENSORING, STRICT
 from qa_suite.core.records.profile import Criterion, Profile
 
 Outcome = Literal["pass", "fail", "inconclusive"]
+VerdictSchema = Literal[1, 2, 3]
+"""All three are read, 3 is written."""
+
+NO_EVIDENCE = (
+    "This verdict was written before verdicts carried their evidence (schema {schema}): which "
+    "tables, model and code it rests on, who judged when, how many profiles were tried and whether "
+    "the protocol was locked cannot be told; judge again to have it written down."
+)
+"""What everybody must know who reads a verdict of schema 1 or 2."""
+
 ReasonCode = Literal[
     "nothing_measured",
     "too_few_patients",
@@ -100,7 +111,7 @@ class Verdict(BaseModel):
 
     model_config = STRICT
 
-    schema_version: SchemaVersion = 2
+    schema_version: VerdictSchema = 3
     outcome: Outcome
     sentence: str
     evaluation: str
@@ -113,8 +124,31 @@ class Verdict(BaseModel):
     )
     case_counts: dict[str, int]
     notices: tuple[str, ...] = ()
+    evidence: Evidence | None = Field(
+        default=None, description="what it rests on; none where it was computed and not written"
+    )
+
+    @property
+    def outcome_word(self) -> str:
+        """The outcome; 'described' under a profile that sets no bounds and nothing failed."""
+        judged = self.profile.criteria or self.outcome == "fail"
+        return self.outcome if judged else "described"
 
     @property
     def announced(self) -> tuple[str, ...]:
-        """The notices, and what this schema of the record cannot say."""
-        return tuple(dict.fromkeys((*self.notices, *unsaid(self.schema_version))))
+        """The notices, those of its evidence, and what this schema cannot say."""
+        known = () if self.evidence is None else self.evidence.warnings
+        return tuple(dict.fromkeys((*self.notices, *known, *self._unsaid)))
+
+    @property
+    def statement(self) -> dict[str, Any]:
+        """What judging alone says: the same of the same record, whoever judges when."""
+        return self.model_dump(mode="json", exclude={"schema_version", "evidence"})
+
+    @property
+    def _unsaid(self) -> tuple[str, ...]:
+        """What this schema cannot say, one sentence each."""
+        if self.schema_version == 3:
+            return ()
+        lacking = (NO_CENSORING,) if self.schema_version == 1 else ()
+        return (*lacking, NO_EVIDENCE.format(schema=self.schema_version))

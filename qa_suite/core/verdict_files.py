@@ -1,0 +1,260 @@
+"""The verdicts of an evaluation on disk: never overwritten; which stand, and their worst.
+
+Each judgement is a file of its own, ``verdicts/verdict-0001.json`` and so on. A verdict stands
+until a later one supersedes it by name and with a reason; what an evaluation comes to is the worst
+of those that stand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.record_files import digest_of
+from qa_suite.core.records import ProfileTried, Verdict
+from qa_suite.core.validation import describe_validation
+from qa_suite.core.wording import count, listing
+
+VERDICTS_FOLDER = "verdicts"
+NOT_JUDGED = "not judged"
+_ORDER = (NOT_JUDGED, "described", "pass", "inconclusive", "fail")
+"""From the least to what outdoes all others, where an evaluation has several verdicts."""
+_ID_DIGITS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenVerdict:
+    """A verdict as it lies on disk.
+
+    ``identifier`` follows from its content; of one without evidence (schema 1 and 2) from its
+    bytes. ``superseded_by`` is the identifier of the verdict that took its place, or empty.
+    """
+
+    verdict: Verdict
+    identifier: str
+    file: str
+    superseded_by: str = ""
+
+    @property
+    def title(self) -> str:
+        """How people name it: ``pelvis 1.0 (3f2a9c01, fail)``."""
+        profile = self.verdict.profile
+        return f"{profile.name} {profile.version} ({self.identifier[:8]}, {self.outcome})"
+
+    @property
+    def outcome(self) -> str:
+        """The outcome, or 'described'."""
+        return self.verdict.outcome_word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overall:
+    """What an evaluation comes to: the worst of the verdicts that stand.
+
+    ``written`` holds all of them, the oldest first; ``tried`` every profile once, in the order of
+    its first try.
+    """
+
+    written: tuple[WrittenVerdict, ...]
+
+    @property
+    def standing(self) -> tuple[WrittenVerdict, ...]:
+        """The verdicts that no other supersedes."""
+        return tuple(one for one in self.written if not one.superseded_by)
+
+    @property
+    def outcome(self) -> str:
+        """The worst outcome: fail, inconclusive, pass, described, or 'not judged'."""
+        return worst([one.outcome for one in self.standing])
+
+    @property
+    def tried(self) -> tuple[ProfileTried, ...]:
+        """Every profile that was applied."""
+        return profiles_tried([one.verdict for one in self.written])
+
+    @property
+    def sentence(self) -> str:
+        """Say the outcome and which verdicts decide it."""
+        if not self.written:
+            return "Not judged."
+        deciding = [one.title for one in self.standing if one.outcome == self.outcome]
+        gone = len(self.written) - len(self.standing)
+        said = f"{self.outcome.capitalize()}, the worst of {count(len(self.standing), 'verdict')} "
+        said += f"that stand{'s' if len(self.standing) == 1 else ''}: {listing(deciding)}"
+        return f"{said}; {count(gone, 'verdict')} superseded." if gone else f"{said}."
+
+
+def worst(outcomes: Sequence[str]) -> str:
+    """Return the outcome that outdoes the others; 'not judged' where there is none."""
+    return max(outcomes, key=_ORDER.index, default=NOT_JUDGED)
+
+
+def profiles_tried(verdicts: Sequence[Verdict]) -> tuple[ProfileTried, ...]:
+    """Return each profile once, in the order of its first try, with its latest outcome."""
+    found: dict[str, ProfileTried] = {}
+    for verdict in verdicts:
+        profile = verdict.profile
+        found[verdict.profile_sha256] = ProfileTried(
+            name=profile.name,
+            version=profile.version,
+            sha256=verdict.profile_sha256,
+            outcome=verdict.outcome_word,
+            bounds=len(profile.criteria),
+        )
+    return tuple(found.values())
+
+
+def overall(folder: Path) -> Overall:
+    """Read the verdicts of an evaluation and say which stand; none is no error.
+
+    Raises
+    ------
+    Problems
+        With every verdict that is none, or was changed after it was written.
+    """
+    written: dict[str, WrittenVerdict] = {}
+    problems = []
+    for path in verdict_paths(folder):
+        try:
+            one = read_verdict(path)
+        except InputError as error:
+            problems.append(str(error).rstrip("."))
+            continue
+        written[one.identifier] = one
+        evidence = one.verdict.evidence
+        for named in () if evidence is None else evidence.supersedes:
+            old = written.get(named.verdict)
+            if old is not None and not why_not_superseded(one.verdict, old):
+                written[old.identifier] = WrittenVerdict(
+                    verdict=old.verdict,
+                    identifier=old.identifier,
+                    file=old.file,
+                    superseded_by=one.identifier,
+                )
+    raise_problems(f"The folder {Path(folder) / VERDICTS_FOLDER}", problems)
+    return Overall(written=tuple(written.values()))
+
+
+def read_verdicts(folder: Path) -> tuple[Verdict, ...]:
+    """Read every verdict of an evaluation, the oldest first; none is no error."""
+    return tuple(one.verdict for one in overall(folder).written)
+
+
+def why_not_superseded(new: Verdict, old: WrittenVerdict) -> str:
+    """Say why a verdict cannot take the place of another; nothing where it can."""
+    if old.superseded_by:
+        return f"it was superseded by {old.superseded_by[:8]} already"
+    if old.verdict.evaluation != new.evaluation:
+        return f"it is of another evaluation, {old.verdict.evaluation}"
+    if old.verdict.profile.criteria and not new.profile.criteria:
+        return (
+            f"it judges by {count(len(old.verdict.profile.criteria), 'criterion', 'criteria')}, "
+            f"and {new.profile.name} sets no bounds: a description takes no judgement's place"
+        )
+    then, now = old.verdict.evidence, new.evidence
+    if then is not None and then.protocol.state == "locked":
+        same = now is not None and now.protocol.state == "locked"
+        if not (same and now is not None and now.protocol.lock == then.protocol.lock):
+            return (
+                f"it was reached under the locked protocol {then.protocol.lock[:8]}, and only "
+                f"another verdict under the same lock takes its place"
+            )
+    return ""
+
+
+# ---------------------------------------------------------------------------------------
+# Files
+
+
+def verdict_paths(folder: Path) -> list[Path]:
+    """Return the files of an evaluation's verdicts, the oldest first.
+
+    Those of before schema 3 have other names and stand first.
+    """
+    found = (Path(folder) / VERDICTS_FOLDER).glob("*.json")
+    return sorted(found, key=lambda path: (number_of(path), path.name))
+
+
+def number_of(path: Path) -> int:
+    """Return the number in a verdict's file name; 0 for a name of before schema 3."""
+    digits = path.stem.removeprefix("verdict-")
+    return int(digits) if path.stem.startswith("verdict-") and digits.isdecimal() else 0
+
+
+def read_verdict(path: Path) -> WrittenVerdict:
+    """Read one verdict and recompute its identifier from what the file says.
+
+    Raises
+    ------
+    InputError
+        If the file is no verdict, or was changed after it was written.
+    """
+    content = path.read_bytes()
+    try:
+        raw = json.loads(content)
+        verdict = Verdict.model_validate_json(content)
+    except ValidationError as error:
+        what = "; ".join(describe_validation(error))
+        raise InputError(f"{path} is no verdict: {what}.") from None
+    except ValueError:
+        raise InputError(f"{path} is no verdict: it is no JSON.") from None
+    if verdict.evidence is None:
+        if verdict.schema_version == 3:
+            raise InputError(f"{path} is no verdict: its evidence is missing.")
+        identifier = hashlib.sha256(content).hexdigest()[:_ID_DIGITS]
+        return WrittenVerdict(verdict=verdict, identifier=identifier, file=path.name)
+    identifier = identifier_of(raw)
+    if identifier != verdict.evidence.verdict:
+        raise InputError(
+            f"{path} was changed after it was written: its content gives {identifier}, and it "
+            f"says {verdict.evidence.verdict}; 'qa-suite verify {path.parent.parent}' says what "
+            f"differs."
+        )
+    return WrittenVerdict(verdict=verdict, identifier=identifier, file=path.name)
+
+
+def identifier_of(verdict: dict[str, Any]) -> str:
+    """Return the identifier that a verdict's content gives, as plain data."""
+    evidence = {key: value for key, value in verdict["evidence"].items() if key != "verdict"}
+    return digest_of({**verdict, "evidence": evidence})[:_ID_DIGITS]
+
+
+def write_new(folder: Path, verdict: Verdict) -> Path | None:
+    """Write a verdict under its number; None where another has taken that number meanwhile.
+
+    The file appears whole or not at all, and never in the place of another.
+    """
+    assert verdict.evidence is not None
+    place = Path(folder) / VERDICTS_FOLDER
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / f"verdict-{verdict.evidence.number:04d}.json"
+    text = json.dumps(verdict.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
+    draft = place / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    draft.write_text(text + "\n", encoding="utf-8")
+    try:
+        _put(draft, path)
+    except FileExistsError:
+        return None
+    finally:
+        draft.unlink()
+    return path
+
+
+def _put(draft: Path, path: Path) -> None:
+    """Give a finished file its name; raise FileExistsError where the name is taken."""
+    try:
+        os.link(draft, path)  # fails where the name is taken, unlike a rename
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with path.open("xb") as stream:
+            stream.write(draft.read_bytes())

@@ -1,0 +1,201 @@
+"""From what judging says to a verdict on disk: who, when, with which code, after which tries."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from qa_suite import __version__
+from qa_suite.core.cohort import sha256_of
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.processes import git_state
+from qa_suite.core.record_files import EVALUATION_FILE, digest_of, read_evaluation, table_digests
+from qa_suite.core.records import Evaluation, Evidence, Supersession, Verdict
+from qa_suite.core.verdict_files import (
+    Overall,
+    WrittenVerdict,
+    identifier_of,
+    number_of,
+    overall,
+    profiles_tried,
+    why_not_superseded,
+    write_new,
+)
+
+_SHORTEST_NAME = 6
+_TRIES = 100
+
+
+def save_verdict(
+    verdict: Verdict,
+    folder: Path,
+    *,
+    by: str = "",
+    supersedes: Sequence[str] = (),
+    because: str = "",
+) -> Path:
+    """Write a verdict with its evidence beside its evaluation, as a new file; return its path.
+
+    Nothing is overwritten, whoever else judges the same folder at the same time.
+
+    Parameters
+    ----------
+    verdict
+        From :func:`qa_suite.judging.judge.judge`.
+    folder
+        Of the evaluation that it judges.
+    by
+        Who judges; by default the name of the account, or nobody where it has none.
+    supersedes
+        Verdicts that stand no longer: identifiers, their first six digits or more, or file names.
+    because
+        The reason; required with ``supersedes``.
+
+    Raises
+    ------
+    InputError
+        If the record is not whole or of another evaluation.
+    Problems
+        If a verdict to be superseded is unknown, stands no longer or may not be.
+    """
+    evaluation = read_evaluation(folder)
+    if verdict.evaluation != evaluation.evaluation:
+        raise InputError(
+            f"The verdict is of evaluation {verdict.evaluation}, and {folder} holds "
+            f"{evaluation.evaluation}."
+        )
+    for _ in range(_TRIES):
+        known = overall(folder)
+        written = _with_evidence(verdict, Path(folder), evaluation, known, by)
+        _require_supersession(written, known, supersedes, because)
+        written = _superseding(written, known, supersedes, because)
+        path = write_new(folder, _named(written))
+        if path is not None:
+            return path
+    raise InputError(f"{folder} is judged by others all the time; try again.")
+
+
+def written_before(verdict: Verdict, folder: Path) -> Verdict | None:
+    """Return the newest verdict with evidence that says the same of the same record, if any."""
+    statement, evaluation = digest_of(verdict.statement), read_evaluation(folder)
+    for one in reversed(overall(folder).written):
+        evidence = one.verdict.evidence
+        if (
+            evidence is not None
+            and digest_of(one.verdict.statement) == statement
+            and evidence.tables_sha256 == table_digests(evaluation)
+        ):
+            return one.verdict
+    return None
+
+
+def _with_evidence(
+    verdict: Verdict, folder: Path, evaluation: Evaluation, known: Overall, by: str
+) -> Verdict:
+    """Return the verdict with all of its evidence but what it supersedes and its identifier."""
+    statement = digest_of(verdict.statement)
+    before = known.written
+    person, source = _person(by)
+    commit, dirty = git_state(Path(__file__).resolve().parents[2])
+    evidence = Evidence(
+        verdict="",
+        number=1 + max((number_of(Path(one.file)) for one in before), default=0),
+        previous=before[-1].identifier if before else "",
+        statement_sha256=statement,
+        repeats=_repeated(statement, before),
+        evaluation_sha256=sha256_of(folder / EVALUATION_FILE),
+        tables_sha256=table_digests(evaluation),
+        model=evaluation.model.uri,
+        weights_sha256=evaluation.model.weights_sha256,
+        suite_version=__version__,
+        git_commit=commit,
+        git_dirty=dirty,
+        judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        judged_by=person,
+        person_from=source,
+        tried=_this_one_last(verdict, known),
+        cohort_digest=evaluation.cohort.digest,
+        split=evaluation.cohort.split,
+    )
+    return verdict.model_copy(update={"schema_version": 3, "evidence": evidence})
+
+
+def _person(by: str) -> tuple[str | None, Literal["said", "account", "unknown"]]:
+    """Return who judges, and how that is known."""
+    if by.strip():
+        return by.strip(), "said"
+    try:
+        return getpass.getuser(), "account"
+    except (KeyError, OSError, ImportError):  # no such account, as in a container
+        return None, "unknown"
+
+
+def _repeated(statement: str, before: Sequence[WrittenVerdict]) -> str:
+    """Return the identifier of the first verdict that says the same."""
+    for one in before:
+        if digest_of(one.verdict.statement) == statement:
+            return one.identifier
+    return ""
+
+
+def _this_one_last(verdict: Verdict, known: Overall) -> tuple:
+    tried = profiles_tried([*(one.verdict for one in known.written), verdict])
+    others = [one for one in tried if one.sha256 != verdict.profile_sha256]
+    return (*others, *(one for one in tried if one.sha256 == verdict.profile_sha256))
+
+
+def _named(verdict: Verdict) -> Verdict:
+    assert verdict.evidence is not None
+    name = identifier_of(verdict.model_dump(mode="json"))
+    return verdict.model_copy(
+        update={"evidence": verdict.evidence.model_copy(update={"verdict": name})}
+    )
+
+
+# ---------------------------------------------------------------------------------------
+# Superseding
+
+
+def _require_supersession(
+    verdict: Verdict, known: Overall, names: Sequence[str], because: str
+) -> None:
+    """Refuse to supersede what is unknown, stands no longer or may not be, all at once."""
+    problems = []
+    if names and not because.strip():
+        problems.append("--supersedes needs --because, the reason in words")
+    if because.strip() and not names:
+        problems.append("--because belongs to --supersedes, which names the verdict")
+    for name in names:
+        found = _by_name(name, known)
+        if isinstance(found, str):
+            problems.append(found)
+        elif why := why_not_superseded(verdict, found):
+            problems.append(f"{name} cannot be superseded: {why}")
+    raise_problems("The superseding", problems)
+
+
+def _by_name(name: str, known: Overall) -> WrittenVerdict | str:
+    """Return the verdict that is named, or why there is none."""
+    matches = [
+        one
+        for one in known.written
+        if name in (one.file, one.file.removesuffix(".json"))
+        or (len(name) >= _SHORTEST_NAME and one.identifier.startswith(name))
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    stand = ", ".join(one.title for one in known.standing) or "none"
+    what = f"names {len(matches)} verdicts" if matches else "is no verdict of this evaluation"
+    return f"{name!r} {what}; those that stand are {stand}"
+
+
+def _superseding(verdict: Verdict, known: Overall, names: Sequence[str], because: str) -> Verdict:
+    assert verdict.evidence is not None
+    found = [_by_name(name, known) for name in names]
+    taken = {one.identifier: one for one in found if isinstance(one, WrittenVerdict)}
+    supersedes = tuple(Supersession(verdict=name, because=because.strip()) for name in taken)
+    evidence = verdict.evidence.model_copy(update={"supersedes": supersedes})
+    return verdict.model_copy(update={"evidence": evidence})
