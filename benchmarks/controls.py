@@ -227,26 +227,30 @@ def compare_with_controls(
     return _compare(values, controls, unit or cohort.reference_quantity)
 
 
-def control_table(controls: Sequence[Control]) -> str:
-    """Write the comparison as a Markdown table."""
+def control_table(found: Mapping[str, Sequence[Control]]) -> str:
+    """Write the comparisons of translators, by name, as one Markdown table."""
     lines = [
-        "| measure | control | translator | control's | difference (95 % interval) | beaten |",
-        "|---|---|---|---|---|---|",
+        "| translator | measure | control | translator's | control's "
+        "| difference (95 % interval) | beaten |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for c in controls:
-        digits = 3 if c.measure == "Dice" or abs(c.other) < 10 else 1
-        d = c.difference
-        limits = (
-            "no interval"
-            if d.low is None or d.high is None
-            else f"{d.low:+.{digits}f} to {d.high:+.{digits}f}"
-        )
-        lines.append(
-            f"| {c.measure} ({c.unit}) | {c.control} | {c.translator:.{digits}f} | "
-            f"{c.other:.{digits}f} | {d.estimate:+.{digits}f} ({limits}; {d.n} patients) | "
-            f"{'yes' if c.beaten else 'no'} |"
-        )
+    lines += [_control_row(name, c) for name, controls in found.items() for c in controls]
     return "\n".join(lines) + "\n"
+
+
+def _control_row(name: str, c: Control) -> str:
+    digits = 3 if c.measure == "Dice" or abs(c.other) < 10 else 1
+    d = c.difference
+    limits = (
+        "no interval"
+        if d.low is None or d.high is None
+        else f"{d.low:+.{digits}f} to {d.high:+.{digits}f}"
+    )
+    return (
+        f"| {name} | {c.measure} ({c.unit}) | {c.control} | {c.translator:.{digits}f} | "
+        f"{c.other:.{digits}f} | {d.estimate:+.{digits}f} ({limits}; {d.n} patients) | "
+        f"{'yes' if c.beaten else 'no'} |"
+    )
 
 
 def _measure(image: Array, reference: Array, mask: Mask, dice_at: float | None) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from qa_suite.imaging.registration.alignment import sampled_level
 from qa_suite.imaging.registration.motion import RigidMotion
 from qa_suite.imaging.registration.rigid import rotation_matrix, score_and_slope, similarity
 from qa_suite.metrics.base import Pair
-from qa_suite.metrics.facts import METRICS
 from qa_suite.metrics.geometry import cbct, drr, geometry, images, reference_side
 from qa_suite.metrics.geometry.positioning import OF_POSITIONING
 from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings
@@ -31,7 +29,6 @@ clean = geometry_cases.clean
 clean_rows = geometry_cases.clean_rows
 
 VARIANTS = ("cbct", "drr")
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "measures" / "geometry.md"
 
 
 # --- the positioning test
@@ -283,17 +280,10 @@ def test_a_quick_shift_beyond_its_search_is_at_least_its_reach(patient, clean):
     assert (found.status, found.at_least) == ("censored", 15) or found.value < 15
 
 
-# --- the record and the page
+# --- the record
 
 
 def test_the_variants_are_described_in_the_record():
     variants = run.variants_of(MeasureSettings())
     assert variants["cbct"]["max_shift_mm"] == 5.0
     assert variants["drr"]["axis_distance_mm"] == 1000.0
-
-
-def test_every_metric_stands_on_the_page_with_its_facts():
-    text = DOCS.read_text()
-    for entry in METRICS:
-        if entry.facts.family == "geometry":
-            assert f"`{entry.name}`" in text, entry.name

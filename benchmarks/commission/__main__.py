@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -102,11 +102,17 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
         texts["twins agreement"] = _agreement(found)
     if set(PARTS) == set(found):
         seconds = {label: s for _, told in found.values() for label, s in told.items()}
-        texts["seconds"] = table(
-            ["reference engine, when it was computed", "s"],
-            [[label, f"{s:.0f}"] for label, s in sorted(seconds.items())],
-        )
+        texts["seconds"] = _seconds(seconds)
     return texts
+
+
+def _seconds(seconds: Mapping[str, float]) -> str:
+    """One line an engine: what it computed, and how long that took."""
+    engines: dict[str, list[str]] = {}
+    for label, s in sorted(seconds.items()):
+        engine, _, task = label.partition(", ")
+        engines.setdefault(engine, []).append(f"{task} {s:.0f}")
+    return "".join(f"- {engine}, s: {'; '.join(told)}.\n" for engine, told in engines.items())
 
 
 def _agreement(found: dict[str, Any]) -> str:

@@ -76,9 +76,8 @@ def cost_table(results: Sequence[Result]) -> str:
 
 
 def controls_section(results: Sequence[Result]) -> str:
-    """The control tables of all that were held against controls."""
-    parts = [f"**{r.label}**\n\n{control_table(r.controls)}" for r in results if r.controls]
-    return "\n".join(parts)
+    """The table of all that were held against controls."""
+    return control_table({r.label: r.controls for r in results if r.controls})
 
 
 def _table(results: Sequence[Result], columns: Sequence[tuple[str, str, str, int]]) -> str:

@@ -78,21 +78,25 @@ idle ones.
 
 What stands in no row is told as *ignored*, by its keyword and never by its value; private elements
 by their maker. Empty elements say nothing. Elements of the plan itself in the groups {groups}
-(patient, study, equipment, identifiers) are idle unless a row names them. A sequence with a table
+(patient, study, equipment, identifiers) are idle unless a row names them. A sequence with rows
 of its own is looked into; any other goes by its row as a whole.
+
+| In | | Elements | Why |
+|---|---|---|---|
 """
 
 
 def elements_page() -> str:
     """Return the rules as a page of Markdown, ``docs/dose/plan-elements.md``."""
     groups = ", ".join(f"{group:04X}" for group in WHO_AND_WHEN)
-    parts = [_PAGE.format(groups=groups)]
+    places: dict[Rule, list[str]] = {}
     for place, rules in RULES.items():
-        title = place or "The plan itself"
-        rows = "\n".join(map(_row, rules))
-        parts.append(f"## {title}\n\n| | Elements | Why |\n|---|---|---|\n{rows}\n")
-    return "\n".join(parts)
+        for rule in rules:
+            places.setdefault(rule, []).append(place or "the plan itself")
+    return _PAGE.format(groups=groups) + "".join(
+        _row(where, rule) for rule, where in places.items()
+    )
 
 
-def _row(rule: Rule) -> str:
-    return f"| {rule.fate} | {', '.join(rule.keywords)} | {rule.why} |"
+def _row(places: list[str], rule: Rule) -> str:
+    return f"| {', '.join(places)} | {rule.fate} | {', '.join(rule.keywords)} | {rule.why} |\n"
