@@ -25,12 +25,13 @@ def page() -> str:
 
 def _table(family: str) -> Iterator[str]:
     yield f"## {family}\n"
-    yield "| Metric | | Unit | Better | Range | Formula |"
-    yield "|---|---|---|---|---|---|"
+    yield "| Metric | | Unit | Better | Range | Kind | Formula |"
+    yield "|---|---|---|---|---|---|---|"
     for entry in METRICS:
         facts = entry.facts
         if facts.family == family:
-            cells = (facts.title, facts.unit, BETTER[facts.direction], facts.range, facts.formula)
+            better = BETTER[facts.direction]
+            cells = (facts.title, facts.unit, better, facts.range, facts.kind, facts.formula)
             yield f"| `{entry.name}` | " + " | ".join(map(_cell, cells)) + " |"
     yield ""
 

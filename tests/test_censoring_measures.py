@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from qa_suite.core.measure_kinds import parse_range
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import Measurement
 from qa_suite.core.volume import Grid, Volume
@@ -26,7 +27,7 @@ from qa_suite.lab.phantom import make_patient, oracle_translate
 from qa_suite.metrics.base import Censored, Pair
 from qa_suite.metrics.dose.rows import mean_gamma
 from qa_suite.metrics.dose.settings import DoseSettings
-from qa_suite.metrics.facts import METRICS, MetricFacts, parse_range
+from qa_suite.metrics.facts import METRICS, MetricFacts
 from qa_suite.metrics.geometry.positioning import Setup, _what_is_known, positioning_values
 from qa_suite.metrics.geometry.rigid_match import Match
 from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSettings

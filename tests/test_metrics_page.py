@@ -15,4 +15,4 @@ def test_the_page_is_that_of_the_registry():
         assert wanted.count(f"| `{entry.name}` |") == 1, entry.name
     rows = [line for line in wanted.splitlines() if line.startswith("| `")]
     assert len(rows) == len(METRICS)
-    assert all(line.replace("\\|", "").count("|") == 7 for line in rows)
+    assert all(line.replace("\\|", "").count("|") == 8 for line in rows)

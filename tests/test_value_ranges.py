@@ -9,11 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.measure_kinds import ValueRange, kind_in, kinds_of, parse_range
 from qa_suite.core.prediction import IntervalFacts, Prediction
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.metrics.base import Pair
 from qa_suite.metrics.dose.facts import INDEX_METRICS
-from qa_suite.metrics.facts import METRICS, MetricFacts, ValueRange, parse_range
+from qa_suite.metrics.facts import METRICS, MetricFacts
 from qa_suite.metrics.run import measure_pair
 from qa_suite.metrics.settings import MeasureSettings
 from tests import battery
@@ -94,6 +95,72 @@ def test_a_signed_metric_reaches_both_sides_and_a_distance_none():
             assert found.low < 0 < found.high, entry.name
         if entry.facts.direction == "lower" and entry.facts.family != "set_distance":
             assert found.low >= 0, entry.name
+
+
+# --- the kind, which decides the interval of a mean ------------------------------------------
+
+
+def test_every_metric_is_of_a_kind_that_its_range_allows():
+    for entry in METRICS:
+        facts = entry.facts
+        assert facts.kind in kinds_of(parse_range(facts.range)), entry.name
+        if facts.direction == "zero":
+            assert facts.kind == "signed", entry.name
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind"),
+    [
+        ("mae", "positive"),
+        ("me", "signed"),
+        ("volume_difference", "signed"),
+        ("goal_volume_difference", "signed"),
+        ("dice", "bounded"),
+        ("ncc", "bounded"),
+        ("gamma_pass_rate", "bounded"),
+        ("missed", "event"),
+        ("false_components", "count"),
+    ],
+)
+def test_kinds_that_are_known_by_heart(metric, kind):
+    assert METRICS[metric].facts.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("span", "kind"),
+    [
+        ("[0, inf)", "signed"),
+        ("[0, 1]", "event"),
+        ("[0, 1]", "signed"),
+        ("integers in [0, 1]", "count"),
+        ("integers in [0, inf)", "positive"),
+        ("(-inf, inf)", "positive"),
+        ("[-100, inf)", "bounded"),
+    ],
+)
+def test_a_kind_that_the_range_does_not_allow_is_refused(span, kind):
+    facts = METRICS["mae"].facts.model_dump() | {"range": span, "kind": kind}
+    with pytest.raises(ValidationError, match="of the kind"):
+        MetricFacts.model_validate(facts)
+
+
+def test_a_metric_without_a_kind_is_refused():
+    facts = METRICS["mae"].facts.model_dump()
+    del facts["kind"]
+    with pytest.raises(ValidationError, match="kind"):
+        MetricFacts.model_validate(facts)
+
+
+def test_the_record_says_the_kind_and_an_old_one_is_read_by_its_range():
+    for entry in METRICS:
+        told = entry.facts.model_dump(mode="json")
+        found = kind_in(told)
+        assert (found.kind, found.declared) == (entry.facts.kind, True), entry.name
+        old = {name: value for name, value in told.items() if name != "kind"}
+        assert not kind_in(old).declared
+        if entry.name != "noise_floor_gap":  # whose range could be a correlation's
+            assert kind_in(old).kind == entry.facts.kind, entry.name
+    assert kind_in({}).kind == kind_in(None).kind == "signed"
 
 
 # --- the values ----------------------------------------------------------------------------

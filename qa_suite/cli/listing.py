@@ -218,7 +218,7 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 _BELOW = {"plans": "target", "machines": "source", "hluts": "source"}
 """What is too long for a column, and stands under the table."""
 _COLUMNS = {
-    "metrics": ("name", "family", "unit", "direction", "range", "title"),
+    "metrics": ("name", "family", "unit", "direction", "range", "kind", "title"),
     "families": ("name", "title", "needs"),
     "segmenters": ("name", "title"),
     "engines": ("name", "modality", "hlut", "version", "believed_for"),

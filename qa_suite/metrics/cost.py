@@ -42,6 +42,7 @@ def _declare(name: str, **facts: Any) -> None:
         "family": FAMILY,
         "direction": "lower",
         "range": "[0, inf)",
+        "kind": "positive",
         "reference": "Definition of this suite",
     }
     METRICS.declare(name, MetricFacts(**(given | facts)))
@@ -52,6 +53,7 @@ _declare(
     title="Time of a translation",
     unit="s",
     range="(0, inf)",
+    kind="positive",
     formula="wall-clock time from the source image to the prediction, files not counted; the first "
     "case of a run pays for what is loaded once",
     empty="no row where the translation failed",
@@ -70,6 +72,7 @@ _declare(
     title="Network evaluations of a translation",
     unit="1",
     range="integers in [0, inf)",
+    kind="count",
     formula="passes through a network, each window or slice, flip, member, sample and step "
     "counted singly; as the translator states it",
     empty="undefined where the translator does not say",
@@ -79,6 +82,7 @@ _declare(
     title="Steps of the sampler",
     unit="1",
     range="integers in [0, inf)",
+    kind="count",
     formula="of one sample, as the translator states it",
     empty="undefined where the translator does not say",
 )

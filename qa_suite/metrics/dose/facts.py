@@ -43,7 +43,9 @@ _SYNTHRAD = (
 
 
 def _declare(name: str, **facts: Any) -> None:
-    facts = {"family": "dose", "empty": _EMPTY, "reference": _OWN, "range": "(-inf, inf)"} | facts
+    facts = {"family": "dose", "empty": _EMPTY, "reference": _OWN} | facts
+    if "range" not in facts:
+        facts |= {"range": "(-inf, inf)", "kind": "signed"}
     METRICS.declare(name, MetricFacts(**facts))
 
 
@@ -51,8 +53,8 @@ for _name, _dvh in DVH_METRICS.items():
     for _side, _image in (("reference", "reference CT"), ("synthetic", "synthetic image")):
         _declare(
             f"{_name}_{_side}", title=f"{_dvh} of the plan on the {_image}", unit="Gy",
-            direction="none", range="[0, inf)", formula=f"{_dvh} of the structure's DVH",
-            reference=_ICRU,
+            direction="none", range="[0, inf)", kind="positive",
+            formula=f"{_dvh} of the structure's DVH", reference=_ICRU,
         )  # fmt: skip
     _declare(
         f"{_name}_difference", title=f"Difference of {_dvh}", unit="Gy", direction="zero",
@@ -65,36 +67,40 @@ for _name, _dvh in DVH_METRICS.items():
     )  # fmt: skip
 
 for _name, (_title, _source, (_values, _changes)) in INDEX_METRICS.items():
+    _kind = "bounded" if _values == "[0, 1]" else "positive"
     for _side in ("reference", "synthetic"):
         _declare(
             f"{_name}_{_side}", title=f"{_title}, {_side} image", unit="1", direction="none",
-            range=_values, formula=f"{_title} of the target", reference=_source,
+            range=_values, kind=_kind, formula=f"{_title} of the target", reference=_source,
         )  # fmt: skip
     _declare(
         f"{_name}_difference", title=f"Difference: {_title}", unit="1", direction="zero",
-        range=_changes, formula="synthetic - reference", reference=_source,
+        range=_changes, kind="signed", formula="synthetic - reference", reference=_source,
     )  # fmt: skip
 
 _declare(
     "prescribed_dose", title="Prescribed dose of the course", unit="Gy", direction="none",
-    range="(0, inf)", formula="of the template, or of the clinic's plan where that was used",
+    range="(0, inf)",
+    kind="positive", formula="of the template, or of the clinic's plan where that was used",
 )  # fmt: skip
 _declare(
     "goal_volume_difference", title="Difference of a goal's volume", unit="%", direction="zero",
     formula="V_x of the goal on the synthetic image - on the reference, % of the structure",
     range="[-100, 100]",
+    kind="signed",
 )  # fmt: skip
 for _name, _title in (
     ("goals_lost", "Clinical goals met on the reference and missed on the synthetic image"),
     ("goals_gained", "Clinical goals missed on the reference and met on the synthetic image"),
 ):
     _declare(
-        _name, title=_title, unit="1", direction="lower", range="integers in [0, inf)",
+        _name, title=_title, unit="1", direction="lower",
+        range="integers in [0, inf)", kind="count",
         formula="count of the plan's goals that flip; undecided goals do not",
     )  # fmt: skip
 _declare(
     "goals_undecided", title="Clinical goals that one of the images leaves undecided", unit="1",
-    direction="none", range="integers in [0, inf)",
+    direction="none", range="integers in [0, inf)", kind="count",
     formula="count of goals whose structure is missing or lies outside the dose grid",
 )  # fmt: skip
 _declare(
@@ -105,17 +111,19 @@ _declare(
 )  # fmt: skip
 _declare(
     "dose_difference_95", title="95th percentile of the absolute dose difference", unit="%",
-    direction="lower", range="[0, inf)",
+    direction="lower", range="[0, inf)", kind="positive",
     formula="95th percentile of 100 × |synthetic - reference| / prescribed dose, over the "
     "region's voxels above the cut-off",
 )  # fmt: skip
 _declare(
-    "gamma_pass_rate", title="Gamma pass rate", unit="%", direction="higher", range="[0, 100]",
+    "gamma_pass_rate", title="Gamma pass rate", unit="%", direction="higher",
+    range="[0, 100]", kind="bounded",
     formula="share of the judged voxels with gamma <= 1, see docs/dose/gamma.md",
     reference="Low DA et al. (1998), Med Phys 25:656",
 )  # fmt: skip
 _declare(
-    "gamma_mean", title="Mean gamma", unit="1", direction="lower", range="[0, inf)",
+    "gamma_mean", title="Mean gamma", unit="1", direction="lower",
+    range="[0, inf)", kind="positive",
     formula="mean gamma of the judged voxels", reference="Low DA et al. (1998), Med Phys 25:656",
     censored="where gamma of a voxel reaches max_gamma, the end of its search: at least that",
     ends=(DoseSettings().gamma_settings.max_gamma or math.inf,),
@@ -123,12 +131,14 @@ _declare(
 _declare(
     "gamma_voxels", title="Voxels judged by gamma", unit="1", direction="none",
     range="integers in [0, inf)",
+    kind="count",
     formula="voxels of the region above the cut-off that lie in both doses: what the pass rate and "
     "the mean gamma of this criterion rest on",
 )  # fmt: skip
 _declare(
     "synthrad_dose_mae", title="SynthRAD dose error", unit="1", direction="lower",
     range="[0, inf)",
+    kind="positive",
     formula="mean |synthetic - reference| / prescribed dose over the voxels whose reference dose "
     "exceeds 90 % of the prescription",
     reference=_SYNTHRAD,
@@ -136,6 +146,7 @@ _declare(
 _declare(
     "synthrad_dvh_error", title="SynthRAD DVH error", unit="1", direction="lower",
     range="[0, inf)",
+    kind="positive",
     formula="relative differences |s - r| / r of the target's D98 and V95%, and the mean over "
     "the organs with goals of those of D2 and Dmean, added up",
     reference=_SYNTHRAD,
@@ -160,53 +171,55 @@ _declare(
 )  # fmt: skip
 _declare(
     "bulk_gamma_pass_rate", title="Gamma pass rate of the bulk-density image", unit="%",
-    direction="none", range="[0, 100]",
+    direction="none", range="[0, 100]", kind="bounded",
     formula="as gamma_pass_rate, of the reference's air, water and bone",
     reference="Low DA et al. (1998), Med Phys 25:656",
 )  # fmt: skip
 _declare(
     "band_samples", title="Samples computed as dose scenarios", unit="1", direction="none",
     range="integers in [2, inf)",
+    kind="count",
     formula="number of the prediction's samples behind the bands of D95 and of the DVHs",
 )  # fmt: skip
 _declare(
     "band_d95", title="Width of D95 over the samples", unit="%", direction="none",
     range="[0, inf)",
+    kind="positive",
     formula="100 × (largest - smallest D95 of the prediction's samples) / prescribed dose",
 )  # fmt: skip
 _declare(
     "band_misses_d95", title="Distance of the reference's D95 from the samples' band", unit="%",
-    direction="lower", range="[0, inf)",
+    direction="lower", range="[0, inf)", kind="positive",
     formula="100 × distance of the reference's D95 from [smallest, largest] / prescribed dose",
 )  # fmt: skip
 _declare(
     "machine_energy", title="Nominal energy of the machine that computes a beam", unit="MV",
-    direction="none", range="[1, 50]",
+    direction="none", range="[1, 50]", kind="bounded",
     formula="nominal energy of the machine of each photon beam of the clinic's plan; the beam's "
     "own, and whether the machine stands in, are said beside it",
 )  # fmt: skip
 for _side, _image in (("reference", "reference CT"), ("synthetic", "synthetic image")):
     _declare(
         f"hu_beyond_{_side}", title=f"Voxels of the {_image} beyond the HLUT's ends", unit="1",
-        direction="none", range="integers in [0, inf)",
+        direction="none", range="integers in [0, inf)", kind="count",
         formula="number of the image's voxels inside its body whose HU lie more than 1 HU below "
         "the first point (unless that is air) or above the last point of the plan's HLUT",
     )  # fmt: skip
 _declare(
     "path_beyond_table", title="Share of a beam's rays that meet voxels beyond the HLUT's ends",
-    unit="%", direction="lower", range="[0, 100]",
+    unit="%", direction="lower", range="[0, 100]", kind="bounded",
     formula="share of the rays to the target's voxels that meet such a voxel of either image on "
     "their way; 'all' is the beam with the most",
 )  # fmt: skip
 _declare(
     "path_unseen", title="Share of the beam's path that the source did not see", unit="%",
-    direction="none", range="[0, 100]",
+    direction="none", range="[0, 100]", kind="bounded",
     formula="water-equivalent path to the target where both images carry the reference / whole "
     "path in the body, mean over the target's voxels",
 )  # fmt: skip
 _declare(
     "path_cut", title="Share of the beam that enters through the image's edge", unit="%",
-    direction="none", range="[0, 100]",
+    direction="none", range="[0, 100]", kind="bounded",
     formula="share of the target's voxels whose ray meets the edge of the image inside the body",
 )  # fmt: skip
 for _name, _title, _direction, _unit in (
@@ -218,19 +231,20 @@ for _name, _title, _direction, _unit in (
     _declare(
         _name, title=_title, unit=_unit, direction=_direction,
         range="[0, inf)" if _direction == "lower" else "(-inf, inf)",
+        kind="positive" if _direction == "lower" else "signed",
         formula="water-equivalent path from the skin to the target's distal surface, synthetic "
         "- reference, over the rays of a beam",
         reference="Paganetti H (2012), Phys Med Biol 57:R99",
     )  # fmt: skip
 _declare(
     "range_beyond_margin", title="Share of rays whose range error exceeds the margin", unit="%",
-    direction="lower", range="[0, 100]",
+    direction="lower", range="[0, 100]", kind="bounded",
     formula="share of a beam's rays with |difference| > 3 % of the path + 1 mm",
     reference="Paganetti H (2012), Phys Med Biol 57:R99: margins in use",
 )  # fmt: skip
 _declare(
     "scenario_excess_d95", title="D95 below the worst set-up and range scenario", unit="%",
-    direction="lower", range="[0, inf)",
+    direction="lower", range="[0, inf)", kind="positive",
     formula="100 × max(0, smallest D95 of the scenarios on the reference - D95 on the synthetic "
     "image) / prescribed dose",
 )  # fmt: skip

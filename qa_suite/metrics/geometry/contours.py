@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qa_suite.core.arrays import FloatArray, Mask
+from qa_suite.core.measure_kinds import Kind
 from qa_suite.core.volume import Volume
 from qa_suite.imaging.boxes import bounding_box
 from qa_suite.imaging.surface_elements import surface_elements
@@ -168,6 +169,7 @@ def _facts(
     signed: bool = False,
     censored: str = _CENSORED,
     span: str = "[0, inf)",
+    kind: Kind = "positive",
 ) -> MetricFacts:
     reach = GeometrySettings().contour_reach_mm
     ends = (-reach, reach) if signed else (reach,)
@@ -177,6 +179,7 @@ def _facts(
         unit=unit,
         direction="zero" if signed else "lower",
         range="(-inf, inf)" if signed else span,
+        kind="signed" if signed else kind,
         formula=_FORMULA + formula,
         empty=_EMPTY,
         censored=censored,
@@ -316,6 +319,7 @@ def contour_bias(found: ContourDistances) -> float | Censored | NoValue:
         unit="%",
         censored="",
         span="[0, 100]",
+        kind="bounded",
     ),
 )
 def contour_unmatched(found: ContourDistances) -> float:

@@ -174,6 +174,7 @@ def _facts(title: str, percent: float) -> MetricFacts:
         unit="mm",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             f"{percent:g}th percentile over blocks of |u|; u: the shift at which the synthetic "
             "image correlates best with the reference in the block, nothing removed before"

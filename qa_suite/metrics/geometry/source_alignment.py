@@ -92,6 +92,7 @@ def _facts(
         unit=unit,
         direction=direction,
         range="(-inf, inf)" if direction == "zero" else "[0, inf)",
+        kind="signed" if direction == "zero" else "positive",
         formula=formula,
         empty=_EMPTY,
         censored=censored,

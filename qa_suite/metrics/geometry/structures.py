@@ -36,6 +36,7 @@ METRICS.declare(
         unit="mm",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "|u|; u: the shift at which the synthetic image, clipped to low_hu and high_hu, "
             "correlates best with the reference in the structure and structure_margin_mm around "

@@ -91,6 +91,7 @@ METRICS.declare(
         unit="mm",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "largest |mean over the lines that meet the mask of the sum of (density of synthetic - "
             "of reference) before the mask| over the six directions along the grid's axes; the "

@@ -47,6 +47,7 @@ def _facts(title: str, unit: str, formula: str, *, of_size: bool = False) -> Met
         unit=unit,
         direction="none" if contrast else "lower",
         range="(-inf, inf)" if contrast else size,
+        kind="signed" if contrast else "count" if unit == "1" else "positive",
         formula=formula,
         empty=_EMPTY_CONTRAST if contrast else _EMPTY,
         reference=_OURS,

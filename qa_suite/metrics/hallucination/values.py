@@ -63,6 +63,7 @@ def _facts(title: str, unit: str, formula: str, empty: str) -> MetricFacts:
         unit=unit,
         direction="zero" if unit == "HU" else "lower",
         range="(-inf, inf)" if unit == "HU" else "[0, inf)",
+        kind="signed" if unit == "HU" else "positive",
         formula=formula,
         empty=f"{empty}; empty mask or image not in HU: undefined",
         reference="Definition of this suite",
@@ -186,6 +187,7 @@ METRICS.declare(
         unit=REFERENCE_UNIT,
         direction="zero",
         range="(-inf, inf)",
+        kind="signed",
         formula=(
             "c(synthetic) - c(reference); c: mean inside the structure minus mean in the shell "
             "around it, both within the mask"

@@ -33,6 +33,7 @@ _REACHES = "one voxel that is not finite in the mask is an error in every region
         unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula="mean |synthetic - reference| over the region's voxels",
         empty=EMPTY,
         reference="Huijben et al. 2024, Med Image Anal 97:103276 (SynthRAD2023)",
@@ -51,6 +52,7 @@ def mae(voxels: RegionVoxels) -> float:
         unit=REFERENCE_UNIT,
         direction="zero",
         range="(-inf, inf)",
+        kind="signed",
         formula="mean (synthetic - reference) over the region's voxels",
         empty=EMPTY,
         reference="Spadea, Maspero, Zaffino, Seco 2021, Med Phys 48:6537",
@@ -69,6 +71,7 @@ def me(voxels: RegionVoxels) -> float:
         unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula="sqrt(mean (synthetic - reference)²) over the region's voxels",
         empty=EMPTY,
         reference="Spadea, Maspero, Zaffino, Seco 2021, Med Phys 48:6537",
@@ -91,6 +94,7 @@ def _root_mean_square(voxels: RegionVoxels) -> float:
         unit="dB",
         direction="higher",
         range="(-inf, inf)",
+        kind="signed",
         formula=(
             "20 log10(Q / rmse) over the region's voxels; Q = highest minus lowest value of the "
             "data range; values are not clipped"
@@ -118,6 +122,7 @@ def psnr(voxels: RegionVoxels) -> float | NoValue:
         unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "smallest |synthetic - reference| of the region that at least 99 % of its voxels do "
             "not exceed (nearest rank)"
@@ -142,6 +147,7 @@ def percentile_99_error(voxels: RegionVoxels) -> float:
         unit="1",
         direction="higher",
         range="[-1, 1]",
+        kind="bounded",
         formula=(
             "mean over the region of (2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + "
             "C2)); C1 = (k1 Q)², C2 = (k2 Q)²; local means and sample (co)variances in a uniform "
@@ -179,6 +185,7 @@ def ssim(voxels: RegionVoxels) -> float | NoValue:
         unit="1",
         direction="higher",
         range="[-1, 1]",
+        kind="bounded",
         formula="covariance of synthetic and reference over the product of their standard "
         "deviations, over the region's voxels (Pearson's r)",
         empty=f"{EMPTY}; undefined where one of the images is constant in the region",
@@ -202,6 +209,7 @@ def ncc(voxels: RegionVoxels) -> float | NoValue:
         unit="%",
         direction="zero",
         range="(-inf, inf)",
+        kind="signed",
         formula=(
             "100 (slope - 1); slope = covariance / variance of the reference over the region's "
             "voxels: the least-squares line of synthetic on reference"
@@ -226,6 +234,7 @@ def slope_error(voxels: RegionVoxels) -> float | NoValue:
         unit="bit",
         direction="higher",
         range=f"[0, {math.log2(ImageSettings().information_bins):g}]",
+        kind="bounded",
         formula=(
             "Σ p(r, s) log2(p(r, s) / (p(r) p(s))) over the joint histogram of the region's "
             "voxels; equal bins over the data range, values beyond it in the outermost bins; at "
@@ -256,6 +265,7 @@ def mutual_information(voxels: RegionVoxels) -> float | NoValue:
         unit=f"{REFERENCE_UNIT}/mm",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "mean | |∇synthetic| - |∇reference| | over the region's voxels whose six neighbours "
             "lie in the mask; ∇ by central differences over the voxel spacing"

@@ -45,6 +45,7 @@ _OCTANT_SHARE = 0.02  # of the body, below which an octant has no mean
         unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "largest |f - mean of f| over the blocks of even tissue; f: second-order polynomial "
             "in the patient's axes fitted to the blocks' mean signed errors by Huber's estimator"
@@ -73,6 +74,7 @@ def shading(comparison: Comparison) -> tuple[float, float] | NoValue:
         unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "largest |m - mean error of the body| over the octants about the body's centroid; m: "
             "mean (synthetic - reference) of the octant"
@@ -114,6 +116,7 @@ def octant_error(comparison: Comparison) -> tuple[float, float] | NoValue:
         unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "95th percentile of |m - mean of all m| over the blocks of even tissue; m: mean signed "
             "error of the even tissue in a cube of at most cube_mm around the block"
@@ -148,6 +151,7 @@ def block_error(comparison: Comparison) -> tuple[float, float] | NoValue:
         unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "largest over the grid's three axes of sqrt(mean d²); d = (m_k - (m_(k-1) + m_(k+1)) / "
             "2) / 2 of the planes across the axis; m: mean (synthetic - reference) of the plane; "
@@ -200,6 +204,7 @@ def _beam_facts(title: str, formula: str) -> MetricFacts:
         unit="mm",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=f"{formula}; {_WAY}",
         empty=_NO_SLAB,
         reference=(

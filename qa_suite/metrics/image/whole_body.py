@@ -58,6 +58,7 @@ _NOISE: dict[str, str | float | int | bool] = {
         unit="1",
         direction="higher",
         range="[0, 1]",
+        kind="bounded",
         formula=(
             "product over the scales of (mean over the mask of contrast × structure)^weight, with "
             "luminance at the coarsest scale only; local means and (co)variances over the mask's "
@@ -117,6 +118,7 @@ def ms_ssim(comparison: Comparison) -> tuple[float, float] | NoValue:
         unit="dB",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "sqrt(mean over the frequency bins of (10 log10(P_synthetic / P_reference))²); P = "
             "power averaged over the bin's shell of frequencies in cycles/mm, of the images "
@@ -154,6 +156,7 @@ def spectral_error(comparison: Comparison) -> tuple[float, float] | NoValue:
         unit="dB",
         direction="zero",
         range="(-inf, inf)",
+        kind="signed",
         formula=(
             "10 log10(Σ P_synthetic / Σ P_reference) over the frequencies with "
             "sqrt(Σ_axes (f / f_Nyquist)²) >= from, of the images clipped to a window, in the "
@@ -184,6 +187,7 @@ def high_frequency_ratio(comparison: Comparison) -> tuple[float, float] | NoValu
         unit=REFERENCE_UNIT,
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "largest |m - median of all m| over the axial slices; m = mean (synthetic - reference) "
             "over the slice's voxels of the mask"
@@ -225,6 +229,7 @@ def slice_error(comparison: Comparison) -> tuple[float, float] | NoValue:
         unit="1",
         direction="none",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "SD of the finest detail of (synthetic - reference) over that of the reference, where "
             "the reference is flat and the synthetic image quiet; 1: a synthetic image without "
@@ -251,6 +256,7 @@ def error_to_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
         unit="1",
         direction="none",
         range="[-1, inf)",
+        kind="signed",
         formula=(
             "correlation of both images' finest detail where the reference is flat and the "
             f"synthetic image quiet, the largest over shifts of up to {noise.REACH} voxels along "

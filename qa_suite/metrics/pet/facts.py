@@ -43,18 +43,21 @@ def _declare_quantity(
     common = {"reference": reference, "empty": rule, "settings": more}
     capital = title[0].upper() + title[1:]
     for side in ("reference", "synthetic"):
+        positive = unit in ("cc", "g")
         _declare(
             f"{name}_{side}", title=f"{capital}, {side} image", unit=unit, direction="none",
-            range="[0, inf)" if unit in ("cc", "g") else "(-inf, inf)", formula=formula, **common,
+            range="[0, inf)" if positive else "(-inf, inf)",
+            kind="positive" if positive else "signed", formula=formula, **common,
         )  # fmt: skip
     _declare(
         f"{name}_difference", title=f"Difference of the {title}", unit=unit, direction="zero",
-        range="(-inf, inf)", formula=f"synthetic - reference; each: {formula}", **common,
+        range="(-inf, inf)",
+        kind="signed", formula=f"synthetic - reference; each: {formula}", **common,
     )  # fmt: skip
     common["empty"] = f"{rule}; undefined where the reference's is not positive"
     _declare(
         f"{name}_difference_pct", title=f"Relative difference of the {title}", unit="%",
-        direction="zero", range="(-inf, inf)",
+        direction="zero", range="(-inf, inf)", kind="signed",
         formula=f"100 (synthetic - reference) / reference; each: {formula}", **common,
     )  # fmt: skip
 
@@ -94,17 +97,19 @@ _declare_quantity(
 )  # fmt: skip
 _declare(
     "suv_mae", title="Mean absolute error of the SUV in a structure", unit="SUVbw",
-    direction="lower", range="[0, inf)",
+    direction="lower", range="[0, inf)", kind="positive",
     formula="mean |synthetic - reference| over the structure's voxels in the mask", reference=_OWN,
 )  # fmt: skip
 _declare(
     "suv_mae_pct", title="Mean absolute error of the SUV, of the reference's SUVmean", unit="%",
-    direction="lower", range="[0, inf)", formula="100 suv_mae / suv_mean_reference",
+    direction="lower", range="[0, inf)", kind="positive",
+    formula="100 suv_mae / suv_mean_reference",
     empty=f"{_EMPTY}; undefined where the reference's SUVmean is not positive", reference=_OWN,
 )  # fmt: skip
 _declare(
     LOST, title="Lesion that the synthetic image does not show", unit="1", direction="lower",
     range="integers in [0, inf)",
+    kind="count",
     formula="1 where the lesion is visible in the reference and not in the synthetic image, 0 "
     "where in both; of 'lesions': how many. Visible: SUVpeak > 1.5 × mean + 2 SD of the shell",
     empty=f"{_EMPTY}; undefined where the reference does not show it, or has no SUVpeak or shell",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qa_suite.core.errors import QAError
+from qa_suite.core.measure_kinds import Kind
 from qa_suite.core.plugins import load_plugins
 from qa_suite.core.volume import Quantity
 from qa_suite.metrics.base import Censored, NoValue, Value, as_value, failed, undefined
@@ -69,6 +70,7 @@ def check(
     formula: str,
     direction: Literal["lower", "higher", "zero", "none"] = "none",
     value_range: str = "(-inf, inf)",
+    kind: Kind = "signed",
     regions: tuple[str, ...] = ("body",),
     needs: tuple[Need, ...] = ("finite", "hu", "body"),
     reference: str = SUITE,
@@ -97,6 +99,7 @@ def check(
         unit=unit,
         direction=direction,
         range=value_range,
+        kind=kind,
         formula=formula,
         empty="; ".join(rules) or "always has a value",
         censored=censored,

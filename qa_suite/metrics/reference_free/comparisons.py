@@ -22,6 +22,7 @@ _FLAT = "undefined where the source's body is flat or too small"
     unit="HU",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula=(
         "Wasserstein-1 distance of the body's histogram (steps of 10 HU, -1024 to 3076) from the "
         "mean histogram of the training cohort's real images; a value beyond the histogram "
@@ -47,6 +48,7 @@ def histogram_distance(scene: Scene, region: str) -> Answer:
     unit="1",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula=(
         "Mahalanobis distance of the source's descriptor (15 numbers) under the training cohort's "
         "mean and shrunk covariance"
@@ -73,6 +75,7 @@ def ood_distance(scene: Scene, region: str) -> Answer:
     title="Rank of that distance among the training patients",
     unit="%",
     value_range="(0, 100)",
+    kind="bounded",
     formula=(
         "100 (training patients nearer than it + ½) / (n + 1); theirs by leave-one-out, so that no "
         "one is held against himself"
@@ -97,6 +100,7 @@ def ood_percentile(scene: Scene, region: str) -> Answer:
     unit="%",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula=(
         "100 mean |a − b| in the source's body; a = source, b = inverse(synthetic), each minus its "
         "median there and over its 5th to 95th percentile span"
@@ -135,6 +139,7 @@ def _relative(array: Float32Array, body: Mask) -> Float32Array | None:
     unit="HU",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula="mean over the body of the predicted std, or of the std (n − 1) of the samples",
     needs=("finite", "hu", "body", "spread"),
     reference="Lakshminarayanan, Pritzel and Blundell 2017, Proc NeurIPS 30",

@@ -24,6 +24,7 @@ _FEWEST = 50  # voxels that make a peak
     unit="voxels",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula="number of voxels of the synthetic image that are NaN or infinite",
     regions=("all",),
     needs=(),
@@ -39,6 +40,7 @@ def nonfinite_voxels(scene: Scene, region: str) -> Answer:
     unit="%",
     direction="lower",
     value_range="[0, 100]",
+    kind="bounded",
     formula=(
         "share of the body's voxels below -1025 or above 3071 HU, or 1000 HU above (below) all six "
         "neighbours"
@@ -127,6 +129,7 @@ def hu_range_99_9(scene: Scene, region: str) -> Answer:
     title="Volume of a tissue in the body",
     unit="cc",
     value_range="[0, inf)",
+    kind="positive",
     formula=(
         "air < -200 ≤ fat < -30 ≤ soft < 250 ≤ bone, in HU of the synthetic image; air: deeper "
         "than 10 mm below the skin, whose partial volumes are none"
@@ -147,6 +150,7 @@ def tissue_volume(scene: Scene, region: str) -> Answer:
     title="Share of a tissue in the body",
     unit="%",
     value_range="[0, 100]",
+    kind="bounded",
     formula="volume of the tissue over that of the synthetic image's body",
     regions=("air", "fat", "soft", "bone"),
 )

@@ -29,6 +29,7 @@ _SWAPS = ((1, 0, 2), (2, 1, 0), (0, 2, 1))
     unit="1",
     direction="higher",
     value_range="[1, 2]",
+    kind="bounded",
     formula=(
         "(H(A) + H(B)) / H(A, B) over the union of the two bodies; 32 steps each between the 0.5th "
         "and 99.5th percentile of its body"
@@ -49,6 +50,7 @@ def source_mutual_information(scene: Scene, region: str) -> Answer:
     unit="1",
     direction="higher",
     value_range="[-1, 1]",
+    kind="bounded",
     formula=(
         "normalised mutual information of source and synthetic image minus that of the source and "
         "the synthetic image mirrored left to right, its body's middle within 8 mm of the "
@@ -69,6 +71,7 @@ def mirror_evidence(scene: Scene, region: str) -> Answer:
     unit="1",
     direction="higher",
     value_range="[-1, 1]",
+    kind="bounded",
     formula="as mirror_evidence, the synthetic image reversed from head to foot",
     needs=_NEEDS,
     reference=_NMI,
@@ -85,6 +88,7 @@ def reversal_evidence(scene: Scene, region: str) -> Answer:
     unit="1",
     direction="higher",
     value_range="[-1, 1]",
+    kind="bounded",
     formula=(
         "as mirror_evidence, for the best of the three swaps of two axes, over the voxels that "
         "both orders can fill"

@@ -26,6 +26,7 @@ _OUTLINES = "outlines by HU (-400) and by signal (a quarter of Otsu's threshold)
     unit="mm",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula=f"area-weighted mean distance of both surfaces together; {_OUTLINES}",
     needs=_NEEDS,
     reference="Heimann et al. 2009, IEEE Trans Med Imaging 28:1251",
@@ -45,6 +46,7 @@ def source_contour_distance(scene: Scene, region: str) -> Answer:
     unit="mm",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula=f"the larger of the two directed 95th percentiles; {_OUTLINES}",
     needs=_NEEDS,
     reference="Nikolov et al. 2021, J Med Internet Res 23:e26151",
@@ -86,6 +88,7 @@ def source_contour_bias(scene: Scene, region: str) -> Answer:
     unit="1",
     direction="higher",
     value_range="[0, 1]",
+    kind="bounded",
     formula=f"2 |A ∩ B| / (|A| + |B|) within the source's field; {_OUTLINES}",
     needs=_NEEDS,
     reference="Dice 1945, Ecology 26:297",
@@ -102,6 +105,7 @@ def source_body_dice(scene: Scene, region: str) -> Answer:
     unit="%",
     direction="lower",
     value_range="[0, 100]",
+    kind="bounded",
     formula=(
         "share of the source's body, deeper than 10 mm below its surface, that is not in the "
         "synthetic image's body: truncated field, holes, empty slices"
@@ -124,6 +128,7 @@ def cut_body(scene: Scene, region: str) -> Answer:
     unit="cc",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula=(
         "largest connected part (6 neighbours) of the voxels, deeper than 10 mm in the source's "
         "body, that are dark in the source (below a quarter of Otsu's threshold; in HU: -200) and "
@@ -150,6 +155,7 @@ def void_filled(scene: Scene, region: str) -> Answer:
     title="Likeness of the left and the right half",
     unit="1",
     value_range="[-1, 1]",
+    kind="bounded",
     formula=(
         "Pearson correlation of the synthetic image, clipped to ±500 HU, with its mirror image "
         "about the middle of its body's extent, where both show body"

@@ -22,6 +22,7 @@ _LAG_FACTOR = 1.1  # thin neighbouring slices are alike: chance alone prefers on
     unit="HU",
     direction="lower",
     value_range="[0, inf)",
+    kind="positive",
     formula=(
         "largest |median of (slice − mean of its two neighbours)|, over the voxels of the body "
         "that are soft tissue (±250 HU) in both neighbours; at the ends against their line"
@@ -63,6 +64,7 @@ def _three(k: int, count: int) -> tuple[int, int, int]:
     unit="slices",
     direction="lower",
     value_range="integers in [0, inf)",
+    kind="count",
     formula=(
         "pairs of neighbouring slices whose median |difference| in the body is below a quarter of "
         "the median over the pairs, where the source's is above half of its own"
@@ -99,6 +101,7 @@ def _steps(planes: NDArray[np.float32], body: Mask) -> NDArray[np.float64]:
     unit="1",
     direction="lower",
     value_range="[0, 1]",
+    kind="bounded",
     formula=(
         "median minus lowest normalised mutual information of source and synthetic image over the "
         "slices; 12 steps each, in the source's body"
@@ -122,6 +125,7 @@ def slice_agreement_drop(scene: Scene, region: str) -> Answer:
     unit="%",
     direction="lower",
     value_range="[0, 100]",
+    kind="bounded",
     formula=(
         "share of the source's slices whose mutual information (above 1) with the slice before or "
         "after exceeds that with their own by a tenth: a missing or doubled slice, a shift along "

@@ -25,6 +25,7 @@ def largest_level(scene: Scene) -> float:
     title="Noise in soft tissue",
     unit="HU",
     value_range="[0, inf)",
+    kind="positive",
     formula=(
         "1.4826 median |r|, r = the slice filtered with [1 −2 1] ⊗ [1 −2 1] / 6, where all nine "
         "voxels are body within ±250 HU"
@@ -51,6 +52,7 @@ def noise_level(scene: Scene, region: str) -> Answer:
     title="Unrest of the worst slice",
     unit="1",
     value_range="[1, inf)",
+    kind="positive",
     formula=(
         "largest over median of the slices' 90th percentile |r|, r as in noise_level: metal "
         "streaks and broken slices"
@@ -84,6 +86,7 @@ def streak_index(scene: Scene, region: str) -> Answer:
     title="Steepness of edges",
     unit="HU/mm",
     value_range="[0, inf)",
+    kind="positive",
     formula=(
         "median length of the gradient in the cells of eight voxels that the surface crosses; "
         "skin: of the body; bone: of all above 250 HU in it"

@@ -151,6 +151,7 @@ BY_THRESHOLD: MetricFunctions[Callable[[BestThreshold, SegmentationSettings], fl
         unit="HU",
         direction="zero",
         range="[-150, 350]",
+        kind="signed",
         formula=(
             "T* - T0; T0: the standard threshold; T*: the threshold of the synthetic image, in "
             "steps within the span of the curve, with the highest Dice against the reference's "
@@ -180,6 +181,7 @@ def threshold_shift(best: BestThreshold, settings: SegmentationSettings) -> floa
         unit="1",
         direction="higher",
         range="[0, 1]",
+        kind="bounded",
         formula=(
             "Dice of the reference's bone at the standard threshold and the synthetic image's at "
             "the threshold that makes it largest"

@@ -39,6 +39,7 @@ METRICS.declare(
         unit="1",
         direction="higher",
         range="[-1, 1]",
+        kind="signed",
         formula=(
             "D - F; D: Dice of the learned segmenter's structure in the two images; F: its noise "
             "floor, the Dice against the true labels on real CTs that it was not trained on; "

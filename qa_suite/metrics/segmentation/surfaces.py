@@ -212,6 +212,7 @@ _ELEMENTS = "surface elements: marching cubes, weighted by area"
         unit="mm",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=f"largest distance from either surface to the other; {_ELEMENTS}",
         empty=_EMPTY,
         censored="in seg:Body, where the synthetic body goes on beyond the domain: at least the "
@@ -232,6 +233,7 @@ def hd(distances: SurfaceDistances) -> float:
         unit="mm",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "the larger of the two directed 95th percentiles; directed: the smallest distance "
             f"within which at least 95 % of the surface's area lies; {_ELEMENTS}"
@@ -257,6 +259,7 @@ def hd95(distances: SurfaceDistances) -> float:
         unit="mm",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=f"area-weighted mean of the distances of both surfaces together; {_ELEMENTS}",
         empty=_EMPTY,
         reference="Heimann et al. 2009, IEEE Trans Med Imaging 28:1251",
@@ -277,6 +280,7 @@ METRICS.declare(
         unit="1",
         direction="higher",
         range="[0, 1]",
+        kind="bounded",
         formula=(
             "share of the area of both surfaces together that lies within the tolerance of the "
             f"other surface; the variant names the tolerance; {_ELEMENTS}"

@@ -41,6 +41,7 @@ _FAMILY = "set_distance"
         unit="1",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula="|m_R - m_S|² + trace(C_R + C_S - 2 (C_R C_S)^½); m, C: mean and covariance",
         empty=_EMPTY,
         reference="Heusel et al. 2017, NeurIPS 30; on the features of this record's extractor",
@@ -133,6 +134,7 @@ class _Sums:
         unit="1",
         direction="lower",
         range="(-inf, inf)",
+        kind="signed",
         formula=(
             "mean k(r, r') + mean k(s, s') - 2 mean k(r, s) over pairs of different patients; "
             "k(x, y) = (x·y / dimensions + 1)³; its expectation is 0 for sets of one distribution"

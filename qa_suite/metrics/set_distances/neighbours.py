@@ -27,6 +27,7 @@ def _facts(title: str, formula: str) -> MetricFacts:
         unit="1",
         direction="higher",
         range="[0, 1]",
+        kind="bounded",
         formula=formula,
         empty="too few patients or feature vectors, or no extractor: undefined",
         reference=(

@@ -118,6 +118,7 @@ OF_STD: MetricFunctions[Callable[[Claim], float | Censored | NoValue]] = MetricF
         unit="1",
         direction="none",
         range="[0, 1]",
+        kind="bounded",
         formula="share of voxels with |error| <= σ; 0.6827 where errors are normal and σ is right",
         empty=_EMPTY,
         reference="Kuleshov, Fenner, Ermon 2018, Proc Mach Learn Res 80:2796",
@@ -136,6 +137,7 @@ def coverage_68(claim: Claim) -> float:
         unit="1",
         direction="none",
         range="[0, 1]",
+        kind="bounded",
         formula="share of voxels with |error| <= 1.96 σ; 0.95 where errors are normal, σ right",
         empty=_EMPTY,
         reference="Kuleshov, Fenner, Ermon 2018, Proc Mach Learn Res 80:2796",
@@ -153,7 +155,8 @@ def coverage_95(claim: Claim) -> float:
         title="Calibration error",
         unit="1",
         direction="lower",
-        range="[0, 0.5]",  # reached where σ is zero or endless: the mean of the levels
+        range="[0, 0.5]",
+        kind="bounded",  # reached where σ is zero or endless: the mean of the levels
         formula=(
             "mean over the levels p of |share of voxels with |error| <= z_p σ - p|; z_p: half "
             "width of the central interval of a normal distribution that holds p"
@@ -176,6 +179,7 @@ def calibration_error(claim: Claim) -> float:
         unit="%",
         direction="zero",
         range="[-100, inf)",
+        kind="signed",
         formula=(
             "100 (rms error / rms σ - 1); positive where errors are larger than predicted "
             "(over-confident)"
@@ -201,6 +205,7 @@ def std_ratio(claim: Claim) -> float:
         unit="1",
         direction="higher",
         range="[-1, 1]",
+        kind="bounded",
         formula=(
             "Spearman's ρ of |error| and σ, equal values with their mean rank; of a random "
             "choice of the voxels where there are more than that"
@@ -223,6 +228,7 @@ def error_std_rank(claim: Claim) -> float | NoValue:
         unit="1",
         direction="lower",
         range="[0, inf)",
+        kind="positive",
         formula=(
             "(A_σ - A_oracle) / (A_random - A_oracle); A: area under the mean |error| of the "
             "remaining voxels, relative to all, against the share taken away (trapezoidal rule); "
@@ -269,6 +275,7 @@ METRICS.declare(
         unit="1",
         direction="none",
         range="integers in [2, inf)",
+        kind="count",
         formula="number of samples whose standard deviation (with n - 1) is taken for σ",
         empty="undefined where the translator states its std itself, or gives neither",
         reference="Definition of this suite",
