@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_suite.judging.criteria import load_profile
+from qa_suite.evaluation.profiles import load_profile
 from qa_suite.judging.outcomes import meets
 from qa_suite.lab.exam.scenes import virtual_person
 from qa_suite.lab.exam.settings import TUNING_SEED, ExamSettings

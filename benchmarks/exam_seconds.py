@@ -9,7 +9,7 @@ import argparse
 import time
 from collections import defaultdict
 
-from qa_suite.judging.criteria import load_profile
+from qa_suite.evaluation.profiles import load_profile
 from qa_suite.lab.exam.scenes import virtual_person
 from qa_suite.lab.exam.settings import TUNING_SEED, ExamSettings
 from qa_suite.lab.exam.taken import families_of, settings_for

@@ -16,9 +16,9 @@ from qa_suite.core.validation import describe_validation
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.evaluation.evaluate import evaluate as run_examination
 from qa_suite.evaluation.models import brought_along, finished_images
+from qa_suite.evaluation.profiles import load_profile
 from qa_suite.evaluation.registered import load_translator, read_asked
 from qa_suite.io.cases import Translate
-from qa_suite.judging.criteria import load_profile
 from qa_suite.judging.judge import judge as judge_folder
 from qa_suite.lab.oracles import oracle
 from qa_suite.preflight import PreflightSettings
@@ -192,7 +192,9 @@ def judge(folder: str | Path, profile: str | Path | Profile) -> Verdict:
     >>> from qa_suite import judge
     >>> judge("evaluations/play", "mr-to-ct-pelvis").sentence
     """
-    criteria = profile if isinstance(profile, Profile) else load_profile(profile)
+    criteria = (
+        profile if isinstance(profile, Profile) else load_profile(profile, record=Path(folder))
+    )
     return judge_folder(Path(folder), criteria)
 
 

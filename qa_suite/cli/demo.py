@@ -53,7 +53,7 @@ def demo(
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
     from qa_suite.core import store
     from qa_suite.core.verdict_files import overall
-    from qa_suite.judging.criteria import load_profile
+    from qa_suite.evaluation.profiles import load_profile
     from reports.facts.comparison import comparison_lines
 
     cohort_folder = out / "cohort"

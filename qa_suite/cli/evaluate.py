@@ -30,9 +30,10 @@ def evaluate(asked: EvaluateOptions) -> int:
     """
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
     from qa_suite.core.verdict_files import overall
-    from qa_suite.judging.criteria import load_profile
+    from qa_suite.evaluation.profiles import load_profile
 
-    chosen = load_profile(asked.profile) if asked.profile else None
+    bands = (asked.measures.get("image") or {}).get("bands")
+    chosen = load_profile(asked.profile, bands=bands) if asked.profile else None
     _require_clinic(asked)
     folder, evaluation = run_evaluation(asked, chosen)
     counts = ", ".join(

@@ -102,12 +102,12 @@ def judge(
     Example: `qa-suite judge evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
     """
     from qa_suite.core.verdict_files import overall, read_verdict
-    from qa_suite.judging.criteria import load_profile
+    from qa_suite.evaluation.profiles import load_profile
     from qa_suite.judging.evidence import save_verdict
     from qa_suite.judging.judge import judge as judge_folder
 
     path = save_verdict(
-        judge_folder(evaluation, load_profile(profile)),
+        judge_folder(evaluation, load_profile(profile, record=evaluation)),
         evaluation,
         by=by,
         supersedes=supersedes or (),
@@ -129,9 +129,9 @@ def report(asked: ReportOptions) -> None:
     Example: `qa-suite report evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
     """
     from qa_suite.cli.flows import judge_and_report, log_or_say
-    from qa_suite.judging.criteria import load_profile
+    from qa_suite.evaluation.profiles import load_profile
 
-    profile = load_profile(asked.profile)
+    profile = load_profile(asked.profile, record=asked.evaluation)
     _, page = judge_and_report(
         asked.evaluation, profile, floor=asked.floor, baseline=asked.baseline
     )

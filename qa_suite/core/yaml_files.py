@@ -9,6 +9,8 @@ import yaml
 
 from qa_suite.core.errors import InputError
 
+TOO_DEEP = "it is nested too deeply"
+
 
 class _OneOfEachKey(yaml.SafeLoader):
     """Refuses a key that is there twice, of which YAML itself would keep the last."""
@@ -32,10 +34,29 @@ def read_yaml(path: Path) -> Any:
     InputError
         If it is no YAML, no text in UTF-8, or names a key twice.
     """
+    text = read_text(path)
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_OneOfEachKey)
+        return yaml.load(text, Loader=_OneOfEachKey)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-02-31
+        raise unreadable(path, str(error)) from None
+    except RecursionError:
+        raise unreadable(path, TOO_DEEP) from None
+
+
+def read_text(path: Path) -> str:
+    """Read a text in UTF-8.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a text file in UTF-8.") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a readable YAML file: {reason}.") from None
+
+
+def unreadable(path: Path, why: str) -> InputError:
+    """Return the error for a file that is no YAML."""
+    return InputError(f"{path} is not a readable YAML file: {' '.join(why.split())}.")

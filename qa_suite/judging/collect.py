@@ -23,6 +23,7 @@ import pandas as pd
 
 from qa_suite.core.errors import raise_problems
 from qa_suite.core.records import CaseRecord
+from qa_suite.judging.askable import held_instead
 from qa_suite.judging.patient_values import Examined, Fate, Measure, PatientValues
 from qa_suite.judging.tables import bounds_of
 
@@ -67,6 +68,7 @@ def collect(
         measure=measure,
         unit=units[0] if units else None,
         rows=tuple(sorted(rows, key=lambda row: row.case)),
+        held_instead=held_instead(measure, measurements) if here.empty else "",
     )
 
 

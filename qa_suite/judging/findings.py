@@ -239,7 +239,8 @@ def _nothing(
     if not reasons:
         why = nobody
     elif all(why == NOT_MEASURED for why in reasons.values()):
-        why = "it was not measured; evaluate again with its family of measures"
+        way_out = values.held_instead or "evaluate again with its family of measures"
+        why = f"it was not measured; {way_out}"
     else:
         why = named_cases(reasons)
     return _record(

@@ -11,17 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from qa_suite.core.errors import InputError
 from qa_suite.core.record_files import digest_of, read_cases, read_evaluation, read_measurements
-from qa_suite.core.records import (
-    CaseRecord,
-    Criterion,
-    Evaluation,
-    Finding,
-    Profile,
-    SiteGap,
-    Verdict,
-)
+from qa_suite.core.records import CaseRecord, Evaluation, Finding, Profile, SiteGap, Verdict
+from qa_suite.judging.askable import require_askable
 from qa_suite.judging.built_in_rules import beyond_tables, not_asked, too_good
 from qa_suite.judging.collect import collect
 from qa_suite.judging.findings import Rules, apply_criterion
@@ -50,7 +42,8 @@ def judge(folder: Path, profile: Profile) -> Verdict:
         If the folder is no whole evaluation, its tables were changed after measuring, or the
         profile is for another direction or anatomy.
     Problems
-        If the tables contradict themselves or hold a value that is not finite.
+        If the tables contradict themselves or hold a value that is not finite; with every
+        criterion that this record contradicts.
     """
     folder = Path(folder)
     evaluation = read_evaluation(folder)
@@ -85,6 +78,7 @@ def judge_tables(
         directions={direction for direction in found if direction is not None},
     )
     require_sound_tables(measurements, cases)
+    require_askable(profile, evaluation, measurements)
     held_out = [case for case in cases if is_examined(case, evaluation)]
     excluded, undetermined = exclusions(profile, held_out)
     judged = [case for case in held_out if case.case not in excluded]
@@ -98,9 +92,7 @@ def judge_tables(
     )
     findings: list[Finding] = []
     for criterion in profile.criteria:
-        _require_meaning(criterion, evaluation)
         values = collect(rows, judged, Measure.of(criterion))
-        _require_unit(criterion, values.unit)
         findings += apply_criterion(criterion, values, rules) if judged else []
     findings += too_good(rows, judged, rules)
     findings += beyond_tables(rows, judged, rules)
@@ -132,24 +124,6 @@ def profile_digest(profile: Profile) -> str:
 
 # ---------------------------------------------------------------------------------------
 # What is judged
-
-
-def _require_meaning(criterion: Criterion, evaluation: Evaluation) -> None:
-    """Refuse a bound on what was left out because it has no meaning here."""
-    for one in evaluation.left_out:
-        if criterion.metric in one.metrics:
-            raise InputError(
-                f"The criterion '{criterion.name}' bounds {criterion.metric}, which was left out: "
-                f"{one.why}."
-            )
-
-
-def _require_unit(criterion: Criterion, unit: str | None) -> None:
-    if unit is not None and unit != criterion.unit:
-        raise InputError(
-            f"The criterion '{criterion.name}' bounds {criterion.metric} in "
-            f"'{criterion.unit}', but it was measured in '{unit}'."
-        )
 
 
 def _gaps(

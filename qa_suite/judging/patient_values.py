@@ -66,17 +66,17 @@ class PatientValues:
     measure: Measure
     unit: str | None
     rows: tuple[Examined, ...]
+    held_instead: str = ""
+    """Where the record holds the measure for no case: which ones close to it it holds."""
 
     def where(self, keep: Callable[[Examined], bool]) -> PatientValues:
         """Return the values of the rows to keep."""
-        return PatientValues(
-            measure=self.measure, unit=self.unit, rows=tuple(r for r in self.rows if keep(r))
-        )
+        return replace(self, rows=tuple(row for row in self.rows if keep(row)))
 
     def with_misses_as(self, value: float) -> PatientValues:
         """Return the values in which a missed structure counts with a value of its own."""
         rows = [replace(row, fate="value", value=value) if row.missed else row for row in self.rows]
-        return PatientValues(measure=self.measure, unit=self.unit, rows=tuple(rows))
+        return replace(self, rows=tuple(rows))
 
     def at(self, *sites: str) -> PatientValues:
         """Return the values of the named sites."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -48,34 +49,49 @@ class Criterion(BaseModel):
 
     @model_validator(mode="after")
     def _one_sense(self) -> Criterion:
-        if (self.statistic == "fraction_within") != (self.per_patient_bound is not None):
-            raise ValueError("fraction_within and per_patient_bound belong together")
-        if self.statistic == "fraction_within" and not 0 <= self.bound <= 1:
-            raise ValueError("the bound of fraction_within is a share between 0 and 1")
-        limit = self.bound if self.per_patient_bound is None else self.per_patient_bound
-        if self.direction == "within" and limit < 0:
-            raise ValueError("a bound 'within' is the largest magnitude and not negative")
-        self._require_a_bad_penalty(limit)
-        extremes = {"at_most": "max", "at_least": "min"}
-        if self.statistic in ("max", "min") and extremes.get(self.direction) != self.statistic:
-            raise ValueError("the extreme to bound is max at_most or min at_least")
-        if self.scope == "worst_patient" and self.statistic in ("median", "fraction_within"):
-            raise ValueError("the worst patient has no median and no share")
-        if self.scope == "new_site" and self.statistic != "mean":
-            raise ValueError("a new site can be predicted for the mean only")
+        said = [sentence for _, sentence in contradictions(dict(self))]
+        if said:
+            raise ValueError("; ".join(said))
         return self
 
-    def _require_a_bad_penalty(self, limit: float) -> None:
-        penalty = self.missed_penalty
-        if penalty is None:
-            return
-        bad = {
-            "at_most": penalty > limit,
-            "at_least": penalty < limit,
-            "within": abs(penalty) > limit,
-        }
-        if not bad[self.direction]:
-            raise ValueError(f"the missed_penalty {penalty:g} would meet the bound of {limit:g}")
+
+def contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield key and sentence of what in a criterion contradicts itself.
+
+    Parameters
+    ----------
+    given
+        The criterion's values by key; a key that is not there is not looked at.
+    """
+    statistic, bound = given.get("statistic"), given.get("bound")
+    direction, scope = given.get("direction"), given.get("scope")
+    share = statistic == "fraction_within"
+    single = given.get("per_patient_bound")
+    if None not in (statistic, bound) and share != (single is not None):
+        yield "statistic", "fraction_within and per_patient_bound belong together"
+    if share and bound is not None and not 0 <= bound <= 1:
+        yield "bound", "the bound of fraction_within is a share between 0 and 1"
+    limit = bound if single is None else single
+    if direction == "within" and limit is not None and limit < 0:
+        yield "bound", "a bound 'within' is the largest magnitude and not negative"
+    penalty = given.get("missed_penalty")
+    if None not in (penalty, limit, direction) and _good(penalty, limit, direction):
+        sentence = f"the missed_penalty {penalty:g} would meet the bound of {limit:g}"
+        yield "missed_penalty", sentence
+    extremes = {"at_most": "max", "at_least": "min"}
+    extreme = direction is not None and statistic in ("max", "min")
+    if extreme and extremes.get(str(direction)) != statistic:
+        yield "statistic", "the extreme to bound is max at_most or min at_least"
+    if scope == "worst_patient" and statistic in ("median", "fraction_within"):
+        yield "statistic", "the worst patient has no median and no share"
+    if scope == "new_site" and statistic not in (None, "mean"):
+        yield "statistic", "a new site can be predicted for the mean only"
+
+
+def _good(value: Any, limit: Any, direction: Any) -> bool:
+    if direction == "at_most":
+        return bool(value <= limit)
+    return bool(value >= limit if direction == "at_least" else abs(value) <= limit)
 
 
 class Described(BaseModel):

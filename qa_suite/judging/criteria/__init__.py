@@ -9,12 +9,10 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from qa_suite.core.errors import InputError, Problems, UnknownName
+from qa_suite.core.errors import InputError, UnknownName
 from qa_suite.core.records import Profile
-from qa_suite.core.validation import describe_validation
-from qa_suite.core.yaml_files import read_yaml
+from qa_suite.judging.criteria.measures import Measures
+from qa_suite.judging.criteria.reading import read_profile
 
 _FOLDER = Path(__file__).parent
 _SUFFIXES = (".yaml", ".yml")
@@ -27,10 +25,18 @@ def list_profiles() -> tuple[Profile, ...]:
     )
 
 
-def load_profile(name_or_path: str | Path) -> Profile:
+def load_profile(name_or_path: str | Path, measures: Measures | None = None) -> Profile:
     """Read a profile by its name among those that come with the suite, or by its path.
 
-    Anything that ends in ``.yaml`` or ``.yml`` is a path.
+    Anything that ends in ``.yaml`` or ``.yml`` is a path. Who can know the measures reads it with
+    :func:`qa_suite.evaluation.profiles.load_profile`.
+
+    Parameters
+    ----------
+    name_or_path
+        Of the profile.
+    measures
+        What is known of the measures that it may bound; None checks none of them.
 
     Raises
     ------
@@ -39,26 +45,11 @@ def load_profile(name_or_path: str | Path) -> Profile:
     InputError
         If the file does not exist or is no YAML.
     Problems
-        With every problem of the profile: unknown keys, missing sources, bounds that
-        contradict themselves, two criteria of one name.
+        With every problem of the profile and its line: unknown keys, keys twice, values of another
+        type, blank sources, bounds that contradict themselves, ask nothing or ask twice; and, of
+        what is known, unknown metrics, regions and variants, wrong units, bounds on the wrong side.
     """
-    path = _find(name_or_path)
-    data = read_yaml(path)
-    if not isinstance(data, dict):
-        raise InputError(f"{path} holds no profile; see docs/judging.md for what one says.")
-    try:
-        profile = Profile.model_validate(data)
-    except ValidationError as error:
-        raise Problems(str(path), describe_validation(error)) from None
-    twice = _named_twice(profile)
-    if twice:
-        raise Problems(str(path), [f"two criteria are named '{name}'" for name in twice])
-    return profile
-
-
-def _named_twice(profile: Profile) -> list[str]:
-    names = [criterion.name for criterion in profile.criteria]
-    return sorted({name for name in names if names.count(name) > 1})
+    return read_profile(_find(name_or_path), measures)
 
 
 def _find(name_or_path: str | Path) -> Path:

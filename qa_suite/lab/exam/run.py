@@ -13,8 +13,8 @@ from typing import TypeVar
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import Profile
+from qa_suite.evaluation.profiles import load_profile
 from qa_suite.evaluation.provenance import code_facts
-from qa_suite.judging.criteria import load_profile
 from qa_suite.judging.judge import profile_digest
 from qa_suite.lab.exam.counting import Ground, count_clean, count_fault
 from qa_suite.lab.exam.journal import Journal
