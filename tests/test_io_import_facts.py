@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qa_suite.core.scanners import normalise_manufacturer
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.imaging.body import body_of, body_width_mm, shows_implant
-from qa_suite.io.layouts.strata import age_band, normalise_manufacturer
+from qa_suite.io.layouts.strata import age_band
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ ROOMS = (*PACKAGES, "tests", "benchmarks")
 LINES = 400  # of a file: more than a reader holds in view
 
 BREACHES = {
+    "The audit reads the record": ("qa_suite/audit/breach.py", "import qa_suite.imaging.body"),
     "Judging knows the core alone": ("qa_suite/judging/breach.py", "import qa_suite.metrics.run"),
     "Imports point down": ("qa_suite/core/breach.py", "import qa_suite.io.images"),
     "Only the command knows": ("qa_suite/evaluation/breach.py", "import translators.base"),
@@ -61,15 +62,16 @@ def test_no_import_goes_in_a_circle(graph):
     list(TopologicalSorter(graph).static_order())  # a CycleError names the circle
 
 
-def test_all_that_judging_needs_is_the_core(graph):
-    reached, ahead = set(), [name for name in graph if name.startswith("qa_suite.judging")]
+@pytest.mark.parametrize("room, below", [("judging", {"core"}), ("audit", {"core", "judging"})])
+def test_all_that_judging_and_the_audit_need_is_below_them(graph, room, below):
+    reached, ahead = set(), [name for name in graph if name.startswith(f"qa_suite.{room}")]
     while ahead:
         name = ahead.pop()
         if name not in reached:
             reached.add(name)
             ahead += graph[name]
-    rooms = {".".join(name.split(".")[:2]) for name in reached}
-    assert rooms == {"qa_suite.judging", "qa_suite.core"}
+    rooms = {".".join(name.split(".")[:2]) for name in reached - {"qa_suite"}}  # its version
+    assert rooms == {f"qa_suite.{name}" for name in {room, *below}}
 
 
 def contracts(folder: Path) -> str:

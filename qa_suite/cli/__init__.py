@@ -38,6 +38,7 @@ def _root(
 
 def _assemble() -> None:
     from qa_suite.cli import (
+        audit,
         checks,
         checkup,
         data,
@@ -64,6 +65,7 @@ def _assemble() -> None:
         translate,
         evaluate,
         examine,
+        audit,
         checkup,
         dose,
         dvh,

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 
 from qa_suite.core.cohort import Strata
 from qa_suite.core.errors import InputError
+from qa_suite.core.scanners import normalise_manufacturer
 from qa_suite.io.dicom.headers import Series
-from qa_suite.io.layouts.strata import normalise_manufacturer
 from qa_suite.io.rt.structures import Structure
 
 Layout = Literal["dicom", "synthrad2023", "synthrad2025", "table", "sts"]

@@ -10,31 +10,8 @@ import re
 from datetime import date, datetime
 from typing import Any
 
+from qa_suite.core.scanners import normalise_manufacturer
 from qa_suite.io.dicom.headers import number_of, text_of, texts_of
-
-_MANUFACTURERS = {
-    "siemens": "Siemens",
-    "philips": "Philips",
-    "ge medical": "GE",
-    "ge healthcare": "GE",
-    "general electric": "GE",
-    "toshiba": "Canon",
-    "canon": "Canon",
-    "united imaging": "United Imaging",
-    "uih": "United Imaging",
-    "viewray": "ViewRay",
-    "elekta": "Elekta",
-    "varian": "Varian",
-    "hitachi": "Hitachi",
-    "fujifilm": "Fujifilm",
-    "accuray": "Accuray",
-    "bruker": "Bruker",
-}
-_NO_MR_SCANNER = ("Varian", "Elekta", "Accuray")
-"""Makers of planning and treatment systems: on an MR they are a re-export's stamp.
-
-Elekta's MR-linac carries a Philips scanner and writes Philips.
-"""
 
 _SEQUENCE_WORDS = (
     "T1",
@@ -76,23 +53,6 @@ SITE_WORDS = {
     "field_strength": "MagneticFieldStrength",
 }
 """What a DICOM cohort can be divided into sites by, to the header's keyword."""
-
-
-def normalise_manufacturer(text: str | None, modality: str = "MR") -> str | None:
-    """Write a manufacturer as people do: ``SIEMENS / MIM Software`` becomes ``Siemens``.
-
-    Unknown names stay as they are. None where there is none, and for an MR that bears the
-    name of a treatment-planning vendor, which is a re-export and hides the scanner.
-    """
-    if text is None or not text.strip():
-        return None
-    lower = text.strip().lower()
-    known = next((name for key, name in _MANUFACTURERS.items() if key in lower), None)
-    if known is None and re.match(r"^ge\b", lower):
-        known = "GE"
-    if known in _NO_MR_SCANNER and modality == "MR":
-        return None
-    return known or text.strip()
 
 
 def age_band(years: float) -> str:

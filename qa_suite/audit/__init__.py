@@ -1,0 +1,1 @@
+"""An audit of hospitals, by site and stratum and of those never seen: from the record alone."""
