@@ -96,8 +96,12 @@ def table(found: dict[str, UtilityResult]) -> str:
         "both − real",
     )
     lines = ["| " + " | ".join(columns) + " |", "|---|---|--:|--:|--:|--:|--:|"]
+    unlearnt: dict[str, None] = {}
     for name, result in found.items():
         for s in result.structures:
+            if not any(s.dice.values()):
+                unlearnt.setdefault(s.structure)
+                continue
             dice = [f"{s.dice[arm]:.3f}" for arm in ("real", "synthetic", "both")]
             steps = [f"{d.estimate:+.3f} ({d.low:+.3f} to {d.high:+.3f})" for d in s.differences]
             lines.append("| " + " | ".join([name, s.structure, *dice, *steps]) + " |")
@@ -107,6 +111,7 @@ def table(found: dict[str, UtilityResult]) -> str:
     settings = first.settings
     lines += [
         "",
+        *([f"Dice 0 in every arm: {', '.join(unlearnt)}.", ""] if unlearnt else []),
         (
             f"{first.patients} virtual patients at {SPACING_MM[0]:g} mm, {settings.folds} folds, "
             f"{settings.seeds} repetitions, {settings.segmenter.iterations} steps: {fits} "
