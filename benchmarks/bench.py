@@ -12,7 +12,6 @@ import ast
 import importlib
 import os
 import platform
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,15 +55,19 @@ def main() -> None:
         table = [line for line in done.stdout.splitlines() if line.startswith("|")]
         if done.returncode or len(table) < 3:
             raise SystemExit(f"{name} failed:\n{done.stdout}{done.stderr}")
-        tables[name] = "\n".join(table)
+        tables[name] = "\n".join(table[2:])
         print(tables[name], flush=True)
     print(f"\n{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
     if options.write is not None:
         head, rest = options.write.read_text().split(BEGIN)
         old, tail = rest.split(END)
         tables = {**_tables_of(old), **tables}
-        text = "\n\n".join(f"### {_title(n)}\n\n{tables[n]}" for n in found if n in tables)
-        options.write.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}")
+        parts = [markdown([])]
+        for name in found:
+            if name in tables:
+                parts += [_title_row(name), tables[name]]
+        text = "\n".join(parts)
+        options.write.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
 
 
 def _title(name: str) -> str:
@@ -73,15 +76,21 @@ def _title(name: str) -> str:
     return said.split("\n")[0].rstrip(".")
 
 
+def _title_row(name: str) -> str:
+    return f"| **{_title(name)}** |" + " |" * (len(COLUMNS) - 1)
+
+
 def _tables_of(text: str) -> dict[str, str]:
-    """Tables of a page by benchmark, told by their headings."""
-    names = {_title(path.stem): path.stem for path in HERE.glob("bench_*.py")}
-    sections = re.split(r"^### (.+)$", text, flags=re.MULTILINE)
-    return {
-        names[title]: table.strip()
-        for title, table in zip(sections[1::2], sections[2::2], strict=True)
-        if title in names
-    }
+    """Rows of a page by benchmark, told by the row of the title above them."""
+    names = {_title_row(path.stem): path.stem for path in HERE.glob("bench_*.py")}
+    found: dict[str, list[str]] = {}
+    name = None
+    for line in text.splitlines():
+        if line.startswith("| **"):
+            name = names.get(line)
+        elif name is not None and line.startswith("|"):
+            found.setdefault(name, []).append(line)
+    return {name: "\n".join(lines) for name, lines in found.items()}
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ from qa_suite.metrics.geometry.settings import GeometrySettings, PositioningSett
 SPACING_MM = (6.0, 6.0, 6.0)
 BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
 HEADING = f"""
-## Accuracy and speed
+## Accuracy
 
 `python benchmarks/bench_geometry.py`: virtual pelves of four hospitals at {SPACING_MM[0]:g} mm
 voxels, moved by a known motion (sampled there, not interpolated) and given to the oracle
 translator; then faults of HU, which are no motions and must not be taken for one. Errors are
-measured minus true. Times are processor seconds of one thread.
+measured minus true.
 
 """
 AXES = "xyz"
@@ -342,20 +342,13 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=5, help="per hospital")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--write", type=Path, help="page whose marked table is replaced")
-    parser.add_argument("--only", choices=("accuracy", "speed"))
     given = parser.parse_args()
-    parts = []
-    if given.only != "speed":
-        parts.append(accuracy_table(measured(given.patients, given.seed)))
-    if given.only != "accuracy":
-        parts.append(table(rows()))
-    text = "\n\n".join(parts)
-    print(text)
+    accuracy = accuracy_table(measured(given.patients, given.seed))
+    print(accuracy, table(rows()), sep="\n\n")
     if given.write is not None:
-        page = given.write.read_text()
-        head, rest = page.split(BEGIN)
-        text = HEADING + text
-        given.write.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+        head, rest = given.write.read_text().split(BEGIN)
+        text = f"{head}{BEGIN}\n{HEADING}{accuracy}\n{END}{rest.split(END)[1]}"
+        given.write.write_text(text)
 
 
 if __name__ == "__main__":
