@@ -12,7 +12,6 @@ from qa_suite.core.errors import InputError, Problems
 
 if TYPE_CHECKING:
     from qa_suite.dose.clinic.given import ClinicRequest
-    from qa_suite.dose.hlut.tables import Hlut
     from qa_suite.dose.plan.template import Modality, PlanTemplate
     from qa_suite.metrics.dose.settings import DoseSettings
 
@@ -20,6 +19,7 @@ HLUT_HELP = (
     "HU to density: a shipped table, a YAML file, or two columns of HU and value as red:FILE "
     "(electron density), rsp:FILE (stopping power) or density:FILE; the first that fits a plan."
 )
+SITE_HLUT_HELP = f"{HLUT_HELP} SITE=TABLE for the cases of one site alone."
 
 
 class DoseOptions(Options):
@@ -80,22 +80,30 @@ class ClinicDoses:
 
 
 def dose_settings(
-    asked: DoseOptions, clinic: ClinicDoses | None = None, others: Mapping[str, Any] | None = None
+    asked: DoseOptions,
+    clinic: ClinicDoses | None = None,
+    others: Mapping[str, Any] | None = None,
+    *,
+    sites: Sequence[str] = (),
 ) -> DoseSettings | None:
     """Match plans with their tables; None without a plan and without doses of the clinic.
 
     Each plan takes the first table of a quantity that its engine takes; further tables of that
     quantity show what the table decides. Without a template, the clinic's plans are computed by
     one of their own that has no goals but those that were asked for. ``others`` are the settings
-    that no option reaches.
+    that no option reaches, ``sites`` those whose cases are computed: each may have tables of its
+    own.
 
     Raises
     ------
     InputError
         If a plan finds no table, a table fits no plan, or an option lacks its other half.
+    Problems
+        With every table that is for a site which there is not.
     """
     from pydantic import ValidationError
 
+    from qa_suite.cli.site_hluts import parted, require_used, tables_of
     from qa_suite.core.validation import describe_validation
     from qa_suite.dose.clinic.given import ClinicRequest
     from qa_suite.dose.hlut.tables import load_hlut
@@ -112,17 +120,16 @@ def dose_settings(
         twice = sorted({name for name in given if list(given).count(name) > 1})
         if twice:
             raise InputError(f"{word} names {', '.join(twice)} twice; once is enough.")
-    tables = [load_hlut(name) for name in asked.hluts]
+    words, of_sites = parted(asked.hluts, sites)
+    tables = [load_hlut(name) for name in words]
+    site_tables = {site: [load_hlut(name) for name in named] for site, named in of_sites.items()}
     templates = [load_template(name) for name in asked.plans]
     if not templates:
         templates = [_template_of_the_clinic(asked, clinic.rtplans or {})] if planned else []
     driven = _driven_by(templates, asked.machines)
     stated = {find_machine(name).modality for name in asked.machines}
-    choices = [(one, _tables_of(one, tables)) for one in driven]
-    used = {table.name for _, fitting in choices for table in fitting}
-    idle = [table.name for table in tables if table.name not in used]
-    if idle:
-        raise InputError(f"No plan takes the HLUT {', '.join(idle)}.")
+    choices = [(one, tables_of(one, tables, site_tables, sites)) for one in driven]
+    require_used([fitting for _, fitting in choices], tables, site_tables)
     place = _device(templates, asked.device)
     judged = None if clinic.goals is None else load_template(clinic.goals)
     try:
@@ -130,8 +137,10 @@ def dose_settings(
             plans=tuple(
                 PlanChoice(
                     template=_aimed(template, asked),
-                    hlut=fitting[0],
-                    other_hluts=fitting[1:],
+                    hlut=fitting.default,
+                    other_hluts=fitting.others,
+                    site_hluts=fitting.of_sites,
+                    only_sites=fitting.only_sites,
                     machine_stands_in=template.modality in stated,
                 )
                 for template, fitting in choices
@@ -225,20 +234,6 @@ def _template_of_the_clinic(asked: DoseOptions, plans: Mapping[Path, Modality]) 
     return imported_template(kinds[0], targets=asked.targets)
 
 
-def _tables_of(template: PlanTemplate, tables: Sequence[Hlut]) -> tuple[Hlut, ...]:
-    from qa_suite.dose.engines import ENGINES, fitting_hluts, require_modality
-
-    require_modality(template)
-    fitting = fitting_hluts(template, tables)
-    if not fitting:
-        takes = ENGINES[template.engine].facts.hlut
-        raise InputError(
-            f"The plan {template.name} needs an HLUT that gives {' or '.join(takes)}: "
-            f"--hlut with one of {', '.join(_tables_for(takes))}, or your own file."
-        )
-    return tuple(fitting)
-
-
 def _aimed(template: PlanTemplate, asked: DoseOptions) -> PlanTemplate:
     """Give a template the targets and goals that were asked for."""
     from qa_suite.dose.clinic.template import goals_of
@@ -252,12 +247,6 @@ def _aimed(template: PlanTemplate, asked: DoseOptions) -> PlanTemplate:
     if asked.goals is not None:
         change["goals"] = goals_of(asked.goals)
     return template.model_copy(update=change)
-
-
-def _tables_for(quantities: Sequence[str]) -> list[str]:
-    from qa_suite.dose.hlut.tables import load_hlut, shipped_hluts
-
-    return [name for name in shipped_hluts() if load_hlut(name).quantity in quantities]
 
 
 def _device(templates: Sequence[PlanTemplate], asked: str) -> str:

@@ -40,7 +40,13 @@ def evaluate(asked: EvaluateOptions) -> int:
         f"{n} {what.replace('_', ' ')}" for what, n in evaluation.case_counts.items()
     )
     console.say(f"Cases: {counts}")
-    for remarks in (doubtful_cases, far_prescriptions, beyond_tables, beam_machines):
+    for remarks in (
+        doubtful_cases,
+        tables_by_site,
+        far_prescriptions,
+        beyond_tables,
+        beam_machines,
+    ):
         for line in remarks(folder):
             console.say(line)
     verdict: Verdict | None = None
@@ -113,6 +119,23 @@ def doubtful_cases(folder: Path, most: int = 5) -> list[str]:
         if len(found) > most:
             lines.append(f"... and {len(found) - most} more; cases.parquet has every reason.")
     return lines
+
+
+def tables_by_site(folder: Path) -> list[str]:
+    """Say with which HLUT the cases of each site were computed, where they differ."""
+    from qa_suite.core.record_files import read_cases
+
+    sites: dict[str, dict[str, set[str]]] = {}
+    for case in read_cases(folder):
+        for plan, table in case.hluts.items():
+            name = table.partition(" sha256:")[0]
+            sites.setdefault(plan, {}).setdefault(name, set()).add(case.site)
+    return [
+        f"{plan}: HU to density by {table} at {', '.join(sorted(at))}."
+        for plan, tables in sites.items()
+        if len(tables) > 1
+        for table, at in sorted(tables.items())
+    ]
 
 
 def far_prescriptions(folder: Path, most: int = 5) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from qa_suite.cli.dose_settings import DoseOptions
+from qa_suite.cli.dose_settings import SITE_HLUT_HELP, DoseOptions
 from qa_suite.cli.options import REQUIRED, Commas, Options, argument, block, option
 
 ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
@@ -44,6 +44,7 @@ class ExaminedOptions(Options):
 class EvaluateOptions(DoseOptions, ExaminedOptions):
     """Everything that an evaluation is asked."""
 
+    hluts: tuple[str, ...] = option((), SITE_HLUT_HELP, "hlut")
     dose_cases: Literal["all", "one_per_site"] = option(
         "all", "all, or one_per_site: the first of each site that preflight lets through."
     )

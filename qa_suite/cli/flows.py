@@ -12,7 +12,7 @@ from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
     from qa_suite.cli.evaluate_options import EvaluateOptions
-    from qa_suite.core.cohort import Cohort
+    from qa_suite.core.cohort import Cohort, Split
     from qa_suite.core.records import Evaluation, Profile, Verdict
     from qa_suite.dose.plan.template import Modality
     from qa_suite.evaluation.case_run import EvaluationSettings
@@ -116,7 +116,8 @@ def _settings(asked: EvaluateOptions) -> EvaluationSettings:
         goals=asked.clinic_goals,
         request=parse_clinic_request(asked.clinic_dose),
     )
-    dose = dose_settings(asked, clinic, asked.measures.get("dose"))
+    sites = examined_sites(asked.cohort, asked.split) if asked.hluts else ()
+    dose = dose_settings(asked, clinic, asked.measures.get("dose"), sites=sites)
     measures = asked.measures if dose is None else {**asked.measures, "dose": dose}
     preflight = {**asked.preflight, "max_misalignment_mm": asked.max_misalignment_mm}
     try:
@@ -186,6 +187,14 @@ def judge_and_report(
         verdict = read_verdict(save_verdict(computed, folder)).verdict
     page = write_report(folder, verdict, folder / REPORT_FILE, floor=floor, baseline=baseline)
     return verdict, page
+
+
+def examined_sites(cohort_path: Path, split: Split) -> tuple[str, ...]:
+    """Return the sites that have cases in a patient set, in alphabetical order."""
+    from qa_suite.core.cohort import load_cohort
+
+    cohort = load_cohort(cohort_path, check_files=False)
+    return tuple(sorted({case.site for case in cohort.in_split(split)}))
 
 
 def clinic_plans(cohort_path: Path, clinic: Path) -> dict[Path, Modality]:

@@ -11,10 +11,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from qa_suite.core.errors import InputError, LeakageError, Problems
 from qa_suite.core.validation import describe_validation
@@ -49,6 +57,24 @@ class Strata(BaseModel):
     body_width_mm: float | None = None
     implant: Literal["yes", "no", "unknown"] = "unknown"
     scan_interval_days: int | None = None
+    flip_angle_deg: float | None = None
+    source_kernel: str | None = None
+    source_tube_voltage_kv: float | None = None
+    reference_contrast: Literal["yes"] | None = Field(
+        default=None, description="whether the header names a contrast agent; a gap says nothing"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before_where_unknown(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave the manifest, and its digest, of a cohort without these as it always was."""
+        said = as_usual(self)
+        for name in _LATER:
+            if getattr(self, name) is None:
+                said.pop(name, None)
+        return said
+
+
+_LATER = ("flip_angle_deg", "source_kernel", "source_tube_voltage_kv", "reference_contrast")
 
 
 class Case(BaseModel):

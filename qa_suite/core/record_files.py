@@ -30,7 +30,7 @@ _SORT_KEYS = {
     CASES_FILE: ["case"],
     CURVES_FILE: ["case", "family", "curve", "region", "variant", "x"],
 }
-_JSON_COLUMNS = ("preflight", "strata", "history", "volumes", "remarks")
+_JSON_COLUMNS = ("preflight", "strata", "history", "volumes", "hluts", "remarks")
 
 
 def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:

@@ -160,9 +160,9 @@ def examine_case(
     record = record.model_copy(update={"preflight": checked.values})
     if checked.refused:
         return _entry(record, started, status="refused", reason=checked.reason)
-    settings = _measures(examination, with_dose=with_dose)
     who = {"case": case.case, "patient": case.patient, "site": case.site}
     try:
+        settings = _measures(examination, case.site, with_dose=with_dose)
         clinic = _clinic_case(examination, case)
         with translating:
             prediction, cost = watched(lambda: examination.translate(loaded), alone=alone)
@@ -189,7 +189,12 @@ def examine_case(
     if clinic is not None:
         history = (*history, *clinic.history)
     record = record.model_copy(
-        update={"volumes": kept, "history": history, "remarks": tuple(measured.remarks)}
+        update={
+            "volumes": kept,
+            "history": history,
+            "hluts": _tables(examination, settings),
+            "remarks": tuple(measured.remarks),
+        }
     )
     entry = _entry(record, started, status="evaluated", measured=measured, features=features)
     costs = tuple(measured_rows(cost, who))
@@ -222,13 +227,24 @@ def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:
     return replace(found, plan=plan_of_case(found.plan, case.patient, patients))
 
 
-def _measures(examination: Examination, *, with_dose: bool) -> MeasureSettings:
-    """Return the settings of a case's measures: without plans where its dose is not asked for."""
+def _measures(examination: Examination, site: str, *, with_dose: bool) -> MeasureSettings:
+    """Return the settings of a case's measures: its site's HLUTs, no plans without a dose."""
     measures = examination.settings.measures
-    if with_dose or not measures.dose.plans:
+    if not measures.dose.plans:
         return measures
-    without = measures.dose.model_copy(update={"plans": ()})
-    return measures.model_copy(update={"dose": without})
+    dose = measures.dose.at(site) if with_dose else measures.dose.model_copy(update={"plans": ()})
+    return measures.model_copy(update={"dose": dose})
+
+
+def _tables(examination: Examination, settings: MeasureSettings) -> dict[str, str]:
+    """Say with which HLUT each plan of a case was computed."""
+    families = examination.settings.families
+    if families is not None and "dose" not in families:
+        return {}
+    return {
+        choice.key: f"{choice.hlut.name} sha256:{choice.hlut.digest}"
+        for choice in settings.dose.plans
+    }
 
 
 def _dose_device(examination: Examination, settings: MeasureSettings) -> str:

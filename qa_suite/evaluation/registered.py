@@ -258,6 +258,7 @@ def _facts(uri: str, folder: Path) -> ModelFacts:
         loss_networks=tuple(training.get("loss_networks", ())),
         parent=training.get("parent", {}).get("uri"),
         plugin=training.get("plugin"),
+        training_sources=training.get("sources"),
         mlflow_run_id=None if version is None else version.run_id,
     )
 

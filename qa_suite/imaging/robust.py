@@ -23,10 +23,10 @@ _MOST_VALUES = 1_000_000
 _OTSU_BINS = 256
 
 
-def thinned(values: NDArray[Any]) -> NDArray[Any]:
-    """Return at most about a million of the values, evenly picked, for statistics."""
+def thinned(values: NDArray[Any], most: int = _MOST_VALUES) -> NDArray[Any]:
+    """Return at most about so many (a million) of the values, evenly picked, for statistics."""
     flat = values.ravel()
-    return flat[:: max(1, flat.size // _MOST_VALUES)]
+    return flat[:: max(1, flat.size // most)]
 
 
 def otsu(values: NDArray[Any]) -> float:

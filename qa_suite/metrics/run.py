@@ -21,6 +21,8 @@ from qa_suite.metrics import dose as _dose
 from qa_suite.metrics import geometry as _geometry
 from qa_suite.metrics import pet as _pet
 from qa_suite.metrics import reference_free as _reference_free
+from qa_suite.metrics.appearance import family as _appearance
+from qa_suite.metrics.appearance.facts import VARIANTS as _APPEARANCES
 from qa_suite.metrics.base import Curve, Instruments, Kept, Pair, Remark, Value, at_common_scale
 from qa_suite.metrics.facts import FAMILIES, METRICS, PLUGIN_GROUP, require_sound, unit_for
 from qa_suite.metrics.hallucination import family as _hallucination
@@ -51,6 +53,7 @@ _FAMILY_MODULES = (
     _pet,
     _reference_free,
     _uncertainty,
+    _appearance,
     _cost,  # of no pair, as the next one, but their metrics are registered here too
     _set_measurements,
 )
@@ -228,6 +231,7 @@ def variants_of(
     variants.update(_dose.dose_variants(settings.dose))
     variants.update(_pet.pet_variants(settings.pet))
     variants.update(_cost.VARIANTS)
+    variants.update(_APPEARANCES)
     if instruments is not None and instruments.extractor is not None:
         seed = settings.set_distances.floor_seed
         variants[_set_measurements.FLOOR] = {"real_images_halved_by_seed": seed}

@@ -159,13 +159,13 @@ def _plan(
         by_case=clinic or imported,
         lines=_clinic_lines(template, dose, said)
         if clinic
-        else _lines(template, choice["hlut"], dose, said, imported=imported),
+        else _lines(template, choice, dose, said, imported=imported),
     )
 
 
 def _lines(
     template: Mapping[str, Any],
-    hlut: Mapping[str, Any],
+    choice: Mapping[str, Any],
     dose: Mapping[str, Any],
     said: Mapping[str, Any],
     *,
@@ -180,7 +180,7 @@ def _lines(
         ("Prescription", prescription),
         ("Beams", beams if imported else _beams(template)),
         ("Target", _targets(template["targets"])),
-        ("HLUT", _hlut(hlut)),
+        ("HLUT", _hluts(choice)),
         ("Dose grid", f"{dose.get('grid_mm') or template['grid_mm']:g} mm"),
         ("Where it comes from", str(template["source"])),
     )
@@ -286,6 +286,15 @@ def _targets(rules: Sequence[Mapping[str, Any]]) -> str:
         margin = f" + {rule['margin_mm']:g} mm" if rule.get("margin_mm") else ""
         said.append(word.join(rule["structures"]) + margin)
     return f"the first that the case has: {'; '.join(said)}" if len(said) > 1 else said[0]
+
+
+def _hluts(choice: Mapping[str, Any]) -> str:
+    """Say the table of a plan, and those of sites that have one of their own."""
+    of_sites = choice.get("site_hluts") or {}
+    told = [f"{site}: {_hlut(of_sites[site])}" for site in sorted(of_sites)]
+    if not choice.get("only_sites"):
+        told.append(f"all other sites: {_hlut(choice['hlut'])}" if told else _hlut(choice["hlut"]))
+    return "; ".join(told)
 
 
 def _hlut(hlut: Mapping[str, Any]) -> str:

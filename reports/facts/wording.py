@@ -21,6 +21,7 @@ FAMILY_TITLES: Final[dict[str, str]] = {
     "pet": "PET: uptake of organs and lesions",
     "uncertainty": "Uncertainty",
     "reference_free": "Without a reference",
+    "appearance": "Appearance of each image",
     "cost": "Cost of a translation",
 }
 DIRECTION_WORDS: Final[dict[str, str]] = {

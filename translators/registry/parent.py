@@ -90,5 +90,19 @@ def inherited(facts: dict[str, Any], parent: Parent) -> dict[str, Any]:
     return (
         facts
         | both
+        | _both_sources(facts, parent)
         | {"parent": {"uri": parent.uri, "weights_sha256": parent.training["weights_sha256"]}}
     )
+
+
+def _both_sources(facts: dict[str, Any], parent: Parent) -> dict[str, Any]:
+    """Add the looks of images at sites that only the parent has seen.
+
+    At a site that both have seen those of the child stand, for it learnt from them last, and a
+    patient in both would count twice.
+    """
+    own, old = facts.get("sources"), parent.training.get("sources")
+    if own is None or old is None or own["features"] != old["features"]:
+        return {}
+    merged = {name: {**old[name], **own[name]} for name in ("rows", "protocols")}
+    return {"sources": {**own, **merged}}

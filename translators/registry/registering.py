@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qa_suite.core.cohort import Cohort
+from qa_suite.core.cohort import Case, Cohort
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.learning.registering import image_signature, log_model
 from qa_suite.learning.summary import FitSummary
@@ -18,6 +18,7 @@ from translators.base import TRAINING_FILE, Translator
 from translators.data import SEEN_SPLITS
 from translators.registry.card import CARD_FILE, measure_cost, model_card
 from translators.registry.parent import Parent, inherited
+from translators.registry.sources import training_sources
 from translators.registry.tracked import shown_pairs
 from translators.spec import plugin_of
 
@@ -52,9 +53,7 @@ def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) 
     ``plugin`` says which other package the family comes from, if one.
     """
     plugin = plugin_of(translator.spec.family)
-    calibrated = translator.calibration is not None
-    learnt = SEEN_SPLITS if translator.learns else ()
-    seen = cohort.in_split(*learnt, *(("calibration",) if calibrated else ()))
+    seen = _seen(translator, cohort)
     return {
         "schema_version": 1,
         "cohort_name": cohort.name,
@@ -69,6 +68,13 @@ def training_facts(translator: Translator, cohort: Cohort, weights_sha256: str) 
         "spec": translator.spec.model_dump(mode="json"),
         **({} if plugin is None else {"plugin": plugin.model_dump(mode="json")}),
     }
+
+
+def _seen(translator: Translator, cohort: Cohort) -> tuple[Case, ...]:
+    """Return the cases that a translator, or the calibration of its interval, has learnt from."""
+    calibrated = translator.calibration is not None
+    learnt = SEEN_SPLITS if translator.learns else ()
+    return cohort.in_split(*learnt, *(("calibration",) if calibrated else ()))
 
 
 def signature() -> Any:
@@ -149,6 +155,11 @@ def register(
         saved = Path(temporary) / ARTIFACT
         digest = translator.save(saved)
         facts = training_facts(translator, cohort, digest)
+        if translator.learns:
+            back = translator.spec.direction != cohort.direction
+            cases = _seen(translator, cohort)
+            sources = training_sources(cohort, folder, cases, inverse=back)
+            facts["sources"] = sources.model_dump(mode="json")
         if parent is not None:
             facts = inherited(facts, parent)
         text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)

@@ -55,6 +55,7 @@ from qa_suite.core.records.measurement import (
     SetMeasurement,
 )
 from qa_suite.core.records.profile import Criterion, Described, Profile, Scope, Statistic
+from qa_suite.core.records.sources import TrainingSources
 from qa_suite.core.records.verdict import (
     NO_EVIDENCE,
     Finding,
@@ -110,6 +111,7 @@ __all__ = [
     "SiteGap",
     "Statistic",
     "Supersession",
+    "TrainingSources",
     "Verdict",
     "When",
     "preflight_sentence",

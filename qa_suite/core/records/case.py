@@ -66,6 +66,10 @@ class CaseRecord(BaseModel):
     volumes: dict[str, str] = Field(
         default_factory=dict, description="'synthetic', 'difference' ... to file in volumes/"
     )
+    hluts: dict[str, str] = Field(
+        default_factory=dict,
+        description="plan to the HLUT that its doses were computed with, and its SHA-256",
+    )
     remarks: tuple[str, ...] = Field(
         default=(),
         description="what must be known of how it was measured, such as the parts of "

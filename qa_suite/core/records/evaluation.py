@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from qa_suite.core.records.measurement import STRICT, SchemaVersion, SetMeasurement, unsaid
+from qa_suite.core.records.sources import TrainingSources
 
 
 class PluginFacts(BaseModel):
@@ -44,17 +45,21 @@ class ModelFacts(BaseModel):
     plugin: PluginFacts | None = Field(
         default=None, description="the other package that its family comes from"
     )
+    training_sources: TrainingSources | None = Field(
+        default=None, description="looks of its training images; None where it was not recorded"
+    )
     asked: dict[str, int | str] = Field(
         default_factory=dict, description="what the caller chose of its prediction, such as steps"
     )
     mlflow_run_id: str | None = None
 
     @model_serializer(mode="wrap")
-    def _plugin_where_there_is_one(self, as_usual: SerializerFunctionWrapHandler) -> Any:
-        """Leave a record without a plug-in as it was before there were any."""
+    def _what_there_is(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a record without a plug-in or training images as it was before there were any."""
         said = as_usual(self)
-        if self.plugin is None:
-            said.pop("plugin", None)
+        for name in ("plugin", "training_sources"):
+            if getattr(self, name) is None:
+                said.pop(name, None)
         return said
 
 

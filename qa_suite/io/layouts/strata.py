@@ -88,14 +88,50 @@ def facts_of_headers(
         if modality == "MR":
             facts.setdefault("field_strength_t", _field_strength_t(header))
             facts.setdefault("sequence", sequence_of(header))
-            facts.setdefault("repetition_time_ms", number_of(header, "RepetitionTime"))
-            facts.setdefault("echo_time_ms", number_of(header, "EchoTime"))
-        if modality == "CT":
-            facts.setdefault("ct_kernel", "/".join(texts_of(header, "ConvolutionKernel")) or None)
-            facts.setdefault("tube_voltage_kv", number_of(header, "KVP"))
+            facts.setdefault("repetition_time_ms", _number(header, "RepetitionTime"))
+            facts.setdefault("echo_time_ms", _number(header, "EchoTime", "EffectiveEchoTime"))
+            facts.setdefault("flip_angle_deg", _number(header, "FlipAngle"))
+    if source_modality in ("CT", "CBCT"):
+        facts["source_kernel"] = _kernel(source)
+        facts["source_tube_voltage_kv"] = _number(source, "KVP")
+    if reference_modality == "CT":
+        facts["ct_kernel"] = _kernel(reference)
+        facts["tube_voltage_kv"] = _number(reference, "KVP")
+        if _first(reference, "ContrastBolusAgent", "ContrastBolusAgentSequence"):
+            facts["reference_contrast"] = "yes"
+    elif source_modality == "CT":  # the one CT of the case
+        facts["ct_kernel"] = facts["source_kernel"]
+        facts["tube_voltage_kv"] = facts["source_tube_voltage_kv"]
     thickness = number_of(reference, "SliceThickness")
     facts["slice_thickness_mm"] = None if thickness is None else round(thickness, 3)
     return {key: value for key, value in facts.items() if value is not None}
+
+
+def _number(header: Any, *keywords: str) -> float | None:
+    """Return the first of some numbers that a header, or its functional groups, holds."""
+    return number_of({"it": _first(header, *keywords)}, "it")
+
+
+def _kernel(header: Any) -> str | None:
+    """Return the reconstruction kernel's code."""
+    return "/".join(texts_of({"it": _first(header, "ConvolutionKernel")}, "it")) or None
+
+
+def _first(header: Any, *keywords: str) -> Any:
+    """Return the first value of some elements that a header holds; None where it holds none.
+
+    Of a multi-frame file what all its frames share is looked at too, and its first frame.
+    """
+    groups = []
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for frame in list(header.get(keyword) or [])[:1]:
+            groups += [e.value[0] for e in frame if e.VR == "SQ" and len(e.value)]
+    for where in (header, *groups):
+        for keyword in keywords:
+            value = where.get(keyword)
+            if value not in (None, ""):
+                return value
+    return None
 
 
 def sequence_of(header: Any) -> str | None:

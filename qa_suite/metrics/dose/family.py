@@ -184,8 +184,7 @@ def dose_variants(settings: DoseSettings) -> dict[str, dict[str, Any]]:
             "method": engine.method,
             "believed_for": engine.believed_for,
             "engine_reference": engine.reference,
-            "hlut": choice.hlut.name,
-            "hlut_sha256": choice.hlut.digest,
+            **_table_facts(choice),
             "beams": "RTPLAN of the case" if settings.rtplans else "template",
         }
         variants |= _variants_of(choice.key, template, facts, settings)
@@ -199,6 +198,19 @@ def dose_variants(settings: DoseSettings) -> dict[str, dict[str, Any]]:
         }
         variants |= _variants_of(CLINIC, settings.clinic, facts, settings)
     return variants
+
+
+def _table_facts(choice: PlanChoice) -> dict[str, Any]:
+    """Say which table turns HU into densities, and at which site another one does."""
+    facts: dict[str, Any] = {"hlut": choice.hlut.name, "hlut_sha256": choice.hlut.digest}
+    if choice.only_sites:
+        facts = {"hlut": "of each site"}
+    if choice.site_hluts:
+        facts["hlut_by_site"] = {
+            site: {"hlut": table.name, "hlut_sha256": table.digest}
+            for site, table in sorted(choice.site_hluts.items())
+        }
+    return facts
 
 
 def _machine_facts(choice: PlanChoice, settings: DoseSettings) -> dict[str, Any]:

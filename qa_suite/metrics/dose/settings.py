@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Any
 
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from qa_suite.core.errors import InputError
 from qa_suite.dose.clinic.given import ClinicRequest
 from qa_suite.dose.dvh.curve import HIGHEST_PRESCRIPTION_GY
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings
@@ -24,6 +34,10 @@ class PlanChoice(BaseModel):
         The table that both images are read with.
     other_hluts
         Tables that the reference's dose is computed with too, to show what the table decides.
+    site_hluts
+        Site to the table that its cases are computed with instead of ``hlut``.
+    only_sites
+        Whether no case of another site may be computed; ``hlut`` is then one of the sites'.
     machine_stands_in
         Whether the template's machine computes the beams of the clinic's plans whatever their
         energy; otherwise each beam is computed by the machine of its energy.
@@ -34,6 +48,8 @@ class PlanChoice(BaseModel):
     template: PlanTemplate
     hlut: Hlut
     other_hluts: tuple[Hlut, ...] = ()
+    site_hluts: dict[str, Hlut] = Field(default_factory=dict)
+    only_sites: bool = False
     machine_stands_in: bool = False
 
     @model_validator(mode="after")
@@ -44,10 +60,39 @@ class PlanChoice(BaseModel):
             raise ValueError(f"the HLUT {twice[0]} is given twice; name each one once")
         return self
 
+    @model_serializer(mode="wrap")
+    def _sites_where_there_are_any(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a record without tables of sites as it was before there were any."""
+        said = as_usual(self)
+        if not self.site_hluts:
+            said.pop("site_hluts", None)
+            said.pop("only_sites", None)
+        return said
+
     @property
     def key(self) -> str:
         """Short name of the variant: that of its template."""
         return self.template.name
+
+    def at(self, site: str) -> PlanChoice:
+        """Return the choice for the cases of one site, with the one table that holds there.
+
+        Raises
+        ------
+        InputError
+            If the site has no table of its own and there is none for the others.
+        """
+        own = self.site_hluts.get(site)
+        if own is None and self.only_sites:
+            raise InputError(
+                f"The plan {self.key} has no HLUT for the site {site}: it has those of "
+                f"{', '.join(sorted(self.site_hluts))} and none for all others."
+            )
+        table = own or self.hlut
+        others = tuple(other for other in self.other_hluts if other.name != table.name)
+        return self.model_copy(
+            update={"hlut": table, "other_hluts": others, "site_hluts": {}, "only_sites": False}
+        )
 
 
 class DoseSettings(BaseModel):
@@ -113,6 +158,12 @@ class DoseSettings(BaseModel):
     scenarios: bool = True
     most_samples: int = Field(default=5, ge=0)
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", exclude=True)
+
+    def at(self, site: str) -> DoseSettings:
+        """Return the settings for the cases of one site; see :meth:`PlanChoice.at`."""
+        if not any(choice.site_hluts for choice in self.plans):
+            return self
+        return self.model_copy(update={"plans": tuple(choice.at(site) for choice in self.plans)})
 
     @model_validator(mode="after")
     def _plans_differ(self) -> DoseSettings:

@@ -1,0 +1,31 @@
+"""Shift: which site's images are unlike the others', whether errors follow, and whose shift it is.
+
+Pure functions over the tables of a record. What they look at are the rows of the family
+``appearance``: each image's own looks, measured when the case was evaluated. The patient is the
+unit of inference throughout; a site with too few patients for an answer gets none, and is named.
+"""
+
+from qa_suite.judging.shift.expected import EXPECTED_HU, LevelCheck, reference_levels
+from qa_suite.judging.shift.features import IMAGES, FeatureTable, feature_table
+from qa_suite.judging.shift.follows import ErrorFollows, error_follows_shift
+from qa_suite.judging.shift.moves import Move, image_moves, source_shifts
+from qa_suite.judging.shift.whom import SpokenOf, spoken_of
+from qa_suite.judging.shift.whose import Whose, whose_shift
+
+__all__ = [
+    "EXPECTED_HU",
+    "IMAGES",
+    "ErrorFollows",
+    "FeatureTable",
+    "LevelCheck",
+    "Move",
+    "SpokenOf",
+    "Whose",
+    "error_follows_shift",
+    "feature_table",
+    "image_moves",
+    "reference_levels",
+    "source_shifts",
+    "spoken_of",
+    "whose_shift",
+]

@@ -1,0 +1,277 @@
+"""Whether errors grow with the distance of a patient's source image from the training's.
+
+An association over the patients at hand, and no proof of a cause: a hospital differs in more than
+its images. So it is told three times: over all patients, within sites (where a hospital's other
+peculiarities are the same) and between sites' means.
+
+References
+----------
+.. [1] Bonett DG, Wright TA (2000), Psychometrika 65:23-28: interval of Spearman's correlation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from qa_suite.core.records import CaseRecord, TrainingSources
+from qa_suite.core.wording import count, measure_name, number, suffix
+from qa_suite.judging.collect import collect
+from qa_suite.judging.patient_values import Measure
+from qa_suite.judging.shift.features import feature_table
+from qa_suite.judging.shift.moves import registered_rows
+from qa_suite.judging.shift.two_groups import DEALS, Spread
+
+Level = Literal["patients", "within sites", "between sites"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+FEWEST: dict[Level, int] = {"patients": 8, "within sites": 8, "between sites": 6}
+"""Patients, or sites, below which nothing is told."""
+_EVERY_ORDER = 7  # sites whose orders are all gone through: 5040
+_WORDS: dict[Level, str] = {
+    "patients": "over all patients",
+    "within sites": "within sites",
+    "between sites": "between the sites' means",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorFollows:
+    """How one error measure goes with the distance of the source image, at one level.
+
+    ``rho`` is Spearman's correlation with its interval and permutation p value, ``slope`` the
+    change of the measure for one standard deviation of distance. None where there are too few.
+    """
+
+    measure: Measure
+    unit: str
+    level: Level
+    n: int
+    rho: float | None = None
+    rho_low: float | None = None
+    rho_high: float | None = None
+    p_value: float | None = None
+    slope: float | None = None
+    slope_low: float | None = None
+    slope_high: float | None = None
+    sentence: str = ""
+
+
+def source_distances(
+    measurements: pd.DataFrame,
+    cases: Sequence[CaseRecord],
+    *,
+    training: TrainingSources | None = None,
+    training_sites: Sequence[str] = (),
+) -> dict[tuple[str, str], float]:
+    """Return how far each patient's source image lies from the nearest site of the training.
+
+    The root mean square of the features' distances from that site's mean, in standard deviations
+    within sites; a patient of that very site is left out of its mean. Without registered images
+    the held-out patients of the training sites stand for them, without known training sites all.
+
+    Returns
+    -------
+    dict
+        Site and patient to distance; patients who share no feature with any group are left out.
+    """
+    table = feature_table(measurements, cases, "source")
+    groups = {} if training is None else registered_rows(training, table.features)
+    own = not groups
+    if own:
+        homes = [s for s in table.site_names if s in training_sites] or list(table.site_names)
+        groups = {site: table.at(site) for site in homes}
+    within = Spread.of([table.at(site) for site in table.site_names], len(table.features))
+    least = np.array([feature.least for feature in table.features])
+    spread = np.maximum(np.sqrt(within.squares / np.maximum(within.freedom, 1)), least)
+    found = {}
+    where, place = np.array(table.sites, dtype=object), np.arange(len(table.sites))
+    for at, (site, patient) in enumerate(zip(table.sites, table.patients, strict=True)):
+        near = []
+        for name, rows in groups.items():
+            rest = rows
+            if own and name == site:
+                rest = table.values[(where == site) & (place != at)]
+            if len(rest):
+                near.append(_distance(table.values[at], rest, spread))
+        told = [one for one in near if np.isfinite(one)]
+        if told:
+            found[site, patient] = float(min(told))
+    return found
+
+
+def _distance(
+    values: NDArray[np.float64], rows: NDArray[np.float64], spread: NDArray[np.float64]
+) -> float:
+    known = np.isfinite(rows)
+    mean = np.where(known, rows, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    gaps = (values - mean) / spread
+    gaps = gaps[np.isfinite(values) & known.any(axis=0)]
+    return float(np.sqrt(np.mean(np.square(gaps)))) if gaps.size else float("nan")
+
+
+def error_follows_shift(
+    measurements: pd.DataFrame,
+    cases: Sequence[CaseRecord],
+    measures: Sequence[Measure],
+    distances: Mapping[tuple[str, str], float],
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[ErrorFollows, ...]:
+    """Say how errors go with the distance of the source image.
+
+    Parameters
+    ----------
+    measurements, cases
+        The tables of an evaluation.
+    measures
+        Errors; of one whose better side is zero its magnitude should be asked for, not its sign.
+    distances
+        As :func:`source_distances` gives them.
+    confidence
+        Of every interval.
+    seed
+        Of the drawn permutations.
+
+    Returns
+    -------
+    tuple of ErrorFollows
+        Three for each measure: over patients, within sites, between sites.
+    """
+    found = []
+    for measure in measures:
+        values = collect(measurements, cases, measure)
+        rows = []
+        for site in values.sites:
+            for patient, error in values.at(site).patient_values().items():
+                if (site, str(patient)) in distances:
+                    rows.append((site, distances[site, str(patient)], float(error)))
+        for level in LEVELS:
+            blank = ErrorFollows(measure=measure, unit=values.unit or "", level=level, n=0)
+            found.append(_at_level(blank, rows, confidence, seed))
+    return tuple(found)
+
+
+def _at_level(
+    blank: ErrorFollows, rows: Sequence[tuple[str, float, float]], confidence: float, seed: int
+) -> ErrorFollows:
+    sites = np.array([site for site, _, _ in rows], dtype=object)
+    far = np.array([distance for _, distance, _ in rows])
+    error = np.array([value for _, _, value in rows])
+    names = sorted(set(sites))
+    if blank.level == "between sites":
+        far = np.array([far[sites == name].mean() for name in names])
+        error = np.array([error[sites == name].mean() for name in names])
+        sites = np.array(["all"] * len(names), dtype=object)
+    elif blank.level == "patients":
+        sites = np.array(["all"] * len(far), dtype=object)
+    else:  # a site of one patient says nothing of what happens within it
+        kept = np.array([(sites == site).sum() >= 2 for site in sites], dtype=bool)
+        sites, far, error = sites[kept], far[kept], error[kept]
+    what = measure_name(blank.measure.metric, blank.measure.region, blank.measure.variant)
+    things = "site" if blank.level == "between sites" else "patient"
+    told = _told(blank, far, error, sites, confidence, seed)
+    return _said(told, what, things)
+
+
+def _told(
+    blank: ErrorFollows,
+    far: NDArray[np.float64],
+    error: NDArray[np.float64],
+    sites: NDArray[np.object_],
+    confidence: float,
+    seed: int,
+) -> ErrorFollows:
+    n, groups = len(far), [sites == name for name in sorted(set(sites))]
+    lost = len(groups) - 1  # degrees of freedom that the sites' own levels take
+    x, y = _centred_ranks(far, groups), _centred_ranks(error, groups)
+    if n - lost < FEWEST[blank.level] or not x.any() or not y.any():
+        return replace(blank, n=n)
+    rho = float(x @ y / np.sqrt((x @ x) * (y @ y)))
+    margin = stats.norm.ppf((1 + confidence) / 2) * math.sqrt((1 + rho**2 / 2) / (n - lost - 3))
+    centre = math.atanh(float(np.clip(rho, -0.999999, 0.999999)))
+    slope, low, high = _slope(far, error, groups, confidence)
+    return replace(
+        blank,
+        n=n,
+        rho=rho,
+        rho_low=math.tanh(centre - margin),
+        rho_high=math.tanh(centre + margin),
+        p_value=_p_value(x, y, groups, seed),
+        slope=slope,
+        slope_low=low,
+        slope_high=high,
+    )
+
+
+def _centred_ranks(
+    values: NDArray[np.float64], groups: Sequence[NDArray[np.bool_]]
+) -> NDArray[np.float64]:
+    """Rank within each group, centred there, on a common scale of its size."""
+    ranks = np.zeros(len(values))
+    for group in groups:
+        own = stats.rankdata(values[group])
+        ranks[group] = (own - own.mean()) / len(own)
+    return ranks
+
+
+def _p_value(
+    x: NDArray[np.float64], y: NDArray[np.float64], groups: Sequence[NDArray[np.bool_]], seed: int
+) -> float:
+    """Two-sided p value of no association, from dealing the errors anew within each group."""
+    observed = abs(float(x @ y)) * (1 - 1e-9)
+    if len(groups) == 1 and len(x) <= _EVERY_ORDER:
+        orders = np.array(list(itertools.permutations(range(len(x)))))
+        return float((np.abs(y[orders] @ x) >= observed).mean())
+    rng = np.random.default_rng([seed, len(x)])
+    dealt = np.zeros((DEALS, len(x)))
+    for group in groups:
+        own = y[group]
+        dealt[:, group] = own[rng.random((DEALS, len(own))).argsort(axis=1)]
+    return float(((np.abs(dealt @ x) >= observed).sum() + 1) / (DEALS + 1))
+
+
+def _slope(
+    far: NDArray[np.float64],
+    error: NDArray[np.float64],
+    groups: Sequence[NDArray[np.bool_]],
+    confidence: float,
+) -> tuple[float, float, float]:
+    """Least-squares slope with a level of its own for each group, and its t interval."""
+    x, y = far.astype(float).copy(), error.astype(float).copy()
+    for group in groups:
+        x[group] -= x[group].mean()
+        y[group] -= y[group].mean()
+    slope = float(x @ y / (x @ x))
+    freedom = len(x) - len(groups) - 1
+    variance = float(np.square(y - slope * x).sum()) / freedom
+    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(variance / float(x @ x))
+    return slope, slope - half, slope + half
+
+
+def _said(told: ErrorFollows, what: str, things: str) -> ErrorFollows:
+    where = _WORDS[told.level]
+    if told.rho is None or told.slope is None:
+        few = f"{count(told.n, things)} with both, or no spread among them"
+        text = f"{what} against the source's distance, {where}: too few to tell ({few})."
+    else:
+        assert told.rho_low is not None and told.rho_high is not None
+        assert told.slope_low is not None and told.slope_high is not None
+        assert told.p_value is not None
+        shown = "goes with" if told.rho_low > 0 or told.rho_high < 0 else "is not shown to go with"
+        text = (
+            f"{what} {shown} the source's distance from the training, {where}: Spearman "
+            f"{told.rho:+.2f} ({told.rho_low:+.2f} to {told.rho_high:+.2f}, p = "
+            f"{number(told.p_value)}, {count(told.n, things)}), {number(told.slope)} "
+            f"({number(told.slope_low)} to {number(told.slope_high)}{suffix(told.unit)}) for each "
+            "standard deviation. An association, not a cause."
+        )
+    return replace(told, sentence=text)

@@ -1,0 +1,1 @@
+"""What source, reference and synthetic image look like, each alone."""
