@@ -217,7 +217,7 @@ def _primary(
     if settings.primary:
         named, where = settings.primary, "--primary"
     else:
-        named, where = tuple(getattr(profile, "primary", ())), f"primary of {profile.name}"
+        named, where = profile.primary, f"primary of {profile.name}"
     found = [_named(name, profile, units, problems, where) for name in named]
     return tuple(dict.fromkeys(measure for measure in found if measure is not None))
 

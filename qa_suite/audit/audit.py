@@ -11,6 +11,7 @@ from qa_suite.audit.asked import AuditSettings, Question, key_of, questions
 from qa_suite.audit.findings import Looked, look
 from qa_suite.audit.groups import Group, groups_of
 from qa_suite.audit.joined import Material, join, read_source
+from qa_suite.audit.left_out import join_left_out
 from qa_suite.audit.naming import size_of, tests_of
 from qa_suite.audit.new_hospital import new_hospitals
 from qa_suite.audit.sentences import cell_sentence, lead, overall, power_sentence, rules
@@ -27,9 +28,21 @@ AUDIT_FILE = "audit.json"
 
 
 def audit(
-    folders: Sequence[Path], profile: Profile, settings: AuditSettings | None = None
+    folders: Sequence[Path],
+    profile: Profile,
+    settings: AuditSettings | None = None,
+    *,
+    left_out: bool = False,
 ) -> Audit:
     """Audit the evaluations in some folders; nothing is written.
+
+    Parameters
+    ----------
+    folders, profile, settings
+        What is audited, by what, and what is asked.
+    left_out
+        Whether each evaluation is of a model that left out another site, and is taken at that
+        site alone.
 
     Raises
     ------
@@ -40,6 +53,8 @@ def audit(
     """
     if not folders:
         raise InputError("No evaluation was given; name the folder of at least one.")
+    if left_out:
+        return audit_material(join_left_out(folders), profile, settings)
     return audit_material(join([read_source(folder) for folder in folders]), profile, settings)
 
 
@@ -100,6 +115,7 @@ def audit_material(
         sentence=sentence,
         lead=lead(first, settings),
         power=power_sentence(tested, settings, declared),
+        undivided=undivided,
         rules=rules(family, declared, settings),
         model=model.name,
         model_version=model.version,
@@ -123,7 +139,6 @@ def audit_material(
             *material.notices,
             *undetermined,
             *asked_notices,
-            *undivided,
             *_excluded(excluded),
             *_losses(groups, cases),
         ),

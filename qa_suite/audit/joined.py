@@ -50,6 +50,7 @@ class Material:
         return tuple(
             AuditedEvaluation(
                 evaluation=one.evaluation,
+                model_uri=one.model.uri,
                 cohort=one.cohort.name,
                 direction=one.cohort.direction,
                 anatomy=one.cohort.anatomy,
@@ -158,13 +159,7 @@ def _differences(sources: Sequence[Source], *, one_model: bool) -> Iterator[str]
     for other in sources[1:]:
         if one_model:
             yield from _other_model(first, other)
-        a, b = first.evaluation, other.evaluation
-        if a.cohort.direction != b.cohort.direction:
-            yield (
-                f"{other.folder} is of {b.cohort.direction}, {first.folder} of "
-                f"{a.cohort.direction}; audit one direction at a time"
-            )
-        yield from _other_rules(first, other)
+        yield from rule_differences(first, other)
 
 
 def _other_model(first: Source, other: Source) -> Iterator[str]:
@@ -192,9 +187,14 @@ def _other_model(first: Source, other: Source) -> Iterator[str]:
         )
 
 
-def _other_rules(first: Source, other: Source) -> Iterator[str]:
-    """Say what the two records measured by other rules, under one name."""
+def rule_differences(first: Source, other: Source) -> Iterator[str]:
+    """Say what keeps the values of two evaluations apart: direction, definitions, settings."""
     a, b = first.evaluation, other.evaluation
+    if a.cohort.direction != b.cohort.direction:
+        yield (
+            f"{other.folder} is of {b.cohort.direction}, {first.folder} of "
+            f"{a.cohort.direction}; take evaluations of one direction"
+        )
     way_out = "evaluate both again with the same version and settings of the suite"
     for what, here, there in (
         ("defines", a.definitions, b.definitions),

@@ -10,11 +10,10 @@ from qa_suite.audit.asked import AuditSettings, Question
 from qa_suite.audit.findings import side_of
 from qa_suite.core.records import NewSite
 from qa_suite.core.wording import count, listing, number, quantity, stated
+from qa_suite.judging.mean_regions import LEAST_HOSPITALS, LEAST_PATIENTS
 from qa_suite.judging.outcomes import interval_outcome
 from qa_suite.judging.patient_values import PatientValues
 from qa_suite.judging.statistics import new_site_interval
-
-LEAST_SITES, LEAST_PATIENTS = 6, 5
 
 
 def new_hospitals(
@@ -85,10 +84,10 @@ def _undecided(sizes: Mapping[str, int], censored: int) -> str:
     """Say why a further hospital cannot be predicted; empty if it can."""
     if censored:
         return f"{count(censored, 'patient')} of whom only a bound is known"
-    if len(sizes) < LEAST_SITES:
+    if len(sizes) < LEAST_HOSPITALS:
         return (
             f"{count(len(sizes), 'hospital')} that the model was not trained on, and "
-            f"{LEAST_SITES} are needed"
+            f"{LEAST_HOSPITALS} are needed"
         )
     few = sorted(site for site, n in sizes.items() if n < LEAST_PATIENTS)
     return f"fewer than {LEAST_PATIENTS} patients at {listing(few)}" if few else ""

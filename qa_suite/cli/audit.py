@@ -39,6 +39,9 @@ class AuditOptions(Options):
     )
     small: int = option(5, "Cells with fewer patients are shown and not interpreted.")
     confidence: float = option(0.95, "Of intervals, and family-wise of what is named.")
+    leave_one_out: bool = option(
+        False, "Each evaluation is of a model that left out another site, and is taken there."
+    )
     new_site_patients: int | None = option(
         None, "Patients of the further hospital whose mean is predicted; default: as many as here."
     )
@@ -61,7 +64,9 @@ def audit(asked: AuditOptions) -> int:
     from reports.html.audit import write_audit_page
 
     settings = audit_settings(asked)
-    found = audit_folders(asked.evaluations, load_profile(asked.profile), settings)
+    found = audit_folders(
+        asked.evaluations, load_profile(asked.profile), settings, left_out=asked.leave_one_out
+    )
     folder = asked.out or Path("audits") / f"{found.model}-{found.audit[:8]}"
     require_folder(folder)
     path = save_audit(found, folder)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qa_suite.cli import console
+
+if TYPE_CHECKING:
+    from translators.registry.parent import Parent
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,6 +47,10 @@ def train(
         int | None, typer.Option(help="Try so many values of the spec's search ranges.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    leave_out_site: Annotated[
+        list[str] | None,
+        typer.Option(help="Train without this site, to examine the model there; repeatable."),
+    ] = None,
     preflight: Annotated[
         bool, typer.Option(help="Leave out training cases that preflight refuses.")
     ] = True,
@@ -59,6 +66,7 @@ def train(
     """
     from qa_suite.cli.checks import without_refused
     from qa_suite.core.cohort import load_cohort, manifest_path
+    from translators.registry.leaving_out import without_sites
     from translators.registry.parent import load_parent
     from translators.registry.search import search as run_search
     from translators.registry.train import train as run_training
@@ -72,6 +80,10 @@ def train(
         assert begun is not None
         loaded = begun.fine_tuning_spec(learning_rate)
     material = load_cohort(where)
+    left_out = tuple(leave_out_site or ())
+    if left_out:
+        _require_unseen(begun, left_out)
+        material = without_sites(material, left_out)
     if preflight:
         material = without_refused(
             material,
@@ -85,6 +97,7 @@ def train(
         "register_as": registered,
         "iterations": iterations,
         "device": device,
+        "left_out_sites": left_out,
     }
     folder = manifest_path(where).parent
     with console.progress_bar(f"Training {registered}") as bar:
@@ -100,6 +113,18 @@ def train(
             )
     if model.uri:
         console.show(model.uri)
+
+
+def _require_unseen(parent: Parent | None, sites: tuple[str, ...]) -> None:
+    """Refuse to leave out a site that the weights to begin from have already seen."""
+    from qa_suite.core.errors import InputError
+
+    seen = sorted(set(sites) & set(parent.training["sites"])) if parent else []
+    if seen:
+        raise InputError(
+            f"{parent.uri if parent else ''} was itself trained at {', '.join(seen)}: a model that "
+            f"begins from it has seen what is to be left out; train without --from."
+        )
 
 
 def _cohort_of(

@@ -124,6 +124,8 @@ def _gap_title(rows: Sequence[Row]) -> str:
     told = sorted({row.gap.to for row in rows if row.gap is not None})
     if len(told) == 1:
         return f"Gap to {told[0]}"
+    if told and all("training" in one for one in told):
+        return "Gap to the (other) training sites"
     return "Gap to the other hospitals" if rows and rows[0].cell.dimension == SITE else "Gap"
 
 

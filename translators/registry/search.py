@@ -15,7 +15,6 @@ from typing import Any
 from qa_suite.core.cohort import Cohort, check_splits
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.store import require_registrable
-from qa_suite.learning.registering import code_tags
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.base import Translator, create
 from translators.data import check_cohort
@@ -36,6 +35,7 @@ def search(
     iterations: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
+    left_out_sites: tuple[str, ...] = (),
 ) -> TrainedModel:
     """Train a specification with other values of its ``search`` keys, and register the best.
 
@@ -43,7 +43,7 @@ def search(
     ----------
     spec
         With a ``search`` block; the other keys stay as they are.
-    cohort, folder, workdir, register_as, iterations, device, progress
+    cohort, folder, workdir, register_as, iterations, device, progress, left_out_sites
         As in :func:`translators.registry.train.train`; each try has its own folder in ``workdir``.
     tries
         How many.
@@ -67,10 +67,12 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     seed = spec.training.seed if spec.training else 0
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-    budget = Budget(workdir=Path(workdir), iterations=iterations, device=device)
+    budget = Budget(
+        workdir=Path(workdir), iterations=iterations, device=device, left_out_sites=left_out_sites
+    )
     best: tuple[float, Translator, FitSummary] | None = None
     with training_run(spec, budget.workdir, resume=False) as telemetry:
-        telemetry.tags(code_tags() | {"qa.kind": "search", "qa.cohort": cohort.name})
+        telemetry.tags(budget.tags | {"qa.kind": "search", "qa.cohort": cohort.name})
         for number in range(tries):
             trial = study.ask()
             values = {key: suggest(trial, key, span) for key, span in spec.search.items()}

@@ -41,6 +41,8 @@ class Budget:
         ``auto``, ``cpu`` or ``cuda``.
     progress
         Called with (iteration, iterations, figures).
+    left_out_sites
+        Sites of the whole cohort that the given one is without.
     """
 
     workdir: Path
@@ -48,6 +50,13 @@ class Budget:
     iterations: int | None = None
     device: str = "auto"
     progress: Progress | None = None
+    left_out_sites: tuple[str, ...] = ()
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the run and the registered model say beside specification and data."""
+        left_out = {"left_out_sites": ",".join(sorted(self.left_out_sites))}
+        return code_tags() | (left_out if self.left_out_sites else {})
 
 
 def train(
@@ -62,6 +71,7 @@ def train(
     iterations: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
+    left_out_sites: tuple[str, ...] = (),
 ) -> TrainedModel:
     """Train a translator on a cohort, log the run to MLflow and register the model.
 
@@ -89,6 +99,8 @@ def train(
         ``auto``, ``cpu`` or ``cuda``.
     progress
         Called with (iteration, iterations, figures).
+    left_out_sites
+        Sites of the whole cohort that ``cohort`` is without; the model records them.
 
     Raises
     ------
@@ -106,6 +118,7 @@ def train(
         iterations=iterations,
         device=device,
         progress=progress,
+        left_out_sites=left_out_sites,
     )
     if rank_of_environment() > 0:
         _fit(translator, cohort, folder, budget, None)
@@ -147,7 +160,7 @@ def fit_in_run(
     parent: Parent | None = None,
 ) -> FitSummary:
     """Fit a translator in an MLflow run that is open: facts, curves, outcome."""
-    tags = code_tags() | ({} if parent is None else {"parent": parent.uri})
+    tags = budget.tags | ({} if parent is None else {"parent": parent.uri})
     log_facts(telemetry, translator.spec, cohort, budget.iterations, tags)
     curves = Curves(telemetry)
     try:
@@ -206,7 +219,7 @@ def finish(
             cohort=cohort,
             folder=folder,
             run_id=telemetry.run_id,
-            tags=code_tags(),
+            tags=budget.tags,
             parent=parent,
             summary=summary,
         )
@@ -232,7 +245,7 @@ def _register_inverse(
 ) -> None:
     """Register the other direction of a cycle, in a run of its own beside the first."""
     with training_run(inverse.spec, budget.workdir / "inverse", resume=False) as telemetry:
-        tags = code_tags() | {"inverse_of": model.uri}
+        tags = budget.tags | {"inverse_of": model.uri}
         log_facts(telemetry, inverse.spec, cohort, budget.iterations, tags)
         found = register(
             inverse,

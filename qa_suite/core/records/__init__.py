@@ -35,6 +35,7 @@ from qa_suite.core.records.case import (
     preflight_sentence,
     preflight_status,
 )
+from qa_suite.core.records.comparison import Answer, Asked, Compared, Comparison, PairedFinding
 from qa_suite.core.records.evaluation import (
     CodeFacts,
     CohortFacts,
@@ -70,6 +71,8 @@ __all__ = [
     "DECIDING_CHECKS",
     "NO_CENSORING",
     "NO_EVIDENCE",
+    "Answer",
+    "Asked",
     "Audit",
     "AuditCell",
     "AuditMeasure",
@@ -82,6 +85,8 @@ __all__ = [
     "CodeFacts",
     "CohortFacts",
     "CohortUse",
+    "Compared",
+    "Comparison",
     "Criterion",
     "CurvePoint",
     "Described",
@@ -96,6 +101,7 @@ __all__ = [
     "ModelFacts",
     "NewSite",
     "Outcome",
+    "PairedFinding",
     "PluginFacts",
     "PreflightStatus",
     "PreflightValue",

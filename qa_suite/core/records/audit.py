@@ -20,6 +20,7 @@ class AuditedEvaluation(BaseModel):
     model_config = STRICT
 
     evaluation: str
+    model_uri: str
     cohort: str
     direction: str
     anatomy: str
@@ -170,6 +171,9 @@ class Audit(BaseModel):
     sentence: str
     lead: str = Field(description="the worst stratum")
     power: str = Field(description="what an audit like this one would find")
+    undivided: tuple[str, ...] = Field(
+        default=(), description="what all patients have in common, or was not recorded"
+    )
     rules: tuple[str, ...] = Field(description="how many questions there are and how they count")
     model: str
     model_version: str | None = None

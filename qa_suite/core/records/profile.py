@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from qa_suite.core.records.measurement import STRICT
 
@@ -130,9 +136,35 @@ class Profile(BaseModel):
         default=(), description="shown without a bound, where the record holds them"
     )
     criteria: tuple[Criterion, ...] = ()
+    primary: tuple[str, ...] = Field(
+        default=(),
+        description="names of the few criteria among which an audit names a site or stratum",
+    )
+    margins: dict[str, float] = Field(
+        default_factory=dict,
+        description="criterion to the difference, in its unit, by which another model may be worse "
+        "in the mean and still count as no worse",
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Profile:
         if not self.criteria and not self.describe:
             raise ValueError("a profile needs criteria, or measures to describe")
+        known = {criterion.name for criterion in self.criteria}
+        for what, names in (("primary", self.primary), ("margins", self.margins)):
+            unknown = sorted(set(names) - known)
+            if unknown:
+                raise ValueError(f"{what} names {', '.join(unknown)}, which is no criterion here")
+        wrong = sorted(name for name, margin in self.margins.items() if not margin > 0)
+        if wrong:
+            raise ValueError(f"the margin of {', '.join(wrong)} must be above zero")
         return self
+
+    @model_serializer(mode="wrap")
+    def _audits_where_they_are_spoken_of(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a profile that says nothing of audits as it was before there were any."""
+        said = as_usual(self)
+        for name in ("primary", "margins"):
+            if not getattr(self, name):
+                said.pop(name, None)
+        return said
