@@ -42,8 +42,12 @@ def plan_line(planned: Planned, cut: Mapping[str, float]) -> str:
     )
 
 
+UNCHANGED = {"0", "0 / 0.0", "0 / 0", "100.0"}
+"""What stands in the line of a CT that is held against itself."""
+
+
 def twin_table(rows: Sequence[Row]) -> str:
-    """One line a twin; beyond a bound in bold."""
+    """One line a twin that differs from its CT; beyond a bound in bold."""
     beams = list(rows[0].ranges)
     causes = [c for c in CAUSES if rows[0].causes]
     head = ["twin", "ΔDmean, %", "ΔD95, %", "γ 2/2, %", "γ 1/1, %"]
@@ -64,7 +68,8 @@ def twin_table(rows: Sequence[Row]) -> str:
             cells.append(f"{mean} / {found.p95_abs_mm:.1f}")
         cells.append(f"{len(row.lost)} / {len(row.gained)}")
         cells += [signed(row.causes[cause], 2) for cause in causes]
-        lines.append(_line(cells))
+        if not set(cells[1:]) <= UNCHANGED:
+            lines.append(_line(cells))
     flips = [f"{row.twin}, {word}" for row in rows for word in _flips(row)]
     text = "\n".join(lines) + "\n"
     return text + (f"\nGoals that flip. {'; '.join(flips)}.\n" if flips else "")

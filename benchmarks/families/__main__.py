@@ -152,7 +152,7 @@ def parts(results: Sequence[Result]) -> dict[str, str]:
         some = [r for r in results if r.spec.direction == direction]
         if some:
             found[f"quality {title}"] = quality_table(some)
-            found[f"uncertainty {title}"] = uncertainty_table(some)
+    found["uncertainty"] = uncertainty_table(results)
     found["cost"] = cost_table(results)
     if any(r.controls for r in results):
         found["controls"] = controls_section(results)

@@ -44,18 +44,27 @@ def quality_table(results: Sequence[Result]) -> str:
 
 
 def uncertainty_table(results: Sequence[Result]) -> str:
-    """What each translator's uncertainty is worth."""
-    quantity = results[0].spec.target.quantity
-    unit = f", {quantity}" if quantity in WIDTH_DIGITS else ""
-    columns = (
-        ("rank of σ and error", "error_std_rank", "body", 2),
-        ("in ±1.96 σ", "coverage_95", "body", 2),
-        (f"interval, mean width{unit}", "interval_width", "body", WIDTH_DIGITS.get(quantity, 0)),
-        ("voxels inside", "interval_coverage", "body", 3),
-        ("patients kept", "interval_kept", "body", 2),
-        ("promised to", "interval_level", "body", 2),
-    )
-    return _table(results, columns)
+    """What each translator's uncertainty is worth; who states none has no line."""
+    lines = [
+        "| translator | rank of σ and error | in ±1.96 σ | interval, mean width | voxels inside "
+        "| patients kept | promised to |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for r in results:
+        quantity = r.spec.target.quantity
+        width = _value(r, "interval_width", "body", WIDTH_DIGITS.get(quantity, 0))
+        unit = f" {quantity}" if quantity in WIDTH_DIGITS else ""
+        cells = (
+            _value(r, "error_std_rank", "body", 2),
+            _value(r, "coverage_95", "body", 2),
+            width and f"{width}{unit}",
+            _value(r, "interval_coverage", "body", 3),
+            _value(r, "interval_kept", "body", 2),
+            _value(r, "interval_level", "body", 2),
+        )
+        if any(cells):
+            lines.append(f"| {r.label} | " + " | ".join(cell or "–" for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def cost_table(results: Sequence[Result]) -> str:

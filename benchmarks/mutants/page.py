@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,20 @@ def write_page(page: Path, folder: Path, *, command: str) -> None:
     for name, score in found.items():
         if score["survived"]:
             text += f"\n## Not found: {WHAT[name]}\n\n"
-            text += "".join(f"- `{' '.join(one.split())}`\n" for one in score["survived"])
+            text += "".join(f"- {line}\n" for line in _survivors(score["survived"]))
     page.write_text(text, encoding="utf-8")
+
+
+def _survivors(names: Sequence[str]) -> Iterator[str]:
+    """Yield those of mutmut by their module, others one by one."""
+    modules: dict[str, list[str]] = {}
+    for name in names:
+        module, _, mutant = name.rpartition(".x_")
+        if module and not module.count(" "):
+            modules.setdefault(module, []).append(f"`x_{mutant}`")
+        else:
+            yield f"`{' '.join(name.split())}`"
+    yield from (f"`{module}`: {', '.join(mutants)}" for module, mutants in modules.items())
 
 
 def _row(name: str, score: dict[str, Any]) -> str:
