@@ -228,17 +228,26 @@ def compare_with_controls(
 
 
 def control_table(found: Mapping[str, Sequence[Control]]) -> str:
-    """Write the comparisons of translators, by name, as one Markdown table."""
+    """Write the comparisons of translators, by name, as one Markdown table.
+
+    A line a translator and control, a column a measure: the translator's value against the
+    control's, the difference with its 95 % interval, and whether the control is beaten.
+    """
+    measures = list(dict.fromkeys(c.measure for controls in found.values() for c in controls))
     lines = [
-        "| translator | measure | control | translator's | control's "
-        "| difference (95 % interval) | beaten |",
-        "|---|---|---|---|---|---|---|",
+        f"| translator | control | patients | {' | '.join(measures)} |",
+        "|---|---|--:|" + "---|" * len(measures),
     ]
-    lines += [_control_row(name, c) for name, controls in found.items() for c in controls]
+    for name, controls in found.items():
+        for control in dict.fromkeys(c.control for c in controls):
+            some = {c.measure: c for c in controls if c.control == control}
+            patients = ", ".join(dict.fromkeys(str(c.difference.n) for c in some.values()))
+            cells = [_compared(some[m]) if m in some else "–" for m in measures]
+            lines.append(f"| {name} | {control} | {patients} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _control_row(name: str, c: Control) -> str:
+def _compared(c: Control) -> str:
     digits = 3 if c.measure == "Dice" or abs(c.other) < 10 else 1
     d = c.difference
     limits = (
@@ -246,10 +255,10 @@ def _control_row(name: str, c: Control) -> str:
         if d.low is None or d.high is None
         else f"{d.low:+.{digits}f} to {d.high:+.{digits}f}"
     )
+    unit = "" if c.unit == "1" else f" {c.unit}"
     return (
-        f"| {name} | {c.measure} ({c.unit}) | {c.control} | {c.translator:.{digits}f} | "
-        f"{c.other:.{digits}f} | {d.estimate:+.{digits}f} ({limits}; {d.n} patients) | "
-        f"{'yes' if c.beaten else 'no'} |"
+        f"{c.translator:.{digits}f} against {c.other:.{digits}f}{unit}: "
+        f"{d.estimate:+.{digits}f} ({limits}), {'beaten' if c.beaten else '**not beaten**'}"
     )
 
 

@@ -74,7 +74,7 @@ def test_tables_say_what_was_measured_and_dash_what_was_not() -> None:
         measured={("mae", "body"): (51.26, 18), ("mae", "bone"): (200.0, 5)},
     )
     assert "| 51.3 | 200 (5) |" in parts([some])["quality mr-to-ct"]
-    assert "-40.0 (" in found["controls"] and "| yes |" in found["controls"]
+    assert "-40.0 (" in found["controls"] and " beaten |" in found["controls"]
 
 
 def test_a_result_is_remembered_until_its_specification_changes(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def _outputs(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
 
 def _slabs(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
     """Dose with the slab over dose without, at the same place: no beam quality cancels better."""
-    rows = []
+    rows: dict[str, list[str]] = {}
     for name, places in (
         ("lung", (45.0, 67.5, 90.0, 115.0, 135.0, 175.0)),
         ("bone", (45.0, 70.0, 90.0, 115.0, 135.0, 175.0)),
@@ -192,29 +192,19 @@ def _slabs(doses: dict[int, dict[str, Any]], found: PhotonResults) -> None:
                 )
             for k, depth in enumerate(places):
                 where = "in" if start <= depth <= end else "behind"
-                ours, theirs = ratios["surrogate"][k], ratios["montecarlo"][k]
-                ours6, plan6 = ratios["surrogate6"][k], ratios["pyradplan"][k]
-                rows.append(
-                    [
-                        f"{name}, {side / 10:g}×{side / 10:g} cm², {depth:g} mm ({where})",
-                        f"{ours:.3f}",
-                        f"{theirs:.3f}",
-                        signed(100 * (ours / theirs - 1)),
-                        f"{ours6:.3f}",
-                        f"{plan6:.3f}",
-                        signed(100 * (ours6 / plan6 - 1)),
-                    ]
-                )
+                cells = rows.setdefault(f"{name}, {depth:g} mm ({where})", [])
+                for ours, theirs in (("surrogate", "montecarlo"), ("surrogate6", "pyradplan")):
+                    a, b = ratios[ours][k], ratios[theirs][k]
+                    cells.append(f"{a:.3f} / {b:.3f} ({signed(100 * (a / b - 1))} %)")
     head = [
         "place",
-        "surrogate, 10 MV",
-        "pyRadMC",
-        "difference (%)",
-        "surrogate, TPR 0.67",
-        "pyRadPlan",
-        "difference (%)",
+        *(
+            f"{side}: {pair}"
+            for side in ("4×4 cm²", "10×10 cm²")
+            for pair in ("surrogate, 10 MV / pyRadMC", "surrogate, TPR 0.67 / pyRadPlan")
+        ),
     ]
-    found.tables["slabs"] = table(head, rows)
+    found.tables["slabs"] = table(head, [[place, *cells] for place, cells in rows.items()])
     _half_slabs(doses, found)
 
 
