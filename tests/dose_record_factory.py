@@ -18,16 +18,19 @@ from qa_suite.core.record_files import (
     CURVES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
-    VOLUMES_FOLDER,
     read_cases,
     sha256_of,
     write_model,
     write_table,
 )
+from qa_suite.core.record_names import VOLUMES_FOLDER
 from qa_suite.core.records import CaseRecord, CurvePoint, Evaluation, Measurement, Verdict
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.images import write_image
+from qa_suite.judging.evidence import save_verdict
+from qa_suite.judging.judge import judge
 from tests.record_factory import make_record
+from tests.record_facts import identified
 from tests.record_volumes import write_volumes
 
 CASES = ("A01", "B01", "C01")
@@ -181,7 +184,12 @@ def make_dose_record(folder: Path, **more: Any) -> tuple[Evaluation, Verdict]:
             },
         }
     )
+    evaluation = identified(evaluation)
     write_model(folder / EVALUATION_FILE, evaluation)
+    for old in (folder / "verdicts").glob("*.json"):
+        old.unlink()
+    verdict = judge(folder, verdict.profile)
+    save_verdict(verdict, folder)
     return evaluation, verdict
 
 

@@ -31,6 +31,7 @@ from qa_suite.core.records import (
     When,
 )
 from qa_suite.judging.judge import judge_tables
+from tests.record_facts import identified
 
 SITES = ("hospital-A", "hospital-B", "hospital-C")
 PATIENTS = 8
@@ -121,7 +122,7 @@ class Record:
                 digest="d",
                 split="test",
                 cases=len(status),
-                patients=len(status),
+                patients=len({case.patient for case in self.cases}),
                 sites=SITES,
                 **self.cohort,
             ),
@@ -145,7 +146,7 @@ class Record:
             MEASUREMENTS_FILE: write_table(folder / MEASUREMENTS_FILE, self.rows, Measurement),
             CASES_FILE: write_table(folder / CASES_FILE, self.cases, CaseRecord),
         }
-        evaluation = self.evaluation().model_copy(update={"tables_sha256": tables})
+        evaluation = identified(self.evaluation().model_copy(update={"tables_sha256": tables}))
         write_model(folder / EVALUATION_FILE, evaluation)
 
 

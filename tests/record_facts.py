@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from qa_suite.core.records import Criterion, InstrumentFacts, Profile, SetMeasurement
+from qa_suite.core.record_names import evaluation_identifier
+from qa_suite.core.records import Criterion, Evaluation, InstrumentFacts, Profile, SetMeasurement
 
 Kind = Literal["model", "floor", "baseline"]
 
@@ -114,3 +115,15 @@ PROFILE = Profile(
     exclude={"alignment_shift": 5.0},
     criteria=CRITERIA,
 )
+
+
+def identified(evaluation: Evaluation) -> Evaluation:
+    """Return an evaluation with the identifier that follows from its cohort, model and settings."""
+    data = evaluation.model_dump(mode="json")
+    name = evaluation_identifier(
+        cohort_digest=data["cohort"]["digest"],
+        model=data["model"],
+        settings=data["settings"],
+        instruments=data["instruments"],
+    )
+    return evaluation.model_copy(update={"evaluation": name})

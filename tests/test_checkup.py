@@ -17,16 +17,16 @@ from qa_suite.checkup.over_time import append_log, control_over_time, read_log, 
 from qa_suite.cli import run
 from qa_suite.cli.checkup import inverse_translator
 from qa_suite.core.cohort import load_cohort
-from qa_suite.core.errors import InputError
+from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import read_evaluation
+from qa_suite.core.record_names import NORMS_FILE
 from qa_suite.core.records import Measurement, ModelFacts
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.evaluation.models import brought_along
 from qa_suite.io.cases import LoadedCase
 from qa_suite.io.images import read_image, write_image
 from qa_suite.judging.patient_values import Measure
-from qa_suite.metrics.reference_free.norms import NORMS_FILE
 from qa_suite.preflight import PreflightSettings
 from tests.dicom_factory import write_series
 from tests.tiny_cohort import make_tiny_cohort, pair
@@ -319,7 +319,7 @@ def test_norms_are_part_of_the_record(place):
     path = place / "evaluation" / NORMS_FILE
     text = path.read_text()
     path.write_text(text.replace("0.", "1.", 1))
-    with pytest.raises(InputError, match="changed after it was measured"):
+    with pytest.raises(Problems, match="changed after it was measured"):
         read_evaluation(place / "evaluation")
     path.write_text(text)
 

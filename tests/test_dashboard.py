@@ -274,7 +274,7 @@ def test_a_browser_shows_the_verdict(in_store: Path) -> None:
             browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(f"http://127.0.0.1:{port}", timeout=60_000)
-            page.get_by_text("✕ Fail").first.wait_for(timeout=90_000)
+            page.locator(".verdict").get_by_text("✕ Fail").wait_for(timeout=90_000)
             page.get_by_role("tab", name="Worst cases").click()
             page.locator("img.panel").first.wait_for(timeout=60_000)
             wide = page.locator("img.panel").first.evaluate("e => e.naturalWidth")

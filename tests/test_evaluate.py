@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qa_suite.core.cohort import load_cohort, save_cohort
-from qa_suite.core.errors import InputError, LeakageError
+from qa_suite.core.errors import InputError, LeakageError, Problems
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import (
     CASES_FILE,
@@ -277,7 +277,7 @@ def test_a_table_that_was_changed_is_noticed(cohort_folder, tmp_path):
     table = read_measurements(tmp_path)
     table.loc[0, "value"] = 0.0
     table.to_parquet(tmp_path / MEASUREMENTS_FILE)
-    with pytest.raises(InputError, match="changed after it was measured"):
+    with pytest.raises(Problems, match="changed after it was measured"):
         read_evaluation(tmp_path)
 
 

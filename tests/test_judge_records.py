@@ -69,7 +69,7 @@ def test_changed_table_is_not_judged(tmp_path: Path) -> None:
     record.write(tmp_path)
     record.shift("A1", by=1)
     write_table(tmp_path / MEASUREMENTS_FILE, record.rows, Measurement)
-    with pytest.raises(InputError, match="was changed after it was measured"):
+    with pytest.raises(Problems, match="was changed after it was measured"):
         judge(tmp_path, profile())
 
 

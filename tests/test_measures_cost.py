@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qa_suite.core.errors import InputError
+from qa_suite.core.errors import Problems
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_files import (
     COSTS_FILE,
@@ -82,7 +82,7 @@ def test_time_and_memory_are_in_no_table_that_two_runs_share(cohort_folder, tmp_
     frame = pd.read_parquet(tmp_path / COSTS_FILE)
     frame.loc[0, "value"] = 0.0
     frame.to_parquet(tmp_path / COSTS_FILE)
-    with pytest.raises(InputError, match=r"costs\.parquet was changed after it was measured"):
+    with pytest.raises(Problems, match=r"costs\.parquet was changed after it was measured"):
         read_evaluation(tmp_path)
 
 

@@ -7,13 +7,13 @@ from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.record_files import (
     CASES_FILE,
     MEASUREMENTS_FILE,
-    digest_of,
     read_cases,
     read_measurements,
     read_model,
     write_model,
     write_table,
 )
+from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import (
     CaseRecord,
     CodeFacts,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from qa_suite.core.errors import InputError
+from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.record_files import (
     CASES_FILE,
     EVALUATION_FILE,
@@ -24,6 +24,7 @@ from qa_suite.core.records import CaseRecord, Evaluation, Measurement, Verdict
 from reports.facts.readiness import gather
 from reports.html.report import render, write_report
 from tests.record_factory import make_record
+from tests.record_facts import identified
 
 Made = tuple[Path, Evaluation, Verdict]
 
@@ -207,7 +208,7 @@ def test_a_companion_of_another_cohort_is_refused(tmp_path: Path, made: Made) ->
     moved = other.model_copy(
         update={"cohort": other.cohort.model_copy(update={"digest": "0" * 64, "name": "moved"})}
     )
-    write_model(tmp_path / EVALUATION_FILE, moved)
+    write_model(tmp_path / EVALUATION_FILE, identified(moved))
     with pytest.raises(InputError, match="was evaluated on cohort moved"):
         gather(folder, verdict, floor=tmp_path)
 
@@ -217,7 +218,7 @@ def test_a_changed_table_is_refused(tmp_path: Path) -> None:
     table = pd.read_parquet(tmp_path / MEASUREMENTS_FILE)
     table["value"] = table["value"] * 0.5
     table.to_parquet(tmp_path / MEASUREMENTS_FILE)
-    with pytest.raises(InputError, match="was changed"):
+    with pytest.raises(Problems, match="was changed"):
         write_report(tmp_path, verdict, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 

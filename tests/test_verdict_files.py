@@ -31,8 +31,10 @@ PLAIN = Profile(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    Record().write(tmp_path)
-    return tmp_path
+    place = tmp_path / "evaluations" / "one"
+    place.mkdir(parents=True)
+    Record().write(place)
+    return place
 
 
 def decide(folder: Path, by_profile, **more) -> Verdict:

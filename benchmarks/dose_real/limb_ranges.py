@@ -9,7 +9,8 @@ import numpy as np
 from benchmarks.dose_real.run import source_mm
 from benchmarks.dose_real.tables import signed
 from qa_suite.core.cohort import load_cohort
-from qa_suite.core.record_files import VOLUMES_FOLDER, read_cases
+from qa_suite.core.record_files import read_cases
+from qa_suite.core.record_names import VOLUMES_FOLDER
 from qa_suite.core.volume import Volume
 from qa_suite.dose.engines import engine_of
 from qa_suite.dose.hlut.tables import load_hlut

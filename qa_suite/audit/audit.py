@@ -16,7 +16,8 @@ from qa_suite.audit.naming import size_of, tests_of
 from qa_suite.audit.new_hospital import new_hospitals
 from qa_suite.audit.sentences import cell_sentence, lead, overall, power_sentence, rules
 from qa_suite.core.errors import InputError
-from qa_suite.core.record_files import digest_of, write_model
+from qa_suite.core.record_files import write_model
+from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import Audit, AuditMeasure, CaseRecord, CellFinding, CellTest, Profile
 from qa_suite.judging.collect import collect
 from qa_suite.judging.findings import Rules

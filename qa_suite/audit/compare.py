@@ -12,7 +12,8 @@ from qa_suite.audit.compare_words import overall_sentence, rules, told
 from qa_suite.audit.joined import Material, Source, join, read_source, rule_differences
 from qa_suite.audit.paired import answer, paired
 from qa_suite.core.errors import raise_problems
-from qa_suite.core.record_files import digest_of, write_model
+from qa_suite.core.record_files import write_model
+from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import Answer, Asked, Compared, Comparison, PairedFinding, Profile
 from qa_suite.core.wording import listing
 from qa_suite.judging.collect import collect

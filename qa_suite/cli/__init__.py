@@ -52,11 +52,13 @@ def _assemble() -> None:
         gamma,
         instruments,
         listing,
+        lock,
         models,
         power,
         rtdose,
         translate,
         utility,
+        verify,
     )
 
     for module in (
@@ -65,11 +67,13 @@ def _assemble() -> None:
         checks,
         models,
         translate,
+        lock,
         evaluate,
         examine,
         audit,
         compare,
         power,
+        verify,
         checkup,
         dose,
         dvh,

@@ -84,10 +84,11 @@ def checkup(asked: CheckupOptions) -> int:
 def _patient(evaluation: Evaluation, asked: CheckupOptions) -> Patient:
     from qa_suite.core.prediction import Prediction
     from qa_suite.core.record_files import read_model
+    from qa_suite.core.record_names import NORMS_FILE
     from qa_suite.core.volume import require_same_grid
     from qa_suite.io.dicom.series import quantity_of_modality
     from qa_suite.metrics.reference_free import Patient
-    from qa_suite.metrics.reference_free.norms import NORMS_FILE, Norms
+    from qa_suite.metrics.reference_free.norms import Norms
 
     first, _, second = evaluation.cohort.direction.partition("->")
     target = quantity_of_modality(second)

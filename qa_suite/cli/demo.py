@@ -78,7 +78,9 @@ def demo(
         )[0]
         for uri, one in plain.items()
     )
-    verdict, page = judge_and_report(folder, load_profile(PROFILE), floor=floor, baseline=baseline)
+    verdict, page = judge_and_report(
+        folder, load_profile(PROFILE), floor=floor, baseline=baseline, ask_store=True
+    )
     for done in (floor, baseline, folder):
         log_or_say(done)
     console.show("")

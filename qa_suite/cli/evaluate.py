@@ -54,7 +54,7 @@ def evaluate(asked: EvaluateOptions) -> int:
         for notice in evaluation.announced:
             console.say(f"! {notice}")
     else:
-        verdict, page = judge_and_report(folder, chosen)
+        verdict, page = judge_and_report(folder, chosen, by=asked.by, ask_store=asked.track)
         console.say(f"Report: {page}")
     if asked.track:
         log_or_say(folder)

@@ -12,7 +12,7 @@ ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N;
 
 
 class ExaminedOptions(Options):
-    """What is examined, on which patients, with what beside it, and what is done with it."""
+    """What is examined, on which patients, judged by what and with what beside it."""
 
     cohort: Path = argument(REQUIRED, "The cohort: its folder or manifest.")
     model: str | None = argument(
@@ -27,7 +27,6 @@ class ExaminedOptions(Options):
     )
     keep_volumes: Literal["worst", "all", "none"] = option("worst", "worst, all or none.")
     max_misalignment_mm: float = option(10.0, "Preflight refuses cases that are further apart.")
-    workers: int = option(2, "Cases measured at a time.")
     allow_leakage: bool = option(False, "Examine on training patients; marked.")
     inverse: str | None = option(None, "Translator of the way back, for the cycle error.")
     segmenters: tuple[str, ...] = option(
@@ -37,12 +36,10 @@ class ExaminedOptions(Options):
         None, "Registered feature extractor, for distances between sets."
     )
     ask: tuple[str, ...] = option((), ASK_HELP)
-    track: bool = option(True, "Log the evaluation to MLflow.")
-    as_json: bool = option(False, "Print the measurements.", "json")
 
 
-class EvaluateOptions(DoseOptions, ExaminedOptions):
-    """Everything that an evaluation is asked."""
+class ProtocolOptions(DoseOptions, ExaminedOptions):
+    """Everything that decides what is measured and by what it is judged."""
 
     hluts: tuple[str, ...] = option((), SITE_HLUT_HELP, "hlut")
     dose_cases: Literal["all", "one_per_site"] = option(
@@ -82,3 +79,23 @@ class EvaluateOptions(DoseOptions, ExaminedOptions):
             "dose.device": "device",
         },
     )
+
+
+class EvaluateOptions(ProtocolOptions):
+    """The protocol, and how this run goes about it."""
+
+    lock: Path | None = option(
+        None, "Lock to keep, from 'qa-suite lock'; one in the evaluation's folder is kept anyway."
+    )
+    by: str = option("", "Who judges; default: the name of the account.")
+    workers: int = option(2, "Cases measured at a time.")
+    track: bool = option(True, "Log the evaluation to MLflow.")
+    as_json: bool = option(False, "Print the measurements.", "json")
+
+
+class LockOptions(ProtocolOptions):
+    """The protocol that is locked."""
+
+    profile: str = option(REQUIRED, "Criteria that will judge.")
+    by: str = option("", "Who locks; default: the name of the account.")
+    track: bool = option(True, "Ask MLflow too how often the test cohort was examined.")

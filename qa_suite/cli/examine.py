@@ -43,6 +43,7 @@ class ReportOptions(Options):
     profile: str = option(REQUIRED, "Criteria to judge by.")
     floor: Path | None = option(None, "Evaluation of the oracle on the same cohort.")
     baseline: Path | None = option(None, "Evaluation of a simple translator, such as intensity.")
+    by: str = option("", "Who judges; default: the name of the account.")
     track: bool = option(True, "Update the evaluation's run in MLflow.")
 
 
@@ -92,6 +93,9 @@ def judge(
         typer.Option(help="Verdict that stands no longer, by its identifier; may be repeated."),
     ] = None,
     because: Annotated[str, typer.Option(help="Why; with --supersedes.")] = "",
+    track: Annotated[
+        bool, typer.Option(help="Ask MLflow too how often the test cohort was examined.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> int:
     """Judge an evaluation by a profile of criteria; milliseconds, no images, no GPU.
@@ -112,6 +116,7 @@ def judge(
         by=by,
         supersedes=supersedes or (),
         because=because,
+        ask_store=track,
     )
     verdict, judged = read_verdict(path).verdict, overall(evaluation)
     if as_json:
@@ -133,7 +138,12 @@ def report(asked: ReportOptions) -> None:
 
     profile = load_profile(asked.profile, record=asked.evaluation)
     _, page = judge_and_report(
-        asked.evaluation, profile, floor=asked.floor, baseline=asked.baseline
+        asked.evaluation,
+        profile,
+        floor=asked.floor,
+        baseline=asked.baseline,
+        by=asked.by,
+        ask_store=asked.track,
     )
     if asked.track:
         log_or_say(asked.evaluation)

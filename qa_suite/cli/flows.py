@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,43 +11,43 @@ from qa_suite.cli import console
 from qa_suite.core.errors import InputError
 
 if TYPE_CHECKING:
-    from qa_suite.cli.evaluate_options import EvaluateOptions
+    from qa_suite.cli.evaluate_options import EvaluateOptions, ProtocolOptions
     from qa_suite.core.cohort import Cohort, Split
-    from qa_suite.core.records import Evaluation, Profile, Verdict
+    from qa_suite.core.records import Evaluation, InstrumentFacts, ModelFacts, Profile, Verdict
     from qa_suite.dose.plan.template import Modality
     from qa_suite.evaluation.case_run import EvaluationSettings
+    from qa_suite.metrics.base import Instruments
     from qa_suite.preflight import PreflightResult
 
 REPORT_FILE = "report.html"
 
 
-def run_evaluation(
-    asked: EvaluateOptions,
-    profile: Profile | None = None,
-    preflights: dict[str, PreflightResult] | None = None,
-) -> tuple[Path, Evaluation]:
-    """Evaluate a model, an oracle or a folder of images; return the folder and the record.
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What was asked, resolved: on whom, how and with what beside it; the model is not loaded."""
 
-    ``profile`` is what will judge it, and is refused before anything is measured where it
-    cannot; ``preflights`` may be shared by evaluations of several models on one cohort.
-    """
-    from qa_suite.api.examinations import examined, require_direction
+    cohort: Cohort
+    place: Path
+    settings: EvaluationSettings
+    instruments: Instruments
+
+    @property
+    def networks(self) -> list[InstrumentFacts]:
+        """The examiner's own networks that take part."""
+        used = [*self.instruments.segmenters, self.instruments.extractor]
+        return [one.facts for one in used if one is not None]
+
+
+def prepare(asked: ProtocolOptions, profile: Profile | None = None) -> Prepared:
+    """Resolve what was asked; ``profile`` is refused where it cannot judge it."""
     from qa_suite.cli.checkup import inverse_translator
     from qa_suite.cli.instruments import load_instruments
     from qa_suite.core.cohort import load_cohort, manifest_path
-    from qa_suite.core.store import require_folder
-    from qa_suite.evaluation.evaluate import Examination, evaluate
     from qa_suite.evaluation.models import brought_along
     from qa_suite.judging.judged_cases import require_fit
 
-    if (asked.model is None) == (asked.images is None):
-        raise InputError("Name a model or give --images, one of the two.")
     settings = _settings(asked)
     cohort = load_cohort(asked.cohort)
-    facts, translate = examined(asked.model, asked.images, asked.name, asked.ask)
-    if asked.images is None:
-        _share_cores(asked.workers)
-    require_direction(facts, cohort)
     if profile is not None:
         require_fit(
             profile, cohort=cohort.name, anatomy=cohort.anatomy, directions={cohort.direction}
@@ -61,23 +61,58 @@ def run_evaluation(
     if asked.inverse is not None:
         back, named = inverse_translator(asked.inverse, cohort.direction)
         settings = settings.model_copy(update={"inverse": named})
-    folder = asked.out or Path("evaluations") / _plain(
-        f"{cohort.name}-{facts.name}-{facts.version or 0}"
-    )
+    beside = replace(brought_along(cohort, place, back), segmenters=finders, extractor=encoder)
+    return Prepared(cohort=cohort, place=place, settings=settings, instruments=beside)
+
+
+def folder_of(asked: ProtocolOptions, cohort: Cohort, model: ModelFacts) -> Path:
+    """Return the evaluation's folder: as asked, or by the names of cohort and model."""
+    name = _plain(f"{cohort.name}-{model.name}-{model.version or 0}")
+    return asked.out or Path("evaluations") / name
+
+
+def run_evaluation(
+    asked: EvaluateOptions,
+    profile: Profile | None = None,
+    preflights: dict[str, PreflightResult] | None = None,
+) -> tuple[Path, Evaluation]:
+    """Evaluate a model, an oracle or a folder of images; return the folder and the record.
+
+    ``profile`` is what will judge it, and is refused before anything is measured where it
+    cannot, or where another was locked; ``preflights`` may be shared by evaluations of several
+    models on one cohort.
+    """
+    from qa_suite.api.examinations import examined, require_direction
+    from qa_suite.core.locks import read_lock
+    from qa_suite.core.store import require_folder
+    from qa_suite.evaluation.evaluate import Examination, evaluate
+    from qa_suite.evaluation.protocol import place_lock
+
+    if (asked.model is None) == (asked.images is None):
+        raise InputError("Name a model or give --images, one of the two.")
+    if asked.lock is not None:
+        read_lock(asked.lock)  # one that cannot be read is refused before anything is loaded
+    ready = prepare(asked, profile)
+    facts, translate = examined(asked.model, asked.images, asked.name, asked.ask)
+    if asked.images is None:
+        _share_cores(asked.workers)
+    require_direction(facts, ready.cohort)
+    folder = folder_of(asked, ready.cohort, facts)
     require_folder(folder)
+    if asked.lock is not None:
+        place_lock(asked.lock.read_bytes(), folder)
     with console.progress_bar(f"Examining {facts.name}") as progress:
         record = evaluate(
             Examination(
-                cohort=cohort,
-                folder=place,
+                cohort=ready.cohort,
+                folder=ready.place,
                 model=facts,
                 translate=translate,
-                settings=settings,
+                settings=ready.settings,
                 preflights={} if preflights is None else preflights,
                 clinic=asked.clinic,
-                instruments=replace(
-                    brought_along(cohort, place, back), segmenters=finders, extractor=encoder
-                ),
+                instruments=ready.instruments,
+                profile=profile,
             ),
             folder,
             workers=asked.workers,
@@ -86,7 +121,7 @@ def run_evaluation(
     return folder, record
 
 
-def _settings(asked: EvaluateOptions) -> EvaluationSettings:
+def _settings(asked: ProtocolOptions) -> EvaluationSettings:
     """Return what the record keeps as its settings, but for what the material decides.
 
     Raises
@@ -169,7 +204,13 @@ def _plain(text: str) -> str:
 
 
 def judge_and_report(
-    folder: Path, profile: Profile, *, floor: Path | None = None, baseline: Path | None = None
+    folder: Path,
+    profile: Profile,
+    *,
+    floor: Path | None = None,
+    baseline: Path | None = None,
+    by: str = "",
+    ask_store: bool = False,
 ) -> tuple[Verdict, Path]:
     """Judge an evaluation, keep the verdict beside it and write the report.
 
@@ -184,7 +225,7 @@ def judge_and_report(
     computed = judge(folder, profile)
     verdict = written_before(computed, folder)
     if verdict is None:
-        verdict = read_verdict(save_verdict(computed, folder)).verdict
+        verdict = read_verdict(save_verdict(computed, folder, by=by, ask_store=ask_store)).verdict
     page = write_report(folder, verdict, folder / REPORT_FILE, floor=floor, baseline=baseline)
     return verdict, page
 

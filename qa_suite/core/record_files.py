@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,16 +10,17 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from qa_suite.core.cohort import sha256_of
-from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.errors import InputError, Problems, raise_problems
+from qa_suite.core.record_checks import record_problems
+from qa_suite.core.record_names import (
+    CASES_FILE,
+    COSTS_FILE,
+    CURVES_FILE,
+    EVALUATION_FILE,
+    MEASUREMENTS_FILE,
+)
 from qa_suite.core.records import CaseRecord, Evaluation, Measurement
 from qa_suite.core.validation import describe_validation
-
-EVALUATION_FILE = "evaluation.json"
-MEASUREMENTS_FILE = "measurements.parquet"
-COSTS_FILE = "costs.parquet"
-CASES_FILE = "cases.parquet"
-CURVES_FILE = "curves.parquet"
-VOLUMES_FOLDER = "volumes"
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -172,33 +172,17 @@ def read_model(path: Path, model_type: type[Model]) -> Model:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """Read ``evaluation.json`` and check the tables against their hashes.
+    """Read ``evaluation.json`` and hold it against everything that lies beside it but volumes.
 
     Raises
     ------
     InputError
-        If a table is missing or was changed after it was written.
+        If there is no evaluation.
+    Problems
+        If a table is missing or was changed after it was written, if the identifier, the counts
+        or the facts of the cohort do not follow from what lies there, or rows are of no case.
     """
     folder = Path(folder)
     evaluation = read_model(folder / EVALUATION_FILE, Evaluation)
-    for name, expected in table_digests(evaluation).items():
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
-        if sha256_of(folder / name) != expected:
-            raise InputError(
-                f"{folder / name} was changed after it was measured (its hash differs from the "
-                f"record); evaluate again."
-            )
+    raise_problems(f"The record in {folder}", record_problems(folder, evaluation))
     return evaluation
-
-
-def table_digests(evaluation: Evaluation) -> dict[str, str]:
-    """Return every table that a record must have, and its SHA-256."""
-    costs = evaluation.when.costs_sha256
-    return {**evaluation.tables_sha256, **({COSTS_FILE: costs} if costs else {})}
-
-
-def digest_of(data: Any) -> str:
-    """SHA-256 of plain data (dicts, lists, numbers, text), whatever the order of its keys."""
-    text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()

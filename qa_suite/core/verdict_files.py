@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from qa_suite.core.errors import InputError, raise_problems
-from qa_suite.core.record_files import digest_of
+from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import ProfileTried, Verdict
 from qa_suite.core.validation import describe_validation
 from qa_suite.core.wording import count, listing
@@ -99,9 +99,15 @@ def worst(outcomes: Sequence[str]) -> str:
 
 
 def profiles_tried(verdicts: Sequence[Verdict]) -> tuple[ProfileTried, ...]:
-    """Return each profile once, in the order of its first try, with its latest outcome."""
+    """Return each profile once, in the order of its first try, with its latest outcome.
+
+    Those that a verdict's evidence names are among them, whether or not their own verdicts lie
+    here.
+    """
     found: dict[str, ProfileTried] = {}
     for verdict in verdicts:
+        for one in () if verdict.evidence is None else verdict.evidence.tried:
+            found.setdefault(one.sha256, one)
         profile = verdict.profile
         found[verdict.profile_sha256] = ProfileTried(
             name=profile.name,
@@ -190,13 +196,13 @@ def number_of(path: Path) -> int:
     return int(digits) if path.stem.startswith("verdict-") and digits.isdecimal() else 0
 
 
-def read_verdict(path: Path) -> WrittenVerdict:
-    """Read one verdict and recompute its identifier from what the file says.
+def load_verdict(path: Path) -> tuple[dict[str, Any], WrittenVerdict]:
+    """Read one verdict as it says of itself, whether or not its identifier follows from it.
 
     Raises
     ------
     InputError
-        If the file is no verdict, or was changed after it was written.
+        If the file is no verdict.
     """
     content = path.read_bytes()
     try:
@@ -211,15 +217,26 @@ def read_verdict(path: Path) -> WrittenVerdict:
         if verdict.schema_version == 3:
             raise InputError(f"{path} is no verdict: its evidence is missing.")
         identifier = hashlib.sha256(content).hexdigest()[:_ID_DIGITS]
-        return WrittenVerdict(verdict=verdict, identifier=identifier, file=path.name)
-    identifier = identifier_of(raw)
-    if identifier != verdict.evidence.verdict:
+    else:
+        identifier = verdict.evidence.verdict
+    return raw, WrittenVerdict(verdict=verdict, identifier=identifier, file=path.name)
+
+
+def read_verdict(path: Path) -> WrittenVerdict:
+    """Read one verdict and recompute its identifier from what the file says.
+
+    Raises
+    ------
+    InputError
+        If the file is no verdict, or was changed after it was written.
+    """
+    raw, one = load_verdict(path)
+    if one.verdict.evidence is not None and (found := identifier_of(raw)) != one.identifier:
         raise InputError(
-            f"{path} was changed after it was written: its content gives {identifier}, and it "
-            f"says {verdict.evidence.verdict}; 'qa-suite verify {path.parent.parent}' says what "
-            f"differs."
+            f"{path} was changed after it was written: its content gives {found}, and it says "
+            f"{one.identifier}; 'qa-suite verify {path.parent.parent}' says what differs."
         )
-    return WrittenVerdict(verdict=verdict, identifier=identifier, file=path.name)
+    return one
 
 
 def identifier_of(verdict: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,8 +19,8 @@ from qa_suite.core.answers import require_plausible, told
 from qa_suite.core.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.prediction import Prediction
-from qa_suite.core.record_files import digest_of
-from qa_suite.core.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts
+from qa_suite.core.record_names import digest_of, evaluation_identifier
+from qa_suite.core.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts, Profile
 from qa_suite.core.volume import require_same_grid
 from qa_suite.dose.clinic.given import ClinicCase, read_clinic_case
 from qa_suite.dose.clinic.trust import doses_of_case, plan_of_case
@@ -70,7 +70,8 @@ class Examination:
 
     ``preflights`` is what is known already of these cases under these settings, by a digest
     of both; evaluations of several models on one cohort may share it. ``clinic`` is the folder
-    of the doses and plans of the clinic's planning system.
+    of the doses and plans of the clinic's planning system. ``profile`` is what will judge it,
+    where that is known: a lock that lies in the evaluation's folder is held against it.
     """
 
     cohort: Cohort
@@ -81,6 +82,7 @@ class Examination:
     preflights: dict[str, PreflightResult] = field(default_factory=dict)
     instruments: Instruments = field(default_factory=Instruments)
     clinic: Path | None = None
+    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         # an instrument that shares its network with the model must not be applied by anybody
@@ -99,18 +101,14 @@ class Examination:
     @property
     def identifier(self) -> str:
         """Digest of cohort, model and settings: what makes two evaluations the same."""
-        what: dict[str, Any] = {
-            "cohort": self.cohort.digest,
-            "model": self.model.model_dump(mode="json", exclude={"mlflow_run_id"}),
-            "settings": self.settings.model_dump(mode="json"),
-        }
-        if self.instrument_facts:
-            what["instruments"] = [
-                [f.kind, f.name, f.weights_sha256] for f in self.instrument_facts
-            ]
-        if self.instruments.norms is not None:
-            what["norms"] = self.instruments.norms.model_dump(mode="json")
-        return digest_of(what)[:16]
+        norms = self.instruments.norms
+        return evaluation_identifier(
+            cohort_digest=self.cohort.digest,
+            model=self.model.model_dump(mode="json"),
+            settings=self.settings.model_dump(mode="json"),
+            instruments=[facts.model_dump(mode="json") for facts in self.instrument_facts],
+            norms=None if norms is None else norms.model_dump(mode="json"),
+        )
 
 
 def independent_instruments(instruments: Instruments, model: ModelFacts) -> Instruments:

@@ -27,6 +27,7 @@ from qa_suite.core.record_files import (
     write_model,
     write_table,
 )
+from qa_suite.core.record_names import NORMS_FILE
 from qa_suite.core.records import (
     CaseRecord,
     CohortFacts,
@@ -48,9 +49,9 @@ from qa_suite.evaluation.eligibility import (
     require_eligible,
 )
 from qa_suite.evaluation.journal import CaseEntry, Journal, RunPlan
+from qa_suite.evaluation.protocol import lock_of, note_examination, note_record
 from qa_suite.evaluation.provenance import code_facts
 from qa_suite.metrics.meaning import left_out
-from qa_suite.metrics.reference_free.norms import NORMS_FILE
 from qa_suite.metrics.run import METRICS, variants_of
 from qa_suite.metrics.set_distances.family import FeaturedCase, measure_sets
 
@@ -86,6 +87,8 @@ def evaluate(
     InputError
         If the cohort has no case in the examined split, ``out`` holds another evaluation, or
         something was asked for that has no meaning for the cohort's real images.
+    Problems
+        If a lock lies in ``out`` and something differs from it.
     LeakageError
         If the model was trained on an examined patient or scan, and the settings do not
         allow it.
@@ -101,6 +104,7 @@ def evaluate(
             f"'{examination.settings.split}'; deal the patients with 'qa-suite import --split'."
         )
     require_eligible(examination)
+    lock = lock_of(examination, out)
     notices = leakage_notices(examination, cases) + instrument_notices(examination, cases)
     for choice in examination.settings.measures.dose.plans:
         load_engines(choice.template.engine)  # so that the record names the package it comes from
@@ -112,10 +116,14 @@ def evaluate(
         git_dirty=code.git_dirty,
         plugins=code.plugins,
         started=_now(),
+        lock=lock,
     )
     journal = Journal(out, plan)
+    notices += note_examination(examination, out, journal.plan)
     entries = _run_cases(examination, cases, out, journal, workers, progress)
-    return _write_record(examination, out, journal.plan, entries, notices)
+    evaluation = _write_record(examination, out, journal.plan, entries, notices)
+    note_record(examination, out, journal.plan, evaluation.when.finished)
+    return evaluation
 
 
 def _run_cases(
@@ -221,6 +229,7 @@ def _write_record(
             started=plan.started,
             finished=_now(),
             costs_sha256=costs,
+            lock=plan.lock,
             seconds_by_case={e.record.case: round(e.seconds, 3) for e in entries},
             peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             dose_device_by_case={e.record.case: e.dose_device for e in entries if e.dose_device},

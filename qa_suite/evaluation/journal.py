@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.locks import LOCK_FILE
 from qa_suite.core.record_files import read_model, write_model
 from qa_suite.core.records import CaseRecord, CurvePoint, Measurement, PluginFacts
 from qa_suite.metrics.set_distances.features import CaseFeatures
@@ -31,6 +32,7 @@ class RunPlan(BaseModel):
     git_dirty: bool | None
     plugins: tuple[PluginFacts, ...] = ()
     started: str
+    lock: str = ""
 
 
 class CaseEntry(BaseModel):
@@ -88,8 +90,13 @@ class Journal:
 
 def _same_plan(folder: Path, known: RunPlan, wanted: RunPlan) -> RunPlan:
     def essence(plan: RunPlan) -> dict[str, Any]:
-        return plan.model_dump(exclude={"started"})
+        return plan.model_dump(exclude={"started", "lock"})
 
+    if known.lock and known.lock != wanted.lock:
+        raise InputError(
+            f"{folder} was begun under the lock {known.lock[:8]}, and its lock is now "
+            f"{wanted.lock[:8] or 'gone'}; bring {LOCK_FILE} back, or choose another --out."
+        )
     if essence(known) == essence(wanted):
         return known
     what = "another evaluation" if known.evaluation != wanted.evaluation else "other code"

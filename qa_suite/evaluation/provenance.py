@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
-from pathlib import Path
 
-from qa_suite import __version__
 from qa_suite.core.plugins import loaded_plugins
-from qa_suite.core.processes import git_state
 from qa_suite.core.records import CodeFacts
+from qa_suite.core.suite import suite_code
 
 RECORDED_PACKAGES = (
     "mlflow",
@@ -32,11 +30,11 @@ def code_facts() -> CodeFacts:
 
     Of other packages those are named whose metrics, families or engines are loaded by now.
     """
-    commit, dirty = git_state(Path(__file__).resolve().parents[2])
+    code = suite_code()
     return CodeFacts(
-        suite_version=__version__,
-        git_commit=commit,
-        git_dirty=dirty,
+        suite_version=code.version,
+        git_commit=code.commit,
+        git_dirty=code.dirty,
         python=platform.python_version(),
         packages={name: version for name in RECORDED_PACKAGES if (version := _version(name))},
         plugins=loaded_plugins(),

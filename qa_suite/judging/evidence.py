@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from qa_suite import __version__
 from qa_suite.core.cohort import sha256_of
 from qa_suite.core.errors import InputError, raise_problems
-from qa_suite.core.processes import git_state
-from qa_suite.core.record_files import EVALUATION_FILE, digest_of, read_evaluation, table_digests
-from qa_suite.core.records import Evaluation, Evidence, Supersession, Verdict
+from qa_suite.core.examination_log import LogLine, append, log_beside
+from qa_suite.core.record_checks import table_digests
+from qa_suite.core.record_files import EVALUATION_FILE, read_evaluation
+from qa_suite.core.record_names import digest_of
+from qa_suite.core.records import Evaluation, Evidence, ProfileTried, Supersession, Verdict
+from qa_suite.core.suite import suite_code
 from qa_suite.core.verdict_files import (
     Overall,
     WrittenVerdict,
@@ -24,6 +26,8 @@ from qa_suite.core.verdict_files import (
     why_not_superseded,
     write_new,
 )
+from qa_suite.judging.history import look
+from qa_suite.judging.protocol import protocol_of
 
 _SHORTEST_NAME = 6
 _TRIES = 100
@@ -36,6 +40,7 @@ def save_verdict(
     by: str = "",
     supersedes: Sequence[str] = (),
     because: str = "",
+    ask_store: bool = False,
 ) -> Path:
     """Write a verdict with its evidence beside its evaluation, as a new file; return its path.
 
@@ -53,6 +58,8 @@ def save_verdict(
         Verdicts that stand no longer: identifiers, their first six digits or more, or file names.
     because
         The reason; required with ``supersedes``.
+    ask_store
+        Whether the MLflow store is asked too how often the test cohort was examined.
 
     Raises
     ------
@@ -67,13 +74,16 @@ def save_verdict(
             f"The verdict is of evaluation {verdict.evaluation}, and {folder} holds "
             f"{evaluation.evaluation}."
         )
+    folder = Path(folder)
     for _ in range(_TRIES):
         known = overall(folder)
-        written = _with_evidence(verdict, Path(folder), evaluation, known, by)
+        written = _with_evidence(verdict, folder, evaluation, known, by, ask_store)
         _require_supersession(written, known, supersedes, because)
         written = _superseding(written, known, supersedes, because)
-        path = write_new(folder, _named(written))
+        named = _named(written)
+        path = write_new(folder, named)
         if path is not None:
+            _note(named, folder, evaluation)
             return path
     raise InputError(f"{folder} is judged by others all the time; try again.")
 
@@ -93,13 +103,21 @@ def written_before(verdict: Verdict, folder: Path) -> Verdict | None:
 
 
 def _with_evidence(
-    verdict: Verdict, folder: Path, evaluation: Evaluation, known: Overall, by: str
+    verdict: Verdict, folder: Path, evaluation: Evaluation, known: Overall, by: str, ask_store: bool
 ) -> Verdict:
     """Return the verdict with all of its evidence but what it supersedes and its identifier."""
+    cohort = (evaluation.cohort.digest, evaluation.cohort.split)
+    history = look(
+        folder,
+        cohort=cohort,
+        evaluation=evaluation.evaluation,
+        model=(evaluation.model.uri, evaluation.model.weights_sha256),
+        ask_store=ask_store,
+    )
     statement = digest_of(verdict.statement)
     before = known.written
-    person, source = _person(by)
-    commit, dirty = git_state(Path(__file__).resolve().parents[2])
+    person, source = person_of(by)
+    code = suite_code()
     evidence = Evidence(
         verdict="",
         number=1 + max((number_of(Path(one.file)) for one in before), default=0),
@@ -110,20 +128,25 @@ def _with_evidence(
         tables_sha256=table_digests(evaluation),
         model=evaluation.model.uri,
         weights_sha256=evaluation.model.weights_sha256,
-        suite_version=__version__,
-        git_commit=commit,
-        git_dirty=dirty,
+        suite_version=code.version,
+        git_commit=code.commit,
+        git_dirty=code.dirty,
         judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
         judged_by=person,
         person_from=source,
-        tried=_this_one_last(verdict, known),
+        tried=_this_one_last(verdict, known, history.tried),
+        tried_elsewhere=history.tried_elsewhere,
         cohort_digest=evaluation.cohort.digest,
         split=evaluation.cohort.split,
+        examinations=history.uses,
+        looked_in=history.looked_in,
+        protocol=protocol_of(folder, evaluation, verdict.profile, history),
+        log_head=history.log.digests[-1] if history.log.digests else "",
     )
     return verdict.model_copy(update={"schema_version": 3, "evidence": evidence})
 
 
-def _person(by: str) -> tuple[str | None, Literal["said", "account", "unknown"]]:
+def person_of(by: str) -> tuple[str | None, Literal["said", "account", "unknown"]]:
     """Return who judges, and how that is known."""
     if by.strip():
         return by.strip(), "said"
@@ -141,10 +164,37 @@ def _repeated(statement: str, before: Sequence[WrittenVerdict]) -> str:
     return ""
 
 
-def _this_one_last(verdict: Verdict, known: Overall) -> tuple:
-    tried = profiles_tried([*(one.verdict for one in known.written), verdict])
-    others = [one for one in tried if one.sha256 != verdict.profile_sha256]
-    return (*others, *(one for one in tried if one.sha256 == verdict.profile_sha256))
+def _this_one_last(
+    verdict: Verdict, known: Overall, seen: Sequence[ProfileTried]
+) -> tuple[ProfileTried, ...]:
+    """Return every profile tried on this evaluation, by what lies here and what was seen."""
+    found = {one.sha256: one for one in seen}
+    found |= {one.sha256: one for one in known.tried}
+    found.pop(verdict.profile_sha256, None)
+    return (*found.values(), *profiles_tried([verdict]))
+
+
+def _note(verdict: Verdict, folder: Path, evaluation: Evaluation) -> None:
+    """Add the judgement to the log beside the evaluations, where it can be written."""
+    assert verdict.evidence is not None
+    (profile,) = profiles_tried([verdict.model_copy(update={"evidence": None})])
+    append(
+        log_beside(folder),
+        LogLine(
+            what="judged",
+            at=verdict.evidence.judged_at,
+            cohort=evaluation.cohort.name,
+            cohort_digest=evaluation.cohort.digest,
+            split=evaluation.cohort.split,
+            evaluation=evaluation.evaluation,
+            folder=folder.absolute().name,
+            model=evaluation.model.uri,
+            weights_sha256=evaluation.model.weights_sha256,
+            verdict=verdict.evidence.verdict,
+            profile=profile,
+            lock=verdict.evidence.protocol.lock,
+        ),
+    )
 
 
 def _named(verdict: Verdict) -> Verdict:

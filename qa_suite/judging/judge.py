@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from qa_suite.core.record_files import digest_of, read_cases, read_evaluation, read_measurements
+from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
+from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import CaseRecord, Evaluation, Finding, Profile, SiteGap, Verdict
 from qa_suite.judging.askable import require_askable
 from qa_suite.judging.built_in_rules import beyond_tables, not_asked, too_good

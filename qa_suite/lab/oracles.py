@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from qa_suite.core.errors import InputError, UnknownName
 from qa_suite.core.prediction import Prediction
-from qa_suite.core.record_files import digest_of
+from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import ModelFacts
 from qa_suite.core.registry import unknown_name
 from qa_suite.core.volume import Volume

@@ -10,7 +10,7 @@ from typing import Final
 
 import pandas as pd
 
-from qa_suite.core.record_files import VOLUMES_FOLDER
+from qa_suite.core.record_names import VOLUMES_FOLDER
 from qa_suite.core.records import CaseRecord
 from reports.facts.dose_goals import GoalReading, GoalSummary, Points
 from reports.facts.dose_plan import PlanFacts

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qa_suite.core.record_files import VOLUMES_FOLDER
+from qa_suite.core.record_names import VOLUMES_FOLDER
 from qa_suite.core.records import CaseRecord, Evaluation
 from qa_suite.core.wording import number
 from reports.facts.slices import CaseImages, crop_to_mask, load_images

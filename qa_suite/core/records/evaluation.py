@@ -141,6 +141,9 @@ class When(BaseModel):
     seconds_by_case: dict[str, float] = Field(default_factory=dict)
     peak_memory_mib: float | None = None
     costs_sha256: str = Field(default="", description="of costs.parquet")
+    lock: str = Field(
+        default="", description="identifier of the lock that lay there before the first case"
+    )
     dose_device_by_case: dict[str, str] = Field(
         default_factory=dict,
         description="where each case's dose was computed: 'cpu', or 'cuda' and the card's name",

@@ -123,6 +123,7 @@ class Evidence(BaseModel):
     looked_in: tuple[str, ...] = Field(
         default=(), description="where tries and examinations were looked for; only those count"
     )
+    log_head: str = Field(default="", description="digest of the log's last line at that time")
     protocol: Protocol = Protocol()
 
     @property

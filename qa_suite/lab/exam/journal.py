@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.record_files import digest_of
+from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import CodeFacts
 from qa_suite.lab.exam.readings import Answers, Task
 from qa_suite.lab.exam.settings import ExamSettings

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.record_files import digest_of, read_model, write_model
+from qa_suite.core.record_files import read_model, write_model
+from qa_suite.core.record_names import digest_of
 from qa_suite.evaluation.case_run import Examination
 from qa_suite.evaluation.eligibility import leakage_notices
 from qa_suite.evaluation.provenance import code_facts

@@ -17,7 +17,6 @@ from qa_suite.core.arrays import Float32Array, FloatArray, Mask
 from qa_suite.core.volume import Volume
 from qa_suite.imaging.robust import MAD_TO_SD, thinned
 
-NORMS_FILE = "norms.json"
 MIN_PATIENTS = 10
 """Fewer training patients give no norms: a covariance of 15 numbers would be mostly shrinkage."""
 

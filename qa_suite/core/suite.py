@@ -1,0 +1,30 @@
+"""Which suite this is: its version, and its commit where it runs from a checkout."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from qa_suite.core.processes import git_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteCode:
+    """Version of the suite, its git commit and whether tracked files differ from that."""
+
+    version: str
+    commit: str | None
+    dirty: bool | None
+
+    @property
+    def words(self) -> str:
+        """Name version and commit."""
+        return f"{self.version} at {(self.commit or 'no commit')[:8]}"
+
+
+def suite_code() -> SuiteCode:
+    """Return which suite runs here."""
+    package = sys.modules[__name__.partition(".")[0]]
+    commit, dirty = git_state(Path(__file__).resolve().parents[2])
+    return SuiteCode(version=package.__version__, commit=commit, dirty=dirty)
