@@ -39,12 +39,11 @@ def test_shipped_profiles_agree_with_the_metrics() -> None:
     from qa_suite.metrics.settings import MeasureSettings
 
     better = {"at_most": "lower", "at_least": "higher", "within": "zero"}
+    hluts = {"photon": load_hlut("thomas-1999"), "proton": load_hlut("electron-density-as-rsp")}
     plans = tuple(
-        PlanChoice(template=load_template(plan), hlut=load_hlut(hlut))
-        for plan, hlut in (
-            ("photon-pelvis", "thomas-1999"),
-            ("proton-pelvis", "electron-density-as-rsp"),
-        )
+        PlanChoice(template=load_template(f"{beam}-{anatomy}"), hlut=hlut)
+        for beam, hlut in hluts.items()
+        for anatomy in ("pelvis", "brain", "head-and-neck")
     )
     variants = variants_of(MeasureSettings(dose=DoseSettings(plans=plans)))
     names = [p.name for p in list_profiles()]

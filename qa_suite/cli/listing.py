@@ -33,7 +33,7 @@ def list_(
         str,
         typer.Argument(
             help="metrics, families, segmenters, engines, plans, machines, hluts, translators,"
-            " models, instruments, criteria, hospitals or faults."
+            " models, instruments, profiles, hospitals or faults."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print every fact as JSON.")] = False,
@@ -110,10 +110,16 @@ def _instruments() -> list[dict[str, Any]]:
     return registered_instruments()
 
 
-def _criteria() -> list[dict[str, Any]]:
+def _profiles() -> list[dict[str, Any]]:
     from qa_suite.judging.criteria import list_profiles
+    from qa_suite.judging.criteria.asked import question_of
 
-    return [profile.model_dump(mode="json") for profile in list_profiles()]
+    rows = []
+    for profile in list_profiles():
+        asks = {question_of(c.metric, c.region) for c in profile.criteria}
+        use = "clinical" if profile.clinical else "no clinical decision"
+        rows.append(profile.model_dump(mode="json") | {"use": use, "asks": sorted(asks)})
+    return rows
 
 
 def _faults() -> list[dict[str, Any]]:
@@ -210,12 +216,20 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "translators": _translators,
     "models": _models,
     "instruments": _instruments,
-    "criteria": _criteria,
+    "profiles": _profiles,
+    "criteria": _profiles,  # as they were called
     "hospitals": _hospitals,
     "faults": _faults,
 }
 
-_BELOW = {"plans": "target", "machines": "source", "hluts": "source"}
+_PROFILE = ("name", "version", "direction", "anatomy", "use", "asks")
+_BELOW = {
+    "profiles": "intended_use",
+    "criteria": "intended_use",
+    "plans": "target",
+    "machines": "source",
+    "hluts": "source",
+}
 """What is too long for a column, and stands under the table."""
 _COLUMNS = {
     "metrics": ("name", "family", "unit", "direction", "range", "kind", "title"),
@@ -228,7 +242,8 @@ _COLUMNS = {
     "translators": ("name", "family", "direction", "anatomy"),
     "instruments": ("uri", "kind", "structures", "training_sites", "aliases"),
     "models": ("uri", "direction", "anatomy", "training_sites", "aliases"),
-    "criteria": ("name", "version", "direction", "anatomy", "intended_use"),
+    "profiles": _PROFILE,
+    "criteria": _PROFILE,
     "faults": ("name", "title", "severities", "unit", "clinical", "hits"),
     "hospitals": ("name", "mr_manufacturer", "mr_model", "ct_manufacturer", "ct_model"),
 }

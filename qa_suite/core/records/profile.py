@@ -52,6 +52,15 @@ class Criterion(BaseModel):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     min_patients: int = Field(ge=1)
     source: str = Field(min_length=1, description="paper, report or local decision")
+    rationale: str = Field(default="", description="why this bound, and not another")
+    population: str = Field(
+        default="",
+        description="whom the bound was derived from, such as '18 head-and-neck patients, bulk "
+        "densities'; 'none: local decision'",
+    )
+    confirmed: bool = Field(
+        default=True, description="whether the source was looked up and says what is said of it"
+    )
 
     @model_validator(mode="after")
     def _one_sense(self) -> Criterion:
@@ -59,6 +68,11 @@ class Criterion(BaseModel):
         if said:
             raise ValueError("; ".join(said))
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a criterion as it was before it could say more, and its digest with it."""
+        return _without_defaults(self, as_usual(self), _LATER_OF_CRITERION)
 
 
 def contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -100,6 +114,33 @@ def _good(value: Any, limit: Any, direction: Any) -> bool:
     return bool(value >= limit if direction == "at_least" else abs(value) <= limit)
 
 
+_LATER_OF_CRITERION = ("rationale", "population", "confirmed")
+_LATER_OF_PROFILE = ("clinical", "does_not_ask", "hazards", "planned", "primary", "margins")
+
+
+def _without_defaults(model: BaseModel, said: Any, keys: tuple[str, ...]) -> Any:
+    fields = type(model).model_fields
+    for key in keys:
+        if getattr(model, key) == fields[key].get_default(call_default_factory=True):
+            said.pop(key, None)
+    return said
+
+
+class Planned(BaseModel):
+    """What ``min_patients`` was chosen for: with what chance a good model passes every mean."""
+
+    model_config = STRICT
+
+    sites: int = Field(ge=1, le=100, description="hospitals that are judged each by itself")
+    sd_inside: float = Field(
+        gt=0,
+        le=10,
+        description="how far a good model's true mean lies inside each bound, in standard "
+        "deviations between patients",
+    )
+    power: float = Field(ge=0.5, lt=1, description="chance that it passes all of them")
+
+
 class Described(BaseModel):
     """A measure that a profile wants shown, by site and patient, without a bound."""
 
@@ -115,12 +156,24 @@ class Profile(BaseModel):
 
     model_config = STRICT
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 1
     name: str
     version: str
     direction: str = Field(description="such as 'MR->CT', or 'any'")
     anatomy: str
     intended_use: str
+    clinical: bool = Field(
+        default=False,
+        description="whether meeting it is meant to carry a clinical decision, with what it does "
+        "not ask answered elsewhere",
+    )
+    does_not_ask: tuple[str, ...] = Field(
+        default=(), description="what a pass under it says nothing about"
+    )
+    hazards: tuple[str, ...] = Field(
+        default=(), description="of the table of hazards, those that this use is exposed to"
+    )
+    planned: Planned | None = None
     exclude: dict[str, float] = Field(
         default_factory=dict,
         description="preflight value to largest allowed magnitude; excludes cases from judging",
@@ -161,10 +214,6 @@ class Profile(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _audits_where_they_are_spoken_of(self, as_usual: SerializerFunctionWrapHandler) -> Any:
-        """Leave a profile that says nothing of audits as it was before there were any."""
-        said = as_usual(self)
-        for name in ("primary", "margins"):
-            if not getattr(self, name):
-                said.pop(name, None)
-        return said
+    def _as_before(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a profile as it was before it could say more, and its digest with it."""
+        return _without_defaults(self, as_usual(self), _LATER_OF_PROFILE)

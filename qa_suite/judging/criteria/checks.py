@@ -78,7 +78,7 @@ def _share(given: Mapping[str, Any]) -> Iterator[Said]:
 def _blanks(given: Mapping[str, Any], keys: Sequence[str]) -> Iterator[Said]:
     for key in keys:
         text = given.get(key)
-        if not isinstance(text, str):
+        if not isinstance(text, str) or (text == "" and key in ("rationale", "population")):
             continue
         if not text.strip():
             yield key, "it is blank"

@@ -12,9 +12,12 @@ from pydantic import BaseModel, ValidationError
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.records import Criterion, Described, Profile
 from qa_suite.core.records.profile import contradictions
+from qa_suite.core.registry import unknown_name
 from qa_suite.core.validation import name_of_place, placed_validation
+from qa_suite.core.wording import listing
 from qa_suite.core.yaml_files import unreadable
 from qa_suite.core.yaml_lines import Place, Written, read_as_written
+from qa_suite.judging.criteria.asked import has_power, not_asked_of, planned_patients
 from qa_suite.judging.criteria.checks import (
     criterion_problems,
     measure_problems,
@@ -22,6 +25,7 @@ from qa_suite.judging.criteria.checks import (
     repeated,
 )
 from qa_suite.judging.criteria.measures import Measures
+from qa_suite.judging.references import hazard_keys
 
 Found = Iterator[tuple[Place, str]]
 
@@ -56,9 +60,23 @@ def read_profile(path: Path, measures: Measures | None) -> Profile:
         *_of_profile(written.data, given, measures),
     ]
     said += [_placed(written, place, sentence) for place, sentence in found]
+    if profile is not None and not said:
+        said = [_placed(written, place, text) for place, text in _of_the_plan(profile)]
     raise_problems(str(path), [text for _, text in sorted(dict.fromkeys(said))])
     assert profile is not None
     return profile
+
+
+def _of_the_plan(profile: Profile) -> Found:
+    """Hold ``min_patients`` to the power that the profile promises."""
+    needed = planned_patients(profile)
+    for at, criterion in enumerate(profile.criteria):
+        if needed is not None and has_power(criterion) and criterion.min_patients < needed:
+            yield (
+                ("criteria", at, "min_patients"),
+                f"criteria.{at}.min_patients ('{criterion.name}'): {criterion.min_patients} are "
+                f"fewer than the {needed} that the planned power needs",
+            )
 
 
 def _of_a_whole_criterion(place: Place) -> bool:
@@ -108,6 +126,8 @@ def _of_profile(
         yield (key,), f"{key}: {sentence}"
     direction = given.get("direction", "any")
     blocks = list(_blocks(data, "criteria", Criterion))
+    if given.get("schema_version") == 2:
+        yield from _of_schema_2(data, given, blocks)
     for place, _, one in blocks:
         for key, sentence in (*contradictions(one), *criterion_problems(one)):
             yield _said((*place, key), one, sentence)
@@ -119,6 +139,30 @@ def _of_profile(
     for place, _, one in [*blocks, *_blocks(data, "describe", Described)]:
         for key, sentence in measure_problems(one, direction, measures):
             yield _said((*place, key), one, sentence)
+
+
+def _of_schema_2(
+    data: Mapping[str, Any],
+    given: Mapping[str, Any],
+    blocks: list[tuple[Place, Any, dict[str, Any]]],
+) -> Found:
+    """Ask of a profile of schema 2 what one of schema 1 need not say."""
+    for key in ("clinical", "does_not_ask"):
+        if key not in data:
+            yield (), f"{key}: field required by schema 2"
+    for place, block, one in blocks:
+        for key in ("rationale", "population"):
+            if not block.get(key):
+                yield _said((*place, key), one, "field required by schema 2")
+    unknown = set(given.get("hazards") or ()) - set(hazard_keys())
+    for name in sorted(map(str, unknown)):
+        yield ("hazards",), unknown_name("hazard", name, list(hazard_keys()))
+    if given.get("clinical") and (lacking := not_asked_of(one for _, _, one in blocks)):
+        yield (
+            ("clinical",),
+            f"clinical: a profile that carries a clinical decision bounds more than the image; "
+            f"it lacks {listing(lacking)}",
+        )
 
 
 def _blocks(
