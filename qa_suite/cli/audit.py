@@ -60,13 +60,12 @@ def audit(asked: AuditOptions) -> int:
     from qa_suite.audit.audit import audit as audit_folders
     from qa_suite.audit.audit import save_audit
     from qa_suite.core.store import require_folder
-    from qa_suite.judging.criteria import load_profile
+    from qa_suite.evaluation.profiles import load_profile
     from reports.html.audit import write_audit_page
 
     settings = audit_settings(asked)
-    found = audit_folders(
-        asked.evaluations, load_profile(asked.profile), settings, left_out=asked.leave_one_out
-    )
+    profile = load_profile(asked.profile, record=asked.evaluations[0])
+    found = audit_folders(asked.evaluations, profile, settings, left_out=asked.leave_one_out)
     folder = asked.out or Path("audits") / f"{found.model}-{found.audit[:8]}"
     require_folder(folder)
     path = save_audit(found, folder)

@@ -53,7 +53,7 @@ def compare(asked: CompareOptions) -> int:
     from qa_suite.audit.compare import compare as compare_folders
     from qa_suite.cli.data import names
     from qa_suite.core.store import require_folder
-    from qa_suite.judging.criteria import load_profile
+    from qa_suite.evaluation.profiles import load_profile
     from reports.html.comparison import write_comparison_page
 
     settings = CompareSettings(
@@ -62,7 +62,9 @@ def compare(asked: CompareOptions) -> int:
         margins=_margins(asked.margin),
         confidence=asked.confidence,
     )
-    found = compare_folders(asked.new, asked.old, load_profile(asked.profile), settings)
+    found = compare_folders(
+        asked.new, asked.old, load_profile(asked.profile, record=asked.new), settings
+    )
     default = f"{found.new.model}-{found.old.model}-{found.comparison[:8]}"
     folder = asked.out or Path("audits") / default
     require_folder(folder)

@@ -31,6 +31,7 @@ _CLAIMED = ("body", "soft", "bone", "air")
 _TISSUES = ("air", "fat", "soft", "bone")
 _BY_PLAN = ("PLAN",)
 _IN_DOSE = ("target", "structure:NAME", "body")
+_BOTH = ("reference", "synthetic")
 _LESION = ("structure:NAME", "lesions")
 _DVH = Places(("target", "structure:NAME"), _BY_PLAN)
 _TARGET = Places(("target",), _BY_PLAN)
@@ -115,6 +116,11 @@ OF_METRIC: dict[str, Places] = dict(
             "conformity_rtog_synthetic",
             _TARGET,
         ),
+        # appearance: of the images as such
+        ("edge_steepness", Places(("bone", "fat"), _BOTH)),
+        ("image_noise", Places(("body",), _BOTH)),
+        ("tissue_hu", Places(("air", "bone", "fat", "muscle"), _BOTH)),
+        ("voxel_size", Places(("in_plane", "slice"))),
         # pet
         *_each("lesion_lost", Places(_LESION)),
         *_each(
@@ -138,6 +144,7 @@ OF_FAMILY: dict[str, Places] = {
     "uncertainty": Places(_CLAIMED),
     "dose": _DVH,
     "pet": Places(_LESION),
+    "appearance": _BODY,
     "cost": Places(("all",)),
 }
 """Where the metrics of a family are measured. Sets have no case to bound; families from outside say
