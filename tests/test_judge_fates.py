@@ -78,7 +78,7 @@ def test_what_becomes_of_a_case(
     ("dice", "fate"), [(0.0, "lost"), (0.001, "absent"), (1.0, "absent"), (None, "absent")]
 )
 def test_a_dice_of_nought_says_that_there_is_a_structure(dice: float | None, fate: str) -> None:
-    rows = table("undefined", None, math.nan)
+    rows = table("undefined", None, math.nan).assign(absent_in_reference=True)
     rows.loc[1, ["metric", "status", "value"]] = [
         "dice",
         "ok" if dice is not None else "error",

@@ -138,7 +138,18 @@ class Cohort(BaseModel):
     anatomy: str = "unknown"
     description: str = ""
     import_settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    expected_sites: tuple[str, ...] = Field(
+        default=(), description="that must be judged, also where no case of them was found"
+    )
     cases: tuple[Case, ...]
+
+    @model_serializer(mode="wrap")
+    def _expected_where_there_are_any(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a manifest without expected sites, and its digest, as they were."""
+        said = as_usual(self)
+        if not self.expected_sites:
+            said.pop("expected_sites", None)
+        return said
 
     @property
     def direction(self) -> str:
@@ -147,8 +158,8 @@ class Cohort(BaseModel):
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The sites, in alphabetical order."""
-        return tuple(sorted({case.site for case in self.cases}))
+        """The sites, in alphabetical order; those that are expected, too."""
+        return tuple(sorted({case.site for case in self.cases} | set(self.expected_sites)))
 
     @property
     def digest(self) -> str:

@@ -22,6 +22,9 @@ from qa_suite.core.record_names import (
 from qa_suite.core.records import CaseRecord, Evaluation, Measurement
 from qa_suite.core.validation import describe_validation
 
+ABSENT = "absent_in_reference"
+"""Column of the measurements; empty where a record does not say."""
+
 Row = TypeVar("Row", bound=BaseModel)
 
 _SORT_KEYS = {
@@ -30,7 +33,16 @@ _SORT_KEYS = {
     CASES_FILE: ["case"],
     CURVES_FILE: ["case", "family", "curve", "region", "variant", "x"],
 }
-_JSON_COLUMNS = ("preflight", "strata", "history", "volumes", "hluts", "remarks")
+_JSON_COLUMNS = (
+    "preflight",
+    "strata",
+    "history",
+    "volumes",
+    "hluts",
+    "remarks",
+    "structures",
+    "voxel_hashes",
+)
 
 
 def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
@@ -61,19 +73,21 @@ def read_measurements(folder: Path) -> pd.DataFrame:
     """Read the measurements of an evaluation: the columns of :class:`Measurement`.
 
     Time and memory of the translations, which have a file of their own, come after the others.
-    A record of schema 1 has no bounds of censored values: their columns are empty.
+    A record of schema 1 has no bounds of censored values: their columns are empty; so is the column
+    that says what is absent in the reference, in a record made before it was told.
     """
-    table = _with_bounds(_read_table(folder, MEASUREMENTS_FILE))
+    table = _whole(_read_table(folder, MEASUREMENTS_FILE))
     if not (Path(folder) / COSTS_FILE).is_file():  # a record without costs
         return table
-    costs = _with_bounds(_read_table(folder, COSTS_FILE))
+    costs = _whole(_read_table(folder, COSTS_FILE))
     return pd.concat([table, costs], ignore_index=True) if len(costs) else table
 
 
-def _with_bounds(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a table of schema 1 the columns that it lacks."""
+def _whole(table: pd.DataFrame) -> pd.DataFrame:
+    """Give an old table the columns that it lacks, empty."""
     columns = list(Measurement.model_fields)
-    lacking = {name: float("nan") for name in ("at_least", "at_most") if name not in table}
+    empty: dict[str, Any] = {"at_least": float("nan"), "at_most": float("nan"), ABSENT: None}
+    lacking = {name: value for name, value in empty.items() if name not in table}
     return table.assign(**lacking)[columns] if lacking else table
 
 

@@ -308,6 +308,8 @@ def blank_record(case: Case) -> CaseRecord:
         split=case.split,
         examination=case.examination,
         status="refused",
+        structures=tuple(sorted(case.structures)) if case.import_problem is None else None,
+        voxel_hashes=dict(case.voxel_hashes),
         history=case.history,
     )
 

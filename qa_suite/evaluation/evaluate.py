@@ -285,7 +285,18 @@ def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[CaseEntry]) -> C
         cases=len(entries),
         patients=len({entry.record.patient for entry in entries}),
         sites=tuple(sorted({entry.record.site for entry in entries})),
+        expected_sites=_expected_sites(cohort, split),
     )
+
+
+def _expected_sites(cohort: Cohort, split: str) -> tuple[str, ...]:
+    """Return the sites to be judged: also those of which nothing could be imported.
+
+    A site of which every case that was imported is in another patient set is not among them.
+    """
+    imported = {case.site for case in cohort.cases if case.import_problem is None}
+    examined = {case.site for case in cohort.cases if case.split == split}
+    return tuple(sorted(examined | (set(cohort.sites) - imported) | set(cohort.expected_sites)))
 
 
 def _counts(cohort: Cohort, entries: Sequence[CaseEntry], broken: int) -> dict[str, int]:

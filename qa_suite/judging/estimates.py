@@ -77,7 +77,7 @@ def estimate(criterion: Criterion, values: PatientValues) -> Estimate:
     """Estimate a criterion's mean, median or share over a sample with at least one value."""
     confidence = criterion.confidence
     if criterion.statistic == "fraction_within":
-        return _share(criterion, values.patient_bounds())
+        return _share(criterion, values.worst_bounds(criterion.direction))
     if criterion.statistic == "median":
         return _median(values.patient_bounds(), confidence)
     if values.censored:

@@ -37,8 +37,19 @@ def interval_text(criterion: Criterion, values: PatientValues, found: Estimate, 
         statistic = {"median": "Median "}.get(criterion.statistic, "")
         head = f"{statistic}{what} {where}:"
     sites = f"{count(found.n, 'site')}, " if criterion.scope == "new_site" else ""
-    spread = f"{_spread_text(criterion, found)}, {sites}n = {n}"
+    averaged = averaging(criterion, values)
+    spread = f"{_spread_text(criterion, found)}, {sites}n = {n}{averaged and f', {averaged}'}"
     return f"{head} {_estimate_text(criterion, found)} ({spread}) {stand(criterion, outcome)}"
+
+
+def averaging(criterion: Criterion, values: PatientValues) -> str:
+    """Say that a mean or median takes the mean of a patient's examinations; else nothing."""
+    counts = values.examinations.values()
+    most = max(counts, default=0)
+    if most < 2 or criterion.statistic not in ("mean", "median"):
+        return ""
+    up_to = "" if min(counts) == most else "up to "
+    return f"mean over {up_to}{most} examinations a patient"
 
 
 def _estimate_text(criterion: Criterion, found: Estimate) -> str:

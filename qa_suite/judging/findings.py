@@ -8,7 +8,8 @@ can take a pass away; it never gives one. What is censored counts by what is pro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,7 +26,13 @@ from qa_suite.judging.estimates import (
     no_mean,
     outcome_of,
 )
-from qa_suite.judging.finding_sentence import finding_sentence, interval_text, stand, told
+from qa_suite.judging.finding_sentence import (
+    averaging,
+    finding_sentence,
+    interval_text,
+    stand,
+    told,
+)
 from qa_suite.judging.outcomes import meets
 from qa_suite.judging.patient_values import Examined, PatientValues
 from qa_suite.judging.statistics import new_site_interval
@@ -33,10 +40,16 @@ from qa_suite.judging.statistics import new_site_interval
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What a profile and an evaluation say beside the criteria."""
+    """What a profile and an evaluation say beside the criteria.
+
+    ``missing_sites`` are the sites that must be judged and have no case, each with why.
+    """
 
     max_refused_fraction: float
+    max_excluded_fraction: float = 1.0
+    max_absent_fraction: float = 1.0
     sites: tuple[str, ...] = ()
+    missing_sites: Mapping[str, str] = field(default_factory=dict)
     training_sites: tuple[str, ...] = ()
     seen_in_training: frozenset[str] = field(default=frozenset())
 
@@ -48,9 +61,13 @@ def apply_criterion(
     if criterion.missed_penalty is not None:
         values = values.with_misses_as(criterion.missed_penalty)
     if criterion.scope == "each_site":
+        here = {*rules.sites, *values.sites}
+        local = replace(rules, missing_sites={})  # each of them has a finding of its own
         return tuple(
-            _finding(criterion, values.at(site), rules, name=site)
-            for site in sorted({*rules.sites, *values.sites})
+            _finding(criterion, values.at(site), local, name=site)
+            if site in here
+            else _missing(criterion, values.at(site), name=site, why=rules.missing_sites[site])
+            for site in sorted({*here, *rules.missing_sites})
         )
     if criterion.scope == "new_site":
         return (_new_site(criterion, values, rules),)
@@ -95,6 +112,7 @@ def _settle(
     where: str,
 ) -> Finding:
     plain = outcome_of(criterion, found)
+    found = _averaged(criterion, values, found)
     doubts = _doubts(criterion, values, rules)
     too_few = any(doubt.code == "too_few_patients" for doubt in doubts)
     outcome: Outcome = "inconclusive" if too_few or (plain == "pass" and doubts) else plain
@@ -109,6 +127,14 @@ def _settle(
         reasons=reasons,
         sentence=finding_sentence(text, doubts, values, turned=outcome != plain),
     )
+
+
+def _averaged(criterion: Criterion, values: PatientValues, found: Estimate) -> Estimate:
+    """Let an estimate of a mean or median say that it averages a patient's examinations."""
+    said = averaging(criterion, values)
+    if not said or found.method == NO_MEAN:
+        return found
+    return replace(found, method=f"{found.method}, {said}")
 
 
 def _worst(criterion: Criterion, values: PatientValues, rules: Rules, *, name: str) -> Finding:
@@ -174,13 +200,24 @@ def _doubts(criterion: Criterion, values: PatientValues, rules: Rules) -> list[R
         verb = "has" if len(lost) == 1 else "have"
         text = f"{count(len(lost), 'case')} {verb} no value ({named_cases(lost)})"
         doubts.append(_reason("lost", text))
-    share = len(values.refused) / len(values.patients)
-    if share > rules.max_refused_fraction:
-        text = (
-            f"preflight refused {len(values.refused)} of {count(len(values.patients), 'patient')}, "
-            f"more than {stated(100 * rules.max_refused_fraction, '%')}"
-        )
-        doubts.append(_reason("refused", text))
+    limit = criterion.max_absent_fraction
+    absent_limit = rules.max_absent_fraction if limit is None else limit
+    everyone, asked = values.patients, values.asked
+    not_excluded = asked | values.refused
+    shares: tuple[tuple[ReasonCode, str, frozenset[str], frozenset[str], float], ...] = (
+        ("refused", "preflight refused", values.refused, not_excluded, rules.max_refused_fraction),
+        ("excluded", "excluded are", values.excluded, everyone, rules.max_excluded_fraction),
+        ("absent", "the reference lacks it in", values.absent, asked, absent_limit),
+    )
+    for code, verb, some_of, all_of, most in shares:
+        if len(some_of) > most * len(all_of) + _ROUNDING:
+            text = (
+                f"{verb} {len(some_of)} of {count(len(all_of), 'patient')}, "
+                f"more than {stated(100 * most, '%')}"
+            )
+            doubts.append(_reason(code, text))
+    for site, why in sorted(rules.missing_sites.items()):
+        doubts.append(_reason("site_missing", f"no patient of {site} was judged ({why})"))
     seen = sorted({row.case for row in values.rows if row.patient in rules.seen_in_training})
     if seen:
         text = f"the model was trained on {listing(some(seen))}"
@@ -226,6 +263,7 @@ def _reason(code: ReasonCode, words: str) -> Reason:
 # Writing it down
 
 
+_ROUNDING = 1e-9
 _EXCLUDED = "every case is excluded by the profile"
 _TRAINED_ON = "the model was trained at every site"
 
@@ -236,8 +274,10 @@ def _nothing(
     """Return the finding of a scope without a value; ``nobody`` says why it has no case either."""
     what = measure_name(criterion.metric, criterion.region, criterion.variant)
     reasons = values.reasons("refused", "lost", "absent")
+    code: ReasonCode = "nothing_measured"
     if not reasons:
         why = nobody
+        code = "excluded" if values.excluded else code
     elif all(why == NOT_MEASURED for why in reasons.values()):
         way_out = values.held_instead or "evaluate again with its family of measures"
         why = f"it was not measured; {way_out}"
@@ -249,8 +289,23 @@ def _nothing(
         "inconclusive",
         None,
         name=name,
-        reasons=(_reason("nothing_measured", why),),
+        reasons=(_reason(code, why),),
         sentence=f"{what} {where}: no patient has a value ({why}).",
+    )
+
+
+def _missing(criterion: Criterion, values: PatientValues, *, name: str, why: str) -> Finding:
+    """Return the finding of a site that must be judged and has nobody: it fails."""
+    what = measure_name(criterion.metric, criterion.region, criterion.variant)
+    return _record(
+        criterion,
+        values,
+        "fail",
+        None,
+        name=name,
+        reasons=(_reason("site_missing", f"no patient of it was judged: {why}"),),
+        sentence=f"{what} at {name}: no patient of this site was judged ({why}), so that nothing "
+        f"is shown of it.",
     )
 
 

@@ -13,10 +13,20 @@ import pandas as pd
 
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from qa_suite.core.record_names import digest_of
-from qa_suite.core.records import CaseRecord, Evaluation, Finding, Profile, SiteGap, Verdict
+from qa_suite.core.records import (
+    CaseRecord,
+    Criterion,
+    Evaluation,
+    Finding,
+    Profile,
+    SiteGap,
+    Verdict,
+)
 from qa_suite.judging.askable import require_askable
 from qa_suite.judging.built_in_rules import beyond_tables, not_asked, too_good
-from qa_suite.judging.collect import collect
+from qa_suite.judging.collect import collect, unsaid
+from qa_suite.judging.examinations import as_one_patient, without_copies
+from qa_suite.judging.expected_sites import like_named, missing_sites
 from qa_suite.judging.findings import Rules, apply_criterion
 from qa_suite.judging.judged_cases import (
     exclusions,
@@ -81,19 +91,32 @@ def judge_tables(
     require_sound_tables(measurements, cases)
     require_askable(profile, evaluation, measurements)
     held_out = [case for case in cases if is_examined(case, evaluation)]
+    missing = missing_sites(profile, evaluation, cases, held_out)
+    outside = not_imported(cases, held_out)
+    measurements, held_out, merged = as_one_patient(measurements, held_out)
+    held_out, copies = without_copies(measurements, held_out)
+    everyone = measurements[measurements["case"].isin({case.case for case in held_out})]
     excluded, undetermined = exclusions(profile, held_out)
     judged = [case for case in held_out if case.case not in excluded]
-    names = {case.case for case in judged}
-    rows = measurements[measurements["case"].isin(names)]
+    rows = everyone[everyone["case"].isin({case.case for case in judged})]
     rules = Rules(
         max_refused_fraction=profile.max_refused_fraction,
+        max_excluded_fraction=profile.max_excluded_fraction,
+        max_absent_fraction=profile.max_absent_fraction,
         sites=tuple(sorted({case.site for case in held_out})),
+        missing_sites=missing,
         training_sites=evaluation.model.training_sites,
         seen_in_training=seen_in_training(evaluation, judged),
     )
     findings: list[Finding] = []
     for criterion in profile.criteria:
-        values = collect(rows, judged, Measure.of(criterion))
+        values = collect(
+            everyone,
+            held_out,
+            Measure.of(criterion),
+            excluded=excluded,
+            min_coverage=_min_coverage(criterion, evaluation, profile),
+        )
         findings += apply_criterion(criterion, values, rules) if judged else []
     findings += too_good(rows, judged, rules)
     findings += beyond_tables(rows, judged, rules)
@@ -112,8 +135,12 @@ def judge_tables(
         notices=(
             *evaluation.announced,
             *undetermined,
+            *unsaid(everyone, held_out, [criterion.region for criterion in profile.criteria]),
+            *merged,
+            *copies,
             *not_asked(rows, judged),
-            *not_imported(cases, held_out),
+            *outside,
+            *like_named({case.site for case in cases} | {*missing, *rules.training_sites}),
         ),
     )
 
@@ -125,6 +152,14 @@ def profile_digest(profile: Profile) -> str:
 
 # ---------------------------------------------------------------------------------------
 # What is judged
+
+
+def _min_coverage(criterion: Criterion, evaluation: Evaluation, profile: Profile) -> float:
+    """Return which share of the region must have been measured for a value to count."""
+    if criterion.min_coverage is not None:
+        return criterion.min_coverage
+    sampled = evaluation.definitions.get(criterion.metric, {}).get("sampled")
+    return 0.0 if sampled else profile.min_coverage
 
 
 def _gaps(

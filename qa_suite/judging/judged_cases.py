@@ -5,8 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from qa_suite.core.errors import InputError
-from qa_suite.core.records import CaseRecord, Evaluation, PreflightValue, Profile
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.records import (
+    CaseRecord,
+    Evaluation,
+    Limit,
+    PreflightValue,
+    Profile,
+    bare_numbers,
+    limit_of,
+)
 from qa_suite.core.wording import listing, quantity, some, stated
 
 
@@ -46,7 +54,8 @@ def exclusions(
     known = sorted({name for case in cases for name in case.preflight})
     excluded: dict[str, list[str]] = {}
     notices = []
-    for name, limit in sorted(profile.exclude.items()):
+    for name, asked in sorted(profile.exclude.items()):
+        limit = limit_of(asked)
         if name not in known:
             close = difflib.get_close_matches(name, known, n=3) or known
             raise InputError(
@@ -55,13 +64,12 @@ def exclusions(
             )
         unknown = []
         for case in cases:
+            if case.status != "evaluated":
+                continue  # what is refused stays refused, and a failure stays a failure
             check = case.preflight.get(name)
-            if case.status == "refused":
-                continue  # stays refused, and counts towards max_refused_fraction
+            _require_unit(profile, name, limit, check)
             reason = _reason_to_exclude(name, check, limit)
             if check is None or check.value is None:
-                if case.status != "evaluated":
-                    continue  # a failure stays a failure
                 unknown.append(case.case)
             if reason:
                 excluded.setdefault(case.case, []).append(reason)
@@ -70,22 +78,47 @@ def exclusions(
                 f"{name} is undetermined for {listing(some(sorted(unknown)))}, who "
                 f"{'is' if len(unknown) == 1 else 'are'} excluded: the profile excludes by it."
             )
+    raise_problems(f"The profile {profile.name}", bare_numbers(profile.exclude))
     return {case: "; ".join(why) for case, why in sorted(excluded.items())}, tuple(notices)
 
 
-def _reason_to_exclude(name: str, check: PreflightValue | None, limit: float) -> str:
+def _require_unit(profile: Profile, name: str, limit: Limit, check: PreflightValue | None) -> None:
+    if limit.unit is not None and check is not None and check.unit != limit.unit:
+        raise InputError(
+            f"The profile {profile.name} excludes by {name} in {limit.unit!r}, and preflight "
+            f"recorded it in {check.unit!r}; give the limit in that unit."
+        )
+
+
+def _reason_to_exclude(name: str, check: PreflightValue | None, limit: Limit) -> str:
     """Why a preflight value excludes a case, or nothing; what is not known excludes too."""
     if check is None:
         return f"{name} was not checked, and the profile excludes by it"
     if check.value is not None:
-        if abs(check.value) <= limit:
+        if limit.allows(check.value):
             return ""
-        found = quantity(check.value, check.unit, apart_from=limit)
-        return f"{name} is {found}, beyond {stated(limit, check.unit)}"
-    if check.at_least is not None and check.at_least > limit:
-        found = quantity(check.at_least, check.unit, apart_from=limit)
-        return f"{name} is at least {found}, beyond {stated(limit, check.unit)}"
+        found = quantity(check.value, check.unit, apart_from=_end(limit, check.value))
+        return f"{name} is {found}, {_beyond(limit, check.value, check.unit)}"
+    if check.at_least is not None and not limit.allows_at_least(check.at_least):
+        found = quantity(check.at_least, check.unit, apart_from=_end(limit, check.at_least))
+        return f"{name} is at least {found}, {_beyond(limit, check.at_least, check.unit)}"
     return f"{name} is undetermined ({check.why}), and the profile excludes by it"
+
+
+def _end(limit: Limit, value: float) -> float:
+    """Return the end of the good side that a value lies beyond."""
+    if limit.at_least is not None and value < limit.at_least:
+        return limit.at_least
+    end = limit.within if limit.within is not None else limit.at_most
+    assert end is not None
+    return end
+
+
+def _beyond(limit: Limit, value: float, unit: str) -> str:
+    end = _end(limit, value)
+    if limit.within is not None:
+        return f"beyond {stated(end, unit)}"
+    return f"{'below' if value < end else 'above'} {stated(end, unit)}"
 
 
 def seen_in_training(evaluation: Evaluation, cases: Sequence[CaseRecord]) -> frozenset[str]:

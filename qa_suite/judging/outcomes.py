@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from qa_suite.core.records import Criterion, Outcome
+
+Direction = Literal["at_most", "at_least", "within"]
 
 
 def meets(criterion: Criterion, value: float, bound: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from qa_suite.core.records import Criterion
+from qa_suite.judging.outcomes import Direction
 from qa_suite.judging.statistics import patient_means
 
-Fate = Literal["value", "censored", "refused", "lost", "absent"]
+Fate = Literal["value", "censored", "refused", "lost", "absent", "excluded"]
 """What became of a case under a measure; :mod:`qa_suite.judging.collect` decides it."""
 
 
@@ -109,6 +111,27 @@ class PatientValues:
         )
         return table.groupby("patient").mean()
 
+    def worst_bounds(self, direction: Direction) -> pd.DataFrame:
+        """Return the lowest and highest that each patient's *worst* examination can be.
+
+        As :meth:`patient_bounds`. Where the good side is around zero they are magnitudes.
+        """
+        rows = [row for row in self.rows if row.fate in ("value", "censored")]
+        low, high = (np.array([getattr(r, end) for r in rows], float) for end in ("low", "high"))
+        if direction == "within":
+            low, high = (
+                np.where((low <= 0) & (high >= 0), 0.0, np.minimum(np.abs(low), np.abs(high))),
+                np.maximum(np.abs(low), np.abs(high)),
+            )
+        table = pd.DataFrame({"patient": [row.patient for row in rows], "low": low, "high": high})
+        patients = table.groupby("patient")
+        return patients.min() if direction == "at_least" else patients.max()
+
+    @property
+    def examinations(self) -> dict[str, int]:
+        """Patient to how many examinations have a value, or a bound."""
+        return dict(Counter(r.patient for r in self.rows if r.fate in ("value", "censored")))
+
     def reasons(self, *fates: Fate) -> dict[str, str]:
         """Return case to reason for the cases with one of the fates."""
         return {row.case: row.why for row in self.rows if row.fate in fates}
@@ -135,8 +158,28 @@ class PatientValues:
 
     @property
     def refused(self) -> frozenset[str]:
-        """Patients of whom every case was refused."""
-        return self.patients - {row.patient for row in self.rows if row.fate != "refused"}
+        """Patients of whom every case that is not excluded was refused."""
+        found = {row.patient for row in self.rows if row.fate == "refused"}
+        others = {row.patient for row in self.rows if row.fate not in ("refused", "excluded")}
+        return frozenset(found - others)
+
+    @property
+    def excluded(self) -> frozenset[str]:
+        """Patients of whom the profile excludes a case: leaving out the worst one is choosing."""
+        return frozenset(row.patient for row in self.rows if row.fate == "excluded")
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Patients of whom no examination has the region in its reference."""
+        found = {row.patient for row in self.rows if row.fate == "absent"}
+        others = ("value", "censored", "lost")
+        return frozenset(found - {row.patient for row in self.rows if row.fate in others})
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Patients whose translator was asked and who are not excluded."""
+        out = ("refused", "excluded")
+        return frozenset(row.patient for row in self.rows if row.fate not in out)
 
     @property
     def missing(self) -> frozenset[str]:

@@ -53,7 +53,7 @@ def require_sound_tables(measurements: pd.DataFrame, cases: Sequence[CaseRecord]
 
 
 def bounds_of(measurements: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    """Return ``at_least`` or ``at_most`` of every row, NaN where there is none."""
-    if name not in measurements:  # a table of schema 1
+    """Return ``at_least``, ``at_most`` or ``coverage`` of every row, NaN where there is none."""
+    if name not in measurements:  # an old table
         return np.full(len(measurements), np.nan)
     return np.asarray(measurements[name].astype("float64"))

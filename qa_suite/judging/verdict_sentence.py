@@ -89,7 +89,7 @@ def _brief(findings: Sequence[Finding], most: int = 3) -> str:
             by_reason.setdefault(_why_undecided(finding), []).append(finding.criterion.name)
         said = [f"{why}: {listing(some(names))}" for why, names in by_reason.items()]
     else:
-        said = [_estimate_and_bound(finding) for finding in findings]
+        said = list(dict.fromkeys(_estimate_and_bound(finding) for finding in findings))
     more = [f"{len(said) - most} more"] if len(said) > most else []
     return "; ".join(said[:most] + more)
 
@@ -109,12 +109,16 @@ _BRIEF: dict[ReasonCode, str] = {
     "censored": "values censored",
     "lost": "data missing",
     "refused": "too many refused",
+    "excluded": "too many excluded",
+    "absent": "too often absent from the reference",
     "seen_in_training": "not held out",
 }
 
 
 def _estimate_and_bound(finding: Finding) -> str:
     criterion = finding.criterion
+    if finding.reasons:
+        return finding.reasons[0].words
     if finding.estimate is None and finding.at_least is None and finding.at_most is None:
         return f"{criterion.name} has no value"
     if criterion.statistic == "fraction_within":

@@ -167,9 +167,25 @@ def at_common_scale(pair: Pair, settings: ScaleSettings) -> Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class NoValue:
-    """What a metric returns where it is not defined: the reason."""
+    """What a metric returns where it is not defined: the reason.
+
+    Parameters
+    ----------
+    why
+        The reason.
+    absent_in_reference
+        Whether the reference alone leaves nothing to measure, whatever the synthetic image shows:
+        it has no such region or structure, or too little of it. A case without a value is let off
+        by this alone; what depends on the synthetic image is lost.
+    """
 
     why: str
+    absent_in_reference: bool = False
+
+
+def absent(why: str) -> NoValue:
+    """Return the statement that the reference has nothing there to measure, and why."""
+    return NoValue(why=why, absent_in_reference=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +218,7 @@ class Value:
     why: str = ""
     variant: str = "default"
     coverage: float | None = None
+    absent_in_reference: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,6 +313,7 @@ def censored(
 def as_value(metric: str, region: str, found: float | Censored | NoValue, **more: Any) -> Value:
     """Return what a metric's function found as a value, whichever of the three it is."""
     if isinstance(found, NoValue):
+        more["absent_in_reference"] = found.absent_in_reference
         return undefined(metric, region, found.why, **more)
     if isinstance(found, Censored):
         return censored(

@@ -14,7 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.measure_kinds import Kind, parse_range, require_kind
@@ -61,6 +69,19 @@ class MetricFacts(BaseModel):
         default=(), description="of the reference that it has a meaning for; none is any"
     )
     because: str = Field(default="", description="why it has none for others")
+    sampled: str = Field(
+        default="",
+        description="why it is taken in a part of its region by design: a coverage that is small "
+        "for that reason is no loss",
+    )
+
+    @model_serializer(mode="wrap")
+    def _sampled_where_it_is(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Say nothing of a sample where all of the region is taken."""
+        said = as_usual(self)
+        if not self.sampled:
+            said.pop("sampled", None)
+        return said
 
     @model_validator(mode="after")
     def _ends_are_told(self) -> MetricFacts:

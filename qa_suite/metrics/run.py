@@ -214,6 +214,7 @@ def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:
         status=value.status,
         why=value.why,
         coverage=value.coverage,
+        absent_in_reference=value.absent_in_reference if value.status == "undefined" else None,
     )
 
 

@@ -47,6 +47,7 @@ from qa_suite.core.records.evaluation import (
     When,
 )
 from qa_suite.core.records.evidence import CohortUse, Evidence, ProfileTried, Protocol, Supersession
+from qa_suite.core.records.exclusion import SMALLER_IS_BETTER, Limit, bare_numbers, limit_of
 from qa_suite.core.records.measurement import (
     NO_CENSORING,
     CurvePoint,
@@ -71,6 +72,7 @@ __all__ = [
     "DECIDING_CHECKS",
     "NO_CENSORING",
     "NO_EVIDENCE",
+    "SMALLER_IS_BETTER",
     "Answer",
     "Asked",
     "Audit",
@@ -96,6 +98,7 @@ __all__ = [
     "Gap",
     "InstrumentFacts",
     "LeftOutMeasures",
+    "Limit",
     "Measurement",
     "MeasurementStatus",
     "ModelFacts",
@@ -120,6 +123,8 @@ __all__ = [
     "TrainingSources",
     "Verdict",
     "When",
+    "bare_numbers",
+    "limit_of",
     "preflight_sentence",
     "preflight_status",
 ]

@@ -59,6 +59,12 @@ class CaseRecord(BaseModel):
     examination: int = 1
     status: CaseStatus
     reason: str = ""
+    structures: tuple[str, ...] | None = Field(
+        default=None, description="delineated on its images; None where a record does not say"
+    )
+    voxel_hashes: dict[str, str] = Field(
+        default_factory=dict, description="of its source and reference, as the cohort states them"
+    )
     preflight: dict[str, PreflightValue] = Field(default_factory=dict)
     strata: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     grid: str = Field(default="", description="shape and spacing of the measured grid")

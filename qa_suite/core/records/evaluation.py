@@ -105,7 +105,12 @@ class CohortFacts(BaseModel):
     split: str
     cases: int
     patients: int
-    sites: tuple[str, ...]
+    sites: tuple[str, ...] = Field(description="of the examined cases")
+    expected_sites: tuple[str, ...] | None = Field(
+        default=None,
+        description="that must be judged: those examined, those of which no case could be "
+        "imported, and those that the manifest names; None where a record does not say",
+    )
 
 
 class CodeFacts(BaseModel):

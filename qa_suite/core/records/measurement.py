@@ -29,7 +29,8 @@ class Measurement(BaseModel):
     """One number about one case, the bound that is known of it, or why there is neither.
 
     ``variant`` is a short key into the evaluation's ``variants``, so that two settings never
-    collide on one row. ``coverage`` is the share of the region that could be measured. A
+    collide on one row. ``coverage`` is the share of the region that could be measured. An
+    *undefined* row is ``absent_in_reference`` where the reference alone left nothing to measure. A
     *censored* row has no value: the search ended at its window, a cap or the image, and the
     true value is only known to be at least ``at_least`` or at most ``at_most``.
     """
@@ -50,10 +51,15 @@ class Measurement(BaseModel):
     status: MeasurementStatus = "ok"
     why: str = ""
     coverage: float | None = Field(default=None, ge=0, le=1)
+    absent_in_reference: bool | None = Field(
+        default=None, description="of an undefined row; None where a record does not say"
+    )
 
     @model_validator(mode="after")
     def _one_statement(self) -> Measurement:
         require_one_statement(self)
+        if self.absent_in_reference and self.status != "undefined":
+            raise ValueError("only a measurement that is undefined is absent in the reference")
         return self
 
 

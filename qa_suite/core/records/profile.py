@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from qa_suite.core.records.exclusion import Limit
 from qa_suite.core.records.measurement import STRICT
 
 Scope = Literal["pooled", "each_site", "worst_patient", "new_site"]
@@ -46,6 +47,12 @@ class Criterion(BaseModel):
         default=None,
         description="value, in the criterion's unit, of an examination whose synthetic image "
         "misses the structure that the reference has; without it the examination is lost",
+    )
+    max_absent_fraction: float | None = Field(
+        default=None, ge=0, le=1, description="in the place of the profile's, for this criterion"
+    )
+    min_coverage: float | None = Field(
+        default=None, ge=0, le=1, description="in the place of the profile's, for this criterion"
     )
     unit: str
     scope: Scope = "pooled"
@@ -174,9 +181,33 @@ class Profile(BaseModel):
         default=(), description="of the table of hazards, those that this use is exposed to"
     )
     planned: Planned | None = None
-    exclude: dict[str, float] = Field(
+    exclude: dict[str, Limit | float] = Field(
         default_factory=dict,
-        description="preflight value to largest allowed magnitude; excludes cases from judging",
+        description="preflight value to where it is good; other cases are left out of judging. A "
+        "bare number is the largest magnitude",
+    )
+    max_excluded_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of a scope's patients that 'exclude' may leave out, with any of their "
+        "examinations, before the scope is undecided",
+    )
+    max_absent_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of a scope's patients whose reference may lack the region before the "
+        "scope is undecided",
+    )
+    min_coverage: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of a region that must have been measured; with less the value is lost",
+    )
+    expected_sites: tuple[str, ...] = Field(
+        default=(), description="sites that must be judged, whatever was imported"
     )
     max_refused_fraction: float = Field(
         default=0.2,

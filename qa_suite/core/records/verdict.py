@@ -29,6 +29,9 @@ ReasonCode = Literal[
     "interval_includes_bound",
     "lost",
     "refused",
+    "excluded",
+    "absent",
+    "site_missing",
     "seen_in_training",
     "beyond_hlut",
 ]
@@ -73,8 +76,8 @@ class Finding(BaseModel):
     method: str = Field(description="how the interval was made")
     reasons: tuple[Reason, ...] = Field(
         default=(),
-        description="why it is undecided, the reason that decided first; empty where it passes "
-        "or fails",
+        description="why it is undecided, the reason that decided first, or why a site that was "
+        "expected fails; else empty",
     )
     sentence: str
 

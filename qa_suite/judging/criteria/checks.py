@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from qa_suite.core.records import bare_numbers
 from qa_suite.judging.criteria.measures import WAY, KnownMeasure, Measures, fits
 
 Said = tuple[str, str]
@@ -200,6 +201,8 @@ def _beyond_range(given: Mapping[str, Any], metric: str, facts: KnownMeasure) ->
 def profile_problems(given: Mapping[str, Any]) -> Iterator[Said]:
     """Yield what is wrong with what a profile says of itself."""
     yield from _blanks(given, ("version", "direction", "anatomy", "intended_use"))
+    for sentence in bare_numbers(given.get("exclude") or {}):
+        yield "exclude", sentence
     name = given.get("name")
     if isinstance(name, str) and (not _PLAIN_NAME.fullmatch(name) or _DEVICES.fullmatch(name)):
         yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,15 @@ def dvh_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value
     """Yield DVH metrics of both doses, their differences, the target's indices and the curves."""
     key, dose_gy = done.key, done.prescription_gy
     for name in reference:
-        region = region_of(name)
+        region, empty = region_of(name), _is_empty(done, name)
         for metric, dvh_name in DVH_METRICS.items():
             one = read_metric(reference[name], dvh_name, prescription_gy=dose_gy)
             two = read_metric(synthetic[name], dvh_name, prescription_gy=dose_gy)
-            yield from _both(metric, region, key, one.value, two.value, one.why or two.why)
-            change, why = f"{metric}_difference_pct", one.why or two.why
+            why = one.why or two.why
+            yield from _both(metric, region, key, one.value, two.value, why, empty=empty)
+            change = f"{metric}_difference_pct"
             if one.value is None or two.value is None:
-                yield undefined(change, region, why, variant=key)
+                yield undefined(change, region, why, variant=key, absent_in_reference=empty)
             else:
                 share = 100 * (two.value - one.value) / dose_gy
                 yield ok(change, region, share, variant=key)
@@ -63,21 +65,34 @@ def dvh_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value
 
 
 def _both(
-    metric: str, region: str, key: str, one: float | None, two: float | None, why: str
+    metric: str,
+    region: str,
+    key: str,
+    one: float | None,
+    two: float | None,
+    why: str,
+    *,
+    empty: bool = False,
 ) -> Iterator[Value]:
-    """Yield a number of both images and its difference."""
+    """Yield a number of both images and its difference; ``empty`` where the structure is."""
+    more: dict[str, Any] = {"variant": key, "absent_in_reference": empty}
     for side, value in (("reference", one), ("synthetic", two)):
         name = f"{metric}_{side}"
         yield (
-            undefined(name, region, why, variant=key)
+            undefined(name, region, why, **more)
             if value is None
             else ok(name, region, value, variant=key)
         )
     name = f"{metric}_difference"
     if one is None or two is None:
-        yield undefined(name, region, why, variant=key)
+        yield undefined(name, region, why, **more)
     else:
         yield ok(name, region, two - one, variant=key)
+
+
+def _is_empty(done: DosePair, name: str) -> bool:
+    """Whether the case has no such structure, or one without a voxel."""
+    return name != AIM and not np.any(done.scene.structures.get(name, False))
 
 
 def _index_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
@@ -116,7 +131,9 @@ def goal_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Valu
         variant = f"{key}:{metric.name}"
         if first.value is None or second.value is None:
             why = first.why or second.why
-            yield undefined("goal_volume_difference", region, why, variant=variant)
+            empty = _is_empty(done, first.goal.structure)
+            more: dict[str, Any] = {"variant": variant, "absent_in_reference": empty}
+            yield undefined("goal_volume_difference", region, why, **more)
         else:
             change = second.value - first.value
             yield ok("goal_volume_difference", region, change, variant=variant)
@@ -134,11 +151,15 @@ def difference_rows(done: DosePair, settings: DoseSettings) -> Iterator[Value | 
     cutoff = (_CUTOFF_PCT if share is None else share) / 100 * dose_gy
     high = done.body & (one >= cutoff)
     regions = {"body": high, **{region_of(n): m & high for n, m in done.masks.items()}}
+    dark = _out_of_the_beams(done)
     for region, where in regions.items():
         if not where.any():
-            why = f"no voxel of the region gets {cutoff:.3g} Gy"
-            yield undefined("dose_difference_mean", region, why, variant=key)
-            yield undefined("dose_difference_95", region, why, variant=key)
+            none = NoValue(
+                why=f"no voxel of the region gets {cutoff:.3g} Gy",
+                absent_in_reference=region in dark,
+            )
+            yield as_value("dose_difference_mean", region, none, variant=key)
+            yield as_value("dose_difference_95", region, none, variant=key)
             continue
         values = change[where]
         yield ok("dose_difference_mean", region, values.mean(), variant=key)
@@ -151,6 +172,18 @@ def difference_rows(done: DosePair, settings: DoseSettings) -> Iterator[Value | 
     else:
         why = "no voxel exceeds 90 % of the prescription"
         yield undefined("synthrad_dose_mae", "all", why, variant=key)
+
+
+def _out_of_the_beams(done: DosePair) -> frozenset[str]:
+    """Regions of organs of which too little dose on the reference is the reference's own doing.
+
+    One that has voxels and none on the dose grid is there, and was not looked at.
+    """
+    return frozenset(
+        region_of(name)
+        for name, mask in done.masks.items()
+        if name != AIM and (mask.any() or _is_empty(done, name))
+    )
 
 
 def difference_histogram(change_pct: NDArray[np.float64], region: str, key: str) -> Curve:
@@ -212,14 +245,17 @@ def gamma_results(done: DosePair, evaluated: Volume, settings: DoseSettings) -> 
 def gamma_rows(done: DosePair, results: list[GammaResult]) -> Iterator[Value]:
     """Yield pass rate, mean gamma and what they rest on, in body, target and structures."""
     regions = {"body": done.body, **{region_of(n): m for n, m in done.masks.items()}}
+    dark = _out_of_the_beams(done)
     for result in results:
         variant = f"{done.key}:{result.criterion.key}"
         for region, mask in regions.items():
             said = result.region(region, mask)
             yield ok("gamma_voxels", region, said.judged, variant=variant)
             if said.pass_pct is None:
-                yield undefined("gamma_pass_rate", region, said.why, variant=variant)
-                yield undefined("gamma_mean", region, said.why, variant=variant)
+                gone = not said.above_cutoff and region in dark
+                none = NoValue(why=said.why, absent_in_reference=gone)
+                yield as_value("gamma_pass_rate", region, none, variant=variant)
+                yield as_value("gamma_mean", region, none, variant=variant)
                 continue
             more = {"variant": variant, "coverage": said.coverage}
             yield ok("gamma_pass_rate", region, said.pass_pct, **more)

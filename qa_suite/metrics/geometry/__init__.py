@@ -14,7 +14,7 @@ import numpy as np
 from qa_suite.imaging.boxes import bounding_box
 from qa_suite.imaging.masks import centroid
 from qa_suite.imaging.threshold import segment_threshold
-from qa_suite.metrics.base import NoValue, Pair, Value, as_value, failed, undefined
+from qa_suite.metrics.base import NoValue, Pair, Value, absent, as_value, failed, undefined
 from qa_suite.metrics.facts import FAMILIES, FamilyFacts
 from qa_suite.metrics.geometry.contours import OF_CONTOURS, contour_distances
 from qa_suite.metrics.geometry.images import Box, averaged, grown, mask_at
@@ -121,7 +121,7 @@ def _contours(pair: Pair, settings: GeometrySettings) -> list[Value]:
         synthetic = segment_threshold(pair.synthetic, domain, rule)
         found: Any
         if not reference.any():
-            found = NoValue(why="the reference does not have it")
+            found = absent("the reference does not have it")
         elif not synthetic.any():
             found = NoValue(why="the synthetic image does not have it: see 'missed'")
         else:

@@ -18,7 +18,7 @@ from qa_suite.core.measure_kinds import Kind
 from qa_suite.core.volume import Volume
 from qa_suite.imaging.boxes import bounding_box
 from qa_suite.imaging.surface_elements import surface_elements
-from qa_suite.metrics.base import Censored, NoValue
+from qa_suite.metrics.base import Censored, NoValue, absent
 from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 from qa_suite.metrics.geometry.settings import GeometrySettings
 from qa_suite.metrics.segmentation.surfaces import directed_percentile
@@ -105,7 +105,7 @@ def contour_distances(
     margin = int(np.ceil(2 * reach_mm / spacing.min())) + 2
     box = bounding_box(mask, margin=margin)
     if box is None or min(mask.shape) < 2:
-        return NoValue(why="the reference has no such structure")
+        return absent("the reference has no such structure")
     inside = np.ascontiguousarray(mask[box])
     surface = surface_elements(inside, grid.spacing_mm, domain=domain[box])
     at = surface.position_mm / spacing

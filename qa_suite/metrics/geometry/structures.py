@@ -8,7 +8,7 @@ in the synthetic image by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -70,7 +70,7 @@ METRICS.declare(
 def structure_shift(found: StructureShift, reach_mm: float) -> float | Censored | NoValue:
     """Shift of one structure, in mm, or what is known of it."""
     if found.why:
-        return NoValue(why=found.why)
+        return NoValue(why=found.why, absent_in_reference=found.absent)
     if found.size_mm > reach_mm:
         return Censored(at_least=reach_mm, why="beyond the reach of the search")
     return found.size_mm
@@ -88,11 +88,17 @@ class StructureShift:
         Why there is none, or empty.
     lost
         Whether the reference shows the structure and the synthetic image was no match for it.
+    absent
+        Whether the reference alone cannot tell its shift.
+    coverage
+        Which share of the structure lies where both images may be measured.
     """
 
     size_mm: float = np.nan
     why: str = ""
     lost: bool = False
+    absent: bool = False
+    coverage: float | None = None
 
 
 def structure_values(
@@ -113,7 +119,12 @@ def structure_values(
     found = dict(_search(pair, reference, synthetic, settings)) if on else {}
     reach = settings.local_reach_mm
     values = [
-        as_value("structure_shift", f"structure:{name}", structure_shift(one, reach))
+        as_value(
+            "structure_shift",
+            f"structure:{name}",
+            structure_shift(one, reach),
+            coverage=one.coverage,
+        )
         for name, one in found.items()
     ]
     worst = _worst(found, settings)
@@ -137,8 +148,9 @@ def _worst(found: dict[str, StructureShift], settings: GeometrySettings) -> Stru
     if told:
         return StructureShift(size_mm=max(told))
     if not found:
-        return StructureShift(why="no structure is delineated")
-    return StructureShift(why="; ".join(f"{name}: {one.why}" for name, one in found.items()))
+        return StructureShift(why="no structure is delineated", absent=True)
+    why = "; ".join(f"{name}: {one.why}" for name, one in found.items())
+    return StructureShift(why=why, absent=all(one.absent for one in found.values()))
 
 
 def _search(
@@ -160,17 +172,21 @@ def _search(
                 f"its {volume_cc:.0f} cc are more than {settings.structure_max_cc:g} cc: it moves "
                 "with the body"
             )
-            yield name, StructureShift(why=why)
+            yield name, StructureShift(why=why, absent=True)
         elif 0 < volume_cc < settings.structure_min_cc:
             why = (
                 f"its {volume_cc:.1f} cc are less than {settings.structure_min_cc:g} cc: its "
                 "surroundings would answer in its place"
             )
-            yield name, StructureShift(why=why)
+            yield name, StructureShift(why=why, absent=True)
+        elif not structure.any():
+            yield name, StructureShift(why="the structure is empty", absent=True)
         elif not inside.any():
-            yield name, StructureShift(why="the structure is empty or lies outside the mask")
+            yield name, StructureShift(why="the structure lies outside the mask")
         else:
-            yield name, matcher.find(_around(inside, grid, settings.structure_margin_mm) & usable)
+            found = matcher.find(_around(inside, grid, settings.structure_margin_mm) & usable)
+            whole = int(np.count_nonzero(mask_at(structure, pair.grid, grid)))
+            yield name, replace(found, coverage=float(inside.sum() / whole))
 
 
 def _around(inside: Mask, grid: Grid, reach_mm: float) -> Mask:
@@ -216,7 +232,7 @@ class _Matcher:
         structure(self.fixed.values, lows, highs, around, spacing, tensors, counts)
         if np.linalg.eigvalsh(tensors[0])[0] < REPEATED * (_RESIDUAL_HU / _SD_MM) ** 2:
             return StructureShift(
-                why="it does not stand out from its surroundings in the reference"
+                why="it does not stand out from its surroundings in the reference", absent=True
             )
         shifts, (correlations, variances) = np.zeros((1, 3)), np.empty((2, 1))
         match_blocks(

@@ -242,12 +242,11 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     if wrong:
         why = f"{wrong} voxels inside the mask are not finite"
         return [failed(metric, region, why) for metric, region in _rows(pair, settings)]
-    changes = [
-        as_value(
-            "lesion_contrast_change", f"structure:{name}", contrast_change(pair, name, settings)
-        )
-        for name in _listed(pair, settings)
-    ]
+    changes = []
+    for name in _listed(pair, settings):
+        change, share = contrast_change(pair, name, settings)
+        where = f"structure:{name}"
+        changes.append(as_value("lesion_contrast_change", where, change, coverage=share))
     return [*_components(pair, settings), *changes]
 
 
@@ -257,20 +256,24 @@ def _components(pair: Pair, settings: HallucinationSettings) -> list[Value]:
             why = f"bone and gas are known by their HU, and the {what} is in {volume.quantity}"
             missing = [*_keys(), ("outside_depth", REGION)]
             return [undefined(metric, kind, why) for metric, kind in missing]
+    outside = as_value("outside_depth", REGION, outside_depth(pair, settings))
     fields = fields_of(pair, settings)
+    if fields is None:  # nothing was searched, which is not the same as nothing found
+        why = "no working voxel lies at least half inside the mask"
+        return [*(undefined(metric, kind, why) for metric, kind in _keys()), outside]
     components = find_components(pair, settings, fields=fields)
     values = [
         as_value(metric, kind, function([c for c in components if c.kind == kind]))
         for kind in KINDS
         for metric, function in OF_COMPONENTS.items()
     ]
-    structures = [] if fields is None else find_structures(fields, settings)
+    structures = find_structures(fields, settings)
     values += [
         as_value(metric, kind, function([c for c in structures if c.kind == kind]))
         for kind in VALUE_KINDS
         for metric, function in OF_STRUCTURES.items()
     ]
-    return [*values, as_value("outside_depth", REGION, outside_depth(pair, settings))]
+    return [*values, outside]
 
 
 def _why_empty(pair: Pair) -> str | None:

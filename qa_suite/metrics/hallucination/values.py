@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.volume import Triple
 from qa_suite.imaging.boxes import bounding_box
-from qa_suite.metrics.base import Censored, NoValue, Pair
+from qa_suite.metrics.base import Censored, NoValue, Pair, absent
 from qa_suite.metrics.facts import METRICS, REFERENCE_UNIT, MetricFacts, MetricFunctions
 from qa_suite.metrics.hallucination.blobs import Box, Mask, blobs, shell_of
 from qa_suite.metrics.hallucination.depth import water_equivalent
@@ -91,7 +91,7 @@ OF_STRUCTURES: MetricFunctions[Callable[[Sequence[Structure]], float | Censored 
 def value_error(components: Sequence[Structure]) -> float | NoValue:
     """Signed error of the component whose value is farthest off, in HU."""
     if not components:
-        return NoValue(why="the reference shows nothing of this kind")
+        return absent("the reference shows nothing of this kind")
     return max((c.error_hu for c in components), key=lambda hu: (abs(hu), hu))
 
 
@@ -198,8 +198,12 @@ METRICS.declare(
 )
 
 
-def contrast_change(pair: Pair, name: str, settings: HallucinationSettings) -> float | NoValue:
+def contrast_change(
+    pair: Pair, name: str, settings: HallucinationSettings
+) -> tuple[float | NoValue, float | None]:
     """Contrast of one structure in the synthetic image minus that in the reference, in HU.
+
+    Beside it stands which share of the structure lies in the mask.
 
     The shell leaves out the voxels next to the structure, which hold part of it. A bone next to
     a lesion lies in the shell of both images and cancels.
@@ -210,14 +214,17 @@ def contrast_change(pair: Pair, name: str, settings: HallucinationSettings) -> f
     margin = int((gap + settings.shell_mm) / min(spacing)) + 1
     box = bounding_box(pair.structures[name], margin=margin)
     if box is None:
-        return NoValue(why=f"{name} has no voxel")
+        return absent(f"{name} has no voxel"), None
     structure, within = pair.structures[name][box], inside[box]
     core = structure & within
+    share = float(core.sum() / structure.sum())
     shell = shell_of(structure, spacing, gap_mm=gap, thickness_mm=settings.shell_mm, within=within)
     for what, voxels in ((name, int(core.sum())), (f"the shell of {name}", int(shell.sum()))):
         if voxels < settings.fewest_voxels:
-            return NoValue(
-                why=f"{what} has {voxels} voxels in the mask, fewer than {settings.fewest_voxels}"
+            none = NoValue(
+                why=f"{what} has {voxels} voxels in the mask, fewer than {settings.fewest_voxels}",
+                absent_in_reference=int(structure.sum()) < settings.fewest_voxels,
             )
+            return none, share
     error = pair.synthetic.array[box].astype("float64") - pair.reference.array[box]
-    return float(error[core].mean() - error[shell].mean())
+    return float(error[core].mean() - error[shell].mean()), share

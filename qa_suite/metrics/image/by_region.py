@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from qa_suite.metrics.base import NoValue
+from qa_suite.metrics.base import NoValue, absent
 from qa_suite.metrics.facts import REFERENCE_UNIT, MetricFacts
 from qa_suite.metrics.image.regions import BY_REGION, RegionVoxels
 from qa_suite.metrics.image.settings import SYNTHRAD_RANGE_HU, ImageSettings
@@ -197,7 +197,9 @@ def ncc(voxels: RegionVoxels) -> float | NoValue:
     reference, synthetic, covariance = voxels.sums.variances
     if reference == 0 or synthetic == 0:
         which = "reference" if reference == 0 else "synthetic image"
-        return NoValue(why=f"the {which} is constant in this region")
+        return NoValue(
+            why=f"the {which} is constant in this region", absent_in_reference=reference == 0
+        )
     return float(np.clip(covariance / np.sqrt(reference * synthetic), -1, 1))
 
 
@@ -222,7 +224,7 @@ def slope_error(voxels: RegionVoxels) -> float | NoValue:
     """Slope of synthetic on reference, less one, in percent."""
     reference, _, covariance = voxels.sums.variances
     if reference == 0:
-        return NoValue(why="the reference is constant in this region")
+        return absent("the reference is constant in this region")
     return 100 * (covariance / reference - 1)
 
 
@@ -281,5 +283,5 @@ def mutual_information(voxels: RegionVoxels) -> float | NoValue:
 def gradient_error(voxels: RegionVoxels) -> float | NoValue:
     """Mean absolute difference of the gradients' magnitudes, per mm."""
     if voxels.sums.neighbourhoods == 0:
-        return NoValue(why="no voxel of this region has its six neighbours in the mask")
+        return absent("no voxel of this region has its six neighbours in the mask")
     return voxels.sums.gradient / voxels.sums.neighbourhoods

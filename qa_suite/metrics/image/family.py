@@ -143,7 +143,13 @@ def _measure(names: list[str], region: Region, comparison: Comparison) -> Iterat
     if voxels == 0:
         coverage = 0.0 if region.voxels else None
         for name in names:
-            yield undefined(name, region.name, region.why_empty, coverage=coverage)
+            yield undefined(
+                name,
+                region.name,
+                region.why_empty,
+                coverage=coverage,
+                absent_in_reference=region.name != "body" and not region.cut_off,
+            )
         return
     wrong = 0
     if comparison.wrong:

@@ -32,12 +32,15 @@ class Region:
         Size of the whole region, its part outside the mask included.
     why_empty
         What to say where it has no voxel in the mask.
+    cut_off
+        Whether it has voxels, all of them outside the mask: it is there, and not measured.
     """
 
     name: str
     chosen: NDArray[np.bool_]
     voxels: int
     why_empty: str
+    cut_off: bool = False
 
 
 class Sums(NamedTuple):
@@ -151,7 +154,13 @@ def _structures(pair: Pair, comparison: Comparison) -> Iterator[Region]:
         voxels = int(np.count_nonzero(structure))
         empty = f"the structure {name} " + ("lies outside the mask" if voxels else "is empty")
         chosen = np.asarray(structure[cut][comparison.mask])
-        yield Region(name=f"structure:{name}", chosen=chosen, voxels=voxels, why_empty=empty)
+        yield Region(
+            name=f"structure:{name}",
+            chosen=chosen,
+            voxels=voxels,
+            why_empty=empty,
+            cut_off=bool(voxels) and not chosen.any(),
+        )
 
 
 def shell_names(shells_mm: tuple[float, ...]) -> list[str]:

@@ -18,6 +18,8 @@ from qa_suite.metrics.image.settings import MS_SSIM_WEIGHTS, SYNTHRAD_RANGE_HU, 
 
 _DEFAULT = ImageSettings()
 _BODY: dict[str, Any] = {"regions": "body"}
+_BELOW_THE_SKIN = "the skin is no texture: it is left out, and much of a thin limb is skin"
+_IN_EVEN_TISSUE = "noise is told from the quietest places of even tissue"
 _EMPTY = "an empty mask is undefined; a voxel of the mask that is not finite is an error"
 _SPECTRUM = {
     **_BODY,
@@ -125,6 +127,7 @@ def ms_ssim(comparison: Comparison) -> tuple[float, float] | NoValue:
             "clipped to a window, in the tapered inside of the mask"
         ),
         empty=_NO_SPECTRUM,
+        sampled=_BELOW_THE_SKIN,
         reference=(
             "Gray and Markel 1976, IEEE Trans Acoust Speech Signal Process 24:380 (the "
             "distance); its use on radial spectra is this suite's"
@@ -164,6 +167,7 @@ def spectral_error(comparison: Comparison) -> tuple[float, float] | NoValue:
             "negative is blurred, positive is noisy"
         ),
         empty=_NO_SPECTRUM,
+        sampled=_BELOW_THE_SKIN,
         reference="Definition of this suite",
         settings={**_SPECTRUM, "from": _DEFAULT.high_frequency_from},
     ),
@@ -236,6 +240,7 @@ def slice_error(comparison: Comparison) -> tuple[float, float] | NoValue:
             "any noise; below 1 it errs less than the reference's noise, which nobody can know"
         ),
         empty=_NO_NOISE,
+        sampled=_IN_EVEN_TISSUE,
         reference="Definition of this suite",
         settings=_NOISE,
     ),
@@ -266,6 +271,7 @@ def error_to_noise(comparison: Comparison) -> tuple[float, float] | NoValue:
             "independent"
         ),
         empty=f"{_NO_NOISE}; a synthetic image without fine detail: 0",
+        sampled=_IN_EVEN_TISSUE,
         reference="Definition of this suite",
         settings={**_NOISE, "shifts_voxels": noise.REACH},
     ),

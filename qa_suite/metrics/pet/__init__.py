@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qa_suite.core.errors import InputError
-from qa_suite.metrics.base import Pair, Value, failed, ok, undefined
+from qa_suite.metrics.base import Pair, Value, absent, as_value, failed, ok, undefined
 from qa_suite.metrics.facts import FAMILIES, FamilyFacts
 from qa_suite.metrics.pet.facts import LOST
 from qa_suite.metrics.pet.settings import PetSettings
@@ -109,7 +109,8 @@ def _together(
     if not lesions:
         asked = " or ".join(settings.lesion_prefixes)
         why = f"the case has no structure whose name begins with {asked}"
-        return [undefined(m, LESIONS, why, variant=v) for m, v in lesion_keys(settings)]
+        none = absent(why)
+        return [as_value(m, LESIONS, none, variant=v) for m, v in lesion_keys(settings)]
     rows = [
         row for row in _lesion(pair, LESIONS, lesions, everywhere, settings) if row.metric != LOST
     ]
@@ -123,5 +124,6 @@ def _count(found: list[Value]) -> Value:
         return failed(LOST, LESIONS, wrong[0].why)
     shown = [row.value for row in found if row.value is not None]
     if not shown:
-        return undefined(LOST, LESIONS, found[0].why)
+        gone = all(row.absent_in_reference for row in found)
+        return undefined(LOST, LESIONS, found[0].why, absent_in_reference=gone)
     return ok(LOST, LESIONS, float(sum(shown)), coverage=len(shown) / len(found))

@@ -130,9 +130,18 @@ def lesion_keys(settings: PetSettings) -> list[tuple[str, str]]:
 
 def _all(problem: _Problem, structure: Structure, keys: list[tuple[str, str]]) -> list[Value]:
     status, why = problem
-    make = failed if status == "error" else undefined
+    empty = structure.coverage is None
     return [
-        make(metric, structure.region, why, variant=variant, coverage=structure.coverage)
+        failed(metric, structure.region, why, variant=variant, coverage=structure.coverage)
+        if status == "error"
+        else undefined(
+            metric,
+            structure.region,
+            why,
+            variant=variant,
+            coverage=structure.coverage,
+            absent_in_reference=empty,
+        )
         for metric, variant in keys
     ]
 
@@ -317,5 +326,7 @@ def _lost(
     ]
     if not seen[0]:
         why = "the reference does not show it above its surroundings"
-        return undefined(LOST, structure.region, why, coverage=structure.coverage)
+        return undefined(
+            LOST, structure.region, why, coverage=structure.coverage, absent_in_reference=True
+        )
     return ok(LOST, structure.region, float(not seen[1]), coverage=structure.coverage)

@@ -95,11 +95,11 @@ def best_threshold(
     bones = int(np.count_nonzero(bone))
     if bones == 0:
         there = bool((synthetic >= standard).any())
-        return NoValue(why=absence(in_reference=False, in_synthetic=there))
+        return absence(in_reference=False, in_synthetic=there)
     candidates = search_thresholds(settings)
     total = counts_from(synthetic, candidates)
     if total[0] == 0:
-        return NoValue(why=absence(in_reference=True, in_synthetic=False))
+        return absence(in_reference=True, in_synthetic=False)
     dice = 2.0 * counts_from(synthetic[bone], candidates) / (bones + total)
     nearest_first = np.argsort(np.abs(candidates - standard), kind="stable")
     best = nearest_first[np.argmax(dice[nearest_first])]

@@ -15,7 +15,7 @@ from qa_suite.core.arrays import Mask
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.base import Segmenter
-from qa_suite.metrics.base import NoValue, Pair, Value, failed, ok, undefined
+from qa_suite.metrics.base import NoValue, Pair, Value, as_value, failed
 from qa_suite.metrics.facts import METRICS, MetricFacts
 from qa_suite.metrics.segmentation.settings import SegmentationSettings
 from qa_suite.metrics.segmentation.structures import (
@@ -51,12 +51,16 @@ METRICS.declare(
 )
 
 
-def noise_floor_gap(dice: float | None, floor: float | None) -> float | NoValue:
+def noise_floor_gap(
+    dice: float | None, floor: float | None, *, absent_in_reference: bool = False
+) -> float | NoValue:
     """Dice of this case minus the segmenter's own noise floor for the structure."""
     if floor is None:
         return NoValue(why="the segmenter has no noise floor for this structure")
     if dice is None:
-        return NoValue(why="the structure has no Dice in this case")
+        return NoValue(
+            why="the structure has no Dice in this case", absent_in_reference=absent_in_reference
+        )
     return dice - floor
 
 
@@ -161,11 +165,10 @@ def _by(segmenter: Segmenter, pair: Pair, settings: SegmentationSettings) -> lis
 
 
 def _gap(segmenter: Segmenter, name: str, rows: list[Value]) -> Value:
-    (dice,) = (row.value for row in rows if row.metric == "dice")
-    found = noise_floor_gap(dice, segmenter.facts.noise_floor.get(name))
-    if isinstance(found, NoValue):
-        return undefined(GAP, f"seg:{name}", found.why, variant=segmenter.facts.name)
-    return ok(GAP, f"seg:{name}", found, variant=segmenter.facts.name)
+    (dice,) = (row for row in rows if row.metric == "dice")
+    floor = segmenter.facts.noise_floor.get(name)
+    found = noise_floor_gap(dice.value, floor, absent_in_reference=dice.absent_in_reference)
+    return as_value(GAP, f"seg:{name}", found, variant=segmenter.facts.name)
 
 
 def _found(segmenter: Segmenter, volume: Volume, domain: Mask) -> Mapping[str, Mask]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import Mask
 from qa_suite.core.volume import Grid
 from qa_suite.imaging.boxes import box_of_both
-from qa_suite.metrics.base import Censored, NoValue, Value, as_value
+from qa_suite.metrics.base import Censored, NoValue, Value, absent, as_value
 from qa_suite.metrics.facts import MetricFacts, MetricFunctions
 from qa_suite.metrics.segmentation.surfaces import (
     BY_SURFACE,
@@ -69,16 +69,16 @@ def count_overlap(reference: Mask, synthetic: Mask, grid: Grid) -> Overlap:
     )
 
 
-def why_absent(overlap: Overlap) -> str:
+def lacking(overlap: Overlap) -> NoValue:
     """Say which of the two images lacks the structure."""
     return absence(in_reference=overlap.reference > 0, in_synthetic=overlap.synthetic > 0)
 
 
-def absence(*, in_reference: bool, in_synthetic: bool) -> str:
+def absence(*, in_reference: bool, in_synthetic: bool) -> NoValue:
     """Say which of the two images lacks a structure."""
     if in_reference:
-        return _NOT_IN_SYNTHETIC
-    return _NOT_IN_REFERENCE if in_synthetic else _BOTH_ABSENT
+        return NoValue(why=_NOT_IN_SYNTHETIC)
+    return absent(_NOT_IN_REFERENCE if in_synthetic else _BOTH_ABSENT)
 
 
 # ---------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ BY_OVERLAP: MetricFunctions[Callable[[Overlap], float | Censored | NoValue]] = M
 def dice(overlap: Overlap) -> float | NoValue:
     """Dice similarity coefficient."""
     total = overlap.reference + overlap.synthetic
-    return 2 * overlap.both / total if total else NoValue(why=why_absent(overlap))
+    return 2 * overlap.both / total if total else lacking(overlap)
 
 
 @BY_OVERLAP.add(
@@ -128,7 +128,7 @@ def dice(overlap: Overlap) -> float | NoValue:
 def volume_difference(overlap: Overlap) -> float | NoValue:
     """Relative difference of the volumes, in percent of the reference."""
     if overlap.reference == 0:
-        return NoValue(why=why_absent(overlap))
+        return lacking(overlap)
     return 100 * (overlap.synthetic / overlap.reference - 1)
 
 
@@ -149,7 +149,7 @@ def volume_difference(overlap: Overlap) -> float | NoValue:
 def centroid_shift(overlap: Overlap) -> float | NoValue:
     """Distance of the centroids, in mm."""
     if overlap.reference_centre_mm is None or overlap.synthetic_centre_mm is None:
-        return NoValue(why=why_absent(overlap))
+        return lacking(overlap)
     return float(np.linalg.norm(overlap.synthetic_centre_mm - overlap.reference_centre_mm))
 
 
@@ -170,7 +170,7 @@ def centroid_shift(overlap: Overlap) -> float | NoValue:
 def missed(overlap: Overlap) -> float | NoValue:
     """Whether the synthetic image misses a structure that the reference has."""
     if overlap.reference == 0:
-        return NoValue(why=why_absent(overlap))
+        return lacking(overlap)
     return float(overlap.synthetic == 0)
 
 
@@ -251,7 +251,7 @@ def _distances(
     reference: Mask, synthetic: Mask, overlap: Overlap, grid: Grid, domain: Mask | None
 ) -> SurfaceDistances | NoValue:
     if overlap.reference == 0 or overlap.synthetic == 0:
-        return NoValue(why=why_absent(overlap))
+        return lacking(overlap)
     distances = surface_distances(reference, synthetic, grid.spacing_mm, domain=domain)
     if distances.reference_empty or distances.synthetic_empty:
         which = "the reference" if distances.reference_empty else "the synthetic image"

@@ -16,7 +16,7 @@ from qa_suite.core.arrays import Mask
 from qa_suite.core.volume import Triple
 from qa_suite.imaging.boxes import box_of_both
 from qa_suite.instruments.base import Segmenter
-from qa_suite.metrics.base import NoValue, Value, ok, undefined
+from qa_suite.metrics.base import NoValue, Value, absent, as_value, undefined
 
 BodyRegion = Literal["AB", "HN", "TH"]
 
@@ -125,9 +125,7 @@ def mode_values(
         return [undefined(metric, REGION, why, variant=variant) for metric in METRICS_OF_MODE]
     found = scores([(reference[name], synthetic[name]) for name in CLASSES[region]], spacing_mm)
     return [
-        undefined(metric, REGION, value.why, variant=variant)
-        if isinstance(value, NoValue)
-        else ok(metric, REGION, value, variant=variant)
+        as_value(metric, REGION, value, variant=variant)
         for metric, value in zip(METRICS_OF_MODE, found, strict=True)
     ]
 
@@ -151,7 +149,7 @@ def scores(
         if two.any():
             distances.append(hd95(one, two, spacing_mm))
     if not dices:
-        none = NoValue(why="the reference has no class of the list (the challenge writes 0)")
+        none = absent("the reference has no class of the list (the challenge writes 0)")
         return none, none
     dice = float(np.mean(dices))
     if not distances:

@@ -9,7 +9,17 @@ import numpy as np
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume, require_same_grid
-from qa_suite.metrics.base import Curve, NoValue, Pair, Value, as_value, failed, ok, undefined
+from qa_suite.metrics.base import (
+    Curve,
+    NoValue,
+    Pair,
+    Value,
+    absent,
+    as_value,
+    failed,
+    ok,
+    undefined,
+)
 from qa_suite.metrics.facts import FAMILIES, FamilyFacts
 from qa_suite.metrics.uncertainty.interval import Region, interval_values
 from qa_suite.metrics.uncertainty.metrics import OF_STD, Claim, claim_of, std_samples
@@ -142,7 +152,8 @@ def _measure(
     region: str, error: FloatArray, std: FloatArray, settings: UncertaintySettings
 ) -> list[Value | Curve]:
     if error.size == 0:
-        return [undefined(m, region, "no voxel of the mask lies in it") for m in OF_STD]
+        none = absent("no voxel of the mask lies in it")
+        return [as_value(m, region, none) for m in OF_STD]
     wrong = int(np.count_nonzero(~np.isfinite(error)))
     if wrong:
         why = f"{wrong} of {error.size} voxels are not finite in the synthetic or reference image"

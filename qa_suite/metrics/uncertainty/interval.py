@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.prediction import IntervalFacts
-from qa_suite.metrics.base import NoValue, Value, failed, ok, undefined
+from qa_suite.metrics.base import NoValue, Value, absent, as_value, failed, ok, undefined
 from qa_suite.metrics.facts import REFERENCE_UNIT, MetricFacts, MetricFunctions
 
 Region = tuple[str, NDArray[np.bool_] | slice]
@@ -203,7 +203,8 @@ def interval_values(
 
 def _region(name: str, metrics: Sequence[str], held: Held) -> list[Value]:
     if held.error.size == 0:
-        return [undefined(metric, name, "no voxel of the mask lies in it") for metric in metrics]
+        none = absent("no voxel of the mask lies in it")
+        return [as_value(metric, name, none) for metric in metrics]
     problem = _problem(held)
     if problem is not None:
         return [failed(metric, name, problem.why) for metric in metrics]

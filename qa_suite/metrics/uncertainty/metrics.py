@@ -211,6 +211,7 @@ def std_ratio(claim: Claim) -> float:
             "choice of the voxels where there are more than that"
         ),
         empty=_ORDER_EMPTY,
+        sampled="ranked are voxels drawn at random from all of the region",
         reference="Spearman 1904, Am J Psychol 15:72",
         settings=_RANKED,
     ),
@@ -236,6 +237,7 @@ def error_std_rank(claim: Claim) -> float | NoValue:
             "themselves; 1: no better than chance"
         ),
         empty=_ORDER_EMPTY,
+        sampled="ranked are voxels drawn at random from all of the region",
         reference=(
             "Ilg et al. 2018, ECCV, LNCS 11211:677 (AUSE, there without dividing by the area of "
             "chance)"
