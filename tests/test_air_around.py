@@ -57,7 +57,7 @@ CUT = {
     **{
         (f"{name}_*", kind, "*"): END
         for name in ("false", "missed", "largest")
-        for kind in ("bone", "air", "lesion", "bone_lesion")
+        for kind in ("bone", "air", "lesion", "lesion_near_bone", "bone_lesion")
     },
     ("structure_shift", "*", "*"): MATCHED,
     ("source_shift*", "*", "*"): ALIGNED,

@@ -15,7 +15,7 @@ from qa_suite.metrics.run import measure_pair
 from qa_suite.metrics.settings import MeasureSettings
 from tests.hallucination_cases import COARSE, DEFAULTS, FINE, ball, flat, middle, pair_of, planted
 
-KINDS = ("bone", "air", "lesion", "bone_lesion")
+KINDS = ("bone", "air", "lesion", "lesion_near_bone", "bone_lesion")
 METRICS = (
     "false_components",
     "missed_components",

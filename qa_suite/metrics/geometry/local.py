@@ -30,6 +30,9 @@ _MIN_MATCHED = 0.25
 class LocalShifts:
     """Displacements of the blocks.
 
+    Of the blocks whose shift is known sharply, the most displaced one stands for itself alone: one
+    block may have slipped. The others stand for all that were found, sharply or not.
+
     Parameters
     ----------
     shift_mm
@@ -71,9 +74,10 @@ class LocalShifts:
         """
         far_mm = self.far_mm if far else self.far_mm[:0]
         lost = 0 if lost_mm is None else self.lost
-        each = (self.with_structure - self.lost - len(far_mm)) / len(self.size_mm)
-        sizes = np.concatenate([self.size_mm, far_mm, [lost_mm or 0.0]])
-        blocks = np.repeat([each, 1.0, lost], [len(self.size_mm), len(far_mm), 1])
+        others = len(self.size_mm) - 1
+        each = (self.with_structure - self.lost - len(far_mm) - 1) / others
+        sizes = np.concatenate([np.sort(self.size_mm), far_mm, [lost_mm or 0.0]])
+        blocks = np.repeat([each, 1.0, 1.0, lost], [others, 1, len(far_mm), 1])
         order = np.argsort(sizes, kind="stable")
         reached = np.cumsum(blocks[order]) >= share * blocks.sum() - 1e-9
         return float(sizes[order][int(np.argmax(reached))])

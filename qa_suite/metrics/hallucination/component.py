@@ -15,8 +15,8 @@ from qa_suite.metrics.hallucination.depth import along_rays, reach, water_equiva
 from qa_suite.metrics.hallucination.fields import Fields
 from qa_suite.metrics.hallucination.settings import HallucinationSettings
 
-Kind = Literal["bone", "air", "lesion", "bone_lesion"]
-KINDS: tuple[Kind, ...] = ("bone", "air", "lesion", "bone_lesion")
+Kind = Literal["bone", "air", "lesion", "lesion_near_bone", "bone_lesion"]
+KINDS: tuple[Kind, ...] = ("bone", "air", "lesion", "lesion_near_bone", "bone_lesion")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class Component:
     Parameters
     ----------
     kind
-        ``bone``, ``air``, ``lesion`` in soft tissue, or ``bone_lesion`` in what both images
-        show as bone.
+        ``bone``, ``air``, ``lesion`` in soft tissue, ``lesion_near_bone`` in soft tissue that
+        borders on bone, or ``bone_lesion`` in what both images show as bone.
     false
         True where the synthetic image shows it and the reference does not; False where it is
         missed.
@@ -42,6 +42,9 @@ class Component:
         Most that it adds to, or takes from, the water-equivalent depth along one ray, in mm.
     position_mm
         Its centre, LPS.
+    to_bone_mm
+        Distance from what both images show as bone, median over the component; infinite where
+        there is none.
     seen_in_source
         Whether the place differs from its shell in the source too; None without a source.
     """
@@ -53,6 +56,7 @@ class Component:
     unexplained_hu: float
     depth_mm: float
     position_mm: Triple
+    to_bone_mm: float
     seen_in_source: bool | None = None
 
 
@@ -96,14 +100,16 @@ def described(spot: Spot, fields: Fields, settings: HallucinationSettings) -> Co
     change -= change[shell].mean() if shell.any() else np.float32(0)
     centre = np.argwhere(core).mean(axis=0) + [s.start for s in box]
     x, y, z = fields.grid.to_world(centre)
+    to_bone = float(np.median(fields.to_bone_mm[box][core]))
     return Component(
-        kind=_kind(spot.kind, reference[core], synthetic[core], settings),
+        kind=_kind(spot.kind, reference[core], synthetic[core], to_bone, settings),
         false=spot.false,
         volume_cc=float(np.count_nonzero(core)) * fields.grid.voxel_volume_cc,
         contrast_hu=step if spot.false else -step,
         unexplained_hu=unexplained,
         depth_mm=along_rays(change, dilated(core, 1) & within, spacing),
         position_mm=(float(x), float(y), float(z)),
+        to_bone_mm=to_bone,
         seen_in_source=_seen_in_source(fields, box, core, shell, settings),
     )
 
@@ -134,11 +140,23 @@ def _partly_air(
 
 
 def _kind(
-    kind: Kind, reference: Float32Array, synthetic: Float32Array, settings: HallucinationSettings
+    kind: Kind,
+    reference: Float32Array,
+    synthetic: Float32Array,
+    to_bone_mm: float,
+    settings: HallucinationSettings,
 ) -> Kind:
-    """Tell a lesion in bone, which neither image takes for soft tissue, from one in soft tissue."""
+    """Tell a lesion in bone, which neither image takes for soft tissue, from one in soft tissue.
+
+    Near bone a translator that places a border of bone a little wrong makes places that look like
+    lesions; farther away it does not.
+    """
+    if kind != "lesion":
+        return kind
     least = min(float(np.median(reference)), float(np.median(synthetic)))
-    return "bone_lesion" if kind == "lesion" and least >= settings.bone_tissue_hu else kind
+    if least >= settings.bone_tissue_hu:
+        return "bone_lesion"
+    return "lesion_near_bone" if to_bone_mm <= settings.near_bone_mm else "lesion"
 
 
 def _half_height(excess: Float32Array, mask: Mask, domain: Mask) -> Mask:

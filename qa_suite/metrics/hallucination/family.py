@@ -228,8 +228,9 @@ def hallucination(pair: Pair, settings: HallucinationSettings) -> list[Value]:
     Returns
     -------
     list of Value
-        Regions ``bone``, ``air``, ``lesion`` and ``bone_lesion``, ``dense`` and ``metal`` for the
-        values, ``outside``, and ``structure:NAME`` for every structure that the settings list.
+        Regions ``bone``, ``air``, ``lesion``, ``lesion_near_bone`` and ``bone_lesion``, ``dense``
+        and ``metal`` for the values, ``outside``, and ``structure:NAME`` for every structure that
+        the settings list.
     """
     why = _why_empty(pair)
     if why is not None:

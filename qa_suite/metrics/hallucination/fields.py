@@ -33,6 +33,8 @@ class Fields:
         Voxels with data: at least half of the block lies in the mask.
     domain
         Where components are looked for: the support without its border.
+    to_bone_mm
+        Distance of every voxel from what both smoothed images show as bone; infinite without any.
     grid
         Of the working voxels, in the patient.
     """
@@ -46,6 +48,7 @@ class Fields:
     source: Float32Array | None
     support: Mask
     domain: Mask
+    to_bone_mm: Float32Array
     grid: Grid
 
 
@@ -85,8 +88,17 @@ def fields_of(pair: Pair, settings: HallucinationSettings) -> Fields | None:
         source=None if pair.source is None else averaged(pair.source),
         support=support,
         domain=_domain(support, _going_on(box, inside.shape), grid.spacing_mm, settings.border_mm),
+        to_bone_mm=_distance_from(np.minimum(*smoothed) >= settings.bone_hu, grid.spacing_mm),
         grid=grid,
     )
+
+
+def _distance_from(bone: Mask, spacing_mm: Triple) -> Float32Array:
+    from qa_suite.imaging.distance import distance_to
+
+    if not bone.any():
+        return np.full(bone.shape, np.inf, dtype=np.float32)
+    return np.asarray(distance_to(bone, spacing_mm), dtype=np.float32)
 
 
 def block_factor(spacing_mm: Triple, working_mm: float) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ of size, depth and contrast is a :class:`Component`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,19 +62,30 @@ def find_components(
 def _apart(spots: list[Spot], fields: Fields, settings: HallucinationSettings) -> list[Component]:
     """Describe the spots; what stands out within a spot is another only where it is much stronger.
 
-    The steps of :func:`_peaks` meet a lesion that stands alone more than once.
+    The steps of :func:`_peaks` meet a lesion that stands alone more than once. It is then one
+    component, as strong as its strongest part: in the mean over a patch that reaches beyond it
+    the lesion would be diluted.
     """
-    found = []
-    told = np.zeros(fields.domain.shape, dtype=np.float32)
+    found: list[Component] = []
+    told = np.zeros(fields.domain.shape, dtype=np.int64)  # index in found, from 1
     for spot in spots:
         one = described(spot, fields, settings)
         if one is None:
             continue
         if spot.kind == "lesion":
-            around = told[spot.box][spot.mask]
-            if around.max() >= _SAME * one.unexplained_hu:
+            around = np.unique(told[spot.box][spot.mask])
+            same = [
+                index
+                for index in around[around > 0] - 1
+                if (found[index].kind, found[index].false) == (one.kind, one.false)
+                and found[index].unexplained_hu >= _SAME * one.unexplained_hu
+            ]
+            if same:
+                widest = max(same, key=lambda index: found[index].volume_cc)
+                strongest = max(found[widest].unexplained_hu, one.unexplained_hu)
+                found[widest] = replace(found[widest], unexplained_hu=strongest)
                 continue
-            told[spot.box][spot.mask] = np.maximum(around, np.float32(one.unexplained_hu))
+            told[spot.box][spot.mask] = len(found) + 1
         found.append(one)
     return found
 

@@ -57,6 +57,9 @@ class HallucinationSettings(BaseModel):
         A place that one of the images shows below it is partly air, and no lesion of soft tissue.
     bone_tissue_hu
         A lesion lies in bone where neither image is below this in half of its voxels.
+    near_bone_mm
+        A lesion of soft tissue lies near bone where half of it is at most so far from what both
+        images show as bone.
     water_points
         (HU, relative electron density), for the depth of water that a component is worth.
     matched_share
@@ -96,6 +99,7 @@ class HallucinationSettings(BaseModel):
     lesion_background_mm: float = Field(default=60.0, gt=0)
     lesion_lowest_hu: float = -150.0
     bone_tissue_hu: float = 100.0
+    near_bone_mm: float = Field(default=12.0, ge=0)
     water_points: tuple[tuple[float, float], ...] = Field(default=WATER_POINTS, min_length=2)
     matched_share: float = Field(default=0.5, gt=0, le=1)
     shell_mm: float = Field(default=8.0, gt=0)
