@@ -30,7 +30,7 @@ SETTINGS = HallucinationSettings()
 BONE = [LABELS[n] for n in LABELS if n.startswith(("bone", "marrow"))]
 SOFT = [LABELS[n] for n in LABELS if n not in ("air", "skin", "fat", "cartilage", "gas")]
 SOFT = [label for label in SOFT if label not in BONE]
-LESIONS = ("lesion", "bone_lesion")
+LESIONS = ("lesion", "lesion_near_bone", "bone_lesion")
 """A lesion planted into bone is of one of these kinds, by how dense what it lies in is."""
 
 

@@ -126,6 +126,35 @@ def test_a_lesion_is_not_lost_in_a_patch_of_a_smaller_error():
     assert found[1]["largest_false_contrast", "lesion"] > 90
 
 
+def test_a_lesion_is_as_strong_as_its_strongest_part_whatever_lies_around_it():
+    """12 mm of +300 HU within 24 mm of +60 HU: the patch tells a part of it, and dilutes it."""
+    _, _, centre = planted(COARSE, 40, 85, 30)
+    plain = flat(COARSE, 40, 1)
+    alone = plain + 300 * ball(COARSE, centre, 6)
+    within = alone + 60 * ball(COARSE, centre + np.array([9.0, 0.0, 0.0]), 14)
+    shown = [
+        values_of(pair_of(COARSE, plain, image.astype(np.float32))) for image in (alone, within)
+    ]
+    assert shown[0]["false_components", "lesion"] == shown[1]["false_components", "lesion"] == 1
+    strong, patched = (one["largest_false_contrast", "lesion"] for one in shown)
+    assert patched > 0.8 * strong
+
+
+def test_a_lesion_near_what_both_images_show_as_bone_is_one_of_its_own_kind():
+    plain, centre = flat(COARSE, 40, 1), planted(COARSE, 40, 85, 30)[2]
+    kinds = []
+    for away in (21.0, 48.0):
+        bone = 600 * ball(COARSE, centre - np.array([away, 0.0, 0.0]), 12)
+        lesion = 300 * ball(COARSE, centre, 8)
+        pair = pair_of(
+            COARSE, (plain + bone).astype(np.float32), (plain + bone + lesion).astype(np.float32)
+        )
+        found = [c for c in find_components(pair, DEFAULTS) if "lesion" in c.kind]
+        kinds += [c.kind for c in found]
+        assert found[0].to_bone_mm == pytest.approx(away - 12, abs=COARSE.spacing_mm[0])
+    assert kinds == ["lesion_near_bone", "lesion"]
+
+
 def test_a_sclerosis_of_a_wrong_value_is_not_lost_in_a_large_bone():
     """30 mm of 1300 HU drawn at 700 HU are 9 mm of water (600/1950 of 30 mm); the bone is right."""
     bone, centre = planted(COARSE, 40, 400, 40)[0], middle(COARSE)
