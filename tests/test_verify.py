@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 
 from qa_suite.cli import run
-from qa_suite.core.errors import Problems
+from qa_suite.core.errors import Problems, QAError
 from qa_suite.core.record_files import read_evaluation
 from qa_suite.core.records import Evaluation, Verdict
 from qa_suite.core.verdict_files import identifier_of, overall, verdict_paths
 from qa_suite.judging.evidence import save_verdict
 from qa_suite.judging.judge import judge
 from qa_suite.judging.verify import verify
+from reports.facts.readiness import gather
 from tests.record_factory import make_record
 from tests.record_facts import PROFILE
 
@@ -273,8 +274,13 @@ def test_no_evaluation_at_all_is_bad_input(tmp_path: Path) -> None:
     assert run(["verify", str(tmp_path)]) == 2
 
 
-def test_the_page_says_that_a_verdict_rests_on_other_tables(folder: Path) -> None:
-    assert overall(folder).outcome == "fail"
+def test_a_page_shows_no_volume_that_was_swapped(folder: Path) -> None:
+    verdict = overall(folder).written[-1].verdict
+    picture = gather(folder, verdict).pictures[0]
+    source, other = picture.volumes["source"], picture.volumes["synthetic"]
+    source.write_bytes(other.read_bytes())
+    with pytest.raises(QAError, match="is not what it was"):
+        picture.load()
 
 
 def test_an_old_record_is_verified_as_far_as_it_goes(tmp_path: Path) -> None:

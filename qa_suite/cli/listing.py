@@ -33,7 +33,7 @@ def list_(
         str,
         typer.Argument(
             help="metrics, families, segmenters, engines, plans, machines, hluts, translators,"
-            " models, instruments, profiles, hospitals or faults."
+            " models, instruments, evaluations, profiles, hospitals or faults."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print every fact as JSON.")] = False,
@@ -102,6 +102,39 @@ def _models() -> list[dict[str, Any]]:
     from qa_suite.evaluation.registered import registered_models
 
     return registered_models()
+
+
+def _evaluations() -> list[dict[str, Any]]:
+    """Return the evaluations that lie where 'evaluate' puts them, each with what it comes to."""
+    from pathlib import Path
+
+    from qa_suite.core.errors import QAError
+    from qa_suite.core.record_files import read_evaluation
+    from qa_suite.core.record_names import EVALUATION_FILE
+    from qa_suite.core.verdict_files import overall
+
+    rows: list[dict[str, Any]] = []
+    for path in sorted(Path("evaluations").glob(f"*/{EVALUATION_FILE}")):
+        try:
+            record, judged = read_evaluation(path.parent), overall(path.parent)
+        except QAError as error:
+            rows.append({"name": path.parent.name, "outcome": f"cannot be used: {error}"})
+            continue
+        last = judged.written[-1].verdict.evidence if judged.written else None
+        rows.append(
+            {
+                "name": path.parent.name,
+                "evaluation": record.evaluation,
+                "model": record.model.uri,
+                "cohort": record.cohort.name,
+                "outcome": judged.outcome,
+                "verdicts": len(judged.written),
+                "standing": [one.title for one in judged.standing],
+                "profiles tried": sum(one.bounds > 0 for one in judged.tried),
+                "protocol": "unknown" if last is None else last.protocol.state,
+            }
+        )
+    return rows
 
 
 def _instruments() -> list[dict[str, Any]]:
@@ -216,6 +249,7 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "translators": _translators,
     "models": _models,
     "instruments": _instruments,
+    "evaluations": _evaluations,
     "profiles": _profiles,
     "criteria": _profiles,  # as they were called
     "hospitals": _hospitals,
@@ -242,6 +276,7 @@ _COLUMNS = {
     "translators": ("name", "family", "direction", "anatomy"),
     "instruments": ("uri", "kind", "structures", "training_sites", "aliases"),
     "models": ("uri", "direction", "anatomy", "training_sites", "aliases"),
+    "evaluations": ("name", "model", "cohort", "outcome", "verdicts", "profiles tried", "protocol"),
     "profiles": _PROFILE,
     "criteria": _PROFILE,
     "faults": ("name", "title", "severities", "unit", "clinical", "hits"),

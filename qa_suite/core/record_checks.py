@@ -160,9 +160,14 @@ def volume_problems(folder: Path, named: dict[str, dict[str, str]], *, content: 
         what = count(len(strangers), "file")
         problems.append(f"{VOLUMES_FOLDER}/ holds {what} of no case: {listing(some(strangers))}")
     for name in sorted(present & set(users)) if content else ():
-        if not sha256_of(place / name).startswith(name.partition(".")[0]):
+        if not is_what_it_was(place / name):
             problems.append(
                 f"the volume {name} of {listing(some(users[name]))} is not what it was: its "
                 f"content does not give its name"
             )
     return problems
+
+
+def is_what_it_was(volume: Path) -> bool:
+    """Say whether a kept volume's content gives its name, which begins its SHA-256."""
+    return sha256_of(volume).startswith(volume.name.partition(".")[0])

@@ -18,6 +18,7 @@ from reports.dashboard.tables import drawing, show_cohort
 from reports.facts import slices, wording
 from reports.facts.patients import distributions
 from reports.facts.pictures import PictureCase, captions, windows_of
+from reports.facts.standing import standing_among
 from reports.figures import panels, strips
 from reports.html import report as html
 
@@ -143,7 +144,7 @@ def show_record(record: Record) -> None:
     """Show one evaluation: its verdict and, in tabs, everything behind it."""
     verdict = _choose_verdict(record)
     if verdict is not None:
-        _verdict_box(verdict)
+        _verdict_box(record, verdict)
     else:
         st.warning(
             "This evaluation was not judged yet. Judge it with "
@@ -182,23 +183,32 @@ def show_record(record: Record) -> None:
 
 
 def _choose_verdict(record: Record) -> Verdict | None:
-    if len(record.verdicts) < 2:
-        return record.verdicts[0] if record.verdicts else None
-    labels = [f"{v.profile.name} {v.profile.version}, {v.outcome}" for v in record.verdicts]
+    written = record.judged.written
+    if not written:
+        return None
+    labels = [
+        f"{one.title}{', superseded' if one.superseded_by else ''}" for one in reversed(written)
+    ]
+    if len(labels) == 1:
+        return written[0].verdict
+    st.markdown(f"**Overall:** {record.judged.sentence}")
     place = st.selectbox(
-        "Profile", range(len(labels)), format_func=lambda i: labels[i], key="profile"
+        "Verdict", range(len(labels)), format_func=lambda i: labels[i], key="profile"
     )
-    return record.verdicts[place]
+    return written[-1 - place].verdict
 
 
-def _verdict_box(verdict: Verdict) -> None:
-    symbol, word = wording.outcome_title(verdict)
+def _verdict_box(record: Record, verdict: Verdict) -> None:
+    standing = standing_among(record.judged, record.evaluation, verdict)
+    symbol, word = standing.title
+    rows = [("Intended use", verdict.profile.intended_use), *standing.rows]
+    lines = "".join(f"<br>{label}: {escape(text)}" for label, text in rows)
+    own = f"<strong>{escape(standing.own)}</strong> " if standing.own else ""
     st.html(
-        f'<div class="verdict {verdict.outcome}"><b>{symbol} {word}</b>'
-        f"<span>{escape(verdict.sentence)}<br>Intended use: "
-        f"{escape(verdict.profile.intended_use)}</span></div>"
+        f'<div class="verdict {standing.colour}"><b>{symbol} {word}</b>'
+        f"<span>{own}{escape(verdict.sentence)}{lines}</span></div>"
     )
-    for notice in verdict.announced:
+    for notice in (*standing.warnings, *verdict.announced):
         st.warning(notice)
 
 

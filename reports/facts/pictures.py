@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qa_suite.core.errors import InputError
+from qa_suite.core.record_checks import is_what_it_was
 from qa_suite.core.record_names import VOLUMES_FOLDER
 from qa_suite.core.records import CaseRecord, Evaluation
 from qa_suite.core.wording import number
@@ -150,8 +152,11 @@ class PictureCase:
         Raises
         ------
         InputError, GeometryError
-            As :func:`reports.facts.slices.load_images`.
+            As :func:`reports.facts.slices.load_images`, and if a file is not what it was.
         """
+        for path in self.volumes.values():
+            if path.is_file() and not is_what_it_was(path):
+                raise InputError(f"{path} is not what it was: its content does not give its name.")
         return crop_to_mask(
             load_images(
                 self.volumes, unit=self.unit, source_unit=self.source_unit, hundred=self.hundred

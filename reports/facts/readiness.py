@@ -21,6 +21,7 @@ from reports.facts.dose import DoseReport, dose_report, without_dose
 from reports.facts.measures import FamilyTable, cost_line, family_tables
 from reports.facts.patients import Distribution, distributions
 from reports.facts.pictures import PictureCase, choose_pictures
+from reports.facts.standing import Standing, standing_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,7 @@ class Readiness:
     cost: str
     comparison: tuple[ComparisonRow, ...]
     companions: tuple[tuple[str, Evaluation], ...]
+    standing: Standing
 
 
 def gather(
@@ -121,6 +123,8 @@ def gather(
     )
     judged_curves = curves[~curves["case"].isin(set(verdict.excluded))]
     criteria = verdict.profile.criteria
+    standing = standing_of(folder, evaluation, verdict)
+    said = (*standing.warnings, *evaluation.announced, *verdict.announced)
     return Readiness(
         evaluation=evaluation,
         verdict=verdict,
@@ -128,7 +132,7 @@ def gather(
         flow=_flow(verdict, evaluation, cases),
         site_counts=_site_counts(cases, verdict, evaluation.cohort.sites),
         left_out=_left_out(cases, verdict),
-        notices=tuple(dict.fromkeys((*evaluation.announced, *verdict.announced))),
+        notices=tuple(dict.fromkeys(said)),
         distributions=distributions(judged, evaluation, verdict),
         families=family_tables(without_dose(judged), evaluation, criteria),
         curves=curve_figures(without_dose(judged_curves), evaluation),
@@ -142,6 +146,7 @@ def gather(
             baseline=None if baseline is None else read_measurements(baseline),
         ),
         companions=companions,
+        standing=standing,
     )
 
 
