@@ -31,10 +31,16 @@ from qa_suite.core.records import (
     When,
 )
 from qa_suite.judging.judge import judge_tables
+from qa_suite.metrics.run import METRICS
 from tests.record_facts import identified
 
 SITES = ("hospital-A", "hospital-B", "hospital-C")
 PATIENTS = 8
+
+
+def facts_of(metric: str) -> dict[str, Any]:
+    """What a record holds of a metric; nothing of one that the suite has not."""
+    return METRICS[metric].facts.model_dump(mode="json") if metric in METRICS else {}
 
 
 class Record:
@@ -130,6 +136,7 @@ class Record:
                 suite_version="0", git_commit=None, git_dirty=None, python="3.11", packages={}
             ),
             settings=self.settings,
+            definitions={row.metric: facts_of(row.metric) for row in self.rows},
             case_counts={"held_out": len(status), "refused": status.count("refused")},
             notices=self.notices,
             when=When(started="2026-01-01", finished="2026-01-01"),

@@ -136,7 +136,7 @@ def test_one_patient_has_no_interval_and_the_sentence_says_so() -> None:
     found = gaps(tables({"A": A, "B": B, "C": [200.0]}))["C"]
     assert (found.patients, found.low, found.gap_low, found.shifted) == (1, None, None, None)
     assert found.gap is not None
-    assert "in one patient, too few for an interval" in found.sentence
+    assert "no interval: too few for an interval, 1 of 2 patients needed" in found.sentence
 
 
 def test_site_without_any_value_is_there() -> None:

@@ -277,8 +277,16 @@ def test_new_site_counts_only_sites_that_were_not_trained_on() -> None:
     assert (found.outcome, found.sites) == ("inconclusive", ("hospital-C",))
     record.model["training_sites"] = ()
     found = the(record.judge(profile(new)), "new site", "new site")
-    assert (found.outcome, found.sites) == ("pass", SITES)
+    assert (found.outcome, found.sites) == ("inconclusive", SITES)
+    assert "too few to speak of a new one, 3 of 6 sites needed" in found.sentence
+    more = ("hospital-D", "hospital-E", "hospital-F")
+    for n, site in enumerate(more):
+        for patient in range(5):
+            record.add(f"{site[-1]}{patient}", f"{site}-{patient}", site, 48 + 2 * n + patient)
+    found = the(record.judge(profile(new)), "new site", "new site")
+    assert (found.outcome, found.sites) == ("pass", (*SITES, *more))
     assert "prediction interval" in found.sentence
+    assert found.speaks_of == "a hospital never seen"
 
 
 @pytest.mark.parametrize(

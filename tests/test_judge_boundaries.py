@@ -12,8 +12,9 @@ import pytest
 
 from qa_suite.judging.estimates import estimate, gravest, mildest
 from qa_suite.judging.findings import Rules, apply_criterion
+from qa_suite.judging.hospitals import new_site_interval
 from qa_suite.judging.outcomes import interval_outcome, meets
-from qa_suite.judging.statistics import median_interval, new_site_interval, proportion_interval
+from qa_suite.judging.statistics import median_interval, proportion_interval
 from tests.judged_values import (
     DIRECTIONS,
     INF,
@@ -197,6 +198,11 @@ def test_patients_who_miss_a_bound_are_counted(
 # --- what takes a pass away
 
 
+def near(value: float, patients: int) -> list[float]:
+    """Values about one, as none alike have an interval."""
+    return [value + 0.01 * (-1) ** n for n in range(patients)]
+
+
 @pytest.mark.parametrize(
     ("patients", "required", "value", "outcome"),
     [
@@ -211,7 +217,7 @@ def test_patients_who_miss_a_bound_are_counted(
 def test_the_least_number_of_patients(
     patients: int, required: int, value: float, outcome: str
 ) -> None:
-    found = found_in(criterion(min_patients=required), numbered(*[value] * patients))
+    found = found_in(criterion(min_patients=required), numbered(*near(value, patients)))
     assert (found.outcome, found.patients) == (outcome, patients)
 
 
@@ -241,7 +247,7 @@ def test_too_few_patients_do_not_excuse_the_worst(
 def test_the_share_that_preflight_may_refuse(
     refused: int, measured: int, limit: float, outcome: str
 ) -> None:
-    cases: dict[str, Any] = {f"a{n}": 4.0 for n in range(measured)}
+    cases: dict[str, Any] = {f"a{n}": value for n, value in enumerate(near(4.0, measured))}
     cases |= {f"b{n}": "refused" for n in range(refused)}
     found = found_in(criterion(), values(**cases), Rules(max_refused_fraction=limit))
     assert (found.outcome, found.missing) == (outcome, refused)
@@ -258,10 +264,10 @@ def test_a_patient_of_whom_one_examination_was_refused_is_not_refused() -> None:
 @pytest.mark.parametrize("seen", ["a1", "a3"])
 def test_a_patient_of_the_training_takes_a_pass_away_and_no_fail(seen: str) -> None:
     rules = Rules(max_refused_fraction=1, seen_in_training=frozenset({seen}))
-    good, bad = values(a1=4.0, a2=4.0, a3=4.0), values(a1=6.0, a2=6.0, a3=6.0)
+    good, bad = values(a1=4.0, a2=4.01, a3=4.0), values(a1=6.0, a2=6.01, a3=6.0)
     assert found_in(criterion(), good, rules).outcome == "inconclusive"
     assert found_in(criterion(), bad, rules).outcome == "fail"
-    assert found_in(criterion(), values(a2=4.0, a4=4.0), rules).outcome == "pass"
+    assert found_in(criterion(), values(a2=4.0, a4=4.01), rules).outcome == "pass"
 
 
 # --- ranks, ties and ends
@@ -380,7 +386,15 @@ def test_proportions_at_their_ends(met: int, n: int, side: Any, low: float, high
     assert (found.estimate, found.n) == (met / n, n)
 
 
-@pytest.mark.parametrize(("sites", "has_interval"), [(1, False), (2, False), (3, True), (4, True)])
-def test_a_new_site_needs_three(sites: int, has_interval: bool) -> None:
-    found = new_site_interval({str(n): [float(n)] for n in range(sites)})
+@pytest.mark.parametrize(("sites", "has_interval"), [(1, False), (5, False), (6, True), (7, True)])
+def test_a_new_site_needs_six(sites: int, has_interval: bool) -> None:
+    found = new_site_interval({str(n): [n + 0.1 * m for m in range(5)] for n in range(sites)})
     assert (found.low is not None, found.n) == (has_interval, sites)
+
+
+@pytest.mark.parametrize(("patients", "has_interval"), [(1, False), (4, False), (5, True)])
+def test_a_new_site_needs_five_patients_of_each(patients: int, has_interval: bool) -> None:
+    by_site = {str(n): [n + 0.1 * m for m in range(5)] for n in range(6)}
+    by_site["6"] = [3 + 0.1 * m for m in range(patients)]
+    found = new_site_interval(by_site)
+    assert found.low is not None if has_interval else "fewer than 5 patients" in found.why

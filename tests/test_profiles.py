@@ -62,7 +62,7 @@ def test_demo_profile_names_the_third_hospital() -> None:
     for case in record.cases:  # a body MAE of 40 HU at home, well within the demo's bounds
         record.shift(case.case, by=90 if case.site == "hospital-C" else -10)
     for row in [r for r in record.rows if r.metric == "mae"]:
-        record.rows.append(row.model_copy(update={"region": "bone", "value": 200.0}))
+        record.rows.append(row.model_copy(update={"region": "bone", "value": 150.0 + row.value}))
     verdict = record.judge(load_profile("demo-pelvis"))
     assert verdict.outcome == "fail"
     assert {f.sites for f in verdict.findings if f.outcome == "fail"} == {("hospital-C",)}

@@ -16,10 +16,10 @@ from qa_suite.judging.comparisons import (
     welch_interval,
     welch_p_value,
 )
+from qa_suite.judging.hospitals import new_site_interval
 from qa_suite.judging.statistics import (
     mean_interval,
     median_interval,
-    new_site_interval,
     patient_means,
     proportion_interval,
 )
@@ -158,14 +158,14 @@ def test_an_interval_within_is_two_one_sided_tests() -> None:
     assert min(at_p.low + 3, 3 - at_p.high) == pytest.approx(0, abs=1e-6)
 
 
-def test_new_site_needs_three_sites() -> None:
-    two = {"A": [1.0, 2.0], "B": [3.0]}
-    assert new_site_interval(two).low is None
-    found = new_site_interval({**two, "C": [5.0, 7.0]})
-    means = np.array([1.5, 3.0, 6.0])
-    half = stats.t.ppf(0.975, 2) * means.std(ddof=1) * np.sqrt(4 / 3)
+def test_a_new_site_is_predicted_from_the_means_of_six() -> None:
+    sites = {name: level + np.arange(5.0) for name, level in zip("ABCDEF", range(6), strict=True)}
+    found = new_site_interval(sites)
+    means = np.arange(6) + 2.0
+    half = stats.t.ppf(0.975, 5) * means.std(ddof=1) * np.sqrt(7 / 6)
     assert found.low == pytest.approx(means.mean() - half)
-    assert found.n == 3
+    assert found.high == pytest.approx(means.mean() + half)
+    assert found.n == 6
 
 
 # ---------------------------------------------------------------------------------------
@@ -209,11 +209,11 @@ def test_coverage_of_the_new_site_prediction() -> None:
     source = rng(13)
     hits = []
     for _ in range(1000):
-        truth = source.normal(60, 10, 6)
+        truth = source.normal(60, 10, 7)
         observed = [source.normal(site, 8, 10) for site in truth]
-        found = new_site_interval({str(i): v for i, v in enumerate(observed[:5])})
+        found = new_site_interval({str(i): v for i, v in enumerate(observed[:6])})
         assert found.low is not None and found.high is not None
-        hits.append(found.low <= observed[5].mean() <= found.high)
+        hits.append(found.low <= observed[6].mean() <= found.high)
     assert share(hits) == pytest.approx(0.95, abs=0.021)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from qa_suite import __version__
@@ -16,6 +16,7 @@ from qa_suite.audit.naming import size_of, tests_of
 from qa_suite.audit.new_hospital import new_hospitals
 from qa_suite.audit.sentences import cell_sentence, lead, overall, power_sentence, rules
 from qa_suite.core.errors import InputError
+from qa_suite.core.measure_kinds import kind_in
 from qa_suite.core.record_files import write_model
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import Audit, AuditMeasure, CaseRecord, CellFinding, CellTest, Profile
@@ -90,7 +91,11 @@ def audit_material(
         seen_in_training=_seen(material, cases),
     )
     rows = material.measurements[material.measurements["case"].isin([c.case for c in cases])]
-    by_measure = {one: collect(rows, cases, one.measure) for one in asked}
+    told = {k: v for one in material.evaluations for k, v in one.definitions.items()}
+    by_measure = {
+        one: replace(collect(rows, cases, one.measure), kind=kind_in(told.get(one.measure.metric)))
+        for one in asked
+    }
     looked = [
         found
         for question, values in by_measure.items()

@@ -210,7 +210,7 @@ def _as_a_site(criterion: Criterion, values: PatientValues, group: Group, rules:
     """Find what the judge would, were the cell a site: by the same rules, word for word."""
     label = group.cell.label
     rows = [replace(row, site=label) for row in values.rows if row.case in group.cell.cases]
-    cell = PatientValues(measure=values.measure, unit=values.unit, rows=tuple(rows))
+    cell = replace(values, rows=tuple(rows))
     asked = criterion.model_copy(update={"scope": "each_site"})
     (found,) = apply_criterion(asked, cell, replace(rules, sites=()))
     return found

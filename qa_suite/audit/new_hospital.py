@@ -10,10 +10,10 @@ from qa_suite.audit.asked import AuditSettings, Question
 from qa_suite.audit.findings import side_of
 from qa_suite.core.records import NewSite
 from qa_suite.core.wording import count, listing, number, quantity, stated
+from qa_suite.judging.hospitals import new_site_interval
 from qa_suite.judging.mean_regions import LEAST_HOSPITALS, LEAST_PATIENTS
 from qa_suite.judging.outcomes import interval_outcome
 from qa_suite.judging.patient_values import PatientValues
-from qa_suite.judging.statistics import new_site_interval
 
 
 def new_hospitals(
@@ -42,7 +42,13 @@ def _predict(
     why = _undecided(sizes, abroad.censored)
     found = None
     if not why:
-        found = new_site_interval(abroad.values, confidence=settings.confidence)
+        found = new_site_interval(
+            abroad.values,
+            kind=values.kind,
+            confidence=settings.confidence,
+            patients=settings.new_site_patients,
+        )
+        why = found.why
     low, high = (found.low, found.high) if found else (None, None)
     outcome = None
     if question.criterion is not None:

@@ -4,6 +4,11 @@ A censored value is never a number in a mean: a mean over one is no estimate at 
 a median are taken twice, with every censored value at either end of what it can be; the two
 intervals together hold every interval that the true values could give, so that an outcome
 which follows from them does not depend on what is unknown.
+
+Pooled over at least six hospitals an interval respects the hospital and speaks of hospitals like
+these. Over fewer it takes them as strata, each with patients of its own, and speaks of these
+alone: with as many patients of each as came, the spread over all patients is at least that within
+hospitals, so that the interval of all patients errs to the safe side.
 """
 
 from __future__ import annotations
@@ -14,15 +19,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qa_suite.core.records import Criterion, Outcome
+from qa_suite.core.records import Criterion, Outcome, SpeaksOf
+from qa_suite.judging.hospitals import (
+    are_sample,
+    mean_over_hospitals,
+    median_over_hospitals,
+    share_over_hospitals,
+)
+from qa_suite.judging.mean_intervals import mean_interval_by_kind
 from qa_suite.judging.outcomes import interval_outcome
 from qa_suite.judging.patient_values import Examined, PatientValues
-from qa_suite.judging.statistics import (
-    Interval,
-    mean_interval,
-    median_interval,
-    proportion_interval,
-)
+from qa_suite.judging.statistics import Interval, median_interval, proportion_interval
 
 _BOTH_ENDS = ", censored values at both ends of what they can be"
 NO_MEAN = "no mean, as it would contain censored values"
@@ -42,6 +49,10 @@ class Estimate:
         Patients, or sites for a prediction about a new one.
     confidence, method
         Of the interval.
+    why
+        The reason why there is no interval.
+    speaks_of
+        Whom the interval speaks of.
     """
 
     value: float | None
@@ -52,9 +63,11 @@ class Estimate:
     n: int
     confidence: float
     method: str
+    why: str = ""
+    speaks_of: SpeaksOf | None = None
 
 
-def measured(interval: Interval) -> Estimate:
+def measured(interval: Interval, speaks_of: SpeaksOf | None = None) -> Estimate:
     """Return the estimate of a sample without censored values."""
     return Estimate(
         value=interval.estimate,
@@ -63,26 +76,76 @@ def measured(interval: Interval) -> Estimate:
         n=interval.n,
         confidence=interval.confidence,
         method=interval.method,
+        why=interval.why,
+        speaks_of=speaks_of,
     )
 
 
 def no_mean(criterion: Criterion, n: int) -> Estimate:
     """Return what a mean over censored values is: nothing."""
     return Estimate(
-        value=None, low=None, high=None, n=n, confidence=criterion.confidence, method=NO_MEAN
+        value=None,
+        low=None,
+        high=None,
+        n=n,
+        confidence=criterion.confidence,
+        method=NO_MEAN,
+        why=NO_MEAN,
     )
 
 
 def estimate(criterion: Criterion, values: PatientValues) -> Estimate:
     """Estimate a criterion's mean, median or share over a sample with at least one value."""
-    confidence = criterion.confidence
+    sample = _Sample.of(criterion, values)
     if criterion.statistic == "fraction_within":
-        return _share(criterion, values.worst_bounds(criterion.direction))
-    if criterion.statistic == "median":
-        return _median(values.patient_bounds(), confidence)
-    if values.censored:
+        found = _share(criterion, values.worst_bounds(criterion.direction), sample)
+    elif criterion.statistic == "median":
+        found = _median(values.patient_bounds(), sample)
+    elif values.censored:
         return no_mean(criterion, len(values.measured))
-    return measured(mean_interval(values.patient_values(), confidence=confidence))
+    else:
+        found = measured(_mean(values, sample))
+    return found if found.speaks_of else replace(found, speaks_of=sample.speaks_of)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """Of what the sample of a criterion consists.
+
+    ``hospitals`` is each patient's, where they are the sample, else None.
+    """
+
+    hospitals: dict[str, str] | None
+    speaks_of: SpeaksOf
+    confidence: float
+
+    @classmethod
+    def of(cls, criterion: Criterion, values: PatientValues) -> _Sample:
+        sites = {patient: values.patient_sites()[patient] for patient in values.measured}
+        few: SpeaksOf = "these hospitals" if len(set(sites.values())) > 1 else "this hospital"
+        many = are_sample(list(sites.values()))
+        return cls(
+            hospitals=sites if many else None,
+            speaks_of="hospitals like these" if many else few,
+            confidence=criterion.confidence,
+        )
+
+    def of_patients(self, patients: pd.Index) -> list[str]:
+        """Return the hospital of each patient."""
+        assert self.hospitals is not None
+        return [self.hospitals[patient] for patient in patients]
+
+
+def _mean(values: PatientValues, sample: _Sample) -> Interval:
+    found = values.patient_values()
+    if sample.hospitals is None:
+        return mean_interval_by_kind(found, values.kind, confidence=sample.confidence)
+    at = sample.of_patients(found.index)
+    if values.kind.kind == "event":
+        share = share_over_hospitals(found, at, confidence=sample.confidence)
+        if share.low is not None:
+            return share
+    return mean_over_hospitals(found, at, values.kind, confidence=sample.confidence)
 
 
 def outcome_of(criterion: Criterion, found: Estimate) -> Outcome:
@@ -114,43 +177,63 @@ def gravest(criterion: Criterion, row: Examined) -> float:
 # Shares and medians
 
 
-def _share(criterion: Criterion, bounds: pd.DataFrame) -> Estimate:
+def _share(criterion: Criterion, bounds: pd.DataFrame, sample: _Sample) -> Estimate:
     limit = criterion.per_patient_bound
     assert limit is not None
-    n, confidence = len(bounds), criterion.confidence
-    fewest, most = _met(criterion, bounds, limit)
-    low = proportion_interval(fewest, n, confidence=confidence)
-    if fewest == most:  # what is unknown changes nobody's answer
-        return measured(low)
-    high = proportion_interval(most, n, confidence=confidence)
+    proven, possible = _met(criterion, bounds, limit)
+    low, speaks_of = _proportion(proven, bounds.index, sample)
+    if (proven == possible).all():  # what is unknown changes nobody's answer
+        return measured(low, speaks_of)
+    high, _ = _proportion(possible, bounds.index, sample)
     return Estimate(
         value=None,
         at_least=low.estimate,
         at_most=high.estimate,
         low=low.low,
         high=high.high,
-        n=n,
-        confidence=confidence,
+        n=len(bounds),
+        confidence=sample.confidence,
         method=low.method + _BOTH_ENDS,
+        speaks_of=speaks_of,
     )
 
 
-def _met(criterion: Criterion, bounds: pd.DataFrame, limit: float) -> tuple[int, int]:
-    """Count the patients who are proven to meet a limit, and those who may."""
+def _proportion(
+    met: NDArray[np.bool_], patients: pd.Index, sample: _Sample
+) -> tuple[Interval, SpeaksOf]:
+    """Return the interval of a share of patients, and whom it speaks of.
+
+    Where every patient gave the same answer nothing tells how hospitals differ, and the exact
+    interval over the patients speaks of these hospitals alone.
+    """
+    if sample.hospitals is not None:
+        found = share_over_hospitals(
+            met, sample.of_patients(patients), confidence=sample.confidence
+        )
+        if found.low is not None:
+            return found, sample.speaks_of
+    found = proportion_interval(int(met.sum()), met.size, confidence=sample.confidence)
+    return found, "these hospitals" if sample.hospitals is not None else sample.speaks_of
+
+
+def _met(
+    criterion: Criterion, bounds: pd.DataFrame, limit: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say of each patient whether he is proven to meet a limit, and whether he may."""
     low, high = bounds["low"].to_numpy(), bounds["high"].to_numpy()
     good = {"at_most": (-np.inf, limit), "at_least": (limit, np.inf), "within": (-limit, limit)}
     least, most = good[criterion.direction]
     proven = (low >= least) & (high <= most)
     possible = (high >= least) & (low <= most)
-    return int(proven.sum()), int(possible.sum())
+    return proven, possible
 
 
-def _median(bounds: pd.DataFrame, confidence: float) -> Estimate:
+def _median(bounds: pd.DataFrame, sample: _Sample) -> Estimate:
     low, high = bounds["low"].to_numpy(), bounds["high"].to_numpy()
+    first = _order_statistics(low, bounds.index, sample)
     if (low == high).all():
-        return measured(median_interval(low, confidence=confidence))
-    first = _order_statistics(low, confidence)
-    last = _order_statistics(high, confidence)
+        return measured(first)
+    last = _order_statistics(high, bounds.index, sample)
     same = first.estimate == last.estimate
     return Estimate(
         value=first.estimate if same else None,
@@ -159,17 +242,23 @@ def _median(bounds: pd.DataFrame, confidence: float) -> Estimate:
         low=first.low,
         high=last.high,
         n=first.n,
-        confidence=confidence,
+        confidence=sample.confidence,
         method=first.method + _BOTH_ENDS,
+        why=first.why,
     )
 
 
-def _order_statistics(values: NDArray[np.float64], confidence: float) -> Interval:
+def _order_statistics(values: NDArray[np.float64], patients: pd.Index, sample: _Sample) -> Interval:
     """Interval of the median of values of which some are infinite: their order is enough."""
     finite = np.abs(values[np.isfinite(values)])
     farthest = float(finite.max()) if finite.size else 1.0
     far = 1 + 4 * farthest  # also half of it, in the mean of two middle values, is beyond
-    found = median_interval(np.clip(values, -far, far), confidence=confidence)
+    within = np.clip(values, -far, far)
+    if sample.hospitals is None:
+        found = median_interval(within, confidence=sample.confidence)
+    else:
+        at = sample.of_patients(patients)
+        found = median_over_hospitals(within, at, confidence=sample.confidence)
 
     def place(value: float) -> float:
         return value if abs(value) <= farthest else float(np.copysign(np.inf, value))

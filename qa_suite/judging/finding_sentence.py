@@ -36,10 +36,21 @@ def interval_text(criterion: Criterion, values: PatientValues, found: Estimate, 
     else:
         statistic = {"median": "Median "}.get(criterion.statistic, "")
         head = f"{statistic}{what} {where}:"
-    sites = f"{count(found.n, 'site')}, " if criterion.scope == "new_site" else ""
+    hospitals = found.speaks_of in ("hospitals like these", "a hospital never seen")
+    sites = f"{count(len(values.at_sites), 'site')}, " if hospitals else ""
     averaged = averaging(criterion, values)
     spread = f"{_spread_text(criterion, found)}, {sites}n = {n}{averaged and f', {averaged}'}"
-    return f"{head} {_estimate_text(criterion, found)} ({spread}) {stand(criterion, outcome)}"
+    text = f"{head} {_estimate_text(criterion, found)} ({spread}) "
+    return text + stand(criterion, outcome, why=found.why) + _whom(criterion, values, found)
+
+
+def _whom(criterion: Criterion, values: PatientValues, found: Estimate) -> str:
+    """Say that a finding speaks of these hospitals alone, where a reader would think of more."""
+    if criterion.scope != "pooled" or found.low is None:
+        return ""
+    if found.speaks_of != "these hospitals":
+        return ""
+    return f"; it speaks of these {count(len(values.at_sites), 'site')} only"
 
 
 def averaging(criterion: Criterion, values: PatientValues) -> str:
@@ -75,8 +86,10 @@ def _spread_text(criterion: Criterion, found: Estimate) -> str:
     return f"{level} {kind} {low} to {high}"
 
 
-def stand(criterion: Criterion, outcome: Outcome | None, *, interval: bool = True) -> str:
-    """Say how the numbers stand to the bound, before any doubt."""
+def stand(
+    criterion: Criterion, outcome: Outcome | None, *, interval: bool = True, why: str = ""
+) -> str:
+    """Say how the numbers stand to the bound, before any doubt; ``why`` there is no interval."""
     bound = stated(criterion.bound, criterion.unit)
     direction = criterion.direction
     if criterion.statistic == "fraction_within":
@@ -88,9 +101,9 @@ def stand(criterion: Criterion, outcome: Outcome | None, *, interval: bool = Tru
         verb = {"at_most": "is above", "at_least": "is below", "within": "lies outside"}[direction]
         return f"{verb} the bound of {'±' if direction == 'within' else ''}{bound}"
     if outcome is None:
-        return f"cannot be held against the bound of {asked}: too few for an interval"
-    why = "the interval includes it" if interval else "what is censored may lie beyond it"
-    return f"leaves the bound of {asked} undecided: {why}"
+        return f"cannot be held against the bound of {asked}: {why or 'no interval'}"
+    open_ = "the interval includes it" if interval else "what is censored may lie beyond it"
+    return f"leaves the bound of {asked} undecided: {open_}"
 
 
 def finding_sentence(

@@ -33,9 +33,9 @@ from qa_suite.judging.finding_sentence import (
     stand,
     told,
 )
+from qa_suite.judging.hospitals import new_site_interval
 from qa_suite.judging.outcomes import meets
 from qa_suite.judging.patient_values import Examined, PatientValues
-from qa_suite.judging.statistics import new_site_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,10 @@ def _new_site(criterion: Criterion, values: PatientValues, rules: Rules) -> Find
         found = no_mean(criterion, len(sites))
     else:
         by_site = {site: abroad.at(site).patient_values().to_numpy() for site in sites}
-        found = measured(new_site_interval(by_site, confidence=criterion.confidence))
+        found = measured(
+            new_site_interval(by_site, kind=values.kind, confidence=criterion.confidence),
+            "a hospital never seen",
+        )
     return _settle(criterion, abroad, rules, found, name="new site", where=where)
 
 
@@ -169,6 +172,7 @@ def _worst(criterion: Criterion, values: PatientValues, rules: Rules, *, name: s
             n=n,
             confidence=criterion.confidence,
             method=f"worst examination of {n} patients, no interval",
+            speaks_of="these patients",
         ),
         name=worst.patient if name == "pooled" else name,
         sites=tuple(sorted({row.site for row in beyond or [worst]})),
@@ -230,7 +234,7 @@ def _why_open(found: Estimate) -> Reason:
     if found.method == NO_MEAN:
         return _reason("censored", NO_MEAN)
     if found.low is None or found.high is None:
-        return _reason("no_interval", "too few for an interval")
+        return _reason("no_interval", found.why or "too few for an interval")
     return _reason("interval_includes_bound", "interval includes the bound")
 
 
@@ -335,6 +339,7 @@ def _record(
         missing_cases=values.reasons("refused", "lost"),
         sites=sites if sites is not None else values.sites or (name,),
         method=found.method if found else "no patient with a value",
+        speaks_of=found.speaks_of if found else None,
         reasons=reasons,
         sentence=sentence,
     )

@@ -7,10 +7,12 @@ evaluation without images or model. The rules stand in ``docs/judging.md``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from qa_suite.core.measure_kinds import kind_in
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import (
@@ -35,6 +37,7 @@ from qa_suite.judging.judged_cases import (
     require_fit,
     seen_in_training,
 )
+from qa_suite.judging.kinds import kinds_not_told
 from qa_suite.judging.outcomes import overall_outcome
 from qa_suite.judging.patient_values import Measure
 from qa_suite.judging.site_gaps import Better, GapMeasure, site_gaps
@@ -117,6 +120,8 @@ def judge_tables(
             excluded=excluded,
             min_coverage=_min_coverage(criterion, evaluation, profile),
         )
+        kind = kind_in(evaluation.definitions.get(criterion.metric))
+        values = replace(values, kind=kind)
         findings += apply_criterion(criterion, values, rules) if judged else []
     findings += too_good(rows, judged, rules)
     findings += beyond_tables(rows, judged, rules)
@@ -134,6 +139,7 @@ def judge_tables(
         case_counts=counts,
         notices=(
             *evaluation.announced,
+            *kinds_not_told(profile, evaluation),
             *undetermined,
             *unsaid(everyone, held_out, [criterion.region for criterion in profile.criteria]),
             *merged,
@@ -176,7 +182,14 @@ def _gaps(
     return site_gaps(
         measurements,
         cases,
-        [GapMeasure(measure=measure, better=better) for measure, better in measures.items()],
+        [
+            GapMeasure(
+                measure=measure,
+                better=better,
+                kind=kind_in(evaluation.definitions.get(measure.metric)),
+            )
+            for measure, better in measures.items()
+        ],
         training_sites=evaluation.model.training_sites,
     )
 

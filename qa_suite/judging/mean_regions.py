@@ -2,7 +2,7 @@
 
 The limits follow from ``make simulations`` (docs/simulations.md). Inside, a model exactly at the
 bound passes in at most 2.5 % of studies; outside, there is no interval, and the finding is
-undecided with the reason that stands here.
+undecided with the reason.
 """
 
 from __future__ import annotations
@@ -12,40 +12,62 @@ from dataclasses import dataclass
 from qa_suite.core.measure_kinds import Kind
 
 LEAST_PATIENTS = 5
-"""Fewest patients of whom a mean has an interval; also of a hospital, for a new one."""
+"""Fewest patients of each hospital from whom a new one is spoken of."""
 LEAST_HOSPITALS = 6
 """Fewest hospitals from which hospitals as such are spoken of."""
+ALIKE = 1.5
+"""Most that the largest of some hospitals may exceed the smallest for sizes to count as alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """Where an interval holds.
+    """Where the interval of a mean holds.
 
     Parameters
     ----------
-    largest_spread
+    method
+        How it is made, in words.
+    populations
+        For which it holds.
+    least
+        Fewest values of which a mean has an interval.
+    largest_cv
         Most that the sample's coefficient of variation may be: of the values (positive), or of
-        their distances from the nearer end (bounded).
-    skew_level
-        Below this p value of D'Agostino's test the sample is called skewed (signed).
-    least_total
-        Fewest occurrences in the sample, after division by their overdispersion (counts).
-    holds_for
-        The populations, in words.
+        their distances from the nearer end (bounded); None is no limit.
+    skewed_below
+        P value of D'Agostino's test of skewness below which the sample is too skewed (signed);
+        None asks nothing. The test needs :data:`LEAST_TO_SEE_SKEW` values.
     """
 
-    largest_spread: float | None = None
-    skew_level: float | None = None
-    least_total: float | None = None
-    holds_for: str
+    method: str
+    populations: str
+    least: int = 5
+    largest_cv: float | None = None
+    skewed_below: float | None = None
 
+
+LEAST_TO_SEE_SKEW = 8
 
 REGIONS: dict[Kind, Region] = {
-    "event": Region(holds_for="any share, any number of patients: exact"),
+    "event": Region(method="Clopper-Pearson", populations="any share, any number: exact", least=1),
     "bounded": Region(
-        largest_spread=1.2, holds_for="distances from the ends that are normal to log-normal"
+        method="generalised, distance from either end as a cube",
+        populations="distances from the nearer end that are normal to exponential, CV up to 1",
+        largest_cv=1.25,
     ),
-    "positive": Region(largest_spread=1.0, holds_for="values that are normal to log-normal"),
-    "count": Region(least_total=5, holds_for="Poisson counts and overdispersed ones"),
-    "signed": Region(skew_level=0.01, holds_for="values that are about symmetric"),
+    "positive": Region(
+        method="Student t below, generalised log-normal above",
+        populations="values that are normal, gamma or log-normal, CV up to 0.5 (log-normal), 1",
+        largest_cv=1.0,
+    ),
+    "count": Region(
+        method="the widest of Student t, Garwood and generalised cube",
+        populations="Poisson counts and overdispersed (negative binomial) ones",
+    ),
+    "signed": Region(
+        method="Student t",
+        populations="values about symmetric, |skewness| up to 0.2",
+        least=2,
+        skewed_below=0.01,
+    ),
 }

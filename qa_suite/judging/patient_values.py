@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from qa_suite.core.measure_kinds import UNKNOWN_KIND, MeasureKind
 from qa_suite.core.records import Criterion
 from qa_suite.judging.outcomes import Direction
 from qa_suite.judging.statistics import patient_means
@@ -70,6 +71,8 @@ class PatientValues:
     rows: tuple[Examined, ...]
     held_instead: str = ""
     """Where the record holds the measure for no case: which ones close to it it holds."""
+    kind: MeasureKind = UNKNOWN_KIND
+    """Of the measure, as the record has it; it decides the interval of a mean."""
 
     def where(self, keep: Callable[[Examined], bool]) -> PatientValues:
         """Return the values of the rows to keep."""
@@ -132,6 +135,11 @@ class PatientValues:
         """Patient to how many examinations have a value, or a bound."""
         return dict(Counter(r.patient for r in self.rows if r.fate in ("value", "censored")))
 
+    def patient_sites(self) -> dict[str, str]:
+        """Return each patient's site; of one seen at several, the first by name."""
+        rows = sorted(self.rows, key=lambda row: row.site, reverse=True)
+        return {row.patient: row.site for row in rows}
+
     def reasons(self, *fates: Fate) -> dict[str, str]:
         """Return case to reason for the cases with one of the fates."""
         return {row.case: row.why for row in self.rows if row.fate in fates}
@@ -140,6 +148,11 @@ class PatientValues:
     def sites(self) -> tuple[str, ...]:
         """The sites, in alphabetical order."""
         return tuple(sorted({row.site for row in self.rows}))
+
+    @property
+    def at_sites(self) -> frozenset[str]:
+        """The sites with at least one value, or a bound of one."""
+        return frozenset(row.site for row in self.rows if row.fate in ("value", "censored"))
 
     @property
     def patients(self) -> frozenset[str]:

@@ -10,20 +10,22 @@ of one call keeps the chance of naming any site wrongly at ``1 - confidence``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qa_suite.core.measure_kinds import UNKNOWN_KIND, MeasureKind
 from qa_suite.core.records import CaseRecord, SiteGap
 from qa_suite.core.wording import count, measure_name, named_cases, number, quantity, suffix
 from qa_suite.judging.collect import collect
 from qa_suite.judging.comparisons import holm_levels, welch_interval, welch_p_value
 from qa_suite.judging.estimates import NO_MEAN
+from qa_suite.judging.mean_intervals import mean_interval_by_kind
 from qa_suite.judging.patient_values import Measure, PatientValues
-from qa_suite.judging.statistics import Interval, mean_interval
+from qa_suite.judging.statistics import Interval
 from qa_suite.judging.tables import require_sound_tables
 
 Better = Literal["lower", "higher", "zero"]
@@ -35,6 +37,7 @@ class GapMeasure:
 
     measure: Measure
     better: Better
+    kind: MeasureKind = UNKNOWN_KIND
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +106,9 @@ def site_gaps(
         comparison
         for item in measures
         for comparison in _comparisons(
-            collect(measurements, cases, item.measure), item.better, frozenset(training_sites)
+            replace(collect(measurements, cases, item.measure), kind=item.kind),
+            item.better,
+            frozenset(training_sites),
         )
     ]
     testable = [c for c in comparisons if c.comparable]
@@ -145,7 +150,7 @@ def _gap(comparison: _Comparison, confidence: float, level: float | None, family
     site = comparison.site
     here, there = comparison.here, comparison.there
     has_mean = len(here) > 0 and not site.censored
-    own = mean_interval(here, confidence=confidence) if has_mean else None
+    own = mean_interval_by_kind(here, site.kind, confidence=confidence) if has_mean else None
     gap = None
     if level is not None:
         gap = welch_interval(here, there, confidence=level)
@@ -205,7 +210,8 @@ def _sentence(
         return f"{what}: no patient has a value.{tail}"
     if own.low is None or own.high is None:
         return (
-            f"{what}: {quantity(own.estimate, unit)} in one patient, too few for an interval.{tail}"
+            f"{what}: {quantity(own.estimate, unit)} (no interval: {own.why}, n = {own.n})"
+            f"{_against(comparison, gap, shifted, unit)}.{tail}"
         )
     spread = f"{100 * own.confidence:.4g} % CI {number(own.low)} to {number(own.high)}"
     text = f"{what}: {quantity(own.estimate, unit)} ({spread}, n = {own.n})"

@@ -9,7 +9,7 @@ References
 ----------
 .. [1] Clopper CJ, Pearson ES (1934), Biometrika 26:404-413.
 .. [2] Hahn GJ, Meeker WQ (1991), Statistical Intervals, Wiley: order-statistic interval of
-   the median (5.2), prediction interval for one future observation (4.7).
+   the median (5.2).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Side = Literal["two", "upper"]
 class Interval:
     """An estimate and how far it can be trusted.
 
-    ``low`` and ``high`` are None where the sample is too small for any interval at this
-    confidence; ``n`` counts patients (sites, for a prediction about a new site).
+    ``low`` and ``high`` are None where there is no interval, and ``why`` says the reason; ``n``
+    counts patients (sites, where hospitals are the sample).
     """
 
     estimate: float
@@ -42,6 +42,7 @@ class Interval:
     n: int
     confidence: float
     method: str
+    why: str = ""
 
 
 # ---------------------------------------------------------------------------------------
@@ -100,16 +101,17 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
 
 
 def proportion_interval(
-    successes: int, n: int, *, confidence: float = 0.95, side: Side = "two"
+    successes: float, n: float, *, confidence: float = 0.95, side: Side = "two"
 ) -> Interval:
     """Exact Clopper-Pearson limits of a proportion [1]_.
 
     ``side`` is ``"two"``, or ``"upper"`` for an upper limit alone (low is 0), which puts all of
-    ``1 - confidence`` on its side.
+    ``1 - confidence`` on its side. Neither number need be whole: a patient's share of events, or
+    an effective number of patients.
     """
     _check_confidence(confidence)
     if n < 1 or not 0 <= successes <= n:
-        raise InputError(f"{successes} of {n} patients is not a proportion.")
+        raise InputError(f"{successes:g} of {n:g} patients is not a proportion.")
     tail = (1 - confidence) / 2 if side == "two" else 1 - confidence
     low, high = 0.0, 1.0
     if side == "two" and successes > 0:
@@ -117,32 +119,10 @@ def proportion_interval(
     if successes < n:
         high = float(stats.beta.ppf(1 - tail, successes + 1, n - successes))
     sides = {"two": "", "upper": ", upper limit"}[side]
-    method = f"Clopper-Pearson over {n} patients{sides}"
+    method = f"Clopper-Pearson over {n:g} patients{sides}"
     return Interval(
-        estimate=successes / n, low=low, high=high, n=n, confidence=confidence, method=method
+        estimate=successes / n, low=low, high=high, n=round(n), confidence=confidence, method=method
     )
-
-
-def new_site_interval(
-    values_by_site: Mapping[str, ArrayLike], *, confidence: float = 0.95, min_sites: int = 3
-) -> Interval:
-    """Prediction interval for the mean of one further site.
-
-    Student's t prediction interval for one future observation [2]_ with the site means as
-    the sample, ``m ± t_(k-1) s sqrt(1 + 1/k)``: it holds the spread between sites and the
-    sampling of patients within them, and is exact for normal site means of equal precision.
-    No interval below ``min_sites`` sites.
-    """
-    means = np.array([finite_sample(v, confidence).mean() for v in values_by_site.values()])
-    k = means.size
-    method = f"Student t prediction from {k} site means"
-    if k < 1:
-        raise InputError("There is no site to predict a new one from.")
-    centre = float(means.mean())
-    if k < min_sites:
-        return bare(centre, k, confidence, method)
-    half = t_quantile(confidence, k - 1) * float(means.std(ddof=1)) * np.sqrt(1 + 1 / k)
-    return around(centre, half, k, confidence, method)
 
 
 # ---------------------------------------------------------------------------------------
@@ -173,15 +153,18 @@ def t_quantile(confidence: float, freedom: float) -> float:
     return float(stats.t.ppf((1 + confidence) / 2, freedom))
 
 
-def bare(estimate: float, n: int, confidence: float, method: str) -> Interval:
-    """Return an estimate without an interval."""
+def bare(
+    estimate: float, n: int, confidence: float, method: str, *, why: str = "too few for an interval"
+) -> Interval:
+    """Return an estimate without an interval, and why it has none."""
     return Interval(
         estimate=estimate,
         low=None,
         high=None,
         n=n,
         confidence=confidence,
-        method=f"{method}: too few for an interval",
+        method=f"{method}: {why}",
+        why=why,
     )
 
 

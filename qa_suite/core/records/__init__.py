@@ -65,6 +65,7 @@ from qa_suite.core.records.verdict import (
     Reason,
     ReasonCode,
     SiteGap,
+    SpeaksOf,
     Verdict,
 )
 
@@ -118,6 +119,7 @@ __all__ = [
     "Scope",
     "SetMeasurement",
     "SiteGap",
+    "SpeaksOf",
     "Statistic",
     "Supersession",
     "TrainingSources",

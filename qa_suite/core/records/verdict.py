@@ -38,6 +38,17 @@ ReasonCode = Literal[
 """What can leave a finding undecided."""
 
 
+SpeaksOf = Literal[
+    "these patients",
+    "this hospital",
+    "these hospitals",
+    "hospitals like these",
+    "a hospital never seen",
+]
+"""Whom a finding speaks of: the patients examined, or patients like them at these hospitals, at
+hospitals of which these are a sample, or at one yet to come."""
+
+
 class Reason(BaseModel):
     """One reason why a finding is undecided."""
 
@@ -74,6 +85,9 @@ class Finding(BaseModel):
         "is missed",
     )
     method: str = Field(description="how the interval was made")
+    speaks_of: SpeaksOf | None = Field(
+        default=None, description="whom it speaks of; None in records from before this was said"
+    )
     reasons: tuple[Reason, ...] = Field(
         default=(),
         description="why it is undecided, the reason that decided first, or why a site that was "

@@ -131,6 +131,11 @@ def _evaluation(readings: Sequence[ImageReading], profile: Profile) -> Evaluatio
         ),
         code=CodeFacts(suite_version="", git_commit=None, git_dirty=None, python="", packages={}),
         settings={},
+        definitions={
+            metric: METRICS[metric].facts.model_dump(mode="json")
+            for metric in sorted({criterion.metric for criterion in profile.criteria})
+            if metric in METRICS
+        },
         case_counts={"evaluated": len(readings)},
         when=When(started="", finished=""),
     )
