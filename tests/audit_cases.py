@@ -27,13 +27,26 @@ from qa_suite.core.records import (
     Profile,
     When,
 )
+from tests.record_facts import identified
 
 SITES = tuple("ABCDEFGH")
 DEFINITIONS = {
-    "mae": {"title": "Mean absolute error", "direction": "lower"},
-    "me": {"title": "Mean error", "direction": "zero"},
-    "dice": {"title": "Dice", "direction": "higher"},
-    "missed": {"title": "Missed structure", "direction": "lower"},
+    name: {
+        "title": title,
+        "direction": better,
+        "unit": unit,
+        "kind": kind,
+        "range": values,
+        "formula": "drawn",
+        "empty": "drawn",
+        "reference": "this test factory",
+    }
+    for name, title, better, unit, kind, values in (
+        ("mae", "Mean absolute error", "lower", "HU", "positive", "[0, inf)"),
+        ("me", "Mean error", "zero", "HU", "signed", "(-inf, inf)"),
+        ("dice", "Dice", "higher", "1", "bounded", "[0, 1]"),
+        ("missed", "Missed structure", "lower", "1", "event", "integers in [0, 1]"),
+    )
 }
 MEASURES = (
     ("mae", "body", "HU", 60.0, 6.0),
@@ -167,7 +180,7 @@ def write(found: Source, folder: Path) -> Path:
         MEASUREMENTS_FILE: write_table(folder / MEASUREMENTS_FILE, rows, Measurement),
         CASES_FILE: write_table(folder / CASES_FILE, list(found.cases), CaseRecord),
     }
-    evaluation = found.evaluation.model_copy(update={"tables_sha256": tables})
+    evaluation = identified(found.evaluation.model_copy(update={"tables_sha256": tables}))
     write_model(folder / EVALUATION_FILE, evaluation)
     return folder
 

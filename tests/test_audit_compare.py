@@ -12,6 +12,7 @@ from qa_suite.audit.joined import Source
 from qa_suite.audit.paired import answer, paired
 from qa_suite.core.errors import Problems
 from qa_suite.core.records import Comparison, PairedFinding
+from qa_suite.judging.criteria import load_profile
 from tests.audit_cases import profile, source, write
 
 MARGINS = {"mae:body": 3.0, "dice:seg:Bone": 0.02}
@@ -172,18 +173,6 @@ def test_the_verb_writes_record_and_page(tmp_path, capsys):
     found = read_model(out / "comparison.json", Comparison)
     assert found.answer == "yes"
     assert found.sentence in (out / "comparison.html").read_text().replace("&#39;", "'")
-    assert (
-        compare(
-            tmp_path / "new",
-            tmp_path / "old",
-            _descriptive(),
-            asked("non-inferiority", margins={"mae:body": 3.0}),
-        )
-        == found
-    )
-
-
-def _descriptive():
-    from qa_suite.judging.criteria import load_profile
-
-    return load_profile("descriptive")
+    again = asked("non-inferiority", margins={"mae:body": 3.0})
+    none = load_profile("descriptive")
+    assert compare(tmp_path / "new", tmp_path / "old", none, again) == found
