@@ -26,6 +26,7 @@ VERBS = (
     "judge",
     "report",
     "dashboard",
+    "fmea",
     "audit",
     "compare",
     "power",
