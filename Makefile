@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint docs hashes dashboard bench mutants families exam exam-dose reference-env commission clean
+.PHONY: help setup demo test lint docs hashes dashboard bench mutants families exam exam-dose reference-env commission audit clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,11 @@ commission: $(READY)  ## Hold the dose engines against the reference engines (ab
 
 exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (see docs/dose/exam.md)
 	$(BIN)/python benchmarks/exam_dose.py --out exam-dose --write docs/dose/exam.md
+
+audit: $(READY)  ## Audit eight virtual hospitals, and the sarcoma patients by vendor where they are (about 15 minutes)
+	$(BIN)/python -m benchmarks.audit_virtual --out audit-virtual --write docs/audit.md
+	$(BIN)/python -m benchmarks.audit_rates --write docs/audit.md
+	test ! -d ../shared/data/sts || $(BIN)/python -m benchmarks.audit_sts --out audit-sts --write docs/audit.md
 
 mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'

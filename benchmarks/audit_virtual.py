@@ -1,10 +1,10 @@
 """An audit of eight virtual hospitals, one of them bad, and one bad stratum, into docs/audit.md.
 
     python -m benchmarks.audit_virtual --out audit-virtual --write docs/audit.md
-    python -m benchmarks.audit_virtual --out /tmp/quick --patients 5 --spacing 12,12,12
+    python -m benchmarks.audit_virtual --out /tmp/quick --patients 5,5 --spacing 12,12,12
 
 The examined is no network: the true CT with the errors of a learned translator, worse by design at
-one hospital (all of its values stretched) and in stout patients of every hospital (noise). So it
+one hospital (its calibration is off) and in stout patients of every hospital (noise). So it
 is known what the audit must name. Two hospitals share each scanner, so that a scanner is not one
 hospital.
 """
@@ -39,8 +39,8 @@ PROFILE = "mr-to-ct-pelvis"
 PRIMARY = ("body MAE", "body ME", "bone Dice")
 FAMILIES = ("image", "segmentation", "appearance")
 HOMES = ("hospital-A", "hospital-B")
-BAD_SITE, STRETCH = "hospital-G", 1.10
-STOUT_MM, NOISE_HU = 400.0, 45.0
+BAD_SITE, OFFSET_HU = "hospital-G", 15.0
+STOUT_MM, NOISE_HU = 400.0, 25.0
 SECOND = {"A": "E", "B": "F", "C": "G", "D": "H"}
 """Hospitals of the second cohort: each has the scanner of one of the first."""
 
@@ -49,7 +49,8 @@ SECOND = {"A": "E", "B": "F", "C": "G", "D": "H"}
 class Plan:
     """How much is made."""
 
-    patients: int = 12
+    patients: tuple[int, int] = (12, 6)
+    """Of each hospital of the first cohort, and of the second."""
     spacing_mm: tuple[float, float, float] = (8.0, 8.0, 10.0)
     seed: int = 11
 
@@ -62,7 +63,7 @@ def translate(loaded: LoadedCase) -> Prediction:
     image = with_errors(truth, loaded.mask, error_model(), seed=seed)
     values = image.array.astype(np.float32)
     if case.site == BAD_SITE:
-        values = np.where(loaded.mask, values * STRETCH, values)
+        values = np.where(loaded.mask, values + OFFSET_HU, values)
     if (case.strata.body_width_mm or 0) >= STOUT_MM:
         noise = np.random.default_rng(seed).normal(0, NOISE_HU, values.shape)
         values = np.where(loaded.mask, values + noise, values)
@@ -78,7 +79,7 @@ def cohorts(out: Path, plan: Plan) -> list[tuple[Path, Cohort]]:
             cohort = make_phantom_cohort(
                 folder,
                 hospitals=tuple(SECOND),
-                patients_per_hospital=plan.patients,
+                patients_per_hospital=plan.patients[place],
                 spacing_mm=plan.spacing_mm,
                 seed=plan.seed + place,
                 workers=2,
@@ -101,7 +102,7 @@ def evaluations(out: Path, plan: Plan) -> list[Path]:
         uri="benchmarks:planted",
         name="planted",
         family="oracle",  # who alone sees the truth
-        weights_sha256=hashlib.sha256(f"{STRETCH} {STOUT_MM} {NOISE_HU}".encode()).hexdigest(),
+        weights_sha256=hashlib.sha256(f"{OFFSET_HU} {STOUT_MM} {NOISE_HU}".encode()).hexdigest(),
         direction="MR->CT",
         training_sites=HOMES,
     )
@@ -179,12 +180,13 @@ def main() -> None:
     """Make, evaluate, audit, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("audit-virtual"))
-    parser.add_argument("--patients", type=int, default=Plan.patients)
+    parser.add_argument("--patients", default="12,6")
     parser.add_argument("--spacing", default="8,8,10")
     parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     x, y, z = (float(part) for part in asked.spacing.split(","))
-    plan = Plan(patients=asked.patients, spacing_mm=(x, y, z))
+    first, second = (int(part) for part in asked.patients.split(","))
+    plan = Plan(patients=(first, second), spacing_mm=(x, y, z))
     found = audited(evaluations(asked.out, plan))
     save_audit(found, asked.out)
     page = write_audit_page(found, asked.out / "audit.html")

@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from qa_suite.audit.asked import Better
+from qa_suite.core.measure_kinds import MeasureKind
 from qa_suite.core.records import Answer, Asked
-from qa_suite.judging.mean_regions import LEAST_PATIENTS
-from qa_suite.judging.statistics import finite_sample, mean_interval
+from qa_suite.judging.mean_intervals import mean_interval_by_kind
+from qa_suite.judging.statistics import finite_sample
 
+_DIFFERENCE = MeasureKind(kind="signed")
 _SAME = 1e-9
 """Share of the larger magnitude within which two values are a tie: rounding, no difference."""
 
@@ -80,9 +82,9 @@ def paired(new: ArrayLike, old: ArrayLike, better: Better, *, confidence: float 
     sign = -1.0 if better == "higher" else 1.0
     worse = sign * change
     n = len(change)
-    found = mean_interval(change, confidence=confidence)
+    found = mean_interval_by_kind(change, _DIFFERENCE, confidence=confidence)
     varies = n >= 2 and bool(np.ptp(change) > 0)
-    ends = (found.low, found.high) if varies and n >= LEAST_PATIENTS else (None, None)
+    ends = (found.low, found.high) if varies else (None, None)
     low, high = ends
     flipped = (low, high) if sign > 0 else (high, low)
     worst, best = flipped[1], flipped[0]
@@ -99,8 +101,7 @@ def paired(new: ArrayLike, old: ArrayLike, better: Better, *, confidence: float 
         ties=int((worse == 0).sum()),
         worst=None if worst is None else sign * worst,
         best=None if best is None else sign * best,
-        method=f"paired t over {n} patients"
-        + ("" if varies else ", no difference varies: no interval"),
+        method=_method(n, varies, found.why),
     )
 
 
@@ -123,6 +124,13 @@ def answer(found: Paired, asked: Asked, margin: float | None) -> Answer | None:
     if found.worst < margin and found.best > -margin:
         return "yes"
     return "no" if found.best >= margin or found.worst <= -margin else "undecided"
+
+
+def _method(n: int, varies: bool, why: str) -> str:
+    text = f"paired t over {n} patients"
+    if not varies:
+        return f"{text}: no interval, as no difference varies"
+    return f"{text}: no interval, {why}" if why else text
 
 
 def _ranks(change: NDArray[np.float64], *, events: bool) -> float | None:

@@ -26,9 +26,10 @@ def cell_sentence(one: Looked, test: CellTest | None, *, small_below: int) -> st
         return f"{text}."
     if test.named:
         return f"{text}: named worse{_reach_words(one, test)}."
-    return f"{text}: not named (the chance of naming was {chance(test.power)})." + (
-        f" {found.missing} without a value." if found.missing else ""
-    )
+    lost = f" {found.missing} without a value." if found.missing else ""
+    if one.question.worse(gap.estimate, found.estimate or 0.0) <= 0:
+        return f"{text}: not worse.{lost}"
+    return f"{text}: not named (the chance of naming was {chance(test.power)}).{lost}"
 
 
 def gap_to_tell(one: Looked, test: CellTest | None) -> Gap | None:
