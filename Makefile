@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint docs hashes dashboard bench mutants families exam exam-dose reference-env commission audit clean
+.PHONY: help setup demo test lint docs hashes dashboard bench mutants families exam exam-dose simulations reference-env commission audit clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,9 @@ audit: $(READY)  ## Audit eight virtual hospitals, and the sarcoma patients by v
 	$(BIN)/python -m benchmarks.audit_virtual --out audit-virtual --write docs/audit.md
 	$(BIN)/python -m benchmarks.audit_rates --write docs/audit.md
 	test ! -d ../shared/data/sts || $(BIN)/python -m benchmarks.audit_sts --out audit-sts --write docs/audit.md
+
+simulations: $(READY)  ## Simulate whether the intervals hold what they promise (some minutes)
+	$(BIN)/python -m benchmarks.simulations.run --write docs/simulations.md
 
 mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'

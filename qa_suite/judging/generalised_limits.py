@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 Array = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ def log_margin(deviation: ArrayLike, n: int, level: float) -> Array:
 
     def below(x: Array) -> Array:
         spread = s[..., None] / root
-        return stats.norm.cdf((x[..., None] - spread**2 / 2) * np.sqrt(n) / spread).mean(axis=-1)
+        return special.ndtr((x[..., None] - spread**2 / 2) * np.sqrt(n) / spread).mean(axis=-1)
 
     start = s**2 / 2 + s / np.sqrt(n)
     return _solve(below, level, np.zeros_like(s), start)
@@ -76,7 +76,7 @@ def cube_limit(ratio: ArrayLike, n: int, level: float) -> Array:
     def below(x: Array) -> Array:
         # E[Y³] = μ³ + 3 μ σ² ascends with μ; its only real root, free of cancellation:
         mean = 2 * spread * np.sinh(np.arcsinh(x[..., None] / (2 * spread**3)) / 3)
-        return stats.norm.cdf((mean - r[..., None]) * np.sqrt(n) / spread).mean(axis=-1)
+        return special.ndtr((mean - r[..., None]) * np.sqrt(n) / spread).mean(axis=-1)
 
     return _solve(below, level, r**3, r**3 + 3 * r + 1)
 

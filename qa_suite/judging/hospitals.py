@@ -126,7 +126,8 @@ def _effective(
         Of one patient's answer.
     """
     n = residuals.size
-    totals = pd.Series(residuals).groupby(np.asarray(hospitals)).sum().to_numpy() / n
+    _, at = np.unique(np.asarray(hospitals), return_inverse=True)
+    totals = np.bincount(at, weights=residuals) / n
     k = totals.size
     clustered = k / (k - 1) * float(((totals - totals.mean()) ** 2).sum())
     if variance == 0:
