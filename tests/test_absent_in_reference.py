@@ -26,7 +26,7 @@ BODY = np.s_[4:28, 4:28, :]
 PARTS = {  # kind of region -> where, and the HU there
     "bone": (np.s_[7:13, 7:13, 4:20], 700.0),
     "dense": (np.s_[19:25, 7:13, 4:20], 1200.0),
-    "air": (np.s_[12:18, 17:23, 6:16], -900.0),
+    "air": (np.s_[12:18, 17:23, 6:16], -990.0),
     "metal": (np.s_[20:27, 18:26, 4:20], 3000.0),
 }
 SETTINGS = MeasureSettings(image=ImageSettings(ms_ssim_weights=(0.6, 0.4), skin_mm=3.0))
