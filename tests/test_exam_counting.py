@@ -127,7 +127,7 @@ def test_a_criterion_that_the_clean_images_miss_answers_for_nothing():
     judged = judge_readings(biased, profile())
     facts = FAULTS["hu_bias"].facts
     assert answering(judged, facts, biased, frozenset({"worst"})) == ("body ME",)
-    ground = Ground.of(cohort(*[0] * 6, *[1] * 5, 26), profile(), {})
+    ground = Ground.of(cohort(*range(-18, 27, 4)), profile(), {})
     assert ground.judged.spoilt == {"worst"}
     hit = [one.model_copy(update={"fault": "hu_bias", "severity": 30.0}) for one in biased]
     found = count_fault(ground, "hu_bias", 30.0, hit)
