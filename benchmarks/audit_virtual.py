@@ -169,9 +169,9 @@ def _titles(found: Audit) -> list[str]:
 
 
 def draw(found: Audit, folder: Path) -> None:
-    """Write the forest plots of the first primary measure as drawings for the docs."""
-    first = panels(found)[0]
-    for name, plot in (("sites", first.sites), ("strata", first.strata)):
+    """Write the bias by hospital and the absolute error by stratum as drawings for the docs."""
+    error, bias = panels(found)[:2]
+    for name, plot in (("sites", bias.sites), ("strata", error.strata)):
         if plot is not None:
             (folder / f"audit-{name}.svg").write_text(forest(plot) + "\n", encoding="utf-8")
 

@@ -9,7 +9,7 @@ from qa_suite.audit.asked import AuditSettings
 from qa_suite.audit.audit import audit, audit_material
 from qa_suite.audit.joined import Source, join
 from qa_suite.core.errors import Problems
-from qa_suite.core.records import Audit, CellFinding
+from qa_suite.core.records import Audit, CellFinding, PreflightValue
 from tests.audit_cases import PRIMARY, at_site, nothing, profile, source, where, write
 
 SETTINGS = AuditSettings(primary=PRIMARY)
@@ -253,3 +253,50 @@ def test_an_audit_of_folders_is_that_of_their_tables(tmp_path, bad_site):
     found = audit([folder], profile(), SETTINGS)
     facts = {"audit", "evaluations"}  # a written record has an identifier of its own
     assert found.model_dump(exclude=facts) == bad_site.model_dump(exclude=facts)
+
+
+# What the judge leaves out, and who was expected
+
+
+def test_what_the_profile_excludes_is_no_value_and_leaves_a_site_undecided():
+    made = source(patients=10)
+    shift = PreflightValue(value=1.0, unit="mm", bound="<= 10 mm", status="ok")
+    far = shift.model_copy(update={"value": 8.0})
+    cases = tuple(
+        c.model_copy(
+            update={
+                "preflight": {
+                    "alignment_shift": far if c.case[:2] == "C0" and c.case < "C04" else shift
+                }
+            }
+        )
+        for c in made.cases
+    )
+    found = audit_material(
+        join([dataclasses.replace(made, cases=cases)]),
+        profile(exclude={"alignment_shift": 5.0}),
+        SETTINGS,
+    )
+    one = the(found, "site", "C")
+    assert one.patients == 6
+    assert one.outcome == "inconclusive", "four of ten are excluded"
+    assert the(found, "site", "D").outcome == "pass"
+
+
+def test_a_hospital_that_was_expected_and_has_no_case_is_no_all_clear():
+    found = audit_material(join([source()]), profile(expected_sites=["A", "Z"]), SETTINGS)
+    assert found.outcome == "undecided"
+    assert "Z (no case)" in found.sentence
+    assert any(notice.startswith("Z has no patient here") for notice in found.notices)
+
+
+def test_the_same_scan_under_two_names_is_one_patient():
+    first, second = halves()
+    cases = list(second.cases)
+    hashes = {"source": "same", "reference": "too"}
+    cases[0] = cases[0].model_copy(update={"voxel_hashes": hashes})
+    a = first.cases[0].model_copy(update={"voxel_hashes": hashes})
+    first = dataclasses.replace(first, cases=(a, *first.cases[1:]))
+    found = join([first, dataclasses.replace(second, cases=tuple(cases))])
+    assert len({case.patient for case in found.cases}) == 159
+    assert any("same scan stands under two patients" in notice for notice in found.notices)

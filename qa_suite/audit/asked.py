@@ -11,7 +11,7 @@ from typing import Any, Literal
 from qa_suite.audit.joined import Material
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.records import Criterion, Profile
-from qa_suite.core.wording import measure_name
+from qa_suite.core.wording import listing, measure_name, some
 from qa_suite.judging.patient_values import Measure
 
 Better = Literal["lower", "higher", "zero"]
@@ -172,7 +172,7 @@ def _notices(
             f"that a bad site is named in any of them."
         )
     if lacking:
-        yield f"Asked for by the profile and not in the record: {', '.join(lacking)}."
+        yield f"Asked for by the profile and not in the record: {listing(some(lacking))}."
     if sideless:
         yield f"Without a better side, and so not compared: {', '.join(sideless)}."
 

@@ -21,8 +21,9 @@ from qa_suite.core.record_files import write_model
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import Audit, AuditMeasure, CaseRecord, CellFinding, CellTest, Profile
 from qa_suite.judging.collect import collect
+from qa_suite.judging.expected_sites import missing_sites
 from qa_suite.judging.findings import Rules
-from qa_suite.judging.judge import profile_digest
+from qa_suite.judging.judge import least_coverage, profile_digest
 from qa_suite.judging.judged_cases import exclusions, require_fit, seen_in_training
 from qa_suite.judging.patient_values import PatientValues
 
@@ -87,13 +88,25 @@ def audit_material(
     )
     judged_rules = Rules(
         max_refused_fraction=profile.max_refused_fraction,
+        max_excluded_fraction=profile.max_excluded_fraction,
+        max_absent_fraction=profile.max_absent_fraction,
         training_sites=model.training_sites,
         seen_in_training=_seen(material, cases),
     )
-    rows = material.measurements[material.measurements["case"].isin([c.case for c in cases])]
     told = {k: v for one in material.evaluations for k, v in one.definitions.items()}
     by_measure = {
-        one: replace(collect(rows, cases, one.measure), kind=kind_in(told.get(one.measure.metric)))
+        one: replace(
+            collect(
+                material.measurements,
+                material.cases,
+                one.measure,
+                excluded=excluded,
+                min_coverage=least_coverage(
+                    one.criterion, told.get(one.measure.metric, {}), profile
+                ),
+            ),
+            kind=kind_in(told.get(one.measure.metric)),
+        )
         for one in asked
     }
     looked = [
@@ -112,7 +125,8 @@ def audit_material(
     tested = list(zip(looked, tests, strict=True))
     declared = sum(question.primary for question in asked)
     family = sum(test is not None for test in tests)
-    outcome, sentence = overall(tested, settings, declared)
+    missing = _missing_sites(material, profile)
+    outcome, sentence = overall(tested, settings, declared, missing)
     first = [pair for pair in tested if pair[0].question.primary] or tested
     facts = material.facts
     return Audit(
@@ -146,6 +160,7 @@ def audit_material(
             *undetermined,
             *asked_notices,
             *_excluded(excluded),
+            *(f"{site} has no patient here: {why}." for site, why in missing.items()),
             *_losses(groups, cases),
         ),
     )
@@ -166,6 +181,14 @@ def _identifier(evaluations: Sequence[str], profile: Profile, settings: AuditSet
         "suite": __version__,
     }
     return digest_of(asked)[:16]
+
+
+def _missing_sites(material: Material, profile: Profile) -> dict[str, str]:
+    """Return the hospitals that were expected and have no case, each with why."""
+    found: dict[str, str] = {}
+    for one in material.evaluations:
+        found |= missing_sites(profile, one, material.everybody, material.cases)
+    return found
 
 
 def _seen(material: Material, cases: Sequence[CaseRecord]) -> frozenset[str]:
@@ -232,7 +255,7 @@ def _losses(groups: Sequence[Group], cases: Sequence[CaseRecord]) -> list[str]:
     for group in groups:
         mine = len(group.cell.cases & lost)
         repeated = group.facts.untested.startswith("the same cases")
-        if mine > 0.2 * len(group.cell.cases) and not repeated:
+        if mine > 0.2 * len(group.cell.cases) and not (repeated or group.facts.small):
             found.append(
                 f"{group.name}: {mine} of {len(group.cell.cases)} cases were refused or failed, "
                 f"so what is measured there speaks of the others."

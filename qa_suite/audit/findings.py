@@ -209,7 +209,12 @@ def _described(question: Question, confidence: float, small_below: int) -> Crite
 def _as_a_site(criterion: Criterion, values: PatientValues, group: Group, rules: Rules) -> Finding:
     """Find what the judge would, were the cell a site: by the same rules, word for word."""
     label = group.cell.label
-    rows = [replace(row, site=label) for row in values.rows if row.case in group.cell.cases]
+    rows = [
+        replace(row, site=label)
+        for row in values.rows
+        if row.case in group.cell.cases
+        or (group.is_site and row.fate == "excluded" and row.site == label)
+    ]
     cell = replace(values, rows=tuple(rows))
     asked = criterion.model_copy(update={"scope": "each_site"})
     (found,) = apply_criterion(asked, cell, replace(rules, sites=()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from qa_suite.core.errors import raise_problems
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from qa_suite.core.records import AuditedEvaluation, CaseRecord, Evaluation
 from qa_suite.core.wording import count, listing, some
+from qa_suite.judging.examinations import as_one_patient, without_copies
 from qa_suite.judging.judged_cases import is_examined, not_imported
 from qa_suite.judging.tables import require_sound_tables
 
@@ -37,6 +38,8 @@ class Material:
     evaluations: tuple[Evaluation, ...]
     measurements: pd.DataFrame
     scans: tuple[Scan, ...]
+    everybody: tuple[CaseRecord, ...] = ()
+    """Every case of the records, those that could not be imported among them."""
     notices: tuple[str, ...] = ()
 
     @property
@@ -84,7 +87,8 @@ def join(sources: Sequence[Source], *, one_model: bool = True) -> Material:
     """Join evaluations; the order in which they are given does not matter.
 
     A patient who is in two of them is one patient: his examinations count together, and the same
-    examination (patient, site and case alike) counts once.
+    examination (patient, site and case alike, or alike in all of its values) counts once. Who has
+    two names is recognised by the voxels of his scans.
 
     Parameters
     ----------
@@ -142,11 +146,20 @@ def join(sources: Sequence[Source], *, one_model: bool = True) -> Material:
             f"one evaluation and counted once: {listing(some(sorted(twice)))}."
         )
     notices += _of_other_code(ordered)
+    by_name = {scan.case.case: scan for scan in scans}
+    rows, cases, merged = as_one_patient(
+        pd.concat(tables, ignore_index=True), [by_name[name].case for name in sorted(by_name)]
+    )
+    cases, copies = without_copies(rows, cases)
     return Material(
         evaluations=tuple(source.evaluation for source in ordered),
-        measurements=pd.concat(tables, ignore_index=True),
-        scans=tuple(sorted(scans, key=lambda scan: scan.case.case)),
-        notices=tuple(dict.fromkeys(notices)),
+        measurements=rows[rows["case"].isin([case.case for case in cases])],
+        scans=tuple(
+            replace(by_name[case.case], case=case)
+            for case in sorted(cases, key=lambda case: case.case)
+        ),
+        everybody=tuple(case for source in ordered for case in source.cases),
+        notices=tuple(dict.fromkeys((*notices, *merged, *copies))),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qa_suite.audit.asked import AuditSettings, Question
 from qa_suite.audit.findings import Looked
@@ -82,7 +82,7 @@ def chance(power: float) -> str:
 
 
 def overall(
-    tested: Sequence[Tested], settings: AuditSettings, declared: int
+    tested: Sequence[Tested], settings: AuditSettings, declared: int, missing: Mapping[str, str]
 ) -> tuple[AuditOutcome, str]:
     """Return the outcome of an audit and its sentence.
 
@@ -98,7 +98,7 @@ def overall(
     if named:
         who = listing(some([f"{cell} ({listing(what)})" for cell, what in named.items()]))
         return "named", f"Named worse: {who}."
-    doubts = _doubts(tested)
+    doubts = _doubts(tested, missing)
     if doubts:
         return "undecided", f"Nothing is named, and that is no all-clear: {'; '.join(doubts)}."
     return "none_named", (
@@ -107,9 +107,10 @@ def overall(
     )
 
 
-def _doubts(tested: Sequence[Tested]) -> list[str]:
+def _doubts(tested: Sequence[Tested], missing: Mapping[str, str]) -> list[str]:
     sites = [(one, test) for one, test in tested if one.group.is_site and one.question.primary]
-    out = {one.group.facts.cell: _why_not(one) for one, test in sites if test is None}
+    out = dict.fromkeys(missing, "no case")
+    out |= {one.group.facts.cell: _why_not(one) for one, test in sites if test is None}
     weak = {
         one.group.facts.cell: test.power
         for one, test in sorted(sites, key=lambda pair: -(pair[1].power if pair[1] else 0))

@@ -6,9 +6,10 @@ evaluation without images or model. The rules stand in ``docs/judging.md``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -118,7 +119,9 @@ def judge_tables(
             held_out,
             Measure.of(criterion),
             excluded=excluded,
-            min_coverage=_min_coverage(criterion, evaluation, profile),
+            min_coverage=least_coverage(
+                criterion, evaluation.definitions.get(criterion.metric, {}), profile
+            ),
         )
         kind = kind_in(evaluation.definitions.get(criterion.metric))
         values = replace(values, kind=kind)
@@ -160,12 +163,13 @@ def profile_digest(profile: Profile) -> str:
 # What is judged
 
 
-def _min_coverage(criterion: Criterion, evaluation: Evaluation, profile: Profile) -> float:
+def least_coverage(
+    criterion: Criterion | None, definition: Mapping[str, Any], profile: Profile
+) -> float:
     """Return which share of the region must have been measured for a value to count."""
-    if criterion.min_coverage is not None:
+    if criterion is not None and criterion.min_coverage is not None:
         return criterion.min_coverage
-    sampled = evaluation.definitions.get(criterion.metric, {}).get("sampled")
-    return 0.0 if sampled else profile.min_coverage
+    return 0.0 if definition.get("sampled") else profile.min_coverage
 
 
 def _gaps(

@@ -151,8 +151,12 @@ def _legend(plot: Forest, y: float) -> list[str]:
     entries = []
     rows = [row for row in plot.rows if row.mean is not None]
     for there, sample, words in (
-        (any(r.home for r in rows), ForestRow(name="", home=True), "trained on"),
-        (any(r.home is False for r in rows), ForestRow(name="", home=False), "not trained on"),
+        (any(r.home and not r.small for r in rows), ForestRow(name="", home=True), "trained on"),
+        (
+            any(r.home is False and not (r.small or r.named) for r in rows),
+            ForestRow(name="", home=False),
+            "not trained on",
+        ),
         (any(r.named for r in rows), ForestRow(name="", named=True), "named worse"),
         (any(r.small for r in rows), ForestRow(name="", small=True), "too few to interpret"),
     ):
