@@ -68,11 +68,11 @@ exam-dose: $(READY)  ## The same for the profile of dose: photons and protons (s
 
 audit: $(READY)  ## Audit eight virtual hospitals, and the sarcoma patients by vendor where they are (about 15 minutes)
 	$(BIN)/python -m benchmarks.audit_virtual --out audit-virtual --write docs/audit.md
-	$(BIN)/python -m benchmarks.audit_rates --write docs/audit.md
 	test ! -d ../shared/data/sts || $(BIN)/python -m benchmarks.audit_sts --out audit-sts --write docs/audit.md
 
 simulations: $(READY)  ## Simulate whether the intervals hold what they promise (some minutes)
 	$(BIN)/python -m benchmarks.simulations.run --write docs/simulations.md
+	$(BIN)/python -m benchmarks.audit_rates --write docs/audit.md
 
 mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'

@@ -15,6 +15,7 @@ from qa_suite.audit.left_out import join_left_out
 from qa_suite.audit.naming import size_of, tests_of
 from qa_suite.audit.new_hospital import new_hospitals
 from qa_suite.audit.sentences import cell_sentence, lead, overall, power_sentence, rules
+from qa_suite.audit.shift import shift_of
 from qa_suite.core.errors import InputError
 from qa_suite.core.measure_kinds import kind_in
 from qa_suite.core.record_files import write_model
@@ -154,6 +155,13 @@ def audit_material(
         cells=tuple(group.facts for group in groups),
         findings=tuple(_finding(one, test, settings) for one, test in tested),
         new_sites=new_hospitals(by_measure, model.training_sites, settings),
+        shift=shift_of(
+            material.measurements[material.measurements["case"].isin([c.case for c in cases])],
+            cases,
+            tested,
+            model,
+            confidence=settings.confidence,
+        ),
         suite_version=__version__,
         notices=(
             *material.notices,

@@ -142,7 +142,9 @@ def _words(row: ForestRow, y: float) -> list[str]:
     if row.patients is not None:
         parts.append(marks.text(_COUNT, y + 4, row.patients, 12, ink, anchor="end"))
     if row.told:
-        parts.append(marks.text(_TOLD, y + 4, row.told, 11.5, ink, font_weight=weight))
+        parts.append(
+            marks.text(_TOLD, y + 4, marks.short(row.told, 32), 11.5, ink, font_weight=weight)
+        )
     return parts
 
 

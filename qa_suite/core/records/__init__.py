@@ -26,6 +26,7 @@ from qa_suite.core.records.audit import (
     NewSite,
     Reach,
 )
+from qa_suite.core.records.audit_shift import AuditShift, BehindGap, MovedImage
 from qa_suite.core.records.case import (
     DECIDING_CHECKS,
     CaseRecord,
@@ -80,7 +81,9 @@ __all__ = [
     "AuditCell",
     "AuditMeasure",
     "AuditOutcome",
+    "AuditShift",
     "AuditedEvaluation",
+    "BehindGap",
     "CaseRecord",
     "CaseStatus",
     "CellFinding",
@@ -103,6 +106,7 @@ __all__ = [
     "Measurement",
     "MeasurementStatus",
     "ModelFacts",
+    "MovedImage",
     "NewSite",
     "Outcome",
     "PairedFinding",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from qa_suite.core.records.audit_shift import AuditShift
 from qa_suite.core.records.measurement import STRICT
 from qa_suite.core.records.profile import Criterion
 from qa_suite.core.records.verdict import Outcome
@@ -190,8 +191,8 @@ class Audit(BaseModel):
     cells: tuple[AuditCell, ...]
     findings: tuple[CellFinding, ...]
     new_sites: tuple[NewSite, ...] = ()
-    shift: dict[str, Any] | None = Field(
-        default=None, description="which sites' images differ from the training, and whose they are"
+    shift: AuditShift | None = Field(
+        default=None, description="whose images moved; None where the records do not describe them"
     )
     suite_version: str
     notices: tuple[str, ...] = ()
