@@ -80,3 +80,19 @@ def test_unknown_sites_and_all_sites_are_refused():
         without_sites(cohort(), ["D"])
     with pytest.raises(Problems, match="no site of three is left"):
         without_sites(cohort(), ["A", "B", "C"])
+
+
+def test_the_verb_trains_without_a_site_and_the_model_says_so(own_store, tmp_path, capsys):
+    from qa_suite.cli import run
+    from qa_suite.evaluation.registered import registered_models
+    from tests.tiny_cohort import make_tiny_cohort
+
+    sites = make_tiny_cohort(tmp_path / "cohort", "ttttvvs").sites
+    words = ["train", "intensity", str(tmp_path / "cohort"), "--no-preflight", "--name", "without"]
+    more = ["--work", str(tmp_path / "work"), "--leave-out-site"]
+    assert run([*words, *more, "nowhere"]) == 2
+    assert "Unknown site" in capsys.readouterr().err
+    assert not run([*words, *more, sites[-1]]), capsys.readouterr().err
+    (model,) = registered_models()
+    assert model["left_out_sites"] == sites[-1]
+    assert sites[-1] not in model["training_sites"].split(",")

@@ -17,6 +17,8 @@ pass falsely; *below*, one at a bound *at most*. Both are shares of all studies,
 most 2.5 %; coverage is that of the studies with an interval. Width is the median, in units of the
 mean. Rows with † lie outside the populations for which the promise is made: nothing in so few
 values tells that patients unlike the others exist, which is why profiles bound each patient too.
+How often an audit names a bad hospital, and a good one, is
+[told with the audit](audit.md#how-often-that-is-right).
 
 ## Where an interval of a mean holds
 
