@@ -130,7 +130,7 @@ def questions(
         if measure is not None:
             sizes[measure] = size
             if measure not in primary:
-                problems.append(f"--size is for {name}, which is no primary measure")
+                problems.append(f"a size is looked for in {name}, which is no primary measure")
     raise_problems("The audit", problems)
     wanted = [*primary, *criteria, *(_described(profile))]
     found, lacking, sideless = [], [], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import typer
 
@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 class PowerOptions(Options):
     """What is to be shown or found."""
 
-    question: Literal["share", "mean", "gap", "new-site"] = argument(
+    question: str = argument(
         REQUIRED,
         "share: of patients within a limit; mean: within a bound; gap: a bad site named; "
         "new-site: a further site within a bound.",
@@ -51,9 +51,13 @@ def power(asked: PowerOptions) -> None:
 
     Example: `qa-suite power gap --size 2 --measures 3 --sites 8`
     """
-    answer, columns, rows = {"share": _share, "mean": _mean, "gap": _gap, "new-site": _new_site}[
-        asked.question
-    ](asked)
+    from qa_suite.core.errors import UnknownName
+    from qa_suite.core.registry import unknown_name
+
+    questions = {"share": _share, "mean": _mean, "gap": _gap, "new-site": _new_site}
+    if asked.question not in questions:
+        raise UnknownName(unknown_name("question", asked.question, list(questions)))
+    answer, columns, rows = questions[asked.question](asked)
     if asked.as_json:
         table = [dict(zip(columns, row, strict=True)) for row in rows]
         console.show_json({"answer": answer, "convention": CONVENTION, "table": table})
