@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=14, help="of each of three hospitals")
     parser.add_argument("--places", type=int, default=3, help="of each patient")
     parser.add_argument("--diameter-mm", type=float, default=12.0)
-    parser.add_argument("--bound", type=float, default=50.0, help="HU, clear of bone")
+    parser.add_argument("--bound", type=float, default=55.0, help="HU, clear of bone")
     parser.add_argument("--bound-near-bone", type=float, default=80.0, help="HU")
     parser.add_argument("--clean", type=int, default=0, help="clean images to look at too")
     options = parser.parse_args()

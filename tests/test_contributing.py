@@ -101,6 +101,7 @@ def test_a_profile_judges_it(record, bound, outcome):
         bound=bound,
         direction="within",
         unit="HU",
+        scope="worst_patient",  # every patient has the same bias, so that a mean has no interval
         min_patients=3,
         source="Local decision",
     )

@@ -56,8 +56,6 @@ def page(
             beyond = "never"
         elif region.largest_cv is not None:
             beyond += f", CV above {100 * region.largest_cv:g} %"
-        elif region.skewed_below is not None:
-            beyond += f", test of skewness below {region.skewed_below:g}"
         cells = (kind, region.method, region.populations, str(region.least), beyond)
         text += "| " + " | ".join(cells).replace("|skewness|", "\\|skewness\\|") + " |\n"
     for title, told, studies in parts:

@@ -15,7 +15,7 @@ from scipy import stats
 
 from qa_suite.core.measure_kinds import MeasureKind
 from qa_suite.judging.generalised_limits import cube_limit, log_margin
-from qa_suite.judging.mean_regions import LEAST_TO_SEE_SKEW, REGIONS
+from qa_suite.judging.mean_regions import LEAST_TO_SEE_SKEW, REGIONS, SKEWED_BELOW
 
 Array = NDArray[np.float64]
 _POINTS = 120
@@ -47,9 +47,11 @@ def limits(
         high = np.maximum(high, kind.low + _cube(above, level))
         least, most = _garwood(above, confidence)
         low, high = np.minimum(low, kind.low + least), np.maximum(high, kind.low + most)
-    elif region.skewed_below is not None and n >= LEAST_TO_SEE_SKEW:
+    elif kind.kind == "signed" and n >= LEAST_TO_SEE_SKEW:
         with np.errstate(all="ignore"):
-            decided &= ~(stats.skewtest(samples, axis=1).pvalue < region.skewed_below)
+            skewed = stats.skewtest(samples, axis=1).pvalue < SKEWED_BELOW
+        low = np.where(skewed, np.minimum(low, samples.min(axis=1)), low)
+        high = np.where(skewed, np.maximum(high, samples.max(axis=1)), high)
     return np.maximum(low, kind.low), np.minimum(high, kind.high), decided
 
 

@@ -5,7 +5,8 @@ declares; where the interval holds stands in :mod:`qa_suite.judging.mean_regions
 does not there is none, with the reason.
 
 - *Event*: exact Clopper-Pearson limits.
-- *Signed*: Student's t.
+- *Signed*: Student's t; where the values are skewed, as far as they reach themselves, since the
+  mean lies beyond all of them only where every patient lies on one side of it.
 - *Positive*: below, Student's t, which errs to the safe side where values are skewed upwards;
   above, the wider of Student's t and the generalised limit of a log-normal mean, so that the
   interval holds for what lies between normal and log-normal. With a value of exactly nought the
@@ -29,7 +30,7 @@ from scipy import stats
 from qa_suite.core.measure_kinds import MeasureKind
 from qa_suite.core.wording import count, number
 from qa_suite.judging.generalised_limits import cube_upper, log_upper
-from qa_suite.judging.mean_regions import LEAST_TO_SEE_SKEW, REGIONS
+from qa_suite.judging.mean_regions import LEAST_TO_SEE_SKEW, REGIONS, SKEWED_BELOW
 from qa_suite.judging.statistics import (
     Interval,
     bare,
@@ -73,6 +74,10 @@ def mean_interval_by_kind(
     if why:
         return bare(mean, n, confidence, method, why=why)
     low, high = _limits(sample, kind, confidence)
+    if kind.kind == "signed" and is_skewed(sample):
+        low, high = min(low, float(sample.min())), max(high, float(sample.max()))
+        skewness = number(float(stats.skew(sample)))
+        method += f", as far as the values reach (skewness {skewness})"
     return Interval(
         estimate=mean,
         low=float(max(low, kind.low)),
@@ -129,13 +134,13 @@ def _outside(sample: Array, kind: MeasureKind, unit: str, least: int) -> str:
                 f"the values scatter too much for the interval of a mean ({of} by {100 * cv:.0f} % "
                 f"of their mean, at most {100 * region.largest_cv:.0f} %): {INSTEAD}"
             )
-    asked = region.skewed_below if n >= LEAST_TO_SEE_SKEW else None
-    if asked is not None and float(stats.skewtest(sample).pvalue) < asked:
-        return (
-            f"the values are too skewed for the interval of a mean (skewness "
-            f"{number(float(stats.skew(sample)))}): {INSTEAD}"
-        )
     return ""
+
+
+def is_skewed(sample: Array) -> bool:
+    """Whether D'Agostino's test finds that values are skewed; of few it is not asked."""
+    enough = sample.size >= LEAST_TO_SEE_SKEW
+    return enough and float(stats.skewtest(sample).pvalue) < SKEWED_BELOW
 
 
 def _cv(sample: Array, kind: MeasureKind) -> tuple[float, str]:

@@ -34,19 +34,18 @@ class Region:
     largest_cv
         Most that the sample's coefficient of variation may be: of the values (positive), or of
         their distances from the nearer end (bounded); None is no limit.
-    skewed_below
-        P value of D'Agostino's test of skewness below which the sample is too skewed (signed);
-        None asks nothing. The test needs :data:`LEAST_TO_SEE_SKEW` values.
     """
 
     method: str
     populations: str
     least: int = 5
     largest_cv: float | None = None
-    skewed_below: float | None = None
 
 
 LEAST_TO_SEE_SKEW = 8
+"""Fewest values of which D'Agostino's test of skewness is asked."""
+SKEWED_BELOW = 0.01
+"""Its p value below which signed values are skewed, and their interval reaches as far as they do."""
 
 REGIONS: dict[Kind, Region] = {
     "event": Region(method="Clopper-Pearson", populations="any share, any number: exact", least=1),
@@ -65,9 +64,8 @@ REGIONS: dict[Kind, Region] = {
         populations="Poisson counts and overdispersed (negative binomial) ones",
     ),
     "signed": Region(
-        method="Student t",
+        method="Student t, as far as the values where they are skewed",
         populations="values about symmetric, |skewness| up to 0.2",
         least=2,
-        skewed_below=0.01,
     ),
 }

@@ -11,7 +11,7 @@ from qa_suite.lab.phantom.candidates import BULK, CANDIDATES, REALISTIC, TWIN
 
 TUNING_SEED = 1
 """The bounds of the profiles were chosen on patients of this seed, and on no other."""
-REPORTED_SEED = 6
+REPORTED_SEED = 7
 
 
 class ExamSettings(BaseModel):

@@ -88,7 +88,7 @@ class HallucinationSettings(BaseModel):
     bone_contrast_hu: float = Field(default=120.0, gt=0)
     gas_hu: float = -300.0
     gas_contrast_hu: float = Field(default=300.0, gt=0)
-    dense_hu: float = 700.0
+    dense_hu: float = 600.0
     metal_hu: float = 2000.0
     lesion_soft_contrast_hu: float = Field(default=20.0, gt=0)
     lesion_bone_contrast_hu: float = Field(default=65.0, gt=0)
