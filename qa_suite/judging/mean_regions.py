@@ -45,7 +45,7 @@ class Region:
 LEAST_TO_SEE_SKEW = 8
 """Fewest values of which D'Agostino's test of skewness is asked."""
 SKEWED_BELOW = 0.01
-"""Its p value below which signed values are skewed, and their interval reaches as far as they do."""
+"""Its p value below which signed values are skewed: their interval reaches as far as they do."""
 
 REGIONS: dict[Kind, Region] = {
     "event": Region(method="Clopper-Pearson", populations="any share, any number: exact", least=1),
