@@ -1,7 +1,8 @@
 """Adds doses to the evaluation of :mod:`tests.record_factory`; drawn, computed by no engine.
 
 Two plans (photons and protons) of four cases, and a clinic's. A01 is kept with its volumes, B01
-without; a goal of C01 flips, A02 could not be planned, A03's rectum lies half outside the grid.
+without; a goal of C01 flips and B01 loses its
+prescription, A02 could not be planned, A03's rectum lies half outside the grid.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ NO_VOXEL = "no voxel of the region gets 6 Gy"
 RECTUM_V50 = {"A01": (30.0, 31.0), "B01": (45.0, 44.0), "C01": (49.0, 52.0), OUTSIDE: (None, None)}
 """% of the rectum at or above 50 Gy on reference and synthetic image; 50 % is the goal."""
 NO_RAY = -9999.0
+ASKED = "D95 at least 95 % of the prescribed dose"
 
 
 def template(name: str, modality: str) -> dict[str, Any]:
@@ -232,8 +234,20 @@ def _plan_rows(case: CaseRecord, plan: str) -> Iterator[Measurement]:
             yield row(f"d2_{side}", "structure:Rectum", None, "Gy", why=why)
     else:
         yield from _pair(row, "d2", "structure:Rectum", 58.0, 58.0 + shift)
-    lost = int(case.case == "C01")
-    for metric, value in (("goals_lost", lost), ("goals_gained", 0), ("goals_undecided", 2)):
+    yield row("prescribed_dose", "target", PRESCRIPTION_GY, "Gy", why="a template")
+    for side, gy in (("reference", doses["d95"]), ("synthetic", doses["d95"] + shift)):
+        yield row(f"coverage_dose_{side}", "target", 100 * gy / PRESCRIPTION_GY, "%")
+        yield row(
+            f"coverage_met_{side}", "target", int(gy >= 0.95 * PRESCRIPTION_GY), "1", why=ASKED
+        )
+    yield row("coverage_dose_difference", "target", 100 * shift / PRESCRIPTION_GY, "%")
+    lost = int(case.case in ("B01", "C01"))
+    for metric, value in (
+        ("goals_lost", lost),
+        ("goals_gained", 0),
+        ("goals_judged", 3),
+        ("goals_undecided", 2),
+    ):
         yield row(metric, "all", value, "1")
     for dose, distance in GAMMAS:
         more = {"variant": f"{plan}:{dose:g}pct{distance:g}mm"}

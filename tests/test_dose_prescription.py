@@ -11,7 +11,7 @@ from qa_suite.core.errors import InputError
 from qa_suite.core.wording import far_from_prescription
 from qa_suite.dose.clinic.beams import imported_fields
 from qa_suite.dose.clinic.template import goals_of, imported_template
-from qa_suite.dose.plan.prescription import prescription_of
+from qa_suite.dose.plan.prescription import coverage_goal, other_targets, prescription_of
 from qa_suite.dose.plan.template import Prescription, load_template
 from qa_suite.io.rt.plan.read import read_plan
 from qa_suite.io.rt.plan.types import ImportedPlan, TargetDose
@@ -56,6 +56,19 @@ def test_contours_are_found_by_what_the_structure_set_calls_them(plan):
 def test_which_of_several_is_never_guessed(plan):
     with pytest.raises(InputError, match=r"66 Gy to PTV_High, 50 Gy to PTV low.*--prescription-gy"):
         prescription_of(TEMPLATE, with_doses(plan, *BOOST), ["Prostate"])
+
+
+def test_the_other_targets_of_a_plan_keep_their_own_doses(plan):
+    doses = with_doses(plan, *BOOST, TargetDose(name="Rectum", dose_gy=3.0, at_a_point=True))
+    has = ["PTV_High", "PTV_Low", "Rectum", "Bladder"]
+    assert other_targets(doses, ["PTV_High"], has) == {"PTV_Low": (50.0, "rp.dcm: PTV low")}
+    assert other_targets(doses, ["PTV_High"], ["PTV_High"]) == {}
+    asked = coverage_goal(TEMPLATE.prescribed, "PTV_Low", "rp.dcm", dose_gy=50.0)
+    assert (asked.text, asked.unit) == ("D95 >= 47.5 Gy", "Gy")
+    own = coverage_goal(TEMPLATE.prescribed, "PTV", "a template")
+    assert own.text == "D95 >= 95 % of prescription"
+    twice = with_doses(plan, *BOOST, TargetDose(name="PTV low", dose_gy=54.0))
+    assert other_targets(twice, ["PTV_High"], has) == {}  # which of the two is meant is not known
 
 
 def test_a_dose_at_a_point_stands_in_only_where_no_volume_has_one(plan):

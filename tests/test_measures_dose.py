@@ -237,6 +237,35 @@ def test_goals_are_lost_and_gained():
     assert missing.status == "undefined" and "Lungs" in missing.why
 
 
+def test_what_is_prescribed_is_a_goal_and_is_lost():
+    """A plan that covers its target on the CT, and on an image of 60 HU more does not."""
+    done = measured(pair_of(CT.array + 60 * BODY), settings_of(TWO_PHOTON))
+    for side, met in (("reference", 1), ("synthetic", 0)):
+        d95 = value(done, f"d95_{side}", "target")
+        assert (d95 >= 0.95 * 78) == bool(met)
+        assert value(done, f"coverage_dose_{side}", "target") == pytest.approx(100 * d95 / 78)
+        assert value(done, f"coverage_met_{side}", "target") == met
+    assert value(done, "goals_lost", "all") == 1  # the template has no other goal
+    assert value(done, "coverage_dose_difference", "target") < 0
+
+
+def test_every_target_of_a_clinics_plan_has_its_own_dose_as_a_goal():
+    pair = pair_of(CT.array + 60 * BODY)
+    plan = compute_plan(pair, choice(TWO_PHOTON), settings_of(TWO_PHOTON))
+    further = {"Rectum": (0.2, "plan.dcm: PTV_low"), "Bladder": (200.0, "plan.dcm: PTV_high")}
+    plan = replace(plan, further_targets=further)
+    rows = list(goal_rows(plan, plan.dvhs(plan.reference), plan.dvhs(plan.synthetic)))
+    found = {(r.metric, r.region): r for r in rows}
+    assert found["prescribed_dose", "structure:Rectum"].value == 0.2
+    met = {r: found["coverage_met_reference", f"structure:{r}"].value for r in further}
+    assert met == {"Rectum": 1, "Bladder": 0}
+    assert (
+        found["goals_lost", "all"].value == 1
+    )  # the plan's own target; the others stay as they are
+    goals = {g.structure: g.text for g in plan.coverage_goals}
+    assert goals["Rectum"] == "D95 >= 0.19 Gy"
+
+
 def test_numbers_are_those_of_the_kept_doses():
     done = biased()
     one, two = (done.volumes[f"dose_{s}@photon-pelvis"] for s in ("reference", "synthetic"))

@@ -158,7 +158,10 @@ def test_many_cases_are_summarised(made: Made, monkeypatch: pytest.MonkeyPatch) 
 
 def test_goals_are_read_and_flips_named(report: DoseReport, page: str) -> None:
     plan = report.plans[0]
-    volume, dose, small, nowhere = plan.goals
+    target, volume, dose, small, nowhere = plan.goals
+    assert target.goal.text.replace("\N{NO-BREAK SPACE}", " ") == "D95 ≥ 95 % of prescription"
+    assert target.values("reference") == pytest.approx([57.0] * 4)
+    assert target.named("lost") == ("B01",)  # 56.7 Gy where 57 are asked for
     assert volume.values("reference") == (30.0, 45.0, 49.0)
     assert volume.named("lost") == ("C01",)
     assert volume.named("met") == ("A01", "B01")
@@ -168,7 +171,8 @@ def test_goals_are_read_and_flips_named(report: DoseReport, page: str) -> None:
     assert small.why == "undefined: the record holds no D0.03cc"
     assert nowhere.why == "undefined: no case has a structure Nowhere"
     assert plan.unnamed == (0, 0)
-    assert "1 goal lost" in words(page)
+    assert "2 goals lost" in words(page)
+    assert "1 prescription to a target and 4 organ goals in 4 cases" in words(page)
 
 
 @pytest.mark.parametrize(

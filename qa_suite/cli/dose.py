@@ -220,6 +220,8 @@ def show_dose(measured: Sequence[Measurement], settings: DoseSettings, *, compar
         _show_table(title, rows, compared=compared)
         for line in by_machine(_computed_by(rows)):
             console.show(f"Beams: {line}")
+        for line in _coverage_lines(rows, compared=compared):
+            console.show(line)
         for line in (*(_compared_lines(rows, settings) if compared else ()), *_doubts(rows)):
             console.show(line)
     console.say(f"{len(measured)} measurements in all; --all prints them, --json as JSON.")
@@ -262,13 +264,29 @@ def _show_table(title: str, rows: _Rows, *, compared: bool) -> None:
     console.show_table(title, heads[:kept], [line[:kept] for line in lines])
 
 
+def _coverage_lines(rows: _Rows, *, compared: bool) -> Iterator[str]:
+    """Yield for each target whether it gets what is prescribed, on one image or on both."""
+    words = {1.0: "met", 0.0: "missed", None: "undecided"}
+    for region in (_TARGET, *rows.regions("coverage_met_reference", "structure:")):
+        asked = rows.of("coverage_met_reference", region)
+        if asked is None:
+            continue
+        said = []
+        for side in ("reference", "synthetic") if compared else ("reference",):
+            met = rows.of(f"coverage_met_{side}", region)
+            share = rows.text(f"coverage_dose_{side}", region, "{:.1f} %")
+            said.append(f"{side} {share}, {words[None if met is None else met.value]}")
+        name = "target" if region == _TARGET else region.removeprefix("structure:")
+        yield f"Prescription to the {name} ({asked.why}): {'; '.join(said)}"
+
+
 def _compared_lines(rows: _Rows, settings: DoseSettings) -> Iterator[str]:
     """Yield what the comparison of both doses says beside the DVHs."""
     counts = [
         f"{rows.text(f'goals_{what}', 'all', '{:.0f}')} {what}"
         for what in ("lost", "gained", "undecided")
     ]
-    yield f"Goals on the synthetic image: {', '.join(counts)}"
+    yield f"Goals on the synthetic image, the prescription among them: {', '.join(counts)}"
     for criterion in settings.gamma:
         rates = [
             f"{region} {rows.text('gamma_pass_rate', region, '{:.1f} %', f':{criterion.key}')}"

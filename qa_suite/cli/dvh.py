@@ -61,7 +61,7 @@ def dvh(asked: DvhOptions) -> int:
     Example: `qa-suite dvh dose.nii.gz ptv.nii.gz Rectum=rectum.nii.gz --prescription-gy 60
     --metrics D95,D2,V20Gy`
     """
-    from qa_suite.dose.clinic.template import goals_of
+    from qa_suite.dose.clinic.template import goals_of, prescribed_goal
     from qa_suite.dose.dvh.curve import dvhs_of
     from qa_suite.dose.dvh.goals import evaluate_goals
     from qa_suite.dose.dvh.metrics import parse_metric, read_metric
@@ -89,6 +89,8 @@ def dvh(asked: DvhOptions) -> int:
         for one in found.values()
         for metric in wanted
     ]
+    if asked.goals and (target := prescribed_goal(asked.goals, list(found), prescription_gy)):
+        goals = (target, *goals)
     results = evaluate_goals(found, goals, prescription_gy=prescription_gy)
     if asked.curves is not None:
         _write_curves(found, asked.curves, asked.step_gy)

@@ -125,7 +125,8 @@ def _show_tables(plan: DosePlan) -> None:
         width="stretch",
     )
     if plan.goals:
-        st.markdown(f"**Clinical goals** · {plan.lost} lost, {plan.gained} gained")
+        st.markdown("**Prescription and clinical goals**")
+        st.caption(plan.goals_said)
         st.dataframe(_goal_rows(plan), hide_index=True, width="stretch")
     if plan.gammas:
         st.markdown("**Gamma pass rate**")

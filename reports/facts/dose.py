@@ -5,6 +5,7 @@ Everything is synthetic − reference. Means are over patients, as everywhere in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +14,12 @@ from typing import Final
 import pandas as pd
 
 from qa_suite.core.records import CaseRecord, Criterion, Evaluation
-from qa_suite.core.wording import by_machine, far_from_prescription, number, some
+from qa_suite.core.wording import by_machine, count, far_from_prescription, number, some
 from reports.facts.dose_cases import Curves, DoseCase, curve_points, dose_cases
-from reports.facts.dose_goals import GoalSummary, goal_summaries
+from reports.facts.dose_goals import TARGET, GoalSummary, goal_summaries
 from reports.facts.dose_plan import PlanFacts, plans_of
 from reports.facts.dose_spread import Problem, Rows, problems, spread
 from reports.facts.dose_tables import (
-    TARGET,
     Aside,
     BeamRange,
     CauseValues,
@@ -47,8 +47,8 @@ class DosePlan:
     """Everything that the report says of one plan.
 
     ``cases`` holds (case, site) whose dose was computed, ``failed`` (case, site, why).
-    ``patients`` is empty where there are too many. ``lost`` and ``gained`` are the examiner's
-    own counts of flips over all cases. ``limit_pct`` is that of the difference pictures.
+    ``patients`` is empty where there are too many. ``lost`` and ``gained`` count
+    the goals that flip, of all cases. ``limit_pct`` is that of the difference pictures.
     """
 
     facts: PlanFacts
@@ -83,6 +83,33 @@ class DosePlan:
     def undecided(self) -> int:
         """Goals of a case, over all cases, of which nobody knows whether they flip."""
         return sum(len(goal.named("undecided")) for goal in self.goals)
+
+    @property
+    def goals_said(self) -> str:
+        """Say how many goals flip, of how many that could be judged, in how many cases."""
+        asked = sum(len(goal.readings) for goal in self.goals)
+        judged = asked - self.undecided
+        targets = sum(goal.goal.prescribed for goal in self.goals)
+        what = (
+            f"{count(targets, 'prescription to a target', 'prescriptions to targets')} and "
+            f"{count(len(self.goals) - targets, 'organ goal')} in {count(len(self.cases), 'case')}"
+        )
+        if not judged and not self.lost and not self.gained:
+            return f"Whether a goal flips is undecided: none has a value on both images ({what})."
+        left = f" {self.undecided} could not be decided." if self.undecided else ""
+        if not self.lost and not self.gained:
+            return (
+                f"None of {count(judged, 'goal')} judged flips ({what}): each is met on both "
+                f"images or missed on both.{left}"
+            )
+        unnamed = sum(max(n, 0) for n in self.unnamed)
+        more = f" The record does not name {unnamed} of them." if unnamed else ""
+        return (
+            f"{count(self.lost, 'goal')} lost (met on the reference, missed on the synthetic "
+            f"image: a good plan would be rejected) and {count(self.gained, 'goal')} gained "
+            f"(missed on the reference, met on the synthetic image: a plan that misses its goal "
+            f"would be accepted), of {judged} judged ({what}).{more}{left}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +202,8 @@ def _plan(
         patients=patient_rows(plan, rows, computed) if len(computed) <= MOST_ROWS else (),
         metrics=metric_summaries(plan, rows, bounded),
         goals=goals,
-        lost=_total(rows.of("goals_lost", "all", plan.key)),
-        gained=_total(rows.of("goals_gained", "all", plan.key)),
+        lost=_flips(rows.of("goals_lost", "all", plan.key), goals, "lost"),
+        gained=_flips(rows.of("goals_gained", "all", plan.key), goals, "gained"),
         gammas=gamma_summaries(plan, rows, bounded),
         differently_judged=differently_judged(plan, rows, computed),
         ranges=beam_ranges(plan, rows, bounded) if plan.modality == "protons" else (),
@@ -201,8 +228,15 @@ def _pairs(rows: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((str(case), str(site)) for case, site in found))
 
 
-def _total(rows: pd.DataFrame) -> int:
-    return int(rows[rows["status"] == "ok"]["value"].sum())
+def _flips(counted: pd.DataFrame, goals: Sequence[GoalSummary], state: str) -> int:
+    """Count the flips of all cases: as the examiner counted, or as many as the record names.
+
+    Old records count the organs' goals alone, and the target's is read here.
+    """
+    known = counted[counted["status"] == "ok"]
+    by_case = dict(zip(known["case"], known["value"], strict=True))
+    named = Counter(case for goal in goals for case in goal.named(state))
+    return sum(max(int(by_case.get(case, 0)), named[case]) for case in {*by_case, *named})
 
 
 def machine_lines(plan: PlanFacts, rows: Rows) -> tuple[tuple[str, str], ...]:

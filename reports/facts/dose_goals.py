@@ -1,6 +1,7 @@
 """Clinical goals as the record tells them: their values on both images, and which of them flip.
 
-A bound on a dose (``D2 ≤ 52 Gy``) is read in the measurements, one on a volume
+What is prescribed to a target is a goal like those of the organs, and stands first. A bound on a
+dose (``D2 ≤ 52 Gy``) is read in the measurements, one on a volume
 (``V50Gy ≤ 50 %``) on the recorded DVH. What the record does not hold stays undecided here; the
 examiner's own counts of flips stand beside it.
 """
@@ -10,15 +11,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from reports.facts.dose_plan import GoalFacts, PlanFacts
-from reports.facts.dose_spread import Rows
+from reports.facts.dose_spread import NOT_RECORDED, Rows
 from reports.facts.wording import UNSAID
 
 Met = Literal["met", "missed"]
 Points = tuple[tuple[float, float], ...]
+TARGET: Final = "target"
 _DOSES: Final = {
     "d98": "D98",
     "d95": "D95",
@@ -35,6 +37,7 @@ _DOSE: Final = re.compile(r"D(\d+(?:\.\d+)?)")
 class GoalReading:
     """One goal of one case: its value on both images in ``unit``, or what is said in its place.
 
+    ``bound`` is in ``unit`` too.
     ``censored`` says that only a bound of one of the values is known.
     """
 
@@ -44,6 +47,7 @@ class GoalReading:
     unit: str
     reference: float | None
     synthetic: float | None
+    bound: float
     on_reference: Met | None
     on_synthetic: Met | None
     why: str
@@ -106,7 +110,7 @@ def goal_summaries(
     cases: Sequence[tuple[str, str]],
     plan_of: Mapping[str, PlanFacts],
 ) -> tuple[GoalSummary, ...]:
-    """Read every goal of a plan in every case.
+    """Read every goal of a plan in every case, those of the targets first.
 
     Parameters
     ----------
@@ -121,15 +125,28 @@ def goal_summaries(
     plan_of
         Case to the plan with its own prescription.
     """
-    return tuple(
-        GoalSummary(
-            goal=goal,
-            readings=tuple(
-                _read(goal, plan_of[case], rows, curves, case, site) for case, site in cases
-            ),
+    found = []
+    for goal in (*_coverage_goals(plan, rows), *plan.goals):
+        mine = cases
+        if goal.prescribed and goal.region != TARGET:  # each case has its own further targets
+            has = set(rows.of("prescribed_dose", goal.region, plan.key)["case"])
+            mine = [(case, site) for case, site in cases if case in has]
+        readings = tuple(
+            _read(goal, plan_of[case], rows, curves, case, site) for case, site in mine
         )
-        for goal in plan.goals
-    )
+        if readings:
+            found.append(GoalSummary(goal=goal, readings=readings))
+    return tuple(found)
+
+
+def _coverage_goals(plan: PlanFacts, rows: Rows) -> list[GoalFacts]:
+    """Return what is prescribed to the target, and to each further target of the clinic's plans."""
+    further = [
+        plan.coverage(name, f"structure:{name}")
+        for name in rows.regions("structure:")
+        if len(rows.of("prescribed_dose", f"structure:{name}", plan.key))
+    ]
+    return [plan.coverage("Target", TARGET), *further]
 
 
 def _read(
@@ -140,7 +157,10 @@ def _read(
     case: str,
     site: str,
 ) -> GoalReading:
-    region = f"structure:{goal.structure}"
+    region = goal.region
+    if goal.prescribed:
+        dose_gy, _ = rows.value(case, "prescribed_dose", region, plan.key)
+        plan = plan if dose_gy is None else replace(plan, prescription_gy=dose_gy)
     bound, unit = _bound(goal, plan)
     values, why = [], ""
     for side in ("reference", "synthetic"):
@@ -154,6 +174,7 @@ def _read(
         unit=unit,
         reference=values[0],
         synthetic=values[1],
+        bound=bound,
         on_reference=_met(values[0], bound, goal.direction),
         on_synthetic=_met(values[1], bound, goal.direction),
         why=why,
@@ -181,6 +202,12 @@ def _value(
     key: tuple[str, str, str],
 ) -> tuple[float | None, str]:
     case, region, side = key
+    if goal.prescribed:
+        share, why = rows.value(case, f"coverage_dose_{side}", region, plan.key)
+        if share is not None:
+            return share * plan.prescription_gy / 100, ""
+        if why != NOT_RECORDED:
+            return None, why
     metric = next((name for name, title in _DOSES.items() if title == goal.metric), None)
     if metric is not None:
         value, why = rows.value(case, f"{metric}_{side}", region, plan.key)
@@ -198,9 +225,9 @@ def _value(
 
 def _absent(goal: GoalFacts, rows: Rows, case: str, plan: PlanFacts) -> str:
     """Say that a case has no such structure; empty where its doses were asked for."""
-    region = f"structure:{goal.structure}"
+    region = goal.region
     if len(rows.of("d2_reference", region, plan.key)) == 0:
-        return f"undefined: no case has a structure {goal.structure}"
+        return "" if goal.prescribed else f"undefined: no case has a structure {goal.structure}"
     present = case in set(rows.of("d2_reference", region, plan.key)["case"])
     return "" if present else f"undefined: the case has no structure {goal.structure}"
 
@@ -239,12 +266,10 @@ def _met(value: float | None, bound: float, direction: str) -> Met | None:
     return "met" if (value > bound) == (direction == "at_least") else "missed"
 
 
-def goal_mark(goal: GoalFacts, plan: PlanFacts) -> tuple[float, float] | None:
+def goal_mark(reading: GoalReading, plan: PlanFacts) -> tuple[float, float] | None:
     """Return where a goal stands on a DVH (Gy, % of volume); None where it has no such place."""
-    dose = volume_dose_gy(goal, plan)
+    dose = volume_dose_gy(reading.goal, plan)
     if dose is not None:
-        return dose, goal.bound
-    found = _DOSE.fullmatch(goal.metric)
-    if found is None:
-        return None
-    return _bound(goal, plan)[0], float(found[1])
+        return dose, reading.bound
+    found = _DOSE.fullmatch(reading.goal.metric)
+    return None if found is None else (reading.bound, float(found[1]))

@@ -29,9 +29,16 @@ _CLOSEST_TO: Final = (2.0, 2.0)
 """The criterion whose map is kept, where it was computed; otherwise the strictest one."""
 
 
+_GOAL: Final = ("structure", "metric", "direction", "bound", "unit", "source")
+
+
 @dataclass(frozen=True, kw_only=True)
 class GoalFacts:
-    """One clinical goal: what of which structure is bounded, and who says so."""
+    """One clinical goal: what of which structure is bounded, and who says so.
+
+    ``prescribed`` says that it is what the prescription asks of a target; ``region`` is where its
+    rows stand.
+    """
 
     structure: str
     metric: str
@@ -39,6 +46,8 @@ class GoalFacts:
     bound: float
     unit: str
     source: str
+    region: str
+    prescribed: bool = False
 
     @property
     def text(self) -> str:
@@ -96,10 +105,18 @@ class PlanFacts:
     lines: tuple[tuple[str, str], ...]
     prescribed_by: str = ""
 
-    @property
-    def coverage_gy(self) -> float:
-        """Dose that the prescription asks for in ``coverage_pct`` of the target."""
-        return self.prescription_gy * self.coverage_dose_pct / 100
+    def coverage(self, structure: str, region: str) -> GoalFacts:
+        """Return what is prescribed to a target as a goal: D95 of at least 95 % of its dose."""
+        return GoalFacts(
+            structure=structure,
+            region=region,
+            metric=f"D{self.coverage_pct:g}",
+            direction="at_least",
+            bound=self.coverage_dose_pct,
+            unit="% of prescription",
+            source="the prescription",
+            prescribed=True,
+        )
 
     @property
     def mapped(self) -> GammaFacts | None:
@@ -146,7 +163,9 @@ def _plan(
         coverage_dose_pct=float(asked["coverage_dose_pct"]),
         beams=() if clinic or imported else tuple(_beam(beam) for beam in template["beams"]),
         goals=tuple(
-            GoalFacts(**{name: goal[name] for name in GoalFacts.__dataclass_fields__})
+            GoalFacts(
+                **{name: goal[name] for name in _GOAL}, region=f"structure:{goal['structure']}"
+            )
             for goal in template.get("goals", ())
         ),
         gammas=tuple(_gamma(key, criterion) for criterion in dose.get("gamma", ())),

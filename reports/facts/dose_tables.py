@@ -9,12 +9,12 @@ from typing import Final
 import pandas as pd
 
 from qa_suite.core.records import Evaluation
+from reports.facts.dose_goals import TARGET
 from reports.facts.dose_plan import PlanFacts
 from reports.facts.dose_spread import Rows, Spread, commonest, spread
 from reports.facts.patients import SHOWN
 from reports.facts.wording import metric_title, without_value
 
-TARGET: Final = "target"
 TARGET_METRICS: Final = {"d98": "D98", "d95": "D95", "d50": "D50", "d2": "D2", "dmean": "Dmean"}
 RANGE_METRICS: Final = (
     "wepl_difference_mean",

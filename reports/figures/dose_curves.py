@@ -112,12 +112,9 @@ def _goal_marks(
 ) -> list[str]:
     """Draw goals as arrows that point to where the curve must pass; flipped ones are ringed."""
     parts = []
-    if "target" in colours:
-        text = f"coverage asked for: {plan.coverage_pct:g} % at {plan.coverage_gy:.1f} Gy"
-        parts.append(_arrow(x(plan.coverage_gy), y(plan.coverage_pct), "up", INK, text, ring=False))
     for reading in case.goals:
-        place = goal_mark(reading.goal, plan)
-        colour = colours.get(f"structure:{reading.goal.structure}")
+        place = goal_mark(reading, plan)
+        colour = colours.get(reading.goal.region)
         if place is None or colour is None or place[0] > _last_dose(case, plan):
             continue
         ring = reading.state in ("lost", "gained")

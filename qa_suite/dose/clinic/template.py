@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from qa_suite.core.errors import InputError
 from qa_suite.dose.dvh.goals import Goal, load_goals
+from qa_suite.dose.plan.prescription import coverage_goal
 from qa_suite.dose.plan.template import (
     Modality,
     PlanTemplate,
@@ -49,6 +50,32 @@ def imported_template(
         goals=tuple(goals),
         source="the clinic's plan of each case",
     )
+
+
+def prescribed_goal(
+    name: str, structures: Collection[str], prescription_gy: float | None
+) -> Goal | None:
+    """Return what a template prescribes as a goal of the target that was drawn, if one was.
+
+    Parameters
+    ----------
+    name
+        Of a shipped template; anything else prescribes nothing.
+    structures
+        Names of what was drawn. A target that is another structure grown by a margin is not.
+    prescription_gy
+        Dose of the course where the user states it instead of the template.
+    """
+    if name not in shipped_templates():
+        return None
+    template = load_template(name)
+    drawn = [one for rule in template.targets if not rule.margin_mm for one in rule.structures]
+    target = next((one for one in drawn if one in structures), None)
+    if target is None:
+        return None
+    source = f"template {name}" if prescription_gy is None else "as stated"
+    dose_gy = prescription_gy or template.prescribed.dose_gy
+    return coverage_goal(template.prescribed, target, source, dose_gy=dose_gy)
 
 
 def goals_of(name: str) -> tuple[Goal, ...]:

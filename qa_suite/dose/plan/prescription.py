@@ -7,9 +7,10 @@ judged counts, never the highest of them, and a template's never stands in for t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from qa_suite.core.errors import InputError
+from qa_suite.dose.dvh.goals import OF_PRESCRIPTION, Goal
 from qa_suite.dose.plan.template import PlanTemplate, Prescription
 from qa_suite.io.rt.plan.types import ImportedPlan, TargetDose
 
@@ -72,6 +73,56 @@ def prescription_of(
     if template.prescription is not None:
         return template.prescription.model_copy(update=found), why
     return Prescription.model_validate(found), why
+
+
+def coverage_goal(
+    prescription: Prescription, structure: str, source: str, *, dose_gy: float | None = None
+) -> Goal:
+    """Return what is prescribed as a goal: by default that D95 is at least 95 % of the dose.
+
+    Parameters
+    ----------
+    prescription
+        Says which share of the target is to get which share of the dose.
+    structure
+        Name of the target among the structures.
+    source
+        Who prescribes it.
+    dose_gy
+        Of a target with a dose of its own; the bound is then in Gy. None is the prescription's.
+    """
+    share = prescription.coverage_dose_pct
+    return Goal(
+        structure=structure,
+        metric=f"D{prescription.coverage_pct:g}",
+        direction="at_least",
+        bound=share if dose_gy is None else share * dose_gy / 100,
+        unit=OF_PRESCRIPTION if dose_gy is None else "Gy",
+        source=f"prescribed ({source})",
+    )
+
+
+def other_targets(
+    plan: ImportedPlan, target: Sequence[str], structures: Iterable[str]
+) -> dict[str, tuple[float, str]]:
+    """Return the further targets of a plan that a case has: their dose in Gy, and who says so.
+
+    Parameters
+    ----------
+    plan
+        Of the clinic.
+    target
+        Structures that make up the target that is judged; they are left out.
+    structures
+        Names of the case's structures.
+    """
+    volumes = [one for one in plan.target_doses if not one.at_a_point]
+    found = {}
+    for name in sorted(set(structures) - set(target)):
+        mine = [one for one in volumes if _means(one, [name]) and not _means(one, target)]
+        if mine and _one_dose(mine):
+            found[name] = mine[0].dose_gy, f"{plan.path.name}: {mine[0].name}"
+    return found
 
 
 def _require_fractions(plan: ImportedPlan, dose_gy: float | None, stated: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +15,11 @@ from qa_suite.core.resampling import resample
 from qa_suite.core.volume import Volume
 from qa_suite.dose.clinic.trust import surface_remarks
 from qa_suite.dose.dvh.curve import Dvh, dvhs_of
+from qa_suite.dose.dvh.goals import Goal
 from qa_suite.dose.engines import DoseEngine, engine_of, require_modality, require_quantity
 from qa_suite.dose.machines.of_beams import in_protons
 from qa_suite.dose.plan.plan import Plan
-from qa_suite.dose.plan.prescription import prescription_of
+from qa_suite.dose.plan.prescription import coverage_goal, other_targets, prescription_of
 from qa_suite.dose.plan.targets import choose_target
 from qa_suite.dose.plan.template import PlanTemplate
 from qa_suite.dose.scene.gridding import mask_onto, require_overlap
@@ -58,6 +59,9 @@ class DosePair:
         Where the prescription comes from, as people say it.
     reference, synthetic
         The two doses, in Gy of the whole course.
+    further_targets
+        Other structures that the clinic's plan prescribes a dose to: Gy of the whole course, and
+        where that stands.
     """
 
     key: str
@@ -66,6 +70,19 @@ class DosePair:
     scene: DoseScene
     reference: Volume
     synthetic: Volume
+    further_targets: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+
+    @property
+    def coverage_goals(self) -> tuple[Goal, ...]:
+        """What is prescribed, as a goal of each target, the plan's own first."""
+        asked = self.template.prescribed
+        return (
+            coverage_goal(asked, AIM, self.prescribed_by),
+            *(
+                coverage_goal(asked, name, why, dose_gy=dose_gy)
+                for name, (dose_gy, why) in self.further_targets.items()
+            ),
+        )
 
     @property
     def prescription_gy(self) -> float:
@@ -213,6 +230,7 @@ def compute_plan(pair: Pair, choice: PlanChoice, settings: DoseSettings) -> Comp
         remarks=remarks,
         reference=engine.recalculate(density, plan),
         synthetic=engine.recalculate(scene.density(scene.synthetic, choice.hlut), plan),
+        further_targets=_further_targets(template, imported, pair, settings),
     )
 
 
@@ -256,6 +274,7 @@ def clinic_doses(pair: Pair, template: PlanTemplate, settings: DoseSettings) -> 
         scene=scene,
         reference=reference,
         synthetic=synthetic,
+        further_targets=_further_targets(template, doses.plan, pair, settings),
     )
 
 
@@ -294,6 +313,16 @@ def _prescribed(
         stated_fractions=settings.fractions,
     )
     return template.model_copy(update={"prescription": found}), why
+
+
+def _further_targets(
+    template: PlanTemplate, plan: ImportedPlan | None, pair: Pair, settings: DoseSettings
+) -> dict[str, tuple[float, str]]:
+    """Return the plan's other targets; none where the course is not the plan's."""
+    if plan is None or settings.fractions not in (None, plan.fractions):
+        return {}
+    _, names = choose_target(template, pair.structures)
+    return other_targets(plan, names, (n for n, mask in pair.structures.items() if mask.any()))
 
 
 def _organs(scene: DoseScene, template: PlanTemplate) -> dict[str, Mask]:

@@ -80,8 +80,28 @@ for _name, (_title, _source, (_values, _changes)) in INDEX_METRICS.items():
 
 _declare(
     "prescribed_dose", title="Prescribed dose of the course", unit="Gy", direction="none",
-    range="(0, inf)",
-    kind="positive", formula="of the template, or of the clinic's plan where that was used",
+    range="(0, inf)", kind="positive",
+    formula="of the template, or of the clinic's plan where that was used; of each target",
+)  # fmt: skip
+for _side, _image in (("reference", "reference CT"), ("synthetic", "synthetic image")):
+    _declare(
+        f"coverage_dose_{_side}",
+        title=f"Dose that covers the target on the {_image}, of the prescription", unit="%",
+        direction="none", range="[0, inf)", kind="positive",
+        formula="100 × dose that the prescribed share of the target gets at least (D95 unless the "
+        "prescription says another) / dose prescribed to this target", reference=_ICRU,
+    )  # fmt: skip
+    _declare(
+        f"coverage_met_{_side}", title=f"Prescription met on the {_image}", unit="1",
+        direction="none", range="integers in [0, 1]", kind="event",
+        formula="1 where the prescribed share of the target (95 %) gets the prescribed share of "
+        "its dose (95 %), else 0",
+    )  # fmt: skip
+_declare(
+    "coverage_dose_difference", title="Difference of the dose that covers the target", unit="%",
+    direction="zero",
+    formula="coverage_dose on the synthetic image - on the reference, of the prescription",
+    reference=_ICRU,
 )  # fmt: skip
 _declare(
     "goal_volume_difference", title="Difference of a goal's volume", unit="%", direction="zero",
@@ -96,8 +116,15 @@ for _name, _title in (
     _declare(
         _name, title=_title, unit="1", direction="lower",
         range="integers in [0, inf)", kind="count",
-        formula="count of the plan's goals that flip; undecided goals do not",
+        formula="count of the plan's goals that flip, what is prescribed to each target among "
+        "them; undecided goals do not",
     )  # fmt: skip
+_declare(
+    "goals_judged", title="Clinical goals that both images decide", unit="1",
+    direction="none", range="integers in [0, inf)", kind="count",
+    formula="count of the plan's goals, what is prescribed to each target among them, that are met "
+    "or missed on both images",
+)  # fmt: skip
 _declare(
     "goals_undecided", title="Clinical goals that one of the images leaves undecided", unit="1",
     direction="none", range="integers in [0, inf)", kind="count",

@@ -158,6 +158,8 @@ def _not_computed(
     """Yield the main metrics as errors, so that a verdict finds its plan was not computed."""
     for metric in DVH_METRICS:
         yield failed(f"{metric}_difference_pct", TARGET, why, variant=key)
+    for metric in ("coverage_dose_difference", "coverage_met_reference", "coverage_met_synthetic"):
+        yield failed(metric, TARGET, why, variant=key)
     for metric in ("goals_lost", "goals_gained", "synthrad_dose_mae", "synthrad_dvh_error"):
         yield failed(metric, "all", why, variant=key)
     for criterion in settings.gamma:

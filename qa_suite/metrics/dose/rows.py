@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qa_suite.core.volume import Volume
 from qa_suite.dose.dvh.conformity import conformity_of
 from qa_suite.dose.dvh.curve import Dvh
-from qa_suite.dose.dvh.goals import constraint_flips, evaluate_goals
+from qa_suite.dose.dvh.goals import GoalResult, constraint_flips, evaluate_goals
 from qa_suite.dose.dvh.metrics import read_metric
 from qa_suite.dose.gamma import GammaResult, GammaSettings, RegionGamma, gamma
 from qa_suite.dose.scene.scene import CAUSES, bulk_image, with_cause
@@ -112,15 +112,22 @@ def _index_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Va
 
 
 def goal_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Value]:
-    """Yield the goals that flip, and the difference of every goal about a volume."""
-    key, goals = done.key, done.template.goals
+    """Yield the goals that flip, the targets' coverage, and the change of goals about a volume.
+
+    What is prescribed is a goal of each target, and counted with those of the organs.
+    """
+    key, goals = done.key, (*done.coverage_goals, *done.template.goals)
     one = evaluate_goals(reference, goals, prescription_gy=done.prescription_gy)
     two = evaluate_goals(synthetic, goals, prescription_gy=done.prescription_gy)
     flips = constraint_flips(one, two)
     open_ones = [r for r, s in zip(one, two, strict=True) if r.met is None or s.met is None]
     yield ok("goals_lost", "all", sum(f.kind == "lost" for f in flips), variant=key)
     yield ok("goals_gained", "all", sum(f.kind == "gained" for f in flips), variant=key)
+    yield ok("goals_judged", "all", len(goals) - len(open_ones), variant=key)
     yield ok("goals_undecided", "all", len(open_ones), variant=key)
+    for first, second in zip(one, two, strict=True):
+        if first.goal in done.coverage_goals:
+            yield from _coverage_rows(done, first, second)
     told = set()
     for first, second in zip(one, two, strict=True):
         metric = first.goal.parsed
@@ -137,6 +144,32 @@ def goal_rows(done: DosePair, reference: Dvhs, synthetic: Dvhs) -> Iterator[Valu
         else:
             change = second.value - first.value
             yield ok("goal_volume_difference", region, change, variant=variant)
+
+
+def _coverage_rows(done: DosePair, one: GoalResult, two: GoalResult) -> Iterator[Value]:
+    """Yield what share of its dose covers a target on both images, and whether that is enough."""
+    goal, key = one.goal, done.key
+    region = region_of(goal.structure)
+    dose_gy, said_by = done.further_targets.get(
+        goal.structure, (done.prescription_gy, done.prescribed_by)
+    )
+    if goal.structure != AIM:
+        yield ok("prescribed_dose", region, dose_gy, variant=key, why=said_by)
+    share = done.template.prescribed.coverage_dose_pct
+    asked = f"{goal.metric} at least {share:g} % of the prescribed dose"
+    for side, result in (("reference", one), ("synthetic", two)):
+        if result.value is None or result.met is None:
+            yield undefined(f"coverage_dose_{side}", region, result.why, variant=key)
+            yield undefined(f"coverage_met_{side}", region, result.why, variant=key)
+        else:
+            covered = 100 * result.value / dose_gy
+            yield ok(f"coverage_dose_{side}", region, covered, variant=key)
+            yield ok(f"coverage_met_{side}", region, int(result.met), variant=key, why=asked)
+    name = "coverage_dose_difference"
+    if one.value is None or two.value is None:
+        yield undefined(name, region, one.why or two.why, variant=key)
+    else:
+        yield ok(name, region, 100 * (two.value - one.value) / dose_gy, variant=key)
 
 
 def difference_rows(done: DosePair, settings: DoseSettings) -> Iterator[Value | Curve]:
