@@ -110,6 +110,8 @@ def _value_text(row: Any) -> str:
 def show_verdict(verdict: Any) -> None:
     """Print a verdict: its outcome, then one line a finding."""
     show(f"{SYMBOL[verdict.outcome]} {verdict.outcome.upper()}: {verdict.sentence}")
+    for sentence in verdict.dose_said:
+        show(f"  {sentence}")
     for finding in verdict.findings:
         show(f"  {SYMBOL[finding.outcome]} {finding.sentence}")
     for notice in verdict.announced:

@@ -160,11 +160,11 @@ def _gamma(rows: pd.DataFrame) -> Iterator[str]:
         yield f"{name} has no value"
         return
     mean = float(known.groupby("patient")["value"].mean().mean())
-    worst = known.loc[known["value"].idxmin()]
-    lowest = "" if len(known) == 1 else f" on average, lowest {quantity(worst['value'], '%')}"
+    low, case = min(zip(known["value"], known["case"], strict=True))
+    lowest = "" if len(known) == 1 else f" on average, lowest {quantity(float(low), '%')}"
     without = len(mine) - len(known)
     missing = f", {count(without, 'case')} without a value" if without else ""
-    yield f"{name} {quantity(mean, '%')}{lowest} ({worst['case']}){missing}"
+    yield f"{name} {quantity(mean, '%')}{lowest} ({case}){missing}"
 
 
 def _bounded(plan: str, rows: pd.DataFrame, criteria: Sequence[Criterion]) -> str:

@@ -158,7 +158,7 @@ def _worst(criterion: Criterion, values: PatientValues, rules: Rules, *, name: s
     )
     patients = {row.patient for row in beyond}
     if len(patients) > 1:
-        text += f"; {len(patients)} of {n} patients miss it"
+        text += f"; {len(patients)} of {count(n, 'patient')} miss it"
     return _record(
         criterion,
         values,
@@ -171,7 +171,7 @@ def _worst(criterion: Criterion, values: PatientValues, rules: Rules, *, name: s
             high=None,
             n=n,
             confidence=criterion.confidence,
-            method=f"worst examination of {n} patients, no interval",
+            method=f"worst examination of {count(n, 'patient')}, no interval",
             speaks_of="these patients",
         ),
         name=worst.patient if name == "pooled" else name,

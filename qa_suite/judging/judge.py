@@ -28,6 +28,7 @@ from qa_suite.core.records import (
 from qa_suite.judging.askable import require_askable
 from qa_suite.judging.built_in_rules import beyond_tables, not_asked, too_good
 from qa_suite.judging.collect import collect, unsaid
+from qa_suite.judging.dose_line import dose_sentences
 from qa_suite.judging.examinations import as_one_patient, without_copies
 from qa_suite.judging.expected_sites import like_named, missing_sites
 from qa_suite.judging.findings import Rules, apply_criterion
@@ -140,6 +141,7 @@ def judge_tables(
         site_gaps=_gaps(rows, judged, evaluation, profile) if gaps else (),
         excluded=excluded,
         case_counts=counts,
+        dose=dose_sentences(rows, judged, profile.criteria),
         notices=(
             *evaluation.announced,
             *kinds_not_told(profile, evaluation),

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count
 
 Side = Literal["two", "upper"]
 
@@ -69,9 +70,9 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Student's t interval of a mean; no interval below two patients."""
     sample = finite_sample(values, confidence)
     n, mean = sample.size, float(sample.mean())
-    method = f"Student t over {n} patients"
+    method = f"Student t over {count(n, 'patient')}"
     if n < 2:
-        return bare(mean, n, confidence, method)
+        return bare(mean, n, confidence, method, "one patient gives no interval")
     half = t_quantile(confidence, n - 1) * float(sample.std(ddof=1)) / np.sqrt(n)
     return around(mean, half, n, confidence, method)
 
@@ -87,9 +88,11 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     n = sample.size
     tails = stats.binom.cdf(np.arange(n), n, 0.5)
     depth = int(np.searchsorted(tails, (1 - confidence) / 2, side="right"))
-    method = f"exact order statistics over {n} patients"
+    method = f"exact order statistics over {count(n, 'patient')}"
     if depth < 1:
-        return bare(float(np.median(sample)), n, confidence, method)
+        level = f"{100 * confidence:.4g} %"
+        why = f"{count(n, 'patient')} can give no interval of a median at {level}"
+        return bare(float(np.median(sample)), n, confidence, method, why)
     return Interval(
         estimate=float(np.median(sample)),
         low=float(sample[depth - 1]),

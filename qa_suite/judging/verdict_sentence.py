@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qa_suite.core.records import CaseRecord, Finding, Outcome, Profile, ReasonCode
+from qa_suite.core.records import CaseRecord, Finding, Outcome, Profile
 from qa_suite.core.wording import bound_text, count, known, listing, percent, quantity, some, stated
 from qa_suite.judging.outcomes import overall_outcome
 
@@ -28,12 +28,25 @@ def verdict_sentence(
         "failed in translation": status.count("failed"),
     }
     tail = [f"{count(n, 'case')} {what}" for what, n in flow.items() if n]
-    text = f"{outcome.capitalize()} under {profile.name} {profile.version}: {'; '.join(parts)}."
+    tested = f"{count(len(profile.criteria), 'criterion', 'criteria')}, {_measured(cases)}"
+    text = (
+        f"{outcome.capitalize()} under {profile.name} {profile.version} ({tested}): "
+        f"{'; '.join(parts)}."
+    )
     if not profile.criteria and not findings:
         text = (
-            f"Described under {profile.name} {profile.version}, which sets no bounds: not judged."
+            f"Described under {profile.name} {profile.version}, which sets no bounds "
+            f"({_measured(cases)}): not judged."
         )
     return f"{text} Not measured: {listing(tail)}." if tail else text
+
+
+def _measured(cases: Sequence[CaseRecord]) -> str:
+    """Say how many patients, at how many sites, were measured: what the sentence speaks of."""
+    measured = [case for case in cases if case.status == "evaluated"]
+    patients, sites = ({getattr(c, name) for c in measured} for name in ("patient", "site"))
+    where = f" at {count(len(sites), 'site')}" if sites else ""
+    return f"{count(len(patients), 'patient')}{where}"
 
 
 def _site_parts(findings: Sequence[Finding]) -> list[str]:
@@ -86,33 +99,12 @@ def _brief(findings: Sequence[Finding], most: int = 3) -> str:
     if findings[0].outcome == "inconclusive":
         by_reason: dict[str, list[str]] = {}
         for finding in findings:
-            by_reason.setdefault(_why_undecided(finding), []).append(finding.criterion.name)
+            by_reason.setdefault(finding.because, []).append(finding.criterion.name)
         said = [f"{why}: {listing(some(names))}" for why, names in by_reason.items()]
     else:
         said = list(dict.fromkeys(_estimate_and_bound(finding) for finding in findings))
     more = [f"{len(said) - most} more"] if len(said) > most else []
     return "; ".join(said[:most] + more)
-
-
-def _why_undecided(finding: Finding) -> str:
-    """Say in a few words what decided that a finding is undecided."""
-    reason = finding.reasons[0]
-    if reason.code in _BRIEF:
-        return _BRIEF[reason.code]
-    if reason.code == "too_few_patients":
-        return f"n = {finding.patients} of {finding.criterion.min_patients} required"
-    return reason.words
-
-
-_BRIEF: dict[ReasonCode, str] = {
-    "nothing_measured": "no patient with a value",
-    "censored": "values censored",
-    "lost": "data missing",
-    "refused": "too many refused",
-    "excluded": "too many excluded",
-    "absent": "too often absent from the reference",
-    "seen_in_training": "not held out",
-}
 
 
 def _estimate_and_bound(finding: Finding) -> str:

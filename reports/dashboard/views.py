@@ -12,7 +12,8 @@ from markupsafe import escape
 from qa_suite.core.errors import QAError
 from qa_suite.core.record_files import read_measurements
 from qa_suite.core.records import Verdict
-from reports.dashboard import dose, store, tables
+from reports.dashboard import dose as doses_page
+from reports.dashboard import store, tables
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record
 from reports.dashboard.tables import drawing, show_cohort
 from reports.facts import slices, wording
@@ -173,7 +174,7 @@ def show_record(record: Record) -> None:
     with curves:
         tables.show_curves(record, verdict)
     with doses:
-        dose.show_dose(record, verdict)
+        doses_page.show_dose(record, verdict)
     with cases:
         _show_pictures(store.pictures(record))
     with report:
@@ -225,7 +226,8 @@ def _show_findings(verdict: Verdict | None) -> None:
         f"{escape(wording.finding_interval(row.finding))}</small></td>"
         f"<td>{drawing(row.bar, 'bar', row.finding.sentence)}</td>"
         f"<td>{row.finding.patients}</td><td>{row.finding.missing}</td>"
-        f"<td>{escape(outcome_text(row.finding.outcome))}</td></tr>"
+        f"<td>{escape(outcome_text(row.finding.outcome))}<br><small>"
+        f"{escape(row.finding.because)}</small></td></tr>"
         for row in rows
     )
     head = ("Criterion", "Scope", "Estimate", "Against the bound", "Patients", "Missing", "Outcome")

@@ -62,7 +62,7 @@ def standing_among(judged: Overall, evaluation: Evaluation, verdict: Verdict) ->
 
 
 def _rows(judged: Overall, verdict: Verdict) -> list[tuple[str, str]]:
-    rows = []
+    rows = [("Dose", sentence.removeprefix("Dose, ")) for sentence in verdict.dose_said]
     if len(judged.written) > 1:
         rows.append(("Overall", judged.sentence))
     if tried := _tried(judged.tried):

@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from qa_suite.core.records import Criterion, Finding, PreflightValue, SiteGap, Verdict
-from qa_suite.core.wording import brief, known, measure_name, number, percent, some, stated, suffix
+from qa_suite.core.wording import (
+    brief,
+    count,
+    known,
+    measure_name,
+    number,
+    percent,
+    some,
+    stated,
+    suffix,
+)
 
 FAMILY_TITLES: Final[dict[str, str]] = {
     "image": "Image",
@@ -129,7 +139,7 @@ def check_value(check: PreflightValue) -> str:
 def gap_without(gap: SiteGap) -> str:
     """Say why a site has no mean."""
     if gap.censored:
-        return f"no mean: {gap.censored} of {gap.patients} patients censored"
+        return f"no mean: {gap.censored} of {count(gap.patients, 'patient')} censored"
     return "undefined: no patient has a value"
 
 
@@ -219,7 +229,7 @@ def _known_of(finding: Finding) -> str:
     elif at_least is not None or at_most is not None:
         text = f"{brief(at_least, at_most)}{unit}"
     elif finding.censored:
-        return f"no estimate: {finding.censored} of {finding.patients} patients censored"
+        return f"no estimate: {finding.censored} of {count(finding.patients, 'patient')} censored"
     else:
         return "undefined: no patient has a value"
     return text.replace(" ", "\N{NO-BREAK SPACE}")

@@ -16,6 +16,7 @@ from qa_suite.core.errors import QAError
 from qa_suite.core.records import Finding, SiteGap, Verdict
 from qa_suite.core.wording import count, some
 from reports.facts import slices, wording
+from reports.facts.meaning import verdict_meaning
 from reports.facts.pictures import PictureCase, captions, windows_of
 from reports.facts.readiness import Readiness, gather, preflight_counts, preflight_doubts
 from reports.figures import curve_plots, panels, strips
@@ -24,15 +25,6 @@ from reports.html.dose import plan_views
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-OUTCOME_MEANING = {
-    "pass": "Every criterion of the profile was met with its whole interval, on the held-out "
-    "patients named below.",
-    "fail": "At least one criterion of the profile was missed with its whole interval. The model "
-    "should not be used for this purpose as it is.",
-    "inconclusive": "No criterion was missed, and at least one could not be decided: too few "
-    "patients, missing values, or an interval that reaches across its bound. More or better data "
-    "is needed; this is not a pass.",
-}
 PANEL_ROLES = ("source", "reference", "synthetic", "difference")
 
 
@@ -127,7 +119,7 @@ def render(readiness: Readiness) -> str:
         r=readiness,
         verdict=readiness.verdict,
         evaluation=readiness.evaluation,
-        meaning=_meaning(readiness.verdict),
+        meaning=verdict_meaning(readiness.verdict, readiness.cases),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         findings=finding_rows(readiness.verdict.findings),
         gaps=gaps,
@@ -147,12 +139,6 @@ def render(readiness: Readiness) -> str:
         preflight_counts=preflight_counts(readiness.cases),
         preflight_doubts=preflight_doubts(readiness.cases),
     )
-
-
-def _meaning(verdict: Verdict) -> str:
-    if not verdict.profile.criteria:
-        return "The profile sets no bounds: what was measured is described, and nothing was judged."
-    return OUTCOME_MEANING[verdict.outcome]
 
 
 def finding_rows(findings: Sequence[Finding]) -> tuple[tuple[FindingRow, ...], ...]:

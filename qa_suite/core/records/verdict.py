@@ -36,6 +36,16 @@ ReasonCode = Literal[
     "beyond_hlut",
 ]
 """What can leave a finding undecided."""
+_IN_SHORT: dict[ReasonCode, str] = {
+    "nothing_measured": "no patient with a value",
+    "censored": "values censored",
+    "lost": "data missing",
+    "refused": "too many refused",
+    "excluded": "too many excluded",
+    "absent": "too often absent from the reference",
+    "seen_in_training": "not held out",
+}
+"""Of reasons whose words name cases or numbers that the short form leaves to the finding."""
 
 
 SpeaksOf = Literal[
@@ -95,6 +105,16 @@ class Finding(BaseModel):
     )
     sentence: str
 
+    @property
+    def because(self) -> str:
+        """The reason that decided that it is undecided, in short; empty where it is decided."""
+        if not self.reasons:
+            return ""
+        first = self.reasons[0]
+        if first.code == "too_few_patients":
+            return f"n = {self.patients} of {self.criterion.min_patients} required"
+        return _IN_SHORT.get(first.code, first.words)
+
 
 class SiteGap(BaseModel):
     """How a site differs from the training sites in one measure."""
@@ -141,6 +161,9 @@ class Verdict(BaseModel):
     )
     case_counts: dict[str, int]
     notices: tuple[str, ...] = ()
+    dose: tuple[str, ...] = Field(
+        default=(), description="what was judged of dose, a sentence a plan, or that none was"
+    )
     evidence: Evidence | None = Field(
         default=None, description="what it rests on; none where it was computed and not written"
     )
@@ -150,6 +173,11 @@ class Verdict(BaseModel):
         """The outcome; 'described' under a profile that sets no bounds and nothing failed."""
         judged = self.profile.criteria or self.outcome == "fail"
         return self.outcome if judged else "described"
+
+    @property
+    def dose_said(self) -> tuple[str, ...]:
+        """What was judged of dose; of an older verdict, that it does not say."""
+        return self.dose or ("What was judged of dose is not said by this verdict; judge again.",)
 
     @property
     def announced(self) -> tuple[str, ...]:

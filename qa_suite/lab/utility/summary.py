@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from qa_suite.core.wording import count as count_of
 from qa_suite.judging.statistics import Interval
 from qa_suite.lab.utility.result import (
     ARMS,
@@ -56,7 +57,8 @@ def clustered_interval(values: pd.Series, *, confidence: float) -> Interval:
     value = table["value"].to_numpy(dtype=np.float64)
     count, trained = int(patients.max()) + 1, int(networks.max()) + 1
     mean = float(value.mean())
-    method = f"Student t, two-way clusters of {count} patients and {trained} networks"
+    clusters = f"{count_of(count, 'patient')} and {count_of(trained, 'network')}"
+    method = f"Student t, two-way clusters of {clusters}"
     if min(count, trained) < 2:
         return Interval(
             estimate=mean,
@@ -64,7 +66,8 @@ def clustered_interval(values: pd.Series, *, confidence: float) -> Interval:
             high=None,
             n=count,
             confidence=confidence,
-            method=f"{method}: too few for an interval",
+            method=method,
+            why="one patient or one network gives no interval",
         )
     rest = value - mean
     by_patient, by_network = (_between(rest, groups) for groups in (patients, networks))
@@ -174,7 +177,7 @@ def _sentence(name: str, arm: Arm, estimate: float, low: float | None, high: flo
     what = "synthetic images" if arm == "synthetic" else "real and synthetic images"
     head = f"{name}: trained on {what} instead of real ones, Dice on real images changes by"
     if low is None or high is None:
-        return f"{head} {estimate:+.3f}; too few patients or repetitions for an interval."
+        return f"{head} {estimate:+.3f}; one patient or one repetition gives no interval."
     side = "lower" if high < 0 else "higher" if low > 0 else ""
     verdict = f"clearly {side}" if side else "no difference is shown"
     return f"{head} {estimate:+.3f} ({low:+.3f} to {high:+.3f}): {verdict}."
@@ -189,7 +192,7 @@ def notices_of(
     """Say what a reader must know before he believes the differences."""
     notices = []
     if left_out:
-        notices.append(f"{len(left_out)} of {cases} cases could not take part.")
+        notices.append(f"{len(left_out)} of {count_of(cases, 'case')} could not take part.")
     weak = [
         f"{s.structure} ({s.dice['real']:.2f})"
         for s in structures
