@@ -163,5 +163,8 @@ def test_described_measures_are_compared_between_sites_in_their_own_variant() ->
     verdict = judge_tables(evaluation, record.table(), record.cases, plain)
     found = [(g.metric, g.region, g.variant, g.site, g.estimate) for g in verdict.site_gaps]
     assert found == [("mae", "body", "inner", site, 3.0) for site in SITES]
-    assert verdict.sentence == "Described under only 1, which sets no bounds: not judged."
+    assert (
+        verdict.sentence
+        == "Described under only 1, which sets no bounds (24 patients at 3 sites): not judged."
+    )
     assert verdict.outcome == "inconclusive"

@@ -101,7 +101,8 @@ def median_over_hospitals(
     assert half.low is not None
     depth = int(np.floor(n * half.low))
     if depth < 1:
-        return bare(median, n, confidence, method)
+        why = f"{effective:.3g} effective patients can give no interval of a median"
+        return bare(median, n, confidence, method, why=why)
     ordered = np.sort(sample)
     return Interval(
         estimate=median,

@@ -72,7 +72,7 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     n, mean = sample.size, float(sample.mean())
     method = f"Student t over {count(n, 'patient')}"
     if n < 2:
-        return bare(mean, n, confidence, method, "one patient gives no interval")
+        return bare(mean, n, confidence, method, why="one patient gives no interval")
     half = t_quantile(confidence, n - 1) * float(sample.std(ddof=1)) / np.sqrt(n)
     return around(mean, half, n, confidence, method)
 
@@ -92,7 +92,7 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     if depth < 1:
         level = f"{100 * confidence:.4g} %"
         why = f"{count(n, 'patient')} can give no interval of a median at {level}"
-        return bare(float(np.median(sample)), n, confidence, method, why)
+        return bare(float(np.median(sample)), n, confidence, method, why=why)
     return Interval(
         estimate=float(np.median(sample)),
         low=float(sample[depth - 1]),
@@ -156,9 +156,7 @@ def t_quantile(confidence: float, freedom: float) -> float:
     return float(stats.t.ppf((1 + confidence) / 2, freedom))
 
 
-def bare(
-    estimate: float, n: int, confidence: float, method: str, *, why: str = "too few for an interval"
-) -> Interval:
+def bare(estimate: float, n: int, confidence: float, method: str, *, why: str) -> Interval:
     """Return an estimate without an interval, and why it has none."""
     return Interval(
         estimate=estimate,
