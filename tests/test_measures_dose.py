@@ -145,6 +145,8 @@ def test_identical_images_have_no_difference():
             )
         elif row.metric == "gamma_pass_rate":
             assert row.value == 100
+        elif row.metric == "goals_judged":
+            assert row.value > 0
         elif row.metric.startswith(("wepl", "range", "cause", "goals", "synthrad", "scenario")) or (
             "difference" in row.metric or row.metric == "gamma_mean"
         ):
