@@ -361,13 +361,10 @@ def test_a_measure_of_the_record_needs_no_registry(tmp_path):
     folder = tmp_path / "record"
     folder.mkdir()
     record.write(folder)
-    text = (folder / "evaluation.json").read_text()
     acme = {"family": "acme", "unit": "HU", "direction": "lower", "range": "[0, inf)"}
-    facts = json.dumps({"acme_spread": acme})
-    assert '"definitions": {}' in text
-    (folder / "evaluation.json").write_text(
-        text.replace('"definitions": {}', f'"definitions": {facts}')
-    )
+    told = json.loads((folder / "evaluation.json").read_text())
+    told["definitions"]["acme_spread"] = acme
+    (folder / "evaluation.json").write_text(json.dumps(told))
     path = written(tmp_path, GOOD | {"metric": "acme_spread", "region": "anywhere"})
     assert "there is no metric 'acme_spread'" in said(path)
     assert load_profile(path, record=folder).criteria[0].metric == "acme_spread"

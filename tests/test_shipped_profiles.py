@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from qa_suite.core.errors import Problems
@@ -123,6 +124,30 @@ def test_schema_2_says_what_schema_1_need_not(tmp_path: Path, key: str) -> None:
     path.write_text(shipped.read_text().replace(f"{key}:", f"not_{key}:", 1))
     with pytest.raises(Problems, match=rf"{key}( \('body MAE'\))?: field required by schema 2"):
         load_profile(path)
+
+
+def test_all_that_the_profiles_of_the_pelvis_bound_is_measured() -> None:
+    """A name that the registry allows and nothing writes would stay undecided for ever."""
+    rows = pd.read_parquet(Path(__file__).parent / "data" / "golden" / "measurements.parquet")
+    held = set(zip(rows["metric"], rows["region"], rows["variant"], strict=True))
+    for profile in SHIPPED.values():
+        if profile.direction == "MR->CT" and profile.anatomy in ("pelvis", "any"):
+            for one in profile.criteria:
+                assert (one.metric, one.region, one.variant) in held, (profile.name, one.name)
+
+
+def test_the_beams_that_are_bounded_are_those_of_the_plans() -> None:
+    from qa_suite.dose.plan.template import load_template
+
+    for profile in SHIPPED.values():
+        for one in profile.criteria:
+            if one.region.startswith("beam:"):
+                beams = {f"beam:{beam.label}" for beam in load_template(one.variant).beams}
+                assert one.region in beams, (profile.name, one.name)
+            if one.region.startswith("structure:") and one.unit == "%":
+                plan = load_template(one.variant)
+                names = {goal.structure for goal in plan.goals}
+                assert one.region.removeprefix("structure:") in names, (profile.name, one.name)
 
 
 def test_a_profile_of_schema_1_keeps_its_digest() -> None:

@@ -31,8 +31,8 @@ def lock(asked: LockOptions) -> int:
     from qa_suite.core.locks import read_lock
     from qa_suite.core.store import require_folder
     from qa_suite.evaluation.journal import JOURNAL_FOLDER
+    from qa_suite.evaluation.profiles import load_profile
     from qa_suite.evaluation.protocol import make_lock
-    from qa_suite.judging.criteria import load_profile
 
     if asked.model is not None and asked.images is not None:
         raise InputError("Name a model or give --images, not both.")

@@ -90,7 +90,9 @@ OF_METRIC: dict[str, Places] = dict(
         ),
         # dose
         *_each(
-            "goals_gained goals_lost goals_undecided synthrad_dose_mae synthrad_dvh_error", _PLAN
+            "goals_gained goals_judged goals_lost goals_undecided synthrad_dose_mae "
+            "synthrad_dvh_error",
+            _PLAN,
         ),
         ("path_beyond_table", Places(("all", "beam:NAME"), _BY_PLAN)),
         *_each(
@@ -109,7 +111,9 @@ OF_METRIC: dict[str, Places] = dict(
         ("goal_volume_difference", Places(("structure:NAME",), ("PLAN:VNGy", "PLAN:VN%"))),
         ("hlut_dmean", Places(("target",), ("PLAN:NAME",))),
         *_each(
-            "band_d95 band_misses_d95 band_samples bulk_dmean prescribed_dose "
+            "coverage_dose_difference coverage_dose_reference coverage_dose_synthetic "
+            "coverage_met_reference coverage_met_synthetic band_d95 band_misses_d95 "
+            "band_samples bulk_dmean prescribed_dose "
             "scenario_excess_d95 homogeneity_difference homogeneity_reference "
             "homogeneity_synthetic conformity_paddick_difference conformity_paddick_reference "
             "conformity_paddick_synthetic conformity_rtog_difference conformity_rtog_reference "

@@ -15,7 +15,7 @@ QUESTIONS: Mapping[str, str] = {
     "positioning": "set-up of the patient on the image",
 }
 """What every clinical profile of radiotherapy has to bound."""
-_DVH = ("d98_", "d95_", "d50_", "d2_", "dmean_")
+_DVH = ("d98_", "d95_", "d50_", "d2_", "dmean_", "coverage_dose_", "coverage_met_")
 _ORGANS = ("goals_lost", "goals_gained", "goal_volume_difference")
 _DOSE = ("gamma_pass_rate", "gamma_mean", "dose_difference_mean", "dose_difference_95")
 _RANGE = ("wepl_", "range_")

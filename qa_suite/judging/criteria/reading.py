@@ -148,8 +148,8 @@ def _of_schema_2(
 ) -> Found:
     """Ask of a profile of schema 2 what one of schema 1 need not say."""
     for key in ("clinical", "does_not_ask"):
-        if key not in data:
-            yield (), f"{key}: field required by schema 2"
+        if data.get(key) in (None, [], [""]):
+            yield (key,), f"{key}: field required by schema 2"
     for place, block, one in blocks:
         for key in ("rationale", "population"):
             if not block.get(key):
