@@ -52,7 +52,9 @@ def parted(words: Sequence[str], sites: Sequence[str]) -> tuple[list[str], dict[
     problems = []
     for word in words:
         site, sign, table = word.partition("=")
-        if not sign or "/" in site or Path(word).exists() or Path(word.partition(":")[2]).exists():
+        quantity, _, file = word.partition(":")
+        is_file = Path(word).is_file() or ("=" not in quantity and Path(file).is_file())
+        if not sign or "/" in site or is_file:
             for_all.append(word)
         elif not sites:
             raise InputError(
@@ -104,12 +106,14 @@ def tables_of(
     if of_sites and not lacking:
         return Tables(default=of_sites[min(of_sites)], of_sites=of_sites, only_sites=True)
     takes = ENGINES[template.engine].facts.hlut
-    which = f" for the sites {', '.join(lacking)}" if of_sites else ""
-    also = f", {lacking[0]}=TABLE for each of them," if of_sites else ""
-    raise InputError(
-        f"The plan {template.name} needs an HLUT that gives {' or '.join(takes)}{which}: "
-        f"--hlut with{also} one of {', '.join(_shipped(takes))}, or your own file."
-    )
+    needs = f"The plan {template.name} needs an HLUT that gives {' or '.join(takes)}"
+    shipped = f"one of {', '.join(_shipped(takes))}, or your own file"
+    if of_sites:
+        raise InputError(
+            f"{needs} for {', '.join(lacking)} too: --hlut {lacking[0]}=TABLE, or --hlut TABLE for "
+            f"all sites without one; TABLE is {shipped}."
+        )
+    raise InputError(f"{needs}: --hlut with {shipped}.")
 
 
 def require_used(
