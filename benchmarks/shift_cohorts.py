@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from qa_suite.core.records import CaseRecord, Measurement
-from qa_suite.judging.shift.features import FEATURES, Feature, Image
+from qa_suite.core.records.shift import Image
+from qa_suite.judging.shift.features import FEATURES, Feature, FeatureTable
 
 USUAL: dict[tuple[str, str, str], tuple[float, float]] = {
     ("source_level", "body", "default"): (500, 0.08),
@@ -73,6 +75,31 @@ def cohort(
     return pd.DataFrame([row.model_dump() for row in rows]), cases
 
 
+def tables(
+    sizes: Mapping[str, int], rng: np.random.Generator, planted: Planted
+) -> dict[Image, FeatureTable]:
+    """Draw the features alone, as the tables of :func:`cohort` would give them."""
+    sites = [site for site, patients in sizes.items() for _ in range(patients)]
+    anatomy = {key: rng.normal(size=len(sites)) for key in USUAL}
+    drawn: dict[Image, FeatureTable] = {}
+    for image, features in FEATURES.items():
+        columns = []
+        for feature in features:
+            middle, spread = USUAL[feature.metric, feature.region, feature.variant]
+            z = _scores(feature, anatomy, rng)
+            shift = np.array([_shift(feature, planted.get((s, image), {})) for s in sites])
+            centre = np.log(middle) if feature.ratio else middle
+            columns.append(centre + spread * z + shift)
+        patients = tuple(f"p{n}" for n in range(len(sites)))
+        drawn[image] = FeatureTable(
+            features=features,
+            patients=patients,
+            sites=tuple(sites),
+            values=np.stack(columns, axis=1),
+        )
+    return drawn
+
+
 def case_of(case: str, patient: str, site: str, **more: object) -> CaseRecord:
     """Return a case that was evaluated."""
     facts = {"split": "test", "status": "evaluated", **more}
@@ -103,12 +130,26 @@ def _row(
 ) -> Measurement:
     key = (feature.metric, feature.region, feature.variant)
     middle, spread = USUAL[key]
-    own = anatomy[key[0], key[1], "reference" if key[2] != "default" else "default"]
-    alike = LOOKS_ALIKE if key[2] == "synthetic" else 1.0
-    z = alike * own + np.sqrt(1 - alike**2) * rng.normal()
-    shift = shifts.get(feature.key, shifts.get(feature.metric, 0.0)) * (spread or feature.least)
-    value = middle * np.exp(spread * z + shift) if feature.ratio else middle + spread * z + shift
-    return measurement(who, *key, float(value), "1")
+    off = spread * float(_scores(feature, {k: np.array([v]) for k, v in anatomy.items()}, rng)[0])
+    off += _shift(feature, shifts)
+    return measurement(who, *key, middle * np.exp(off) if feature.ratio else middle + off, "1")
+
+
+def _scores(
+    feature: Feature,
+    anatomy: Mapping[tuple[str, str, str], NDArray[np.float64]],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Return standard scores, of which reference and synthetic image share the anatomy."""
+    variant = "default" if feature.variant == "default" else "reference"
+    own = anatomy[feature.metric, feature.region, variant]
+    alike = LOOKS_ALIKE if feature.variant == "synthetic" else 1.0
+    return alike * own + np.sqrt(1 - alike**2) * rng.normal(size=len(own))
+
+
+def _shift(feature: Feature, shifts: Mapping[str, float]) -> float:
+    _, spread = USUAL[feature.metric, feature.region, feature.variant]
+    return shifts.get(feature.key, shifts.get(feature.metric, 0.0)) * (spread or feature.least)
 
 
 def sizes(sites: Sequence[str], patients: int) -> dict[str, int]:

@@ -8,25 +8,15 @@ agent raises muscle and organs; where a header names one, the sentence says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from qa_suite.core.records import CaseRecord
+from qa_suite.core.records.shift import ExpectedLevel, LevelCheck
 from qa_suite.core.wording import count, listing, number, stated
 from qa_suite.judging.shift.features import feature_table
 from qa_suite.judging.statistics import mean_interval
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpectedLevel:
-    """Where a tissue lies in a CT of about 120 kV."""
-
-    low_hu: float
-    high_hu: float
-    source: str
-
 
 EXPECTED_HU: dict[str, ExpectedLevel] = {
     "air": ExpectedLevel(
@@ -44,26 +34,6 @@ EXPECTED_HU: dict[str, ExpectedLevel] = {
         "standard deviations and 5 HU of calibration to either side; without contrast agent",
     ),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class LevelCheck:
-    """One tissue of one site's references against its expected level.
-
-    ``outside`` says whether the whole interval of the site's mean lies beyond the window; None
-    where there is no interval. ``mean_hu`` is None where no patient has the tissue.
-    """
-
-    site: str
-    tissue: str
-    patients: int
-    mean_hu: float | None
-    low_hu: float | None
-    high_hu: float | None
-    expected: ExpectedLevel
-    outside: bool | None
-    tube_voltages: tuple[str, ...]
-    sentence: str
 
 
 def reference_levels(
@@ -98,7 +68,7 @@ def _with_contrast(found: LevelCheck, cases: Sequence[CaseRecord]) -> LevelCheck
     if not agents:
         return found
     told = f" {count(agents, 'patient')} with a contrast agent."
-    return replace(found, sentence=found.sentence + told)
+    return found.model_copy(update={"sentence": found.sentence + told})
 
 
 def _check(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from qa_suite.core.records import CaseRecord
+from qa_suite.core.records.shift import Image
 
-Image = Literal["source", "reference", "synthetic"]
 IMAGES: tuple[Image, ...] = get_args(Image)
 
 

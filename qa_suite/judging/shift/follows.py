@@ -14,8 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -23,14 +22,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from qa_suite.core.records import CaseRecord, TrainingSources
+from qa_suite.core.records.shift import ErrorFollows, Level
 from qa_suite.core.wording import count, measure_name, number, suffix
 from qa_suite.judging.collect import collect
 from qa_suite.judging.patient_values import Measure
 from qa_suite.judging.shift.features import feature_table
 from qa_suite.judging.shift.moves import registered_rows
-from qa_suite.judging.shift.two_groups import DEALS, Spread
+from qa_suite.judging.shift.two_groups import DEALS, within_sites
 
-Level = Literal["patients", "within sites", "between sites"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 FEWEST: dict[Level, int] = {"patients": 8, "within sites": 8, "between sites": 6}
 """Patients, or sites, below which nothing is told."""
@@ -40,28 +39,6 @@ _WORDS: dict[Level, str] = {
     "within sites": "within sites",
     "between sites": "between the sites' means",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class ErrorFollows:
-    """How one error measure goes with the distance of the source image, at one level.
-
-    ``rho`` is Spearman's correlation with its interval and permutation p value, ``slope`` the
-    change of the measure for one standard deviation of distance. None where there are too few.
-    """
-
-    measure: Measure
-    unit: str
-    level: Level
-    n: int
-    rho: float | None = None
-    rho_low: float | None = None
-    rho_high: float | None = None
-    p_value: float | None = None
-    slope: float | None = None
-    slope_low: float | None = None
-    slope_high: float | None = None
-    sentence: str = ""
 
 
 def source_distances(
@@ -88,9 +65,11 @@ def source_distances(
     if own:
         homes = [s for s in table.site_names if s in training_sites] or list(table.site_names)
         groups = {site: table.at(site) for site in homes}
-    within = Spread.of([table.at(site) for site in table.site_names], len(table.features))
+    if not table.sites:
+        return {}
+    squares, freedom = within_sites([table.at(site) for site in table.site_names])
     least = np.array([feature.least for feature in table.features])
-    spread = np.maximum(np.sqrt(within.squares / np.maximum(within.freedom, 1)), least)
+    spread = np.maximum(np.sqrt(squares / np.maximum(freedom, 1)), least)
     found = {}
     where, place = np.array(table.sites, dtype=object), np.arange(len(table.sites))
     for at, (site, patient) in enumerate(zip(table.sites, table.patients, strict=True)):
@@ -155,7 +134,14 @@ def error_follows_shift(
                 if (site, str(patient)) in distances:
                     rows.append((site, distances[site, str(patient)], float(error)))
         for level in LEVELS:
-            blank = ErrorFollows(measure=measure, unit=values.unit or "", level=level, n=0)
+            blank = ErrorFollows(
+                metric=measure.metric,
+                region=measure.region,
+                variant=measure.variant,
+                unit=values.unit or "",
+                level=level,
+                n=0,
+            )
             found.append(_at_level(blank, rows, confidence, seed))
     return tuple(found)
 
@@ -176,7 +162,7 @@ def _at_level(
     else:  # a site of one patient says nothing of what happens within it
         kept = np.array([(sites == site).sum() >= 2 for site in sites], dtype=bool)
         sites, far, error = sites[kept], far[kept], error[kept]
-    what = measure_name(blank.measure.metric, blank.measure.region, blank.measure.variant)
+    what = measure_name(blank.metric, blank.region, blank.variant)
     things = "site" if blank.level == "between sites" else "patient"
     told = _told(blank, far, error, sites, confidence, seed)
     return _said(told, what, things)
@@ -194,21 +180,22 @@ def _told(
     lost = len(groups) - 1  # degrees of freedom that the sites' own levels take
     x, y = _centred_ranks(far, groups), _centred_ranks(error, groups)
     if n - lost < FEWEST[blank.level] or not x.any() or not y.any():
-        return replace(blank, n=n)
+        return blank.model_copy(update={"n": n})
     rho = float(x @ y / np.sqrt((x @ x) * (y @ y)))
     margin = stats.norm.ppf((1 + confidence) / 2) * math.sqrt((1 + rho**2 / 2) / (n - lost - 3))
     centre = math.atanh(float(np.clip(rho, -0.999999, 0.999999)))
     slope, low, high = _slope(far, error, groups, confidence)
-    return replace(
-        blank,
-        n=n,
-        rho=rho,
-        rho_low=math.tanh(centre - margin),
-        rho_high=math.tanh(centre + margin),
-        p_value=_p_value(x, y, groups, seed),
-        slope=slope,
-        slope_low=low,
-        slope_high=high,
+    return blank.model_copy(
+        update={
+            "n": n,
+            "rho": rho,
+            "rho_low": math.tanh(centre - margin),
+            "rho_high": math.tanh(centre + margin),
+            "p_value": _p_value(x, y, groups, seed),
+            "slope": slope,
+            "slope_low": low,
+            "slope_high": high,
+        }
     )
 
 
@@ -274,4 +261,4 @@ def _said(told: ErrorFollows, what: str, things: str) -> ErrorFollows:
             f"({number(told.slope_low)} to {number(told.slope_high)}{suffix(told.unit)}) for each "
             "standard deviation. An association, not a cause."
         )
-    return replace(told, sentence=text)
+    return told.model_copy(update={"sentence": text})

@@ -11,27 +11,18 @@ the sites (and images) of one call keeps the chance of naming any of them wrongl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from qa_suite.core.records import CaseRecord, TrainingSources
+from qa_suite.core.records.shift import Basis, FeatureMove, Image, ImageMove
 from qa_suite.core.wording import count, listing, number, some
 from qa_suite.judging.comparisons import holm_p_values
-from qa_suite.judging.shift.features import (
-    IMAGES,
-    Feature,
-    FeatureTable,
-    Image,
-    feature_table,
-    on_scale,
-)
-from qa_suite.judging.shift.two_groups import Contrast, Spread, contrast, least_p_value
+from qa_suite.judging.shift.features import IMAGES, Feature, FeatureTable, feature_table, on_scale
+from qa_suite.judging.shift.two_groups import FEWEST_FREEDOM, FEWEST_PATIENTS, Contrast, contrast
 
-Basis = Literal["registered", "training sites", "other sites"]
 _BASIS_WORDS: dict[Basis, str] = {
     "registered": "the training's images at",
     "training sites": "the held-out patients of the training site",
@@ -44,58 +35,6 @@ _IMAGE_WORDS: dict[Image, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class FeatureMove:
-    """One feature of a site against the nearest comparison, in standard deviations within sites.
-
-    ``here`` and ``there`` are the means (geometric ones of a ratio); ``p_value`` is adjusted for
-    the other features of the comparison.
-    """
-
-    feature: str
-    difference_sd: float
-    low: float
-    high: float
-    p_value: float
-    here: float
-    there: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Move:
-    """Whether the images of one site are unlike those of its comparison.
-
-    Parameters
-    ----------
-    image, site, in_training, patients
-        Whose.
-    basis
-        What it is compared with.
-    against, patients_against
-        The nearest site of the comparison; empty where there is none.
-    p_value, p_adjusted
-        That it is like the nearest one; adjusted by Holm over the call. None where not tested.
-    moved
-        None where it cannot be told; ``why`` says the reason.
-    features
-        Every feature against the nearest site, the farthest first.
-    """
-
-    image: Image
-    site: str
-    in_training: bool
-    patients: int
-    basis: Basis
-    against: str = ""
-    patients_against: int = 0
-    p_value: float | None = None
-    p_adjusted: float | None = None
-    moved: bool | None = None
-    why: str = ""
-    features: tuple[FeatureMove, ...] = ()
-    sentence: str = ""
-
-
 def source_shifts(
     measurements: pd.DataFrame,
     cases: Sequence[CaseRecord],
@@ -104,7 +43,7 @@ def source_shifts(
     training_sites: Sequence[str] = (),
     confidence: float = 0.95,
     seed: int = 0,
-) -> tuple[Move, ...]:
+) -> tuple[ImageMove, ...]:
     """Say which sites' source images are unlike those that the model was trained on.
 
     Parameters
@@ -125,11 +64,17 @@ def source_shifts(
 
     Returns
     -------
-    tuple of Move
+    tuple of ImageMove
         By site.
     """
-    found = _moves("source", measurements, cases, training, training_sites, confidence, seed)
-    return _settled(found, confidence)
+    return moves_of(
+        {"source": feature_table(measurements, cases, "source")},
+        sorted({case.site for case in cases}),
+        training=training,
+        training_sites=training_sites,
+        confidence=confidence,
+        seed=seed,
+    )
 
 
 def image_moves(
@@ -140,17 +85,37 @@ def image_moves(
     training_sites: Sequence[str] = (),
     confidence: float = 0.95,
     seed: int = 0,
-) -> tuple[Move, ...]:
+) -> tuple[ImageMove, ...]:
     """Say of every site which of its images have moved: source, reference, synthetic.
 
     As :func:`source_shifts`, for all three images together and with Holm over all of them: the
     material of :func:`~qa_suite.judging.shift.whose.whose_shift`. References and synthetic images
     are compared within the evaluation: with the training sites, or with all others.
     """
+    return moves_of(
+        {image: feature_table(measurements, cases, image) for image in IMAGES},
+        sorted({case.site for case in cases}),
+        training=training,
+        training_sites=training_sites,
+        confidence=confidence,
+        seed=seed,
+    )
+
+
+def moves_of(
+    tables: Mapping[Image, FeatureTable],
+    sites: Sequence[str],
+    *,
+    training: TrainingSources | None = None,
+    training_sites: Sequence[str] = (),
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[ImageMove, ...]:
+    """Say which of some images have moved at some sites, with Holm over all of them."""
     found = []
-    for image in IMAGES:
+    for image, table in tables.items():
         known = training if image == "source" else None
-        found += _moves(image, measurements, cases, known, training_sites, confidence, seed)
+        found += _moves(image, table, sites, known, training_sites, confidence, seed)
     return _settled(found, confidence)
 
 
@@ -160,29 +125,28 @@ def image_moves(
 
 def _moves(
     image: Image,
-    measurements: pd.DataFrame,
-    cases: Sequence[CaseRecord],
+    table: FeatureTable,
+    sites: Sequence[str],
     training: TrainingSources | None,
     training_sites: Sequence[str],
     confidence: float,
     seed: int,
-) -> list[Move]:
-    table = feature_table(measurements, cases, image)
+) -> list[ImageMove]:
     registered = {} if training is None else registered_rows(training, table.features)
     home = frozenset(training_sites) | frozenset(registered)
     moves = []
-    for site in sorted({case.site for case in cases}):
+    for site in sites:
         others = [name for name in table.site_names if name != site]
         if registered:
             basis: Basis = "registered"
             groups: Mapping[str, NDArray[np.float64]] = registered
-        elif home:
+        elif home.intersection(table.site_names) - {site}:
             basis = "training sites"
             groups = {name: table.at(name) for name in others if name in home}
         else:
             basis = "other sites"
             groups = {name: table.at(name) for name in others}
-        blank = Move(
+        blank = ImageMove(
             image=image,
             site=site,
             in_training=site in home,
@@ -191,7 +155,7 @@ def _moves(
         )
         if image == "source" and site in home and site not in registered:
             why = "it is a training site, and the model's registration says nothing of its images"
-            moves.append(replace(blank, why=why))
+            moves.append(_with(blank, why=why))
             continue
         beside = [table.at(name) for name in others if basis == "registered" or name not in groups]
         moves.append(_compared(blank, table, groups, beside, confidence, seed))
@@ -215,41 +179,42 @@ def registered_rows(
 
 
 def _compared(
-    blank: Move,
+    blank: ImageMove,
     table: FeatureTable,
     groups: Mapping[str, NDArray[np.float64]],
     beside: Sequence[NDArray[np.float64]],
     confidence: float,
     seed: int,
-) -> Move:
+) -> ImageMove:
     here = table.at(blank.site)
-    groups = {name: rows for name, rows in groups.items() if len(rows) >= 2}
-    if len(here) < 2:
-        return replace(blank, why=f"{count(len(here), 'patient')} of it could be described")
+    groups = {name: rows for name, rows in groups.items() if len(rows) >= FEWEST_PATIENTS}
+    if len(here) < FEWEST_PATIENTS:
+        few = f"{count(len(here), 'patient')} of it could be described"
+        return _with(blank, why=f"{few}, and {FEWEST_PATIENTS} are needed")
     if not groups:
-        return replace(blank, why="no other site has two patients to compare it with")
+        return _with(blank, why=f"no site to compare it with has {FEWEST_PATIENTS} patients")
+    freedom = sum(max(len(rows) - 1, 0) for rows in (here, *groups.values(), *beside))
+    if freedom < FEWEST_FREEDOM:
+        return _with(blank, why="all sites together have too few patients to tell their spread")
     least = np.array([feature.least for feature in table.features])
     found: dict[str, Contrast] = {}
     for name, there in groups.items():
         rest = [rows for other, rows in groups.items() if other != name]
-        spread = Spread.of([*rest, *beside], len(table.features))
-        found[name] = contrast(here, there, spread, least, confidence=confidence, seed=seed)
+        found[name] = contrast(
+            here, there, [*rest, *beside], least, confidence=confidence, seed=seed
+        )
     nearest = max(found, key=lambda name: (found[name].p_value, -found[name].statistic))
-    against = found[nearest]
-    attainable = max(least_p_value(len(here), len(rows)) for rows in groups.values())
-    move = replace(
+    return _with(
         blank,
         against=nearest,
         patients_against=len(groups[nearest]),
-        features=_features(table.features, against, here, groups[nearest]),
+        p_value=found[nearest].p_value,
+        features=_features(table.features, found[nearest], here, groups[nearest]),
     )
-    if attainable > 1 - confidence:
-        return replace(
-            move,
-            why=f"{count(len(here), 'patient')} against {len(groups[nearest])} cannot show a "
-            "difference, however large",
-        )
-    return replace(move, p_value=against.p_value)
+
+
+def _with(move: ImageMove, **facts: object) -> ImageMove:
+    return move.model_copy(update=facts)
 
 
 def _features(
@@ -283,7 +248,7 @@ def _mean(feature: Feature, values: NDArray[np.float64]) -> float:
 # All of a call
 
 
-def _settled(moves: Sequence[Move], confidence: float) -> tuple[Move, ...]:
+def _settled(moves: Sequence[ImageMove], confidence: float) -> tuple[ImageMove, ...]:
     """Adjust the p values of a call for each other, decide, and say it."""
     tested = [move for move in moves if move.p_value is not None]
     adjusted = holm_p_values([move.p_value for move in tested if move.p_value is not None])
@@ -292,12 +257,12 @@ def _settled(moves: Sequence[Move], confidence: float) -> tuple[Move, ...]:
     for move in moves:
         p = by_move.get(id(move))
         if p is not None:
-            move = replace(move, p_adjusted=p, moved=p <= 1 - confidence)
-        settled.append(replace(move, sentence=_sentence(move, confidence, len(tested))))
+            move = _with(move, p_adjusted=p, moved=p <= 1 - confidence)
+        settled.append(_with(move, sentence=_sentence(move, confidence, len(tested))))
     return tuple(settled)
 
 
-def _sentence(move: Move, confidence: float, tests: int) -> str:
+def _sentence(move: ImageMove, confidence: float, tests: int) -> str:
     what = f"The {_IMAGE_WORDS[move.image]} of {move.site}"
     if move.moved is None:
         return f"{what} cannot be told apart from others: {move.why}."

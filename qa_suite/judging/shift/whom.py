@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from qa_suite.core.records import CaseRecord, TrainingSources
+from qa_suite.core.records.shift import SpokenOf
 from qa_suite.core.wording import count, listing, some
 
 STRATA: dict[str, tuple[str, str]] = {
@@ -23,38 +23,6 @@ STRATA: dict[str, tuple[str, str]] = {
 """Strata that the sentence tells, in its order: their words and unit."""
 _PROTOCOL = ("source_manufacturer", "source_model", "field_strength_t", "sequence")
 """Strata of the source image: those by which training and test can differ."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpokenOf:
-    """Who was judged, and what of the training or of the strata was not.
-
-    Parameters
-    ----------
-    patients, sites
-        Judged.
-    tested
-        Stratum to value to patients, where it is known.
-    unknown
-        Stratum to patients of whom it is not known.
-    days
-        Least and most days between the two scans; None where no case tells.
-    not_tested
-        Stratum to values that the model was trained on and nobody judged has.
-    not_trained
-        Stratum to values that were judged and nobody in the training has.
-    sentence
-        All of it in words.
-    """
-
-    patients: int
-    sites: tuple[str, ...]
-    tested: Mapping[str, Mapping[str, int]]
-    unknown: Mapping[str, int]
-    days: tuple[int, int] | None
-    not_tested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    not_trained: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    sentence: str = ""
 
 
 def spoken_of(
@@ -97,7 +65,7 @@ def spoken_of(
         not_trained=not_trained,
     )
     sentence = _sentence(found, training, training_sites)
-    return SpokenOf(**{**vars(found), "sentence": sentence})
+    return found.model_copy(update={"sentence": sentence})
 
 
 def _has_days(case: CaseRecord) -> bool:

@@ -17,17 +17,12 @@ be told', unless another image moved: then that one is named, and what is unknow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from qa_suite.core.records import SiteGap
+from qa_suite.core.records.shift import Answer, Image, ImageMove, WhoseShift
 from qa_suite.core.wording import listing, measure_name, number, quantity, suffix
-from qa_suite.judging.shift.features import IMAGES, Image
-from qa_suite.judging.shift.moves import Move
+from qa_suite.judging.shift.features import IMAGES
 
-Answer = Literal[
-    "no gap shown", "none shown", "source", "reference", "synthetic", "several", "cannot be told"
-]
 _MOST_FEATURES = 3
 _NAMES: dict[Image, str] = {
     "source": "the source",
@@ -36,18 +31,7 @@ _NAMES: dict[Image, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Whose:
-    """What is behind one gap of a site: which images moved, and which could not be tested."""
-
-    gap: SiteGap
-    answer: Answer
-    moved: tuple[Image, ...]
-    unknown: tuple[Image, ...]
-    sentence: str
-
-
-def whose_shift(gaps: Sequence[SiteGap], moves: Sequence[Move]) -> tuple[Whose, ...]:
+def whose_shift(gaps: Sequence[SiteGap], moves: Sequence[ImageMove]) -> tuple[WhoseShift, ...]:
     """Say for every gap of a site which of its images moved.
 
     Parameters
@@ -59,10 +43,10 @@ def whose_shift(gaps: Sequence[SiteGap], moves: Sequence[Move]) -> tuple[Whose, 
 
     Returns
     -------
-    tuple of Whose
+    tuple of WhoseShift
         One for each gap, in their order.
     """
-    by_site: dict[str, dict[Image, Move]] = {}
+    by_site: dict[str, dict[Image, ImageMove]] = {}
     for move in moves:
         by_site.setdefault(move.site, {})[move.image] = move
     return tuple(_whose(gap, by_site.get(gap.site, {})) for gap in gaps)
@@ -78,7 +62,7 @@ def answer_of(moved: Sequence[Image], unknown: Sequence[Image]) -> Answer:
     return moved[0] if len(found) == 1 else "several"
 
 
-def _whose(gap: SiteGap, moves: dict[Image, Move]) -> Whose:
+def _whose(gap: SiteGap, moves: dict[Image, ImageMove]) -> WhoseShift:
     moved = tuple(i for i in IMAGES if i in moves and moves[i].moved)
     unknown = tuple(i for i in IMAGES if i not in moves or moves[i].moved is None)
     name = f"{measure_name(gap.metric, gap.region, gap.variant)} at {gap.site}"
@@ -94,10 +78,19 @@ def _whose(gap: SiteGap, moves: dict[Image, Move]) -> Whose:
         sentence = f"{name} differs by {size}{suffix(gap.unit)}): {_words(answer, moved, moves)}"
         if unknown and moved:
             sentence += f" Not tested: {listing(_NAMES[i] for i in unknown)}."
-    return Whose(gap=gap, answer=answer, moved=moved, unknown=unknown, sentence=sentence)
+    return WhoseShift(
+        metric=gap.metric,
+        region=gap.region,
+        variant=gap.variant,
+        site=gap.site,
+        answer=answer,
+        moved=moved,
+        unknown=unknown,
+        sentence=sentence,
+    )
 
 
-def _words(answer: Answer, moved: Sequence[Image], moves: dict[Image, Move]) -> str:
+def _words(answer: Answer, moved: Sequence[Image], moves: dict[Image, ImageMove]) -> str:
     if answer == "none shown":
         return "neither source, reference nor synthetic image is shown to have moved."
     if answer == "cannot be told":
@@ -111,6 +104,6 @@ def _words(answer: Answer, moved: Sequence[Image], moves: dict[Image, Move]) -> 
     return f"{parts[moved[0]]}."
 
 
-def _features(move: Move) -> str:
+def _features(move: ImageMove) -> str:
     told = [one for one in move.features if one.low > 0 or one.high < 0] or move.features
     return listing(f"{one.feature} {one.difference_sd:+.1f} SD" for one in told[:_MOST_FEATURES])
