@@ -10,8 +10,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.shift_cohorts import case_of, cohort, measurement, sizes, tables
-from qa_suite.core.records import ModelFacts, SiteGap, TrainingSources
-from qa_suite.core.records.shift import ShiftFindings
+from qa_suite.core.records import SiteGap, TrainingSources
 from qa_suite.judging.patient_values import Measure
 from qa_suite.judging.shift import (
     EXPECTED_HU,
@@ -19,7 +18,6 @@ from qa_suite.judging.shift import (
     feature_table,
     image_moves,
     reference_levels,
-    shift_findings,
     source_distances,
     source_shifts,
     spoken_of,
@@ -298,20 +296,6 @@ def test_a_gap_that_is_not_shown_asks_nothing():
     assert [w.answer for w in whose_shift([gap], ())] == ["no gap shown"]
     shown = gap.model_copy(update={"gap_low": 0.5})
     assert [w.answer for w in whose_shift([shown], ())] == ["cannot be told"]
-
-
-def test_all_of_it_is_one_record_that_reads_itself_again():
-    planted = {("C", "reference"): {"tissue_hu": 4.0}}
-    rows, cases = cohort(sizes("ABC", 8), np.random.default_rng(5), planted=planted, error={"C": 4})
-    gaps = site_gaps(rows, cases, [GapMeasure(measure=MAE, better="lower")], training_sites="AB")
-    model = ModelFacts(uri="m", name="m", family="f", training_sites=("A", "B"))
-    found = shift_findings(rows, cases, gaps, [MAE], model)
-    assert ShiftFindings.model_validate_json(found.model_dump_json()) == found
-    assert [w.answer for w in found.whose if w.site == "C"] == ["reference"]
-    assert len(found.images) == 3 * len(found.sources) == 9
-    assert len(found.follows) == 3 and len(found.levels) == 9
-    assert all(one.sentence for part in (found.sources, found.images, found.levels, found.whose,
-                                         found.follows) for one in part)  # fmt: skip
 
 
 def test_the_drawn_tables_are_those_of_the_drawn_records():

@@ -20,10 +20,10 @@ from qa_suite.judging.shift import (
     error_follows_shift,
     image_moves,
     reference_levels,
+    source_distances,
     spoken_of,
     whose_shift,
 )
-from qa_suite.judging.shift.follows import source_distances
 
 APPEARANCE = "appearance"
 """Family of the rows that say what each image looks like."""

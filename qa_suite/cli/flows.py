@@ -151,7 +151,8 @@ def _settings(asked: ProtocolOptions) -> EvaluationSettings:
         goals=asked.clinic_goals,
         request=parse_clinic_request(asked.clinic_dose),
     )
-    sites = examined_sites(asked.cohort, asked.split) if asked.hluts else ()
+    of_sites = any("=" in word for word in asked.hluts)
+    sites = examined_sites(asked.cohort, asked.split) if of_sites else ()
     dose = dose_settings(asked, clinic, asked.measures.get("dose"), sites=sites)
     measures = asked.measures if dose is None else {**asked.measures, "dose": dose}
     preflight = {**asked.preflight, "max_misalignment_mm": asked.max_misalignment_mm}

@@ -142,16 +142,3 @@ class SpokenOf(BaseModel):
         default_factory=dict, description="stratum to values judged, and trained on in nobody"
     )
     sentence: str = ""
-
-
-class ShiftFindings(BaseModel):
-    """All of it, for one audit."""
-
-    model_config = STRICT
-
-    spoken_of: SpokenOf
-    sources: tuple[ImageMove, ...]
-    images: tuple[ImageMove, ...]
-    levels: tuple[LevelCheck, ...]
-    whose: tuple[WhoseShift, ...]
-    follows: tuple[ErrorFollows, ...]
