@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from qa_suite.core.errors import InputError
 from qa_suite.io.cases import load_case
@@ -16,6 +17,7 @@ from qa_suite.io.dicom.series import read_series
 from qa_suite.io.identity import fingerprint_distance
 from qa_suite.io.images import read_image
 from qa_suite.io.layouts.importing import import_cohort
+from qa_suite.io.layouts.strata import facts_of_headers
 from tests.dicom_factory import (
     BIRTH_DATE,
     PATIENT_ID,
@@ -28,6 +30,7 @@ from tests.dicom_factory import (
 )
 from tests.layout_cases import HU, MR, files_text, write_sts
 from tests.layout_cases import own_key as own_key
+from tests.rt_factory import item
 
 # --- DICOM -------------------------------------------------------------------------------
 
@@ -48,6 +51,34 @@ def test_a_dicom_patient_becomes_a_case(tmp_path):
     assert np.array_equal(loaded.source.array, MR)
     assert loaded.structures["PTV"].sum() == 3 * 5 * 4
     assert np.array_equal(loaded.mask, HU > -400)
+
+
+def test_protocol_of_multi_frame_files_and_of_a_ct_that_is_the_source():
+    """Enhanced files keep TR, TE, kVp and kernel in groups that all frames share."""
+    mr, ct, shared = Dataset(), Dataset(), Dataset()
+    shared.MRTimingAndRelatedParametersSequence = [item(RepetitionTime=6.6, FlipAngle=12.0)]
+    shared.MREchoSequence = [item(EffectiveEchoTime=4.8)]
+    mr.SharedFunctionalGroupsSequence = [shared]
+    groups = Dataset()
+    groups.CTXRayDetailsSequence = [item(KVP=100.0)]
+    groups.CTReconstructionSequence = [item(ConvolutionKernel="Br38")]
+    ct.SharedFunctionalGroupsSequence = [groups]
+    ct.ContrastBolusAgent = "an agent for Doe^John"
+    found = facts_of_headers(mr, ct, source_modality="MR", reference_modality="CT")
+    assert found == {
+        "repetition_time_ms": 6.6,
+        "echo_time_ms": 4.8,
+        "flip_angle_deg": 12.0,
+        "tube_voltage_kv": 100.0,
+        "ct_kernel": "Br38",
+        "reference_contrast": "yes",  # that there was one, and no word of the header
+    }
+    plain = Dataset()
+    plain.KVP, plain.ConvolutionKernel = 120.0, "B30f"
+    both = facts_of_headers(ct, plain, source_modality="CBCT", reference_modality="CT")
+    assert (both["source_tube_voltage_kv"], both["source_kernel"]) == (100.0, "Br38")
+    assert (both["tube_voltage_kv"], both["ct_kernel"]) == (120.0, "B30f")
+    assert "reference_contrast" not in both
 
 
 def test_nothing_of_the_patient_leaves_but_to_the_private_file(tmp_path, caplog):
