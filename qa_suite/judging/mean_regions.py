@@ -64,7 +64,7 @@ REGIONS: dict[Kind, Region] = {
         populations="Poisson counts and overdispersed (negative binomial) ones",
     ),
     "signed": Region(
-        method="Student t, as far as the values where they are skewed",
+        method="Student t",
         populations="values about symmetric, |skewness| up to 0.2",
         least=2,
     ),
