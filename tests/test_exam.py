@@ -26,7 +26,7 @@ from qa_suite.metrics.run import METRICS
 from tests.exam_cases import profile, reading
 
 CRITERIA = Path(criteria.__file__).parent
-FEW = {"A": 6, "B": 6, "C": 5}
+FEW = {"A": 8, "B": 8, "C": 8}
 REDUCED = ("hu_bias", "bone_rims_missing", "slice_jump", "left_right_flip", "nan", "one_patient")
 
 
@@ -114,7 +114,7 @@ def test_an_exam_that_was_ended_carries_on(tmp_path, monkeypatch):
 def test_what_was_measured_is_judged_again_by_other_criteria(tmp_path, monkeypatch):
     settings = ExamSettings(
         profile="demo-pelvis",
-        patients={"A": 5},
+        patients={"A": 7},
         spacing_mm=(16, 16, 24),
         clean_cohorts=1,
         faults=("hu_bias",),
@@ -141,7 +141,7 @@ def test_what_was_measured_is_judged_again_by_other_criteria(tmp_path, monkeypat
     assert again.code.git_commit == "another"
     assert again.measured_by == first.measured_by != ""
     more = settings.model_copy(update={"clean_cohorts": 2})
-    with pytest.raises(InputError, match="lacks 5 of 10 patients"):
+    with pytest.raises(InputError, match="lacks 7 of 14 patients"):
         run_exam(more, workers=1, out=tmp_path, judge_again=True)
     assert (tmp_path / "journal.jsonl").read_bytes() == written
 
@@ -197,7 +197,7 @@ def test_a_fault_without_any_place_is_refused(tmp_path, monkeypatch):
 
 def test_the_command_examines_a_cohort(tmp_path, capsys):
     make_phantom_cohort(
-        tmp_path / "c", hospitals=("A",), patients_per_hospital=5, spacing_mm=(8, 8, 10), seed=1
+        tmp_path / "c", hospitals=("A",), patients_per_hospital=7, spacing_mm=(8, 8, 10), seed=1
     )
     status = run(
         [

@@ -25,7 +25,8 @@ from tests.tiny_cohort import make_tiny_cohort
 
 
 def asked(bound: float = 60, **more) -> Profile:
-    facts = {"scope": "pooled", "min_patients": 2, "bound": bound}
+    """Ask for the worst of few patients, of whom no mean has an interval."""
+    facts = {"scope": "worst_patient", "statistic": "max", "min_patients": 2, "bound": bound}
     return Profile.model_validate(
         {
             "name": "tiny",

@@ -64,8 +64,6 @@ REGIONS: dict[Kind, Region] = {
         populations="Poisson counts and overdispersed (negative binomial) ones",
     ),
     "signed": Region(
-        method="Student t",
-        populations="values about symmetric, |skewness| up to 0.2",
-        least=2,
+        method="Student t", populations="values about symmetric, |skewness| up to 0.2", least=2
     ),
 }
