@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from qa_suite.cli import run
 from qa_suite.cli.dose_settings import DoseOptions, dose_settings
@@ -18,12 +17,14 @@ from qa_suite.evaluation.eligibility import cases_with_dose
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evaluate
 from qa_suite.evaluation.models import finished_images
 from qa_suite.io.images import read_image, write_image
-from qa_suite.judging.criteria import load_profile
+from qa_suite.judging import criteria
 from qa_suite.metrics.settings import MeasureSettings
 from qa_suite.preflight import PreflightSettings
 from tests.cli_dose_cases import EVALUATE, make_cohort, one_sentence
 from tests.cli_dose_cases import here as here
 from tests.cli_dose_cases import two_cards as two_cards
+
+CRITERIA = Path(criteria.__file__).parent
 
 
 def test_evaluate_computes_dose_and_keeps_the_volumes_of_the_lowest_gamma(here):
@@ -179,10 +180,11 @@ def test_a_site_without_a_case_that_may_be_measured_has_no_dose(here):
 )
 def test_evaluate_refuses_before_it_measures(here, capsys, change, sentence):
     make_cohort(here, "s")
-    profile = load_profile("demo-pelvis").model_dump(mode="json")
-    (here / "thorax.yaml").write_text(
-        yaml.safe_dump(profile | {"name": "thorax", "anatomy": "thorax"})
-    )
+    profile = (CRITERIA / "demo-pelvis.yaml").read_text()
+    for old, new in (("name: demo-pelvis", "name: thorax"), ("anatomy: pelvis", "anatomy: thorax")):
+        assert old in profile
+        profile = profile.replace(old, new)
+    (here / "thorax.yaml").write_text(profile)
     assert run([*EVALUATE, *change]) == 2
     assert sentence in one_sentence(capsys)
     assert not (here / "out").exists()

@@ -25,7 +25,8 @@ HARMLESS = {
     "qa_suite/dose/machines/proton.py": "sorted after",
 }
 
-# What a second run writes differently: times, memory, and the names that MLflow draws.
+# What a second run writes differently: times, memory, the names that MLflow draws, and the digests
+# of files and lines that hold a time.
 TIMED = {
     "started",
     "finished",
@@ -34,10 +35,19 @@ TIMED = {
     "peak_memory_mib",
     "costs",
     "costs_sha256",
+    "costs.parquet",
     "mlflow_run_id",
+    "at",
+    "judged_at",
+    "begun",
+    "before",
+    "previous",
+    "log_head",
+    "verdict",
+    "evaluation_sha256",
 }
 TIMES_SAID = re.compile(
-    r"[0-9a-f]{32}|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00| UTC)?"
+    r"[0-9a-f]{32}|(?<=[Vv]erdict )[0-9a-f]{8}|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00| UTC)?"
     r"|[\d.e+-]+( to [\d.e+-]+\))?\s(s|ms|MiB)\b"
 )
 
@@ -117,6 +127,8 @@ def untimed(found):
 def content(path: Path) -> object:
     if path.name == "costs.parquet":
         return pd.read_parquet(path).drop(columns=["value"]).to_csv()
+    if path.suffix == ".jsonl":
+        return json.dumps([untimed(json.loads(line)) for line in path.read_text().splitlines()])
     if path.suffix == ".json":
         return json.dumps(untimed(json.loads(path.read_text())))  # in the order of the file
     if path.suffix in (".html", ".txt"):

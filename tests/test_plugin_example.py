@@ -91,6 +91,8 @@ def test_it_is_judged_where_the_package_is_not_installed(record):
         bound=1,
         direction="at_most",
         unit="HU",
+        scope="worst_patient",
+        statistic="max",
         min_patients=3,
         source="Local decision",
     )

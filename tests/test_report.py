@@ -21,6 +21,7 @@ from qa_suite.core.record_files import (
     write_table,
 )
 from qa_suite.core.records import CaseRecord, Evaluation, Measurement, Verdict
+from qa_suite.core.verdict_files import read_verdicts
 from reports.facts.readiness import gather
 from reports.html.report import render, write_report
 from tests.record_factory import make_record
@@ -187,10 +188,9 @@ def test_the_shifted_site_is_named(page: str, made: Made) -> None:
 
 
 def test_a_clean_record_has_no_banner_and_names_no_shift(tmp_path: Path) -> None:
-    _, verdict = make_record(
-        tmp_path, keep=False, kind="floor", notices=(), patients_by_site={"A": 2, "B": 2}
-    )
-    clean = verdict.model_copy(update={"notices": ()})
+    make_record(tmp_path, keep=False, kind="floor", notices=(), patients_by_site={"A": 2, "B": 2})
+    (written,) = read_verdicts(tmp_path)
+    clean = written.model_copy(update={"notices": ()})
     page = render(gather(tmp_path, clean))
     assert 'class="banner"' not in page
     assert "No new site is worse" in words(page)

@@ -120,9 +120,9 @@ def test_a_verdict_stands_until_it_is_superseded_by_name_and_with_a_reason(folde
 @pytest.mark.parametrize(
     ("names", "because", "words"),
     [
-        (["verdict-0001"], "", "needs --because"),
-        (["verdict-0001"], "   ", "needs --because"),
-        ([], "a reason", "belongs to --supersedes"),
+        (["verdict-0001"], "", "with a reason, in words"),
+        (["verdict-0001"], "   ", "with a reason, in words"),
+        ([], "a reason", "no verdict is named"),
         (["ffffffff"], "a reason", "is no verdict of this evaluation; those that stand are"),
         ([""], "a reason", "is no verdict of this evaluation"),
         (["verdict-0002"], "a reason", "was superseded by"),

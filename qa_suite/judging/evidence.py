@@ -215,9 +215,9 @@ def _require_supersession(
     """Refuse to supersede what is unknown, stands no longer or may not be, all at once."""
     problems = []
     if names and not because.strip():
-        problems.append("--supersedes needs --because, the reason in words")
+        problems.append("a verdict is superseded with a reason, in words; there is none")
     if because.strip() and not names:
-        problems.append("--because belongs to --supersedes, which names the verdict")
+        problems.append("there is a reason, and no verdict is named that it supersedes")
     for name in names:
         found = _by_name(name, known)
         if isinstance(found, str):

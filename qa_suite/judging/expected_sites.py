@@ -30,7 +30,7 @@ def missing_sites(
             broken[case.site] = broken.get(case.site, 0) + 1
     of_cohort = evaluation.cohort.expected_sites
     if of_cohort is None:
-        of_cohort = tuple(set(broken) - set(evaluation.model.training_sites))
+        of_cohort = tuple(sorted(set(broken) - set(evaluation.model.training_sites)))
     here = {case.site for case in held_out}
     missing = {}
     for site in sorted({*of_cohort, *profile.expected_sites} - here):

@@ -236,7 +236,7 @@ def _flips(counted: pd.DataFrame, goals: Sequence[GoalSummary], state: str) -> i
     known = counted[counted["status"] == "ok"]
     by_case = dict(zip(known["case"], known["value"], strict=True))
     named = Counter(case for goal in goals for case in goal.named(state))
-    return sum(max(int(by_case.get(case, 0)), named[case]) for case in {*by_case, *named})
+    return sum(max(int(by_case.get(case, 0)), named[case]) for case in sorted({*by_case, *named}))
 
 
 def machine_lines(plan: PlanFacts, rows: Rows) -> tuple[tuple[str, str], ...]:
