@@ -271,4 +271,4 @@ def test_a_censored_newest_check_up_signals():
     assert control_over_time(log).state == "in control"
     found = control_over_time([*log, logged("new", at_least=62.5)])
     assert found.state == "out of control" and "at least 62.5" in found.signals[0].sentence
-    assert control_over_time([*log, logged("new", at_least=4.0)]).state == "in control"
+    assert control_over_time([*log, logged("new", at_least=4.0)]).state == "undetermined"

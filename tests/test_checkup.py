@@ -13,7 +13,7 @@ from scipy import stats
 from qa_suite.checkup import check_up, control_limits
 from qa_suite.checkup.charts import false_alarm_rate, mean_difference, widened_sigmas
 from qa_suite.checkup.cohort import limits_of
-from qa_suite.checkup.over_time import append_log, control_over_time, read_log, run_length
+from qa_suite.checkup.log import read_log
 from qa_suite.cli import run
 from qa_suite.cli.checkup import inverse_translator
 from qa_suite.core.cohort import load_cohort
@@ -56,13 +56,11 @@ def row(metric: str, value: float | None, *, case: str = "new", region: str = "b
 # Limits
 
 
-def test_the_chart_of_individuals_by_hand():
-    # Ranges 2 1 2 1 4 4 1 1 2: their mean is 2; the mean of the values is 10.9.
-    limits = control_limits(TEN, in_time=True)
-    assert limits.centre == pytest.approx(10.9)
-    assert limits.low == pytest.approx(10.9 - 2.66 * 2, abs=5e-3)
-    assert limits.high == pytest.approx(10.9 + 2.66 * 2, abs=5e-3)
-    assert limits.moving_range_high == pytest.approx(3.267 * 2)
+def test_limits_are_three_of_the_mean_range_over_all_orders():
+    # Of 1 … 10 the mean difference over all pairs is 11 / 3.
+    limits = control_limits(range(1, 11))
+    assert limits.centre == pytest.approx(5.5)
+    assert limits.high - limits.centre == pytest.approx(2.66 * 11 / 3, rel=1e-3)
     assert limits.n == 10 and limits.provisional
 
 
@@ -216,57 +214,6 @@ def test_a_patient_counts_once_and_a_rank_is_not_charted():
 def test_a_check_up_is_of_one_case():
     with pytest.raises(InputError, match="of one case, got a, b"):
         check_up([row("cut_body", 1.0, case="a"), row("cut_body", 1.0, case="b")], {})
-
-
-# ---------------------------------------------------------------------------------------
-# Over time
-
-
-def history(path: Path, values: list[float]) -> list:
-    limits = limits_of(cohort({"air_error": 0}))
-    for n, value in enumerate(values):
-        found = check_up([row("air_error", value, case=f"image-{n:03d}")], limits)
-        log = append_log(path, found, time=f"2026-01-{n + 1:02d}T08:00:00+00:00", evaluation="e")
-    assert read_log(path) == log
-    return log
-
-
-STEADY = [float(v) for v in np.random.default_rng(5).normal(3, 1, 20)]
-
-
-def test_a_steady_log_is_in_control_and_a_jump_is_not(tmp_path):
-    short = control_over_time(history(tmp_path / "a.csv", STEADY))
-    assert short.state == "baseline"
-    steady = control_over_time(history(tmp_path / "b.csv", [*STEADY, 3.1]))
-    assert (steady.state, steady.charts, steady.check_ups) == ("in control", 1, 21)
-    jump = control_over_time(history(tmp_path / "c.csv", [*STEADY, 20.0]))
-    assert jump.state == "out of control"
-    assert {signal.rule for signal in jump.signals} == {"point", "range"}
-
-
-def test_a_small_drift_is_found_by_its_run(tmp_path):
-    run = run_length(1, 0.01)
-    assert run == 8
-    above = max(STEADY) - 0.1
-    almost = control_over_time(history(tmp_path / "a.csv", [*STEADY, 2.0, *[above] * (run - 1)]))
-    assert almost.state == "in control"
-    drift = control_over_time(history(tmp_path / "b.csv", [*STEADY, 2.0, *[above] * run]))
-    assert [signal.rule for signal in drift.signals] == ["run"]
-    assert run_length(40, 0.01) == 13  # 40 · 2^-12 < 1 %
-
-
-def test_a_log_takes_an_image_once_and_says_what_is_wrong_with_it(tmp_path):
-    path = tmp_path / "log.csv"
-    history(path, STEADY[:2])
-    found = check_up([row("air_error", 1.0, case="image-000")], limits_of(cohort({"air_error": 0})))
-    with pytest.raises(InputError, match="image-000 already"):
-        append_log(path, found, time="t", evaluation="e")
-    path.write_text(path.read_text() + "t,image-9,e,air_error,body,default,1,many,False\n")
-    with pytest.raises(InputError, match="Line 4 of"):
-        read_log(path)
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="no log of check-ups"):
-        read_log(path)
 
 
 # ---------------------------------------------------------------------------------------

@@ -256,11 +256,11 @@ def test_a_log_tells_a_lost_value_from_a_censored_one(tmp_path) -> None:
     assert cells == {"noise_level": ">=77.625", "fat_level": "undefined", "muscle_level": "error"}
     assert read_log(log) == rows
     found = control_over_time(rows)
-    assert {(s.metric, s.rule) for s in found.signals} == {
-        ("noise_level", "point"),
-        ("fat_level", "lost"),
-        ("muscle_level", "lost"),
-    }
+    assert (found.state, found.signals) == ("undetermined", ())
+    told = {chart.metric: chart.why for chart in found.undetermined}
+    assert "known by a bound only (at least 77.6" in told["noise_level"]
+    assert "has no value (undefined) at the newest check-up" in told["fat_level"]
+    assert "has no value (error) at the newest check-up" in told["muscle_level"]
 
 
 def test_a_log_of_before_has_empty_cells_where_there_is_no_value(tmp_path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.simulations.control_charts import section as control_charts
 from benchmarks.simulations.page import page
 from benchmarks.simulations.studies import each_site, equivalence, new_sites, pooled, shares
 
@@ -31,7 +32,7 @@ def simulate(*, quick: bool) -> str:
             list(new_sites(few)),
         ),
     )
-    return page(parts, list(equivalence(few)), many=many, few=few)
+    return page(parts, list(equivalence(few)), many=many, few=few) + control_charts(many)
 
 
 def main() -> None:

@@ -31,7 +31,6 @@ SETTLED_VALUES = 20
 
 D2 = 1.128379167095513  # 2/√π: mean range of two standard normal values
 LIMIT_SIGMAS = 3.0  # 3 / D2 = 2.66, the factor of the mean moving range
-RANGE_FACTOR = 3.267  # D4 for two values
 _TOLERANCE = 1e-9  # relative: the same number twice is no departure
 
 
@@ -50,8 +49,6 @@ class Limits(BaseModel):
         Mean, and mean moving range / 1.128, on the chart's scale.
     low, high
         Control limits, in the measure's unit.
-    moving_range_high
-        Upper limit of the moving range, on the chart's scale.
     values
         Sorted, in the measure's unit.
     """
@@ -65,7 +62,6 @@ class Limits(BaseModel):
     sigma: float = Field(ge=0)
     low: float
     high: float
-    moving_range_high: float
     values: tuple[float, ...]
 
     @property
@@ -111,7 +107,6 @@ def control_limits(
     values: Sequence[float],
     *,
     scale: Scale = "linear",
-    in_time: bool = False,
     missing: int = 0,
     resolution: float = 0.0,
     lowest: float | None = None,
@@ -121,8 +116,7 @@ def control_limits(
     A cohort has no order in time, and the mean moving range depends on the order. By default
     its mean over all orders is taken, which is Gini's mean difference [4]_: the mean
     absolute difference over all pairs. So the limits do not depend on how the cases are named, and
-    the spread between sites counts in full. ``in_time`` takes the differences of successive
-    values, as for a chart over time.
+    the spread between sites counts in full.
 
     Values that are all one have limits of exactly that value.
 
@@ -132,8 +126,6 @@ def control_limits(
         Finite, one a patient.
     scale
         ``log`` for positive measures of which a ratio is usual rather than a difference.
-    in_time
-        Whether the order of the values means something.
     missing
         Patients without a value, for the record.
     resolution
@@ -152,7 +144,7 @@ def control_limits(
     _check(sample, scale)
     charted = np.log(sample) if scale == "log" else sample
     centre = float(charted.mean())
-    ranges = float(np.abs(np.diff(charted)).mean()) if in_time else mean_difference(charted)
+    ranges = mean_difference(charted)
     if np.ptp(charted) <= _TOLERANCE * max(abs(centre), 1e-3):
         ranges = 0.0
     sigma = max(ranges / D2, resolution / LIMIT_SIGMAS if scale == "linear" else 0.0)
@@ -168,7 +160,6 @@ def control_limits(
         sigma=sigma,
         low=low,
         high=high,
-        moving_range_high=RANGE_FACTOR * sigma * D2,
         values=ordered,
     )
 

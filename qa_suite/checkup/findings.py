@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite.checkup.charts import Limits, false_alarm_rate, widened_sigmas
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import Measurement, MeasurementStatus
-from qa_suite.core.wording import known
+from qa_suite.core.wording import count, known
 from qa_suite.judging.patient_values import Measure
 from qa_suite.metrics.run import METRICS
 
@@ -186,7 +186,7 @@ def _sentence(outcome: str, findings: Sequence[ChartFinding], false_alarms: floa
     far = sum(f.far_outside for f in findings)
     unknown = [f.status for f in findings if f.state == "unknown"]
     censored = unknown.count("censored")
-    text = f"{len(outside)} of {len(findings)} measures outside their control limits"
+    text = f"{len(outside)} of {count(len(findings), 'measure')} outside their control limits"
     if far:
         text += f", {far} of them also outside the limits that hold for all together"
     if len(unknown) > censored:
@@ -246,8 +246,8 @@ def _finding(
             "far_outside": far,
             "state": "outside" if outside else "within",
             "sentence": (
-                f"{name} is {row.value:.4g}{unit}, percentile {percentile:.0f} of {limits.n} "
-                f"patients, {'outside' if outside else 'within'} its limits "
+                f"{name} is {row.value:.4g}{unit}, percentile {percentile:.0f} of "
+                f"{count(limits.n, 'patient')}, {'outside' if outside else 'within'} its limits "
                 f"({_usual(limits, side)})."
             ),
         }

@@ -77,8 +77,9 @@ def checkup(asked: CheckupOptions) -> int:
     if asked.family_wise and outcome == "outside" and not far:
         outcome = "within"
     status = STATUS[outcome]
-    drifting = over_time is not None and over_time.state == "out of control"
-    return 1 if drifting and status == 0 else status
+    if over_time is None or status:
+        return status
+    return {"out of control": 1, "undetermined": 3}.get(over_time.state, 0)
 
 
 def _patient(evaluation: Evaluation, asked: CheckupOptions) -> Patient:
@@ -176,26 +177,31 @@ def _measured(
 def _log(path: Path, found: CheckUp, evaluation: Evaluation) -> OverTime:
     from datetime import UTC, datetime
 
-    from qa_suite.checkup.over_time import append_log, control_over_time
+    from qa_suite.checkup.over_time import append_log, control_over_time, model_key
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return control_over_time(append_log(path, found, time=now, evaluation=evaluation.evaluation))
+    log = append_log(
+        path, found, time=now, evaluation=evaluation.evaluation, model=model_key(evaluation.model)
+    )
+    return control_over_time(log)
 
 
 def _show(found: CheckUp, evaluation: Evaluation, over_time: OverTime | None) -> None:
     from qa_suite.checkup.charts import MIN_VALUES, SETTLED_VALUES
+    from qa_suite.core.wording import count
 
     console.show(f"{SYMBOL[found.outcome]} {found.outcome.upper()}: {found.sentence}")
     if not found.findings:
         console.show(
             f"  The evaluation must hold the checks without a reference of {MIN_VALUES} patients "
-            f"or more; this one has {evaluation.cohort.patients} patients."
+            f"or more; this one has {count(evaluation.cohort.patients, 'patient')}."
         )
         return
     for finding in found.outside:
         console.show(f"  {SYMBOL['outside']} {finding.sentence}")
+    others = f"{count(found.patients, 'held-out patient')} of {evaluation.cohort.name}"
     console.show_table(
-        f"{found.case} against {found.patients} held-out patients of {evaluation.cohort.name}",
+        f"{found.case} against {others}",
         ("", "measure", "region", "value", "unit", "percentile", "low", "high", "sd"),
         [_line(finding) for finding in found.findings],
     )
@@ -203,12 +209,13 @@ def _show(found: CheckUp, evaluation: Evaluation, over_time: OverTime | None) ->
         console.say(f"  not compared: {what}: {why}")
     if found.patients < SETTLED_VALUES:
         console.say(
-            f"  ! limits of {found.patients} patients are provisional; {SETTLED_VALUES} settle them"
+            f"  ! limits of {count(found.patients, 'patient')} are provisional; {SETTLED_VALUES} "
+            f"settle them"
         )
     for notice in evaluation.announced:
         console.say(f"  ! {notice}")
     if over_time is not None:
-        mark = {"in control": "✔", "out of control": "✘", "baseline": "?"}[over_time.state]
+        mark = {"in control": "✔", "out of control": "✘"}.get(over_time.state, "?")
         console.show(f"{mark} {over_time.sentence}")
         for signal in over_time.signals:
             console.show(f"  {SYMBOL['outside']} {signal.sentence}")
