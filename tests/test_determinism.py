@@ -35,17 +35,21 @@ TIMED = {
     "peak_memory_mib",
     "costs",
     "costs_sha256",
-    "costs.parquet",
     "mlflow_run_id",
-    "at",
-    "judged_at",
-    "begun",
-    "before",
-    "previous",
-    "log_head",
-    "verdict",
-    "evaluation_sha256",
 }
+# Of a time or of a file that holds one: left out where the value is a time or a digest indeed.
+STAMPED = {
+    "at",
+    "before",
+    "begun",
+    "costs.parquet",
+    "evaluation_sha256",
+    "judged_at",
+    "log_head",
+    "previous",
+    "verdict",
+}
+STAMP = re.compile(r"|[0-9a-f]{16,64}|\d{4}-\d\d-\d\dT[\d:.+]+")
 TIMES_SAID = re.compile(
     r"[0-9a-f]{32}|(?<=[Vv]erdict )[0-9a-f]{8}|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00| UTC)?"
     r"|[\d.e+-]+( to [\d.e+-]+\))?\s(s|ms|MiB)\b"
@@ -120,7 +124,11 @@ def two(tmp_path_factory, _empty_database) -> list[Path]:
 def untimed(found):
     """Return what a JSON file says without times and names that are drawn."""
     if isinstance(found, dict):
-        return {key: untimed(value) for key, value in found.items() if key not in TIMED}
+        return {
+            key: untimed(value)
+            for key, value in found.items()
+            if key not in TIMED and not (key in STAMPED and STAMP.fullmatch(str(value)))
+        }
     return [untimed(one) for one in found] if isinstance(found, list) else found
 
 

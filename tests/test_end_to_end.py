@@ -96,6 +96,7 @@ def with_nan(twin: Volume, case: str) -> Volume:
 def test_the_known_good_model_passes(examined):
     verdict = examined(clean)
     assert verdict["outcome"] == "pass", verdict["sentence"]
+    assert not any("recorded before" in notice for notice in verdict["notices"])
 
 
 @pytest.mark.parametrize(

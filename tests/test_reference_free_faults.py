@@ -20,19 +20,8 @@ COARSE = (8.0, 8.0, 8.0)
 
 def rows_of(name: str, patient: Patient) -> list[Measurement]:
     return [
-        Measurement(
-            case=name,
-            patient=name,
-            site="s",
-            family=FAMILY,
-            metric=v.metric,
-            region=v.region,
-            value=v.value,
-            at_least=v.at_least,
-            at_most=v.at_most,
-            unit=METRICS[v.metric].facts.unit,
-            status=v.status,
-            why=v.why,
+        v.measurement(
+            unit=METRICS[v.metric].facts.unit, case=name, patient=name, site="s", family=FAMILY
         )
         for v in examine(patient, SETTINGS)
     ]

@@ -8,7 +8,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
+from qa_suite.cli import run
 from qa_suite.core.errors import Problems, QAError
 from qa_suite.core.records import NO_EVIDENCE, Profile, Verdict
 from qa_suite.core.verdict_files import overall, read_verdict, read_verdicts, verdict_paths
@@ -137,6 +139,23 @@ def test_what_cannot_be_superseded_is_refused_and_nothing_is_written(
     with pytest.raises(Problems, match=words):
         decide(folder, PASSING, supersedes=names, because=because)
     assert len(verdict_paths(folder)) == 3
+
+
+def test_the_command_says_all_that_stands_against_superseding_at_once(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decide(folder, STRICT)
+    asked = tmp_path / "passing.yaml"
+    asked.write_text(yaml.safe_dump(PASSING.model_dump(mode="json", exclude_unset=True)))
+    words = ["judge", str(folder), "--profile", str(asked), "--no-track"]
+    assert run([*words, "--supersedes", "ffffffff"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "superseded with a reason" in said and "is no verdict of this evaluation" in said
+    assert run([*words, "--because", "a slip"]) == 2
+    assert "no verdict is named" in " ".join(capsys.readouterr().err.split())
+    assert len(verdict_paths(folder)) == 1
+    assert run([*words, "--supersedes", "verdict-0001", "--because", "a slip"]) == 0
+    assert overall(folder).outcome == "pass"
 
 
 def test_a_description_takes_no_judgements_place(folder: Path) -> None:

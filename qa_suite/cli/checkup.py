@@ -137,7 +137,6 @@ def _measured(
     from pydantic import ValidationError
 
     from qa_suite.core.errors import Problems
-    from qa_suite.core.records import Measurement
     from qa_suite.core.validation import describe_validation
     from qa_suite.metrics.facts import METRICS
     from qa_suite.metrics.reference_free import CHECKS, FAMILY, examine
@@ -154,22 +153,16 @@ def _measured(
     if patient.prediction is None:
         absent["sample_disagreement"] = "give --std"
     rows = [
-        Measurement(
+        value.measurement(
+            unit=METRICS[value.metric].facts.unit,
             case=case,
             patient=case,
             site="unknown",
             family=FAMILY,
-            metric=v.metric,
-            region=v.region,
-            variant=v.variant,
-            value=v.value,
-            at_least=v.at_least,
-            at_most=v.at_most,
-            unit=METRICS[v.metric].facts.unit,
-            status=v.status,
-            why=v.why,
         )
-        for v in examine(patient, settings, only=[name for name in CHECKS if name not in absent])
+        for value in examine(
+            patient, settings, only=[name for name in CHECKS if name not in absent]
+        )
     ]
     return rows, {f"{name} in body": why for name, why in absent.items()}
 

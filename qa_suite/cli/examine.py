@@ -105,16 +105,11 @@ def judge(
 
     Example: `qa-suite judge evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
     """
-    from qa_suite.core.errors import InputError
     from qa_suite.core.verdict_files import overall, read_verdict
     from qa_suite.evaluation.profiles import load_profile
     from qa_suite.judging.evidence import save_verdict
     from qa_suite.judging.judge import judge as judge_folder
 
-    if supersedes and not because.strip():
-        raise InputError("--supersedes needs --because, the reason in words.")
-    if because.strip() and not supersedes:
-        raise InputError("--because belongs to --supersedes, which names the verdict.")
     path = save_verdict(
         judge_folder(evaluation, load_profile(profile, record=evaluation)),
         evaluation,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qa_suite.core.errors import GeometryError
 from qa_suite.core.orientation import Turn
 from qa_suite.core.prediction import Prediction, canonical_prediction
-from qa_suite.core.records import MeasurementStatus
+from qa_suite.core.records import Measurement, MeasurementStatus
 from qa_suite.core.volume import Grid, Volume, require_same_grid
 from qa_suite.instruments.base import Extractor, Segmenter
 from qa_suite.metrics.scale import (
@@ -219,6 +219,26 @@ class Value:
     variant: str = "default"
     coverage: float | None = None
     absent_in_reference: bool = False
+
+    def measurement(self, *, unit: str, **who: str) -> Measurement:
+        """Return the row of the record; ``who`` is case, patient, site and family.
+
+        An undefined row always says whether it is so by the reference.
+        """
+        return Measurement(
+            **who,
+            metric=self.metric,
+            region=self.region,
+            variant=self.variant,
+            value=self.value,
+            at_least=self.at_least,
+            at_most=self.at_most,
+            unit=unit,
+            status=self.status,
+            why=self.why,
+            coverage=self.coverage,
+            absent_in_reference=self.absent_in_reference if self.status == "undefined" else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

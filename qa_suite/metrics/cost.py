@@ -216,16 +216,4 @@ def _row(
     variant: str = "default",
 ) -> Measurement:
     told = as_value(metric, REGION, value, variant=variant)
-    return Measurement(
-        **who,
-        family=FAMILY,
-        metric=metric,
-        region=REGION,
-        variant=variant,
-        unit=unit,
-        value=told.value,
-        at_least=told.at_least,
-        at_most=told.at_most,
-        status=told.status,
-        why=told.why,
-    )
+    return told.measurement(unit=unit, family=FAMILY, **who)

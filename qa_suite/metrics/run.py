@@ -158,7 +158,7 @@ def _measure_family(
         _require_declared(found, who["family"])
         return Measured(
             rows=[
-                _row(value, pair, who)
+                value.measurement(unit=unit_for(value.metric, pair.unit), **who)
                 for value in found
                 if isinstance(value, Value) and has_meaning(value.metric, pair.reference.quantity)
             ],
@@ -199,23 +199,6 @@ def _points(curve: Curve, who: dict[str, str]) -> list[CurvePoint]:
         )
         for x, y in zip(curve.x, curve.y, strict=True)
     ]
-
-
-def _row(value: Value, pair: Pair, who: dict[str, str]) -> Measurement:
-    return Measurement(
-        **who,
-        metric=value.metric,
-        region=value.region,
-        variant=value.variant,
-        value=value.value,
-        at_least=value.at_least,
-        at_most=value.at_most,
-        unit=unit_for(value.metric, pair.unit),
-        status=value.status,
-        why=value.why,
-        coverage=value.coverage,
-        absent_in_reference=value.absent_in_reference if value.status == "undefined" else None,
-    )
 
 
 def variants_of(

@@ -8,11 +8,10 @@ from typing import Final
 from markupsafe import Markup
 
 from qa_suite.core.records import Comparison, PairedFinding
-from qa_suite.core.wording import count, listing
-from reports.facts import wording
+from qa_suite.core.wording import listing
 from reports.figures import marks
 from reports.figures.intervals import OUTCOME_INK, interval_bar
-from reports.html.report import TEMPLATES
+from reports.html.page import filled, write_page
 
 ANSWERS: Final = {
     "yes": ("pass", "✓", "Yes"),
@@ -25,31 +24,17 @@ ANSWERS: Final = {
 
 def write_comparison_page(found: Comparison, out: Path) -> Path:
     """Write the page of a comparison (all at once or not at all); return its path."""
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(render_comparison(found), encoding="utf-8")
-    temporary.replace(out)
-    return out
+    return write_page(render_comparison(found), out)
 
 
 def render_comparison(found: Comparison) -> str:
     """Return the page; the same record gives the same bytes."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update({"say": wording, "counted": count, "listed": listing})
-    return environment.get_template("comparison.html.j2").render(
+    return filled(
+        "comparison.html.j2",
+        {"listed": listing},
         found=found,
         look=ANSWERS[found.answer],
         answers=ANSWERS,
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         primary=[(one, Markup(difference_bar(one))) for one in found.findings if one.primary],
         described=[(one, Markup(difference_bar(one))) for one in found.findings if not one.primary],
     )

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from qa_suite.core.errors import QAError
 from qa_suite.core.records import Finding, SiteGap, Verdict
-from qa_suite.core.wording import count, some
+from qa_suite.core.wording import some
 from reports.facts import slices, wording
 from reports.facts.meaning import verdict_meaning
 from reports.facts.pictures import PictureCase, captions, windows_of
@@ -22,8 +22,7 @@ from reports.facts.readiness import Readiness, gather, preflight_counts, preflig
 from reports.figures import curve_plots, panels, strips
 from reports.figures import intervals as figures
 from reports.html.dose import plan_views
-
-TEMPLATES = Path(__file__).parent / "templates"
+from reports.html.page import filled, write_page
 
 PANEL_ROLES = ("source", "reference", "synthetic", "difference")
 
@@ -84,43 +83,23 @@ def write_report(
     InputError
         If the record is not whole, or verdict or companions belong to something else.
     """
-    page = render(gather(folder, verdict, floor=floor, baseline=baseline))
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(out)
-    return out
+    return write_page(render(gather(folder, verdict, floor=floor, baseline=baseline)), out)
 
 
 def render(readiness: Readiness) -> str:
     """Return the page; the same record gives the same bytes."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(
+    gaps = gap_tables(readiness.verdict.site_gaps)
+    return filled(
+        "report.html.j2",
         {
-            "say": wording,
-            "symbols": wording.OUTCOME_SYMBOLS,
             "words": wording.OUTCOME_WORDS,
             "pretty": _pretty,
-            "counted": count,
             "title_of": partial(wording.metric_title, definitions=readiness.evaluation.definitions),
-        }
-    )
-    gaps = gap_tables(readiness.verdict.site_gaps)
-    return environment.get_template("report.html.j2").render(
+        },
         r=readiness,
         verdict=readiness.verdict,
         evaluation=readiness.evaluation,
         meaning=verdict_meaning(readiness.verdict, readiness.cases),
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         findings=finding_rows(readiness.verdict.findings),
         gaps=gaps,
         notable_gaps=[rows for rows in gaps if any(row.gap.shifted for row in rows)],
