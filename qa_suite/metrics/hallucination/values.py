@@ -29,6 +29,9 @@ from qa_suite.metrics.hallucination.settings import HallucinationSettings
 ValueKind = Literal["bone", "dense", "air", "metal"]
 VALUE_KINDS: tuple[ValueKind, ...] = ("bone", "dense", "air", "metal")
 
+# Beams lie in planes across the patient. Along a column of gas from head to feet, which none of
+# them follows, an error that no beam feels would add up.
+_ACROSS = (0, 1)  # axes of the canonical grid
 _LONG = 0.5  # of the longest way through a component: shorter ways graze its edge
 
 
@@ -46,8 +49,9 @@ class Structure:
     error_hu
         Mean of synthetic minus reference over it.
     depth_mm
-        Water-equivalent depth error of the beams through it along the grid's axis on which it
-        is largest; signed, positive where the synthetic image is too dense.
+        Water-equivalent depth error of the beams through it along that of the two axes across
+        the patient on which it is larger; signed, positive where the synthetic image is too
+        dense.
     """
 
     kind: ValueKind
@@ -100,8 +104,9 @@ def value_error(components: Sequence[Structure]) -> float | NoValue:
     _facts(
         "Water-equivalent depth error through the reference's structures",
         "mm",
-        "largest |sum of (density of synthetic - of reference) along a grid axis within a "
-        "component of the reference|, in the mean over its ways of at least half the longest; "
+        "largest |sum of (density of synthetic - of reference) along an axis across the patient "
+        "within a component of the reference|, in the mean over its ways of at least half the "
+        "longest; "
         "density: electrons relative to water",
         "the reference shows nothing of the kind: 0",
     ),
@@ -161,12 +166,12 @@ def _described(
 
 
 def _depth(change: NDArray[np.float64], mask: Mask, spacing_mm: Triple) -> float:
-    """Sum of the change along the axis where it is largest, in mm of water."""
+    """Sum of the change along the axis across the patient where it is larger, in mm of water."""
     found = []
-    for axis, step in enumerate(spacing_mm):
+    for axis in _ACROSS:
         length = mask.sum(axis=axis)
         ways = length >= max(1.0, _LONG * float(length.max()))
-        found.append(float(change.sum(axis=axis)[ways].mean()) * step)
+        found.append(float(change.sum(axis=axis)[ways].mean()) * spacing_mm[axis])
     return max(found, key=lambda value: (abs(value), value))
 
 
