@@ -13,6 +13,7 @@ from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.registry import unknown_name
 from qa_suite.core.validation import describe_validation
 from qa_suite.core.volume import Volume
+from qa_suite.core.wording import count
 from qa_suite.dose.dvh.curve import Dvh, dvhs_of
 from qa_suite.dose.gamma import GammaResult, GammaSettings, parse_criteria
 from qa_suite.dose.gamma import gamma as gamma_of
@@ -237,7 +238,9 @@ def dvh(
     if not found:
         raise InputError(f"{where} holds no structure.")
     if name is None and len(found) > 1:
-        raise InputError(f"{where} holds {len(found)} structures; name one: {', '.join(known)}.")
+        raise InputError(
+            f"{where} holds {count(len(found), 'structure')}; name one: {', '.join(known)}."
+        )
     if name is not None and str(name) not in known:
         raise InputError(f"{where}: {unknown_name('structure', str(name), known)}")
     chosen = found[0] if name is None else found[known.index(str(name))]

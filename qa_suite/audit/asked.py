@@ -11,7 +11,7 @@ from typing import Any, Literal
 from qa_suite.audit.joined import Material
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.records import Criterion, Profile
-from qa_suite.core.wording import listing, measure_name, some
+from qa_suite.core.wording import count, listing, measure_name, some
 from qa_suite.judging.patient_values import Measure
 
 Better = Literal["lower", "higher", "zero"]
@@ -168,7 +168,8 @@ def _notices(
         )
     if len(primary) > MOST_PRIMARY:
         yield (
-            f"{len(primary)} primary measures are many: each further one takes from the chance "
+            f"{count(len(primary), 'primary measure')} are many: each further one takes from "
+            "the chance "
             f"that a bad site is named in any of them."
         )
     if lacking:

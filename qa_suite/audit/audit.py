@@ -21,6 +21,7 @@ from qa_suite.core.measure_kinds import kind_in
 from qa_suite.core.record_files import write_model
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import Audit, AuditMeasure, CaseRecord, CellFinding, CellTest, Profile
+from qa_suite.core.wording import count
 from qa_suite.judging.collect import collect
 from qa_suite.judging.expected_sites import missing_sites
 from qa_suite.judging.findings import Rules
@@ -265,7 +266,8 @@ def _losses(groups: Sequence[Group], cases: Sequence[CaseRecord]) -> list[str]:
         repeated = group.facts.untested.startswith("the same cases")
         if mine > 0.2 * len(group.cell.cases) and not (repeated or group.facts.small):
             found.append(
-                f"{group.name}: {mine} of {len(group.cell.cases)} cases were refused or failed, "
+                f"{group.name}: {mine} of {count(len(group.cell.cases), 'case')} were refused "
+                "or failed, "
                 f"so what is measured there speaks of the others."
             )
     return found

@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from qa_suite.core.wording import count
+
 Groups = Mapping[str, NDArray[np.float64]]
 """Values of patients, by hospital."""
 
@@ -65,7 +67,7 @@ class Contrast:
     def method(self) -> str:
         """How gap and p value were made."""
         test = "; p value exact, by hypergeometric distributions" if self.events else ""
-        return f"Welch t, {self.n} against {self.others} patients{test}"
+        return f"Welch t, {self.n} against {count(self.others, 'patient')}{test}"
 
     def interval(self, confidence: float) -> tuple[float, float] | None:
         """Return the interval of the gap; None where no spread was seen at all."""

@@ -19,6 +19,7 @@ from scipy import stats
 from qa_suite.audit.asked import Better
 from qa_suite.core.measure_kinds import MeasureKind
 from qa_suite.core.records import Answer, Asked
+from qa_suite.core.wording import count
 from qa_suite.judging.mean_intervals import mean_interval_by_kind
 from qa_suite.judging.statistics import finite_sample
 
@@ -127,7 +128,7 @@ def answer(found: Paired, asked: Asked, margin: float | None) -> Answer | None:
 
 
 def _method(n: int, varies: bool, why: str) -> str:
-    text = f"paired t over {n} patients"
+    text = f"paired t over {count(n, 'patient')}"
     if not varies:
         return f"{text}: no interval, as no difference varies"
     return f"{text}: no interval, {why}" if why else text

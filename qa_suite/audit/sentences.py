@@ -144,10 +144,12 @@ def power_sentence(tested: Sequence[Tested], settings: AuditSettings, declared: 
         return "No hospital could be named, whatever its patients' values."
     weakest, least = min(sites, key=lambda pair: (pair[1].power, pair[0].group.name))
     counts = sorted({one.judged.patients for one, _ in sites})
-    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    span = count(counts[-1], "patient")
+    if len(counts) > 1:
+        span = f"{counts[0]} to {span}"
     text = (
         f"A hospital {_size_words(settings)} worse in one of {count(declared, 'measure')} would "
-        f"be named in {_at_least(least.power)} of audits with {span} patients a hospital"
+        f"be named in {_at_least(least.power)} of audits with {span} a hospital"
     )
     if len(counts) > 1:
         text += f" (the least at {weakest.group.facts.cell}, n = {weakest.judged.patients})"
@@ -191,7 +193,8 @@ def rules(family: int, declared: int, settings: AuditSettings) -> tuple[str, ...
         "That every hospital meets a bound is asked of each by itself, without correction: to "
         "pass, all must (intersection-union). To name a bad one is another question, and is "
         "corrected.",
-        f"A cell with fewer than {settings.small_below} patients is shown and not interpreted. "
+        f"A cell with fewer than {count(settings.small_below, 'patient')} is shown and not "
+        "interpreted. "
         f"Strata that are whole hospitals are not named: nothing tells them from the hospital.",
     )
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count
 
 Scale = Literal["linear", "log"]
 
@@ -171,7 +172,8 @@ def _check(sample: FloatArray, scale: Scale) -> None:
         )
     if not np.isfinite(sample).all():
         raise InputError(
-            f"{int((~np.isfinite(sample)).sum())} of {sample.size} values are NaN or infinite; "
+            f"{int((~np.isfinite(sample)).sum())} of {count(sample.size, 'value')} are NaN or "
+            "infinite; "
             f"count them as missing before limits are made."
         )
     if scale == "log" and sample.min() <= 0:

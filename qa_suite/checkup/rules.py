@@ -24,7 +24,7 @@ from qa_suite.checkup.alarms import (
 from qa_suite.checkup.charts import Limits, control_limits
 from qa_suite.checkup.cohort import RESOLUTION, scale_of
 from qa_suite.checkup.log import LogRow
-from qa_suite.core.wording import known
+from qa_suite.core.wording import count, known, number
 from qa_suite.judging.patient_values import Measure
 
 Rule = Literal["point", "drift", "run", "missing"]
@@ -37,8 +37,8 @@ class Signal(BaseModel):
     ----------
     check_up
         Number of the check-up among those of the model, from 1 on.
-    times
-        At how many check-ups the rule was broken.
+    places
+        Numbers of all check-ups that broke the rule.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -50,7 +50,7 @@ class Signal(BaseModel):
     check_up: int
     case: str
     time: str
-    times: int
+    places: tuple[int, ...]
     sentence: str
 
 
@@ -154,7 +154,7 @@ def signals_of(learnt: Learnt, check_ups: Sequence[LogRow]) -> Iterator[Signal]:
             check_up=series.first + place + 1,
             case=at.case,
             time=at.time,
-            times=len(recent),
+            places=tuple(series.first + place + 1 for place in sorted(recent)),
             sentence=f"{series.key.metric} in {series.key.region} {recent[place]}, at check-up "
             f"{series.first + place + 1} ({at.case}).",
         )
@@ -174,7 +174,7 @@ def _gross(learnt: Learnt) -> dict[int, str]:
         if row.value is None:
             off, what = _proven(row, limits), known(row.at_least, row.at_most, row.unit)
         else:
-            off, what = abs(limits.sigmas(row.value)), f"{row.value:.4g}"
+            off, what = abs(limits.sigmas(row.value)), number(row.value)
         if off > most and _beyond_meaning(learnt, row):
             found[place] = f"is {what}, {off:.1f} standard deviations off (allowed {most:.1f})"
     return found
@@ -241,7 +241,7 @@ def _in_a_row(learnt: Learnt) -> dict[int, str]:
         side = now
         if length >= run.length:
             word, end = ("above", high) if side > 0 else ("below", low)
-            found[place] = f"lies {word} {end:.4g} for {length} check-ups in a row"
+            found[place] = f"lies {word} {number(end)} for {count(length, 'check-up')} in a row"
     return found
 
 
@@ -265,7 +265,7 @@ def _too_many_missing(learnt: Learnt) -> dict[int, str]:
         length = length + 1 if gone[place] else 0
         if length >= longest:
             found[place] = (
-                f"has no value for {length} check-ups in a row, and {before} of "
+                f"has no value for {count(length, 'check-up')} in a row, and {before} of "
                 f"{series.learnt} in its baseline had none"
             )
     return found

@@ -12,6 +12,7 @@ import typer
 
 from qa_suite.cli import console
 from qa_suite.cli.options import REQUIRED, Options, add_verb, argument, option
+from qa_suite.core.wording import count
 
 if TYPE_CHECKING:
     from qa_suite.core.cohort import Case, Cohort
@@ -75,7 +76,7 @@ def _show(
         rows.append((case.case, case.site, case.split, *shown, result.status, result.sentence))
     counts = [f"{found.get(s, 0)} {s}" for s in ("refused", "undetermined", "warning", "ok")]
     console.show_table(
-        f"{len(cases)} cases: {', '.join(counts)}",
+        f"{count(len(cases), 'case')}: {', '.join(counts)}",
         ("case", "site", "set", "displaced", "shift", "rotation", "overlap", "status", "why"),
         rows,
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qa_suite.checkup import CheckUp
-    from qa_suite.checkup.over_time import OverTime
+    from qa_suite.checkup.over_time import Chart, OverTime
     from qa_suite.core.records import Evaluation, Measurement
     from qa_suite.core.volume import Quantity, Volume
     from qa_suite.metrics.reference_free import Patient
@@ -38,6 +38,7 @@ class CheckupOptions(Options):
     inverse: str | None = option(None, "Translator of the reverse direction, as in the evaluation.")
     case: str | None = option(None, "Pseudonym in output and log; default: hash of the image.")
     log: Path | None = option(None, "Append to this CSV file, and chart it over time.")
+    charts: Path | None = option(None, "With --log: write its control charts to this HTML file.")
     family_wise: bool = option(False, "Exit 1 only beyond the limits for all measures.")
     as_json: bool = option(False, "Print the findings as JSON.", "json")
 
@@ -54,9 +55,12 @@ def checkup(asked: CheckupOptions) -> int:
     """
     from qa_suite.checkup import check_up
     from qa_suite.checkup.cohort import limits_of
+    from qa_suite.core.errors import InputError
     from qa_suite.core.record_files import read_evaluation, read_measurements
     from qa_suite.io.identity import voxel_hash
 
+    if asked.charts is not None and asked.log is None:
+        raise InputError("--charts draws what a log holds; give the log with --log.")
     evaluation = read_evaluation(asked.against)
     limits = limits_of(read_measurements(asked.against))
     patient = _patient(evaluation, asked)
@@ -66,6 +70,8 @@ def checkup(asked: CheckupOptions) -> int:
     found = found.model_copy(update={"not_compared": found.not_compared | left_out})
     log = asked.log if found.findings else None
     over_time = None if log is None else _log(log, found, evaluation)
+    if asked.charts is not None and over_time is not None:
+        console.say(f"Charts: {_draw(over_time, asked.charts)}")
     if asked.as_json:
         data = found.model_dump(mode="json")
         data["over_time"] = None if over_time is None else over_time.model_dump(mode="json")
@@ -177,6 +183,36 @@ def _log(path: Path, found: CheckUp, evaluation: Evaluation) -> OverTime:
         path, found, time=now, evaluation=evaluation.evaluation, model=model_key(evaluation.model)
     )
     return control_over_time(log)
+
+
+def _draw(over_time: OverTime, out: Path) -> Path:
+    from qa_suite.core.wording import measure_name
+    from reports.figures.control_charts import ControlChart
+    from reports.html.control_charts import write_control_charts
+
+    def drawn(chart: Chart) -> ControlChart:
+        key = (chart.metric, chart.region, chart.variant)
+        mine = [s for s in over_time.signals if (s.metric, s.region, s.variant) == key]
+        return ControlChart(
+            title=measure_name(*key),
+            unit=chart.unit,
+            state=chart.state,
+            points=chart.points,
+            baseline=chart.baseline,
+            centre=chart.centre,
+            low=chart.low,
+            high=chart.high,
+            signals=tuple((place, s.sentence) for s in mine for place in s.places),
+            said=(*(s.sentence for s in mine), *([chart.why] if chart.why else ())),
+        )
+
+    return write_control_charts(
+        out,
+        state=over_time.state,
+        model=over_time.model,
+        sentence=over_time.sentence,
+        charts=[drawn(chart) for chart in over_time.measures],
+    )
 
 
 def _show(found: CheckUp, evaluation: Evaluation, over_time: OverTime | None) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from qa_suite.core.wording import count
+
 EXIT_STATUS = {"pass": 0, "fail": 1, "inconclusive": 3, "described": 3}
 """0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, 4 internal error. Of an evaluation
 it is the overall outcome: the worst of the verdicts that stand."""
@@ -93,7 +95,7 @@ def show_table(
 def show_measurements(rows: Sequence[Any]) -> None:
     """Print measurements as a table; what has no value shows its reason instead."""
     show_table(
-        f"{len(rows)} measurements",
+        f"{count(len(rows), 'measurement')}",
         ("family", "metric", "region", "variant", "value", "unit"),
         [(r.family, r.metric, r.region, r.variant, _value_text(r), r.unit) for r in rows],
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
+from qa_suite.core.wording import count
 
 if TYPE_CHECKING:
     from qa_suite.core.cohort import Cohort, Split
@@ -176,5 +177,7 @@ def summarise(cohort: Cohort) -> None:
         counts = [sum(case.split == split for case in mine) for split in SPLITS]
         broken = sum(case.import_problem is not None for case in mine)
         rows.append((site, *counts, broken, len(mine)))
-    title = f"{cohort.name}: {len(cohort.cases)} cases, {cohort.direction}, {cohort.anatomy}"
+    title = (
+        f"{cohort.name}: {count(len(cohort.cases), 'case')}, {cohort.direction}, {cohort.anatomy}"
+    )
     console.show_table(title, ("site", *SPLITS, "not imported", "all"), rows)

@@ -12,7 +12,7 @@ from qa_suite.cli import console
 from qa_suite.cli.dose_settings import HLUT_HELP, ClinicDoses, DoseOptions, dose_settings
 from qa_suite.cli.options import REQUIRED, Options, add_verb, argument, option
 from qa_suite.core.errors import InputError
-from qa_suite.core.wording import by_machine, far_from_prescription, some
+from qa_suite.core.wording import by_machine, count, far_from_prescription, some
 
 if TYPE_CHECKING:
     from qa_suite.core.records import Measurement
@@ -224,7 +224,7 @@ def show_dose(measured: Sequence[Measurement], settings: DoseSettings, *, compar
             console.show(line)
         for line in (*(_compared_lines(rows, settings) if compared else ()), *_doubts(rows)):
             console.show(line)
-    console.say(f"{len(measured)} measurements in all; --all prints them, --json as JSON.")
+    console.say(f"{count(len(measured), 'measurement')} in all; --all prints them, --json as JSON.")
 
 
 def _computed_by(rows: _Rows) -> Iterator[tuple[str, str]]:

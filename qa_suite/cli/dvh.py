@@ -13,6 +13,7 @@ from qa_suite.cli import console
 from qa_suite.cli.given import GivenOptions, given
 from qa_suite.cli.options import REQUIRED, Commas, Options, add_verb, argument, option
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count
 
 if TYPE_CHECKING:
     from qa_suite.core.volume import Grid
@@ -231,12 +232,14 @@ def _show(dvhs: Mapping[str, Dvh], rows: Sequence[Any], results: Sequence[GoalRe
         lines.append((name, f"{one.volume_cc:.2f}", cover, *shown, why))
     titles = [f"{metric}, {unit}" if unit != "1" else metric for metric, unit in names]
     console.show_table(
-        f"{len(dvhs)} structures", ("structure", "cc", "covered, %", *titles, "remarks"), lines
+        f"{count(len(dvhs), 'structure')}",
+        ("structure", "cc", "covered, %", *titles, "remarks"),
+        lines,
     )
     if results:
         met = sum(result.met is True for result in results)
         console.show_table(
-            f"{met} of {len(results)} goals met",
+            f"{met} of {count(len(results), 'goal')} met",
             ("structure", "goal", "value", "met", "remarks"),
             [_goal_row(result) for result in results],
         )

@@ -8,6 +8,7 @@ import typer
 
 from qa_suite.cli import console
 from qa_suite.cli.options import REQUIRED, Options, add_verb, argument, option
+from qa_suite.core.wording import count
 
 _SIZES = (5, 8, 10, 15, 20, 30, 40)
 CONVENTION = (
@@ -92,7 +93,7 @@ def _share(asked: PowerOptions) -> Answer:
 
 
 def _mean(asked: PowerOptions) -> Answer:
-    from qa_suite.core.wording import count, percent
+    from qa_suite.core.wording import percent
     from qa_suite.judging.power import chance_to_pass, patients_needed
 
     chance = 0.8 if asked.chance is None else asked.chance
@@ -106,15 +107,15 @@ def _mean(asked: PowerOptions) -> Answer:
     ]
     text = (
         f"A model whose mean lies {asked.inside:g} SD of patients inside each bound passes all of "
-        f"{count(asked.findings, 'finding')} in at least {percent(chance)} of studies with {found} "
-        f"patients a finding."
+        f"{count(asked.findings, 'finding')} in at least {percent(chance)} of studies with "
+        f"{count(found, 'patient')} a finding."
     )
     return text, ("patients", "passes one", "passes all"), rows
 
 
 def _gap(asked: PowerOptions) -> Answer:
     from qa_suite.audit.power import TARGET, chance_at_a_site, patients_a_site
-    from qa_suite.core.wording import count, percent
+    from qa_suite.core.wording import percent
 
     audit: dict[str, Any] = {
         "size_in_sd": asked.size,
@@ -131,14 +132,15 @@ def _gap(asked: PowerOptions) -> Answer:
     ]
     text = (
         f"A site {asked.size:g} SD worse in one of {count(asked.measures, 'measure')} would be "
-        f"named in at least {percent(chance)} of audits with {found} patients a site, among "
+        f"named in at least {percent(chance)} of audits with {count(found, 'patient')} a site, "
+        "among "
         f"{count(asked.sites, 'site')}."
     )
     return text, ("patients a site", "named"), rows
 
 
 def _new_site(asked: PowerOptions) -> Answer:
-    from qa_suite.core.wording import count, percent
+    from qa_suite.core.wording import percent
     from qa_suite.judging.power import hospitals_needed
 
     chance = 0.8 if asked.chance is None else asked.chance

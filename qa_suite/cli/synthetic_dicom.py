@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count
 
 if TYPE_CHECKING:
     from qa_suite.core.cohort import Case, Cohort
@@ -118,7 +119,7 @@ def chosen_series(
     if len(named) == 1:
         return named[0]
     holds = "; ".join(
-        f"{one.modality} {one.description!r}, {len(one.slices)} slices, {one.series_uid}"
+        f"{one.modality} {one.description!r}, {count(len(one.slices), 'slice')}, {one.series_uid}"
         for one in fitting or found
     )
     if not fitting:

@@ -10,6 +10,7 @@ import typer
 
 from qa_suite.cli import console
 from qa_suite.cli.evaluate_options import ASK_HELP
+from qa_suite.core.wording import count
 
 if TYPE_CHECKING:
     from qa_suite.cli.synthetic_dicom import Whose
@@ -228,7 +229,7 @@ def _write(volume: Volume, path: Path) -> None:
 
 def _tell(done: ExportedSeries) -> None:
     console.show(
-        f"{done.folder}: {len(done.files)} slices, {done.title}; stored in steps of "
+        f"{done.folder}: {count(len(done.files), 'slice')}, {done.title}; stored in steps of "
         f"{done.step:.3g} {done.unit}, so rounded by at most half of that."
     )
     if not done.patient_position:

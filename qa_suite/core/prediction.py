@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume
+from qa_suite.core.wording import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class IntervalFacts:
         attainable = self.patients / (self.patients + 1)
         if self.level > attainable + 1e-9:
             raise InputError(
-                f"An interval calibrated on {self.patients} patients attains the level "
+                f"An interval calibrated on {count(self.patients, 'patient')} attains the level "
                 f"{attainable:.3f} at most, not {self.level:g}; state that level, or calibrate on "
                 f"{math.ceil(self.level / (1 - self.level) - 1e-9)} patients."
             )

@@ -14,6 +14,7 @@ from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.wording import count as count_of
 from qa_suite.instruments.extractor import TrainedExtractor, axial_slices, build_encoder, encode
 from qa_suite.instruments.network import arrays_of, set_weights, sha256_of_bytes, weights_bytes
 from qa_suite.instruments.settings import AIR_HU, Disturbance, ExtractorSettings
@@ -101,7 +102,7 @@ def fit_extractor(
     slices = _slices(training, settings)
     judged = _slices(validation, settings)
     if len(slices) < 2:
-        raise InputError(f"A feature extractor cannot learn from {len(slices)} slices.")
+        raise InputError(f"A feature extractor cannot learn from {count_of(len(slices), 'slice')}.")
     place = pick_device(device)
     network = build_encoder(settings, seed=seed).to(place)
     best = _optimise(network, slices, settings, seed=seed, device=place, progress=progress)

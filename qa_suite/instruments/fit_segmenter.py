@@ -16,6 +16,7 @@ from qa_suite.core.arrays import Mask
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import InstrumentFacts
 from qa_suite.core.volume import Volume
+from qa_suite.core.wording import count
 from qa_suite.instruments.frame import frame_of, mask_to_working, to_working
 from qa_suite.instruments.network import build_unet, set_weights, sha256_of_bytes, weights_bytes
 from qa_suite.instruments.segmenter import TrainedSegmenter
@@ -64,7 +65,7 @@ def learnable(
             left_out[name] = "found by a threshold, not learnt"
         elif len(patients) < settings.least_patients:
             left_out[name] = (
-                f"delineated in {len(patients)} training patients, "
+                f"delineated in {count(len(patients), 'training patient')}, "
                 f"{settings.least_patients} are needed"
             )
         else:
@@ -157,7 +158,7 @@ def _check(
     if not names:
         why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise InputError(
-            f"A segmenter has nothing to learn from {len(training)} images "
+            f"A segmenter has nothing to learn from {count(len(training), 'image')} "
             f"({why or 'they have no structures'})."
         )
     have = {n for image in training for n, mask in image.structures.items() if mask.any()}

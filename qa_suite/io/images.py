@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from qa_suite.core.errors import GeometryError, InputError, raise_problems
 from qa_suite.core.volume import Grid, Quantity, Volume
+from qa_suite.core.wording import count
 from qa_suite.io.integrity import require_whole
 
 MAX_CONTRADICTION_MM = 0.5
@@ -122,7 +123,8 @@ def images_by_case(folder: Path) -> dict[str, Path]:
     raise_problems(
         f"The folder {folder}",
         (
-            f"case {case} has {len(paths)} images ({', '.join(p.name for p in paths)}); keep one"
+            f"case {case} has {count(len(paths), 'image')} "
+            f"({', '.join(p.name for p in paths)}); keep one"
             for case, paths in found.items()
             if len(paths) > 1
         ),

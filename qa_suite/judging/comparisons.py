@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count
 from qa_suite.judging.statistics import Interval, around, bare, finite_sample, t_quantile
 
 
@@ -28,7 +29,7 @@ def welch_interval(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> I
     first, second = finite_sample(a, confidence), finite_sample(b, confidence)
     n = first.size + second.size
     difference = float(first.mean() - second.mean())
-    method = f"Welch t, {first.size} against {second.size} patients"
+    method = f"Welch t, {first.size} against {count(second.size, 'patient')}"
     if min(first.size, second.size) < 2:
         return bare(difference, n, confidence, method, why="fewer than two patients on one side")
     error, freedom = _welch_error(first, second)
@@ -90,8 +91,8 @@ def tost_p_value(values: ArrayLike, *, low: float, high: float) -> float:
     sample = finite_sample(values, 0.95)
     if sample.size < 2 or not low < high:
         raise InputError(
-            f"An equivalence test needs two patients and ordered bounds, got {sample.size} "
-            f"patients and bounds {low} and {high}."
+            f"An equivalence test needs two patients and ordered bounds, got "
+            f"{count(sample.size, 'patient')} and bounds {low} and {high}."
         )
     error = float(sample.std(ddof=1)) / np.sqrt(sample.size)
     mean = float(sample.mean())

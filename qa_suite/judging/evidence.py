@@ -26,6 +26,7 @@ from qa_suite.core.verdict_files import (
     why_not_superseded,
     write_new,
 )
+from qa_suite.core.wording import count
 from qa_suite.judging.history import look
 from qa_suite.judging.protocol import protocol_of
 
@@ -238,7 +239,9 @@ def _by_name(name: str, known: Overall) -> WrittenVerdict | str:
     if len(matches) == 1:
         return matches[0]
     stand = ", ".join(one.title for one in known.standing) or "none"
-    what = f"names {len(matches)} verdicts" if matches else "is no verdict of this evaluation"
+    what = (
+        f"names {count(len(matches), 'verdict')}" if matches else "is no verdict of this evaluation"
+    )
     return f"{name!r} {what}; those that stand are {stand}"
 
 

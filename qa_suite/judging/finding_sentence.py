@@ -60,7 +60,7 @@ def averaging(criterion: Criterion, values: PatientValues) -> str:
     if most < 2 or criterion.statistic not in ("mean", "median"):
         return ""
     up_to = "" if min(counts) == most else "up to "
-    return f"mean over {up_to}{most} examinations a patient"
+    return f"mean over {up_to}{count(most, 'examination')} a patient"
 
 
 def _estimate_text(criterion: Criterion, found: Estimate) -> str:

@@ -234,7 +234,7 @@ def _why_open(found: Estimate) -> Reason:
     if found.method == NO_MEAN:
         return _reason("censored", NO_MEAN)
     if found.low is None or found.high is None:
-        return _reason("no_interval", found.why or "too few for an interval")
+        return _reason("no_interval", found.why or "there is no interval")
     return _reason("interval_includes_bound", "interval includes the bound")
 
 

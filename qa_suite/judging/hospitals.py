@@ -81,7 +81,7 @@ def share_over_hospitals(
         high=found.high,
         n=sample.size,
         confidence=confidence,
-        method=f"Korn-Graubard over {sample.size} patients of {k} hospitals, "
+        method=f"Korn-Graubard over {count(sample.size, 'patient')} of {count(k, 'hospital')}, "
         f"{effective:.3g} effective",
     )
 
@@ -97,7 +97,9 @@ def median_over_hospitals(
     effective = float(n) if found is None else found
     half = proportion_interval(effective / 2, effective, confidence=confidence)
     k = len(np.unique(np.asarray(hospitals)))
-    method = f"Woodruff over {n} patients of {k} hospitals, {effective:.3g} effective"
+    method = (
+        f"Woodruff over {count(n, 'patient')} of {count(k, 'hospital')}, {effective:.3g} effective"
+    )
     assert half.low is not None
     depth = int(np.floor(n * half.low))
     if depth < 1:

@@ -126,7 +126,7 @@ def _outside(sample: Array, kind: MeasureKind, unit: str, least: int) -> str:
         return f"too few for an interval, {n} of {count(needed, unit)} needed"
     spread = float(np.ptp(sample))
     if spread <= 1e-12 * float(np.abs(sample).max()):
-        return f"all {n} values are alike, and no spread tells how far their mean is known"
+        return f"all {count(n, 'value')} are alike, and no spread tells how far their mean is known"
     if region.largest_cv is not None:
         cv, of = _cv(sample, kind)
         if cv > region.largest_cv:

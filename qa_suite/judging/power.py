@@ -20,6 +20,7 @@ from collections.abc import Callable
 from scipy import stats
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count
 from qa_suite.judging.mean_regions import LEAST_HOSPITALS, LEAST_PATIENTS
 from qa_suite.judging.statistics import t_quantile
 
@@ -88,7 +89,7 @@ def patients_needed(
     return _fewest(
         LEAST_PATIENTS,
         lambda n: chance_to_pass(n, sd_inside=sd_inside, confidence=confidence) >= each,
-        f"{findings} findings and {sd_inside:g} standard deviations",
+        f"{count(findings, 'finding')} and {sd_inside:g} standard deviations",
     )
 
 
@@ -118,7 +119,7 @@ def hospitals_needed(
     return _fewest(
         LEAST_HOSPITALS,
         lambda k: _chance_of_new_site(k, sd_inside, confidence) >= each,
-        f"{findings} findings and {sd_inside:g} standard deviations",
+        f"{count(findings, 'finding')} and {sd_inside:g} standard deviations",
     )
 
 

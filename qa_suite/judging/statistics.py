@@ -114,7 +114,7 @@ def proportion_interval(
     """
     _check_confidence(confidence)
     if n < 1 or not 0 <= successes <= n:
-        raise InputError(f"{successes:g} of {n:g} patients is not a proportion.")
+        raise InputError(f"{successes:g} of {patients_of(n)} is not a proportion.")
     tail = (1 - confidence) / 2 if side == "two" else 1 - confidence
     low, high = 0.0, 1.0
     if side == "two" and successes > 0:
@@ -122,7 +122,7 @@ def proportion_interval(
     if successes < n:
         high = float(stats.beta.ppf(1 - tail, successes + 1, n - successes))
     sides = {"two": "", "upper": ", upper limit"}[side]
-    method = f"Clopper-Pearson over {n:g} patients{sides}"
+    method = f"Clopper-Pearson over {patients_of(n)}{sides}"
     return Interval(
         estimate=successes / n, low=low, high=high, n=round(n), confidence=confidence, method=method
     )
@@ -140,7 +140,8 @@ def finite_sample(values: ArrayLike, confidence: float) -> NDArray[np.float64]:
         raise InputError("There is no patient to estimate from.")
     if not np.isfinite(sample).all():
         raise InputError(
-            f"{int((~np.isfinite(sample)).sum())} of {sample.size} values are NaN or infinite; "
+            f"{int((~np.isfinite(sample)).sum())} of {count(sample.size, 'value')} are NaN or "
+            "infinite; "
             f"count them as missing before estimating."
         )
     return sample
@@ -149,6 +150,11 @@ def finite_sample(values: ArrayLike, confidence: float) -> NDArray[np.float64]:
 def _check_confidence(confidence: float) -> None:
     if not 0.5 < confidence < 1:
         raise InputError(f"The confidence must lie between 0.5 and 1, got {confidence}.")
+
+
+def patients_of(n: float) -> str:
+    """Say a number of patients, which may be an effective one: ``1 patient``, ``12.5 patients``."""
+    return count(round(n), "patient") if n == round(n) else f"{n:.3g} patients"
 
 
 def t_quantile(confidence: float, freedom: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qa_suite.core.records import PreflightValue
+from qa_suite.core.wording import count
 from qa_suite.imaging.boxes import box_mask
 from qa_suite.imaging.masks import dice, share
 from qa_suite.preflight.evidence import (
@@ -96,7 +97,7 @@ def check_slices(evidence: Evidence) -> Values:
         if blank or same:
             found[role] = int(max(blank, same))
     why = " and ".join(
-        f"{n} slices of the {role} are blank or repeated" for role, n in found.items()
+        f"{count(n, 'slice')} of the {role} are blank or repeated" for role, n in found.items()
     )
     value = PreflightValue(
         value=float(sum(found.values())),

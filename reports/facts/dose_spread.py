@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from qa_suite.core.wording import count as count_of
 from reports.facts.patients import SHOWN, censored_text, over_patients, range_text, worst_patient
 from reports.facts.wording import without_value
 
@@ -65,7 +66,7 @@ def commonest(reasons: Sequence[str]) -> str:
     if not reasons:
         return NOT_RECORDED
     counts = sorted(Counter(reasons).items(), key=lambda item: (-item[1], item[0]))
-    more = f" (and {len(counts) - 1} other reasons)" if len(counts) > 1 else ""
+    more = f" (and {count_of(len(counts) - 1, 'other reason')})" if len(counts) > 1 else ""
     return f"{counts[0][0]}{more}"
 
 
@@ -149,7 +150,7 @@ def _measures(rows: Sequence[Any], most: int = 4) -> str:
     metrics = list(dict.fromkeys(str(row.metric) for row in rows))
     regions = list(dict.fromkeys(str(row.region).removeprefix("structure:") for row in rows))
     shown = metrics[:most] + (
-        [f"{len(metrics) - most} more metrics"] if len(metrics) > most else []
+        [f"{count_of(len(metrics) - most, 'more metric')}"] if len(metrics) > most else []
     )
     places = regions[:most] + ([f"{len(regions) - most} more"] if len(regions) > most else [])
     return f"{', '.join(shown)} in {', '.join(places)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from qa_suite.core.wording import number
+from qa_suite.core.wording import count, number
 from reports.facts.dose_cases import DoseCase, DvhPair
 from reports.facts.dose_goals import GoalReading, Points, at_dose, goal_mark
 from reports.facts.dose_plan import PlanFacts
@@ -73,7 +73,9 @@ def _band(pair: DvhPair, colour: str, samples: int | None, x: Place, y: Place) -
 
 
 def _envelope(samples: int | None) -> str:
-    return "envelope of the samples" if samples is None else f"envelope of {samples} samples"
+    return (
+        "envelope of the samples" if samples is None else f"envelope of {count(samples, 'sample')}"
+    )
 
 
 def _pair(pair: DvhPair, colour: str, x: Place, y: Place) -> list[str]:

@@ -16,7 +16,7 @@ from qa_suite.core.errors import QAError
 from qa_suite.core.records import Finding, SiteGap, Verdict
 from qa_suite.core.wording import some
 from reports.facts import slices, wording
-from reports.facts.meaning import verdict_meaning
+from reports.facts.meaning import sites_compared, verdict_meaning
 from reports.facts.pictures import PictureCase, captions, windows_of
 from reports.facts.readiness import Readiness, gather, preflight_counts, preflight_doubts
 from reports.figures import curve_plots, panels, strips
@@ -104,6 +104,8 @@ def render(readiness: Readiness) -> str:
         gaps=gaps,
         notable_gaps=[rows for rows in gaps if any(row.gap.shifted for row in rows)],
         quiet_gaps=[rows for rows in gaps if not any(row.gap.shifted for row in rows)],
+        compared=sites_compared(readiness.verdict.site_gaps, readiness.evaluation.model),
+        uncompared=_uncompared,
         shifted_sites=_worse(readiness.verdict.site_gaps, in_training=False),
         uneven_sites=_worse(readiness.verdict.site_gaps, in_training=True),
         flow=Markup(figures.flow_diagram(readiness.flow)),
@@ -150,6 +152,11 @@ def gap_tables(gaps: Sequence[SiteGap]) -> tuple[tuple[GapRow, ...], ...]:
         rows = tuple(GapRow(gap=gap, bar=Markup(figures.gap_bar(gap, span))) for gap in ordered)
         tables.append(rows)
     return tuple(tables)
+
+
+def _uncompared(tables: Sequence[Sequence[GapRow]]) -> int:
+    """Count the measures in which no site could be compared."""
+    return sum(all(row.gap.shifted is None for row in rows) for rows in tables)
 
 
 def _worse(

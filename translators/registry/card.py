@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qa_suite.core.cohort import Cohort
+from qa_suite.core.wording import count
 from qa_suite.learning.summary import FitSummary
 from translators.base import Translator
 from translators.data import PreparedPair
@@ -174,7 +175,8 @@ def _data(translator: Translator, cohort: Cohort, facts: dict[str, Any]) -> list
         lines.append(f"| {split} | {len(patients)} | {len(cases)} | {sites} |")
     lines += [
         "",
-        f"An examiner refuses the {len(facts['patients'])} patients that it has seen, a parent's "
+        f"An examiner refuses the {count(len(facts['patients']), 'patient')} that it has seen, "
+        "a parent's "
         f"included.",
     ]
     if facts["loss_networks"]:
@@ -187,10 +189,10 @@ def _uncertainty(translator: Translator) -> list[str]:
     settings, found = translator.spec.uncertainty, translator.calibration
     lines = {
         "none": "No standard deviation.",
-        "ensemble": f"Standard deviation of {settings.members} networks.",
+        "ensemble": f"Standard deviation of {count(settings.members, 'network')}.",
         "flips": f"Standard deviation over flips along {', '.join(settings.flip_axes)}.",
         "dropout": f"Standard deviation of {settings.members} passes with dropout.",
-        "samples": f"Standard deviation of {settings.members} samples.",
+        "samples": f"Standard deviation of {count(settings.members, 'sample')}.",
     }
     if found is None:
         return [lines[settings.method], "No calibration patients: no interval is promised."]
@@ -201,7 +203,8 @@ def _uncertainty(translator: Translator) -> list[str]:
     return [
         lines[settings.method],
         f"Interval: mean ± {width} holds {found.voxel_share:.0%} of a further patient's voxels "
-        f"with probability {found.level:.1%}{short}, calibrated on {found.patients} patients; for "
+        f"with probability {found.level:.1%}{short}, calibrated on "
+        f"{count(found.patients, 'patient')}; for "
         f"patients and scanners like theirs.",
     ]
 

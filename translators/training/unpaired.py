@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Case, Cohort, Split
 from qa_suite.core.errors import InputError, QAError, raise_problems
+from qa_suite.core.wording import count
 from qa_suite.io.cases import load_case
 from translators.data import Bool, Frame, Prepared, frame_of, prepare, prepared_target, to_unit
 from translators.spec import LossSpec, TranslatorSpec
@@ -92,7 +93,8 @@ def deal(cohort: Cohort, split: Split = "train") -> Dealt:
         (sources if size(sources) <= size(targets) else targets).append(name)
     if not sources or not targets:
         raise InputError(
-            f"The {split} set of cohort {cohort.name} gives {len(sources)} patients as sources and "
+            f"The {split} set of cohort {cohort.name} gives {count(len(sources), 'patient')} as "
+            "sources and "
             f"{len(targets)} as targets; an unpaired translator needs one of each or more."
         )
     return Dealt(

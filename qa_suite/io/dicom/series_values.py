@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence as DicomSequence
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Quantity, Volume
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.exporting import PATIENT_POSITIONS, coded, decimal
 
 ExportModality = Literal["CT", "MR", "PT"]
@@ -108,7 +109,8 @@ def stored_values(volume: Volume, modality: str) -> StoredValues:
     wrong = int(np.count_nonzero(~np.isfinite(array)))
     if wrong:
         raise InputError(
-            f"The synthetic {kind.title} has {wrong} of {array.size} values that are not finite, "
+            f"The synthetic {kind.title} has {wrong} of {count_of(array.size, 'value')} that "
+            "are not finite, "
             f"which no DICOM image can hold."
         )
     peak = float(np.abs(array).max())

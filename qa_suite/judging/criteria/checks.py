@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qa_suite.core.records import bare_numbers
+from qa_suite.core.wording import count
 from qa_suite.judging.criteria.measures import WAY, KnownMeasure, Measures, fits
 
 Said = tuple[str, str]
@@ -58,7 +59,10 @@ def _patients(given: Mapping[str, Any]) -> Iterator[Said]:
     if least is None:
         return
     if least > MOST_PATIENTS:
-        yield "min_patients", f"{least} patients are more than anybody has; at most {MOST_PATIENTS}"
+        yield (
+            "min_patients",
+            f"{count(least, 'patient')} are more than anybody has; at most {MOST_PATIENTS}",
+        )
     has_none = given.get("scope") in (None, "worst_patient")
     if least == 1 and not has_none and given.get("statistic") not in ("max", "min"):
         yield "min_patients", "one patient has no interval; at least 2 are needed"

@@ -13,6 +13,7 @@ from typing import TypeVar
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import Profile
+from qa_suite.core.wording import count as count_of
 from qa_suite.evaluation.profiles import load_profile
 from qa_suite.evaluation.provenance import code_facts
 from qa_suite.judging.judge import profile_digest
@@ -144,7 +145,8 @@ def _require_whole(cohorts: Sequence[Sequence[Task]], journal: Journal) -> None:
     open_ = sum(len(journal.known(task)) < len(task.candidates) for task in tasks)
     if open_:
         raise InputError(
-            f"The journal lacks {open_} of {len(tasks)} patients of this exam; the exam that began "
+            f"The journal lacks {open_} of {count_of(len(tasks), 'patient')} of this exam; the "
+            "exam that began "
             f"it, carried on by the same version of the suite, measures them."
         )
 

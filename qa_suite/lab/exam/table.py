@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from qa_suite.core.wording import count
 from qa_suite.judging.statistics import proportion_interval
 from qa_suite.lab.exam.counting import ranked
 from qa_suite.lab.exam.result import CandidateResult, Cell, CleanCheck, ExamResult
@@ -28,10 +29,12 @@ def sentence(result: CandidateResult) -> str:
     clean = result.clean
     rate = proportion_interval(clean.alarms, clean.cohorts, side="upper").high
     assert rate is not None  # an exact limit exists for any number of cohorts
+    of = count(len(tried), "fault and severity", "faults and severities")
     return (
-        f"Candidate {result.candidate}: {caught} of {len(tried)} faults and severities that "
-        f"matter were caught and named. {clean.alarms} of {clean.cohorts} clean cohorts of "
-        f"{clean.patients} patients alarmed (rate at most {100 * rate:.1f} %, one-sided 95 %)."
+        f"Candidate {result.candidate}: {caught} of {of} that matter were caught and named. "
+        f"{clean.alarms} of {count(clean.cohorts, 'clean cohort')} of "
+        f"{count(clean.patients, 'patient')} alarmed (rate at most {100 * rate:.1f} %, one-sided "
+        f"95 %)."
     )
 
 
@@ -42,7 +45,7 @@ def sentence_alone(result: CandidateResult) -> str:
         return ""
     share = 100 * clean.alone_alarms / clean.alone_images
     return (
-        f"Without a reference, {clean.alone_alarms} of {clean.alone_images} clean images "
+        f"Without a reference, {clean.alone_alarms} of {count(clean.alone_images, 'clean image')} "
         f"({share:.1f} %) lay outside the limits that hold for all measures together."
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.volume import Volume
+from qa_suite.core.wording import count as count_of
 from qa_suite.lab.faults.base import AIR_HU, FAULTS, FaultFacts, Scene, changed
 from qa_suite.lab.faults.numbers import DOSE_RULE
 
@@ -42,7 +43,9 @@ def slice_missing(scene: Scene, severity: float, rng: np.random.Generator) -> Vo
     kept = [k for k in range(depth) if not first <= k < first + count]
     order = kept + [depth - 1] * count
     return changed(
-        scene.clean, scene.clean.array[..., order], f"{count} slices from {first} missing"
+        scene.clean,
+        scene.clean.array[..., order],
+        f"{count_of(count, 'slice')} from {first} missing",
     )
 
 

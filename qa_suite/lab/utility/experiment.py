@@ -18,6 +18,7 @@ import numpy as np
 from qa_suite.core.errors import InputError
 from qa_suite.core.record_files import read_model, write_model
 from qa_suite.core.record_names import digest_of
+from qa_suite.core.wording import count
 from qa_suite.evaluation.case_run import Examination
 from qa_suite.evaluation.eligibility import leakage_notices
 from qa_suite.evaluation.provenance import code_facts
@@ -176,7 +177,8 @@ def _require_enough(
         return
     reasons = "; ".join(f"{case}: {why}" for case, why in left_out.items())
     raise InputError(
-        f"{patients} patients of the set '{settings.split}' can take part and {needed} are "
+        f"{count(patients, 'patient')} of the set '{settings.split}' can take part and {needed} "
+        "are "
         f"needed{f' ({reasons})' if reasons else ''}; add patients, or choose another --split."
     )
 

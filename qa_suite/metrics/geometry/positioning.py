@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray, Mask
+from qa_suite.core.wording import count
 from qa_suite.imaging.registration.motion import RigidMotion
 from qa_suite.metrics.base import Censored, NoValue, Value, as_value
 from qa_suite.metrics.facts import MetricFacts, MetricFunctions
@@ -93,7 +94,9 @@ def position(plans: Plans, variant: str, settings: PositioningSettings) -> Setup
     if not getattr(settings, variant):
         return NoValue(why=f"switched off by positioning.{variant}")
     if min(plans.region.shape) < 4:
-        return NoValue(why=f"only {min(plans.region.shape)} slices of {plans.region.shape}")
+        return NoValue(
+            why=f"only {count(min(plans.region.shape), 'slice')} of {plans.region.shape}"
+        )
     for name, image in (("reference", plans.reference), ("synthetic image", plans.synthetic)):
         inside = image.values[plans.region]
         if inside.size == 0 or float(np.ptp(inside)) < _CONSTANT_HU:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.wording import count as count_of
 from qa_suite.metrics.base import NoValue
 from qa_suite.metrics.reference_free.checks import Answer, Need, check
 from qa_suite.metrics.reference_free.orientation import normalised
@@ -45,7 +46,7 @@ def slice_jump(scene: Scene, region: str) -> Answer:
         line = 2 * b - c if k in (0, len(planes) - 1) else (b + c) / 2
         steps.append(abs(float(np.median(a - line))))
     if len(steps) < _FEW_SLICES:
-        return NoValue(why=f"only {len(steps)} slices of soft tissue to compare")
+        return NoValue(why=f"only {count_of(len(steps), 'slice')} of soft tissue to compare")
     return max(steps)
 
 
@@ -115,7 +116,7 @@ def slice_agreement_drop(scene: Scene, region: str) -> Answer:
     found = _agreement(scene, 0)
     found = found[np.isfinite(found)]
     if found.size < _FEW_SLICES:
-        return NoValue(why=f"only {found.size} slices to compare")
+        return NoValue(why=f"only {count_of(found.size, 'slice')} to compare")
     return float(np.median(found) - found.min())
 
 
@@ -140,7 +141,7 @@ def slice_lag(scene: Scene, region: str) -> Answer:
     own, before, after = (_agreement(scene, lag) for lag in (0, -1, 1))
     known = np.isfinite(own) & (np.isfinite(before) | np.isfinite(after))
     if known.sum() < _FEW_SLICES:
-        return NoValue(why=f"only {int(known.sum())} slices to compare")
+        return NoValue(why=f"only {count_of(int(known.sum()), 'slice')} to compare")
     gain = np.fmax(before, after)[known] - 1 > _LAG_FACTOR * (own[known] - 1)
     return 100 * float(np.mean(gain))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qa_suite.core.wording import count
 from qa_suite.imaging.robust import MAD_TO_SD_EXACT, thinned
 from qa_suite.metrics.base import Censored, NoValue
 from qa_suite.metrics.reference_free.checks import Answer, check
@@ -69,7 +70,7 @@ def streak_index(scene: Scene, region: str) -> Answer:
     parts = np.split(np.abs(values), np.cumsum(counts)[:-1])
     levels = [float(np.percentile(part, 90)) for part in parts if part.size >= _FEWEST]
     if len(levels) < 5:
-        return NoValue(why=f"only {len(levels)} slices of soft tissue to compare")
+        return NoValue(why=f"only {count(len(levels), 'slice')} of soft tissue to compare")
     usual = float(np.median(levels))
     if usual == 0:
         return NoValue(why="the image has no noise to compare with")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.records import SetMeasurement
+from qa_suite.core.wording import count
 from qa_suite.metrics.facts import METRICS
 from qa_suite.metrics.set_distances import distances as _distances  # noqa: F401  its metrics
 from qa_suite.metrics.set_distances import neighbours as _neighbours  # noqa: F401
@@ -63,7 +64,7 @@ def _scope(
     lacking = [case for case in cases if case.features.why]
     if lacking:
         named = ", ".join(case.case for case in lacking)
-        why = f"{len(lacking)} of {len(cases)} cases have no features ({named}): "
+        why = f"{len(lacking)} of {count(len(cases), 'case')} have no features ({named}): "
         return _nothing(scope, cases, "error", why + lacking[0].features.why)
     widths = {case.features.dimensions for case in cases}
     if len(widths) > 1:
@@ -153,7 +154,7 @@ def _too_few(
     half = " in each half" if variant == FLOOR else ""
     few, least = min(patients), settings.least_patients
     if few < least:
-        return f"{few} patients{half} are fewer than the {least} required"
+        return f"{count(few, 'patient')}{half} are fewer than the {least} required"
     if name != "fid":
         return ""
     dimensions = reference.vectors.shape[1]
@@ -162,6 +163,6 @@ def _too_few(
     if vectors < needed:
         return (
             f"{vectors} feature vectors{half} are fewer than the {needed} that FID needs for "
-            f"{dimensions} dimensions"
+            f"{count(dimensions, 'dimension')}"
         )
     return ""

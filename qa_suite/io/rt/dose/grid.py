@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from qa_suite.core.errors import GeometryError
 from qa_suite.core.volume import Grid
+from qa_suite.core.wording import count
 from qa_suite.io.dicom.headers import number_of, text_of, texts_of
 from qa_suite.io.dicom.series import POSITION_TOLERANCE_MM, frame_hash
 from qa_suite.io.problems import ReadProblem
@@ -119,7 +120,7 @@ def _numbers(path: Path, header: Any, keyword: str, size: int) -> NDArray[np.flo
         values = np.array([])
     if len(values) != size or not np.isfinite(values).all():
         raise ReadProblem(
-            path, f"a dose without a usable {keyword} ({len(found)} values, {size} needed)"
+            path, f"a dose without a usable {keyword} ({count(len(found), 'value')}, {size} needed)"
         )
     return values
 

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume
+from qa_suite.core.wording import count
 
 DoseUnit = Literal["Gy", "cGy"]
 GY_PER_UNIT: dict[str, float] = {"Gy": 1.0, "cGy": 0.01}
@@ -76,7 +77,9 @@ def checked_dose(
     done = []
     result = np.array(values, dtype=np.float32, order="C")
     if low < 0 and not signed:
-        done.append(f"{int((values < 0).sum())} negative values down to {low:.2g} Gy set to 0")
+        done.append(
+            f"{count(int((values < 0).sum()), 'negative value')} down to {low:.2g} Gy set to 0"
+        )
         np.maximum(result, 0.0, out=result)
     return result, done
 
