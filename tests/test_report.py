@@ -193,7 +193,7 @@ def test_a_clean_record_has_no_banner_and_names_no_shift(tmp_path: Path) -> None
     clean = written.model_copy(update={"notices": ()})
     page = render(gather(tmp_path, clean))
     assert 'class="banner"' not in page
-    assert "No new site is worse" in words(page)
+    assert "No site was judged that the model was not trained on" in words(page)
 
 
 def test_a_verdict_of_another_evaluation_is_refused(home: Path, made: Made) -> None:

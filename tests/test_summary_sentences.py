@@ -16,7 +16,7 @@ from qa_suite.core.records import ModelFacts, SiteGap, Verdict
 from qa_suite.judging.dose_line import NO_DOSE, dose_sentences
 from qa_suite.judging.judge import judge_tables
 from reports.facts.dose import DosePlan
-from reports.facts.meaning import sites_compared, tested_in, verdict_meaning
+from reports.facts.meaning import scope_tested, sites_compared, verdict_meaning
 from reports.facts.readiness import gather
 from reports.html.report import render
 from tests import dose_record_factory as factory
@@ -25,7 +25,8 @@ from tests.report_dose_cases import gathered
 
 CLAIMS = re.compile(
     r"holds (?:at|over)|criteria over all sites hold|judged flips|worse in none|"
-    r"meets? (?:its|their) bound|In order in every case|None of \d+ cases? was|[✓✔] P|[Ii]n control after|met on the "
+    r"meets? (?:its|their) bound|In order in every case|None of \d+ cases? was|[✓✔] P|"
+    r"[Ii]n control after|met on the "
     r"(?:reference|synthetic) CT in [1-9]|lost and \d+ gained"
 )
 
@@ -64,7 +65,7 @@ def test_with_nothing_tested_no_sentence_claims_anything(untested, capsys):
         found = CLAIMS.search(text)
         assert found is None, f"{where} claims '{found and found[0]}' of nothing"
     assert verdict.outcome == "inconclusive"
-    assert "no patient who was measured" in tested_in(verdict, cases)
+    assert "no patient who was measured" in scope_tested(verdict, cases)
     assert verdict.dose_said == (NO_DOSE,)
 
 

@@ -8,7 +8,7 @@ from qa_suite.core.records import CaseRecord, Finding, ModelFacts, SiteGap, Verd
 from qa_suite.core.wording import count, listing, some
 
 
-def tested_in(verdict: Verdict, cases: Sequence[CaseRecord]) -> str:
+def scope_tested(verdict: Verdict, cases: Sequence[CaseRecord]) -> str:
     """Say how many criteria were applied to how many patients at which sites."""
     judged = [c for c in cases if c.status == "evaluated" and c.case not in verdict.excluded]
     patients, sites = {c.patient for c in judged}, sorted({c.site for c in judged})
@@ -21,7 +21,7 @@ def tested_in(verdict: Verdict, cases: Sequence[CaseRecord]) -> str:
 
 def verdict_meaning(verdict: Verdict, cases: Sequence[CaseRecord]) -> str:
     """Say what the outcome means, of how many findings, criteria, patients and sites."""
-    of = tested_in(verdict, cases)
+    of = scope_tested(verdict, cases)
     findings = verdict.findings
     if not verdict.profile.criteria and verdict.outcome != "fail":
         return "The profile sets no bounds: what was measured is described, and nothing was judged."
