@@ -285,8 +285,12 @@ def test_a_good_image_is_within_and_a_biased_one_is_named(place, capsys):
 
 def test_the_log_of_the_command(place, capsys):
     log = place / "log.csv"
-    assert checked(place, "synthetic.nii.gz", "--log", str(log)) == 0
+    page = place / "charts.html"
+    assert checked(place, "synthetic.nii.gz", "--charts", str(page)) == 2
+    assert "give the log with --log" in capsys.readouterr().err and not page.exists()
+    assert checked(place, "synthetic.nii.gz", "--log", str(log), "--charts", str(page)) == 0
     assert "charts over time begin after 20" in capsys.readouterr().out
+    assert "1 of 20 values to learn from" in page.read_text(encoding="utf-8")
     assert {r.case[:6] for r in read_log(log)} == {"image-"}
     assert checked(place, "synthetic.nii.gz", "--log", str(log)) == 2
     assert "takes each image once" in capsys.readouterr().err

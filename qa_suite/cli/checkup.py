@@ -70,8 +70,9 @@ def checkup(asked: CheckupOptions) -> int:
     found = found.model_copy(update={"not_compared": found.not_compared | left_out})
     log = asked.log if found.findings else None
     over_time = None if log is None else _log(log, found, evaluation)
-    if asked.charts is not None and over_time is not None:
-        console.say(f"Charts: {_draw(over_time, asked.charts)}")
+    if asked.charts is not None:
+        drawn = None if over_time is None else _draw(over_time, asked.charts)
+        console.say(f"Charts: {drawn or 'none, as nothing was compared and logged'}")
     if asked.as_json:
         data = found.model_dump(mode="json")
         data["over_time"] = None if over_time is None else over_time.model_dump(mode="json")

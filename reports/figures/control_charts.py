@@ -98,4 +98,4 @@ def _paths(points: Sequence[float | None], x: marks.Place, y: marks.Place) -> li
 
 def _cross(x: float, y: float, place: int) -> str:
     d = f"M{x - 3.5:.1f} {y - 3.5:.1f}l7 7m0 -7l-7 7"
-    return marks.line(d, FLAGGED, 1.6, title=f"check-up {place}: no value")
+    return marks.line(d, FLAGGED, 1.6, title=f"check-up {place}: no value, or a bound only")

@@ -9,7 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from reports.figures.control_charts import ControlChart, control_chart
-from reports.html.report import TEMPLATES
+from reports.html.page import filled, write_page
 
 SYMBOLS: Final = {"in control": ("pass", "✓"), "out of control": ("fail", "✕")}
 _ORDER: Final = ("out of control", "undetermined", "in control", "baseline")
@@ -29,27 +29,14 @@ def write_control_charts(
     charts
         One a measure.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     ordered = sorted(charts, key=lambda chart: _ORDER.index(chart.state))
-    page = environment.get_template("control_charts.html.j2").render(
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+    page = filled(
+        "control_charts.html.j2",
+        {},
         state=state,
         look=SYMBOLS.get(state, ("inconclusive", "?")),
         model=model,
         sentence=sentence,
         charts=[(chart, Markup(control_chart(chart))) for chart in ordered],
     )
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(out)
-    return out
+    return write_page(page, out)
