@@ -178,7 +178,8 @@ def test_the_page_has_every_profile() -> None:
         f"| `{p.name}` {p.version} | {p.direction}, {p.anatomy} | "
         f"{'clinical' if p.clinical else 'no clinical decision'} | "
         f"{', '.join(sorted({question_of(c.metric, c.region) for c in p.criteria})) or '–'} | "
-        f"{min((c.min_patients for c in p.criteria if has_power(c)), default='–')} |"
+        f"{min((c.min_patients for c in p.criteria if has_power(c)), default='–')} | "
+        f"{', '.join(filter(None, (p.examined.on, p.examined.version)))} |"
         for p in SHIPPED.values()
     ]
     assert marked("profiles")[2:] == rows

@@ -231,7 +231,10 @@ def _named(
         if criterion.name == name:
             measure = Measure.of(criterion)
             if measure not in units:
-                problems.append(f"{where}: {name} bounds {key_of(measure)}, not in the record")
+                problems.append(
+                    f"{where}: {name} bounds {key_of(measure)}, not in the record; "
+                    f"'--primary METRIC:REGION' declares other ones"
+                )
                 return None
             return measure
     known = [*(c.name for c in profile.criteria), *map(key_of, units)]

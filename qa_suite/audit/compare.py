@@ -14,7 +14,15 @@ from qa_suite.audit.paired import answer, paired
 from qa_suite.core.errors import raise_problems
 from qa_suite.core.record_files import write_model
 from qa_suite.core.record_names import digest_of
-from qa_suite.core.records import Answer, Asked, Compared, Comparison, PairedFinding, Profile
+from qa_suite.core.records import (
+    Answer,
+    Asked,
+    Compared,
+    Comparison,
+    PairedFinding,
+    Profile,
+    margin_of,
+)
 from qa_suite.core.wording import listing
 from qa_suite.judging.collect import collect
 from qa_suite.judging.comparisons import holm_p_values
@@ -150,7 +158,8 @@ def _margins(
         for one in asked:
             if one.criterion is not None and one.criterion.name == criterion.name:
                 by_name[criterion.name] = one
-    said = {**profile.margins, **settings.margins}
+    stated = {name: margin_of(one) for name, one in profile.margins.items()}
+    said = {**stated, **settings.margins}
     problems = [
         f"the margin of {name} must be above zero, got {margin:g}"
         for name, margin in said.items()

@@ -151,7 +151,14 @@ def _profiles() -> list[dict[str, Any]]:
     for profile in list_profiles():
         asks = {question_of(c.metric, c.region) for c in profile.criteria}
         use = "clinical" if profile.clinical else "no clinical decision"
-        rows.append(profile.model_dump(mode="json") | {"use": use, "asks": sorted(asks)})
+        exam = profile.examined
+        more = {
+            "use": use,
+            "asks": sorted(asks),
+            "exam": "not said" if exam is None else f"{exam.on} {exam.version}".strip(),
+            "told": f"{profile.intended_use} Examined: {profile.exam}.",
+        }
+        rows.append(profile.model_dump(mode="json") | more)
     return rows
 
 
@@ -256,10 +263,10 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "faults": _faults,
 }
 
-_PROFILE = ("name", "version", "direction", "anatomy", "use", "asks")
+_PROFILE = ("name", "version", "direction", "anatomy", "use", "exam", "asks")
 _BELOW = {
-    "profiles": "intended_use",
-    "criteria": "intended_use",
+    "profiles": "told",
+    "criteria": "told",
     "plans": "target",
     "machines": "source",
     "hluts": "source",

@@ -89,7 +89,7 @@ def differences(
 
 
 def _named(profile: Profile) -> dict[str, Any]:
-    data = profile.model_dump(mode="json")
+    data = profile.asks
     return {**data, "criteria": by_name(data["criteria"], "name")}
 
 

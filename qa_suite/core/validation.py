@@ -84,6 +84,8 @@ _KINDS = frozenset(
         "constrained-float",
         "constrained-int",
         "constrained-str",
+        "Limit",
+        "Margin",
     }
 )
 

@@ -25,6 +25,7 @@ from qa_suite.core.records import (
     SiteGap,
     Verdict,
 )
+from qa_suite.core.records.profile import NO_EXAM
 from qa_suite.judging.askable import require_askable
 from qa_suite.judging.built_in_rules import beyond_tables, not_asked, too_good
 from qa_suite.judging.collect import collect, unsaid
@@ -144,6 +145,7 @@ def judge_tables(
         dose=dose_sentences(rows, judged, profile.criteria),
         notices=(
             *evaluation.announced,
+            *never_examined(profile),
             *kinds_not_told(profile, evaluation),
             *undetermined,
             *unsaid(everyone, held_out, [criterion.region for criterion in profile.criteria]),
@@ -156,9 +158,20 @@ def judge_tables(
     )
 
 
+def never_examined(profile: Profile) -> tuple[str, ...]:
+    """Say of a profile that carries decisions that no exam has shown what its bounds catch."""
+    exam = profile.examined
+    if not profile.clinical or exam is None or exam.on != NO_EXAM:
+        return ()
+    return (
+        f"No exam has shown which faults the bounds of {profile.name} {profile.version} catch: "
+        f"{exam.because}.",
+    )
+
+
 def profile_digest(profile: Profile) -> str:
-    """SHA-256 of everything that a profile says."""
-    return digest_of(profile.model_dump(mode="json"))
+    """SHA-256 of everything that a profile asks."""
+    return digest_of(profile.asks)
 
 
 # ---------------------------------------------------------------------------------------

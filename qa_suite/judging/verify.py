@@ -14,7 +14,7 @@ from qa_suite.core.examination_log import log_beside, read_log
 from qa_suite.core.record_checks import record_problems, table_digests, volume_problems
 from qa_suite.core.record_files import read_cases, read_measurements, read_model
 from qa_suite.core.record_names import EVALUATION_FILE, digest_of
-from qa_suite.core.records import Evaluation, Verdict
+from qa_suite.core.records import Evaluation, Verdict, asked_by
 from qa_suite.core.suite import suite_code
 from qa_suite.core.verdict_files import (
     WrittenVerdict,
@@ -98,7 +98,7 @@ def _verdict_doubts(folder: Path, evaluation: Evaluation) -> Iterator[Doubt]:
                 problem=f"it is of evaluation {one.verdict.evaluation}, and this record is "
                 f"{evaluation.evaluation}",
             )
-        if digest_of(raw["profile"]) != one.verdict.profile_sha256:
+        if digest_of(asked_by(raw["profile"])) != one.verdict.profile_sha256:
             yield Doubt(file=path.name, problem="its profile is not the one whose digest it holds")
         if one.verdict.evidence is not None:
             yield from _evidence_doubts(folder, evaluation, raw, one, before)

@@ -202,7 +202,11 @@ def _choose_verdict(record: Record) -> Verdict | None:
 def _verdict_box(record: Record, verdict: Verdict) -> None:
     standing = standing_among(record.judged, record.evaluation, verdict)
     symbol, word = standing.title
-    rows = [("Intended use", verdict.profile.intended_use), *standing.rows]
+    rows = [
+        ("Intended use", verdict.profile.intended_use),
+        ("Profile examined", verdict.profile.exam),
+        *standing.rows,
+    ]
     lines = "".join(f"<br>{label}: {escape(text)}" for label, text in rows)
     own = f"<strong>{escape(standing.own)}</strong> " if standing.own else ""
     st.html(

@@ -57,7 +57,17 @@ from qa_suite.core.records.measurement import (
     SchemaVersion,
     SetMeasurement,
 )
-from qa_suite.core.records.profile import Criterion, Described, Profile, Scope, Statistic
+from qa_suite.core.records.profile import (
+    Criterion,
+    Described,
+    Examined,
+    Margin,
+    Profile,
+    Scope,
+    Statistic,
+    asked_by,
+    margin_of,
+)
 from qa_suite.core.records.sources import TrainingSources
 from qa_suite.core.records.verdict import (
     NO_EVIDENCE,
@@ -98,11 +108,13 @@ __all__ = [
     "Described",
     "Evaluation",
     "Evidence",
+    "Examined",
     "Finding",
     "Gap",
     "InstrumentFacts",
     "LeftOutMeasures",
     "Limit",
+    "Margin",
     "Measurement",
     "MeasurementStatus",
     "ModelFacts",
@@ -129,8 +141,10 @@ __all__ = [
     "TrainingSources",
     "Verdict",
     "When",
+    "asked_by",
     "bare_numbers",
     "limit_of",
+    "margin_of",
     "preflight_sentence",
     "preflight_status",
 ]

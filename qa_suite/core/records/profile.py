@@ -122,7 +122,19 @@ def _good(value: Any, limit: Any, direction: Any) -> bool:
 
 
 _LATER_OF_CRITERION = ("rationale", "population", "confirmed")
-_LATER_OF_PROFILE = ("clinical", "does_not_ask", "hazards", "planned", "primary", "margins")
+_LATER_OF_PROFILE = (
+    "clinical",
+    "does_not_ask",
+    "hazards",
+    "planned",
+    "examined",
+    "primary",
+    "primary_source",
+    "primary_rationale",
+    "margins",
+)
+NOT_ASKED = ("examined",)
+"""Keys that tell of a profile and ask nothing: they leave its digest and a lock as they are."""
 
 
 def _without_defaults(model: BaseModel, said: Any, keys: tuple[str, ...]) -> Any:
@@ -146,6 +158,57 @@ class Planned(BaseModel):
         "deviations between patients",
     )
     power: float = Field(ge=0.5, lt=1, description="chance that it passes all of them")
+
+
+class Margin(BaseModel):
+    """By how much another model may be worse in the mean and still count as no worse."""
+
+    model_config = STRICT
+
+    margin: float = Field(gt=0, description="in the criterion's unit")
+    source: str = Field(min_length=1, description="paper, report or local decision")
+    rationale: str = Field(min_length=1, description="why this margin, and not another")
+
+
+def margin_of(stated: float | Margin) -> float:
+    """Return a margin as profiles state it, as a number in its criterion's unit."""
+    return stated.margin if isinstance(stated, Margin) else stated
+
+
+class Examined(BaseModel):
+    """Whether an exam has shown what the bounds catch, on what, and where that stands.
+
+    It is a fact about the profile and no part of what it asks: an exam that was made after the
+    bounds does not make another profile of them.
+    """
+
+    model_config = STRICT
+
+    on: str = Field(min_length=1, description="such as 'virtual pelves'; 'none' where there is no")
+    version: str = Field(default="", description="of the profile whose exam it was")
+    page: str = Field(default="", description="of the documentation, with the exam's table")
+    because: str = Field(default="", description="why there is none, or what to know of it")
+
+    @model_validator(mode="after")
+    def _says_where_or_why(self) -> Examined:
+        lacking = "because" if self.on == NO_EXAM else "page"
+        if not getattr(self, lacking).strip():
+            raise ValueError(f"an exam on '{self.on}' says its {lacking}")
+        if self.on == NO_EXAM and (self.version or self.page):
+            raise ValueError("without an exam there is neither its version nor its page")
+        return self
+
+    def of(self, version: str) -> str:
+        """Say of a profile's version what was examined, as lists and reports do."""
+        if self.on == NO_EXAM:
+            return f"none: {self.because}"
+        said = f"{self.on}, version {self.version or 'not said'}"
+        other = "" if self.version == version else f", not this {version}"
+        more = f"; {self.because}" if self.because else ""
+        return f"{said}{other} ({self.page}{more})"
+
+
+NO_EXAM = "none"
 
 
 class Described(BaseModel):
@@ -181,6 +244,9 @@ class Profile(BaseModel):
         default=(), description="of the table of hazards, those that this use is exposed to"
     )
     planned: Planned | None = None
+    examined: Examined | None = Field(
+        default=None, description="whether an exam has shown what the bounds catch; None: not said"
+    )
     exclude: dict[str, Limit | float] = Field(
         default_factory=dict,
         description="preflight value to where it is good; other cases are left out of judging. A "
@@ -224,10 +290,12 @@ class Profile(BaseModel):
         default=(),
         description="names of the few criteria among which an audit names a site or stratum",
     )
-    margins: dict[str, float] = Field(
+    primary_source: str = Field(default="", description="whose choice the primary ones are")
+    primary_rationale: str = Field(default="", description="why these, and not others")
+    margins: dict[str, Margin | float] = Field(
         default_factory=dict,
-        description="criterion to the difference, in its unit, by which another model may be worse "
-        "in the mean and still count as no worse",
+        description="criterion to the difference by which another model may be worse in the mean "
+        "and still count as no worse; a bare number is in the criterion's unit",
     )
 
     @model_validator(mode="after")
@@ -239,12 +307,27 @@ class Profile(BaseModel):
             unknown = sorted(set(names) - known)
             if unknown:
                 raise ValueError(f"{what} names {', '.join(unknown)}, which is no criterion here")
-        wrong = sorted(name for name, margin in self.margins.items() if not margin > 0)
+        wrong = sorted(name for name, one in self.margins.items() if not margin_of(one) > 0)
         if wrong:
             raise ValueError(f"the margin of {', '.join(wrong)} must be above zero")
         return self
+
+    @property
+    def exam(self) -> str:
+        """What is known of an exam of these bounds, in words."""
+        return "not said" if self.examined is None else self.examined.of(self.version)
+
+    @property
+    def asks(self) -> dict[str, Any]:
+        """Everything that it asks, and nothing that is only told of it."""
+        return asked_by(self.model_dump(mode="json"))
 
     @model_serializer(mode="wrap")
     def _as_before(self, as_usual: SerializerFunctionWrapHandler) -> Any:
         """Leave a profile as it was before it could say more, and its digest with it."""
         return _without_defaults(self, as_usual(self), _LATER_OF_PROFILE)
+
+
+def asked_by(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a profile, as it stands in a file, asks: its digest is that of this."""
+    return {key: value for key, value in said.items() if key not in NOT_ASKED}

@@ -39,7 +39,7 @@ def criterion_problems(given: Mapping[str, Any]) -> Iterator[Said]:
     """
     yield from _blanks(given, _TEXTS)
     source = given.get("source")
-    if isinstance(source, str) and source.strip() and not _says_something(source):
+    if isinstance(source, str) and source.strip() and not says_something(source):
         yield "source", f"{source!r} is no source; name a paper, a report or whose decision it is"
     confidence = given.get("confidence")
     if confidence is not None and not LEAST_CONFIDENCE <= confidence <= MOST_CONFIDENCE:
@@ -93,7 +93,8 @@ def _blanks(given: Mapping[str, Any], keys: Sequence[str]) -> Iterator[Said]:
             yield key, f"{text!r} begins or ends with a space"
 
 
-def _says_something(text: str) -> bool:
+def says_something(text: str) -> bool:
+    """Say whether a source is more than a blank or a placeholder."""
     words = text.strip().strip(".").lower()
     return words not in _NO_SOURCE and re.search(r"[^\W\d_]{3,}", words) is not None
 

@@ -24,6 +24,7 @@ from qa_suite.judging.criteria.checks import (
     profile_problems,
     repeated,
 )
+from qa_suite.judging.criteria.family import family_problems
 from qa_suite.judging.criteria.measures import Measures
 from qa_suite.judging.references import hazard_keys
 
@@ -131,6 +132,7 @@ def _of_profile(
     for place, _, one in blocks:
         for key, sentence in (*contradictions(one), *criterion_problems(one)):
             yield _said((*place, key), one, sentence)
+    yield from family_problems(given, [one for _, _, one in blocks])
     for at, key, sentence in repeated([one for _, _, one in blocks]):
         place, _, one = blocks[at]
         yield _said((*place, key) if key else place, one, sentence)
