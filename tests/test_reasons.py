@@ -28,6 +28,30 @@ TWENTY = {f"p{n:02d}": 4.0 + n / 10 for n in range(20)}
 CASES: list[tuple[str, ReasonCode, dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     # name, code, criterion, values, rules, what the finding's sentence says of it
     ("nobody", "nothing_measured", {}, {"a1": "lost"}, {}, "no patient has a value"),
+    (
+        "lost and refused alike",
+        "nothing_measured",
+        {},
+        {"a1": "lost", "a2": "refused", "a3": "absent"},
+        {},
+        "no patient has a value (a1: a reason; a2: a reason; a3: a reason)",
+    ),
+    (
+        "trained at every site",
+        "nothing_measured",
+        {"scope": "new_site"},
+        {"a1": 4.0},
+        {"training_sites": ("A",)},
+        "the model was trained at every site",
+    ),
+    (
+        "excluded at the one new site",
+        "excluded",
+        {"scope": "new_site"},
+        {"a1": 4.0, "b1": "excluded"},
+        {"training_sites": ("A",)},
+        "every case is excluded by the profile",
+    ),
     ("few", "too_few_patients", {"min_patients": 9}, EIGHT, {}, "fewer than the 9 required"),
     ("one", "no_interval", {}, {"p1": 4.0}, {}, "cannot be held against the bound"),
     (
@@ -146,6 +170,13 @@ def test_the_reason_that_decided_is_the_first_and_in_the_sentence(name, code, sa
     verdict = verdict_sentence("inconclusive", [found], [case], profile(found.criterion))
     assert f"({found.because}: gap)" in verdict
     assert "too few for an interval" not in f"{found.sentence} {verdict}" or found.patients < 3
+
+
+def test_nobody_with_a_value_is_told_with_what_became_of_them():
+    assert FOUND["nobody"].because == "no patient with a value, 1 lost"
+    told = "no patient with a value, 1 refused, 1 lost and 1 without it in the reference"
+    assert FOUND["lost and refused alike"].because == told
+    assert FOUND["trained at every site"].because == "the model was trained at every site"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,14 @@ from qa_suite.audit.joined import Material, join, read_source
 from qa_suite.audit.left_out import join_left_out
 from qa_suite.audit.naming import size_of, tests_of
 from qa_suite.audit.new_hospital import new_hospitals
-from qa_suite.audit.sentences import cell_sentence, lead, overall, power_sentence, rules
+from qa_suite.audit.sentences import (
+    cell_sentence,
+    lead,
+    overall,
+    power_sentence,
+    rules,
+    why_no_interval,
+)
 from qa_suite.audit.shift import shift_of
 from qa_suite.core.errors import InputError
 from qa_suite.core.measure_kinds import kind_in
@@ -243,12 +250,14 @@ def _finding(one: Looked, test: CellTest | None, settings: AuditSettings) -> Cel
         estimate=found.estimate,
         low=None if small else found.low,
         high=None if small else found.high,
+        no_interval=why_no_interval(found, settings.small_below),
         method=found.method,
         outcome=found.outcome if bounded else None,
         to_training=one.to_training,
         to_rest=one.to_rest,
         within_hospitals=one.within,
         test=test,
+        untested=one.untested,
         sentence=cell_sentence(one, test, small_below=settings.small_below),
     )
 

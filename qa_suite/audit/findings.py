@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qa_suite.audit.asked import Question
-from qa_suite.audit.gaps import Contrast, Groups, contrast, spread_within
+from qa_suite.audit.gaps import Contrast, Groups, contrast, spread_within, why_no_contrast
 from qa_suite.audit.groups import Group
 from qa_suite.core.records import Criterion, Finding, Gap
+from qa_suite.core.wording import count
 from qa_suite.judging.findings import Rules, apply_criterion
 from qa_suite.judging.patient_values import Examined, PatientValues
 
@@ -33,6 +34,8 @@ class Looked:
     within: Gap | None
     tested: Contrast | None
     """None where the cell cannot be named."""
+    untested: str
+    """Why a primary measure cannot be named here; empty where it can."""
     against: str
     sd: float | None
     """Of patients about the mean of their hospital."""
@@ -123,54 +126,77 @@ def _look_at(
     confidence: float,
     small_below: int,
 ) -> Looked:
-    pairs = _pairs(values, group, rules) if judged.patients >= small_below else _NO_PAIRS
+    pairs = _pairs(values, group, rules) if judged.patients >= small_below else {}
     order = ("to_training", "to_rest") if group.is_site else ("within",)
-    tested, against = next((found for key in order if (found := pairs[key])), (None, ""))
-    can_be_named = (
-        question.primary
-        and not group.facts.untested
-        and tested is not None
-        and tested.error > 0
-        and min(tested.n, tested.others) >= small_below
-    )
-    gaps = {key: None if pair is None else gap_of(*pair, confidence) for key, pair in pairs.items()}
+    asked = [pairs[key] for key in order if key in pairs]
+    told = next((pair for pair in asked if pair.found is not None), asked[-1] if asked else None)
+    untested = _untested(group, judged, told, small_below) if question.primary else ""
+    gaps = {key: pairs[key].gap(confidence) if key in pairs else None for key in _GAPS}
     return Looked(
         question=question,
         group=group,
         judged=judged,
         **gaps,
-        tested=tested if can_be_named else None,
-        against=against,
+        tested=told.found if question.primary and told is not None and not untested else None,
+        untested=untested,
+        against="" if told is None else told.to,
         sd=sd,
     )
 
 
-_NO_PAIRS: dict[str, tuple[Contrast, str] | None] = {
-    "to_training": None,
-    "to_rest": None,
-    "within": None,
-}
+_GAPS = ("to_training", "to_rest", "within")
 
 
-def _pairs(
-    values: PatientValues, group: Group, rules: Rules
-) -> dict[str, tuple[Contrast, str] | None]:
-    """Compare a cell with each group that it can be compared with; nobody stands on both sides."""
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """A cell and those that it is compared with, or why it cannot be."""
+
+    to: str
+    found: Contrast | None
+    why: str = ""
+
+    def gap(self, confidence: float) -> Gap | None:
+        return None if self.found is None else gap_of(self.found, self.to, confidence)
+
+
+def _untested(group: Group, judged: Finding, pair: _Pair | None, small_below: int) -> str:
+    """Say why a cell cannot be named by a measure; empty where it can."""
+    if group.facts.untested:
+        return group.facts.untested
+    if judged.patients < small_below:
+        return f"{count(judged.patients, 'patient')} with a value, {small_below} needed"
+    if pair is None:
+        return f"{count(judged.censored, 'patient')} censored"
+    if pair.found is None:
+        return pair.why
+    if min(pair.found.n, pair.found.others) < small_below:
+        sides = f"{pair.found.n} against {count(pair.found.others, 'patient')}"
+        return f"{sides}, {small_below} needed on each side"
+    return "" if pair.found.error > 0 else "all values are alike, and nothing tells their spread"
+
+
+def _pairs(values: PatientValues, group: Group, rules: Rules) -> dict[str, _Pair]:
+    """Compare a cell with each group that it can be compared with; nobody stands on both sides.
+
+    Nothing is compared where the cell is not recorded or a mean of it would hold a censored value.
+    """
     inside = group.cell.cases
     here = side_of(row for row in values.rows if row.case in inside)
     if here.censored or not group.cell.recorded:
-        return _NO_PAIRS
+        return {}
     patients = {row.patient for row in values.rows if row.case in inside}
     outside = [row for row in values.rows if row.patient not in patients]
     training = set(rules.training_sites) - ({group.cell.label} if group.is_site else set())
     home = side_of(row for row in outside if row.site in training)
     rest = side_of(outside)
     names = (OTHER_TRAINING, OTHER_SITES) if group.facts.in_training else (TRAINING, OTHER_SITES)
-    return {
+    found = {
         "to_training": _compare(here, home, names[0], pooled=True),
         "to_rest": _compare(here, rest, names[1] if group.is_site else REST, pooled=True),
-        "within": None if group.is_site else _compare(here, rest, SAME_HOSPITALS, pooled=False),
     }
+    if not group.is_site:
+        found["within"] = _compare(here, rest, SAME_HOSPITALS, pooled=False)
+    return found
 
 
 def gap_of(found: Contrast, to: str, confidence: float) -> Gap:
@@ -181,12 +207,12 @@ def gap_of(found: Contrast, to: str, confidence: float) -> Gap:
     )
 
 
-def _compare(here: Side, there: Side, name: str, *, pooled: bool) -> tuple[Contrast, str] | None:
+def _compare(here: Side, there: Side, name: str, *, pooled: bool) -> _Pair:
     if there.censored:
-        return None
+        why = f"{count(there.censored, 'patient')} of {name} censored"
+        return _Pair(to=name, found=None, why=why)
     sides = (here.pooled(), there.pooled()) if pooled else (here.values, there.values)
-    found = contrast(*sides)
-    return None if found is None else (found, name)
+    return _Pair(to=name, found=contrast(*sides), why=why_no_contrast(*sides))
 
 
 def _described(question: Question, confidence: float, small_below: int) -> Criterion:

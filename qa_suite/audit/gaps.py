@@ -125,6 +125,17 @@ def contrast(group: Groups, others: Groups, *, least: int = 2) -> Contrast | Non
     )
 
 
+def why_no_contrast(group: Groups, others: Groups) -> str:
+    """Say why :func:`contrast` gives none; empty where it gives one."""
+    if contrast(group, others) is not None:
+        return ""
+    shared = [site for site in group if len(group[site]) and len(others.get(site, ()))]
+    n, m = (sum(len(side[site]) for site in shared) for side in (group, others))
+    if min(n, m) < 2:
+        return f"{n} against {count(m, 'patient')}, 2 needed on each side"
+    return "no hospital has two of the others, so nothing tells their spread"
+
+
 def spread_within(groups: Groups) -> float | None:
     """Return the standard deviation of patients about the mean of their hospital."""
     free = sum(max(len(values) - 1, 0) for values in groups.values())

@@ -8,7 +8,7 @@ from qa_suite.audit.asked import AuditSettings, Question
 from qa_suite.audit.findings import Looked
 from qa_suite.audit.naming import size_of
 from qa_suite.audit.power import TARGET
-from qa_suite.core.records import AuditOutcome, CellTest, Gap
+from qa_suite.core.records import AuditOutcome, CellTest, Finding, Gap
 from qa_suite.core.wording import count, listing, number, percent, quantity, some, stated, suffix
 
 Tested = tuple[Looked, CellTest | None]
@@ -19,11 +19,12 @@ def cell_sentence(one: Looked, test: CellTest | None, *, small_below: int) -> st
     found, unit = one.judged, one.question.unit
     text = f"{one.question.name}, {one.group.name}: {_estimate(one, small_below)}"
     gap = gap_to_tell(one, test)
+    untested = "" if one.group.facts.untested else one.untested
     if gap is None:
-        return f"{text}."
+        return f"{text}; not compared: {untested}." if untested else f"{text}."
     text += f"; {_more(one.question, gap, unit)}"
     if test is None:
-        return f"{text}."
+        return f"{text}: cannot be named, {untested}." if untested else f"{text}."
     if test.named:
         return f"{text}: named worse{_reach_words(one, test)}."
     lost = f" {found.missing} without a value." if found.missing else ""
@@ -41,15 +42,27 @@ def gap_to_tell(one: Looked, test: CellTest | None) -> Gap | None:
     return one.within or one.to_rest
 
 
+def why_no_interval(found: Finding, small_below: int) -> str:
+    """Say why no interval of a cell is shown; empty where one is."""
+    if found.estimate is None:
+        return ""
+    if found.patients < small_below:
+        return "too few to interpret"
+    if found.low is None or found.high is None:
+        why = next((one.words for one in found.reasons if one.code == "no_interval"), "")
+        return f"no interval: {why}" if why else "no interval"
+    return ""
+
+
 def _estimate(one: Looked, small_below: int) -> str:
     found, unit = one.judged, one.question.unit
     if found.estimate is None:
         return "no estimate" if found.patients else "no patient has a value"
     told = quantity(found.estimate, unit)
-    if found.patients < small_below:
-        return f"{told} in {count(found.patients, 'patient')}, too few to interpret"
-    if found.low is None or found.high is None:
-        return f"{told}, n = {found.patients}, no interval"
+    why = why_no_interval(found, small_below)
+    if why:
+        return f"{told} in {count(found.patients, 'patient')}, {why}"
+    assert found.low is not None and found.high is not None
     confidence = 100 * found.criterion.confidence
     return (
         f"{told} ({confidence:.4g} % CI {number(found.low)} to {number(found.high)}, "
@@ -110,7 +123,7 @@ def overall(
 def _doubts(tested: Sequence[Tested], missing: Mapping[str, str]) -> list[str]:
     sites = [(one, test) for one, test in tested if one.group.is_site and one.question.primary]
     out = dict.fromkeys(missing, "no case")
-    out |= {one.group.facts.cell: _why_not(one) for one, test in sites if test is None}
+    out |= {one.group.facts.cell: one.untested for one, test in sites if test is None}
     weak = {
         one.group.facts.cell: test.power
         for one, test in sorted(sites, key=lambda pair: -(pair[1].power if pair[1] else 0))
@@ -127,14 +140,6 @@ def _doubts(tested: Sequence[Tested], missing: Mapping[str, str]) -> list[str]:
             f"{percent(TARGET)} at {listing(some(told))}"
         )
     return doubts
-
-
-def _why_not(one: Looked) -> str:
-    if one.group.facts.untested:
-        return one.group.facts.untested
-    if one.judged.censored:
-        return f"{one.judged.censored} censored"
-    return f"{count(one.judged.patients, 'patient')} with a value"
 
 
 def power_sentence(tested: Sequence[Tested], settings: AuditSettings, declared: int) -> str:

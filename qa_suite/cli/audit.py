@@ -139,14 +139,14 @@ def show(found: Audit) -> None:
                 continue
             if cell.untested.startswith("the same cases"):
                 continue
-            gap = one.telling_gap
+            gap, untold = one.telling_gap, one.untested or cell.untested
             rows.append(
                 (
                     cell.name,
                     one.patients,
                     "" if one.estimate is None else number(one.estimate),
-                    _span(one.low, one.high) if not cell.small else "too few to interpret",
-                    f"{gap.estimate:+.3g} ({_span(gap.low, gap.high)})" if gap else cell.untested,
+                    one.no_interval or _span(one.low, one.high),
+                    f"{gap.estimate:+.3g} ({_span(gap.low, gap.high)})" if gap else untold,
                     "" if one.test is None else "named" if one.test.named else "not named",
                 )
             )

@@ -31,7 +31,7 @@ def welch_interval(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> I
     difference = float(first.mean() - second.mean())
     method = f"Welch t, {first.size} against {count(second.size, 'patient')}"
     if min(first.size, second.size) < 2:
-        return bare(difference, n, confidence, method, why="fewer than two patients on one side")
+        return bare(difference, n, confidence, method, why="one patient on one side")
     error, freedom = _welch_error(first, second)
     half = t_quantile(confidence, freedom) * error
     return around(difference, half, n, confidence, method)

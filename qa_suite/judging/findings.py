@@ -35,7 +35,7 @@ from qa_suite.judging.finding_sentence import (
 )
 from qa_suite.judging.hospitals import new_site_interval
 from qa_suite.judging.outcomes import meets
-from qa_suite.judging.patient_values import Examined, PatientValues
+from qa_suite.judging.patient_values import Examined, Fate, PatientValues
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +91,8 @@ def _new_site(criterion: Criterion, values: PatientValues, rules: Rules) -> Find
     abroad = values.where(lambda row: row.site not in rules.training_sites)
     where = "at a site yet to come"
     if not abroad.measured:
-        none_abroad = _TRAINED_ON if values.rows else _EXCLUDED
-        return _nothing(criterion, abroad, "new site", where, nobody=none_abroad)
+        nobody = _TRAINED_ON if values.rows else _NO_CASE
+        return _nothing(criterion, abroad, "new site", where, nobody=nobody)
     sites = [site for site in abroad.sites if abroad.at(site).measured]
     if abroad.censored:
         found = no_mean(criterion, len(sites))
@@ -270,31 +270,45 @@ def _reason(code: ReasonCode, words: str) -> Reason:
 _ROUNDING = 1e-9
 _EXCLUDED = "every case is excluded by the profile"
 _TRAINED_ON = "the model was trained at every site"
+_NO_CASE = "no held-out case is left to judge"
+_LEFT: tuple[tuple[Fate, str], ...] = (
+    ("refused", "refused"),
+    ("lost", "lost"),
+    ("absent", "without it in the reference"),
+    ("excluded", "excluded"),
+)
 
 
 def _nothing(
-    criterion: Criterion, values: PatientValues, name: str, where: str, *, nobody: str = _EXCLUDED
+    criterion: Criterion, values: PatientValues, name: str, where: str, *, nobody: str = _NO_CASE
 ) -> Finding:
     """Return the finding of a scope without a value; ``nobody`` says why it has no case either."""
     what = measure_name(criterion.metric, criterion.region, criterion.variant)
-    reasons = values.reasons("refused", "lost", "absent")
-    code: ReasonCode = "nothing_measured"
-    if not reasons:
-        why = nobody
-        code = "excluded" if values.excluded else code
-    elif all(why == NOT_MEASURED for why in reasons.values()):
-        way_out = values.held_instead or "evaluate again with its family of measures"
-        why = f"it was not measured; {way_out}"
-    else:
-        why = named_cases(reasons)
+    reason, named = _why_nobody(values, nobody)
     return _record(
         criterion,
         values,
         "inconclusive",
         None,
         name=name,
-        reasons=(_reason(code, why),),
-        sentence=f"{what} {where}: no patient has a value ({why}).",
+        reasons=(reason,),
+        sentence=f"{what} {where}: no patient has a value ({named}).",
+    )
+
+
+def _why_nobody(values: PatientValues, nobody: str) -> tuple[Reason, str]:
+    """Return why nobody has a value: as a reason, and with the cases named."""
+    reasons = values.reasons("refused", "lost", "absent")
+    if not values.rows:
+        return _reason("nothing_measured", nobody), nobody
+    if not reasons:
+        return _reason("excluded", _EXCLUDED), _EXCLUDED
+    if all(why == NOT_MEASURED for why in reasons.values()):
+        way_out = values.held_instead or "evaluate again with its family of measures"
+        return _reason("nothing_measured", NOT_MEASURED), f"it was not measured; {way_out}"
+    of = [f"{n} {word}" for fate, word in _LEFT if (n := len(values.reasons(fate)))]
+    return _reason("nothing_measured", f"no patient with a value, {listing(of)}"), named_cases(
+        reasons
     )
 
 

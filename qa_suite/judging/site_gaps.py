@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 
 from qa_suite.core.measure_kinds import UNKNOWN_KIND, MeasureKind
 from qa_suite.core.records import CaseRecord, SiteGap
-from qa_suite.core.wording import count, measure_name, named_cases, number, quantity, suffix
+from qa_suite.core.wording import (
+    count,
+    listing,
+    measure_name,
+    named_cases,
+    number,
+    quantity,
+    suffix,
+)
 from qa_suite.judging.collect import collect
 from qa_suite.judging.comparisons import holm_levels, welch_interval, welch_p_value
 from qa_suite.judging.estimates import NO_MEAN
@@ -225,7 +233,12 @@ def _against(comparison: _Comparison, gap: Interval | None, shifted: bool | None
     if gap is None:
         return f"; no patient of {name} has a value to compare with"
     if gap.low is None or gap.high is None:
-        return f"; too few patients at {name} for a comparison"
+        few = [
+            f"{count(len(sample), 'patient')} at {where}"
+            for sample, where in ((comparison.here, comparison.name), (comparison.there, name))
+            if len(sample) < 2
+        ]
+        return f"; too few for a comparison ({listing(few)})"
     more = "more" if gap.estimate > 0 else "less"
     text = f", {quantity(abs(gap.estimate), unit)} {more} than at {name}"
     text += f" (gap interval {number(gap.low)} to {number(gap.high)}{suffix(unit)})"

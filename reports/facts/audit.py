@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from qa_suite.core.records import Audit, AuditCell, AuditMeasure, CellFinding, CellTest, Gap
+from qa_suite.core.records import Audit, AuditCell, AuditMeasure, CellFinding, Gap
 from qa_suite.core.wording import bound_text, measure_name, number, stated, suffix
 from reports.facts.forest import Forest, ForestRow
 from reports.facts.wording import unit_text
@@ -64,16 +64,14 @@ def panels(audit: Audit) -> tuple[Panel, ...]:
     return tuple(found)
 
 
-def test_words(test: CellTest | None, cell: AuditCell, *, primary: bool) -> str:
+def test_words(one: CellFinding, cell: AuditCell) -> str:
     """Say what became of a cell's comparison, or why there was none."""
-    if test is not None and test.named:
-        return "▲ named" + (", at least the size" if test.reach == "reached" else "")
-    if test is not None:
-        power = "> 99" if test.power > 0.99 else f"{100 * test.power:.0f}"
+    if one.test is not None and one.test.named:
+        return "▲ named" + (", at least the size" if one.test.reach == "reached" else "")
+    if one.test is not None:
+        power = "> 99" if one.test.power > 0.99 else f"{100 * one.test.power:.0f}"
         return f"not named (power {power} %)"
-    if cell.untested:
-        return marked(cell.untested)
-    return "not compared" if primary else ""
+    return marked(cell.untested or one.untested)
 
 
 def marked(untested: str) -> str:
@@ -134,7 +132,7 @@ def _row(audit: Audit, measure: AuditMeasure, row: Row) -> ForestRow:
     small = one.patients < audit.small_below
     known = bool(audit.training_sites) and cell.dimension == SITE
     gap = None if row.gap is None else (row.gap.estimate, row.gap.low, row.gap.high)
-    told = test_words(one.test, cell, primary=measure.primary)
+    told = test_words(one, cell)
     if small:
         told = "too few to interpret"
     return ForestRow(

@@ -32,11 +32,7 @@ def render_audit(audit: Audit) -> str:
     panels = facts.panels(audit)
     return filled(
         "audit.html.j2",
-        {
-            "listed": listing,
-            "test_words": facts.test_words,
-            "forest": lambda plot: Markup(forest(plot)),
-        },
+        {"listed": listing, "forest": lambda plot: Markup(forest(plot))},
         audit=audit,
         look=OUTCOMES[audit.outcome],
         primary=[panel for panel in panels if panel.measure.primary],

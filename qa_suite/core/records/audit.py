@@ -120,6 +120,7 @@ class CellFinding(BaseModel):
     estimate: float | None
     low: float | None
     high: float | None
+    no_interval: str = Field(default="", description="why no interval is shown; empty if one is")
     method: str
     outcome: Outcome | None = Field(
         default=None, description="of the interval under the profile's bound, where there is one"
@@ -130,6 +131,9 @@ class CellFinding(BaseModel):
         default=None, description="to the other patients of the same hospitals"
     )
     test: CellTest | None = None
+    untested: str = Field(
+        default="", description="why it cannot be named, of a primary measure; empty if it can"
+    )
     sentence: str
 
     @property

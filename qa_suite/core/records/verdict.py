@@ -37,7 +37,6 @@ ReasonCode = Literal[
 ]
 """What can leave a finding undecided."""
 _IN_SHORT: dict[ReasonCode, str] = {
-    "nothing_measured": "no patient with a value",
     "censored": "values censored",
     "lost": "data missing",
     "refused": "too many refused",
