@@ -112,6 +112,26 @@ def test_the_dose_line_says_plans_patients_coverage_goals_and_gamma(dosed):
     assert "judged by 1 criterion of the profile" in told[1] and "described" in told[0]
 
 
+def test_a_prescription_that_is_undecided_is_no_organ_goal(dosed):
+    folder, _, _ = dosed
+    rows = read_measurements(folder)
+    plan = (rows["case"] == factory.KEPT) & (rows["variant"] == "photon-drawn")
+    for metric, more in (("goals_judged", -1), ("goals_undecided", 1)):
+        rows.loc[plan & (rows["metric"] == metric), "value"] += more
+    lost = plan & (rows["metric"] == "coverage_met_synthetic")
+    rows.loc[lost, ["value", "status", "why"]] = [None, "undefined", "outside the dose grid"]
+    line = dose_sentences(rows, read_cases(folder), ())[1]
+    assert "on the synthetic CT in 2 of 3, lost in B01, undecided in 1;" in line
+    assert "of 8 organ goals judged 1 lost and 0 gained, 8 undecided" in line
+
+
+def test_the_line_quoted_in_the_documentation_is_the_one_that_is_written(dosed):
+    _, _, verdict = dosed
+    page = (Path(__file__).parent.parent / "docs" / "judging.md").read_text(encoding="utf-8")
+    quoted = page.partition("## The line for dose")[2].partition("\n> ")[2].partition("\n\n")[0]
+    assert quoted.replace("\n> ", " ") == verdict.dose[1]
+
+
 def test_a_dose_that_failed_or_lacks_its_rows_claims_nothing(dosed):
     folder, _, _ = dosed
     rows = read_measurements(folder)

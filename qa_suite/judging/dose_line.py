@@ -108,32 +108,32 @@ def _cases(rows: pd.DataFrame, patients: set[str]) -> list[str]:
 
 def _organs(rows: pd.DataFrame) -> str:
     """Say how many goals of organs flip, of how many that were judged."""
-    one, two = (_coverage_met(rows, side) for side in ("reference", "synthetic"))
-    both = one.to_frame("one").join(two.to_frame("two"), how="inner")
-    own = {
-        "goals_judged": len(both),
-        "goals_lost": int((both["one"] > both["two"]).sum()),
-        "goals_gained": int((both["one"] < both["two"]).sum()),
-        "goals_undecided": max(len(one), len(two)) - len(both),
-    }
+    own = _prescriptions(rows)
     counted = {name: _total(rows, name) for name in own}
     judged = counted["goals_judged"]
     if judged is None:
         return "of how many goals the flips are was not recorded"
-    lost, gained = (
-        max((counted[name] or 0) - own[name], 0) for name in ("goals_lost", "goals_gained")
-    )
-    open_ones = counted["goals_undecided"] or 0
-    left = f", {open_ones} undecided" if open_ones else ""
-    organs = judged - own["goals_judged"]
+    organs, lost, gained, undecided = (max((counted[name] or 0) - own[name], 0) for name in own)
+    left = f", {undecided} undecided" if undecided else ""
     if organs <= 0:
         return f"no organ goal was judged{left}"
     return f"of {count(organs, 'organ goal')} judged {lost} lost and {gained} gained{left}"
 
 
-def _coverage_met(rows: pd.DataFrame, side: str) -> pd.Series:
-    mine = rows[(rows["metric"] == f"coverage_met_{side}") & (rows["status"] == "ok")]
-    return mine.set_index(["case", "region"])["value"]
+def _prescriptions(rows: pd.DataFrame) -> dict[str, int]:
+    """Count what of the goals are prescriptions to targets, as the record counts goals."""
+    sides = [f"coverage_met_{side}" for side in ("reference", "synthetic")]
+    mine = rows[rows["metric"].isin(sides) & (rows["status"] != "error")]
+    met = mine.set_index(["case", "region", "metric"])["value"].astype(float).unstack()
+    met = met.reindex(columns=sides)
+    both = met.dropna()
+    one, two = (both[side] for side in sides)
+    return {
+        "goals_judged": len(both),
+        "goals_lost": int((one > two).sum()),
+        "goals_gained": int((one < two).sum()),
+        "goals_undecided": len(met) - len(both),
+    }
 
 
 def _total(rows: pd.DataFrame, metric: str) -> int | None:
