@@ -28,4 +28,4 @@ def write_between(page: Path, name: str, text: str) -> None:
     if begin not in old or end not in old:
         raise SystemExit(f"{page} has no markers for {name}.")
     head, rest = old.split(begin)
-    page.write_text(f"{head}{begin}\n{text}{end}{rest.split(end)[1]}")
+    page.write_text(f"{head}{begin}\n{text.rstrip()}\n{end}{rest.split(end)[1]}")
