@@ -39,11 +39,17 @@ class Prepared:
 
 
 def prepare(asked: ProtocolOptions, profile: Profile | None = None) -> Prepared:
-    """Resolve what was asked; ``profile`` is refused where it cannot judge it."""
+    """Resolve what was asked; ``profile`` is refused where it cannot judge it.
+
+    What it asks and this run cannot measure is said, before anything is loaded or translated.
+    """
     from qa_suite.cli.checkup import inverse_translator
     from qa_suite.cli.instruments import load_instruments
     from qa_suite.core.cohort import load_cohort, manifest_path
+    from qa_suite.evaluation.beforehand import announcement
+    from qa_suite.evaluation.eligibility import quantity_of
     from qa_suite.evaluation.models import brought_along
+    from qa_suite.evaluation.unmeasured import Run
     from qa_suite.judging.judged_cases import require_fit
 
     settings = _settings(asked)
@@ -62,6 +68,16 @@ def prepare(asked: ProtocolOptions, profile: Profile | None = None) -> Prepared:
         back, named = inverse_translator(asked.inverse, cohort.direction)
         settings = settings.model_copy(update={"inverse": named})
     beside = replace(brought_along(cohort, place, back), segmenters=finders, extractor=encoder)
+    if profile is not None:
+        run = Run(
+            settings=settings,
+            instruments=beside,
+            cases=cohort.in_split(settings.split),
+            quantity=quantity_of(cohort),
+            finished=asked.images is not None,
+        )
+        for line in announcement(profile, run):
+            console.say(line)
     return Prepared(cohort=cohort, place=place, settings=settings, instruments=beside)
 
 
