@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_files import (
     CASES_FILE,
     CURVES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
     read_cases,
-    sha256_of,
     write_model,
     write_table,
 )

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.core.record_files import sha256_of
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_names import VOLUMES_FOLDER
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.images import write_image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -15,9 +14,11 @@ from qa_suite.core.answers import require_finite, require_plausible, require_pos
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.json_files import read_json
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import PluginFacts
-from qa_suite.core.validation import in_words
+from qa_suite.core.tensor_files import read_safetensors
 from qa_suite.core.volume import Volume
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.answers import AS_SPECIFIED, Asked, Inferred
@@ -194,7 +195,7 @@ class Translator(ABC):
 
 def weights_sha256(folder: Path) -> str:
     """SHA-256 of the weights file in a saved translator's folder."""
-    return hashlib.sha256((Path(folder) / WEIGHTS_FILE).read_bytes()).hexdigest()
+    return sha256_of(Path(folder) / WEIGHTS_FILE)
 
 
 def create(spec: TranslatorSpec) -> Translator:
@@ -220,18 +221,14 @@ def load(folder: Path) -> Translator:
     InputError
         If a file is missing or unreadable, or the weights belong to another specification.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     folder = Path(folder)
     for name in (SPEC_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise InputError(f"{folder} holds no translator: {name} is missing.")
-    try:
-        data = json.loads((folder / SPEC_FILE).read_text())
-        weights = load_file(folder / WEIGHTS_FILE)
-    except (ValueError, SafetensorError) as error:
-        raise InputError(f"The translator in {folder} cannot be read: {in_words(error)}.") from None
+    data = read_json(folder / SPEC_FILE)
+    if not isinstance(data, dict):
+        raise InputError(f"{folder / SPEC_FILE} holds no specification.")
+    weights = read_safetensors(folder / WEIGHTS_FILE)
     translator = create(parse_spec(data, subject=str(folder / SPEC_FILE)))
     translator.set_weights(weights)
     translator.calibration = Calibration.read(folder)
@@ -248,7 +245,7 @@ def load_registered(folder: Path) -> Translator:
         then; else as :func:`load`.
     """
     folder = Path(folder)
-    training = json.loads((folder / TRAINING_FILE).read_text())
+    training = read_json(folder / TRAINING_FILE)
     if weights_sha256(folder) != training["weights_sha256"]:
         raise InputError(f"The weights in {folder} are not those that were registered.")
     said = training.get("plugin")

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.json_files import parse_json_model
+from qa_suite.core.plain_files import read_bytes
 from qa_suite.core.prediction import IntervalFacts
 from qa_suite.core.validation import describe_validation
 from translators.answers import Inferred
@@ -71,7 +73,7 @@ class Calibration(BaseModel):
         if not path.is_file():
             return None
         try:
-            return Calibration.model_validate_json(path.read_text())
+            return parse_json_model(read_bytes(path), Calibration, f"The calibration {path}")
         except ValidationError as error:
             raise Problems(f"The calibration {path}", describe_validation(error)) from None
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from qa_suite.checkup.findings import CheckUp
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import MeasurementStatus, ModelFacts
+from qa_suite.core.table_files import read_cells
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -70,19 +71,19 @@ def read_log(path: Path) -> list[LogRow]:
     if not path.exists():
         return []
     rows = []
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) not in (_COLUMNS, _OLD_COLUMNS):
-            raise InputError(
-                f"{path} is no log of check-ups: its first line should be {','.join(_COLUMNS)}."
-            )
-        for row in reader:
-            try:
-                rows.append(LogRow.model_validate({**row, **_read_value(row["value"])}))
-            except (ValidationError, AttributeError):
-                raise InputError(
-                    f"Line {reader.line_num} of {path} is damaged; mend or remove it."
-                ) from None
+    titles, *lines = read_cells(path) or [[]]
+    if tuple(titles) not in (_COLUMNS, _OLD_COLUMNS):
+        raise InputError(
+            f"{path} is no log of check-ups: its first line should be {','.join(_COLUMNS)}."
+        )
+    for number, cells in enumerate(lines, start=2):
+        if not cells:
+            continue
+        try:
+            row = dict(zip(titles, cells, strict=True))
+            rows.append(LogRow.model_validate({**row, **_read_value(row["value"])}))
+        except (ValidationError, ValueError, KeyError):
+            raise InputError(f"Line {number} of {path} is damaged; mend or remove it.") from None
     return rows
 
 
@@ -169,5 +170,4 @@ def append_log(
 
 
 def _columns_of(path: Path) -> tuple[str, ...]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return tuple(next(csv.reader(stream), ()))
+    return tuple(next(iter(read_cells(path)), ()))

@@ -155,17 +155,15 @@ def _of_image(path: Path, name: str, grid: Grid) -> list[AnyStructure]:
     import numpy as np
 
     from qa_suite.dose.structures.structures import sample_labels
-    from qa_suite.io.images import IMAGE_SUFFIXES, read_image
+    from qa_suite.io.images import ending_of, read_image
 
     labels = read_image(path, "label")
     if not name:
-        suffixes = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
-        ending = next(s for s in suffixes if path.name.lower().endswith(s))
-        name = path.name[: -len(ending)]
+        name = path.name[: -len(ending_of(path))]
     low = int(labels.array.min())
     if low < 0:
         raise InputError(f"{path} holds the label {low}; labels are 0 (outside) and above.")
-    values = [int(v) for v in np.flatnonzero(np.bincount(labels.array.ravel())) if v > 0]
+    values = [int(v) for v in np.unique(labels.array) if v > 0]
     names = {v: f"{name} {v}" for v in values} if len(values) > 1 else {(values or [1])[0]: name}
     return list(sample_labels(labels, names, grid).values())
 

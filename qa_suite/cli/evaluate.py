@@ -75,11 +75,11 @@ def evaluate(asked: EvaluateOptions) -> int:
 def _show_measurements_json(folder: Path) -> None:
     import json
 
+    from qa_suite.core.json_files import parse_json
     from qa_suite.core.record_files import read_measurements
 
-    console.show(
-        json.dumps(json.loads(read_measurements(folder).to_json(orient="records")), indent=1)
-    )
+    rows = parse_json(read_measurements(folder).to_json(orient="records"), folder)
+    console.show(json.dumps(rows, indent=1))
 
 
 def _require_clinic(asked: EvaluateOptions) -> None:

@@ -164,7 +164,7 @@ def _masks(paths: Sequence[Path], grid: Grid) -> tuple[dict[str, NDArray[np.bool
 
     from qa_suite.core.errors import InputError
     from qa_suite.core.resampling import resample
-    from qa_suite.io.images import IMAGE_SUFFIXES, read_image
+    from qa_suite.io.images import ending_of, read_image
 
     masks: dict[str, NDArray[np.bool_]] = {}
     notes = []
@@ -176,11 +176,7 @@ def _masks(paths: Sequence[Path], grid: Grid) -> tuple[dict[str, NDArray[np.bool
         if not labels.grid.same_as(grid):
             labels = resample(labels, grid, interpolation="nearest", outside=0)
             notes.append(f"{path.name}: {labels.history[-1]}")
-        stem = next(
-            path.name[: -len(s)]
-            for s in sorted(IMAGE_SUFFIXES, key=len, reverse=True)
-            if path.name.lower().endswith(s)
-        )
+        stem = path.name[: -len(ending_of(path))]
         for value in values:
             name = stem if len(values) == 1 else f"{stem}:{value}"
             if name in masks:

@@ -25,6 +25,8 @@ from pydantic import (
 )
 
 from qa_suite.core.errors import InputError, LeakageError, Problems
+from qa_suite.core.plain_files import MOST_BYTES, misplaced, sha256_of
+from qa_suite.core.strata import Strata
 from qa_suite.core.validation import describe_validation
 from qa_suite.core.yaml_files import read_yaml
 
@@ -34,47 +36,6 @@ HELD_OUT: Split = "test"
 MANIFEST_FILE = "manifest.yaml"
 PRIVATE_FILE = "private.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Strata(BaseModel):
-    """What is known of a case beside its voxels; None where the import could not tell."""
-
-    model_config = _STRICT
-
-    source_manufacturer: str | None = None
-    source_model: str | None = None
-    field_strength_t: float | None = None
-    sequence: str | None = None
-    repetition_time_ms: float | None = None
-    echo_time_ms: float | None = None
-    reference_manufacturer: str | None = None
-    reference_model: str | None = None
-    ct_kernel: str | None = None
-    tube_voltage_kv: float | None = None
-    slice_thickness_mm: float | None = None
-    sex: Literal["M", "F", "O"] | None = None
-    age_band: str | None = Field(default=None, description="ten years, such as '60-69'")
-    body_width_mm: float | None = None
-    implant: Literal["yes", "no", "unknown"] = "unknown"
-    scan_interval_days: int | None = None
-    flip_angle_deg: float | None = None
-    source_kernel: str | None = None
-    source_tube_voltage_kv: float | None = None
-    reference_contrast: Literal["yes"] | None = Field(
-        default=None, description="whether the header names a contrast agent; a gap says nothing"
-    )
-
-    @model_serializer(mode="wrap")
-    def _as_before_where_unknown(self, as_usual: SerializerFunctionWrapHandler) -> Any:
-        """Leave the manifest, and its digest, of a cohort without these as it always was."""
-        said = as_usual(self)
-        for name in _LATER:
-            if getattr(self, name) is None:
-                said.pop(name, None)
-        return said
-
-
-_LATER = ("flip_angle_deg", "source_kernel", "source_tube_voltage_kv", "reference_contrast")
 
 
 class Case(BaseModel):
@@ -110,11 +71,22 @@ class Case(BaseModel):
     fingerprints: dict[str, str] = Field(
         default_factory=dict, description="hash that survives rounding and reformatting"
     )
+    linked: tuple[str, ...] = Field(
+        default=(), description="roles whose file import linked to the original elsewhere"
+    )
     strata: Strata = Strata()
     history: tuple[str, ...] = ()
     import_problem: str | None = Field(
         default=None, description="why the case could not be read; it stays and is reported"
     )
+
+    @model_serializer(mode="wrap")
+    def _linked_where_anything_is(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a manifest without links, and its digest, as they were."""
+        said = as_usual(self)
+        if not self.linked:
+            said.pop("linked", None)
+        return said
 
     @field_validator("case", "site", "patient")
     @classmethod
@@ -295,13 +267,13 @@ def load_cohort(path: Path, *, check_files: bool = True) -> Cohort:
     Raises
     ------
     Problems
-        With every problem of the manifest: unknown keys, wrong values, missing files, two
-        cases of one name.
+        With every problem of the manifest: unknown keys, wrong values, two cases of one name,
+        files that are missing, are no files or lie elsewhere, digests that are missing.
     LeakageError
         If the patient sets overlap.
     """
     path = manifest_path(path)
-    data = read_yaml(path)
+    data = read_yaml(path, most_bytes=MOST_BYTES)
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no manifest; make one with 'qa-suite import'.")
     try:
@@ -316,7 +288,8 @@ def load_cohort(path: Path, *, check_files: bool = True) -> Cohort:
         if names.count(n) > 1
     ]
     if check_files:
-        problems += _missing_files(cohort, path.parent)
+        problems += _misplaced_files(cohort, path.parent)
+    problems += _missing_digests(cohort)
     if problems:
         raise Problems(str(path), problems)
     check_splits(cohort)
@@ -352,20 +325,38 @@ def with_file_hashes(cohort: Cohort, folder: Path) -> Cohort:
     return cohort.model_copy(update={"cases": tuple(cases)})
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _missing_files(cohort: Cohort, folder: Path) -> list[str]:
+def _misplaced_files(cohort: Cohort, folder: Path) -> list[str]:
     return [
-        f"case {case.case}: its {role} file {file} does not exist"
+        f"case {case.case}: its {role} file {file} {wrong}"
         for case in cohort.cases
         if case.import_problem is None
         for role, file in case_files(case).items()
-        if not (folder / file).exists()
+        if (wrong := misplaced(folder, file, linked=role in case.linked))
     ]
+
+
+def _missing_digests(cohort: Cohort) -> list[str]:
+    """Say which digests were taken out of a manifest; one written by hand need not have any."""
+    read = [case for case in cohort.cases if case.import_problem is None]
+    if not cohort.import_settings and not any(case.file_sha256 for case in read):
+        return []
+    problems = []
+    for case in read:
+        lacking = [role for role in case_files(case) if not case.file_sha256.get(role)]
+        if lacking:
+            problems.append(
+                f"case {case.case}: the digest of its {', '.join(lacking)} file is missing; "
+                f"import it again"
+            )
+        scans = [role for role in ("source", "reference") if getattr(case, role) is not None]
+        if unhashed := [role for role in scans if not case.voxel_hashes.get(role)]:
+            problems.append(
+                f"case {case.case}: the voxel hash of its {' and '.join(unhashed)} is missing; "
+                f"import it again"
+            )
+        if strange := sorted(set(case.file_sha256) - set(case_files(case))):
+            problems.append(
+                f"case {case.case}: it names the digest of a {', '.join(strange)} file and no "
+                f"such file"
+            )
+    return problems

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from qa_suite.core.cohort import Case
+from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.json_files import parse_json_model
+from qa_suite.core.plain_files import read_bytes
 from qa_suite.core.records import ProfileTried
 from qa_suite.core.records.measurement import STRICT
 
@@ -92,15 +95,15 @@ def append(path: Path, line: LogLine) -> str:
 def read_log(path: Path) -> Log:
     """Read a log and follow its chain; none is an empty one, and no error."""
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = read_bytes(path)
+    except InputError:
         return Log(path=path)
     lines, digests, problems = [], [], []
     before = ""
     for number, raw in enumerate(content.splitlines(), start=1):
         try:
-            line = LogLine.model_validate_json(raw)
-        except ValidationError:
+            line = parse_json_model(raw, LogLine, path)
+        except QAError:
             problems.append(f"line {number} of {path} cannot be read")
         else:
             if line.before != before:

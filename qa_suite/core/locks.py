@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from qa_suite.core.differences import by_name, differences_of
 from qa_suite.core.errors import InputError
+from qa_suite.core.json_files import read_json
 from qa_suite.core.record_files import read_model
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import InstrumentFacts, Profile
@@ -28,7 +28,7 @@ def read_lock(path: Path) -> Lock:
         If the file is missing, no lock, or was changed after it was written.
     """
     lock = read_model(path, Lock)
-    identifier = lock_identifier(json.loads(Path(path).read_text(encoding="utf-8")))
+    identifier = lock_identifier(read_json(path))
     if identifier != lock.lock:
         raise InputError(
             f"{path} was changed after it was written: its content gives {identifier}, and it says "

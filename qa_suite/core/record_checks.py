@@ -6,14 +6,15 @@ of volumes is compared on request alone: it takes as long as reading them.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from qa_suite.core.cohort import sha256_of
+from qa_suite.core.errors import InputError
+from qa_suite.core.json_files import read_json
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_names import (
     CASES_FILE,
     COSTS_FILE,
@@ -25,9 +26,11 @@ from qa_suite.core.record_names import (
     evaluation_identifier,
 )
 from qa_suite.core.records import Evaluation
+from qa_suite.core.table_files import read_parquet
 from qa_suite.core.wording import count, listing, some
 
 _OF_CASES = (MEASUREMENTS_FILE, COSTS_FILE, CURVES_FILE)
+_OF_A_CASE = ("case", "patient", "site", "split", "status")
 _STATUSES = ("refused", "failed", "evaluated")
 
 
@@ -40,15 +43,15 @@ def table_digests(evaluation: Evaluation) -> dict[str, str]:
 def record_problems(folder: Path, evaluation: Evaluation) -> list[str]:
     """Say everything that is wrong with a record but its volumes, one part of a sentence each."""
     folder = Path(folder)
+    known = {CASES_FILE: None, **table_digests(evaluation)}
     problems = [*_table_problems(folder, evaluation), *_identifier_problems(folder, evaluation)]
     if (folder / CASES_FILE).is_file():
         try:
-            cases = pd.read_parquet(folder / CASES_FILE, columns=["case", "patient", "site",
-                                                                  "split", "status"])  # fmt: skip
-        except (OSError, ValueError) as error:
-            return [*problems, f"{CASES_FILE} cannot be read ({' '.join(str(error).split())[:80]})"]
+            cases = read_parquet(folder / CASES_FILE, columns=_OF_A_CASE, sha256=known[CASES_FILE])
+        except InputError as error:
+            return [*problems, str(error).rstrip(".")]
         problems += _count_problems(evaluation, cases)
-        problems += _row_problems(folder, set(cases["case"]))
+        problems += _row_problems(folder, set(cases["case"]), known)
     return problems
 
 
@@ -75,12 +78,12 @@ def _identifier_problems(folder: Path, evaluation: Evaluation) -> Iterator[str]:
     """Recompute the identifier; records of schema 1 had another rule for it."""
     if evaluation.schema_version == 1:
         return
-    raw: dict[str, Any] = json.loads((folder / EVALUATION_FILE).read_bytes())
+    raw: dict[str, Any] = read_json(folder / EVALUATION_FILE)
     norms = None
     if NORMS_FILE in evaluation.tables_sha256 and (folder / NORMS_FILE).is_file():
         try:
-            norms = json.loads((folder / NORMS_FILE).read_bytes())
-        except ValueError:
+            norms = read_json(folder / NORMS_FILE)
+        except InputError:
             return  # its digest differs too, and says so
     found = evaluation_identifier(
         cohort_digest=raw["cohort"]["digest"],
@@ -121,15 +124,16 @@ def _count_problems(evaluation: Evaluation, cases: pd.DataFrame) -> Iterator[str
         yield f"{listing(missing)} in {CASES_FILE} is no site of the cohort's facts"
 
 
-def _row_problems(folder: Path, cases: set[str]) -> Iterator[str]:
+def _row_problems(folder: Path, cases: set[str], known: Mapping[str, str | None]) -> Iterator[str]:
     """Say which rows are of a case that the table of cases does not hold."""
     for name in _OF_CASES:
         if not (folder / name).is_file():
             continue
         try:
-            rows = set(pd.read_parquet(folder / name, columns=["case"])["case"])
-        except (OSError, ValueError) as error:
-            yield f"{name} cannot be read ({' '.join(str(error).split())[:80]})"
+            table = read_parquet(folder / name, columns=["case"], sha256=known.get(name))
+            rows = set(table["case"])
+        except InputError as error:
+            yield str(error).rstrip(".")
             continue
         if strangers := sorted(map(str, rows - cases)):
             yield f"{name} has rows of {listing(some(strangers))}, not in {CASES_FILE}"

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from qa_suite.core.cohort import sha256_of
 from qa_suite.core.errors import InputError, Problems, raise_problems
+from qa_suite.core.json_files import Model, parse_json, read_json, read_json_model
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_checks import record_problems
 from qa_suite.core.record_names import (
     CASES_FILE,
@@ -19,7 +20,8 @@ from qa_suite.core.record_names import (
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
 )
-from qa_suite.core.records import CaseRecord, Evaluation, Measurement
+from qa_suite.core.records import CaseRecord, CurvePoint, Evaluation, Measurement
+from qa_suite.core.table_files import read_parquet
 from qa_suite.core.validation import describe_validation
 
 ABSENT = "absent_in_reference"
@@ -76,10 +78,10 @@ def read_measurements(folder: Path) -> pd.DataFrame:
     A record of schema 1 has no bounds of censored values: their columns are empty; so is the column
     that says what is absent in the reference, in a record made before it was told.
     """
-    table = _whole(_read_table(folder, MEASUREMENTS_FILE))
+    table = _whole(_read_table(folder, MEASUREMENTS_FILE, Measurement))
     if not (Path(folder) / COSTS_FILE).is_file():  # a record without costs
         return table
-    costs = _whole(_read_table(folder, COSTS_FILE))
+    costs = _whole(_read_table(folder, COSTS_FILE, Measurement))
     return pd.concat([table, costs], ignore_index=True) if len(costs) else table
 
 
@@ -93,17 +95,17 @@ def _whole(table: pd.DataFrame) -> pd.DataFrame:
 
 def read_curves(folder: Path) -> pd.DataFrame:
     """Read the curves of an evaluation: the columns of :class:`CurvePoint`."""
-    return _read_table(folder, CURVES_FILE)
+    return _read_table(folder, CURVES_FILE, CurvePoint)
 
 
 def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
     """Read what happened to every case of an evaluation."""
-    frame = _read_table(folder, CASES_FILE)
-    old = _is_of_schema_1(folder)
+    frame = _read_table(folder, CASES_FILE, CaseRecord)
+    old = _said(folder).get("schema_version", 1) == 1 and (Path(folder) / EVALUATION_FILE).is_file()
     records = []
     for row in frame.to_dict(orient="records"):
         for column in (column for column in _JSON_COLUMNS if column in row):
-            row[column] = json.loads(row[column])
+            row[column] = parse_json(str(row[column]), f"{folder / CASES_FILE}, {column}")
         if old:
             row["preflight"] = _known_preflight(row["preflight"])
         if row["split"] is None or row["split"] != row["split"]:
@@ -119,10 +121,11 @@ def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
 _PARTS_OF_THE_MOTION = ("alignment_shift", "alignment_rotation")
 
 
-def _is_of_schema_1(folder: Path) -> bool:
-    """Whether a record says less of its preflight; one that has no evaluation yet is new."""
+def _said(folder: Path) -> dict[str, Any]:
+    """Return what a record says of itself; nothing where there is no evaluation yet."""
     path = Path(folder) / EVALUATION_FILE
-    return path.is_file() and json.loads(path.read_text()).get("schema_version", 1) == 1
+    said = read_json(path) if path.is_file() else {}
+    return said if isinstance(said, dict) else {}
 
 
 def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
@@ -147,11 +150,21 @@ def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
     return checks
 
 
-def _read_table(folder: Path, name: str) -> pd.DataFrame:
+def _read_table(folder: Path, name: str, row_type: type[BaseModel]) -> pd.DataFrame:
     path = Path(folder) / name
     if not path.is_file():
         raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
-    return pd.read_parquet(path)
+    said = _said(folder)
+    digests = said.get("tables_sha256")
+    known = digests.get(name) if isinstance(digests, dict) else None
+    if name == COSTS_FILE and isinstance(said.get("when"), dict):
+        known = said["when"].get("costs_sha256")
+    table = read_parquet(path, sha256=known)
+    fields = row_type.model_fields.items()
+    needed = [key for key, field in fields if field.is_required()]
+    if lacking := [key for key in needed if key not in table]:
+        raise InputError(f"{path} lacks the column {', '.join(lacking)}.")
+    return table
 
 
 def write_model(path: Path, model: BaseModel) -> None:
@@ -161,9 +174,6 @@ def write_model(path: Path, model: BaseModel) -> None:
     text = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
     temporary.write_text(text + "\n")
     temporary.replace(path)
-
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_model(path: Path, model_type: type[Model]) -> Model:
@@ -179,10 +189,7 @@ def read_model(path: Path, model_type: type[Model]) -> Model:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There is no {model_type.__name__.lower()} at {path}.")
-    try:
-        return model_type.model_validate_json(path.read_text())
-    except ValidationError as error:
-        raise Problems(str(path), describe_validation(error)) from None
+    return read_json_model(path, model_type)
 
 
 def read_evaluation(folder: Path) -> Evaluation:

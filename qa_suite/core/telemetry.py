@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.json_files import parse_json, read_json
+from qa_suite.core.plain_files import read_text
 from qa_suite.core.store import (
     connect,
     experiment,
@@ -205,7 +207,8 @@ def _known_run(folder: Path) -> str | None:
     path = folder / RUN_FILE
     if not path.is_file():
         return None
-    known = str(json.loads(path.read_text())["run_id"])
+    said = read_json(path)
+    known = str(said.get("run_id")) if isinstance(said, dict) else ""
     try:
         connect().get_run(known)
     except MlflowException as error:
@@ -305,10 +308,12 @@ _TELL = {
 def _read(path: Path) -> list[dict[str, Any]]:
     """Read a journal; a last line that was cut off by a kill is left out."""
     found = []
-    for line in path.read_text().splitlines() if path.is_file() else ():
+    for line in read_text(path).split("\n") if path.is_file() else ():
+        if not line:
+            continue
         try:
-            found.append(json.loads(line))
-        except ValueError:
+            found.append(parse_json(line, path))
+        except InputError:
             _log.warning("A line of %s was cut off and is left out.", path)
     return found
 

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.errors import InputError, Problems, raise_problems
+from qa_suite.core.json_files import parse_json, parse_json_model
+from qa_suite.core.plain_files import read_bytes
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import ProfileTried, Verdict
-from qa_suite.core.validation import describe_validation
 from qa_suite.core.wording import count, listing
 
 VERDICTS_FOLDER = "verdicts"
@@ -204,15 +203,12 @@ def load_verdict(path: Path) -> tuple[dict[str, Any], WrittenVerdict]:
     InputError
         If the file is no verdict.
     """
-    content = path.read_bytes()
+    content = read_bytes(path)
+    raw = parse_json(content, path)
     try:
-        raw = json.loads(content)
-        verdict = Verdict.model_validate_json(content)
-    except ValidationError as error:
-        what = "; ".join(describe_validation(error))
-        raise InputError(f"{path} is no verdict: {what}.") from None
-    except ValueError:
-        raise InputError(f"{path} is no verdict: it is no JSON.") from None
+        verdict = parse_json_model(content, Verdict, path)
+    except Problems as error:
+        raise InputError(f"{path} is no verdict: {'; '.join(error.problems)}.") from None
     if verdict.evidence is None:
         if verdict.schema_version == 3:
             raise InputError(f"{path} is no verdict: its evidence is missing.")

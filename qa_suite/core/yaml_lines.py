@@ -17,7 +17,14 @@ from typing import Any
 import yaml
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.yaml_files import TOO_DEEP, read_text, unreadable
+from qa_suite.core.yaml_files import (
+    LOADER,
+    TOO_DEEP,
+    read_text,
+    require_whole_letters,
+    strange,
+    unreadable,
+)
 
 Place = tuple[str | int, ...]
 """Keys and list positions from the top of a file to a value."""
@@ -68,17 +75,18 @@ def read_as_written(path: Path) -> Written:
         If it is no YAML, no text in UTF-8, holds another kind of object, or is endless.
     """
     text = read_text(path)
+    reader = _Reader(text)
     try:
-        reader = _Reader(text)
         data = reader.read()
-    except (yaml.YAMLError, ValueError) as error:
-        raise unreadable(path, str(error)) from None
     except RecursionError:
         raise unreadable(path, TOO_DEEP) from None
     except _TooLarge:
         raise InputError(
             f"{path} holds more than {_MOST_NODES} values, or holds itself; write it out plainly."
         ) from None
+    except Exception as error:  # a value of a kind that it is not may raise anything
+        raise unreadable(path, str(error) or type(error).__name__) from None
+    require_whole_letters(text, data, path)
     problems = sorted([*_shared(text), *reader.problems], key=lambda one: one.line)
     return Written(data=data, lines=reader.lines, problems=tuple(problems))
 
@@ -95,7 +103,7 @@ class _Reader:
     _count: int = 0
 
     def read(self) -> Any:
-        self._loader = yaml.SafeLoader(self.text)
+        self._loader = LOADER(self.text)
         try:
             node = self._loader.get_single_node()
             return None if node is None else self._value(node, ())
@@ -132,6 +140,8 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node) -> Any:
         kind = node.tag.removeprefix(_TAG)
+        if not isinstance(node, yaml.ScalarNode):
+            raise strange(node)
         if kind == "timestamp":
             return node.value
         odd = kind in ("int", "float") and not _DECIMAL.fullmatch(node.value)
@@ -141,7 +151,7 @@ class _Reader:
             truth = str(self._loader.construct_object(node, deep=True)).lower()
             self._say(node, f"{node.value!r} is read as {truth}; write that, or put it in quotes")
         if kind not in ("str", "int", "float", "bool", "null"):
-            raise yaml.YAMLError(f"{node.tag} in line {_line(node)} is no text, number or list")
+            raise strange(node)
         return self._loader.construct_object(node, deep=True)
 
     def _say(self, node: yaml.Node, sentence: str) -> None:
@@ -155,7 +165,7 @@ def _line(node: yaml.Node) -> int:
 
 def _shared(text: str) -> Iterator[Said]:
     """Name every alias: what it stands for is written elsewhere."""
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.AliasEvent):
             assert event.start_mark is not None
             yield Said(

@@ -16,6 +16,7 @@ from pathlib import Path
 from qa_suite.core.answers import ODD
 from qa_suite.core.cohort import Case, Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_files import (
     CASES_FILE,
     COSTS_FILE,
@@ -23,7 +24,6 @@ from qa_suite.core.record_files import (
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
     read_evaluation,
-    sha256_of,
     write_model,
     write_table,
 )

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from qa_suite.core.cohort import Cohort
-from qa_suite.core.record_files import sha256_of
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_names import VOLUMES_FOLDER
 from qa_suite.core.records import CaseRecord, Measurement
 from qa_suite.core.volume import Volume

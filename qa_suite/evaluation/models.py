@@ -8,8 +8,8 @@ from pathlib import Path
 from qa_suite.core.answers import checked
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.prediction import Prediction
-from qa_suite.core.record_files import sha256_of
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import ModelFacts
 from qa_suite.core.volume import Volume

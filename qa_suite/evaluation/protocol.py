@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from qa_suite.core.cohort import Cohort, sha256_of
+from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.examination_log import LogLine, append, log_beside, read_log, scans
 from qa_suite.core.locks import (
@@ -18,6 +18,7 @@ from qa_suite.core.locks import (
     locked_instruments,
     read_lock,
 )
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_names import EVALUATION_FILE
 from qa_suite.core.records import InstrumentFacts, ModelFacts, Profile
 from qa_suite.core.records.lock import Lock

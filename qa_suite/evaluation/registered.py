@@ -7,7 +7,6 @@ was registered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ import numpy as np
 from qa_suite.core import store
 from qa_suite.core.answers import checked
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.json_files import read_json
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.prediction import IntervalFacts, Prediction
-from qa_suite.core.record_files import sha256_of
 from qa_suite.core.records import ModelFacts
 from qa_suite.core.volume import Grid, Quantity, Volume
 from qa_suite.instruments.registering import KIND_TAG, KINDS
@@ -234,7 +234,7 @@ def _facts(uri: str, folder: Path) -> ModelFacts:
             f"register it with 'qa-suite train', or examine its images with "
             f"'qa-suite evaluate COHORT --images FOLDER'."
         )
-    training = json.loads(found[0].read_text())
+    training = read_json(found[0])
     weights = training["weights_sha256"]
     for path in sorted(folder.rglob("*.safetensors")):
         if sha256_of(path) != weights:

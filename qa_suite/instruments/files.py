@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.json_files import read_json
+from qa_suite.core.plain_files import read_bytes
+from qa_suite.core.tensor_files import MOST_BYTES, parse_safetensors
 from qa_suite.core.validation import in_words
 from qa_suite.instruments.extractor import TrainedExtractor, extractor_of, save_extractor
 from qa_suite.instruments.network import sha256_of_bytes
@@ -37,11 +39,8 @@ def read_instrument(folder: Path) -> Instrument:
     InputError
         If a file is missing or unreadable, or the weights are not those that were written.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     described = describe(folder)
-    data = (folder / WEIGHTS_FILE).read_bytes()
+    data = read_bytes(folder / WEIGHTS_FILE, most_bytes=MOST_BYTES)
     registered = described["facts"]["weights_sha256"]
     if sha256_of_bytes(data) != registered:
         raise InputError(
@@ -49,10 +48,10 @@ def read_instrument(folder: Path) -> Instrument:
             f"registered ({registered[:12]}…); do not use this instrument, train it again."
         )
     try:
-        weights = load(data)
+        weights = parse_safetensors(data, folder / WEIGHTS_FILE)
         make = segmenter_of if described["kind"] == "segmenter" else extractor_of
         return make(described, weights)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = in_words(error)[:160]
         raise InputError(f"The instrument in {folder} cannot be read ({reason}).") from None
 
@@ -69,7 +68,7 @@ def describe(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise InputError(f"{folder} holds no instrument: {name} is missing.")
     try:
-        described: dict[str, Any] = json.loads((folder / SPEC_FILE).read_text())
+        described: dict[str, Any] = read_json(folder / SPEC_FILE)
         if described["kind"] not in ("segmenter", "extractor") or not described["facts"]["name"]:
             raise KeyError("kind")
         _ = described["facts"]["weights_sha256"]

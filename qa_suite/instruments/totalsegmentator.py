@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from qa_suite.core.arrays import Mask
-from qa_suite.core.cohort import sha256_of
 from qa_suite.core.errors import InputError
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.records import InstrumentFacts
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.frame import check_image

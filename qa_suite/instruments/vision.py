@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qa_suite.core.arrays import Float32Array, Mask
-from qa_suite.core.cohort import sha256_of
 from qa_suite.core.errors import InputError
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.records import InstrumentFacts
+from qa_suite.core.tensor_files import read_state_dict
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.extractor import axial_slices
 from qa_suite.instruments.settings import ExtractorSettings
@@ -121,10 +122,4 @@ def _network(name: str, path: Path) -> nn.Module:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    import torch
-
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return dict(load_file(path))
-    return dict(torch.load(path, map_location="cpu", weights_only=True))
+    return dict(read_state_dict(path))

@@ -10,8 +10,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.core.cohort import Case, Cohort, case_files, sha256_of
+from qa_suite.core.cohort import Case, Cohort, case_files
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.volume import Quantity, Volume, canonical, require_same_grid
 from qa_suite.io.images import read_image

@@ -1,102 +1,39 @@
-"""NIfTI and MetaImage files: read into a :class:`Volume` and write it back.
+"""Images in single files: read into a :class:`Volume` and write it back.
 
-SimpleITK is in LPS already and keeps oblique direction cosines; its arrays come as
-``[k, j, i]`` and are turned to ``[i, j, k]`` here and nowhere else.
-
-NIfTI files are read by nibabel, which keeps NaN and inf; SimpleITK replaces them by zeros without a
-word. A NIfTI header can hold two geometries (sform and qform) that contradict each other; readers
-differ in which one they believe, so a contradiction is refused.
+Readers are the suite's own (:mod:`qa_suite.io.nifti`, :mod:`qa_suite.io.metaimage`,
+:mod:`qa_suite.io.nrrd`): no foreign file is given to SimpleITK, which a damaged header can end, and
+which fills what is missing with zeros. It writes; its arrays are ``[k, j, i]``, and are turned
+here and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-from qa_suite.core.errors import GeometryError, InputError, raise_problems
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.plain_files import require_file
 from qa_suite.core.volume import Grid, Quantity, Volume
 from qa_suite.core.wording import count
-from qa_suite.io.integrity import require_whole
+from qa_suite.io.metaimage import read_metaimage
+from qa_suite.io.nifti import read_nifti
+from qa_suite.io.nrrd import read_nrrd
 
-MAX_CONTRADICTION_MM = 0.5
-"""sform and qform may place a corner voxel this far apart; more is a contradiction."""
-
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-
-def read_nifti(path: Path) -> tuple[NDArray[Any], Grid]:
-    """Read the voxels (slope and intercept applied) and the grid of a NIfTI file.
-
-    Raises
-    ------
-    InputError
-        If it holds no single 3-D image, or its unit of length is not mm.
-    GeometryError
-        If it says nowhere how it lies in the patient, or says it twice and differently.
-    """
-    try:
-        image: Any = nib.load(path)
-        voxels = np.asanyarray(image.dataobj)
-    except (ImageFileError, OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path} cannot be read as an image: {reason}") from None
-    if voxels.ndim == 4 and voxels.shape[3] == 1:
-        voxels = voxels[..., 0]
-    if voxels.ndim != 3 or voxels.dtype.fields is not None:
-        raise not_one_image(path, voxels.shape)
-    if voxels.dtype.kind not in "iufb":
-        raise InputError(f"{path} holds {voxels.dtype} voxels; real numbers are needed.")
-    return voxels, _grid(path, image.header, voxels.shape)
-
-
-def not_one_image(path: Path, shape: Sequence[int]) -> InputError:
-    """Return the sentence for a file that holds more, or less, than one 3-D image."""
-    size = "×".join(str(n) for n in shape)
-    return InputError(f"{path} holds {size} voxels; one 3-D image with one value is needed.")
-
-
-def _grid(path: Path, header: Any, shape: Sequence[int]) -> Grid:
-    unit = header.get_xyzt_units()[0]
-    if unit not in ("mm", "unknown"):
-        raise InputError(f"{path} gives lengths in {unit}; save it in mm.")
-    found = [
-        _RAS_TO_LPS @ affine
-        for affine, code in (header.get_sform(coded=True), header.get_qform(coded=True))
-        if affine is not None and code > 0
-    ]
-    if not found:
-        raise GeometryError(
-            f"{path} does not say how it lies in the patient (sform and qform codes are 0); "
-            f"set one of them."
-        )
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1])).reshape(4, -1)
-    if len(found) == 2:
-        apart = float(np.abs((found[0] - found[1]) @ corners).max())
-        if not apart <= MAX_CONTRADICTION_MM:
-            raise GeometryError(
-                f"{path} contradicts itself: sform and qform place its voxels {apart:.1f} mm "
-                f"apart; save it with one geometry."
-            )
-    matrix = found[0][:3, :3]
-    spacing = np.linalg.norm(matrix, axis=0)
-    with np.errstate(all="ignore"):
-        direction = matrix / spacing
-    return Grid(
-        shape=(int(shape[0]), int(shape[1]), int(shape[2])),
-        spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
-        origin_mm=tuple(found[0][:3, 3]),
-        direction=tuple(direction.ravel()),
-    )
-
-
-IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
+_READERS: dict[str, Callable[[Path], tuple[NDArray[Any], Grid]]] = {
+    ".nii": read_nifti,
+    ".nii.gz": read_nifti,
+    ".mha": read_metaimage,
+    ".mhd": read_metaimage,
+    ".nrrd": read_nrrd,
+    ".nhdr": read_nrrd,
+}
+IMAGE_SUFFIXES = tuple(_READERS)
 _LONGEST_FIRST = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -105,6 +42,11 @@ sitk.ProcessObject.SetGlobalWarningDisplay(False)
 def is_image_file(path: Path) -> bool:
     """Whether the file's name ends as one of the single-file image formats."""
     return path.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def ending_of(path: Path) -> str:
+    """Return which of the known endings an image file has."""
+    return next(ending for ending in _LONGEST_FIRST if path.name.lower().endswith(ending))
 
 
 def images_by_case(folder: Path) -> dict[str, Path]:
@@ -118,8 +60,7 @@ def images_by_case(folder: Path) -> dict[str, Path]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if is_image_file(path) and not path.name.startswith("."):
-            ending = next(s for s in _LONGEST_FIRST if path.name.lower().endswith(s))
-            found.setdefault(path.name[: -len(ending)], []).append(path)
+            found.setdefault(path.name[: -len(ending_of(path))], []).append(path)
     raise_problems(
         f"The folder {folder}",
         (
@@ -138,7 +79,7 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
     Parameters
     ----------
     path
-        ``.nii``, ``.nii.gz``, ``.mha``, ``.mhd`` or ``.nrrd``.
+        One of :data:`IMAGE_SUFFIXES`; a header may name a file beside it that holds its voxels.
     quantity
         What its values are; the file does not say, so the caller must.
 
@@ -156,55 +97,73 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
         If its header holds an impossible geometry.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"There is no image at {path}.")
+    require_file(path)
     if not is_image_file(path):
         raise InputError(f"{path} is no image file; known endings: {', '.join(IMAGE_SUFFIXES)}.")
-    require_whole(path)
-    nifti = path.name.lower().endswith((".nii", ".nii.gz"))
-    array, grid = read_nifti(path) if nifti else _read_with_sitk(path)
+    array, grid = _READERS[ending_of(path)](path)
+    if quantity == "label":
+        _require_labels(path, array)
     dtype = np.int32 if quantity == "label" else np.float32
-    real = quantity == "label" and array.dtype.kind == "f"
-    if real and not np.array_equal(array, np.round(array)):
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(array, dtype=dtype)
+    return Volume(array=values, grid=grid, quantity=quantity)
+
+
+def _require_labels(path: Path, array: NDArray[Any]) -> None:
+    if array.dtype.kind == "f" and not np.array_equal(array, np.round(array)):
         raise InputError(f"{path} should hold labels and has values that are no integers.")
-    return Volume(array=np.ascontiguousarray(array, dtype=dtype), grid=grid, quantity=quantity)
-
-
-def _read_with_sitk(path: Path) -> tuple[NDArray, Grid]:
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise InputError(f"{path} cannot be read as an image: {reason[:200]}") from None
-    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
-        image = image[:, :, :, 0]
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise not_one_image(path, image.GetSize())
-    return sitk.GetArrayFromImage(image).transpose(2, 1, 0), _grid_of(image)
+    most = np.iinfo(np.int32)
+    if array.dtype.kind != "b" and not (most.min <= array.min() and array.max() <= most.max):
+        raise InputError(f"{path} should hold labels and has values beyond {most.max}.")
 
 
 def write_image(volume: Volume, path: Path) -> None:
-    """Write a volume as a single file (all at once or not at all); the ending says the format.
+    """Write a volume (all at once or not at all); the ending says the format.
 
-    ``float32`` for quantities, ``uint8`` or ``int16`` for labels. The same volume gives the
-    same bytes.
+    ``float32`` for quantities; the smallest integers that hold them for labels. The same volume
+    gives the same bytes. Of ``.mhd`` and ``.nhdr`` the voxels are written before the header, into
+    a file beside it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = next((s for s in (".nii.gz", *IMAGE_SUFFIXES) if path.name.endswith(s)), None)
+    suffix = next((s for s in _LONGEST_FIRST if path.name.endswith(s)), None)
     if suffix is None:
         raise InputError(f"{path} is no image file; known endings: {', '.join(IMAGE_SUFFIXES)}.")
     array = volume.array
     if volume.quantity == "label" or array.dtype == np.bool_:
-        small = array.size == 0 or (array.min() >= 0 and array.max() <= 255)
-        array = array.astype(np.uint8 if small else np.int16)
+        array = array.astype(_smallest_type(array))
     else:
         array = array.astype(np.float32)
+    if suffix in (".mhd", ".nhdr"):
+        _write_in_two(array, volume.grid, path)
+        return
     temporary = path.with_name(f".{path.name.removesuffix(suffix)}.tmp{suffix}")
-    sitk.WriteImage(
-        to_sitk(array, volume.grid), str(temporary), useCompression=True, compressionLevel=3
-    )
+    _write(array, volume.grid, temporary)
     temporary.replace(path)
+
+
+def _write(array: NDArray[Any], grid: Grid, path: Path) -> None:
+    image = to_sitk(array, grid)
+    sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=3)
+
+
+def _write_in_two(array: NDArray[Any], grid: Grid, path: Path) -> None:
+    """Write under the names that they will have, since the header holds that of the voxels."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        header = Path(folder) / path.name
+        _write(array, grid, header)
+        for voxels in (one for one in Path(folder).iterdir() if one != header):
+            voxels.replace(path.parent / voxels.name)
+        header.replace(path)
+
+
+def _smallest_type(labels: NDArray[Any]) -> type[np.integer[Any]]:
+    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low >= 0 and high <= 255:
+        return np.uint8
+    return np.int16 if low >= -(2**15) and high < 2**15 else np.int32
 
 
 def to_sitk(array: np.ndarray, grid: Grid) -> sitk.Image:
@@ -214,12 +173,3 @@ def to_sitk(array: np.ndarray, grid: Grid) -> sitk.Image:
     image.SetOrigin(grid.origin_mm)
     image.SetDirection(grid.direction)
     return image
-
-
-def _grid_of(image: sitk.Image) -> Grid:
-    return Grid(
-        shape=image.GetSize(),
-        spacing_mm=image.GetSpacing(),
-        origin_mm=image.GetOrigin(),
-        direction=image.GetDirection(),
-    )

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from qa_suite.core.cohort import sha256_of
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.examination_log import LogLine, append, log_beside
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_checks import table_digests
 from qa_suite.core.record_files import EVALUATION_FILE, read_evaluation
 from qa_suite.core.record_names import digest_of

@@ -7,7 +7,6 @@ was looked.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from qa_suite.core import store
 from qa_suite.core.errors import InputError
 from qa_suite.core.examination_log import LOG_FILE, Log, log_beside, read_log
+from qa_suite.core.json_files import read_json
 from qa_suite.core.record_files import EVALUATION_FILE
 from qa_suite.core.records import CohortUse, ProfileTried, Verdict
 from qa_suite.core.verdict_files import profiles_tried, read_verdict, verdict_paths
@@ -149,7 +149,7 @@ def _evaluations_beside(folder: Path) -> Iterator[_Beside]:
     place = Path(folder).absolute().parent
     for path in sorted(place.glob(f"*/{EVALUATION_FILE}")):
         try:
-            raw: dict[str, Any] = json.loads(path.read_bytes())
+            raw: dict[str, Any] = read_json(path)
             yield _Beside(
                 folder=path.parent,
                 evaluation=raw["evaluation"],
@@ -158,7 +158,7 @@ def _evaluations_beside(folder: Path) -> Iterator[_Beside]:
                 weights=raw["model"].get("weights_sha256"),
                 cohort=(raw["cohort"]["digest"], raw["cohort"]["split"]),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (InputError, KeyError, TypeError, AttributeError):
             continue  # no evaluation, or one that is being written
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qa_suite.core.cohort import sha256_of
 from qa_suite.core.differences import by_name, differences_of
 from qa_suite.core.errors import QAError
 from qa_suite.core.examination_log import log_beside, read_log
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_checks import record_problems, table_digests, volume_problems
 from qa_suite.core.record_files import read_cases, read_measurements, read_model
 from qa_suite.core.record_names import EVALUATION_FILE, digest_of

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.plain_files import reason_of
+from qa_suite.core.tensor_files import read_state_dict
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
@@ -46,21 +48,10 @@ def read_checkpoint(
     InputError
         If it is unreadable, or of another specification, budget or data.
     """
-    import pickle
-
     try:
-        data = torch.load(path, map_location=device, weights_only=True)
-        found, state = data["identity"], dict(data["state"])
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
+        data = read_state_dict(path, device=str(device))
+        found, state, parts_there = data["identity"], dict(data["state"]), dict(data["parts"])
+    except (InputError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(
             f"The checkpoint {path} cannot be read ({reason}); delete it to start afresh."
@@ -70,8 +61,13 @@ def read_checkpoint(
             f"The checkpoint {path} belongs to another specification, budget or cohort; train in "
             f"another folder, or without --resume."
         )
-    for name, part in parts.items():
-        part.load_state_dict(data["parts"][name])
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(parts_there[name])
+    except Exception as error:  # of another shape, or none at all
+        raise InputError(
+            f"The checkpoint {path} cannot be read ({reason_of(error)}); delete it to start afresh."
+        ) from None
     return state
 
 

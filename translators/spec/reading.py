@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from qa_suite.core.errors import InputError, UnknownName, raise_problems
 from qa_suite.core.registry import unknown_name
 from qa_suite.core.validation import describe_validation
+from qa_suite.core.yaml_files import read_yaml
 from translators.spec.families import blocks_of_all, spec_type
 from translators.spec.translator import TranslatorSpec
 
@@ -40,10 +40,7 @@ def load_spec(path_or_name: str | Path) -> TranslatorSpec:
             raise InputError(f"{sentence} A path to a .yaml file is taken too.")
     if not path.is_file():
         raise InputError(f"There is no specification at {path}.")
-    try:
-        data = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no specification; start from one in translators/configs.")
     return parse_spec(data, subject=str(path))

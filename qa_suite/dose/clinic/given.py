@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from qa_suite.core.cohort import sha256_of
 from qa_suite.core.errors import InputError
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.volume import Volume, canonical
 from qa_suite.io.rt.dose.given import read_given_doses
 from qa_suite.io.rt.dose.request import DoseRequest, parse_requests

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.registry import unknown_name
 from qa_suite.core.validation import describe_validation
-from qa_suite.core.yaml_files import read_yaml
+from qa_suite.core.yaml_files import parse_yaml, read_yaml
 from qa_suite.dose.hlut.text import TEXT_SUFFIXES, read_points
 
 HlutQuantity = Literal["relative_electron_density", "relative_stopping_power", "mass_density_g_cm3"]
@@ -168,7 +167,7 @@ def load_hlut(name: str | Path, *, quantity: HlutQuantity | None = None) -> Hlut
         data = read_yaml(path)
     elif place in shipped_hluts():
         file = resources.files("qa_suite.dose.hlut").joinpath(_FOLDER, f"{place}.yaml")
-        data = yaml.safe_load(file.read_text())
+        data = parse_yaml(file.read_text(), place)
     elif place in _RENAMED:
         raise InputError(
             f"The HLUT {place} is called {_RENAMED[place]} now, for what it is; the one with a "

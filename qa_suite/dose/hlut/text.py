@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.plain_files import read_bytes
 from qa_suite.io.problems import count_of
 
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".dat", ".hlut")
+_MOST_BYTES = 4 << 20
 _SHOWN = 5  # of many bad lines; the others are counted
 
 Point = tuple[float, float]
@@ -40,10 +42,7 @@ def read_points(path: Path) -> tuple[Point, ...]:
     """
     if not path.is_file():
         raise InputError(f"There is no HLUT at {path}.")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}).") from None
+    data = read_bytes(path, most_bytes=_MOST_BYTES)
     if b"\0" in data:
         raise InputError(f"{path} is no text file; save the table as CSV (UTF-8).")
     points: list[Point] = []

@@ -16,13 +16,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.registry import unknown_name
 from qa_suite.core.validation import describe_validation
-from qa_suite.core.yaml_files import read_yaml
+from qa_suite.core.yaml_files import parse_yaml, read_yaml
 
 FluenceMode = Literal["STANDARD", "FFF"]
 REFERENCE_SIDE_MM = 100.0
@@ -243,7 +242,7 @@ def _shipped() -> Mapping[str, Any]:
     folder = resources.files("qa_suite.dose.machines").joinpath(_FOLDER)
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     found = {
-        file.name.removesuffix(".yaml"): yaml.safe_load(file.read_text())
+        file.name.removesuffix(".yaml"): parse_yaml(file.read_text(), file.name)
         for file in files
         if file.name.endswith(".yaml")
     }

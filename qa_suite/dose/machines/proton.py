@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.validation import describe_validation
-from qa_suite.core.yaml_files import read_yaml
+from qa_suite.core.yaml_files import parse_yaml, read_yaml
 from qa_suite.dose.machines.photon import unknown_machine
 from qa_suite.dose.range.pstar import HIGHEST_MEV, range_mm
 
@@ -140,7 +139,7 @@ def load_machine(name: str | Path) -> ProtonMachine:
         data = read_yaml(path)
     elif str(name) in shipped_machines():
         shipped = resources.files("qa_suite.dose.machines").joinpath(_FOLDER, f"{name}.yaml")
-        data = yaml.safe_load(shipped.read_text())
+        data = parse_yaml(shipped.read_text(), str(name))
     else:
         raise unknown_machine("proton machine", str(name), shipped_machines())
     try:

@@ -10,13 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qa_suite.core.errors import InputError, Problems, UnknownName
 from qa_suite.core.registry import unknown_name
 from qa_suite.core.validation import describe_validation
-from qa_suite.core.yaml_files import read_yaml
+from qa_suite.core.yaml_files import parse_yaml, read_yaml
 from qa_suite.dose.dvh.goals import Goal
 
 Modality = Literal["photons", "protons"]
@@ -164,7 +163,7 @@ def load_template(name: str | Path) -> PlanTemplate:
         data = read_yaml(path)
     elif str(name) in shipped_templates():
         shipped = resources.files("qa_suite.dose.plan").joinpath(_FOLDER, f"{name}.yaml")
-        data = yaml.safe_load(shipped.read_text())
+        data = parse_yaml(shipped.read_text(), str(name))
     else:
         raise UnknownName(unknown_name("plan template", str(name), list(shipped_templates())))
     try:

@@ -19,7 +19,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from qa_suite.core.errors import GeometryError, InputError, raise_problems
 from qa_suite.core.resampling import covered_by
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.io.dicom.headers import Series, text_of
+from qa_suite.io.dicom.headers import Series
+from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.dicom.series import frame_hash, stack_grid
 
 LONG_STRING = 64

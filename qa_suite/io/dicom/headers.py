@@ -6,8 +6,6 @@ A series may hold several stacks (three orientations, several echoes); each beco
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +15,8 @@ import numpy as np
 import pydicom
 
 from qa_suite.core.errors import InputError
+from qa_suite.io.dicom.opening import open_dicom, text_of
 from qa_suite.io.problems import ReadProblem, count_of
-
-# pydicom's log quotes header values, which may name a patient
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 IMAGE_CLASSES = {
@@ -116,51 +112,6 @@ class DicomFolder:
     structure_sets: tuple[Path, ...]
     unreadable: dict[Path, str] = field(default_factory=dict)
     others: int = 0
-
-
-def open_dicom(path: Path, *, pixels: bool, force: bool = False) -> Any:
-    """Read one DICOM file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    pixels
-        Whether to read the pixel data too.
-    force
-        Whether to read it even without the DICOM preamble.
-
-    Raises
-    ------
-    ReadProblem
-        Whatever is wrong with it: a damaged file makes pydicom raise eight different
-        exceptions, from ``EOFError`` to ``AttributeError``, and all of them mean this.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # overlong identifiers and the like: not our matter
-            dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=force)
-            _decode(dataset.file_meta)
-            _decode(dataset)
-    except OSError as error:
-        raise ReadProblem(path, f"a file cannot be opened ({error.strerror})") from None
-    except Exception as error:
-        raise ReadProblem(path, f"a file is no readable DICOM ({type(error).__name__})") from None
-    return dataset
-
-
-def _decode(dataset: Any) -> None:
-    """Touch every element once: pydicom parses values only when they are asked for."""
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                _decode(item)
-
-
-def text_of(dataset: Any, keyword: str) -> str:
-    """Return a header value as text without white space at its ends; empty where it is absent."""
-    value = dataset.get(keyword)
-    return "" if value is None else str(value).strip()
 
 
 def texts_of(dataset: Any, keyword: str) -> list[str]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.volume import Grid, Quantity, Volume
-from qa_suite.io.dicom.headers import Series, Slice, number_of, open_dicom, text_of
+from qa_suite.io.dicom.headers import Series, Slice, number_of
+from qa_suite.io.dicom.opening import decode_pixels, open_dicom, text_of
 from qa_suite.io.dicom.suv import Timing, suv_factors, timing_of
 from qa_suite.io.problems import ReadProblem, count_of
 
@@ -243,38 +241,3 @@ class _Planes:
         if plane.shape != (one.rows, one.columns):
             raise ReadProblem(one.path, f"a slice of {plane.shape} pixels, not as its header says")
         return header, plane
-
-
-def decode_pixels(path: Path, header: Any) -> NDArray[Any]:
-    """Return the stored values of a file, shape (rows, columns) or (frames, rows, columns).
-
-    Raises
-    ------
-    ReadProblem
-        If the pixels are cut off, damaged, compressed in a way that cannot be undone here, or
-        no shades of grey.
-    """
-    if "TransferSyntaxUID" not in header.file_meta:  # a file without preamble, as older ones
-        implicit, _ = header.original_encoding
-        header.file_meta.TransferSyntaxUID = (
-            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-        )
-    syntax = header.file_meta.TransferSyntaxUID
-    if text_of(header, "PhotometricInterpretation") not in ("MONOCHROME2", ""):
-        kind = text_of(header, "PhotometricInterpretation")
-        raise ReadProblem(path, f"a slice with photometric interpretation {kind}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # padding bytes at the end are common and harmless
-            return np.asarray(header.pixel_array)
-    except Exception as error:  # see open_dicom: a damaged file may raise anything
-        undecodable = isinstance(error, RuntimeError)  # and NotImplementedError, its child
-        if undecodable and syntax.is_transfer_syntax and syntax.is_compressed:
-            raise ReadProblem(
-                path,
-                f"slices compressed as {syntax.name}, for which no decoder is installed; "
-                f"decompress them first",
-            ) from None
-        raise ReadProblem(
-            path, f"a slice whose pixel data is truncated or damaged ({type(error).__name__})"
-        ) from None

@@ -13,7 +13,8 @@ from pydicom.sequence import Sequence as DicomSequence
 
 from qa_suite.core.errors import raise_problems
 from qa_suite.io.dicom.exporting import LONG_STRING, coded, copied, text_problems
-from qa_suite.io.dicom.headers import Series, Slice, open_dicom, text_of
+from qa_suite.io.dicom.headers import Series, Slice
+from qa_suite.io.dicom.opening import open_dicom, text_of
 from qa_suite.io.dicom.series_values import Kind
 
 MANUFACTURER = "qa-suite"

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_suite.io.dicom.headers import number_of, text_of, texts_of
+from qa_suite.io.dicom.headers import number_of, texts_of
+from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.problems import ReadProblem
 
 _PHILIPS_CREATOR = "Philips PET Private Group"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from qa_suite.core.cohort import Case, Strata
 from qa_suite.core.errors import GeometryError, InputError, QAError
+from qa_suite.core.plain_files import files_of_image
 from qa_suite.core.resampling import covered_by, resample
 from qa_suite.core.validation import describe_validation
 from qa_suite.core.volume import Grid, Quantity, Volume, canonical
@@ -23,7 +24,7 @@ from qa_suite.io.dicom.headers import Series
 from qa_suite.io.dicom.series import QUANTITY_OF_MODALITY, read_series, stack_grid
 from qa_suite.io.field_of_view import padding_in
 from qa_suite.io.identity import fingerprint, voxel_hash
-from qa_suite.io.images import IMAGE_SUFFIXES, read_image, write_image
+from qa_suite.io.images import ending_of, read_image, write_image
 from qa_suite.io.layouts.layouts import Drawing, Found, Image
 from qa_suite.io.problems import ReadProblem
 from qa_suite.io.rt.structures import structure_mask
@@ -121,9 +122,7 @@ def _import(task: Task, folder: Path) -> Case:
         voxels, notes = _outline(outline, source.grid, f"structure {label}")
         history += [f"structure {label}: {note}" for note in notes]
         given = outline if isinstance(outline, Path) and not notes else None
-        structures[label] = writer.put(
-            f"structure_{_file_word(label)}", _labels(voxels, source.grid), given
-        )
+        structures[label] = writer.put(f"structure {label}", _labels(voxels, source.grid), given)
     history.append(f"mask: {how}, where both images have values")
     scans = {"source": source} | ({} if reference is None else {"reference": reference})
     return Case(
@@ -142,6 +141,7 @@ def _import(task: Task, folder: Path) -> Case:
         if covered.all()
         else writer.put("coverage", _labels(covered, source.grid), None),
         structures=structures,
+        linked=tuple(sorted(writer.linked)),
         voxel_hashes={role: voxel_hash(scan) for role, scan in scans.items()},
         fingerprints={role: fingerprint(scan) for role, scan in scans.items()},
         strata=_strata(found, source, reference),
@@ -260,28 +260,32 @@ def _strata(found: Found, source: Volume, reference: Volume | None) -> Strata:
 
 @dataclass(frozen=True, kw_only=True)
 class _Writer:
-    """Puts the volumes of one case into its folder and says where, relative to the manifest."""
+    """Puts the volumes of one case into its folder and says where, relative to the manifest.
+
+    ``linked`` are the roles whose file is a link to the original, ``taken`` the names of files.
+    """
 
     folder: Path
     case: str
+    linked: list[str] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
 
-    def put(self, name: str, volume: Volume, original: Path | None) -> str:
+    def put(self, role: str, volume: Volume, original: Path | None) -> str:
         """Link the original where it holds the very same voxels, else write the volume."""
+        name = _file_word(role)
+        while name.lower() in self.taken:  # of a structure that differs in a sign or in case
+            name += "_"
+        self.taken.add(name.lower())
         self.folder.mkdir(parents=True, exist_ok=True)
-        # an .mhd names its data file relative to itself, and a link would lead it astray
-        link = original is not None and not original.name.lower().endswith(".mhd")
-        ending = _ending(original) if original is not None and link else ".nii.gz"
-        path = self.folder / f"{name}{ending}"
-        if original is None or not link:
+        # a header that names a file beside itself would be led astray by a link
+        if original is None or len(files_of_image(original)) > 1:
+            path = self.folder / f"{name}.nii.gz"
             write_image(volume, path)
         else:
+            path = self.folder / f"{name}{ending_of(original)}"
             path.symlink_to(original.resolve())
+            self.linked.append(role)
         return f"volumes/{self.case}/{path.name}"
-
-
-def _ending(path: Path) -> str:
-    endings = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
-    return next(ending for ending in endings if path.name.lower().endswith(ending))
 
 
 def _file(image: Image | None, unchanged: bool = True) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any, Literal, get_args
 from qa_suite.core.cohort import Strata
 from qa_suite.core.errors import InputError
 from qa_suite.core.scanners import normalise_manufacturer
+from qa_suite.core.table_files import read_cells
 from qa_suite.io.dicom.headers import Series
 from qa_suite.io.rt.structures import Structure
 
@@ -29,6 +29,7 @@ _SYNTHRAD_ANATOMY = {
     "AB": "abdomen",
 }
 _STS_FILES = {"MR": "MR_T1", "CT": "CT", "PT": "PET"}
+_MOST_TITLES = 1 << 16
 _TABLE_PATHS = ("source", "reference", "mask")
 _TABLE_OTHERS = ("patient", "site", "structures", "examination", "anatomy")
 
@@ -311,21 +312,17 @@ def _table_path(source: Path) -> Path:
 
 
 def _is_pair_table(path: Path) -> bool:
+    if not path.is_file():
+        return False
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        first = stream.readline()
+        first = stream.readline(_MOST_TITLES)
     return {"source", "reference"} <= {cell.strip().lower() for cell in re.split("[,;\t]", first)}
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Read a table with commas, semicolons or tabs; names in lower case, cells without blanks."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The table {path} cannot be read: {error}.") from None
-    first = text.splitlines()[0] if text.strip() else ""
-    delimiter = max(",\t;", key=first.count)
-    lines = list(csv.reader(text.splitlines(), delimiter=delimiter))
-    if not lines:
+    lines = read_cells(path, delimiters=",\t;")
+    if not any(cell.strip() for line in lines for cell in line):
         raise InputError(f"The table {path} is empty.")
     columns = [name.strip().lower() for name in lines[0]]
     wrong = [str(n) for n, line in enumerate(lines, 1) if line and len(line) != len(columns)]

@@ -11,7 +11,8 @@ from datetime import date, datetime
 from typing import Any
 
 from qa_suite.core.scanners import normalise_manufacturer
-from qa_suite.io.dicom.headers import number_of, text_of, texts_of
+from qa_suite.io.dicom.headers import number_of, texts_of
+from qa_suite.io.dicom.opening import text_of
 
 _SEQUENCE_WORDS = (
     "T1",

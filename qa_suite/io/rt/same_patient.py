@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qa_suite.core.errors import GeometryError, InputError
-from qa_suite.io.dicom.headers import Series, open_dicom, text_of
+from qa_suite.io.dicom.headers import Series
+from qa_suite.io.dicom.opening import open_dicom, text_of
 from qa_suite.io.identity import patient_hash
 from qa_suite.io.rt.dose.read import DoseFile
 from qa_suite.io.rt.plan.types import ImportedPlan

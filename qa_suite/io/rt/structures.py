@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from qa_suite.core.resampling import resample
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.io.dicom.headers import RTSTRUCT_CLASS, open_dicom, text_of
+from qa_suite.io.dicom.headers import RTSTRUCT_CLASS
+from qa_suite.io.dicom.opening import open_dicom, text_of
 from qa_suite.io.problems import ReadProblem, count_of
 
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")

@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.json_files import parse_json
+from qa_suite.core.plain_files import read_text
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import CodeFacts
 from qa_suite.lab.exam.readings import Answers, Task
@@ -72,13 +74,15 @@ class Journal:
             "suite": self.measured_by,
         }
         if self._file.is_file():
-            self._read(self._file, json.loads(json.dumps(head)))
+            self._read(self._file, parse_json(json.dumps(head), self._file))
         else:
             self._file.write_text(_line(head), encoding="utf-8")
 
     def _read(self, file: Path, head: dict[str, Any]) -> None:
-        lines = file.read_text(encoding="utf-8").split("\n")
-        found = json.loads(lines[0])
+        lines = read_text(file).split("\n")
+        found = parse_json(lines[0], file)
+        if not isinstance(found, dict):
+            raise InputError(f"{file} is no journal of an exam; give another folder.")
         free: tuple[str, ...] = ()
         if self._again:
             free = ("profile_sha256", "suite")
@@ -93,9 +97,9 @@ class Journal:
         whole = [lines[0]]
         for line in lines[1:]:
             try:
-                key, answers = json.loads(line)
+                key, answers = parse_json(line, file)
                 self._known[tuple(key)] = Answers.model_validate(answers)
-            except (ValueError, ValidationError):
+            except (InputError, ValueError, TypeError, ValidationError):
                 continue  # cut off while it was written
             whole.append(line)
         if not self._again:

@@ -16,12 +16,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.volume import Grid, Volume
+from qa_suite.core.yaml_files import parse_yaml
 from qa_suite.lab.phantom.ct import clip, texture
 from qa_suite.lab.phantom.randomness import generator
 
@@ -120,8 +120,8 @@ class ErrorModel(BaseModel):
 @cache
 def error_model() -> ErrorModel:
     """Return the error model of the realistic candidate."""
-    text = resources.files("qa_suite.lab.phantom").joinpath("candidate_errors.yaml").read_text()
-    return ErrorModel.model_validate(yaml.safe_load(text))
+    file = resources.files("qa_suite.lab.phantom").joinpath("candidate_errors.yaml")
+    return ErrorModel.model_validate(parse_yaml(file.read_text(), file.name))
 
 
 def with_errors(truth: Volume, body: Mask, model: ErrorModel, *, seed: int) -> Volume:

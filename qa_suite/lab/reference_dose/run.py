@@ -5,10 +5,8 @@ It lives in an environment of its own, since its packages conflict with ours.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,8 @@ from numpy.typing import NDArray
 
 from qa_suite.core import processes
 from qa_suite.core.errors import InputError
+from qa_suite.core.json_files import parse_json
+from qa_suite.core.tensor_files import read_arrays
 from qa_suite.core.volume import Volume
 from qa_suite.lab.reference_dose.job import ReferenceJob
 
@@ -164,10 +164,9 @@ def _reason(stderr: str, status: int) -> str:
 
 def _read(path: Path, job: ReferenceJob) -> ReferenceAnswer:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-        facts = json.loads(str(arrays.pop("facts")))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+        facts = parse_json(str(arrays.pop("facts")), path)
+    except (InputError, KeyError) as error:
         raise InputError(f"The reference engine's answer {path} is unreadable: {error}.") from None
     doses, sigma = {}, {}
     for name in job.densities:

@@ -8,7 +8,6 @@ comes as ONNX, which holds operators and numbers and no code.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import time
@@ -22,6 +21,7 @@ from qa_suite.core.answers import checked
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.volume import Volume
 from qa_suite.io.identity import voxel_hash
 from qa_suite.io.images import images_by_case, read_image
@@ -87,7 +87,7 @@ class External(Translator):
             case "folder":
                 self._bound = self._finished(cohort)
             case "command":
-                self._bound = {"program": _bytes(_sha256(self._program()))}
+                self._bound = {"program": _bytes(sha256_of(self._program()))}
             case "container":
                 self._bound = {"image": np.frombuffer(str(self._settings.image).encode(), np.uint8)}
         return FitSummary(
@@ -156,7 +156,7 @@ class External(Translator):
         files = images_by_case(folder)
         known = {case.case: case.voxel_hashes.get("source") for case in cohort.cases}
         bound = {
-            f"{source}|{files[case].name}": _bytes(_sha256(files[case]))
+            f"{source}|{files[case].name}": _bytes(sha256_of(files[case]))
             for case, source in known.items()
             if case in files and source is not None
         }
@@ -176,7 +176,7 @@ class External(Translator):
                 f"it again with a cohort that holds the case."
             )
         path = Path(str(self._settings.path)) / found.partition("|")[2]
-        if not path.is_file() or _sha256(path) != self._bound[found].tobytes().hex():
+        if not path.is_file() or sha256_of(path) != self._bound[found].tobytes().hex():
             raise InputError(f"{path} is not the finished volume that was registered.")
         return read_image(path, self.spec.target.quantity), str(path)
 
@@ -199,7 +199,7 @@ class External(Translator):
         settings = self._settings
         if settings.kind == "command":
             program = self._program()
-            if _sha256(program) != self._bound["program"].tobytes().hex():
+            if sha256_of(program) != self._bound["program"].tobytes().hex():
                 raise InputError(f"{program} is not the program that was registered.")
             arguments, outer = [str(program), *settings.command[1:]], None
         else:
@@ -213,9 +213,9 @@ class External(Translator):
         path = Path(str(self._settings.path))
         if not path.is_file():
             raise InputError(f"There is no ONNX file at {path}.")
-        if self._settings.sha256 not in (None, _sha256(path)):
+        if self._settings.sha256 not in (None, sha256_of(path)):
             raise InputError(
-                f"{path} has the SHA-256 {_sha256(path)[:12]}… and the specification names "
+                f"{path} has the SHA-256 {sha256_of(path)[:12]}… and the specification names "
                 f"{str(self._settings.sha256)[:12]}…; it is another file."
             )
         return path
@@ -290,10 +290,6 @@ def _problems(spec: TranslatorSpec, external: ExternalSpec) -> list[str]:
     if external.kind in ("folder", "command", "container") and spec.working_spacing_mm is not None:
         problems.append(f"kind {external.kind} gets images as they are; leave the spacing out")
     return problems
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _bytes(digest: str) -> NDArray[Any]:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from qa_suite.core.errors import GeometryError
 from qa_suite.core.volume import Grid
 from qa_suite.core.wording import count
-from qa_suite.io.dicom.headers import number_of, text_of, texts_of
+from qa_suite.io.dicom.headers import number_of, texts_of
+from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.dicom.series import POSITION_TOLERANCE_MM, frame_hash
 from qa_suite.io.problems import ReadProblem
 

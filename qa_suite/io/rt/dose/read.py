@@ -15,8 +15,8 @@ from typing import Any
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume
-from qa_suite.io.dicom.headers import number_of, open_dicom, text_of
-from qa_suite.io.dicom.series import decode_pixels
+from qa_suite.io.dicom.headers import number_of
+from qa_suite.io.dicom.opening import decode_pixels, open_dicom, text_of
 from qa_suite.io.problems import ReadProblem
 from qa_suite.io.rt.dose.grid import dose_grid, frames_of
 from qa_suite.io.rt.dose.request import (

@@ -9,7 +9,8 @@ import numpy as np
 
 from qa_suite.core.tolerances import WEIGHT, same_angle, turn_deg
 from qa_suite.core.volume import Triple
-from qa_suite.io.dicom.headers import number_of, text_of
+from qa_suite.io.dicom.headers import number_of
+from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.rt.plan.accessories import check_accessories, check_range_modifiers
 from qa_suite.io.rt.plan.reading import (
     Carried,

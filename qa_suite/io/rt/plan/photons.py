@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from qa_suite.core.tolerances import ENERGY, LENGTH_MM, distinct
-from qa_suite.io.dicom.headers import number_of, text_of
+from qa_suite.io.dicom.headers import number_of
+from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.problems import count_of
 from qa_suite.io.rt.plan.accessories import check_accessories
 from qa_suite.io.rt.plan.reading import (

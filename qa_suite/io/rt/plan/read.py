@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.tolerances import no_meterset
-from qa_suite.io.dicom.headers import open_dicom, text_of
+from qa_suite.io.dicom.opening import open_dicom, text_of
 from qa_suite.io.problems import ReadProblem
 from qa_suite.io.rt.plan.account import ignored_sentence
 from qa_suite.io.rt.plan.fractions import (

@@ -10,7 +10,8 @@ import numpy as np
 
 from qa_suite.core.tolerances import LENGTH_MM, WEIGHT
 from qa_suite.core.volume import Triple
-from qa_suite.io.dicom.headers import number_of, text_of, texts_of
+from qa_suite.io.dicom.headers import number_of, texts_of
+from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.problems import count_of
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from qa_suite.io.dicom.headers import number_of, text_of
+from qa_suite.io.dicom.headers import number_of
+from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.rt.plan.reading import Findings, name_of
 from qa_suite.io.rt.plan.types import IonBeam, PhotonBeam
 

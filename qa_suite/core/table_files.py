@@ -1,0 +1,98 @@
+"""Tables from outside: parquet and lines of cells, read in one way and within borders."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from qa_suite.core.apart import read_apart
+from qa_suite.core.errors import InputError
+from qa_suite.core.plain_files import MOST_BYTES, read_text, reason_of, require_file, sha256_of
+
+MOST_ROWS = 100_000_000
+MOST_TABLE_BYTES = 8 << 30
+"""Of a table, as it is stored and as it says that it is in memory."""
+
+
+def read_parquet(
+    path: Path, *, columns: Sequence[str] | None = None, sha256: str | None = None
+) -> pd.DataFrame:
+    """Read a table of parquet.
+
+    A file that is what its record says (``sha256``) is read as it is. Any other is read once by
+    a helper first (:mod:`qa_suite.core.apart`), which may die of it.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    columns
+        To read; by default all.
+    sha256
+        What its record says that it is; None where no record says anything.
+
+    Raises
+    ------
+    InputError
+        If it is no plain file, no whole table of parquet, too large, or lacks a column.
+    """
+    require_file(path, most_bytes=MOST_TABLE_BYTES)
+    if sha256 is None or sha256_of(path) != sha256:
+        read_apart("qa_suite.core.table_files:rehearse", path, columns=_listed(columns))
+    try:
+        return pd.read_parquet(path, columns=_listed(columns))
+    except Exception as error:  # of a file that changed meanwhile, or a column that is not there
+        raise InputError(f"{path} cannot be read as a table ({reason_of(error)}).") from None
+
+
+def _listed(columns: Sequence[str] | None) -> list[str] | None:
+    return None if columns is None else list(columns)
+
+
+def rehearse(path: Path, *, columns: list[str] | None) -> tuple[Any, None]:
+    """Read a table as it will be read, and throw it away; done by the helper."""
+    import pyarrow.parquet as pq
+
+    facts = pq.read_metadata(path)
+    size = sum(facts.row_group(n).total_byte_size for n in range(facts.num_row_groups))
+    if facts.num_rows > MOST_ROWS or size > MOST_TABLE_BYTES:
+        raise InputError(f"it says that it holds {facts.num_rows} rows and {size} bytes")
+    pd.read_parquet(path, columns=columns)
+    return None, None
+
+
+def read_cells(
+    path: Path, *, delimiters: str = ",", most_bytes: int = MOST_BYTES
+) -> list[list[str]]:
+    """Read lines of cells, as spreadsheets write them.
+
+    Parameters
+    ----------
+    path
+        A text file in UTF-8.
+    delimiters
+        What may part the cells; the one that the first line has most often does.
+    most_bytes
+        Its largest size.
+
+    Returns
+    -------
+    list of lines
+        Each a list of cells as they are written; an empty line has none.
+
+    Raises
+    ------
+    InputError
+        If it is no plain file, no text in UTF-8, too large, or its quotes do not close.
+    """
+    text = read_text(path, most_bytes=most_bytes, mark=True)
+    lines = text.split("\n")
+    delimiter = max(delimiters, key=lines[0].count)
+    try:
+        return list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise InputError(f"{path} cannot be read as a table ({reason_of(error)}).") from None
