@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.imaging.appearance import SOURCE_FEATURES, describe_source, voxel_sizes
+from qa_suite.imaging.appearance import describe_source, voxel_sizes
+from qa_suite.imaging.embedding import EMBEDDING, LOOKS, describe_looks, embed_source
 from qa_suite.judging.shift.features import FEATURES
 from qa_suite.metrics.base import Pair
 from qa_suite.metrics.run import measure_pair
@@ -80,9 +81,10 @@ def test_an_edge_is_as_steep_as_the_ramp_that_it_is():
 
 def test_a_gain_moves_level_and_contrast_of_the_source_and_nothing_else():
     one, two = rows_of(source=mr()), rows_of(source=2.5 * mr())
-    for metric in SOURCE_FEATURES:
+    for metric, region in LOOKS:
         factor = 2.5 if metric in ("source_level", "source_span") else 1
-        assert value(two, metric) == pytest.approx(factor * value(one, metric), rel=1e-3), metric
+        told = factor * value(one, metric, region)
+        assert value(two, metric, region) == pytest.approx(told, rel=1e-3), metric
 
 
 def test_the_source_in_hu_counts_its_signal_from_air():
@@ -131,8 +133,66 @@ def test_an_image_that_is_not_finite_says_so_and_leaves_the_others():
 
 def test_a_flat_source_and_none_at_all_are_undefined():
     for source in (None, np.full(SHAPE, 7, dtype=np.float32)):
-        row = rows_of(source=source)["source_noise", "body", "default"]
-        assert (row.status, row.value) == ("undefined", None) and row.why
+        rows = rows_of(source=source)
+        for metric, region in {
+            key for key in LOOKS if key[0] not in ("source_level", "source_span")
+        }:
+            row = rows[metric, region, "default"]
+            assert (row.status, row.value) == ("undefined", None) and row.why
+
+
+def block(array: np.ndarray, spacing=(1.0, 1.0, 3.0)) -> Volume:
+    grid = Grid(shape=array.shape, spacing_mm=spacing)
+    return Volume(array=array.astype(np.float32), grid=grid, quantity="arbitrary")
+
+
+def looks(volume: Volume) -> dict:
+    return describe_looks(volume, np.ones(volume.array.shape, dtype=bool))
+
+
+def test_texture_of_a_ramp_grows_with_the_distance_and_that_of_white_noise_does_not():
+    """Of a ramp along x of 1/mm half of all pairs differ by the distance, those along y by none.
+
+    Its span is 90 % of its 100 mm, so pairs 8 mm apart differ by 8 / 90 / sqrt(2) = 6.29 %.
+    """
+    x = np.broadcast_to(np.linspace(0, 100, 101)[:, None, None], (101, 101, 6))
+    for mm in (2, 4, 8):
+        expected = 100 * mm / 90 / np.sqrt(2)
+        assert looks(block(x))["source_texture", f"{mm}mm"] == pytest.approx(expected, rel=0.03)
+    noise = np.random.default_rng(4).normal(100, 10, (96, 96, 8))
+    span = 2 * 1.6449 * 10
+    for mm in (2, 4, 8, 16):
+        expected = 100 * np.sqrt(2) * 10 / span
+        assert looks(block(noise))["source_texture", f"{mm}mm"] == pytest.approx(expected, rel=0.03)
+
+
+def test_texture_is_of_distances_in_mm_whatever_the_voxel():
+    """Every second voxel of a smooth image tells the same; slices along z are never compared."""
+    rng = np.random.default_rng(8)
+    waves = sum(np.cos(np.add.outer(np.arange(192) * a, np.arange(192) * b))
+                for a, b in rng.normal(0, 0.12, (12, 2)))  # fmt: skip
+    stack = waves[:, :, None] + 100 * np.zeros(6)
+    fine, coarse = looks(block(stack)), looks(block(stack[::2, ::2], (2.0, 2.0, 3.0)))
+    for mm in (4, 8, 16):
+        key = ("source_texture", f"{mm}mm")
+        assert coarse[key] == pytest.approx(fine[key], rel=0.03), mm
+    moved = stack + np.arange(6) * 1e-9
+    assert looks(block(moved))["source_texture", "4mm"] == pytest.approx(
+        fine["source_texture", "4mm"], rel=1e-5
+    )
+
+
+def test_the_shape_is_that_of_percentiles_between_the_ends():
+    """Values of 0 to 1 drawn evenly: the 25th percentile lies (0.25 - 0.05) / 0.9 of the way."""
+    even = np.random.default_rng(2).permutation(np.linspace(0, 1, 48000)).reshape(40, 40, 30)
+    for at in (10, 25, 75, 90):
+        expected = (at / 100 - 0.05) / 0.9
+        assert looks(block(even))["source_shape", f"p{at}"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_embedding_tells_every_number_in_its_order():
+    volume = Volume(array=mr(), grid=GRID, quantity="arbitrary")
+    assert tuple(embed_source(volume, MASK)) == EMBEDDING
 
 
 def test_what_training_registers_is_what_an_evaluation_measures():
@@ -141,7 +201,8 @@ def test_what_training_registers_is_what_an_evaluation_measures():
     for features in FEATURES.values():
         for feature in features:
             assert (feature.metric, feature.region, feature.variant) in rows
-    told = describe_source(Volume(array=mr(), grid=GRID, quantity="arbitrary"), MASK)
-    for metric, expected in told.items():
-        assert value(rows, metric) == expected
+    volume = Volume(array=mr(), grid=GRID, quantity="arbitrary")
+    told = {(metric, "body"): one for metric, one in describe_source(volume, MASK).items()}
+    for (metric, region), expected in (told | embed_source(volume, MASK)).items():
+        assert value(rows, metric, region) == expected
     assert voxel_sizes(GRID) == {"in_plane": pytest.approx(2.0), "slice": 3.0}

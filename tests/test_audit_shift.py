@@ -55,6 +55,41 @@ def test_the_page_tells_it_and_of_whom(moved):
     assert "the source moved" in page
 
 
+def test_the_page_draws_how_far_the_images_lie_and_what_errors_do_there(moved):
+    shift = moved.shift
+    assert shift is not None and shift.distances is not None
+    assert {one.site for one in shift.distances.patients} == set(SITES)
+    unlike = [one for one in shift.distances.patients if one.unlike]
+    assert unlike and {one.site for one in unlike} == {"D"}
+    (plot,) = shift.plots
+    assert (plot.metric, len(plot.points)) == ("mae", 15 * len(SITES))
+    page = render_audit(moved)
+    for drawn in ("Distance of source images", "MAE in body against distance"):
+        assert f'aria-label="{drawn}"' in page
+    assert shift.distances.sentences[3] in page.replace("&#39;", "'")
+    assert len(shift.protocols) == len(SITES) and shift.lacking == ()
+
+
+def test_older_records_say_what_they_do_not_tell():
+    like = described({})
+    rows = like.measurements
+    older = rows[~rows["metric"].isin(["source_shape", "source_texture"])]
+    found = audited(dataclasses.replace(like, measurements=older)).shift
+    assert found is not None and found.distances is not None
+    assert len(found.distances.patients) == 15 * len(SITES)
+    (said,) = found.lacking
+    assert "texture at 2 mm" in said and "evaluate again" in said
+    assert "noise" not in said
+
+
+def test_an_audit_from_before_distances_is_read(moved):
+    data = moved.model_dump(mode="json")
+    for name in ("distances", "protocols", "lacking", "plots"):
+        del data["shift"][name]
+    older = Audit.model_validate(data)
+    assert "the source moved" in render_audit(older)
+
+
 def test_records_that_do_not_describe_their_images_say_so():
     found = audit_material(join([source(patients=5)]), profile(), SETTINGS)
     assert found.shift is None

@@ -229,7 +229,7 @@ def test_too_few_are_told_nothing_of():
 def test_a_planted_shift_is_a_distance():
     moved = {("C", "source"): {"source_level": 4.0, "source_noise": 4.0}}
     rows, cases = cohort(sizes("ABC", 8), np.random.default_rng(9), planted=moved)
-    far = source_distances(rows, cases, training_sites=("A", "B"))
+    far = source_distances(rows, cases, training_sites=("A", "B")).by_patient
     usual = np.mean([d for (site, _), d in far.items() if site != "C"])
     assert np.mean([d for (site, _), d in far.items() if site == "C"]) > 1.5 * usual
     assert len(far) == 24
@@ -281,7 +281,7 @@ def test_the_sentence_says_who_is_in_it_and_who_is_not():
         "field strengths 3 T (3)",
         "scans 0 to 2 days apart",
         "Not in it, though trained on: training site C; field strengths 1.5 T; sequences T2.",
-        "In it, though never trained on: sequences T1.",
+        "In it, though never trained on: sequences T1 (2 at A, 1 at B).",
         "Not recorded: ",
     ):
         assert words in found.sentence, found.sentence

@@ -114,6 +114,7 @@ def show_verdict(verdict: Any) -> None:
     show(f"{SYMBOL[verdict.outcome]} {verdict.outcome.upper()}: {verdict.sentence}")
     for sentence in verdict.dose_said:
         show(f"  {sentence}")
+    show(f"  {verdict.speaks_of_said}")
     for finding in verdict.findings:
         show(f"  {SYMBOL[finding.outcome]} {finding.sentence}")
     for notice in verdict.announced:

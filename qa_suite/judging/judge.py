@@ -43,6 +43,7 @@ from qa_suite.judging.judged_cases import (
 from qa_suite.judging.kinds import kinds_not_told
 from qa_suite.judging.outcomes import overall_outcome
 from qa_suite.judging.patient_values import Measure
+from qa_suite.judging.shift.whom import spoken_of
 from qa_suite.judging.site_gaps import Better, GapMeasure, site_gaps
 from qa_suite.judging.tables import require_sound_tables
 from qa_suite.judging.verdict_sentence import verdict_sentence
@@ -142,6 +143,11 @@ def judge_tables(
         site_gaps=_gaps(rows, judged, evaluation, profile) if gaps else (),
         excluded=excluded,
         case_counts=counts,
+        speaks_of=spoken_of(
+            judged,
+            training=evaluation.model.training_sources,
+            training_sites=evaluation.model.training_sites,
+        ).sentence,
         dose=dose_sentences(rows, judged, profile.criteria),
         notices=(
             *evaluation.announced,

@@ -180,6 +180,8 @@ def _recomputed(folder: Path, evaluation: Evaluation, one: WrittenVerdict) -> It
     except UNREADABLE as error:
         yield Doubt(file=one.file, problem=f"it cannot be recomputed: {_plain(error)}")
         return
+    if not one.verdict.speaks_of:  # from before verdicts said it
+        found = found.model_copy(update={"speaks_of": ""})
     changes = [
         f"{one.place} is {one.words[0]}, and the tables give {one.words[1]}"
         for one in differences_of(_named(one.verdict), _named(found))

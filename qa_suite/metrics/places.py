@@ -124,6 +124,8 @@ OF_METRIC: dict[str, Places] = dict(
         ("edge_steepness", Places(("bone", "fat"), _BOTH)),
         ("image_noise", Places(("body",), _BOTH)),
         ("tissue_hu", Places(("air", "bone", "fat", "muscle"), _BOTH)),
+        ("source_shape", Places(("p10", "p25", "p75", "p90"))),
+        ("source_texture", Places(("2mm", "4mm", "8mm", "16mm"))),
         ("voxel_size", Places(("in_plane", "slice"))),
         # pet
         *_each("lesion_lost", Places(_LESION)),

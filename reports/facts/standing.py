@@ -63,6 +63,7 @@ def standing_among(judged: Overall, evaluation: Evaluation, verdict: Verdict) ->
 
 def _rows(judged: Overall, verdict: Verdict) -> list[tuple[str, str]]:
     rows = [("Dose", sentence.removeprefix("Dose, ")) for sentence in verdict.dose_said]
+    rows.append(("Whom", verdict.speaks_of_said))
     if len(judged.written) > 1:
         rows.append(("Overall", judged.sentence))
     if tried := _tried(judged.tried):

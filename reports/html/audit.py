@@ -11,6 +11,7 @@ from qa_suite.core.records import Audit
 from qa_suite.core.wording import listing
 from reports.facts import audit as facts
 from reports.figures.forest import forest
+from reports.figures.shift import distance_plot, follow_plot
 from reports.html.page import filled, write_page
 
 OUTCOMES: Final = {
@@ -32,7 +33,12 @@ def render_audit(audit: Audit) -> str:
     panels = facts.panels(audit)
     return filled(
         "audit.html.j2",
-        {"listed": listing, "forest": lambda plot: Markup(forest(plot))},
+        {
+            "listed": listing,
+            "forest": lambda plot: Markup(forest(plot)),
+            "distance_plot": lambda far: Markup(distance_plot(far, audit.training_sites)),
+            "follow_plot": lambda plot: Markup(follow_plot(plot, audit.training_sites)),
+        },
         audit=audit,
         look=OUTCOMES[audit.outcome],
         primary=[panel for panel in panels if panel.measure.primary],

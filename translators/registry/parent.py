@@ -95,14 +95,27 @@ def inherited(facts: dict[str, Any], parent: Parent) -> dict[str, Any]:
     )
 
 
+_BY_SITE = ("protocols", "unrecorded")
+"""What a registration says of protocols, site by site."""
+
+
 def _both_sources(facts: dict[str, Any], parent: Parent) -> dict[str, Any]:
     """Add the looks of images at sites that only the parent has seen.
 
     At a site that both have seen those of the child stand, for it learnt from them last, and a
-    patient in both would count twice.
+    patient in both would count twice. What one of the two does not tell of an image stays unknown.
     """
     own, old = facts.get("sources"), parent.training.get("sources")
-    if own is None or old is None or own["features"] != old["features"]:
+    if own is None or old is None:
         return {}
-    merged = {name: {**old[name], **own[name]} for name in ("rows", "protocols")}
-    return {"sources": {**own, **merged}}
+    places = {name: at for at, name in enumerate(old["features"])}
+    rows = {
+        site: [[_at(row, places.get(name)) for name in own["features"]] for row in there]
+        for site, there in old["rows"].items()
+    }
+    merged = {name: {**old.get(name, {}), **own.get(name, {})} for name in _BY_SITE}
+    return {"sources": {**own, **merged, "rows": {**rows, **own["rows"]}}}
+
+
+def _at(row: list[float | None], place: int | None) -> float | None:
+    return None if place is None else row[place]

@@ -13,22 +13,28 @@ from qa_suite.core.cohort import Case, Cohort
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.records import TrainingSources
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.appearance import (
-    SOURCE_FEATURES,
-    VOXEL_SIZES,
-    Untold,
-    describe_source,
-    voxel_sizes,
-)
+from qa_suite.imaging.appearance import Untold
 from qa_suite.imaging.body import body_of
+from qa_suite.imaging.embedding import EMBEDDING, embed_source
 from qa_suite.io.cases import LoadedCase, load_case
 
-FEATURES = (
-    *(f"{name}@body" for name in SOURCE_FEATURES),
-    *(f"voxel_size@{v}" for v in VOXEL_SIZES),
+FEATURES = tuple(f"{metric}@{region}" for metric, region in EMBEDDING)
+PROTOCOLS = (
+    "source_manufacturer",
+    "source_model",
+    "field_strength_t",
+    "sequence",
+    "repetition_time_ms",
+    "echo_time_ms",
+    "flip_angle_deg",
+    "source_tube_voltage_kv",
+    "source_kernel",
+    "reference_manufacturer",
+    "tube_voltage_kv",
+    "ct_kernel",
+    "slice_thickness_mm",
 )
-PROTOCOLS = ("source_manufacturer", "source_model", "field_strength_t", "sequence")
-"""Strata of the source that are kept."""
+"""Strata of the two images that are kept."""
 _DIGITS = 6
 
 Row = tuple[float | None, ...]
@@ -50,6 +56,7 @@ def training_sources(
     """
     rows: dict[str, list[Row]] = {}
     protocols: dict[str, dict[str, dict[str, int]]] = {}
+    unrecorded: dict[str, dict[str, int]] = {}
     left_out = 0
     for case in _one_a_patient(cases):
         try:
@@ -59,11 +66,13 @@ def training_sources(
         except QAError:
             left_out += 1
         if not inverse:
-            _count(protocols.setdefault(case.site, {}), case)
+            lost = unrecorded.setdefault(case.site, {})
+            _count(protocols.setdefault(case.site, {}), lost, case)
     return TrainingSources(
         features=FEATURES,
         rows={site: tuple(sorted(rows[site], key=_order)) for site in sorted(rows) if rows[site]},
         protocols=protocols,
+        unrecorded=unrecorded,
         left_out=left_out,
     )
 
@@ -81,9 +90,7 @@ def _described(loaded: LoadedCase, inverse: bool) -> Row:
     inside = body_of(image) if loaded.mask is None else loaded.mask
     if loaded.coverage is not None:
         inside = inside & loaded.coverage
-    told = describe_source(image, inside)
-    sizes = voxel_sizes(image.grid)
-    values = [*(told[name] for name in SOURCE_FEATURES), *(sizes[at] for at in VOXEL_SIZES)]
+    values = embed_source(image, inside).values()
     return tuple(None if isinstance(v, Untold) else float(f"{v:.{_DIGITS}g}") for v in values)
 
 
@@ -95,13 +102,15 @@ def _image(loaded: LoadedCase, inverse: bool) -> Volume:
     return loaded.reference
 
 
-def _count(counts: dict[str, dict[str, int]], case: Case) -> None:
+def _count(counts: dict[str, dict[str, int]], lost: dict[str, int], case: Case) -> None:
     for name in PROTOCOLS:
         value = getattr(case.strata, name)
-        if value is not None:
-            text = f"{value:g}" if isinstance(value, float) else str(value)
-            of_name = counts.setdefault(name, {})
-            of_name[text] = of_name.get(text, 0) + 1
+        if value is None:
+            lost[name] = lost.get(name, 0) + 1
+            continue
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        of_name = counts.setdefault(name, {})
+        of_name[text] = of_name.get(text, 0) + 1
 
 
 def _order(row: Row) -> tuple[tuple[bool, float], ...]:

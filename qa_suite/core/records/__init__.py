@@ -26,7 +26,14 @@ from qa_suite.core.records.audit import (
     NewSite,
     Reach,
 )
-from qa_suite.core.records.audit_shift import AuditShift, BehindGap, MovedImage
+from qa_suite.core.records.audit_shift import (
+    AuditDistances,
+    AuditShift,
+    BehindGap,
+    FarPatient,
+    FollowPlot,
+    MovedImage,
+)
 from qa_suite.core.records.case import (
     DECIDING_CHECKS,
     CaseRecord,
@@ -89,6 +96,7 @@ __all__ = [
     "Asked",
     "Audit",
     "AuditCell",
+    "AuditDistances",
     "AuditMeasure",
     "AuditOutcome",
     "AuditShift",
@@ -109,7 +117,9 @@ __all__ = [
     "Evaluation",
     "Evidence",
     "Examined",
+    "FarPatient",
     "Finding",
+    "FollowPlot",
     "Gap",
     "InstrumentFacts",
     "LeftOutMeasures",

@@ -40,6 +40,41 @@ class BehindGap(BaseModel):
     sentence: str
 
 
+class FarPatient(BaseModel):
+    """How far one patient's source image lies, in SD, and whether that is unlike the training."""
+
+    model_config = STRICT
+
+    site: str
+    distance: float
+    unlike: bool | None = None
+
+
+class FollowPlot(BaseModel):
+    """One measure against the distance of the source image: the points and what they say."""
+
+    model_config = STRICT
+
+    metric: str
+    region: str
+    variant: str = "default"
+    unit: str
+    magnitude: bool = False
+    points: tuple[tuple[str, float, float], ...] = Field(description="site, distance, value")
+
+
+class AuditDistances(BaseModel):
+    """How far each patient's source image lies from those of the training."""
+
+    model_config = STRICT
+
+    against: str = Field(description="what they are compared with, as words")
+    usual: tuple[float, ...] = Field(description="of those compared with, each from the others")
+    limit: float | None = Field(description="which so many of those stay within")
+    patients: tuple[FarPatient, ...]
+    sentences: tuple[str, ...] = Field(description="one a hospital")
+
+
 class AuditShift(BaseModel):
     """All of it, for one audit."""
 
@@ -51,6 +86,16 @@ class AuditShift(BaseModel):
     levels: tuple[str, ...] = Field(
         default=(), description="references whose tissues lie outside of what is expected"
     )
+    distances: AuditDistances | None = Field(
+        default=None, description="None in audits from before they were told"
+    )
+    protocols: tuple[str, ...] = Field(
+        default=(), description="tags never trained on and shares that differ, one a hospital"
+    )
+    lacking: tuple[str, ...] = Field(
+        default=(), description="what these records, or the model's registration, do not tell"
+    )
+    plots: tuple[FollowPlot, ...] = ()
     follows: tuple[str, ...] = Field(
         default=(), description="how errors go with the distance of the source image"
     )

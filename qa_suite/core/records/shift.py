@@ -56,6 +56,97 @@ class ImageMove(BaseModel):
     sentence: str = ""
 
 
+class PatientDistance(BaseModel):
+    """How far one patient's source image lies from the training's, in standard deviations.
+
+    ``p_value`` is how often a training patient lies so far from the others; None where the
+    patient is one of those that are compared with, or these are too few.
+    """
+
+    model_config = STRICT
+
+    site: str
+    patient: str
+    distance: float
+    nearest: str = Field(description="site of the comparison")
+    p_value: float | None = None
+    unlike: bool | None = None
+    features: dict[str, float] = Field(
+        default_factory=dict, description="from the nearest site's mean, in SD, farthest first"
+    )
+
+
+class SiteDistance(BaseModel):
+    """How far one site's source images lie from the training's, and how many of them too far."""
+
+    model_config = STRICT
+
+    site: str
+    in_training: bool
+    patients: int
+    basis: Basis = Field(description="what it is compared with")
+    patients_against: int = 0
+    median: float | None = Field(default=None, description="distance, in standard deviations")
+    unlike: int | None = Field(default=None, description="patients; None where it cannot be told")
+    p_value: float | None = None
+    p_adjusted: float | None = Field(default=None, description="by Holm over the sites")
+    differs: bool | None = Field(default=None, description="None where it cannot be told")
+    why: str = Field(default="", description="why it cannot")
+    features: dict[str, float] = Field(
+        default_factory=dict, description="of the patients who are unlike, in SD, farthest first"
+    )
+    sentence: str = ""
+
+
+class TagShare(BaseModel):
+    """How often one value of a protocol tag occurs at a site and in the training.
+
+    Patients with a value that is known to both.
+    """
+
+    model_config = STRICT
+
+    tag: str
+    value: str
+    here: int
+    here_of: int
+    there: int
+    there_of: int
+    p_value: float = Field(description="Fisher's exact test, two-sided")
+    p_adjusted: float = Field(default=1.0, description="by Holm over all shares of the call")
+    differs: bool = False
+
+
+class SiteProtocol(BaseModel):
+    """How one site's protocol tags differ from the training's."""
+
+    model_config = STRICT
+
+    site: str
+    in_training: bool
+    patients: int
+    basis: Basis | None = Field(description="what it is compared with; None where nothing is known")
+    patients_against: int = 0
+    never: dict[str, dict[str, int]] = Field(
+        default_factory=dict, description="tag to value seen in no training patient to patients"
+    )
+    beyond: dict[str, dict[str, int]] = Field(
+        default_factory=dict,
+        description="tag that is a number to range of the training to patients outside of it",
+    )
+    shares: tuple[TagShare, ...] = Field(default=(), description="those that both have")
+    missing: dict[str, int] = Field(
+        default_factory=dict, description="tag to patients here of whom it is not known"
+    )
+    missing_there: dict[str, int] = Field(
+        default_factory=dict, description="tag to patients of the training, likewise"
+    )
+    untold: tuple[str, ...] = Field(
+        default=(), description="tags of which nothing is known of the training"
+    )
+    sentence: str = ""
+
+
 class ExpectedLevel(BaseModel):
     """Where a tissue lies in a CT of about 120 kV."""
 
@@ -100,6 +191,8 @@ class ErrorFollows(BaseModel):
     unit: str
     level: Level
     n: int
+    left_out: int = Field(default=0, description="patients without the measure or a distance")
+    magnitude: bool = Field(default=False, description="whether its size without sign is meant")
     rho: float | None = None
     rho_low: float | None = None
     rho_high: float | None = None

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, model_validator
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from qa_suite.core.records.measurement import STRICT
 
@@ -19,6 +27,9 @@ class TrainingSources(BaseModel):
         nothing of the patients; None where an image does not tell one.
     protocols
         Site to stratum (``field_strength_t`` ...) to value, as text, to patients.
+    unrecorded
+        Site to stratum to patients of whom it is not known; empty in registrations from before
+        this was counted.
     left_out
         Patients whose images could not be described.
     """
@@ -28,6 +39,7 @@ class TrainingSources(BaseModel):
     features: tuple[str, ...]
     rows: dict[str, tuple[tuple[float | None, ...], ...]]
     protocols: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict)
+    unrecorded: dict[str, dict[str, int]] = Field(default_factory=dict)
     left_out: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -36,6 +48,14 @@ class TrainingSources(BaseModel):
         if sizes - {len(self.features)}:
             raise ValueError(f"rows of {sorted(sizes)} numbers for {len(self.features)} features")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave an older registration, and the identifiers that rest on it, as they were."""
+        said = as_usual(self)
+        if not self.unrecorded:
+            said.pop("unrecorded", None)
+        return said
 
     @property
     def patients(self) -> dict[str, int]:

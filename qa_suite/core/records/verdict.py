@@ -163,6 +163,9 @@ class Verdict(BaseModel):
     dose: tuple[str, ...] = Field(
         default=(), description="what was judged of dose, a sentence a plan, or that none was"
     )
+    speaks_of: str = Field(
+        default="", description="patients, scanners and protocols judged, and who is not in it"
+    )
     evidence: Evidence | None = Field(
         default=None, description="what it rests on; none where it was computed and not written"
     )
@@ -177,6 +180,11 @@ class Verdict(BaseModel):
     def dose_said(self) -> tuple[str, ...]:
         """What was judged of dose; of an older verdict, that it does not say."""
         return self.dose or ("What was judged of dose is not said by this verdict; judge again.",)
+
+    @property
+    def speaks_of_said(self) -> str:
+        """Whom it speaks of; of an older verdict, that it does not say."""
+        return self.speaks_of or "Whom it speaks of is not said by this verdict; judge again."
 
     @property
     def announced(self) -> tuple[str, ...]:

@@ -81,6 +81,11 @@ FEATURES: dict[Image, tuple[Feature, ...]] = {
         _ratio("noise", "source_noise"),
         _ratio("sharpness", "source_sharpness"),
         _ratio("unevenness", "source_unevenness", least=0.05),
+        *(
+            Feature(name=f"{at}th percentile", metric="source_shape", region=f"p{at}", least=0.01)
+            for at in (10, 25, 75, 90)
+        ),
+        *(_ratio(f"texture at {mm} mm", "source_texture", f"{mm}mm") for mm in (2, 4, 8, 16)),
         _ratio("voxel size in plane", "voxel_size", "in_plane", 0.01),
         _ratio("slice spacing", "voxel_size", "slice", 0.01),
     ),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import get_args
 
 import numpy as np
@@ -21,15 +21,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from qa_suite.core.records import CaseRecord, TrainingSources
+from qa_suite.core.records import CaseRecord
 from qa_suite.core.records.shift import ErrorFollows, Level
 from qa_suite.core.wording import count, measure_name, number, suffix
 from qa_suite.judging.collect import collect
-from qa_suite.judging.patient_values import Measure
-from qa_suite.judging.shift.features import feature_table
-from qa_suite.judging.shift.moves import registered_rows
-from qa_suite.judging.shift.two_groups import DEALS, within_sites
+from qa_suite.judging.patient_values import Measure, PatientValues
+from qa_suite.judging.shift.two_groups import DEALS
 
+Point = tuple[str, float, float]
+"""Site, distance and error of a patient."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 FEWEST: dict[Level, int] = {"patients": 8, "within sites": 8, "between sites": 6}
 """Patients, or sites, below which nothing is told."""
@@ -41,67 +41,13 @@ _WORDS: dict[Level, str] = {
 }
 
 
-def source_distances(
-    measurements: pd.DataFrame,
-    cases: Sequence[CaseRecord],
-    *,
-    training: TrainingSources | None = None,
-    training_sites: Sequence[str] = (),
-) -> dict[tuple[str, str], float]:
-    """Return how far each patient's source image lies from the nearest site of the training.
-
-    The root mean square of the features' distances from that site's mean, in standard deviations
-    within sites; a patient of that very site is left out of its mean. Without registered images
-    the held-out patients of the training sites stand for them, without known training sites all.
-
-    Returns
-    -------
-    dict
-        Site and patient to distance; patients who share no feature with any group are left out.
-    """
-    table = feature_table(measurements, cases, "source")
-    groups = {} if training is None else registered_rows(training, table.features)
-    own = not groups
-    if own:
-        homes = [s for s in table.site_names if s in training_sites] or list(table.site_names)
-        groups = {site: table.at(site) for site in homes}
-    if not table.sites:
-        return {}
-    squares, freedom = within_sites([table.at(site) for site in table.site_names])
-    least = np.array([feature.least for feature in table.features])
-    spread = np.maximum(np.sqrt(squares / np.maximum(freedom, 1)), least)
-    found = {}
-    where, place = np.array(table.sites, dtype=object), np.arange(len(table.sites))
-    for at, (site, patient) in enumerate(zip(table.sites, table.patients, strict=True)):
-        near = []
-        for name, rows in groups.items():
-            rest = rows
-            if own and name == site:
-                rest = table.values[(where == site) & (place != at)]
-            if len(rest):
-                near.append(_distance(table.values[at], rest, spread))
-        told = [one for one in near if np.isfinite(one)]
-        if told:
-            found[site, patient] = float(min(told))
-    return found
-
-
-def _distance(
-    values: NDArray[np.float64], rows: NDArray[np.float64], spread: NDArray[np.float64]
-) -> float:
-    known = np.isfinite(rows)
-    mean = np.where(known, rows, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    gaps = (values - mean) / spread
-    gaps = gaps[np.isfinite(values) & known.any(axis=0)]
-    return float(np.sqrt(np.mean(np.square(gaps)))) if gaps.size else float("nan")
-
-
 def error_follows_shift(
     measurements: pd.DataFrame,
     cases: Sequence[CaseRecord],
     measures: Sequence[Measure],
     distances: Mapping[tuple[str, str], float],
     *,
+    magnitudes: Collection[Measure] = (),
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[ErrorFollows, ...]:
@@ -112,9 +58,12 @@ def error_follows_shift(
     measurements, cases
         The tables of an evaluation.
     measures
-        Errors; of one whose better side is zero its magnitude should be asked for, not its sign.
+        Which errors, overlaps or differences.
     distances
-        As :func:`source_distances` gives them.
+        Site and patient to distance, as
+        :attr:`qa_suite.judging.shift.distances.Distances.by_patient` gives them.
+    magnitudes
+        Those of the measures whose good side is around nought: their size counts, without sign.
     confidence
         Of every interval.
     seed
@@ -123,16 +72,13 @@ def error_follows_shift(
     Returns
     -------
     tuple of ErrorFollows
-        Three for each measure: over patients, within sites, between sites.
+        Three for each measure: over patients, within sites, between sites. Their p values are
+        not adjusted for each other: they describe.
     """
     found = []
     for measure in measures:
         values = collect(measurements, cases, measure)
-        rows = []
-        for site in values.sites:
-            for patient, error in values.at(site).patient_values().items():
-                if (site, str(patient)) in distances:
-                    rows.append((site, distances[site, str(patient)], float(error)))
+        rows = points_of(values, distances, magnitude=measure in magnitudes)
         for level in LEVELS:
             blank = ErrorFollows(
                 metric=measure.metric,
@@ -141,13 +87,27 @@ def error_follows_shift(
                 unit=values.unit or "",
                 level=level,
                 n=0,
+                left_out=len(values.asked) - len(rows),
+                magnitude=measure in magnitudes,
             )
             found.append(_at_level(blank, rows, confidence, seed))
     return tuple(found)
 
 
+def points_of(
+    values: PatientValues, distances: Mapping[tuple[str, str], float], *, magnitude: bool
+) -> list[Point]:
+    """Return site, distance and error of every patient who has both."""
+    return [
+        (site, distances[site, str(patient)], abs(float(error)) if magnitude else float(error))
+        for site in values.sites
+        for patient, error in values.at(site).patient_values().items()
+        if (site, str(patient)) in distances
+    ]
+
+
 def _at_level(
-    blank: ErrorFollows, rows: Sequence[tuple[str, float, float]], confidence: float, seed: int
+    blank: ErrorFollows, rows: Sequence[Point], confidence: float, seed: int
 ) -> ErrorFollows:
     sites = np.array([site for site, _, _ in rows], dtype=object)
     far = np.array([distance for _, distance, _ in rows])
@@ -162,10 +122,11 @@ def _at_level(
     else:  # a site of one patient says nothing of what happens within it
         kept = np.array([(sites == site).sum() >= 2 for site in sites], dtype=bool)
         sites, far, error = sites[kept], far[kept], error[kept]
-    what = measure_name(blank.metric, blank.region, blank.variant)
+    name = measure_name(blank.metric, blank.region, blank.variant)
+    what = f"The size of {name}" if blank.magnitude else name
     things = "site" if blank.level == "between sites" else "patient"
     told = _told(blank, far, error, sites, confidence, seed)
-    return _said(told, what, things)
+    return _said(told, what, things, 1 - confidence)
 
 
 def _told(
@@ -244,7 +205,7 @@ def _slope(
     return slope, slope - half, slope + half
 
 
-def _said(told: ErrorFollows, what: str, things: str) -> ErrorFollows:
+def _said(told: ErrorFollows, what: str, things: str, alpha: float) -> ErrorFollows:
     where = _WORDS[told.level]
     if told.rho is None or told.slope is None:
         few = f"{count(told.n, things)} with both, or no spread among them"
@@ -253,7 +214,8 @@ def _said(told: ErrorFollows, what: str, things: str) -> ErrorFollows:
         assert told.rho_low is not None and told.rho_high is not None
         assert told.slope_low is not None and told.slope_high is not None
         assert told.p_value is not None
-        shown = "goes with" if told.rho_low > 0 or told.rho_high < 0 else "is not shown to go with"
+        apart = told.rho_low > 0 or told.rho_high < 0
+        shown = "goes with" if apart and told.p_value <= alpha else "is not shown to go with"
         text = (
             f"{what} {shown} the source's distance from the training, {where}: Spearman "
             f"{told.rho:+.2f} ({told.rho_low:+.2f} to {told.rho_high:+.2f}, p = "
@@ -261,4 +223,6 @@ def _said(told: ErrorFollows, what: str, things: str) -> ErrorFollows:
             f"({number(told.slope_low)} to {number(told.slope_high)}{suffix(told.unit)}) for each "
             "standard deviation. An association, not a cause."
         )
+    if told.left_out:
+        text += f" {count(told.left_out, 'patient')} not in it: without a value or a distance."
     return told.model_copy(update={"sentence": text})

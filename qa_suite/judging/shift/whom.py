@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qa_suite.core.records import CaseRecord, TrainingSources
-from qa_suite.core.records.shift import SpokenOf
+from qa_suite.core.records.shift import SiteProtocol, SpokenOf
 from qa_suite.core.wording import count, listing, some
-
-STRATA: dict[str, tuple[str, str]] = {
-    "source_manufacturer": ("source scanners", ""),
-    "source_model": ("source models", ""),
-    "field_strength_t": ("field strengths", "T"),
-    "sequence": ("sequences", ""),
-    "reference_manufacturer": ("reference scanners", ""),
-    "tube_voltage_kv": ("tube voltages", "kV"),
-    "ct_kernel": ("kernels", ""),
-    "sex": ("sexes", ""),
-    "age_band": ("age bands", ""),
-    "implant": ("implants", ""),
-}
-"""Strata that the sentence tells, in its order: their words and unit."""
-_PROTOCOL = ("source_manufacturer", "source_model", "field_strength_t", "sequence")
-"""Strata of the source image: those by which training and test can differ."""
+from qa_suite.judging.shift.protocols import site_protocols
+from qa_suite.judging.shift.tags import (
+    OF_MODALITY,
+    STRATA,
+    TAGS,
+    counted,
+    summed,
+    value_of,
+    words_of,
+)
 
 
 def spoken_of(
@@ -44,16 +38,15 @@ def spoken_of(
         Where it was trained.
     """
     judged = [case for case in cases if case.status == "evaluated"]
-    tested = {name: _counted(judged, name) for name in STRATA}
+    tested = {name: counted(judged, name) for name in STRATA}
+    trained = {} if training is None else summed(training.protocols)
+    trained = {name: values for name, values in trained.items() if name in TAGS}
     everybody = {case.patient for case in judged}
     unknown = {
         name: len(everybody - _patients_with(judged, name))
-        for name in STRATA
+        for name in _asked({name for name in STRATA if tested[name] or name in trained})
         if _patients_with(judged, name) != everybody
     }
-    trained = _trained(training)
-    not_tested = _lacking(trained, tested)
-    not_trained = _lacking({n: tested[n] for n in trained}, trained)
     days = [case.strata["scan_interval_days"] for case in judged if _has_days(case)]
     found = SpokenOf(
         patients=len(everybody),
@@ -61,47 +54,30 @@ def spoken_of(
         tested={name: values for name, values in tested.items() if values},
         unknown=unknown,
         days=(min(map(int, days)), max(map(int, days))) if days else None,  # type: ignore[arg-type]
-        not_tested=not_tested,
-        not_trained=not_trained,
+        not_tested=_lacking(trained, tested),
+        not_trained=_lacking({n: tested[n] for n in trained}, trained),
     )
-    sentence = _sentence(found, training, training_sites)
+    protocols = site_protocols(judged, training=training, training_sites=training_sites)
+    sentence = _sentence(found, training, training_sites, protocols)
     return found.model_copy(update={"sentence": sentence})
+
+
+def _asked(recorded: set[str]) -> list[str]:
+    """Return the strata that can be missing: an MR has no kernel, and a CT no field strength."""
+    kinds = [kind for kind in OF_MODALITY if recorded.intersection(kind)] or list(OF_MODALITY)
+    return [
+        name
+        for name in STRATA
+        if any(name in kind for kind in kinds) or not any(name in kind for kind in OF_MODALITY)
+    ]
 
 
 def _has_days(case: CaseRecord) -> bool:
     return isinstance(case.strata.get("scan_interval_days"), int)
 
 
-def _value(case: CaseRecord, name: str) -> str | None:
-    value = case.strata.get(name)
-    if value is None or value == "unknown":
-        return None
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _patients_with(cases: Sequence[CaseRecord], name: str) -> set[str]:
-    return {case.patient for case in cases if _value(case, name) is not None}
-
-
-def _counted(cases: Sequence[CaseRecord], name: str) -> dict[str, int]:
-    """Count the patients of each value of a stratum."""
-    patients: dict[str, set[str]] = {}
-    for case in cases:
-        value = _value(case, name)
-        if value is not None:
-            patients.setdefault(value, set()).add(case.patient)
-    return {value: len(patients[value]) for value in sorted(patients)}
-
-
-def _trained(training: TrainingSources | None) -> dict[str, dict[str, int]]:
-    """Sum the protocols of the training over its sites."""
-    found: dict[str, dict[str, int]] = {}
-    for strata in {} if training is None else training.protocols.values():
-        for name in _PROTOCOL:
-            for value, patients in strata.get(name, {}).items():
-                counts = found.setdefault(name, {})
-                counts[value] = counts.get(value, 0) + patients
-    return found
+    return {case.patient for case in cases if value_of(case, name) is not None}
 
 
 def _lacking(
@@ -112,7 +88,10 @@ def _lacking(
 
 
 def _sentence(
-    found: SpokenOf, training: TrainingSources | None, training_sites: Sequence[str]
+    found: SpokenOf,
+    training: TrainingSources | None,
+    training_sites: Sequence[str],
+    protocols: Sequence[SiteProtocol],
 ) -> str:
     parts = [f"{count(found.patients, 'patient')} of {count(len(found.sites), 'site')}"]
     if found.sites:
@@ -123,12 +102,10 @@ def _sentence(
     text = f"It speaks of {'; '.join(parts)}."
     unseen = sorted(set(training_sites) - set(found.sites))
     absent = [f"training site {site}" for site in unseen]
-    absent += [f"{STRATA[n][0]} {_names(n, v)}" for n, v in found.not_tested.items()]
+    absent += [words_of(name, values) for name, values in found.not_tested.items()]
     if absent:
         text += f" Not in it, though trained on: {'; '.join(absent)}."
-    if found.not_trained:
-        new = [f"{STRATA[n][0]} {_names(n, v)}" for n, v in found.not_trained.items()]
-        text += f" In it, though never trained on: {'; '.join(new)}."
+    text += _new(protocols)
     if training is None or not training.protocols:
         text += " The model's registration does not say with which protocols it was trained."
     if found.unknown:
@@ -140,12 +117,36 @@ def _sentence(
     return text
 
 
+def _new(protocols: Sequence[SiteProtocol]) -> str:
+    """Name what was never trained on with the sites that have it, and the shares that differ."""
+    new: dict[str, list[str]] = {}
+    shares: dict[str, list[str]] = {}
+    for one in protocols:
+        if one.basis != "registered":
+            continue  # held-out patients are not all that was trained on
+        for tag, values in one.never.items():
+            for value, patients in values.items():
+                new.setdefault(words_of(tag, [value]), []).append(f"{patients} at {one.site}")
+        for tag, spans in one.beyond.items():
+            for span, patients in spans.items():
+                said = words_of(tag, [f"outside of {span}"])
+                new.setdefault(said, []).append(f"{patients} at {one.site}")
+        for share in one.shares:
+            if share.differs:
+                said = f"{share.here} of {share.here_of} at {one.site}, trained {share.there} of"
+                told = shares.setdefault(words_of(share.tag, [share.value]), [])
+                told.append(f"{said} {share.there_of}")
+    text = ""
+    if new:
+        told = [f"{what} ({', '.join(some(where))})" for what, where in new.items()]
+        text += f" In it, though never trained on: {'; '.join(told)}."
+    if shares:
+        told = [f"{what} ({'; '.join(some(where))})" for what, where in shares.items()]
+        text += f" Mixed otherwise than in training: {', '.join(told)}."
+    return text
+
+
 def _values(name: str, values: Mapping[str, int]) -> str:
     unit = STRATA[name][1]
     told = [f"{value}{f' {unit}' if unit else ''} ({n})" for value, n in values.items()]
     return listing(some(told))
-
-
-def _names(name: str, values: Sequence[str]) -> str:
-    unit = STRATA[name][1]
-    return listing(f"{value} {unit}".strip() for value in values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from qa_suite.imaging.appearance import FEWEST
+from qa_suite.imaging.embedding import SHAPE, TEXTURE
 from qa_suite.metrics.facts import METRICS, REFERENCE_UNIT, MetricFacts
 
 FAMILY = "appearance"
@@ -91,6 +92,27 @@ _declare(
     "side of Otsu's threshold over that side's median (HU + 1000 where the source is in HU), of "
     "those within 40 % of it",
     empty=f"{_WITHOUT}, where it is flat, or with fewer than {FEWEST} such voxels; {_BROKEN}",
+)
+_declare(
+    SHAPE,
+    kind="bounded",
+    title="Shape of the source's histogram",
+    unit="1",
+    range="[0, 1]",
+    formula="(P - P5) / (P95 - P5) inside, P the percentile that the region names",
+    empty=f"{_WITHOUT}, or where it is flat; {_BROKEN}",
+)
+_declare(
+    TEXTURE,
+    kind="positive",
+    title="Texture of the source at one scale",
+    unit="%",
+    range="[0, inf)",
+    formula="root mean square difference of two voxels inside of a slice, as far apart as the "
+    "region says, over source_span; values clipped half a span beyond P5 and P95; between whole "
+    "voxels interpolated, from 0 at no distance",
+    empty=f"{_WITHOUT}, where it is flat, or with fewer than {FEWEST} such pairs; {_BROKEN}",
+    reference="Matheron 1963, Econ Geol 58:1246 (the root of twice the semivariogram)",
 )
 _declare(
     "voxel_size",

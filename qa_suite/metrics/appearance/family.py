@@ -16,17 +16,9 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Box, Float32Array, Mask
 from qa_suite.core.volume import Volume
-from qa_suite.imaging.appearance import (
-    MOST,
-    SOURCE_FEATURES,
-    Told,
-    Untold,
-    describe_source,
-    noise,
-    steepness,
-    voxel_sizes,
-)
+from qa_suite.imaging.appearance import MOST, Told, Untold, noise, steepness, voxel_sizes
 from qa_suite.imaging.boxes import bounding_box
+from qa_suite.imaging.embedding import LOOKS, describe_looks
 from qa_suite.imaging.robust import thinned
 from qa_suite.metrics.appearance.facts import BONE_HU, FAMILY, FAT_HU, SOFT_HU
 from qa_suite.metrics.appearance.levels import air_level, bone_level, soft_levels
@@ -88,8 +80,9 @@ def appearance(pair: Pair, settings: None) -> list[Value]:
     Returns
     -------
     list of Value
-        Of the source: ``source_level`` and its like in ``body``, ``voxel_size`` in ``in_plane``
-        and ``slice``. As variants ``reference`` and ``synthetic``: ``tissue_hu``,
+        Of the source: ``source_level`` and its like in ``body``, ``source_shape`` and
+        ``source_texture`` at some percentiles and distances, ``voxel_size`` in ``in_plane`` and
+        ``slice``. As variants ``reference`` and ``synthetic``: ``tissue_hu``,
         ``image_noise`` and ``edge_steepness``; ``tissue_hu`` as ``source`` too where that is
         in HU.
     """
@@ -115,12 +108,12 @@ def appearance(pair: Pair, settings: None) -> list[Value]:
 def _of_source(look: _Look | None) -> Iterator[Value]:
     if look is None:
         why = "there is no source image, or nothing to measure in"
-        yield from (undefined(metric, "body", why) for metric in SOURCE_FEATURES)
+        yield from (undefined(metric, region, why) for metric, region in LOOKS)
     elif look.broken:
-        yield from (failed(metric, "body", look.broken) for metric in SOURCE_FEATURES)
+        yield from (failed(metric, region, look.broken) for metric, region in LOOKS)
     else:
-        for metric, answer in describe_source(look.volume, look.inside).items():
-            yield as_value(metric, "body", _answer(answer))
+        for (metric, region), answer in describe_looks(look.volume, look.inside).items():
+            yield as_value(metric, region, _answer(answer))
 
 
 def _of_image(variant: str, look: _Look | None) -> Iterator[Value]:
