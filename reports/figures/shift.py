@@ -66,7 +66,8 @@ def follow_plot(found: FollowPlot, homes: tuple[str, ...]) -> str:
             (_WIDTH, 60), title, "forest", [marks.text(8, 30, "No patient has both.")]
         )
     left, right, top, bottom = 84.0, _RIGHT, 20.0, 260.0
-    far, values = ([point[axis] for point in found.points] for axis in (1, 2))
+    far = [distance for _, distance, _ in found.points]
+    values = [value for _, _, value in found.points]
     across, up = marks.padded(far), marks.padded(values)
     x, y = marks.scale(across, (left, right)), marks.scale(up, (bottom, top))
     parts = marks.x_axis(x, marks.nice_ticks(across), top, bottom)
