@@ -35,6 +35,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="folder for exam.json and the journal")
     parser.add_argument("--write", type=Path, help="page whose marked table is replaced")
+    parser.add_argument(
+        "--judge-again", action="store_true", help="judge what lies in --out and measure nothing"
+    )
     options = parser.parse_args()
 
     settings = ExamSettings(
@@ -47,7 +50,13 @@ def main() -> None:
         alone=False,
         candidates=tuple(options.candidates.split(",")),
     )
-    run_and_write(settings, out=options.out, page=options.write, workers=options.workers)
+    run_and_write(
+        settings,
+        out=options.out,
+        page=options.write,
+        workers=options.workers,
+        judge_again=options.judge_again,
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from fnmatch import fnmatchcase
+
+import pytest
 
 from qa_suite.evaluation.provenance import code_facts
+from qa_suite.evaluation.profiles import load_profile
 from qa_suite.lab.exam.counting import Ground, count_fault, ranked
 from qa_suite.lab.exam.plan import tasks_of
 from qa_suite.lab.exam.readings import ImageReading
@@ -13,6 +17,7 @@ from qa_suite.lab.exam.settings import ExamSettings
 from qa_suite.lab.exam.table import sentence, sentences, table
 from qa_suite.lab.exam.verdicts import answering, judge_readings
 from qa_suite.lab.faults import FAULTS
+from qa_suite.lab.phantom.candidates import CANDIDATES
 from tests.exam_cases import profile, reading
 
 # --- counting, on tables made by hand
@@ -108,6 +113,23 @@ def test_every_candidate_must_pass_and_every_check_where_it_must():
         "Candidate bulk, one clean cohort: fail under mr-to-ct-pelvis (it need not pass this "
         "profile), by noise."
     )
+
+
+def test_a_candidate_need_not_meet_what_it_is_not_asked_for_and_must_meet_the_rest():
+    good = candidate("twin", cell(2))
+    for failed, passed in ((("range",), True), (("range", "target dose"), False)):
+        check = CleanCheck(
+            candidate="bulk", outcome="fail", must_pass=True, failed_by=failed, not_asked=("range",)
+        )
+        assert result(good, checks=(check,)).passed is passed
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in CANDIDATES])
+def test_every_candidate_is_asked_for_something_by_every_profile_that_it_must_pass(name):
+    facts = CANDIDATES[name].facts
+    for asked in facts.profiles:
+        criteria = load_profile(asked).criteria
+        assert any(fnmatchcase(c.variant, facts.measures) for c in criteria)
 
 
 def test_the_table_is_the_same_whatever_the_order_of_the_answers():

@@ -91,11 +91,16 @@ class CleanCheck(BaseModel):
     outcome: Outcome
     must_pass: bool = Field(description="whether the profile is one that the candidate must pass")
     failed_by: tuple[str, ...] = Field(default=(), description="criteria that it does not pass")
+    not_asked: tuple[str, ...] = Field(
+        default=(), description="those that it need not meet of a profile that it must pass"
+    )
 
     @property
     def passed(self) -> bool:
         """Whether it passed where it must."""
-        return self.outcome == "pass" or not self.must_pass
+        if self.outcome == "pass" or not self.must_pass:
+            return True
+        return bool(self.not_asked) and set(self.failed_by) == set(self.not_asked)
 
 
 class ExamResult(BaseModel):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -192,11 +193,15 @@ def _count(job: tuple[Ground, str, float, list[ImageReading]]) -> Cell:
 
 def _check(name: str, people: Sequence[Found], profile: Profile) -> CleanCheck:
     judged = judge_readings([one[name].readings[0] for one in people], profile)
+    facts = CANDIDATES[name].facts
+    must = profile.name in facts.profiles
+    beyond = {c.name for c in profile.criteria if not fnmatchcase(c.variant, facts.measures)}
     return CleanCheck(
         candidate=name,
         outcome=judged.outcome,
-        must_pass=profile.name in CANDIDATES[name].facts.profiles,
+        must_pass=must,
         failed_by=tuple(sorted(judged.spoilt)),
+        not_asked=tuple(sorted(judged.spoilt & beyond)) if must else (),
     )
 
 

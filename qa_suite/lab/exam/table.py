@@ -55,6 +55,8 @@ def _check_sentence(check: CleanCheck, result: ExamResult) -> str:
     if check.outcome == "pass":
         return f"{head}: passes."
     asked = "" if check.must_pass else " (it need not pass this profile)"
+    if check.not_asked:
+        asked = f" (it need not meet {', '.join(check.not_asked)})"
     return (
         f"{head}: {check.outcome} under {result.settings.profile}{asked}, by "
         f"{', '.join(check.failed_by)}."

@@ -67,6 +67,10 @@ class CandidateFacts(BaseModel):
     profiles: tuple[str, ...] = Field(
         min_length=1, description="names of the profiles that its clean images must pass"
     )
+    measures: str = Field(
+        default="*",
+        description="of these profiles it must meet the criteria whose variant fits this pattern",
+    )
 
 
 CANDIDATES: Registry[CandidateFacts] = Registry("candidate")
@@ -117,6 +121,7 @@ def realistic(patient: KnownTruth, seed: int) -> Volume:
         title="Bulk densities",
         description="Air, fat, water and bone of one value each, without noise or texture.",
         profiles=("mr-to-ct-pelvis-dose",),
+        measures="photon-*",  # clinics plan photons on them; the range of protons is beyond them
     ),
 )
 def bulk(patient: KnownTruth, seed: int) -> Volume:
