@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from qa_suite.evaluation.provenance import code_facts
 from qa_suite.evaluation.profiles import load_profile
+from qa_suite.evaluation.provenance import code_facts
 from qa_suite.lab.exam.counting import Ground, count_fault, ranked
 from qa_suite.lab.exam.plan import tasks_of
 from qa_suite.lab.exam.readings import ImageReading
