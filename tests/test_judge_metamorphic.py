@@ -1,161 +1,148 @@
-"""What must not change an outcome, and what never improves one; over every kind of criterion."""
+"""What must not change a finding, and what never improves one.
+
+Over every form of criterion and every kind of measure, from patients who pass, fail and are
+undecided; of whole verdicts see :mod:`tests.test_judge_metamorphic_verdicts`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from qa_suite.core.records import Criterion
 from qa_suite.judging.findings import Rules, apply_criterion
-from qa_suite.judging.outcomes import overall_outcome
 from qa_suite.judging.patient_values import Examined, PatientValues
-from tests.judged_values import MEASURE, criterion
-from tests.judging_record import BONE_DICE, WORST, Record, profile
-from tests.judging_record import criterion as body_mae
+from tests.judged_kinds import FORMS, LENIENT, STARTS, Form, row
 
-RANK = {"fail": 0, "inconclusive": 1, "pass": 2}
-SEEDS = range(4)
-BOUND = 5.0
 STRICT = Rules(max_refused_fraction=0.0, max_excluded_fraction=0.0, max_absent_fraction=0.0)
-LENIENT = Rules(max_refused_fraction=1.0)
+every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 
 
-def kinds() -> Iterator[Criterion]:
-    """Every statistic in every scope and direction that a criterion can have."""
-    statistics = ("mean", "median", "max", "min", "fraction_within")
-    scopes = ("pooled", "each_site", "worst_patient", "new_site")
-    for statistic, scope, direction in product(
-        statistics, scopes, ("at_most", "at_least", "within")
-    ):
-        more: dict[str, Any] = {"bound": BOUND, "min_patients": 3}
-        if statistic == "fraction_within":
-            more = {"bound": 0.5, "per_patient_bound": BOUND, "min_patients": 3}
-        try:
-            yield criterion(direction, statistic=statistic, scope=scope, **more)
-        except ValidationError:
-            continue
+def starts(form: Form, seed: int) -> Iterator[tuple[PatientValues, np.random.Generator]]:
+    """Yield patients who pass, fail and are undecided, each with random numbers of its own."""
+    for number, start in enumerate(STARTS):
+        yield form.cohort(start, seed), np.random.default_rng([seed, number])
 
 
-KINDS = {f"{c.statistic}-{c.scope}-{c.direction}": c for c in kinds()}
-every_kind = pytest.mark.parametrize("asked", KINDS.values(), ids=KINDS.keys())
+def test_every_form_is_walked_from_every_outcome() -> None:
+    found: dict[str, set[int]] = {}
+    for form in FORMS.values():
+        ranks = found.setdefault(form.measured.kind.kind, set())
+        ranks |= {form.rank(values) for values, _ in starts(form, 0)}
+    assert set(found) == {"event", "count", "bounded", "positive", "signed"}
+    assert all(ranks == {0, 1, 2} for ranks in found.values())
 
 
-def cohort(asked: Criterion, seed: int) -> PatientValues:
-    """Patients of four hospitals, near the bound on a side that the seed decides."""
-    rng = np.random.default_rng(seed)
-    middle = rng.choice([-6.5, -4.0, 0.0, 3.5, 4.8, 5.3, 7.0, 9.0])
-    spread = rng.choice([0.2, 1.0, 3.0])
-    rows = []
-    for site in "ABCD":
-        for number in range(int(rng.integers(4, 9))):
-            patient = f"{site}{number}"
-            for examination in range(int(rng.choice([1, 1, 2]))):
-                value = float(middle + spread * rng.standard_normal())
-                rows.append(row(f"{patient}-{examination}", patient, site, value))
-    return sample(rows)
+@every_form
+def test_a_patient_worse_than_the_bound_turns_no_failure_into_a_pass(form: Form) -> None:
+    for values, rng in starts(form, 1):
+        before = form.rank(values)
+        for site in ("A", "X"):  # at a hospital that is there, and at one that is new
+            more = [*values.rows, row("worse", "worse", site, form.worse(rng))]
+            after = form.rank(form.sample(more))
+            assert not (before == 0 and after == 2)
+            if form.asked.statistic in ("max", "min") or form.asked.scope == "worst_patient":
+                assert after == 0
 
 
-def row(case: str, patient: str, site: str, value: float) -> Examined:
-    return Examined(case=case, patient=patient, site=site, fate="value", value=value)
+@every_form
+def test_a_value_that_is_lost_leaves_what_the_others_prove(form: Form) -> None:
+    for values, rng in starts(form, 2):
+        one = values.rows[int(rng.integers(len(values.rows)))]
+        after = form.rank(form.turned(values, {one.case}, fate="lost", value=None, why="failed"))
+        others = form.rank(form.sample([r for r in values.rows if r.case != one.case]))
+        assert after <= min(others, 1)
 
 
-def sample(rows: list[Examined]) -> PatientValues:
-    return PatientValues(measure=MEASURE, unit="mm", rows=tuple(rows))
+@every_form
+def test_no_loss_heals_a_clear_failure_of_the_others(form: Form) -> None:
+    """Also where it leaves fewer than are required, or than a mean of their kind has need of."""
+    patients = 5
+    asked = form.asked.model_copy(update={"min_patients": patients})
+    form, rng = replace(form, asked=asked), np.random.default_rng(patients)
+    sites = "ABCDEFG" if asked.scope == "new_site" else "A"
+    badness = 16 + rng.standard_normal((len(sites), patients))
+    rows = [
+        row(f"{site}{n}", f"{site}{n}", site, float(form.values(bad[n : n + 1], rng)[0]))
+        for site, bad in zip(sites, badness, strict=True)
+        for n in range(patients)
+    ]
+    values = form.sample(rows)
+    if form.rank(values) != 0:  # the exact interval of a few shares and medians proves too little
+        assert (
+            asked.statistic in ("median", "fraction_within") or form.measured.kind.kind == "event"
+        )
+        return
+    gone = form.turned(values, {"A0"}, fate="lost", value=None, why="failed")
+    assert form.rank(gone) == 0 or asked.statistic == "median"
 
 
-def rank(asked: Criterion, values: PatientValues, rules: Rules = LENIENT) -> int:
-    return RANK[overall_outcome(f.outcome for f in apply_criterion(asked, values, rules))]
+@every_form
+def test_what_is_censored_where_it_lies_improves_nothing(form: Form) -> None:
+    """Of a value that is only known to be as bad as it is, or worse."""
+    up = form.asked.direction == "at_most"
+    for values, rng in starts(form, 3):
+        before = form.rank(values)
+        one = values.rows[int(rng.integers(len(values.rows)))]
+        assert one.value is not None
+        worse_up = one.value >= 0 if form.asked.direction == "within" else up
+        known = [{"at_least" if worse_up else "at_most": one.value}]
+        known.append({"at_least": one.value, "at_most": one.value})
+        for ends in known:
+            after = form.rank(form.turned(values, {one.case}, fate="censored", value=None, **ends))
+            assert after <= before, ends
 
 
-def worse(asked: Criterion, rng: np.random.Generator) -> float:
-    by = float(rng.choice([0.01, 1.0, 10.0]))
-    if asked.direction == "at_least":
-        return BOUND - by
-    return float(rng.choice([-1, 1]) if asked.direction == "within" else 1) * (BOUND + by)
+@every_form
+def test_what_is_known_less_well_gives_no_pass(form: Form) -> None:
+    for values, rng in starts(form, 4):
+        before = form.rank(values)
+        one = values.rows[int(rng.integers(len(values.rows)))]
+        assert one.value is not None
+        step = 0.1 * max(abs(form.limit), 0.1)
+        for known in (
+            {"at_least": one.value - step},
+            {"at_most": one.value + step},
+            {"at_least": one.value - 2 * step, "at_most": one.value},
+            {},
+        ):
+            after = form.rank(form.turned(values, {one.case}, fate="censored", value=None, **known))
+            assert after < 2 or before == 2
 
 
-def test_the_kinds_are_all_there() -> None:
-    assert len(KINDS) == 30
-    found = {rank(asked, cohort(asked, seed)) for asked in KINDS.values() for seed in SEEDS}
-    assert found == {0, 1, 2}  # the cohorts tell pass, fail and undecided apart
+@every_form
+def test_nobody_passes_by_leaving_more_out_than_the_limit(form: Form) -> None:
+    for fate, (values, rng) in zip(("refused", "excluded", "absent"), starts(form, 5), strict=True):
+        patients = sorted({r.patient for r in values.rows})
+        out = set(rng.choice(patients, size=int(rng.integers(1, 6)), replace=False))
+        chosen = {r.case for r in values.rows if r.patient in out}
+        fewer = form.turned(values, chosen, fate=fate, value=None, why="a reason")
+        assert form.rank(fewer, STRICT) < 2
 
 
-@every_kind
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_patient_worse_than_the_bound_turns_no_failure_into_a_pass(
-    asked: Criterion, seed: int
-) -> None:
-    values, rng = cohort(asked, seed), np.random.default_rng([seed, 1])
-    before = rank(asked, values)
-    for site in ("A", "E"):  # at a hospital that is there, and at one that is new
-        more = [*values.rows, row("worse", "worse", site, worse(asked, rng))]
-        after = rank(asked, sample(more))
-        assert not (before == 0 and after == 2)
-        if asked.statistic in ("max", "min") or asked.scope == "worst_patient":
-            assert after == 0
+@every_form
+def test_an_examination_that_stands_twice_helps_nobody(form: Form) -> None:
+    worst_counts = form.asked.statistic in ("max", "min", "fraction_within")
+    worst_counts |= form.asked.scope == "worst_patient"
+    for values, rng in starts(form, 6):
+        single = [r for r in values.rows if values.examinations[r.patient] == 1]
+        chosen = list(values.rows) if worst_counts else single  # of others a mean takes the mean
+        one = chosen[int(rng.integers(len(chosen)))]
+        more = [*values.rows, *(replace(one, case=f"{one.case}-{n}") for n in range(2))]
+        before, after = (
+            apply_criterion(form.asked, v, LENIENT) for v in (values, form.sample(more))
+        )
+        assert [f.outcome for f in after] == [f.outcome for f in before]
+        assert [f.estimate for f in after] == pytest.approx([f.estimate for f in before])
 
 
-def turned(values: PatientValues, chosen: set[str], **update: Any) -> PatientValues:
-    return sample([replace(r, **update) if r.case in chosen else r for r in values.rows])
-
-
-@every_kind
-@pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_lost_or_censored_gives_no_pass(asked: Criterion, seed: int) -> None:
-    values, rng = cohort(asked, seed), np.random.default_rng([seed, 2])
-    before = rank(asked, values)
-    one = values.rows[int(rng.integers(len(values.rows)))]
-    assert one.value is not None
-    assert rank(asked, turned(values, {one.case}, fate="lost", value=None, why="failed")) < 2
-    for known in (
-        {"at_least": one.value - 1.0},
-        {"at_most": one.value + 1.0},
-        {"at_least": one.value - 2.0, "at_most": one.value},
-    ):
-        after = rank(asked, turned(values, {one.case}, fate="censored", value=None, **known))
-        assert after < 2 or before == 2
-
-
-@every_kind
-@pytest.mark.parametrize("fate", ["refused", "excluded", "absent"])
-@pytest.mark.parametrize("seed", range(4))
-def test_nobody_passes_by_leaving_more_out_than_the_limit(
-    asked: Criterion, fate: str, seed: int
-) -> None:
-    values, rng = cohort(asked, seed), np.random.default_rng([seed, 3])
-    patients = sorted({r.patient for r in values.rows})
-    out = set(rng.choice(patients, size=int(rng.integers(1, 6)), replace=False))
-    chosen = {r.case for r in values.rows if r.patient in out}
-    fewer = turned(values, chosen, fate=fate, value=None, why="a reason")
-    assert rank(asked, fewer, STRICT) < 2
-
-
-@every_kind
-@pytest.mark.parametrize("seed", SEEDS)
-def test_an_examination_that_stands_twice_helps_nobody(asked: Criterion, seed: int) -> None:
-    values, rng = cohort(asked, seed), np.random.default_rng([seed, 4])
-    worst_counts = asked.statistic in ("max", "min", "fraction_within")
-    worst_counts |= asked.scope == "worst_patient"
-    single = [r for r in values.rows if values.examinations[r.patient] == 1]
-    chosen = list(values.rows) if worst_counts else single  # of others a mean takes the mean
-    one = chosen[int(rng.integers(len(chosen)))]
-    more = sample([*values.rows, replace(one, case=f"{one.case}-again")])
-    before, after = (apply_criterion(asked, v, LENIENT) for v in (values, more))
-    assert [f.outcome for f in after] == [f.outcome for f in before]
-    assert [f.estimate for f in after] == pytest.approx([f.estimate for f in before])
-
-
-RENAMED: dict[str, Callable[[Examined], Examined]] = {
-    "cases": lambda r: replace(r, case=f"x-{hash_of(r.case)}"),
-    "patients": lambda r: replace(r, patient=f"x-{hash_of(r.patient)}"),
-    "sites": lambda r: replace(r, site=f"x-{hash_of(r.site)}"),
-}
+def renamed(row: Examined) -> Examined:
+    """Return the same examination under other names of case, patient and site."""
+    names = {what: f"x-{hash_of(getattr(row, what))}" for what in ("case", "patient", "site")}
+    return replace(row, **names)
 
 
 def hash_of(name: str) -> int:
@@ -163,94 +150,45 @@ def hash_of(name: str) -> int:
     return int(sum(ord(c) * 31**n for n, c in enumerate(name)) * 2654435761 % 2**32)
 
 
-@every_kind
-@pytest.mark.parametrize("what", RENAMED)
-@pytest.mark.parametrize("seed", range(3))
-def test_names_and_the_order_of_rows_change_nothing(asked: Criterion, what: str, seed: int) -> None:
-    values, rng = cohort(asked, seed), np.random.default_rng([seed, 5])
-    rows = [RENAMED[what](values.rows[n]) for n in rng.permutation(len(values.rows))]
-    assert len({r.case for r in rows}) == len(rows)
-
-    def told(sample_of: PatientValues) -> list[tuple[Any, ...]]:
-        found = apply_criterion(asked, sample_of, LENIENT)
-        numbers = [(f.estimate, f.low, f.high) for f in found]
-        rounded = [tuple(None if x is None else round(x, 9) for x in each) for each in numbers]
-        return sorted((f.outcome, f.patients, str(n)) for f, n in zip(found, rounded, strict=True))
-
-    assert told(sample(rows)) == told(values)
-
-
-# --- whole verdicts
-
-
-def records(seed: int) -> Record:
-    """Three hospitals, some patients with a fault that the seed decides."""
-    record, rng = Record(seed=seed), np.random.default_rng([seed, 6])
-    for case in rng.choice([c.case for c in record.cases], size=int(rng.integers(0, 4))):
-        record.shift(str(case), by=float(rng.choice([10, 60, 200])))
-    return record
-
-
-CRITERIA = (
-    body_mae(),
-    BONE_DICE,
-    WORST,
-    body_mae(name="pooled", scope="pooled"),
-    body_mae(name="median", scope="pooled", statistic="median"),
-    body_mae(name="share", scope="pooled", statistic="fraction_within", per_patient_bound=70,
-             bound=0.6),
-    body_mae(name="new site", scope="new_site", bound=90),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_further_criterion_improves_no_verdict(seed: int) -> None:
-    record = records(seed)
-    ranks = [RANK[record.judge(profile(*CRITERIA[: n + 1])).outcome] for n in range(len(CRITERIA))]
-    assert ranks == sorted(ranks, reverse=True)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_copied_case_changes_no_verdict_whoever_it_is_said_to_be_of(seed: int) -> None:
-    record = records(seed)
-    record.cases = [
-        c.model_copy(update={"voxel_hashes": {"source": f"s-{c.case}", "reference": f"r-{c.case}"}})
-        for c in record.cases
-    ]
-    record.add("B1-second", "patient-B1", "hospital-B", 58.0)
-    before = record.judge(profile(*CRITERIA))
-    twin = record.cases[int(np.random.default_rng(seed).integers(8, 16))]  # of hospital B
-    for patient in (twin.patient, "somebody-else"):
-        more = records(seed)
-        more.cases = [*record.cases, twin.model_copy(update={"case": "copy", "patient": patient})]
-        copied = [r for r in record.rows if r.case == twin.case]
-        more.rows = [
-            *record.rows,
-            *(r.model_copy(update={"case": "copy", "patient": patient}) for r in copied),
+@every_form
+def test_names_and_the_order_of_rows_change_nothing(form: Form) -> None:
+    for values, rng in starts(form, 7):
+        # one patient seen at two hospitals, and one value that is a bound
+        moved, bound = (values.rows[int(n)] for n in rng.choice(len(values.rows), 2, replace=False))
+        first = [
+            *(r for r in values.rows if r is not bound or form.asked.statistic == "mean"),
+            replace(moved, case="elsewhere", site="C" if moved.site != "C" else "B"),
         ]
-        after = more.judge(profile(*CRITERIA))
-        assert [(f.outcome, f.estimate, f.patients) for f in after.findings] == [
-            (f.outcome, f.estimate, f.patients) for f in before.findings
-        ]
-        assert any(f"copy of {twin.case}" in notice for notice in after.notices)
+        rows = [renamed(first[n]) for n in rng.permutation(len(first))]
+        assert len({r.case for r in rows}) == len(rows)
+        assert told(form, rows) == told(form, first)
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("how", ["undefined", "error", "failed", "no row", "too little"])
-def test_a_value_that_goes_missing_gives_no_pass(seed: int, how: str) -> None:
-    record = records(seed)
-    case = record.cases[int(np.random.default_rng([seed, 7]).integers(len(record.cases)))].case
-    if how == "failed":
-        record.end(case, "failed", "the translator raised")
-    elif how == "no row":
-        record.rows = [r for r in record.rows if (r.case, r.metric) != (case, "mae")]
-    elif how == "too little":
-        record.change(lambda r: (r.case, r.metric) == (case, "mae"), coverage=0.02)
-    else:
-        record.change(
-            lambda r: (r.case, r.metric) == (case, "mae"), value=None, status=how, why="a reason"
-        )
-    verdict = record.judge(profile(*CRITERIA))
-    assert verdict.outcome != "pass"
-    asked = [f for f in verdict.findings if f.criterion.metric == "mae" and f.missing]
-    assert asked and all(f.outcome != "pass" for f in asked)
+def told(form: Form, rows: list[Examined]) -> list[tuple[Any, ...]]:
+    """Return outcome, patients and rounded numbers of each finding, whatever its name."""
+    found = apply_criterion(form.asked, form.sample(rows), LENIENT)
+    numbers = [(f.estimate, f.low, f.high) for f in found]
+    rounded = [tuple(None if x is None else round(x, 9) for x in each) for each in numbers]
+    return sorted((f.outcome, f.patients, str(n)) for f, n in zip(found, rounded, strict=True))
+
+
+# --- alike values
+
+
+@every_form
+def test_values_that_are_alike_never_pass_a_mean_and_fail_at_the_worst_end(form: Form) -> None:
+    sites = "ABCDEFG" if form.asked.scope in ("pooled", "new_site") else "AB"
+    kind, asked = form.measured.kind, form.asked
+    worst = {"at_most": kind.high, "at_least": kind.low, "within": kind.high}[asked.direction]
+    ends = {end for end in (kind.low, kind.high, worst) if np.isfinite(end)}
+    for value in sorted({*ends, 0.5 * form.limit, form.limit, 1.5 * form.limit}):
+        rows = [row(f"{s}{n}", f"{s}{n}", s, float(value)) for s in sites for n in range(5)]
+        found = apply_criterion(asked, form.sample(rows), LENIENT)
+        outcomes = {finding.outcome for finding in found}
+        at_worst = value in ({kind.low, kind.high} if asked.direction == "within" else {worst})
+        if at_worst:
+            assert outcomes == {"fail"}
+            if asked.statistic not in ("max", "min") and asked.scope != "worst_patient":
+                assert [f.reasons[0].code for f in found] == ["alike_at_worst_end"] * len(found)
+        elif asked.statistic == "mean" and asked.scope != "worst_patient" and kind.kind != "event":
+            assert outcomes == {"inconclusive"}

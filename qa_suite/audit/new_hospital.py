@@ -14,6 +14,7 @@ from qa_suite.judging.hospitals import new_site_interval
 from qa_suite.judging.mean_regions import LEAST_HOSPITALS, LEAST_PATIENTS
 from qa_suite.judging.outcomes import interval_outcome
 from qa_suite.judging.patient_values import PatientValues
+from qa_suite.judging.worst_end import alike_at_worst_end
 
 
 def new_hospitals(
@@ -35,7 +36,8 @@ def new_hospitals(
 def _predict(
     question: Question, values: PatientValues, training: frozenset[str], settings: AuditSettings
 ) -> NewSite:
-    abroad = side_of(row for row in values.rows if row.site not in training)
+    elsewhere = values.where(lambda row: row.site not in training)
+    abroad = side_of(elsewhere.rows)
     sizes = {site: len(found) for site, found in abroad.values.items()}
     patients = settings.new_site_patients or (int(np.median(list(sizes.values()))) if sizes else 0)
     target = f"observed mean of {count(patients, 'patient')} at a further hospital"
@@ -50,13 +52,18 @@ def _predict(
         )
         why = found.why
     low, high = (found.low, found.high) if found else (None, None)
-    outcome = None
+    outcome, worst = None, None
     if question.criterion is not None:
         outcome = "inconclusive"
-        if low is not None and high is not None:
+        worst = alike_at_worst_end(question.criterion, elsewhere) if sizes else None
+        if worst:
+            outcome = "fail"
+        elif low is not None and high is not None:
             outcome = interval_outcome(question.criterion, low, high)
     measure = question.measure
-    if found is None or low is None or high is None:
+    if worst:
+        sentence = f"{question.name}, {target}: fails, {worst.words}."
+    elif found is None or low is None or high is None:
         sentence = f"{question.name}, {target}: undecided, {why}."
     else:
         sentence = (

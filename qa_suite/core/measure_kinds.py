@@ -60,12 +60,13 @@ class ValueRange:
         """Whether a value lies in the range, but for the rounding of a sum."""
         if not math.isfinite(value) or (self.whole and value != round(value)):
             return False
-        above = self.low < value or (self.holds_low and value >= self.low - _slack(self.low))
-        below = value < self.high or (self.holds_high and value <= self.high + _slack(self.high))
+        above = self.low < value or (self.holds_low and value >= self.low - end_slack(self.low))
+        below = value < self.high or (self.holds_high and value <= self.high + end_slack(self.high))
         return above and below
 
 
-def _slack(end: float) -> float:
+def end_slack(end: float) -> float:
+    """Return how far a sum may round off an end of a range."""
     return _ROUNDING * max(1.0, abs(end))
 
 

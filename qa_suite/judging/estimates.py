@@ -1,9 +1,11 @@
 """The estimate of one criterion over one sample, and what censored values leave of it. Pure.
 
-A censored value is never a number in a mean: a mean over one is no estimate at all. A share and
-a median are taken twice, with every censored value at either end of what it can be; the two
-intervals together hold every interval that the true values could give, so that an outcome
-which follows from them does not depend on what is unknown.
+A censored value is never a number in a mean: a mean over one is no estimate at all. It fails
+where the mean of the least that the values can be lies wholly above its bound, or of the most
+below it, since the true mean lies farther; it never passes. A share and a median are taken twice,
+with every censored value at either end of what it can be; the two intervals together hold every
+interval that the true values could give, so that an outcome which follows from them does not
+depend on what is unknown.
 
 Pooled over at least six hospitals an interval respects the hospital and speaks of hospitals like
 these. Over fewer it takes them as strata, each with patients of its own, and speaks of these
@@ -13,6 +15,7 @@ hospitals, so that the interval of all patients errs to the safe side.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,9 +84,21 @@ def measured(interval: Interval, speaks_of: SpeaksOf | None = None) -> Estimate:
     )
 
 
-def no_mean(criterion: Criterion, n: int) -> Estimate:
-    """Return what a mean over censored values is: nothing."""
-    return Estimate(
+def mean_of_censored(
+    criterion: Criterion, values: PatientValues, interval: Callable[[str], Interval], n: int
+) -> Estimate:
+    """Return what a mean over censored values is: nothing, or proven to miss its bound.
+
+    Parameters
+    ----------
+    criterion, values
+        The mean of what.
+    interval
+        Of what is asked, from what each patient's value can be at the ``low`` or ``high`` end.
+    n
+        Of whom, where nothing is said.
+    """
+    none = Estimate(
         value=None,
         low=None,
         high=None,
@@ -92,6 +107,25 @@ def no_mean(criterion: Criterion, n: int) -> Estimate:
         method=NO_MEAN,
         why=NO_MEAN,
     )
+    for end, is_low in (("low", True), ("high", False)):
+        if not np.isfinite(values.patient_bounds()[end]).all():
+            continue
+        found = interval(end)
+        if found.low is None or found.high is None:
+            continue
+        proven = replace(
+            none,
+            at_least=found.estimate if is_low else None,
+            at_most=None if is_low else found.estimate,
+            low=found.low if is_low else -np.inf,
+            high=np.inf if is_low else found.high,
+            n=found.n,
+            method=f"{found.method}, of the {'least' if is_low else 'most'} that values can be",
+            why="",
+        )
+        if outcome_of(criterion, proven) == "fail":
+            return proven
+    return none
 
 
 def estimate(criterion: Criterion, values: PatientValues) -> Estimate:
@@ -102,9 +136,10 @@ def estimate(criterion: Criterion, values: PatientValues) -> Estimate:
     elif criterion.statistic == "median":
         found = _median(values.patient_bounds(), sample)
     elif values.censored:
-        return no_mean(criterion, len(values.measured))
+        ends, n = values.patient_bounds(), len(values.measured)
+        found = mean_of_censored(criterion, values, lambda end: _mean(ends[end], values, sample), n)
     else:
-        found = measured(_mean(values, sample))
+        found = measured(_mean(values.patient_values(), values, sample))
     return found if found.speaks_of else replace(found, speaks_of=sample.speaks_of)
 
 
@@ -121,8 +156,8 @@ class _Sample:
 
     @classmethod
     def of(cls, criterion: Criterion, values: PatientValues) -> _Sample:
-        sites = {patient: values.patient_sites()[patient] for patient in values.measured}
-        few: SpeaksOf = "these hospitals" if len(set(sites.values())) > 1 else "this hospital"
+        sites = values.patient_hospitals()
+        few: SpeaksOf = "these hospitals" if len(values.at_sites) > 1 else "this hospital"
         many = are_sample(list(sites.values()))
         return cls(
             hospitals=sites if many else None,
@@ -136,10 +171,11 @@ class _Sample:
         return [self.hospitals[patient] for patient in patients]
 
 
-def _mean(values: PatientValues, sample: _Sample) -> Interval:
-    found = values.patient_values()
+def _mean(found: pd.Series, values: PatientValues, sample: _Sample) -> Interval:
     if sample.hospitals is None:
-        return mean_interval_by_kind(found, values.kind, confidence=sample.confidence)
+        return mean_interval_by_kind(
+            found, values.kind, confidence=sample.confidence, lost=len(values.lost)
+        )
     at = sample.of_patients(found.index)
     if values.kind.kind == "event":
         share = share_over_hospitals(found, at, confidence=sample.confidence)

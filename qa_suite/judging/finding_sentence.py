@@ -22,10 +22,21 @@ from qa_suite.judging.estimates import NO_MEAN, Estimate, outcome_of
 from qa_suite.judging.patient_values import Examined, PatientValues
 
 
-def interval_text(criterion: Criterion, values: PatientValues, found: Estimate, where: str) -> str:
-    """Say an estimate, its interval and how they stand to the bound."""
+def interval_text(
+    criterion: Criterion,
+    values: PatientValues,
+    found: Estimate,
+    where: str,
+    worst: Reason | None = None,
+) -> str:
+    """Say an estimate, its interval and how they stand to the bound.
+
+    ``worst`` says that all values are alike at the worst end, which fails without an interval.
+    """
     what = measure_name(criterion.metric, criterion.region, criterion.variant)
     n, limit = len(values.measured), criterion.per_patient_bound
+    if found.method == NO_MEAN and worst:
+        return f"{what} {where}: {worst.words}, {stand(criterion, 'fail')}"
     if found.method == NO_MEAN:
         asked = bound_text(criterion.direction, stated(criterion.bound, criterion.unit))
         return f"{what} {where}: {NO_MEAN} (n = {n}), so the bound of {asked} is undecided"
@@ -41,7 +52,11 @@ def interval_text(criterion: Criterion, values: PatientValues, found: Estimate, 
     averaged = averaging(criterion, values)
     spread = f"{_spread_text(criterion, found)}, {sites}n = {n}{averaged and f', {averaged}'}"
     text = f"{head} {_estimate_text(criterion, found)} ({spread}) "
-    return text + stand(criterion, outcome, why=found.why) + _whom(criterion, values, found)
+    if worst and outcome != "fail":
+        text += f"{stand(criterion, 'fail')}: {worst.words}"
+    else:
+        text += stand(criterion, outcome, why=found.why)
+    return text + _whom(criterion, values, found)
 
 
 def _whom(criterion: Criterion, values: PatientValues, found: Estimate) -> str:

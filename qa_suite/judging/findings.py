@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 
 from qa_suite.core.records import Criterion, Finding, Outcome, Reason, ReasonCode
 from qa_suite.core.wording import count, listing, measure_name, named_cases, some, stated
@@ -21,9 +22,9 @@ from qa_suite.judging.estimates import (
     Estimate,
     estimate,
     gravest,
+    mean_of_censored,
     measured,
     mildest,
-    no_mean,
     outcome_of,
 )
 from qa_suite.judging.finding_sentence import (
@@ -36,6 +37,8 @@ from qa_suite.judging.finding_sentence import (
 from qa_suite.judging.hospitals import new_site_interval
 from qa_suite.judging.outcomes import meets
 from qa_suite.judging.patient_values import Examined, Fate, PatientValues
+from qa_suite.judging.statistics import Interval
+from qa_suite.judging.worst_end import alike_at_worst_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +97,22 @@ def _new_site(criterion: Criterion, values: PatientValues, rules: Rules) -> Find
         nobody = _TRAINED_ON if values.rows else _NO_CASE
         return _nothing(criterion, abroad, "new site", where, nobody=nobody)
     sites = [site for site in abroad.sites if abroad.at(site).measured]
-    if abroad.censored:
-        found = no_mean(criterion, len(sites))
-    else:
-        by_site = {site: abroad.at(site).patient_values().to_numpy() for site in sites}
-        found = measured(
-            new_site_interval(by_site, kind=values.kind, confidence=criterion.confidence),
-            "a hospital never seen",
+    lost = {site: len(abroad.at(site).lost) for site in abroad.sites}
+
+    def predicted(by_site: Mapping[str, pd.Series]) -> Interval:
+        return new_site_interval(
+            by_site, kind=values.kind, confidence=criterion.confidence, lost=lost
         )
+
+    def at_end(end: str) -> Interval:
+        return predicted({site: abroad.at(site).patient_bounds()[end] for site in sites})
+
+    if abroad.censored:
+        found = mean_of_censored(criterion, abroad, at_end, len(sites))
+    else:
+        found = measured(predicted({site: abroad.at(site).patient_values() for site in sites}))
+    if found.method != NO_MEAN:
+        found = replace(found, speaks_of="a hospital never seen")
     return _settle(criterion, abroad, rules, found, name="new site", where=where)
 
 
@@ -114,13 +125,17 @@ def _settle(
     name: str,
     where: str,
 ) -> Finding:
-    plain = outcome_of(criterion, found)
+    worst = alike_at_worst_end(criterion, values, share=found.value)
+    plain = "fail" if worst else outcome_of(criterion, found)
     found = _averaged(criterion, values, found)
     doubts = _doubts(criterion, values, rules)
-    too_few = any(doubt.code == "too_few_patients" for doubt in doubts)
+    # What was lost took a patient from those who were asked: it heals no failure of the others.
+    too_few = len(values.measured | values.lost) < criterion.min_patients
     outcome: Outcome = "inconclusive" if too_few or (plain == "pass" and doubts) else plain
     reasons = _reasons(outcome, plain, doubts, _why_open(found))
-    text = interval_text(criterion, values, found, where)
+    if outcome == "fail" and worst:
+        reasons = (worst,)
+    text = interval_text(criterion, values, found, where, worst)
     return _record(
         criterion,
         values,

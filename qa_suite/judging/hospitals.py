@@ -27,7 +27,7 @@ from qa_suite.core.errors import InputError
 from qa_suite.core.measure_kinds import UNKNOWN_KIND, MeasureKind
 from qa_suite.core.wording import count, named_cases
 from qa_suite.judging.mean_intervals import mean_interval_by_kind
-from qa_suite.judging.mean_regions import ALIKE, LEAST_HOSPITALS, LEAST_PATIENTS
+from qa_suite.judging.mean_regions import ALIKE, FEWEST, LEAST_HOSPITALS, LEAST_PATIENTS
 from qa_suite.judging.statistics import (
     Interval,
     bare,
@@ -151,6 +151,7 @@ def new_site_interval(
     kind: MeasureKind = UNKNOWN_KIND,
     confidence: float = 0.95,
     patients: int | None = None,
+    lost: Mapping[str, int] | None = None,
 ) -> Interval:
     """Prediction interval for what a hospital never seen would show.
 
@@ -163,7 +164,9 @@ def new_site_interval(
     is the wider at each side.
 
     There is none below six hospitals, with one of fewer than five patients, for events, and
-    where all means are the same: an interval of no width promises what nobody knows.
+    where all means are the same: an interval of no width promises what nobody knows. Patients who
+    were ``lost`` at a hospital count to these numbers: a loss must not leave undecided what fails
+    without it, and where there is one nothing passes.
     """
     groups = {site: finite_sample(v, confidence) for site, v in values_by_site.items()}
     if not groups:
@@ -175,7 +178,7 @@ def new_site_interval(
     alike = max(*sizes, middle) <= ALIKE * min(*sizes, middle)
     name = "Student t prediction" if alike else "modified Knapp-Hartung prediction"
     method = f"{name} of a hospital's mean over {count(middle, 'patient')}, from {k} site means"
-    why = _no_prediction(groups, means, kind)
+    why = _no_prediction(groups, means, kind, lost or {})
     if why:
         return bare(centre, k, confidence, method, why=why)
     within = np.array([group.var(ddof=1) for group in groups.values()])
@@ -196,12 +199,18 @@ def new_site_interval(
     )
 
 
-def _no_prediction(groups: Mapping[str, Array], means: Array, kind: MeasureKind) -> str:
+def _no_prediction(
+    groups: Mapping[str, Array], means: Array, kind: MeasureKind, lost: Mapping[str, int]
+) -> str:
     """Say why there is no prediction for a new hospital; empty if there is one."""
     k = means.size
-    if k < LEAST_HOSPITALS:
+    if len({*groups, *lost}) < LEAST_HOSPITALS or k < FEWEST:
         return f"too few to speak of a new one, {k} of {count(LEAST_HOSPITALS, 'site')} needed"
-    small = {site: group.size for site, group in groups.items() if group.size < LEAST_PATIENTS}
+    small = {
+        site: group.size
+        for site, group in groups.items()
+        if group.size + lost.get(site, 0) < LEAST_PATIENTS or group.size < FEWEST
+    }
     if small:
         named = named_cases({site: count(n, "patient") for site, n in small.items()})
         return f"a site of fewer than {LEAST_PATIENTS} patients tells too little ({named})"

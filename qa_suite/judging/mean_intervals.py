@@ -30,7 +30,7 @@ from scipy import stats
 from qa_suite.core.measure_kinds import MeasureKind
 from qa_suite.core.wording import count, number
 from qa_suite.judging.generalised_limits import cube_upper, log_upper
-from qa_suite.judging.mean_regions import LEAST_TO_SEE_SKEW, REGIONS, SKEWED_BELOW
+from qa_suite.judging.mean_regions import FEWEST, LEAST_TO_SEE_SKEW, REGIONS, SKEWED_BELOW
 from qa_suite.judging.statistics import (
     Interval,
     bare,
@@ -51,6 +51,7 @@ def mean_interval_by_kind(
     confidence: float = 0.95,
     unit: str = "patient",
     least: int = 0,
+    lost: int = 0,
 ) -> Interval:
     """Interval of a mean, two-sided, or none with the reason.
 
@@ -64,13 +65,16 @@ def mean_interval_by_kind(
         Of both sides together.
     unit, least
         What a value is of, and how many of them a mean needs at least, whatever its kind.
+    lost
+        How many more were asked and have no value. They count to the fewest that a mean needs: a
+        loss must not leave undecided what fails without it, and where there is one nothing passes.
     """
     sample = finite_sample(values, confidence)
     n, mean = sample.size, float(sample.mean())
     if kind.kind == "event" and unit == "patient":
         return proportion_interval(float(sample.sum()), n, confidence=confidence)
     method = f"{REGIONS[kind.kind].method} over {count(n, unit)}"
-    why = _outside(sample, kind, unit, least)
+    why = _outside(sample, kind, unit, least, lost)
     if why:
         return bare(mean, n, confidence, method, why=why)
     low, high = _limits(sample, kind, confidence)
@@ -119,10 +123,10 @@ def _garwood(counts: Array, confidence: float) -> tuple[float, float]:
     return low * scatter / n, high * scatter / n
 
 
-def _outside(sample: Array, kind: MeasureKind, unit: str, least: int) -> str:
+def _outside(sample: Array, kind: MeasureKind, unit: str, least: int, lost: int) -> str:
     """Say why the sample lies where the interval does not hold its promise; empty inside."""
     n, region = sample.size, REGIONS[kind.kind]
-    if n < (needed := max(least, region.least)):
+    if n + lost < (needed := max(least, region.least)) or n < FEWEST:
         return f"too few for an interval, {n} of {count(needed, unit)} needed"
     spread = float(np.ptp(sample))
     if spread <= 1e-12 * float(np.abs(sample).max()):

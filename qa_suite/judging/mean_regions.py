@@ -42,6 +42,8 @@ class Region:
     largest_cv: float | None = None
 
 
+FEWEST = 2
+"""Values without which there is no spread, whatever was lost beside them."""
 LEAST_TO_SEE_SKEW = 8
 """Fewest values of which D'Agostino's test of skewness is asked."""
 SKEWED_BELOW = 0.01

@@ -101,17 +101,16 @@ class PatientValues:
     def patient_bounds(self) -> pd.DataFrame:
         """Return the lowest and highest that each patient's value can be, by patient.
 
-        Columns ``low`` and ``high``; alike where every examination was measured, infinite
-        where a censored one has no bound to that side.
+        Columns ``low`` and ``high``; alike where every examination was measured. Where a censored
+        one has no bound to a side it is the end of the measure's range, infinite where there is
+        none.
         """
         rows = [row for row in self.rows if row.fate in ("value", "censored")]
-        table = pd.DataFrame(
-            {
-                "patient": [row.patient for row in rows],
-                "low": np.asarray([row.low for row in rows], dtype=np.float64),
-                "high": np.asarray([row.high for row in rows], dtype=np.float64),
-            }
-        )
+        ends = np.array([(row.low, row.high) for row in rows], dtype=np.float64).reshape(-1, 2)
+        bound = np.array([row.value is None for row in rows], dtype=bool)
+        ends[bound] = np.clip(ends[bound], self.kind.low, self.kind.high)
+        table = pd.DataFrame({"patient": [row.patient for row in rows]})
+        table[["low", "high"]] = ends
         return table.groupby("patient").mean()
 
     def worst_bounds(self, direction: Direction) -> pd.DataFrame:
@@ -135,10 +134,21 @@ class PatientValues:
         """Patient to how many examinations have a value, or a bound."""
         return dict(Counter(r.patient for r in self.rows if r.fate in ("value", "censored")))
 
-    def patient_sites(self) -> dict[str, str]:
-        """Return each patient's site; of one seen at several, the first by name."""
-        rows = sorted(self.rows, key=lambda row: row.site, reverse=True)
-        return {row.patient: row.site for row in rows}
+    def patient_hospitals(self) -> dict[str, str]:
+        """Return the hospital of each patient with a value, by which patients resemble each other.
+
+        Hospitals that share a patient are one: to which of them he belongs nothing but their names
+        would tell.
+        """
+        rows = [row for row in self.rows if row.fate in ("value", "censored")]
+        of = {row.site: row.site for row in rows}
+        for _ in of:  # at the latest after so many turns nothing moves any more
+            together: dict[str, str] = {}
+            for row in rows:
+                together[row.patient] = min(together.get(row.patient, of[row.site]), of[row.site])
+            for row in rows:
+                of[row.site] = min(of[row.site], together[row.patient])
+        return {row.patient: of[row.site] for row in rows}
 
     def reasons(self, *fates: Fate) -> dict[str, str]:
         """Return case to reason for the cases with one of the fates."""
@@ -168,6 +178,12 @@ class PatientValues:
     def measured(self) -> frozenset[str]:
         """Patients with at least one value, or a bound of one."""
         return frozenset(row.patient for row in self.rows if row.fate in ("value", "censored"))
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """Patients of whom an examination was lost, and none has a value or a bound of it."""
+        found = frozenset(row.patient for row in self.rows if row.fate == "lost")
+        return found - self.measured
 
     @property
     def refused(self) -> frozenset[str]:

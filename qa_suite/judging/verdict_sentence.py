@@ -109,9 +109,10 @@ def _brief(findings: Sequence[Finding], most: int = 3) -> str:
 
 def _estimate_and_bound(finding: Finding) -> str:
     criterion = finding.criterion
-    if finding.reasons:
+    nobody = finding.estimate is None and finding.at_least is None and finding.at_most is None
+    if nobody and finding.reasons:
         return finding.reasons[0].words
-    if finding.estimate is None and finding.at_least is None and finding.at_most is None:
+    if nobody:
         return f"{criterion.name} has no value"
     if criterion.statistic == "fraction_within":
         bound = stated(100 * criterion.bound, "%")

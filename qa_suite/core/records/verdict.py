@@ -34,8 +34,10 @@ ReasonCode = Literal[
     "site_missing",
     "seen_in_training",
     "beyond_hlut",
+    "alike_at_worst_end",
 ]
-"""What can leave a finding undecided."""
+"""What can leave a finding undecided, or fail one without an interval: an expected site of which
+nobody was judged, and values that are alike at the worst end of their range."""
 _IN_SHORT: dict[ReasonCode, str] = {
     "censored": "values censored",
     "lost": "data missing",
@@ -99,8 +101,8 @@ class Finding(BaseModel):
     )
     reasons: tuple[Reason, ...] = Field(
         default=(),
-        description="why it is undecided, the reason that decided first, or why a site that was "
-        "expected fails; else empty",
+        description="why it is undecided, the reason that decided first, or why it fails whatever "
+        "its interval (an expected site without anybody, all values at the worst end); else empty",
     )
     sentence: str
 
