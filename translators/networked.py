@@ -20,6 +20,7 @@ from torch import nn
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count as count_of
 from qa_suite.learning.checkpoints import identity_of
 from qa_suite.learning.devices import is_deep, pick_device, to_channels_last
 from qa_suite.learning.loop import Player, Validate, autocast, optimise
@@ -234,9 +235,8 @@ class NetworkTranslator(Translator):
         match settings.method:
             case "ensemble":
                 if count > len(self._members):
-                    raise InputError(
-                        f"{self.spec.name} has {len(self._members)} members, not {count}."
-                    )
+                    has = count_of(len(self._members), "member")
+                    raise InputError(f"{self.spec.name} has {has}, not {count}.")
                 return tuple(Draw(member=n, seed=asked.seed) for n in range(count))
             case "flips" if asked.members != 1:
                 axes = ["xyz".index(name) for name in settings.flip_axes]

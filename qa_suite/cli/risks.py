@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qa_suite.cli import console
+from qa_suite.core.wording import count
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,12 +49,12 @@ def fmea(
         )
         return 0
     console.show_table(
-        f"{len(hazards)} hazards under {verdict.profile.name}",
+        f"{count(len(hazards), 'hazard')} under {verdict.profile.name}",
         ("hazard", "cause", "effect", "seen", "residual risk"),
         [(row.hazard, row.cause, row.effect, row.seen, row.residual) for row in hazards],
     )
     console.show_table(
-        f"{len(items)} items of checklists",
+        f"{count(len(items), 'item')} of checklists",
         ("list", "item", "asks", "this evaluation", "where"),
         [(row.checklist, row.item, row.asks, row.answer, row.where) for row in items],
     )

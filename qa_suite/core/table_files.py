@@ -12,6 +12,7 @@ import pandas as pd
 from qa_suite.core.apart import read_apart
 from qa_suite.core.errors import InputError
 from qa_suite.core.plain_files import MOST_BYTES, read_text, reason_of, require_file, sha256_of
+from qa_suite.core.wording import count
 
 MOST_ROWS = 100_000_000
 MOST_TABLE_BYTES = 8 << 30
@@ -60,7 +61,8 @@ def rehearse(path: Path, *, columns: list[str] | None) -> tuple[Any, None]:
     facts = pq.read_metadata(path)
     size = sum(facts.row_group(n).total_byte_size for n in range(facts.num_row_groups))
     if facts.num_rows > MOST_ROWS or size > MOST_TABLE_BYTES:
-        raise InputError(f"it says that it holds {facts.num_rows} rows and {size} bytes")
+        rows = count(facts.num_rows, "row")
+        raise InputError(f"it says that it holds {rows} and {size} bytes")
     pd.read_parquet(path, columns=columns)
     return None, None
 

@@ -25,8 +25,3 @@ class ReadProblem(InputError):
 
     def __reduce__(self) -> tuple[type[ReadProblem], tuple[str, str]]:
         return (ReadProblem, (self.where, self.public))
-
-
-def count_of(number: int, noun: str) -> str:
-    """Write a number with its noun: ``1 slice``, ``3 slices``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

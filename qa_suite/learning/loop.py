@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from qa_suite.core.errors import QAError
+from qa_suite.core.wording import count
 from qa_suite.learning.checkpoints import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from qa_suite.learning.course import Training, average_into
 from qa_suite.learning.devices import serves_channels_last, to_channels_last
@@ -349,7 +350,7 @@ class _Run:
         self.state.bad_gradients = 0 if finite else self.state.bad_gradients + 1
         if self.state.bad_gradients >= _BAD_GRADIENTS:
             raise QAError(
-                f"The gradient was not finite for {self.state.bad_gradients} steps up to "
+                f"The gradient was not finite for {count(self.state.bad_gradients, 'step')} up to "
                 f"iteration {self.state.iteration}; {self.training.advice}."
             )
 

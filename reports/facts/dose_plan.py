@@ -260,7 +260,8 @@ def _said_prescription(
 ) -> str:
     asked, stated = _asked(template, dose), bool(dose.get("prescription_gy"))
     if imported and not stated:
-        fractions = f", in {dose['fractions']} fractions as stated" if dose.get("fractions") else ""
+        stated_as = dose.get("fractions")
+        fractions = f", in {count(stated_as, 'fraction')} as stated" if stated_as else ""
         return f"of each case's RTPLAN, to the target that is judged{fractions}"
     if imported and not dose.get("fractions"):
         return f"{asked['dose_gy']:g} Gy as stated, in the fractions of each case's RTPLAN"
@@ -271,7 +272,7 @@ def _prescription(asked: Mapping[str, Any], template: Mapping[str, Any]) -> str:
     kind = ", physical dose without RBE" if template["modality"] == "protons" else ""
     level = asked["dose_gy"] * asked["coverage_dose_pct"] / 100
     return (
-        f"{asked['dose_gy']:g} Gy in {asked['fractions']} fractions{kind}; "
+        f"{asked['dose_gy']:g} Gy in {count(asked['fractions'], 'fraction')}{kind}; "
         f"{asked['coverage_pct']:g} % of the target is to get {asked['coverage_dose_pct']:g} % "
         f"of it ({level:.3g} Gy)"
     )

@@ -21,6 +21,7 @@ from torch import nn
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.wording import count
 from qa_suite.learning.loop import Player, Step
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.answers import AS_SPECIFIED, Asked, Inferred
@@ -146,8 +147,8 @@ class Bridge(NetworkTranslator):
         first = round(budget * self.bridge.regression_share) if self.from_regression else 0
         if self.from_regression and not 0 < first < budget:
             raise InputError(
-                f"A budget of {budget} iterations leaves none for the regression or none for the "
-                f"flow; bridge.regression_share is {self.bridge.regression_share:g}."
+                f"A budget of {count(budget, 'iteration')} leaves none for the regression or "
+                f"none for the flow; bridge.regression_share is {self.bridge.regression_share:g}."
             )
 
         fit = partial(super().fit, cohort, folder, resume=resume, device=device)

@@ -18,6 +18,7 @@ from torch import nn
 
 from qa_suite.core.arrays import Float32Array
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count
 from qa_suite.learning.loop import Player, Step
 from translators.answers import AS_SPECIFIED, Asked, Inferred
 from translators.data import Prepared
@@ -78,7 +79,8 @@ class DiffusionSpec(Block):
     @model_validator(mode="after")
     def _possible(self) -> DiffusionSpec:
         if self.sampling_steps > self.steps:
-            raise ValueError(f"sampling_steps cannot exceed the {self.steps} steps of the process")
+            of = count(self.steps, "step")
+            raise ValueError(f"sampling_steps cannot exceed the {of} of the process")
         return self
 
 
@@ -169,7 +171,8 @@ class Diffusion(NetworkTranslator):
         """Draw samples; see :meth:`NetworkTranslator.infer`."""
         if self.sampling_steps(asked) > self.diffusion.steps:
             raise InputError(
-                f"{self.spec.name} has {self.diffusion.steps} steps and cannot take {asked.steps}."
+                f"{self.spec.name} has {count(self.diffusion.steps, 'step')} and cannot take "
+                f"{asked.steps}."
             )
         return super().infer(prepared, asked)
 

@@ -20,6 +20,7 @@ from torch import nn
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.wording import count
 from qa_suite.learning.checkpoints import identity_of, read_checkpoint, write_checkpoint
 from qa_suite.learning.loop import Player, Step
 from qa_suite.learning.parallel import rank_of_environment
@@ -109,8 +110,8 @@ class MRI2PET(Diffusion):
         first = round(budget * share)
         if (share > 0 and first == 0) or first == budget:
             raise InputError(
-                f"A budget of {budget} iterations leaves none for the pretraining or none for the "
-                f"pairs; pretraining.share is {share:g}."
+                f"A budget of {count(budget, 'iteration')} leaves none for the pretraining or "
+                f"none for the pairs; pretraining.share is {share:g}."
             )
 
         fit = partial(super().fit, cohort, folder, resume=resume, device=device)

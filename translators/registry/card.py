@@ -212,7 +212,7 @@ def _uncertainty(translator: Translator) -> list[str]:
 def _training(summary: FitSummary | None) -> list[str]:
     if summary is None:
         return ["- Not trained here"]
-    lines = [f"- {summary.iterations} iterations in {summary.seconds:.0f} s"]
+    lines = [f"- {count(summary.iterations, 'iteration')} in {summary.seconds:.0f} s"]
     if summary.best_validation is not None:
         lines.append(
             f"- Least validation error {summary.best_validation:.4g} at iteration "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.plain_files import read_bytes
-from qa_suite.io.problems import count_of
+from qa_suite.core.wording import count as count_of
 
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".dat", ".hlut")
 _MOST_BYTES = 4 << 20

@@ -13,13 +13,13 @@ import numpy as np
 
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.tolerances import ENERGY
+from qa_suite.core.wording import count as count_of
 from qa_suite.dose.machines.photon import (
     PhotonMachine,
     load_photon_machine,
     quality_words,
     shipped_photon_machines,
 )
-from qa_suite.io.problems import count_of
 from qa_suite.io.rt.plan.types import ImportedPlan, IonBeam, PhotonBeam
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from qa_suite.core.errors import raise_problems
 from qa_suite.core.tolerances import same_angle, same_source, turn_deg
 from qa_suite.core.volume import Grid
+from qa_suite.core.wording import count
 from qa_suite.dose.clinic.beams import (
     ImportedField,
     common_isocentre,
@@ -120,9 +121,9 @@ def _remarks(
     if unsaid:
         yield f"no distance from source to axis; the machine's is taken: {', '.join(unsaid)}"
     arcs = [
-        f"{beam.name} ({len(beam.control_points) - 1} steps, {count} fields)"
+        f"{beam.name} ({count(len(beam.control_points) - 1, 'step')}, {count(many, 'field')})"
         for index, beam in enumerate(beams)
-        if (count := sum(field.beam == index for field in fields)) > 1
+        if (many := sum(field.beam == index for field in fields)) > 1
     ]
     if arcs:
         yield f"arcs are computed as fields of at most {step_deg:g}°: {', '.join(arcs)}"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count
 from qa_suite.dose.dvh.goals import OF_PRESCRIPTION, Goal
 from qa_suite.dose.plan.template import PlanTemplate, Prescription
 from qa_suite.io.rt.plan.types import ImportedPlan, TargetDose
@@ -67,7 +68,7 @@ def prescription_of(
         elif others := _other_doses(plan, dose):
             why += f"; {plan.path.name} prescribes {others}"
         if plan.fractions is not None and fractions not in (None, plan.fractions):
-            why += f"; {plan.path.name} plans {plan.fractions} fractions"
+            why += f"; {plan.path.name} plans {count(plan.fractions, 'fraction')}"
         fractions = fractions or plan.fractions
     found = {"dose_gy": dose, "fractions": fractions}
     if template.prescription is not None:
@@ -131,10 +132,10 @@ def _require_fractions(plan: ImportedPlan, dose_gy: float | None, stated: int | 
         raise InputError(
             f"{plan.path} does not say its number of fractions; state it with --fractions."
         )
-    if dose_gy is None and None not in (stated, plan.fractions) and stated != plan.fractions:
+    if dose_gy is None and stated and plan.fractions and stated != plan.fractions:
         raise InputError(
-            f"{plan.path} plans {plan.fractions} fractions, not {stated}; state the dose of these "
-            f"{stated} with --prescription-gy."
+            f"{plan.path} plans {count(plan.fractions, 'fraction')}, not {stated}; state the dose "
+            f"of these {stated} with --prescription-gy."
         )
 
 

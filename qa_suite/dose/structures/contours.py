@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Grid
+from qa_suite.core.wording import count as count_of
 from qa_suite.dose.structures.contour_loops import ContourPlane, Points, places_mm_of, planes_of
 from qa_suite.dose.structures.contour_stack import Stack
 from qa_suite.dose.structures.samples import CELLS, StructureSamples, empty_samples, pitch_mm
-from qa_suite.io.problems import count_of
 from qa_suite.io.rt.structures import Structure
 
 LARGEST_GAP = 2.5

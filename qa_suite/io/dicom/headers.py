@@ -15,8 +15,9 @@ import numpy as np
 import pydicom
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.opening import open_dicom, text_of
-from qa_suite.io.problems import ReadProblem, count_of
+from qa_suite.io.problems import ReadProblem
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 IMAGE_CLASSES = {

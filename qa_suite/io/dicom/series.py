@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from qa_suite.core.errors import GeometryError, InputError
 from qa_suite.core.volume import Grid, Quantity, Volume
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import Series, Slice, number_of
 from qa_suite.io.dicom.opening import decode_pixels, open_dicom, text_of
 from qa_suite.io.dicom.suv import Timing, suv_factors, timing_of
-from qa_suite.io.problems import ReadProblem, count_of
+from qa_suite.io.problems import ReadProblem
 
 QUANTITY_OF_MODALITY: dict[str, Quantity] = {
     "CT": "HU",

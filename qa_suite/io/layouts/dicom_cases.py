@@ -9,11 +9,12 @@ from typing import Any
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.scanners import normalise_manufacturer
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import DicomFolder, Series, scan_dicom
 from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.layouts.layouts import UNKNOWN_SITE, Drawing, Found, Query
 from qa_suite.io.layouts.strata import SITE_WORDS, facts_of_headers, scan_date
-from qa_suite.io.problems import ReadProblem, count_of
+from qa_suite.io.problems import ReadProblem
 from qa_suite.io.rt.structures import StructureSet, read_structure_set
 
 

@@ -13,6 +13,7 @@ from qa_suite.core.cohort import Strata
 from qa_suite.core.errors import InputError
 from qa_suite.core.scanners import normalise_manufacturer
 from qa_suite.core.table_files import read_cells
+from qa_suite.core.wording import count
 from qa_suite.io.dicom.headers import Series
 from qa_suite.io.rt.structures import Structure
 
@@ -307,7 +308,8 @@ def _table_path(source: Path) -> Path:
         return source
     tables = sorted(path for path in source.glob("*.csv") if _is_pair_table(path))
     if len(tables) != 1:
-        raise InputError(f"{source} holds {len(tables)} tables of pairs; name one of them.")
+        found = count(len(tables), "table")
+        raise InputError(f"{source} holds {found} of pairs; name one of them.")
     return tables[0]
 
 
@@ -328,7 +330,7 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     wrong = [str(n) for n, line in enumerate(lines, 1) if line and len(line) != len(columns)]
     if wrong:
         raise InputError(
-            f"{path} has {len(columns)} columns and another number of cells in line "
+            f"{path} has {count(len(columns), 'column')} and another number of cells in line "
             f"{', '.join(wrong[:5])}."
         )
     rows = [[cell.strip() for cell in line] for line in lines[1:] if any(c.strip() for c in line)]

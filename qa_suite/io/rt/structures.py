@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from qa_suite.core.resampling import resample
 from qa_suite.core.volume import Grid, Volume
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import RTSTRUCT_CLASS
 from qa_suite.io.dicom.opening import open_dicom, text_of
-from qa_suite.io.problems import ReadProblem, count_of
+from qa_suite.io.problems import ReadProblem
 
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _SAME_PLANE_MM = 0.01

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import QAError
 from qa_suite.core.volume import Grid, Volume
+from qa_suite.core.wording import count as count_of
 from qa_suite.dose.dvh.curve import Dvh
 from qa_suite.dose.dvh.metrics import read_metric
 from qa_suite.dose.hlut.tables import Hlut
@@ -20,7 +21,6 @@ from qa_suite.dose.range.raytrace import beam_frame, path_integral
 from qa_suite.dose.range.scenarios import recalculate_scenarios
 from qa_suite.dose.scene.gridding import averaged_onto
 from qa_suite.dose.scene.scene import DoseImage, Mask
-from qa_suite.io.problems import count_of
 from qa_suite.metrics.base import Kept, Value, failed, ok, undefined
 from qa_suite.metrics.dose.computed import TARGET, ComputedPlan
 

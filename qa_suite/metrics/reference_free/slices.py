@@ -79,7 +79,7 @@ def slice_repeat(scene: Scene, region: str) -> Answer:
     theirs = _steps(scene.source_planes, scene.source_body_planes)
     known = np.isfinite(mine) & np.isfinite(theirs)
     if known.sum() < _FEW_SLICES:
-        return NoValue(why=f"only {int(known.sum())} pairs of slices to compare")
+        return NoValue(why=f"only {count_of(int(known.sum()), 'pair')} of slices to compare")
     usual = scene.settings.repeat_ratio * np.median(mine[known])
     alike = mine <= usual
     moves = theirs > 0.5 * np.median(theirs[known])

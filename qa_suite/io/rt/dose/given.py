@@ -16,6 +16,7 @@ import numpy as np
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Volume
+from qa_suite.core.wording import count
 from qa_suite.io.images import is_image_file, read_image
 from qa_suite.io.rt.dose.advice import (
     ANY_SCALE,
@@ -133,7 +134,8 @@ def read_given_doses(
         If they lie in different frames of reference.
     """
     if len(places) != len(requests):
-        raise InputError(f"{len(places)} doses need as many requests, got {len(requests)}.")
+        need = count(len(places), "dose needs", "doses need")
+        raise InputError(f"{need} as many requests, got {len(requests)}.")
     known = [read_planned_parts(path) for path in plans]
     asked = [Asked(request=r, dicom=_dicom(p)) for p, r in zip(places, requests, strict=True)]
     require_one_type(asked, signed=signed)
@@ -212,7 +214,7 @@ def _several(named: Path, files: Sequence[Path], request: DoseRequest, spelling:
         except InputError:
             continue
     if len(kinds) == 1 and (kind := kinds.pop()) in SUMMABLE:
-        what = f"holds {len(files)} doses of a {kind.upper()} each, to be summed"
+        what = f"holds {count(len(files), 'dose')} of a {kind.upper()} each, to be summed"
         needs = [Need(option="summation", value=kind, what=what), *others.values()]
         return NotAsked(named, needs, spelling)
     return InputError(
@@ -259,9 +261,9 @@ def _in_course(volume: Volume, request: DoseRequest, where: Path) -> Volume:
         volume.array * np.float32(request.fractions),
         where,
         signed=signed,
-        too_high=f"it was multiplied by {request.fractions} fractions, so say fewer",
+        too_high=f"it was multiplied by {count(request.fractions, 'fraction')}, so say fewer",
     )
-    step = f"multiplied by {request.fractions} fractions"
+    step = f"multiplied by {count(request.fractions, 'fraction')}"
     return replace(volume, array=array, history=(*volume.history, step))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qa_suite.io.problems import count_of
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.rt.dose.given import GivenDose
 from qa_suite.io.rt.dose.read import DoseFile
 from qa_suite.io.rt.dose.request import SUMMABLE

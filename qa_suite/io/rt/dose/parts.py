@@ -12,9 +12,10 @@ import numpy as np
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.tolerances import no_meterset
 from qa_suite.core.volume import require_same_grid
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import number_of
 from qa_suite.io.dicom.opening import open_dicom, text_of
-from qa_suite.io.problems import ReadProblem, count_of
+from qa_suite.io.problems import ReadProblem
 from qa_suite.io.rt.dose.read import DoseFile
 from qa_suite.io.rt.dose.request import SUMMABLE
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qa_suite.core.tolerances import same_angle, same_length, turn_deg
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import number_of
 from qa_suite.io.dicom.opening import text_of
-from qa_suite.io.problems import count_of
 from qa_suite.io.rt.plan.reading import Findings
 
 _COUNTED = {

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qa_suite.core.tolerances import no_meterset
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import number_of
 from qa_suite.io.dicom.opening import text_of
-from qa_suite.io.problems import count_of
 from qa_suite.io.rt.plan.reading import Findings, name_of
 from qa_suite.io.rt.plan.types import TargetDose
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from qa_suite.core.tolerances import WEIGHT, same_angle, turn_deg
 from qa_suite.core.volume import Triple
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import number_of
 from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.rt.plan.accessories import check_accessories, check_range_modifiers
@@ -149,8 +150,8 @@ def _layers(
             return ()
         if len(spots) != 2 * len(shares) or (count is not None and count != len(shares)):
             about.problem(
-                f"control point {index} has {len(spots) // 2} spot positions and "
-                f"{len(shares)} weights"
+                f"control point {index} has {count_of(len(spots) // 2, 'spot position')} and "
+                f"{count_of(len(shares), 'weight')}"
             )
             return ()
         if (shares < 0).any():

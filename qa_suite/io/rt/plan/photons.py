@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 
 from qa_suite.core.tolerances import ENERGY, LENGTH_MM, distinct
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import number_of
 from qa_suite.io.dicom.opening import text_of
-from qa_suite.io.problems import count_of
 from qa_suite.io.rt.plan.accessories import check_accessories
 from qa_suite.io.rt.plan.reading import (
     Carried,
@@ -90,8 +90,8 @@ def _limiters(item: Any, about: Findings) -> tuple[BeamLimiter, ...]:
             pairs = int(number_of(device, "NumberOfLeafJawPairs") or len(edges) - 1)
             if pairs < 1 or len(edges) != pairs + 1 or (np.diff(edges) <= 0).any():
                 about.problem(
-                    f"{kind} with {pairs} pairs and {len(edges)} leaf boundaries, which must be "
-                    f"one more and ascend"
+                    f"{kind} with {count_of(pairs, 'pair')} and {len(edges)} leaf boundaries, "
+                    f"which must be one more and ascend"
                 )
                 continue
         elif pairs != 1:
@@ -172,7 +172,8 @@ def _positions(
         pairs = known[kind].pairs
         if len(values) != 2 * pairs:
             about.problem(
-                f"control point {index} gives {len(values)} positions of {kind}, {2 * pairs} needed"
+                f"control point {index} gives {count_of(len(values), 'position')} of {kind}, "
+                f"{2 * pairs} needed"
             )
             continue
         edges = np.array(values).reshape(2, pairs)

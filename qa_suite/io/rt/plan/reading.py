@@ -10,9 +10,9 @@ import numpy as np
 
 from qa_suite.core.tolerances import LENGTH_MM, WEIGHT
 from qa_suite.core.volume import Triple
+from qa_suite.core.wording import count as count_of
 from qa_suite.io.dicom.headers import number_of, texts_of
 from qa_suite.io.dicom.opening import text_of
-from qa_suite.io.problems import count_of
 
 
 class Findings:
