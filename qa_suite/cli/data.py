@@ -39,6 +39,9 @@ def phantom(
     train_sites: Annotated[
         str, typer.Option(help="Sites that may be trained on; the others are test only.")
     ] = "",
+    expected_sites: Annotated[
+        str, typer.Option(help="Hospitals that must be judged, even if no scan of them comes.")
+    ] = "",
 ) -> None:
     """Make a cohort of virtual patients: pairs of pelvic scans with known truth.
 
@@ -46,9 +49,12 @@ def phantom(
 
     PET and other directions: `qa-suite phantom cohorts/pet --direction "MR->PET"`
     """
+    from qa_suite.core.sites import require_distinct
     from qa_suite.lab.phantom import Setup, make_phantom_cohort
 
     shares = read_split(split)
+    made = {f"hospital-{one}" for one in names(hospitals)}
+    expected = require_distinct(names(expected_sites), made)
     with console.progress_bar("Virtual patients") as progress:
         cohort = make_phantom_cohort(
             out,
@@ -61,6 +67,7 @@ def phantom(
             workers=workers,
             progress=progress,
         )
+    cohort = cohort.model_copy(update={"expected_sites": expected})
     _deal_and_save(cohort, out, shares, seed, train_sites)
 
 
@@ -91,6 +98,9 @@ def import_(
     train_sites: Annotated[
         str, typer.Option(help="Sites that may be trained on; the others are test only.")
     ] = "",
+    expected_sites: Annotated[
+        str, typer.Option(help="Hospitals that must be judged, even if no scan of them comes.")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Of the dealing into patient sets.")] = 1,
 ) -> None:
     """Make a cohort from scans: DICOM, NIfTI, MHA, SynthRAD; identifiers stay behind.
@@ -114,6 +124,7 @@ def import_(
             source_series=source_series,
             reference_series=reference_series,
             key_file=key_file,
+            expected_sites=names(expected_sites),
             workers=workers,
             progress=progress,
             report=told.append,
@@ -143,6 +154,7 @@ def _deal_and_save(
     cohort: Cohort, out: Path, shares: dict[Split, float], seed: int, train_sites: str
 ) -> None:
     from qa_suite.core.cohort import assign_splits, check_splits, save_cohort
+    from qa_suite.core.sites import not_come
 
     dealt = assign_splits(
         cohort, fractions=shares, seed=seed, train_sites=names(train_sites) or None
@@ -150,6 +162,8 @@ def _deal_and_save(
     check_splits(dealt)
     path = save_cohort(dealt, out)
     summarise(dealt)
+    for sentence in not_come(dealt):
+        console.say(f"! {sentence}")
     console.show(f"Cohort: {path}")
 
 

@@ -91,9 +91,13 @@ class Case(BaseModel):
     @field_validator("case", "site", "patient")
     @classmethod
     def _one_plain_word(cls, value: str) -> str:
-        if not value or any(c in value for c in "/\\\n\t"):
-            raise ValueError(f"{value!r} must be non-empty, without slashes or line breaks")
-        return value
+        return _plain_word(value)
+
+
+def _plain_word(value: str) -> str:
+    if not value or any(c in value for c in "/\\\n\t"):
+        raise ValueError(f"{value!r} must be non-empty, without slashes or line breaks")
+    return value
 
 
 class Cohort(BaseModel):
@@ -114,6 +118,11 @@ class Cohort(BaseModel):
         default=(), description="that must be judged, also where no case of them was found"
     )
     cases: tuple[Case, ...]
+
+    @field_validator("expected_sites")
+    @classmethod
+    def _plain_words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_plain_word, value))
 
     @model_serializer(mode="wrap")
     def _expected_where_there_are_any(self, as_usual: SerializerFunctionWrapHandler) -> Any:

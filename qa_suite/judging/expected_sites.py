@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qa_suite.core.records import CaseRecord, Evaluation, Profile
+from qa_suite.core.sites import alike
 from qa_suite.core.wording import count, listing
 
 
@@ -38,19 +39,14 @@ def missing_sites(
             missing[site] = f"{count(broken[site], 'case')} of it could not be imported"
         else:
             by = "the profile" if site in profile.expected_sites else "the cohort"
-            missing[site] = f"{by} expects it, and no case is of it"
+            missing[site] = f"{by} expects it, and no case of it is in this set"
     return missing
 
 
 def like_named(sites: Iterable[str]) -> tuple[str, ...]:
     """Say which names of sites differ by nothing but case, spaces and joints."""
-    alike: dict[str, set[str]] = {}
-    for site in sites:
-        plain = "".join(letter for letter in site.casefold() if letter.isalnum())
-        alike.setdefault(plain or site, set()).add(site)
     return tuple(
-        f"The sites {listing([repr(name) for name in sorted(names)])} differ by no more than case, "
+        f"The sites {listing([repr(name) for name in names])} differ by no more than case, "
         f"spaces and joints, and count as different; give one hospital one name."
-        for _, names in sorted(alike.items())
-        if len(names) > 1
+        for names in alike(sites)
     )

@@ -136,4 +136,6 @@ def not_imported(cases: Sequence[CaseRecord], held_out: Sequence[CaseRecord]) ->
     """Say which cases of the record are not judged, with the reason."""
     inside = {case.case for case in held_out}
     outside = [case for case in cases if case.case not in inside]
-    return tuple(f"{case.case} at {case.site} is not judged: {case.reason}." for case in outside)
+    return tuple(
+        f"{case.case} at {case.site} is not judged: {case.reason.rstrip('.')}." for case in outside
+    )

@@ -7,13 +7,14 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 from qa_suite.core.cohort import PRIVATE_FILE, Cohort, save_cohort, with_file_hashes
 from qa_suite.core.errors import InputError
+from qa_suite.core.sites import require_distinct
 from qa_suite.io.dicom.series import quantity_of_modality
 from qa_suite.io.identity import default_key_file, load_key, patient_hash
 from qa_suite.io.layouts.case_import import Imported, Task, import_case
@@ -53,6 +54,7 @@ def import_cohort(
     source_series: str | None = None,
     reference_series: str | None = None,
     key_file: Path | None = None,
+    expected_sites: Sequence[str] = (),
     workers: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
     report: Callable[[str], None] | None = None,
@@ -84,6 +86,8 @@ def import_cohort(
         Patterns for the DICOM series description (``*t1*``) where a patient has several.
     key_file
         The key of the pseudonyms, see :func:`qa_suite.io.identity.load_key`.
+    expected_sites
+        Hospitals that must be judged, whatever is found of them; named as the scans name them.
     workers
         Processes to read cases with; the result does not depend on it.
     progress
@@ -96,6 +100,8 @@ def import_cohort(
     ------
     InputError
         If nothing there has a known layout, or not one case can be read.
+    Problems
+        If an expected hospital is named twice, or otherwise than its scans name it.
     """
     source, out = Path(source), Path(out)
     quantities = [quantity_of_modality(source_modality), quantity_of_modality(reference_modality)]
@@ -118,6 +124,7 @@ def import_cohort(
             f"{source} holds no {source_modality} or {reference_modality} image in the layout "
             f"{chosen}."
         )
+    expected = require_distinct(expected_sites, {one.site for one in found})
     tasks = [
         Task(
             found=one,
@@ -153,6 +160,7 @@ def import_cohort(
             "source_series": source_series,
             "reference_series": reference_series,
         },
+        expected_sites=expected,
         cases=tuple(sorted((one.case for one in imported), key=lambda case: case.case)),
     )
     _write_private(out, imported)
