@@ -93,14 +93,14 @@ def test_a_hospital_that_was_declared_and_did_not_come_fails(
     assert load_cohort(cohort).expected_sites == ("East", "North", "South", "West")
 
     status, findings, sentence = judged(scans, cohort, tmp_path / "images")
-    outcomes = {f.sites[0]: f for f in findings if f.scope == "each_site"}
+    outcomes = {f.sites[0]: f for f in findings if f.criterion.scope == "each_site"}
     assert status == 1
     assert {site: one.outcome for site, one in outcomes.items()} == {
         "North": "pass", "South": "pass", "East": "fail", "West": "fail",
     }  # fmt: skip
     for site in ("East", "West"):
         assert outcomes[site].reasons[0].code == "site_missing" and site in sentence
-    (pooled,) = [f for f in findings if f.scope == "pooled"]
+    (pooled,) = [f for f in findings if f.criterion.scope == "pooled"]
     assert pooled.outcome == "inconclusive" and "West" in pooled.sentence
 
 
@@ -113,7 +113,7 @@ def test_one_that_nobody_declared_leaves_no_trace_and_a_broken_one_does(
     text = (cohort / "manifest.yaml").read_text(encoding="utf-8")
     assert "expected_sites" not in text, "a manifest without any stays as it was"
     status, findings, _ = judged(scans, cohort, tmp_path / "images")
-    outcomes = {f.sites[0]: f.outcome for f in findings if f.scope == "each_site"}
+    outcomes = {f.sites[0]: f.outcome for f in findings if f.criterion.scope == "each_site"}
     assert (status, outcomes) == (1, {"North": "pass", "South": "pass", "East": "fail"})
 
 
