@@ -26,7 +26,7 @@ def log_one(folder: Path) -> str:
     """Write, report and log one evaluation; return its run."""
     _, verdict = make_record(folder)
     write_report(folder, verdict, folder / "report.html")
-    return log_evaluation(folder)
+    return log_evaluation(folder).run_id
 
 
 def store_in(home: Path) -> str:

@@ -60,7 +60,7 @@ def logged(shown, tmp_path_factory: pytest.TempPathFactory, _empty_database: Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
         patch.chdir(home.parent)
-        run = log_evaluation(shown[0])
+        run = log_evaluation(shown[0]).run_id
         yield store.connect().MlflowClient().get_run(run)
 
 

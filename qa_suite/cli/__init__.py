@@ -57,6 +57,7 @@ def _assemble() -> None:
         power,
         risks,
         rtdose,
+        sync,
         translate,
         utility,
         verify,
@@ -84,6 +85,7 @@ def _assemble() -> None:
         exam,
         instruments,
         utility,
+        sync,
         listing,
     ):
         module.add_to(app)

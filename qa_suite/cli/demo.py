@@ -56,6 +56,7 @@ def demo(
     from qa_suite.evaluation.profiles import load_profile
     from reports.facts.comparison import comparison_lines
 
+    store.require_reachable()  # each step loads what the one before it has registered
     cohort_folder = out / "cohort"
     _make_cohort(cohort_folder, seed)
     baseline_uri = _train("intensity", "demo-intensity", cohort_folder, out, None)

@@ -158,6 +158,12 @@ def dashboard(
 
     Example: `qa-suite dashboard --port 8600`
     """
+    from qa_suite.core import store
+    from qa_suite.core.reach import StoreAway, require_answer
     from reports.dashboard import launch
 
+    try:
+        require_answer(store.tracking_uri())
+    except StoreAway as error:
+        console.say(f"{error} The dashboard opens, and reads the store when it answers.")
     return launch(port, headless)

@@ -55,11 +55,12 @@ def instrument(
 
     Example: `qa-suite instrument segmenter cohorts/virtual --name ct-segmenter`
     """
+    from qa_suite.cli.flows import send_waiting, waits_to_be_registered
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.core.errors import UnknownName
     from qa_suite.core.registry import unknown_name
     from qa_suite.instruments.fit_extractor import train_extractor
-    from qa_suite.instruments.registering import train_and_register
+    from qa_suite.instruments.registering import train_and_register, work_folder
     from qa_suite.instruments.train_segmenter import train_segmenter
     from qa_suite.learning.registering import code_tags
 
@@ -67,6 +68,7 @@ def instrument(
         raise UnknownName(unknown_name("kind of instrument", kind, list(DEFAULT_NAME)))
     material, folder = load_cohort(cohort), manifest_path(cohort).parent
     called = name or DEFAULT_NAME[kind]
+    place = work or work_folder(called)
     chosen = DEFAULT_SEED[kind] if seed is None else seed
     with console.progress_bar(f"Training {called}") as bar:
 
@@ -96,13 +98,17 @@ def instrument(
             )
 
         made = train_and_register(
-            train, name=called, cohort=material, tags=code_tags(), workdir=work, resume=resume
+            train, name=called, cohort=material, tags=code_tags(), workdir=place, resume=resume
         )
     if as_json:
         console.show_json(made.facts.model_dump(mode="json"))
         return
     _explain(made)
-    console.show(made.facts.uri)
+    if made.facts.uri:
+        console.show(made.facts.uri)
+        send_waiting(place)
+    else:
+        console.say(waits_to_be_registered(called, place))
 
 
 def _segmenter_settings(iterations: int | None, least_dice: float | None) -> SegmenterSettings:

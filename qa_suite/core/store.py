@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.reach import StoreAway, fell_silent, require_answer, sqlite_file
 
 STORE_FOLDER = "mlruns"
 KIND_TAG = "qa.kind"
@@ -25,7 +26,8 @@ KINDS = ("segmenter", "extractor")
 LONGEST_NAME = 200
 """Bytes of a model's name: it becomes a column of 256 and the name of a folder, with endings."""
 _NO_NAME = "/:@?#%'\"`\\"
-_PATIENCE_S = 5  # how long one call may wait where nobody should be kept waiting
+_PATIENCE_S = 5  # how long one call may wait; nobody should be kept waiting
+_PATIENCE_WITH_FILES_S = 60
 
 
 def tracking_uri() -> str:
@@ -34,27 +36,49 @@ def tracking_uri() -> str:
     return given or f"sqlite:///{Path(STORE_FOLDER).absolute() / 'mlflow.db'}"
 
 
-def connect() -> Any:
-    """Point MLflow at the store, create the local one if needed, and return the module.
+def be_silent() -> None:
+    """Let nothing that this process or its children load call home, unless somebody wants it to."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("STREAMLIT_BROWSER_GATHER_USAGE_STATS", "false")
 
-    Pickled models are refused for the whole process: a model is code to read and tensors.
-    """
+
+def prepare() -> None:
+    """Set MLflow up before it is loaded: silent, quick to give up, and without pickled models."""
+    be_silent()
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     # Defaults would wait four minutes for a server that is away.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(_PATIENCE_S))
     # Our models declare tensors by signature; the hint asks for Python types instead.
     warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
     # Finished volumes answer to no example.
     warnings.filterwarnings("ignore", message=".*An input example was not provided")
+
+
+def connect(*, again: bool = False) -> Any:
+    """Point MLflow at the store, create the local one if needed, and return the module.
+
+    Pickled models are refused for the whole process: a model is code to read and tensors.
+
+    Parameters
+    ----------
+    again
+        Ask a store also where it was known a moment ago not to answer.
+
+    Raises
+    ------
+    StoreAway
+        If the store does not answer within seconds, or cannot be written.
+    """
+    uri = tracking_uri()
+    require_answer(uri, again=again)
+    prepare()
     import mlflow
 
-    uri = tracking_uri()
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return mlflow
@@ -88,10 +112,9 @@ def experiment(name: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     location = None
-    uri = tracking_uri()
-    if uri.startswith("sqlite:///"):
-        folder = Path(uri.removeprefix("sqlite:///")).parent / "artifacts" / name
-        location = folder.absolute().as_uri()
+    file = sqlite_file(tracking_uri())
+    if file is not None:
+        location = (file.parent / "artifacts" / name).absolute().as_uri()
     return str(mlflow.create_experiment(name, artifact_location=location))
 
 
@@ -101,38 +124,49 @@ def reached() -> Iterator[None]:
 
     Raises
     ------
-    InputError
+    StoreAway
         If the store cannot be reached, read or written.
     """
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except Exception as error:
+        if not _of_the_store(error):
+            raise
         reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"The MLflow store {tracking_uri()} cannot be used ({reason}); look whether it runs "
-            f"and may be written, or name another in MLFLOW_TRACKING_URI."
-        ) from None
+        if _unanswered(error):
+            reason = "it stopped answering in the middle"
+            fell_silent(tracking_uri(), reason)
+        raise StoreAway(tracking_uri(), reason) from None
+
+
+def _of_the_store(error: Exception) -> bool:
+    """Whether MLflow, its database or the connection to it raised an error."""
+    if isinstance(error, OSError):
+        return True
+    module = type(error).__module__.partition(".")[0]
+    return module in ("mlflow", "sqlalchemy")
+
+
+def _unanswered(error: Exception) -> bool:
+    """Whether an error says that nobody answered, rather than what was answered."""
+    return type(error).__name__ == "MlflowException" and str(error).startswith(
+        "API request to http"
+    )
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
-    """Let no call to an MLflow server wait for long, nor be tried again."""
-    names = {
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_PATIENCE_S),
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    }
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(names)
+def patient() -> Iterator[None]:
+    """Give a server time to put a file away, of which it says nothing before it has."""
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    before = os.environ.get(name)
+    os.environ[name] = str(max(_PATIENCE_WITH_FILES_S, int(before or 0)))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
 
 
 def require_reachable() -> None:
@@ -140,10 +174,10 @@ def require_reachable() -> None:
 
     Raises
     ------
-    InputError
+    StoreAway
         If it does not answer.
     """
-    with reached(), impatient():
+    with reached():
         connect().MlflowClient().search_experiments(max_results=1)
 
 
@@ -207,13 +241,19 @@ def require_registrable(name: str, *, instrument: bool = False) -> None:
     Raises
     ------
     QAError
-        If MLflow would refuse the name, the store does not answer, or the name is taken by
-        the other kind.
+        If MLflow would refuse the name, or the store answers and the name is the other kind's.
     """
     require_model_name(name)
-    with reached(), impatient():
-        versions = connect().MlflowClient().search_model_versions(f"name = '{name}'")
-    for version in versions:
+    try:
+        with reached():
+            require_free(connect().MlflowClient(), name, instrument=instrument)
+    except StoreAway:
+        return  # it is looked at again when the model is sent
+
+
+def require_free(client: Any, name: str, *, instrument: bool) -> None:
+    """Refuse a name that is the other kind's; see :func:`require_registrable`."""
+    for version in client.search_model_versions(f"name = '{name}'"):
         if (version.tags.get(KIND_TAG) in KINDS) != instrument:
             held, other = ("translator", "instrument") if instrument else ("instrument", "model")
             raise InputError(

@@ -79,14 +79,14 @@ def load_translator(
         If the model is unknown, was not registered by this suite, or its weights are not
         those that were registered.
     """
-    mlflow = store.connect()
-    from mlflow.exceptions import MlflowException
-
     if not uri.startswith(("models:/", "runs:/")):
         raise InputError(
             f"{uri!r} names no model; use models:/NAME/VERSION, models:/NAME@ALIAS, "
             f"oracle:truth or oracle:twin."
         )
+    mlflow = store.connect()
+    from mlflow.exceptions import MlflowException
+
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         model = mlflow.pyfunc.load_model(str(folder))
@@ -268,9 +268,10 @@ def registered_models() -> list[dict[str, Any]]:
 
     The examiner's own networks are not among them; see ``registered_instruments``.
     """
-    mlflow = store.connect()
+    with store.reached():
+        versions = store.connect().MlflowClient().search_model_versions()
     rows = []
-    for version in mlflow.MlflowClient().search_model_versions():
+    for version in versions:
         if version.tags.get(KIND_TAG) in KINDS:
             continue
         rows.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,67 +12,82 @@ from typing import Any, get_args
 import pandas as pd
 
 from qa_suite.core import store
-from qa_suite.core.errors import InputError
+from qa_suite.core.outbox.file import Outbox
+from qa_suite.core.outbox.lines import OUTBOX_FILE, Begin, Operation
+from qa_suite.core.outbox.runs import in_batches, made_by
+from qa_suite.core.outbox.sending import Sent, send
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from qa_suite.core.records import Evaluation, MeasurementStatus, PreflightStatus, preflight_status
 from qa_suite.core.verdict_files import Overall, overall, worst
+from qa_suite.evaluation.journal import JOURNAL_FOLDER
 
 EXPERIMENT = "evaluations"
-RECORD_PATH = "record"
+RECORD_PATH = Path("record")
+_NOT_OF_THE_RECORD = (JOURNAL_FOLDER, OUTBOX_FILE)
 _BATCH = 500  # metrics in one call; one by one is a hundred times slower
 
 
-def log_evaluation(folder: Path) -> str:
-    """Log an evaluation, its verdicts and its report as a run; return the run's identifier.
+def log_evaluation(folder: Path) -> Sent:
+    """Log an evaluation, its verdicts and its report as a run, now or when the store answers.
 
-    The run is linked to the logged model and to the cohort as a dataset. Logging the same
-    evaluation again updates its run.
+    The run is linked to the logged model and to the cohort as a dataset. All of it is noted in
+    the folder's outbox at once and sent from there. Logging the same evaluation again updates its
+    run; what waited of it until then is replaced.
+
+    Returns
+    -------
+    Sent
+        What came of it.
 
     Raises
     ------
     InputError
-        If the store cannot be reached; the evaluation stays whole in its folder.
+        If the folder holds no evaluation, or its outbox cannot be written; the evaluation stays
+        whole in its folder.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        with store.impatient():
-            store.connect().MlflowClient().search_experiments(max_results=1)
-        return _log(folder)
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"The evaluation is whole in {folder} but was not logged to {store.tracking_uri()} "
-            f"({reason}); 'qa-suite report {folder} --profile NAME' logs it when it answers."
-        ) from None
-
-
-def _log(folder: Path) -> str:
-    mlflow = store.connect()
     evaluation = read_evaluation(folder)
     judged = overall(folder)
-    experiment_id = store.experiment(EXPERIMENT)
-    known = mlflow.search_runs(
-        experiment_ids=[experiment_id],
-        filter_string=f"tags.`qa.evaluation` = '{evaluation.evaluation}'",
-        output_format="list",
+    begin = Begin(
+        identity=("qa.evaluation", evaluation.evaluation),
+        experiment=EXPERIMENT,
+        name=f"{evaluation.model.name} on {evaluation.cohort.name}",
+        started=int(time.time() * 1000),
+        tags=made_by(),
     )
-    run_id = known[0].info.run_id if known else None
-    name = f"{evaluation.model.name} on {evaluation.cohort.name}"
-    with mlflow.start_run(run_id=run_id, experiment_id=experiment_id, run_name=name) as run:
-        mlflow.set_tags(_tags(evaluation, judged) | _status_tags(folder))
-        if run_id is None:
-            mlflow.log_params(_parameters(evaluation))
-            _link(mlflow, run, evaluation)
-            _log_means(mlflow, run.info.run_id, folder)
-        for path in sorted(folder.iterdir()):
-            if path.name == "journal":
-                continue
-            if path.is_dir():
-                mlflow.log_artifacts(str(path), f"{RECORD_PATH}/{path.name}")
-            else:
-                mlflow.log_artifact(str(path), RECORD_PATH)
-    return str(run.info.run_id)
+    with Outbox(folder) as outbox:
+        outbox.begin(begin, _operations(folder, evaluation, judged))
+        return send(outbox)
+
+
+def _operations(folder: Path, evaluation: Evaluation, judged: Overall) -> list[Operation]:
+    """Return all that is told of an evaluation, its end last."""
+    told: list[tuple[str, Any]] = [
+        *(("tags", part) for part in in_batches(_tags(evaluation, judged) | _status_tags(folder))),
+        ("params", _parameters(evaluation)),
+        ("dataset", _dataset(evaluation)),
+    ]
+    if evaluation.model.mlflow_run_id is not None:
+        told.append(("examined", [evaluation.model.mlflow_run_id]))
+    means = [
+        (store.metric_name(name), value, 0, 0)
+        for name, value in patient_means_of(read_measurements(folder)).items()
+    ]
+    told += [("metrics", means[n : n + _BATCH]) for n in range(0, len(means), _BATCH)]
+    for path in _files(folder):
+        place = path.relative_to(folder)
+        told.append(("file", [str(place), str(RECORD_PATH / place.parent)]))
+    told.append(("status", ["FINISHED", int(time.time() * 1000)]))
+    return [Operation(id=uuid.uuid4().hex, kind=kind, what=what) for kind, what in told]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a record: neither what carries a run on nor what is hidden."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name in _NOT_OF_THE_RECORD or path.name.startswith("."):
+            continue
+        found += [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return found
 
 
 def _tags(evaluation: Evaluation, judged: Overall) -> dict[str, str]:
@@ -124,34 +141,11 @@ def _parameters(evaluation: Evaluation) -> dict[str, str]:
     }
 
 
-def _link(mlflow: Any, run: Any, evaluation: Evaluation) -> None:
-    """Link the run to the cohort (a dataset) and to the model it examined."""
-    facts = pd.DataFrame([{k: str(v) for k, v in evaluation.cohort.model_dump().items()}])
-    dataset = mlflow.data.from_pandas(
-        facts, name=evaluation.cohort.name, digest=evaluation.cohort.digest[:36]
-    )
-    mlflow.log_input(dataset, context="evaluation")
-    if evaluation.model.mlflow_run_id is None:
-        return
-    from mlflow.entities import LoggedModelInput
-
-    client = mlflow.MlflowClient()
-    source = client.get_run(evaluation.model.mlflow_run_id)
-    logged = [output.model_id for output in source.outputs.model_outputs]
-    client.log_inputs(run.info.run_id, models=[LoggedModelInput(model_id=m) for m in logged])
-
-
-def _log_means(mlflow: Any, run_id: str, folder: Path) -> None:
-    """Log each measure's mean over the patients, pooled and by site; a gap is no number."""
-    from mlflow.entities import Metric
-
-    rows = [
-        Metric(key=store.metric_name(name), value=value, timestamp=0, step=0)
-        for name, value in patient_means_of(read_measurements(folder)).items()
-    ]
-    client = mlflow.MlflowClient()
-    for start in range(0, len(rows), _BATCH):
-        client.log_batch(run_id, metrics=rows[start : start + _BATCH])
+def _dataset(evaluation: Evaluation) -> list[Any]:
+    """Tell the cohort that was examined, as a dataset."""
+    cohort = evaluation.cohort
+    facts = {key: str(value) for key, value in cohort.model_dump(mode="json").items()}
+    return [cohort.name, cohort.digest, "evaluation", facts]
 
 
 def patient_means_of(table: pd.DataFrame) -> dict[str, float]:

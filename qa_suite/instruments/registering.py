@@ -13,6 +13,7 @@ import numpy as np
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.outbox.runs import TrackedRun, forget_run, tracked_run
 from qa_suite.core.store import (
     KIND_TAG,
     KINDS,
@@ -21,15 +22,13 @@ from qa_suite.core.store import (
     metric_name,
     model_version,
     reached,
-    require_reachable,
     require_registrable,
     tracking_uri,
 )
-from qa_suite.core.telemetry import RUN_FILE, tracked_run
 from qa_suite.instruments.files import Instrument, read_instrument, save_instrument
 from qa_suite.instruments.material import SEEN_SPLITS
 from qa_suite.instruments.segmenter import SPEC_FILE, TrainedSegmenter
-from qa_suite.learning.registering import image_signature, log_model
+from qa_suite.learning.registering import image_signature, register_model
 from qa_suite.learning.summary import Progress
 
 EXPERIMENT = "instruments"
@@ -67,17 +66,17 @@ def train_and_register(
     Returns
     -------
     Instrument
-        As it is registered: its facts carry ``uri`` and ``version``.
+        As it is registered: its facts carry ``uri`` and ``version``; while the MLflow store does
+        not answer it waits in the folder's outbox, and they are empty.
 
     Raises
     ------
     QAError
-        If MLflow refuses the name or does not answer, before anything is trained; if the name
-        is that of a registered translator; if the store fails at the end: what was trained is
-        kept then.
+        If MLflow would refuse the name, before anything is trained, or it is that of a
+        registered translator.
     """
     require_registrable(name, instrument=True)
-    folder = workdir or Path(STORE_FOLDER) / "work" / name
+    folder = workdir or work_folder(name)
     kept = folder / ARTIFACT
     curves: list[tuple[str, float, int]] = []
 
@@ -99,12 +98,16 @@ def train_and_register(
         telemetry.metrics(
             [(metric_name(f"noise_floor.{name}"), dice, now, 0) for name, dice in floor]
         )
-        telemetry.send(now=True)
-        registered = _register_or_keep(instrument, name, dict(tags or {}), kept)
-        telemetry.tags({"model_uri": registered.facts.uri})
-    shutil.rmtree(kept)
-    (folder / RUN_FILE).unlink()
+        registered = _register(instrument, name, dict(tags or {}), telemetry)
+    if registered.facts.uri:
+        shutil.rmtree(kept)
+    forget_run(folder)
     return registered
+
+
+def work_folder(name: str) -> Path:
+    """Return where an instrument of a name is kept by default until it is registered."""
+    return Path(STORE_FOLDER) / "work" / name
 
 
 def _require_same_cohort(kept: Instrument, cohort: Cohort, folder: Path) -> None:
@@ -115,22 +118,9 @@ def _require_same_cohort(kept: Instrument, cohort: Cohort, folder: Path) -> None
         )
 
 
-def _register_or_keep(
-    instrument: Instrument, name: str, tags: dict[str, str], kept: Path
+def _register(
+    instrument: Instrument, name: str, tags: dict[str, str], run: TrackedRun
 ) -> Instrument:
-    """Register an instrument; where the store fails, say where it is kept and how to go on."""
-    try:
-        with reached():
-            require_reachable()
-            return _register(instrument, name, tags)
-    except InputError as error:
-        raise InputError(
-            f"The instrument is trained and kept in {kept}, but not registered: {error} The same "
-            f"command with --resume registers it without training again."
-        ) from None
-
-
-def _register(instrument: Instrument, name: str, tags: dict[str, str]) -> Instrument:
     facts = instrument.facts
     described = {
         KIND_TAG: facts.kind,
@@ -146,14 +136,17 @@ def _register(instrument: Instrument, name: str, tags: dict[str, str]) -> Instru
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / ARTIFACT
         save_instrument(instrument, folder)
-        found = log_model(
+        found = register_model(
+            run,
             name,
+            facts.weights_sha256,
             code=Path(__file__).with_name("pyfunc_model.py"),
             artifacts={ARTIFACT: folder},
             signature=_signature(instrument),
             example=_example(),
             facts={"weights_sha256": facts.weights_sha256, "kind": facts.kind},
             tags=described,
+            instrument=True,
         )
     return instrument.with_facts(uri=found.uri, name=name, version=found.version)
 
@@ -206,13 +199,13 @@ def load_instrument(uri: str) -> Instrument:
         If nothing of that name is registered, it is no instrument, or its weights are not
         those that were registered.
     """
-    mlflow = connect()
-    from mlflow.exceptions import MlflowException
-
     if not uri.startswith(("models:/", "runs:/")):
         raise InputError(
             f"{uri!r} names no instrument; use models:/NAME/VERSION or models:/NAME@ALIAS."
         )
+    mlflow = connect()
+    from mlflow.exceptions import MlflowException
+
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         version = model_version(uri)
@@ -240,7 +233,8 @@ def load_instrument(uri: str) -> Instrument:
 
 def registered_instruments() -> list[dict[str, Any]]:
     """List every registered instrument version with its tags, newest first."""
-    mlflow = connect()
+    with reached():
+        versions = connect().MlflowClient().search_model_versions()
     return [
         {
             "uri": f"models:/{version.name}/{version.version}",
@@ -248,6 +242,6 @@ def registered_instruments() -> list[dict[str, Any]]:
             "aliases": list(getattr(version, "aliases", []) or []),
             **{key: value for key, value in version.tags.items() if key != KIND_TAG},
         }
-        for version in mlflow.MlflowClient().search_model_versions()
+        for version in versions
         if version.tags.get(KIND_TAG) in KINDS
     ]

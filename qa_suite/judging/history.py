@@ -170,7 +170,7 @@ def _stored_uses(cohort: tuple[str, str]) -> tuple[list[CohortUse], str]:
         return [], f"{where} (there is none)"
     digest, split = (text.replace("'", "") for text in cohort)
     try:
-        with store.reached(), store.impatient():
+        with store.reached():
             mlflow = store.connect()
             experiment = mlflow.get_experiment_by_name(_EXPERIMENT)
             ids = [] if experiment is None else [experiment.experiment_id]

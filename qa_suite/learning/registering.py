@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,27 +11,18 @@ from typing import Any
 import numpy as np
 
 from qa_suite import __version__
+from qa_suite.core.outbox.runs import ModelPlace, TrackedRun
 from qa_suite.core.processes import git_state
-from qa_suite.core.store import connect
-
-MODEL_NAME = "model"
+from qa_suite.core.store import prepare
 
 _ANY_VOLUME = (-1, -1, -1)
 _PACKAGES = ("mlflow", "monai", "numpy", "pydantic", "safetensors", "scipy", "torch")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Registered:
-    """A registered version: where it is found."""
-
-    uri: str
-    name: str
-    version: str
-    model_id: str
-
-
-def log_model(
+def register_model(
+    run: TrackedRun,
     name: str,
+    digest: str,
     *,
     code: Path,
     artifacts: Mapping[str, Path],
@@ -40,14 +31,19 @@ def log_model(
     packages: Sequence[str] = (),
     facts: Mapping[str, str],
     tags: Mapping[str, str],
+    instrument: bool = False,
     description: str | None = None,
-) -> Registered:
-    """Log a model to the run in progress and register it.
+) -> ModelPlace:
+    """Save a model beside a run's outbox and register it, now or when the store answers.
 
     Parameters
     ----------
+    run
+        That made it.
     name
         Of the registered model; a new version is made if it exists.
+    digest
+        Of its weights.
     code
         The file that MLflow runs when it loads the model.
     artifacts
@@ -60,27 +56,34 @@ def log_model(
         Written into ``MLmodel``.
     tags, description
         Of the version.
+    instrument
+        Whether it is one of the examiner's own networks.
+
+    Returns
+    -------
+    ModelPlace
+        Where it is registered; empty while it waits.
     """
-    mlflow = connect()
-    info = mlflow.pyfunc.log_model(
-        name=MODEL_NAME,
-        python_model=str(code),
-        artifacts={key: str(folder) for key, folder in artifacts.items()},
-        signature=signature,
-        input_example=example,
-        pip_requirements=requirements(*packages),
-        registered_model_name=name,
-        metadata=dict(facts),
-    )
-    version = str(info.registered_model_version)
-    client = mlflow.MlflowClient()
-    for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value)
-    if description is not None:
-        client.update_model_version(name, version, description=description)
-    return Registered(
-        uri=f"models:/{name}/{version}", name=name, version=version, model_id=str(info.model_id)
-    )
+    prepare()
+    import mlflow
+
+    saved = run.model_folder(name, digest)
+    if not saved.is_dir():
+        beginning = saved.with_name(saved.name + ".part")
+        shutil.rmtree(beginning, ignore_errors=True)  # of an attempt that was killed
+        mlflow.pyfunc.save_model(
+            str(beginning),
+            python_model=str(code),
+            artifacts={key: str(folder) for key, folder in artifacts.items()},
+            signature=signature,
+            input_example=example,
+            pip_requirements=requirements(*packages),
+            metadata=dict(facts),
+        )
+        for cache in beginning.rglob("__pycache__"):
+            shutil.rmtree(cache)
+        beginning.replace(saved)
+    return run.model(name, digest, tags=tags, description=description, instrument=instrument)
 
 
 def requirements(*more: str) -> list[str]:

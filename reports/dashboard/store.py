@@ -64,9 +64,10 @@ class Record:
 
 def model_versions() -> tuple[ModelVersion, ...]:
     """Return every version of every registered model, newest first within a name."""
-    client = store.connect().MlflowClient()
+    with store.reached():
+        versions = _all_pages(store.connect().MlflowClient().search_model_versions)
     found = []
-    for version in _all_pages(client.search_model_versions):
+    for version in versions:
         found.append(
             ModelVersion(
                 name=version.name,
@@ -91,16 +92,17 @@ def _all_pages(search: Callable[..., Any]) -> list[Any]:
 
 def evaluations() -> tuple[EvaluationRun, ...]:
     """Return every evaluation of the store, newest first; none is no error."""
-    mlflow = store.connect()
-    experiment = mlflow.get_experiment_by_name(EVALUATIONS)
-    if experiment is None:
-        return ()
-    runs = mlflow.search_runs(
-        experiment_ids=[experiment.experiment_id],
-        filter_string="tags.`qa.kind` = 'evaluation'",
-        order_by=["attributes.start_time DESC"],
-        output_format="list",
-    )
+    with store.reached():
+        mlflow = store.connect()
+        experiment = mlflow.get_experiment_by_name(EVALUATIONS)
+        if experiment is None:
+            return ()
+        runs = mlflow.search_runs(
+            experiment_ids=[experiment.experiment_id],
+            filter_string="tags.`qa.kind` = 'evaluation'",
+            order_by=["attributes.start_time DESC"],
+            output_format="list",
+        )
     return tuple(_evaluation_run(run.info, run.data.tags) for run in runs)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from qa_suite.core.cohort import Case, Cohort
+from qa_suite.core.outbox.runs import TrackedRun
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.learning.registering import image_signature, log_model
+from qa_suite.learning.registering import image_signature, register_model
 from qa_suite.learning.summary import FitSummary
 from translators.base import TRAINING_FILE, Translator
 from translators.data import SEEN_SPLITS
@@ -28,7 +29,7 @@ _PACKAGES = ("pyyaml", "simpleitk")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A registered version and where it came from."""
+    """A registered version and where it came from; without an address while it waits."""
 
     uri: str
     name: str
@@ -127,12 +128,12 @@ def register(
     name: str,
     cohort: Cohort,
     folder: Path,
-    run_id: str,
+    run: TrackedRun,
     tags: dict[str, str],
     parent: Parent | None = None,
     summary: FitSummary | None = None,
 ) -> TrainedModel:
-    """Log a trained translator to the run in progress and register it.
+    """Register a trained translator in the run that made it, now or when the store answers.
 
     Parameters
     ----------
@@ -142,8 +143,8 @@ def register(
         Of the registered model; a new version is made if it exists.
     cohort, folder
         What it was trained on; the patients that it has seen are recorded.
-    run_id
-        The active MLflow run.
+    run
+        Of its training.
     tags
         More tags of the model version, such as the git commit.
     parent
@@ -167,8 +168,10 @@ def register(
         card = _card(translator, cohort, folder, facts, summary)
         (saved / CARD_FILE).write_text(card)
         plugin = facts.get("plugin")
-        found = log_model(
+        found = register_model(
+            run,
             name,
+            digest,
             code=Path(__file__).with_name("pyfunc_model.py"),
             artifacts={ARTIFACT: saved},
             signature=signature(),
@@ -182,7 +185,7 @@ def register(
         uri=found.uri,
         name=name,
         version=found.version,
-        run_id=run_id,
+        run_id=run.run_id,
         model_id=found.model_id,
         weights_sha256=digest,
     )

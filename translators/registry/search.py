@@ -14,6 +14,7 @@ from typing import Any
 
 from qa_suite.core.cohort import Cohort, check_splits
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.outbox.runs import TrackedRun
 from qa_suite.core.store import require_registrable
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.base import Translator, create
@@ -77,7 +78,11 @@ def search(
             trial = study.ask()
             values = {key: suggest(trial, key, span) for key, span in spec.search.items()}
             translator, summary = _try(
-                with_values(spec, values), cohort, folder, _of_try(budget, number, tries, progress)
+                with_values(spec, values),
+                cohort,
+                folder,
+                _of_try(budget, number, tries, progress),
+                telemetry,
             )
             if summary.best_validation is None:
                 raise InputError(f"Family {spec.family} has no validation error to search by.")
@@ -91,15 +96,7 @@ def search(
         found = {key: str(value) for key, value in study.best_params.items()}
         telemetry.params({f"best.{key}": value for key, value in found.items()})
         return finish(
-            best[1],
-            cohort,
-            folder,
-            budget,
-            telemetry,
-            best[2],
-            None,
-            name=register_as or spec.name,
-            again="Run the search again when it answers.",
+            best[1], cohort, folder, budget, telemetry, best[2], None, name=register_as or spec.name
         )
 
 
@@ -112,10 +109,10 @@ def _of_try(budget: Budget, number: int, tries: int, progress: Progress | None) 
 
 
 def _try(
-    spec: TranslatorSpec, cohort: Cohort, folder: Path, budget: Budget
+    spec: TranslatorSpec, cohort: Cohort, folder: Path, budget: Budget, parent: TrackedRun
 ) -> tuple[Translator, FitSummary]:
     translator = create(spec)
-    with training_run(spec, budget.workdir, resume=False, nested=True) as telemetry:
+    with training_run(spec, budget.workdir, resume=False, parent=parent) as telemetry:
         return translator, fit_in_run(translator, cohort, folder, budget, telemetry)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 import resource
 import time
@@ -11,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qa_suite.core.cohort import Cohort
-from qa_suite.core.store import connect, impatient
-from qa_suite.core.telemetry import Telemetry, tracked_run
+from qa_suite.core.outbox.runs import TrackedRun, tracked_run
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.base import Translator
 from translators.data import SEEN_SPLITS, PreparedPair, load_pairs
@@ -23,13 +21,11 @@ EXPERIMENT = "training"
 _SEND_EVERY_S = 30.0
 _PICTURES = 2
 
-_log = logging.getLogger(__name__)
-
 
 class Curves:
     """Collects the figures of a training and tells them to MLflow in batches."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: TrackedRun) -> None:
         self._telemetry = telemetry
         self._waiting: list[tuple[str, float, int, int]] = []
         self._sent_at = time.monotonic()
@@ -51,7 +47,7 @@ class Curves:
         """Send what a killed training had computed and not noted yet."""
         now = int(time.time() * 1000)
         for name, points in summary.curves.items():
-            known = _known_steps(self._telemetry.run_id, name)
+            known = self._telemetry.noted_steps(name)
             self._waiting += [
                 (name, value, now, step) for step, value in points if step not in known
             ]
@@ -65,30 +61,19 @@ class Curves:
         self._sent_at = time.monotonic()
 
 
-def _known_steps(run_id: str, name: str) -> set[int]:
-    """Return the steps of a metric that MLflow has; none where it does not answer."""
-    try:
-        with impatient():
-            history = connect().MlflowClient().get_metric_history(run_id, name)
-    except Exception as error:  # telemetry never stops a training
-        _log.info("What MLflow has of %s is unknown: %s", name, error)
-        return set()
-    return {point.step for point in history}
-
-
 @contextmanager
 def training_run(
-    spec: TranslatorSpec, workdir: Path, *, resume: bool, nested: bool = False
-) -> Iterator[Telemetry]:
-    """Start the MLflow run of a training; see :func:`qa_suite.core.telemetry.tracked_run`."""
+    spec: TranslatorSpec, workdir: Path, *, resume: bool, parent: TrackedRun | None = None
+) -> Iterator[TrackedRun]:
+    """Begin the MLflow run of a training; see :func:`qa_suite.core.outbox.runs.tracked_run`."""
     with tracked_run(
-        EXPERIMENT, spec.name, workdir, resume=resume, nested=nested, system_metrics=not nested
+        EXPERIMENT, spec.name, workdir, resume=resume, parent=parent, system_metrics=parent is None
     ) as telemetry:
         yield telemetry
 
 
 def log_facts(
-    telemetry: Telemetry,
+    telemetry: TrackedRun,
     spec: TranslatorSpec,
     cohort: Cohort,
     iterations: int | None,
@@ -121,7 +106,7 @@ def log_facts(
     telemetry.send(now=True)
 
 
-def log_outcome(telemetry: Telemetry, summary: FitSummary) -> None:
+def log_outcome(telemetry: TrackedRun, summary: FitSummary) -> None:
     """Tell how long a training took and what it reached."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {
@@ -140,7 +125,7 @@ def log_outcome(telemetry: Telemetry, summary: FitSummary) -> None:
 
 
 def log_pictures(
-    telemetry: Telemetry, translator: Translator, cohort: Cohort, folder: Path, workdir: Path
+    telemetry: TrackedRun, translator: Translator, cohort: Cohort, folder: Path, workdir: Path
 ) -> None:
     """Tell pictures of the first validation patients, or of train patients where none are."""
     from translators.training.pictures import sample_picture

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from qa_suite.core.cohort import Cohort, check_splits
-from qa_suite.core.errors import InputError
-from qa_suite.core.store import reached, require_reachable, require_registrable
-from qa_suite.core.telemetry import RUN_FILE, Telemetry
+from qa_suite.core.outbox.runs import TrackedRun, forget_run
+from qa_suite.core.store import require_registrable
 from qa_suite.learning.parallel import rank_of_environment
 from qa_suite.learning.registering import code_tags
 from qa_suite.learning.summary import FitSummary, Progress
@@ -21,8 +18,6 @@ from translators.registry.parent import Parent
 from translators.registry.registering import TrainedModel, register
 from translators.registry.tracked import Curves, log_facts, log_outcome, log_pictures, training_run
 from translators.spec import TranslatorSpec
-
-RESUME = "The same command with --resume registers it without training again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +72,8 @@ def train(
 
     Where ``calibration`` patients are in the cohort, the interval of its predictions is
     calibrated on them. Of the processes that ``torchrun`` starts, the first tracks and
-    registers; in the others the returned model has no address.
+    registers; in the others the returned model has no address. Nor has it while the MLflow store
+    does not answer: then it waits in the outbox of ``workdir``, see :mod:`qa_suite.core.outbox`.
 
     Parameters
     ----------
@@ -138,9 +134,8 @@ def train(
         )
     inverse = translator.inverse()
     if inverse is not None:
-        with _kept(budget.workdir, RESUME):
-            _register_inverse(inverse, cohort, folder, budget, model)
-    (budget.workdir / RUN_FILE).unlink(missing_ok=True)
+        _register_inverse(inverse, cohort, folder, budget, model)
+    forget_run(budget.workdir)
     return model
 
 
@@ -156,7 +151,7 @@ def fit_in_run(
     cohort: Cohort,
     folder: Path,
     budget: Budget,
-    telemetry: Telemetry,
+    telemetry: TrackedRun,
     parent: Parent | None = None,
 ) -> FitSummary:
     """Fit a translator in an MLflow run that is open: facts, curves, outcome."""
@@ -192,67 +187,44 @@ def finish(
     cohort: Cohort,
     folder: Path,
     budget: Budget,
-    telemetry: Telemetry,
+    telemetry: TrackedRun,
     summary: FitSummary,
     parent: Parent | None,
     *,
     name: str,
-    again: str = RESUME,
 ) -> TrainedModel:
-    """Calibrate, draw and register a fitted translator in the MLflow run that is open.
-
-    Raises
-    ------
-    InputError
-        If the store does not take the model; what was trained is kept.
-    """
+    """Calibrate, draw and register a fitted translator in the run of its training."""
     translator.calibration = calibrate_on(translator, cohort, folder)
     if translator.calibration is not None:
         facts = translator.calibration.model_dump(mode="json")
         telemetry.document(facts, "calibration.json")
     log_pictures(telemetry, translator, cohort, folder, budget.workdir)
-    with _kept(budget.workdir, again):
-        require_reachable()
-        model = register(
-            translator,
-            name=name,
-            cohort=cohort,
-            folder=folder,
-            run_id=telemetry.run_id,
-            tags=budget.tags,
-            parent=parent,
-            summary=summary,
-        )
-    telemetry.tags({"model_uri": model.uri})
-    telemetry.send()
-    return model
-
-
-@contextmanager
-def _kept(workdir: Path, again: str) -> Iterator[None]:
-    """Say where a training is kept and how to go on, where the store fails at its end."""
-    try:
-        with reached():
-            yield
-    except InputError as error:
-        raise InputError(
-            f"The training is finished and kept in {workdir}, but not registered: {error} {again}"
-        ) from None
+    return register(
+        translator,
+        name=name,
+        cohort=cohort,
+        folder=folder,
+        run=telemetry,
+        tags=budget.tags,
+        parent=parent,
+        summary=summary,
+    )
 
 
 def _register_inverse(
     inverse: Translator, cohort: Cohort, folder: Path, budget: Budget, model: TrainedModel
 ) -> None:
     """Register the other direction of a cycle, in a run of its own beside the first."""
-    with training_run(inverse.spec, budget.workdir / "inverse", resume=False) as telemetry:
-        tags = budget.tags | {"inverse_of": model.uri}
+    place = budget.workdir / "inverse"
+    with training_run(inverse.spec, place, resume=budget.resume) as telemetry:
+        tags = budget.tags | {"inverse_of": model.uri or model.name}
         log_facts(telemetry, inverse.spec, cohort, budget.iterations, tags)
-        found = register(
+        register(
             inverse,
             name=f"{model.name}-inverse",
             cohort=cohort,
             folder=folder,
-            run_id=telemetry.run_id,
+            run=telemetry,
             tags=tags,
         )
-        telemetry.tags({"model_uri": found.uri})
+    forget_run(place)

@@ -1,0 +1,88 @@
+"""The verb ``sync``: what waits to be told to MLflow is listed and sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qa_suite.cli import console
+
+if TYPE_CHECKING:
+    from qa_suite.core.outbox.folders import FolderSent
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this file to the command."""
+    app.command("sync")(sync)
+
+
+def sync(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FOLDER]...",
+            help="Folders of evaluations and trainings, or above them; default: where you are.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was sent as JSON.")] = False,
+) -> int:
+    """Send to MLflow what waits for it: evaluations, trainings and models kept in an outbox.
+
+    An outbox (outbox.jsonl) lies beside the work that an MLflow server did not take. Runs of
+    this machine whose process is gone are ended.
+
+    Exit status: 0 nothing waits any more, 2 bad input, 3 something stays; why is said.
+
+    Example: `qa-suite sync evaluations mlruns/work`
+    """
+    from qa_suite.core.errors import raise_problems
+    from qa_suite.core.outbox.folders import end_lost, outboxes_below, send_all
+    from qa_suite.core.reach import StoreAway
+
+    places = folders or [Path()]
+    raise_problems("What to send", [f"{p} is no folder" for p in places if not p.is_dir()])
+    waiting = outboxes_below(places)
+    if waiting:
+        console.say(f"Outboxes: {', '.join(str(folder) for folder in waiting)}")
+    done = send_all(waiting)
+    ended, away = 0, None
+    try:
+        ended = end_lost()
+    except StoreAway as error:
+        away = str(error)
+    if as_json:
+        console.show_json({"folders": [_plain(one) for one in done], "runs_ended": ended})
+    else:
+        _show(done, ended)
+    if away is not None:
+        console.say(away)
+    return 3 if any(one.stays or one.why for one in done) else 0
+
+
+def _show(done: list[FolderSent], ended: int) -> None:
+    from qa_suite.core.outbox.folders import waiting_words
+    from qa_suite.core.wording import count
+
+    if not done:
+        console.show("Nothing waits to be sent.")
+    for one in done:
+        console.show(f"{one.folder}: {waiting_words(one.waited)} waited.")
+        for model in one.models:
+            console.show(f"  registered: {model}")
+        if one.stays or one.why:
+            console.show(f"  stays: {waiting_words(one.stays)}: {'; '.join(one.why)}.")
+    if ended:
+        gone = "its process is" if ended == 1 else "their processes are"
+        console.show(f"{count(ended, 'run')} ended in MLflow: {gone} gone.")
+
+
+def _plain(one: FolderSent) -> dict[str, Any]:
+    return {
+        "folder": str(one.folder),
+        "waited": one.waited,
+        "stays": one.stays,
+        "models": list(one.models),
+        "why": list(one.why),
+    }
