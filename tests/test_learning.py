@@ -115,8 +115,8 @@ def test_what_both_need_is_written_once() -> None:
         ".lerp_(": {"qa_suite/learning/course.py"},
         "math.cos(math.pi * place)": {"qa_suite/learning/course.py"},
         "There is no CUDA device here": {"qa_suite/learning/devices.py"},
-        "pyfunc.log_model": {"qa_suite/learning/registering.py"},
-        "set_model_version_tag(name": {"qa_suite/learning/registering.py"},
+        "pyfunc.save_model": {"qa_suite/learning/registering.py"},
+        ".create_model_version(": {"qa_suite/core/outbox/models.py"},
         "ModelSignature(": {"qa_suite/learning/registering.py"},
         "AdamW(": {"qa_suite/learning/loop.py"},
     }

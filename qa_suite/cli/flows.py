@@ -13,7 +13,6 @@ from qa_suite.core.errors import InputError
 if TYPE_CHECKING:
     from qa_suite.cli.evaluate_options import EvaluateOptions, ProtocolOptions
     from qa_suite.core.cohort import Cohort, Split
-    from qa_suite.core.outbox.folders import FolderSent
     from qa_suite.core.records import Evaluation, InstrumentFacts, ModelFacts, Profile, Verdict
     from qa_suite.dose.plan.template import Modality
     from qa_suite.evaluation.case_run import EvaluationSettings
@@ -189,6 +188,7 @@ def _settings(asked: ProtocolOptions) -> EvaluationSettings:
 
 def log_or_say(folder: Path) -> None:
     """Log an evaluation to MLflow; say what stays in its outbox, and go on: it is whole without."""
+    from qa_suite.cli.sync import send_waiting
     from qa_suite.core.outbox.runs import stays
     from qa_suite.evaluation.tracking import log_evaluation
 
@@ -201,34 +201,6 @@ def log_or_say(folder: Path) -> None:
         console.say(stays(sent.why, folder))
         return
     send_waiting(folder)
-
-
-def send_waiting(beside: Path) -> None:
-    """Send what earlier commands could not, and say so."""
-    from qa_suite.core.outbox import folders
-
-    for done in folders.send_waiting(beside):
-        console.say(f"MLflow now has what waited in {done.folder}: {sent_words(done)}.")
-
-
-def waits_to_be_registered(name: str, work: Path) -> str:
-    """Say that a trained model is kept until the store answers, and how it is registered."""
-    return (
-        f"{name} is trained and waits in {work} to be registered; when the MLflow store answers, "
-        f"the next command or 'qa-suite sync {work}' registers it and says its address."
-    )
-
-
-def sent_words(done: FolderSent) -> str:
-    """Say what waited in a folder, which models were registered, and what stays."""
-    from qa_suite.core.outbox.folders import waiting_words
-
-    parts = [waiting_words(done.waited)]
-    if done.models:
-        parts.append(f"registered as {', '.join(done.models)}")
-    if done.stays:
-        parts.append(f"{waiting_words(done.stays)} stays ({'; '.join(done.why)})")
-    return "; ".join(parts)
 
 
 def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:

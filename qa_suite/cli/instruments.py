@@ -55,7 +55,7 @@ def instrument(
 
     Example: `qa-suite instrument segmenter cohorts/virtual --name ct-segmenter`
     """
-    from qa_suite.cli.flows import send_waiting, waits_to_be_registered
+    from qa_suite.cli.sync import send_waiting, waits_to_be_registered
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.core.errors import UnknownName
     from qa_suite.core.registry import unknown_name

@@ -65,7 +65,7 @@ def train(
     Fine-tuning: `qa-suite train --from models:/pelvis-mr-to-ct@candidate --cohort cohorts/B`
     """
     from qa_suite.cli.checks import without_refused
-    from qa_suite.cli.flows import send_waiting, waits_to_be_registered
+    from qa_suite.cli.sync import send_waiting, waits_to_be_registered
     from qa_suite.core.cohort import load_cohort, manifest_path
     from translators.registry.leaving_out import without_sites
     from translators.registry.parent import load_parent

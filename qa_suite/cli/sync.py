@@ -86,3 +86,35 @@ def _plain(one: FolderSent) -> dict[str, Any]:
         "models": list(one.models),
         "why": list(one.why),
     }
+
+
+# ---------------------------------------------------------------------------------------
+# What other verbs send and say
+
+
+def send_waiting(beside: Path) -> None:
+    """Send what earlier commands could not, and say so."""
+    from qa_suite.core.outbox import folders
+
+    for done in folders.send_waiting(beside):
+        console.say(f"MLflow now has what waited in {done.folder}: {sent_words(done)}.")
+
+
+def waits_to_be_registered(name: str, work: Path) -> str:
+    """Say that a trained model is kept until the store answers, and how it is registered."""
+    return (
+        f"{name} is trained and waits in {work} to be registered; when the MLflow store answers, "
+        f"the next command or 'qa-suite sync {work}' registers it and says its address."
+    )
+
+
+def sent_words(done: FolderSent) -> str:
+    """Say what waited in a folder, which models were registered, and what stays."""
+    from qa_suite.core.outbox.folders import waiting_words
+
+    parts = [waiting_words(done.waited)]
+    if done.models:
+        parts.append(f"registered as {', '.join(done.models)}")
+    if done.stays:
+        parts.append(f"{waiting_words(done.stays)} stays ({'; '.join(done.why)})")
+    return "; ".join(parts)

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
+
+from qa_suite.core.errors import QAError
+from qa_suite.core.json_files import parse_json_model
 
 OUTBOX_FILE = "outbox.jsonl"
 MODELS_FOLDER = "outbox-models"
@@ -86,7 +89,8 @@ class Line(_Strict):
 
     def as_text(self) -> str:
         """Return it as one line of JSON."""
-        return json.dumps(self.model_dump(mode="python", exclude_defaults=True)) + "\n"
+        data = self.model_dump(mode="python", exclude_defaults=True)
+        return json.dumps(data, allow_nan=False) + "\n"
 
 
 @dataclass(kw_only=True)
@@ -158,6 +162,6 @@ def parsed(data: bytes, path: Path) -> Iterator[Line]:
     """Read lines; one that is none is left out with a warning."""
     for number, text in enumerate(data.splitlines(), start=1):
         try:
-            yield Line.model_validate(json.loads(text))
-        except (ValueError, ValidationError):
+            yield parse_json_model(text, Line, path)
+        except QAError:
             _log.warning("Line %d of %s cannot be read and is left out.", number, path)

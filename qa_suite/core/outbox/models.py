@@ -105,7 +105,7 @@ def _link(client: Any, model_id: str, run_id: str, figures: list[Any]) -> None:
     if model_id not in there:
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
     told = [
-        Metric(key=k, value=v, timestamp=t, step=s, model_id=model_id, run_id=run_id)
+        Metric(key=k, value=float(v), timestamp=t, step=s, model_id=model_id, run_id=run_id)
         for k, v, t, s in figures
     ]
     if told:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import getpass
-import json
 import logging
+import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qa_suite.core.errors import InputError
+from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.json_files import read_json_model
 from qa_suite.core.outbox.file import Outbox
 from qa_suite.core.outbox.lines import MODELS_FOLDER, OUTBOX_FILE, Begin, Operation
 from qa_suite.core.outbox.orphans import PROCESS_TAG, end_orphans, this_process
@@ -78,7 +79,7 @@ class TrackedRun:
         """Tell figures; those of step 0 are also the models'."""
         self._headline += [row for row in rows if row[3] == 0 and not row[0].startswith("system/")]
         for start in range(0, len(rows), _BATCH):
-            self._note("metrics", rows[start : start + _BATCH])
+            self._note("metrics", figures(rows[start : start + _BATCH]))
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Tell tags of the run."""
@@ -151,7 +152,7 @@ class TrackedRun:
             "description": description,
             "instrument": instrument,
             "params": self._params,
-            "figures": self._headline,
+            "figures": figures(self._headline),
         }
         self._outbox.note(self._name, Operation(id=identifier, kind="model", what=what))
         self.send(now=True)
@@ -194,6 +195,11 @@ class TrackedRun:
 
     def _note(self, kind: str, what: Any) -> None:
         self._outbox.note(self._name, Operation(id=uuid.uuid4().hex, kind=kind, what=what))
+
+
+def figures(rows: list[Row]) -> list[list[Any]]:
+    """Return figures as they are noted: JSON has no NaN and no infinity, so they are words."""
+    return [[k, v if math.isfinite(v) else str(v), t, s] for k, v, t, s in rows]
 
 
 def in_batches(words: dict[str, str]) -> list[dict[str, str]]:
@@ -314,7 +320,7 @@ def _known_run(folder: Path) -> Begin | None:
     if not path.is_file():
         return None
     try:
-        return Begin.model_validate(json.loads(path.read_text()))
-    except ValueError:
+        return read_json_model(path, Begin)
+    except QAError:
         _log.warning("%s cannot be read; the training goes on in a run of its own.", path)
         return None

@@ -67,7 +67,7 @@ def _metrics(place: Place, operation: Operation) -> None:
     """Tell figures: the store keeps one of each name, value, time and step."""
     from mlflow.entities import Metric
 
-    told = [Metric(key=k, value=v, timestamp=t, step=s) for k, v, t, s in operation.what]
+    told = [Metric(key=k, value=float(v), timestamp=t, step=s) for k, v, t, s in operation.what]
     place.client.log_batch(place.run_id, metrics=told)
 
 
