@@ -222,6 +222,13 @@ def test_an_exam_makes_no_other_profile_of_the_bounds() -> None:
     shipped = load_profile("mr-to-ct-pelvis")
     silent = shipped.model_copy(update={"examined": None})
     assert profile_digest(silent) == profile_digest(shipped)
+    looked_up = [c.model_copy(update={"confirmed": not c.confirmed}) for c in shipped.criteria]
+    again = shipped.model_copy(update={"criteria": tuple(looked_up)})
+    assert profile_digest(again) == profile_digest(shipped), "a source that was looked up"
+    other = [c.model_copy(update={"source": "another"}) for c in shipped.criteria]
+    assert profile_digest(shipped.model_copy(update={"criteria": tuple(other)})) != profile_digest(
+        shipped
+    )
     assert profile_digest(shipped.model_copy(update={"version": "4"})) != profile_digest(shipped)
 
 

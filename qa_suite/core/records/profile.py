@@ -133,8 +133,9 @@ _LATER_OF_PROFILE = (
     "primary_rationale",
     "margins",
 )
-NOT_ASKED = ("examined",)
-"""Keys that tell of a profile and ask nothing: they leave its digest and a lock as they are."""
+NOT_ASKED, NOT_ASKED_BY_CRITERION = ("examined",), ("confirmed",)
+"""Keys that tell of a profile, or of a bound's source, and ask nothing: they leave its digest and a
+lock as they are."""
 
 
 def _without_defaults(model: BaseModel, said: Any, keys: tuple[str, ...]) -> Any:
@@ -330,4 +331,9 @@ class Profile(BaseModel):
 
 def asked_by(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a profile, as it stands in a file, asks: its digest is that of this."""
-    return {key: value for key, value in said.items() if key not in NOT_ASKED}
+    asked = {key: value for key, value in said.items() if key not in NOT_ASKED}
+    criteria = [
+        {key: value for key, value in one.items() if key not in NOT_ASKED_BY_CRITERION}
+        for one in said["criteria"]
+    ]
+    return asked | {"criteria": criteria}

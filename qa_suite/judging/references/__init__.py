@@ -27,6 +27,7 @@ class Source(BaseModel):
     says: str = Field(min_length=1, description="in the words of this suite")
     population: str = Field(min_length=1, description="whom or what it rests on")
     confirmed: bool = Field(description="whether its text or abstract was looked up")
+    confirmed_by: str = Field(default="", description="what was read of it, where it is not itself")
     open: str = Field(default="", description="what of it could not be confirmed")
 
 
