@@ -1,6 +1,7 @@
 """What an audit says of shift: what was planted in the images stands behind the gap."""
 
 import dataclasses
+import html
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_the_page_draws_how_far_the_images_lie_and_what_errors_do_there(moved):
     page = render_audit(moved)
     for drawn in ("Distance of source images", "MAE in body against distance"):
         assert f'aria-label="{drawn}"' in page
-    assert shift.distances.sentences[3] in page.replace("&#39;", "'")
+    assert shift.distances.sentences[3] in html.unescape(page)
     assert len(shift.protocols) == len(SITES) and shift.lacking == ()
 
 

@@ -90,7 +90,7 @@ def error_follows_shift(
                 left_out=len(values.asked) - len(rows),
                 magnitude=measure in magnitudes,
             )
-            found.append(_at_level(blank, rows, confidence, seed))
+            found.append(at_level(blank, rows, confidence, seed))
     return tuple(found)
 
 
@@ -106,9 +106,10 @@ def points_of(
     ]
 
 
-def _at_level(
+def at_level(
     blank: ErrorFollows, rows: Sequence[Point], confidence: float, seed: int
 ) -> ErrorFollows:
+    """Say it of one level; ``blank`` names the measure and the level."""
     sites = np.array([site for site, _, _ in rows], dtype=object)
     far = np.array([distance for _, distance, _ in rows])
     error = np.array([value for _, _, value in rows])
