@@ -180,7 +180,8 @@ class ErrorFollows(BaseModel):
     """How one error measure goes with the distance of the source image, at one level.
 
     ``rho`` is Spearman's correlation with its interval and permutation p value, ``slope`` the
-    change of the measure for one standard deviation of distance. None where there are too few.
+    change of the measure for one standard deviation of distance. None where there are too few;
+    over patients of several sites without interval and p value, for sites' own levels are in it.
     """
 
     model_config = STRICT

@@ -1,8 +1,8 @@
 """Whether errors grow with the distance of a patient's source image from the training's.
 
 An association over the patients at hand, and no proof of a cause: a hospital differs in more than
-its images. So it is told three times: over all patients, within sites (where a hospital's other
-peculiarities are the same) and between sites' means.
+its images. So it is told three times: over all patients (described), within sites (where a
+hospital's other peculiarities are the same) and between sites' means.
 
 References
 ----------
@@ -33,6 +33,8 @@ Point = tuple[str, float, float]
 LEVELS: tuple[Level, ...] = get_args(Level)
 FEWEST: dict[Level, int] = {"patients": 8, "within sites": 8, "between sites": 6}
 """Patients, or sites, below which nothing is told."""
+_INFERRED = ("rho_low", "rho_high", "p_value", "slope_low", "slope_high")
+"""What patients who share a hospital do not tell: its own level is in each of them."""
 _EVERY_ORDER = 7  # sites whose orders are all gone through: 5040
 _WORDS: dict[Level, str] = {
     "patients": "over all patients",
@@ -72,8 +74,10 @@ def error_follows_shift(
     Returns
     -------
     tuple of ErrorFollows
-        Three for each measure: over patients, within sites, between sites. Their p values are
-        not adjusted for each other: they describe.
+        Three for each measure: over patients, within sites, between sites. Patients of several
+        sites are described alone, for dealing them anew would mix the sites' own levels (of eight
+        sites without any association one in four was called one). The p values of the others are
+        not adjusted for each other.
     """
     found = []
     for measure in measures:
@@ -127,6 +131,8 @@ def at_level(
     what = f"The size of {name}" if blank.magnitude else name
     things = "site" if blank.level == "between sites" else "patient"
     told = _told(blank, far, error, sites, confidence, seed)
+    if blank.level == "patients" and len(names) > 1:
+        told = told.model_copy(update=dict.fromkeys(_INFERRED))
     return _said(told, what, things, 1 - confidence)
 
 
@@ -211,10 +217,16 @@ def _said(told: ErrorFollows, what: str, things: str, alpha: float) -> ErrorFoll
     if told.rho is None or told.slope is None:
         few = f"{count(told.n, things)} with both, or no spread among them"
         text = f"{what} against the source's distance, {where}: too few to tell ({few})."
+    elif told.p_value is None:
+        text = (
+            f"{what} against the source's distance from the training, {where}: Spearman "
+            f"{told.rho:+.2f} ({count(told.n, things)}), {number(told.slope)}{suffix(told.unit)} "
+            "for each standard deviation; described and not tested, for the sites' own levels are "
+            "in it."
+        )
     else:
         assert told.rho_low is not None and told.rho_high is not None
         assert told.slope_low is not None and told.slope_high is not None
-        assert told.p_value is not None
         apart = told.rho_low > 0 or told.rho_high < 0
         shown = "goes with" if apart and told.p_value <= alpha else "is not shown to go with"
         text = (
