@@ -157,7 +157,10 @@ FOUND = {name: found_in(asked, sample, more) for name, _, asked, sample, more, _
 
 def test_the_table_has_every_way_to_be_undecided():
     told = {code for _, code, *_ in CASES} | {beyond_hlut().reasons[0].code}
-    assert told == set(get_args(ReasonCode)) - {"alike_at_worst_end"}  # which fails
+    assert told == set(get_args(ReasonCode)) - {
+        "alike_at_worst_end",  # which fails
+        "near_best_end",  # which passes
+    }
 
 
 @pytest.mark.parametrize(("name", "code", "said"), [(c[0], c[1], c[5]) for c in CASES])

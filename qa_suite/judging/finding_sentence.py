@@ -27,11 +27,14 @@ def interval_text(
     values: PatientValues,
     found: Estimate,
     where: str,
+    *,
     worst: Reason | None = None,
+    best: Reason | None = None,
 ) -> str:
     """Say an estimate, its interval and how they stand to the bound.
 
-    ``worst`` says that all values are alike at the worst end, which fails without an interval.
+    ``worst`` says that all values are alike at the worst end, which fails without an interval,
+    and ``best`` that all are near the best end, which passes without one.
     """
     what = measure_name(criterion.metric, criterion.region, criterion.variant)
     n, limit = len(values.measured), criterion.per_patient_bound
@@ -54,6 +57,8 @@ def interval_text(
     text = f"{head} {_estimate_text(criterion, found)} ({spread}) "
     if worst and outcome != "fail":
         text += f"{stand(criterion, 'fail')}: {worst.words}"
+    elif best:
+        text += f"{stand(criterion, 'pass')}: {best.words}"
     else:
         text += stand(criterion, outcome, why=found.why)
     return text + _whom(criterion, values, found)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from qa_suite.core.records import Criterion, Finding, Outcome, Reason, ReasonCode
 from qa_suite.core.wording import count, listing, measure_name, named_cases, some, stated
+from qa_suite.judging.best_end import near_best_end
 from qa_suite.judging.collect import NOT_MEASURED
 from qa_suite.judging.estimates import (
     NO_MEAN,
@@ -127,6 +128,12 @@ def _settle(
 ) -> Finding:
     worst = alike_at_worst_end(criterion, values, share=found.value)
     plain = "fail" if worst else outcome_of(criterion, found)
+    best = None
+    if found.low is None and not worst:
+        of_hospitals = found.speaks_of in ("hospitals like these", "a hospital never seen")
+        units = len(values.at_sites if of_hospitals else values.measured)
+        best = near_best_end(criterion, values, units)
+        plain = "pass" if best else plain
     found = _averaged(criterion, values, found)
     doubts = _doubts(criterion, values, rules)
     # What was lost took a patient from those who were asked: it heals no failure of the others.
@@ -135,7 +142,9 @@ def _settle(
     reasons = _reasons(outcome, plain, doubts, _why_open(found))
     if outcome == "fail" and worst:
         reasons = (worst,)
-    text = interval_text(criterion, values, found, where, worst)
+    if outcome == "pass" and best:
+        reasons = (best,)
+    text = interval_text(criterion, values, found, where, worst=worst, best=best)
     return _record(
         criterion,
         values,

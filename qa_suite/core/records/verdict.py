@@ -35,9 +35,11 @@ ReasonCode = Literal[
     "seen_in_training",
     "beyond_hlut",
     "alike_at_worst_end",
+    "near_best_end",
 ]
-"""What can leave a finding undecided, or fail one without an interval: an expected site of which
-nobody was judged, and values that are alike at the worst end of their range."""
+"""What can leave a finding undecided, or decide one without an interval: an expected site of which
+nobody was judged and values that are alike at the worst end of their range fail it, values that
+are all near the best end pass it."""
 _IN_SHORT: dict[ReasonCode, str] = {
     "censored": "values censored",
     "lost": "data missing",
