@@ -157,7 +157,7 @@ def test_records_of_other_rules_are_refused():
         compare_sources(dataclasses.replace(new, evaluation=other), old, profile(), asked())
 
 
-def test_the_verb_writes_record_and_page(tmp_path, capsys):
+def test_the_verb_writes_record_and_page(own_store, tmp_path, capsys):
     from qa_suite.cli import run
     from qa_suite.core.record_files import read_model
 

@@ -46,6 +46,7 @@ class AuditOptions(Options):
         None, "Patients of the further hospital whose mean is predicted; default: as many as here."
     )
     out: Path | None = option(None, "Folder of the audit; default: audits/MODEL-DIGEST.")
+    track: bool = option(True, "Log the audit to MLflow.")
     as_json: bool = option(False, "Print the audit as JSON.", "json")
 
 
@@ -59,6 +60,8 @@ def audit(asked: AuditOptions) -> int:
     """
     from qa_suite.audit.audit import audit as audit_folders
     from qa_suite.audit.audit import save_audit
+    from qa_suite.audit.tracking import log_audit
+    from qa_suite.cli.flows import logged_or_said
     from qa_suite.core.store import require_folder
     from qa_suite.evaluation.profiles import load_profile
     from reports.html.audit import write_audit_page
@@ -70,6 +73,10 @@ def audit(asked: AuditOptions) -> int:
     require_folder(folder)
     path = save_audit(found, folder)
     page = write_audit_page(found, folder / PAGE)
+    if asked.track:
+        logged_or_said(
+            "The audit", folder, lambda: log_audit(found, folder, asked.evaluations, page=page)
+        )
     if asked.as_json:
         console.show_json(found.model_dump(mode="json"))
     else:

@@ -39,6 +39,7 @@ class CompareOptions(Options):
     )
     confidence: float = option(0.95, "Of the two-sided intervals.")
     out: Path | None = option(None, "Folder of the comparison; default: audits/NEW-OLD-DIGEST.")
+    track: bool = option(True, "Log the comparison to MLflow.")
     as_json: bool = option(False, "Print the comparison as JSON.", "json")
 
 
@@ -51,7 +52,9 @@ def compare(asked: CompareOptions) -> int:
     """
     from qa_suite.audit.compare import CompareSettings, save_comparison
     from qa_suite.audit.compare import compare as compare_folders
+    from qa_suite.audit.tracking import log_comparison
     from qa_suite.cli.data import names
+    from qa_suite.cli.flows import logged_or_said
     from qa_suite.core.store import require_folder
     from qa_suite.evaluation.profiles import load_profile
     from reports.html.comparison import write_comparison_page
@@ -70,6 +73,11 @@ def compare(asked: CompareOptions) -> int:
     require_folder(folder)
     path = save_comparison(found, folder)
     page = write_comparison_page(found, folder / PAGE)
+    both = (asked.new, asked.old)
+    if asked.track:
+        logged_or_said(
+            "The comparison", folder, lambda: log_comparison(found, folder, both, page=page)
+        )
     if asked.as_json:
         console.show_json(found.model_dump(mode="json"))
     else:

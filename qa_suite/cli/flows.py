@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from qa_suite.core.errors import InputError
 if TYPE_CHECKING:
     from qa_suite.cli.evaluate_options import EvaluateOptions, ProtocolOptions
     from qa_suite.core.cohort import Cohort, Split
+    from qa_suite.core.outbox.sending import Sent
     from qa_suite.core.records import Evaluation, InstrumentFacts, ModelFacts, Profile, Verdict
     from qa_suite.dose.plan.template import Modality
     from qa_suite.evaluation.case_run import EvaluationSettings
@@ -188,14 +190,20 @@ def _settings(asked: ProtocolOptions) -> EvaluationSettings:
 
 def log_or_say(folder: Path) -> None:
     """Log an evaluation to MLflow; say what stays in its outbox, and go on: it is whole without."""
-    from qa_suite.cli.sync import send_waiting
-    from qa_suite.core.outbox.runs import stays
     from qa_suite.evaluation.tracking import log_evaluation
 
+    logged_or_said("The evaluation", folder, lambda: log_evaluation(folder))
+
+
+def logged_or_said(what: str, folder: Path, log: Callable[[], Sent]) -> None:
+    """Log what lies in a folder; say what stays in its outbox, and go on: it is whole without."""
+    from qa_suite.cli.sync import send_waiting
+    from qa_suite.core.outbox.runs import stays
+
     try:
-        sent = log_evaluation(folder)
+        sent = log()
     except InputError as error:
-        console.say(f"The evaluation is whole in {folder} but was not logged to MLflow: {error}")
+        console.say(f"{what} is whole in {folder} but was not logged to MLflow: {error}")
         return
     if sent.why is not None:
         console.say(stays(sent.why, folder))

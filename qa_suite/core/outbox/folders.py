@@ -16,7 +16,7 @@ from qa_suite.core.outbox.sending import send
 from qa_suite.core.reach import StoreAway, sqlite_file
 from qa_suite.core.wording import count
 
-WORK_FOLDERS = (Path("evaluations"), Path(store.STORE_FOLDER) / "work")
+WORK_FOLDERS = (Path("evaluations"), Path("audits"), Path(store.STORE_FOLDER) / "work")
 """Where the commands put their work by default, from where they are started."""
 
 _NOT_IN = {"artifacts", "volumes", "journal", "node_modules", "__pycache__", MODELS_FOLDER}
