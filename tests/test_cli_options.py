@@ -56,7 +56,14 @@ def value_of(info: Any) -> Any:
         return next(word for word in get_args(kind) if word != info.default)
     if get_origin(kind) is tuple:
         return ["one", "two"]
-    return {int: 7, float: 2.25, str: "word", Path: "folder/file"}[kind]
+    share = kind is float and is_share(info)
+    return {int: 7, float: 0.625 if share else 2.25, str: "word", Path: "folder/file"}[kind]
+
+
+def is_share(info: Any) -> bool:
+    """Whether a number has a bound of 1 or less."""
+    bounds = [getattr(b, "lt", None) or getattr(b, "le", None) for b in info.metadata]
+    return any(bound is not None and bound <= 1 for bound in bounds)
 
 
 def words_of(model: type[Options], field: str, value: Any) -> list[str]:
@@ -137,7 +144,8 @@ def test_the_command_line_overrules_the_file(verb: str, tmp_path: Path) -> None:
         if info.is_required():
             continue
         value, kind = value_of(info), module._kind(info.annotation)
-        others = {str: "other", int: 3, float: 4.5, Path: "other", bool: info.default}
+        number = 0.75 if is_share(info) else 4.5
+        others = {str: "other", int: 3, float: number, Path: "other", bool: info.default}
         other = others.get(kind, info.default if get_origin(kind) is Literal else ["three"])
         words = words_of(model, field, other)
         asked = asked_by_file(model, tmp_path / "m.yaml", needed(model) | {field: value}, *words)

@@ -104,10 +104,10 @@ def test_sts_layout_takes_site_and_sex_from_the_table_beside(tmp_path):
     loaded = load_case(cohort, case, tmp_path / "out")
     assert np.array_equal(loaded.structures["GTV"], HU > 600)
     assert np.array_equal(loaded.mask, HU > -400), "the tumour is no body mask"
-    by_model = import_cohort(tmp_path / "sts" / "nifti", tmp_path / "out", site_by="model")
+    by_model = import_cohort(tmp_path / "sts" / "nifti", tmp_path / "by", site_by="model")
     assert by_model.sites == ("Avanto", "SIGNA", "unknown")
     with pytest.raises(InputError, match="cannot be told by 'colour'"):
-        import_cohort(tmp_path / "sts" / "nifti", tmp_path / "out", site_by="colour")
+        import_cohort(tmp_path / "sts" / "nifti", tmp_path / "colour", site_by="colour")
 
 
 def test_sts_to_pet(tmp_path):
@@ -142,7 +142,7 @@ def test_a_table_of_pairs_with_all_it_may_say(tmp_path):
     assert second.site == "North East"
     assert second.strata.implant == "yes"
     assert second.structures.keys() == {"GTV"}
-    assert import_cohort(data, tmp_path / "out").cases == cohort.cases, "found in its folder too"
+    assert import_cohort(data, tmp_path / "two").cases == cohort.cases, "found in its folder too"
 
 
 def test_a_table_may_say_that_a_patient_has_no_reference(tmp_path):
@@ -230,7 +230,9 @@ def test_importing_again_overwrites_links_and_never_the_originals(tmp_path):
     write_pair(tmp_path / "data" / "1PA001", ".nii.gz")
     before = {p: p.read_bytes() for p in (tmp_path / "data").rglob("*.nii.gz")}
     first = import_cohort(tmp_path / "data", tmp_path / "out")
-    assert import_cohort(tmp_path / "data", tmp_path / "out") == first
+    with pytest.raises(InputError, match=r"holds a cohort already \(synthrad2023, 1 case\)"):
+        import_cohort(tmp_path / "data", tmp_path / "out")
+    assert import_cohort(tmp_path / "data", tmp_path / "out", replace=True) == first
     assert {p: p.read_bytes() for p in (tmp_path / "data").rglob("*.nii.gz")} == before
 
 
@@ -240,7 +242,7 @@ def test_several_workers_make_the_same_cohort(tmp_path):
     calls: list[tuple[int, int, str]] = []
     one = import_cohort(tmp_path / "data", tmp_path / "out")
     two = import_cohort(
-        tmp_path / "data", tmp_path / "out", workers=2, progress=lambda *call: calls.append(call)
+        tmp_path / "data", tmp_path / "two", workers=2, progress=lambda *call: calls.append(call)
     )
     assert one.digest == two.digest
     assert [call[:2] for call in calls] == [(1, 3), (2, 3), (3, 3)]

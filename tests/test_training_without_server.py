@@ -11,9 +11,10 @@ import pytest
 from qa_suite.core import store
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.names import LONGEST_NAME
 from qa_suite.core.outbox.folders import send_all
 from qa_suite.core.outbox.lines import MODELS_FOLDER, OUTBOX_FILE
-from qa_suite.core.store import LONGEST_NAME, require_model_name, require_registrable
+from qa_suite.core.store import require_model_name, require_registrable
 from tests.mlflow_server import Nursery, Server, free_port
 from tests.outbox_cases import quick, silent_server
 from tests.test_translators import tiny_spec

@@ -33,6 +33,7 @@ COMMANDS = (
         "6",
         "--key-file",
         "sts.key",
+        "--replace",
     ),
     ("train", "intensity", "cohorts/sts", "--name", "sts-intensity"),
     (

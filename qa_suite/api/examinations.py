@@ -10,6 +10,7 @@ from pydantic import PrivateAttr, ValidationError
 from qa_suite.core.cohort import Cohort, manifest_path
 from qa_suite.core.cohort import load_cohort as read_cohort
 from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.names import require_name
 from qa_suite.core.records import Evaluation, ModelFacts, Profile, Verdict
 from qa_suite.core.store import require_folder
 from qa_suite.core.validation import describe_validation
@@ -203,6 +204,7 @@ def examined(
 ) -> tuple[ModelFacts, Translate]:
     """Find what is examined: a registered model, an oracle, or finished images."""
     if images is not None:
+        require_name(name, "model")
         found = finished_images(images, name)
     elif model is not None and model.startswith("oracle:"):
         found = oracle(model)

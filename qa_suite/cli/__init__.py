@@ -1,6 +1,7 @@
 """The command ``qa-suite``: the composition root, and the only place that may import everything.
 
-Exit status: 0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, 4 internal error.
+Exit status: 0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, 4 internal error,
+5 not finished, for a reason of the run that passes: the same command carries on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import traceback
 
 import typer
 
-from qa_suite.core.errors import QAError
+from qa_suite.core.errors import QAError, Unfinished
 
 app = typer.Typer(
     name="qa-suite",
@@ -21,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     epilog="Exit status: 0 done or pass, 1 verdict fail, 2 bad input, 3 inconclusive, "
-    "4 internal error.",
+    "4 internal error, 5 not finished: the same command carries on.",
 )
 
 
@@ -106,12 +107,14 @@ def run(arguments: list[str] | None = None) -> int:
     """
     from typer.exceptions import TyperException
 
+    from qa_suite.core.failures import is_of_the_run, system_sentence, unfinished
+
     command = typer.main.get_command(app)
     try:
         result = command.main(args=arguments, prog_name="qa-suite", standalone_mode=False)
     except QAError as error:
         print(f"qa-suite: {error}", file=sys.stderr)
-        return 2
+        return 5 if isinstance(error, Unfinished) else 2
     except TyperException as error:
         show = getattr(error, "show", None)
         show() if show else print(f"qa-suite: {error}", file=sys.stderr)
@@ -119,11 +122,21 @@ def run(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         print("qa-suite: stopped; run the same command again to carry on.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read what is printed has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except OSError as error:
+        _debug()
+        print(f"qa-suite: {system_sentence(error)}", file=sys.stderr)
+        return 2
     except Exception as error:
+        if is_of_the_run(error):
+            _debug()
+            print(f"qa-suite: {unfinished('The command ended', error)}", file=sys.stderr)
+            return 5
         from qa_suite.core.validation import in_words
 
-        if os.environ.get("QA_SUITE_DEBUG"):
-            traceback.print_exc()
+        _debug()
         print(
             f"qa-suite: internal error, {type(error).__name__}: {in_words(error)} "
             f"(set QA_SUITE_DEBUG=1 for the traceback, and please report it)",
@@ -131,3 +144,8 @@ def run(arguments: list[str] | None = None) -> int:
         )
         return 4
     return int(result or 0)
+
+
+def _debug() -> None:
+    if os.environ.get("QA_SUITE_DEBUG"):
+        traceback.print_exc()

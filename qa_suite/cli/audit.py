@@ -20,7 +20,7 @@ PAGE = "audit.html"
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    add_verb(app, audit, AuditOptions)
+    add_verb(app, audit, AuditOptions, writes="out")
 
 
 class AuditOptions(Options):
@@ -37,13 +37,17 @@ class AuditOptions(Options):
     by: Commas = option(
         "", "Strata, such as site,sex,age or site×sex; default: all that are known."
     )
-    small: int = option(5, "Cells with fewer patients are shown and not interpreted.")
-    confidence: float = option(0.95, "Of intervals, and family-wise of what is named.")
+    small: int = option(5, "Cells with fewer patients are shown and not interpreted.", ge=1)
+    confidence: float = option(
+        0.95, "Of intervals, and family-wise of what is named.", gt=0.5, lt=1
+    )
     leave_one_out: bool = option(
         False, "Each evaluation is of a model that left out another site, and is taken there."
     )
     new_site_patients: int | None = option(
-        None, "Patients of the further hospital whose mean is predicted; default: as many as here."
+        None,
+        "Patients of the further hospital whose mean is predicted; default: as many as here.",
+        ge=1,
     )
     out: Path | None = option(None, "Folder of the audit; default: audits/MODEL-DIGEST.")
     track: bool = option(True, "Log the audit to MLflow.")
@@ -62,21 +66,22 @@ def audit(asked: AuditOptions) -> int:
     from qa_suite.audit.audit import save_audit
     from qa_suite.audit.tracking import log_audit
     from qa_suite.cli.flows import logged_or_said
-    from qa_suite.core.store import require_folder
+    from qa_suite.core.names import plain_name
+    from qa_suite.core.one_writer import writing
     from qa_suite.evaluation.profiles import load_profile
     from reports.html.audit import write_audit_page
 
     settings = audit_settings(asked)
     profile = load_profile(asked.profile, record=asked.evaluations[0])
     found = audit_folders(asked.evaluations, profile, settings, left_out=asked.leave_one_out)
-    folder = asked.out or Path("audits") / f"{found.model}-{found.audit[:8]}"
-    require_folder(folder)
-    path = save_audit(found, folder)
-    page = write_audit_page(found, folder / PAGE)
-    if asked.track:
-        logged_or_said(
-            "The audit", folder, lambda: log_audit(found, folder, asked.evaluations, page=page)
-        )
+    folder = asked.out or Path("audits") / plain_name(f"{found.model}-{found.audit[:8]}")
+    with writing(folder, "audit"):
+        path = save_audit(found, folder)
+        page = write_audit_page(found, folder / PAGE)
+        if asked.track:
+            logged_or_said(
+                "The audit", folder, lambda: log_audit(found, folder, asked.evaluations, page=page)
+            )
     if asked.as_json:
         console.show_json(found.model_dump(mode="json"))
     else:

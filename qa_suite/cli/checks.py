@@ -31,8 +31,8 @@ class PreflightOptions(Options):
     """Which cohort is checked, and how strictly."""
 
     cohort: Path = argument(REQUIRED, "The cohort: its folder or manifest.")
-    max_misalignment_mm: float = option(10.0, "Refuse cases that are further apart.")
-    workers: int = option(2, "Cases checked at a time.")
+    max_misalignment_mm: float = option(10.0, "Refuse cases that are further apart.", ge=0)
+    workers: int = option(2, "Cases checked at a time.", ge=1)
     as_json: bool = option(False, "Print every value as JSON.", "json")
 
 
@@ -107,6 +107,7 @@ def check_cases(
     """Run preflight on cases; what cannot be read at all is refused with its reason."""
     from qa_suite.core.cohort import manifest_path
     from qa_suite.core.errors import QAError
+    from qa_suite.core.failures import is_of_the_run, unfinished
     from qa_suite.io.cases import load_case
     from qa_suite.preflight import PreflightSettings, unreadable
     from qa_suite.preflight import preflight as check
@@ -118,6 +119,8 @@ def check_cases(
         try:
             loaded = load_case(cohort, case, place)
         except QAError as error:
+            if is_of_the_run(error):
+                raise unfinished(f"The case {case.case} could not be checked", error) from error
             return case.case, unreadable(error)
         return case.case, check(loaded, cohort, settings)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from qa_suite.cli import console
-from qa_suite.cli.options import REQUIRED, Options, add_verb, argument, option
+from qa_suite.cli.options import REQUIRED, NameOrNone, Options, add_verb, argument, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ STATUS = {"within": 0, "outside": 1, "inconclusive": 3}
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    add_verb(app, checkup, CheckupOptions)
+    add_verb(app, checkup, CheckupOptions, writes_file="log")
 
 
 class CheckupOptions(Options):
@@ -36,7 +36,7 @@ class CheckupOptions(Options):
     against: Path = option(REQUIRED, "Folder of the evaluation to compare with.")
     std: Path | None = option(None, "The translator's std, on the same grid.")
     inverse: str | None = option(None, "Translator of the reverse direction, as in the evaluation.")
-    case: str | None = option(None, "Pseudonym in output and log; default: hash of the image.")
+    case: NameOrNone = option(None, "Pseudonym in output and log; default: hash of the image.")
     log: Path | None = option(None, "Append to this CSV file, and chart it over time.")
     charts: Path | None = option(None, "With --log: write its control charts to this HTML file.")
     family_wise: bool = option(False, "Exit 1 only beyond the limits for all measures.")

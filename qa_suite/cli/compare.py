@@ -19,7 +19,7 @@ PAGE = "comparison.html"
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    add_verb(app, compare, CompareOptions)
+    add_verb(app, compare, CompareOptions, writes="out")
 
 
 class CompareOptions(Options):
@@ -37,7 +37,7 @@ class CompareOptions(Options):
     primary: Commas = option(
         "", "Measures to decide by; default: the profile's primary, or what has a margin."
     )
-    confidence: float = option(0.95, "Of the two-sided intervals.")
+    confidence: float = option(0.95, "Of the two-sided intervals.", gt=0.5, lt=1)
     out: Path | None = option(None, "Folder of the comparison; default: audits/NEW-OLD-DIGEST.")
     track: bool = option(True, "Log the comparison to MLflow.")
     as_json: bool = option(False, "Print the comparison as JSON.", "json")
@@ -55,7 +55,8 @@ def compare(asked: CompareOptions) -> int:
     from qa_suite.audit.tracking import log_comparison
     from qa_suite.cli.data import names
     from qa_suite.cli.flows import logged_or_said
-    from qa_suite.core.store import require_folder
+    from qa_suite.core.names import plain_name
+    from qa_suite.core.one_writer import writing
     from qa_suite.evaluation.profiles import load_profile
     from reports.html.comparison import write_comparison_page
 
@@ -69,15 +70,15 @@ def compare(asked: CompareOptions) -> int:
         asked.new, asked.old, load_profile(asked.profile, record=asked.new), settings
     )
     default = f"{found.new.model}-{found.old.model}-{found.comparison[:8]}"
-    folder = asked.out or Path("audits") / default
-    require_folder(folder)
-    path = save_comparison(found, folder)
-    page = write_comparison_page(found, folder / PAGE)
-    both = (asked.new, asked.old)
-    if asked.track:
-        logged_or_said(
-            "The comparison", folder, lambda: log_comparison(found, folder, both, page=page)
-        )
+    folder = asked.out or Path("audits") / plain_name(default)
+    with writing(folder, "compare"):
+        path = save_comparison(found, folder)
+        page = write_comparison_page(found, folder / PAGE)
+        both = (asked.new, asked.old)
+        if asked.track:
+            logged_or_said(
+                "The comparison", folder, lambda: log_comparison(found, folder, both, page=page)
+            )
     if asked.as_json:
         console.show_json(found.model_dump(mode="json"))
     else:

@@ -13,6 +13,7 @@ from qa_suite.core.wording import count
 if TYPE_CHECKING:
     from qa_suite.core.cohort import Cohort, Split
 
+REPLACE_HELP = "Replace the cohort that is there, with its volumes."
 DEFAULT_SPLIT = "train=0.5,validation=0.15,calibration=0,test=0.35"
 
 
@@ -24,17 +25,17 @@ def add_to(app: typer.Typer) -> None:
 
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder of the new cohort.")],
-    patients: Annotated[int, typer.Option(help="Patients of each hospital.")] = 8,
+    patients: Annotated[int, typer.Option(min=1, help="Patients of each hospital.")] = 8,
     hospitals: Annotated[str, typer.Option(help="Which virtual hospitals.")] = "A,B,C",
     direction: Annotated[
         str, typer.Option(help="MR->CT, CT->MR, MR->PET, CBCT->CT or MR->MR.")
     ] = "MR->CT",
     spacing_mm: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "4,4,6",
-    seed: Annotated[int, typer.Option(help="The same seed makes the same patients.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same patients.")] = 1,
     as_placed: Annotated[
         bool, typer.Option("--as-placed", help="Shifted and turned, not aligned on the hips.")
     ] = False,
-    workers: Annotated[int, typer.Option(help="Patients made at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Patients made at a time.")] = 1,
     split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
     train_sites: Annotated[
         str, typer.Option(help="Sites that may be trained on; the others are test only.")
@@ -42,6 +43,7 @@ def phantom(
     expected_sites: Annotated[
         str, typer.Option(help="Hospitals that must be judged, even if no scan of them comes.")
     ] = "",
+    replace: Annotated[bool, typer.Option("--replace", help=REPLACE_HELP)] = False,
 ) -> None:
     """Make a cohort of virtual patients: pairs of pelvic scans with known truth.
 
@@ -49,26 +51,31 @@ def phantom(
 
     PET and other directions: `qa-suite phantom cohorts/pet --direction "MR->PET"`
     """
+    from qa_suite.core.one_writer import writing
     from qa_suite.core.sites import require_distinct
+    from qa_suite.io.layouts.importing import require_sites
     from qa_suite.lab.phantom import Setup, make_phantom_cohort
 
     shares = read_split(split)
-    made = {f"hospital-{one}" for one in names(hospitals)}
+    chosen = names(hospitals)
+    made = {f"hospital-{one}" for one in chosen}
     expected = require_distinct(names(expected_sites), made)
-    with console.progress_bar("Virtual patients") as progress:
+    require_sites(names(train_sites), made)
+    with writing(out, "phantom"), console.progress_bar("Virtual patients") as progress:
         cohort = make_phantom_cohort(
             out,
-            hospitals=names(hospitals),
+            hospitals=chosen,
             patients_per_hospital=patients,
             spacing_mm=_spacing(spacing_mm),
             seed=seed,
             direction=direction,
             setup=Setup() if as_placed else None,
+            replace=replace,
             workers=workers,
             progress=progress,
         )
-    cohort = cohort.model_copy(update={"expected_sites": expected})
-    _deal_and_save(cohort, out, shares, seed, train_sites)
+        cohort = cohort.model_copy(update={"expected_sites": expected})
+        _deal_and_save(cohort, out, shares, seed, train_sites)
 
 
 def import_(
@@ -93,7 +100,7 @@ def import_(
     key_file: Annotated[
         Path | None, typer.Option(help="Key of the patient hashes; made at first use.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Cases read at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Cases read at a time.")] = 2,
     split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
     train_sites: Annotated[
         str, typer.Option(help="Sites that may be trained on; the others are test only.")
@@ -101,17 +108,19 @@ def import_(
     expected_sites: Annotated[
         str, typer.Option(help="Hospitals that must be judged, even if no scan of them comes.")
     ] = "",
-    seed: Annotated[int, typer.Option(help="Of the dealing into patient sets.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the dealing into patient sets.")] = 1,
+    replace: Annotated[bool, typer.Option("--replace", help=REPLACE_HELP)] = False,
 ) -> None:
     """Make a cohort from scans: DICOM, NIfTI, MHA, SynthRAD; identifiers stay behind.
 
     Example: `qa-suite import data/sts/nifti cohorts/sts --anatomy extremity --site-by manufacturer`
     """
+    from qa_suite.core.one_writer import writing
     from qa_suite.io.layouts.importing import import_cohort
 
     shares = read_split(split)
     told: list[str] = []
-    with console.progress_bar("Reading scans") as progress:
+    with writing(out, "import"), console.progress_bar("Reading scans") as progress:
         cohort = import_cohort(
             source,
             out,
@@ -125,14 +134,16 @@ def import_(
             reference_series=reference_series,
             key_file=key_file,
             expected_sites=names(expected_sites),
+            sites=names(train_sites),
+            replace=replace,
             workers=workers,
             progress=progress,
             report=told.append,
         )
-    # These sentences name files: they are for the user's eyes and go nowhere else.
-    for sentence in told:
-        console.say(f"  {sentence}")
-    _deal_and_save(cohort, out, shares, seed, train_sites)
+        # These sentences name files: they are for the user's eyes and go nowhere else.
+        for sentence in told:
+            console.say(f"  {sentence}")
+        _deal_and_save(cohort, out, shares, seed, train_sites)
 
 
 def names(text: str) -> list[str]:

@@ -33,9 +33,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder of everything that is made.")] = Path(
         "demo-output"
     ),
-    seed: Annotated[int, typer.Option(help="Of the virtual patients and the training.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the virtual patients and the training.")] = 1,
     iterations: Annotated[
-        int | None, typer.Option(help="Overrule the training budget (a quick look).")
+        int | None, typer.Option(min=1, help="Overrule the training budget (a quick look).")
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Compute dose for every case, not one of each site.")
@@ -49,6 +49,14 @@ def demo(
 
     Example: `qa-suite demo --out demo-output`
     """
+    from qa_suite.core.one_writer import writing
+
+    with writing(out, "demo"):
+        _demo(out, seed, iterations, full)
+    return 0
+
+
+def _demo(out: Path, seed: int, iterations: int | None, full: bool) -> None:
     from qa_suite.cli.evaluate_options import EvaluateOptions
     from qa_suite.cli.flows import judge_and_report, log_or_say, run_evaluation
     from qa_suite.core import store
@@ -95,14 +103,22 @@ def demo(
     console.show(f"Model:     {model_uri}")
     console.show(f"MLflow UI: mlflow ui --backend-store-uri {shlex.quote(store.tracking_uri())}")
     console.show("Dashboard: qa-suite dashboard")
-    return 0
 
 
 def _make_cohort(folder: Path, seed: int) -> Cohort:
     from qa_suite.cli.data import read_split, summarise
-    from qa_suite.core.cohort import assign_splits, save_cohort
+    from qa_suite.core.cohort import MANIFEST_FILE, assign_splits, load_cohort, save_cohort
+    from qa_suite.core.errors import InputError
     from qa_suite.lab.phantom import make_phantom_cohort
+    from qa_suite.lab.phantom.make import settings_of
 
+    if (folder / MANIFEST_FILE).exists():
+        known = load_cohort(folder)
+        if known.import_settings != settings_of(seed, SPACING_MM, None):
+            raise InputError(f"{folder} holds another cohort than this demo's; name another --out.")
+        if known.in_split("test"):  # else it was ended before the patients were dealt
+            summarise(known)
+            return known
     with console.progress_bar("Virtual patients") as progress:
         cohort = make_phantom_cohort(
             folder,
@@ -110,6 +126,7 @@ def _make_cohort(folder: Path, seed: int) -> Cohort:
             patients_per_hospital=PATIENTS,
             spacing_mm=SPACING_MM,
             seed=seed,
+            replace=True,
             workers=2,
             progress=progress,
         )

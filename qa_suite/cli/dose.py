@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    add_verb(app, dose, OneDoseOptions)
+    add_verb(app, dose, OneDoseOptions, writes="out")
 
 
 class PairOptions(Options):

@@ -28,7 +28,7 @@ _METRICS = "D98,D95,D50,D2,Dmean,Dmax,D0.03cc"
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    add_verb(app, dvh, DvhOptions)
+    add_verb(app, dvh, DvhOptions, writes_file="curves")
 
 
 class HistogramOptions(Options):
@@ -45,7 +45,7 @@ class HistogramOptions(Options):
         None, "Clinical goals: a YAML list, or the template to take them from."
     )
     curves: Path | None = option(None, "CSV file for the curves.")
-    step_gy: float = option(0.1, "Distance of the points of a curve.")
+    step_gy: float = option(0.1, "Distance of the points of a curve.", ge=0.001)
     as_json: bool = option(False, "Print JSON.", "json")
 
 
@@ -202,8 +202,9 @@ def _goal_facts(result: GoalResult) -> dict[str, Any]:
 def _write_curves(dvhs: Mapping[str, Dvh], path: Path, step_gy: float) -> None:
     import csv
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    from qa_suite.core.whole_files import replacing
+
+    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(("structure", "dose_gy", "volume_pct", "remark"))
         for name, one in dvhs.items():

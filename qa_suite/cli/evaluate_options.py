@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qa_suite.cli.dose_settings import SITE_HLUT_HELP, DoseOptions
-from qa_suite.cli.options import REQUIRED, Commas, Options, argument, block, option
+from qa_suite.cli.options import REQUIRED, Commas, Name, Options, argument, block, option
 
 ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
 
@@ -19,14 +19,16 @@ class ExaminedOptions(Options):
         None, "models:/NAME/VERSION, models:/NAME@ALIAS, oracle:truth, oracle:twin."
     )
     images: Path | None = option(None, "Finished synthetic images, CASE.nii.gz or CASE.mha.")
-    name: str = option("external", "Who made --images.")
+    name: Name = option("external", "Who made --images.")
     out: Path | None = option(None, "Folder of the evaluation.")
     profile: str | None = option(None, "Criteria to judge by; without them it only measures.")
     split: Literal["train", "validation", "calibration", "test"] = option(
         "test", "Patient set to examine."
     )
     keep_volumes: Literal["worst", "all", "none"] = option("worst", "worst, all or none.")
-    max_misalignment_mm: float = option(10.0, "Preflight refuses cases that are further apart.")
+    max_misalignment_mm: float = option(
+        10.0, "Preflight refuses cases that are further apart.", ge=0
+    )
     allow_leakage: bool = option(False, "Examine on training patients; marked.")
     inverse: str | None = option(None, "Translator of the way back, for the cycle error.")
     segmenters: tuple[str, ...] = option(
@@ -88,7 +90,7 @@ class EvaluateOptions(ProtocolOptions):
         None, "Lock to keep, from 'qa-suite lock'; one in the evaluation's folder is kept anyway."
     )
     by: str = option("", "Who judges; default: the name of the account.")
-    workers: int = option(2, "Cases measured at a time.")
+    workers: int = option(2, "Cases measured at a time.", ge=1)
     track: bool = option(True, "Log the evaluation to MLflow.")
     as_json: bool = option(False, "Print the measurements.", "json")
 

@@ -51,7 +51,7 @@ def exam(
         ),
     ] = None,
     alone: Annotated[bool, typer.Option(help="Look without a reference too.")] = True,
-    workers: Annotated[int, typer.Option(help="Patients examined at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Patients examined at a time.")] = 2,
     judge_again: Annotated[
         bool,
         typer.Option(
@@ -74,6 +74,7 @@ def exam(
 
     from qa_suite.cli.data import names
     from qa_suite.core.errors import Problems
+    from qa_suite.core.one_writer import writing
     from qa_suite.core.validation import describe_validation
     from qa_suite.lab.exam.settings import REPORTED_SEED, ExamSettings
 
@@ -92,10 +93,11 @@ def exam(
         )
     except ValidationError as error:
         raise Problems("The exam", describe_validation(error)) from None
-    found = _run(settings, cohort, workers, out, judge_again)
-    _show(found, as_json)
-    if out is not None:
-        _write(found, out)
+    with writing(out, "exam"):
+        found = _run(settings, cohort, workers, out, judge_again)
+        _show(found, as_json)
+        if out is not None:
+            _write(found, out)
     return 0 if found.passed else 1
 
 
@@ -148,9 +150,9 @@ def _show_troubles(one: CandidateResult) -> None:
 
 def _write(found: ExamResult, out: Path) -> None:
     from qa_suite.core.record_files import write_model
+    from qa_suite.core.whole_files import write_text
     from qa_suite.lab.exam.table import markdown
 
-    out.mkdir(parents=True, exist_ok=True)
     write_model(out / "exam.json", found)
-    (out / "exam.md").write_text(markdown(found), encoding="utf-8")
+    write_text(out / "exam.md", markdown(found))
     console.show(f"Result: {out / 'exam.json'}")

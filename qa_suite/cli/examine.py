@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs of this file to the command."""
-    add_verb(app, measure, MeasureOptions)
+    add_verb(app, measure, MeasureOptions, writes="error_maps")
     app.command("judge")(judge)
     add_verb(app, report, ReportOptions)
     app.command("dashboard")(dashboard)
@@ -105,19 +105,22 @@ def judge(
 
     Example: `qa-suite judge evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
     """
+    from qa_suite.core.one_writer import writing
     from qa_suite.core.verdict_files import overall, read_verdict
     from qa_suite.evaluation.profiles import load_profile
     from qa_suite.judging.evidence import save_verdict
     from qa_suite.judging.judge import judge as judge_folder
 
-    path = save_verdict(
-        judge_folder(evaluation, load_profile(profile, record=evaluation)),
-        evaluation,
-        by=by,
-        supersedes=supersedes or (),
-        because=because,
-        ask_store=track,
-    )
+    computed = judge_folder(evaluation, load_profile(profile, record=evaluation))
+    with writing(evaluation, "judge"):
+        path = save_verdict(
+            computed,
+            evaluation,
+            by=by,
+            supersedes=supersedes or (),
+            because=because,
+            ask_store=track,
+        )
     verdict, judged = read_verdict(path).verdict, overall(evaluation)
     if as_json:
         console.show_json(verdict.model_dump(mode="json"))
@@ -151,7 +154,7 @@ def report(asked: ReportOptions) -> None:
 
 
 def dashboard(
-    port: Annotated[int, typer.Option(help="Port on this machine.")] = 8501,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8501,
     headless: Annotated[bool, typer.Option(help="Do not open a browser.")] = False,
 ) -> int:
     """Open the dashboard over the MLflow store: models, evaluations, verdicts, worst cases.
@@ -162,8 +165,26 @@ def dashboard(
     from qa_suite.core.reach import StoreAway, require_answer
     from reports.dashboard import launch
 
+    _require_free(port)
     try:
         require_answer(store.tracking_uri())
     except StoreAway as error:
         console.say(f"{error} The dashboard opens, and reads the store when it answers.")
     return launch(port, headless)
+
+
+def _require_free(port: int) -> None:
+    """Refuse a port that cannot be listened at, before the pages are made."""
+    import socket
+
+    from qa_suite.core.errors import InputError
+
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(
+                f"Nothing can listen at port {port} of this machine ({error.strerror}); name "
+                f"another with --port."
+            ) from None

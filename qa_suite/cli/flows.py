@@ -102,7 +102,7 @@ def run_evaluation(
     """
     from qa_suite.api.examinations import examined, require_direction
     from qa_suite.core.locks import read_lock
-    from qa_suite.core.store import require_folder
+    from qa_suite.core.one_writer import writing
     from qa_suite.evaluation.evaluate import Examination, evaluate
     from qa_suite.evaluation.protocol import place_lock
 
@@ -116,10 +116,9 @@ def run_evaluation(
         _share_cores(asked.workers)
     require_direction(facts, ready.cohort)
     folder = folder_of(asked, ready.cohort, facts)
-    require_folder(folder)
-    if asked.lock is not None:
-        place_lock(asked.lock.read_bytes(), folder)
-    with console.progress_bar(f"Examining {facts.name}") as progress:
+    with writing(folder, "evaluate"), console.progress_bar(f"Examining {facts.name}") as progress:
+        if asked.lock is not None:
+            place_lock(asked.lock.read_bytes(), folder)
         record = evaluate(
             Examination(
                 cohort=ready.cohort,
@@ -249,16 +248,19 @@ def judge_and_report(
     Where a verdict that says the same lies there already, it is reported and none is added:
     a page is no new judgement.
     """
+    from qa_suite.core.one_writer import writing
     from qa_suite.core.verdict_files import read_verdict
     from qa_suite.judging.evidence import save_verdict, written_before
     from qa_suite.judging.judge import judge
     from reports.html.report import write_report
 
     computed = judge(folder, profile)
-    verdict = written_before(computed, folder)
-    if verdict is None:
-        verdict = read_verdict(save_verdict(computed, folder, by=by, ask_store=ask_store)).verdict
-    page = write_report(folder, verdict, folder / REPORT_FILE, floor=floor, baseline=baseline)
+    with writing(folder, "report"):
+        verdict = written_before(computed, folder)
+        if verdict is None:
+            path = save_verdict(computed, folder, by=by, ask_store=ask_store)
+            verdict = read_verdict(path).verdict
+        page = write_report(folder, verdict, folder / REPORT_FILE, floor=floor, baseline=baseline)
     return verdict, page
 
 

@@ -34,7 +34,7 @@ _COLUMNS = (
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb of this file to the command."""
-    add_verb(app, gamma, GammaOptions)
+    add_verb(app, gamma, GammaOptions, writes_file="out")
 
 
 class ComparedOptions(Options):
@@ -66,7 +66,7 @@ class ComparedOptions(Options):
         (), "Label or mask file; every label is a region. Repeat for more."
     )
     out: Path | None = option(None, "Gamma map; -1 where nothing was judged.")
-    threads: int = option(2, "The result does not depend on it.")
+    threads: int = option(2, "The result does not depend on it.", ge=1)
     as_json: bool = option(False, "Print the result as JSON.", "json")
 
 

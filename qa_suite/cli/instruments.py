@@ -34,8 +34,8 @@ def instrument(
     name: Annotated[
         str | None, typer.Option(help="Registered name; default: ct-segmenter or ct-features.")
     ] = None,
-    iterations: Annotated[int | None, typer.Option(help="Most training steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of first weights and draws.")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Most training steps.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of first weights and draws.")] = None,
     least_dice: Annotated[
         float | None, typer.Option(help="Leave out structures with a noise floor below it.")
     ] = None,
@@ -59,6 +59,7 @@ def instrument(
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.core.errors import UnknownName
     from qa_suite.core.registry import unknown_name
+    from qa_suite.core.store import require_model_name
     from qa_suite.instruments.fit_extractor import train_extractor
     from qa_suite.instruments.registering import train_and_register, work_folder
     from qa_suite.instruments.train_segmenter import train_segmenter
@@ -66,8 +67,9 @@ def instrument(
 
     if kind not in DEFAULT_NAME:
         raise UnknownName(unknown_name("kind of instrument", kind, list(DEFAULT_NAME)))
+    called = DEFAULT_NAME[kind] if name is None else name
+    require_model_name(called)
     material, folder = load_cohort(cohort), manifest_path(cohort).parent
-    called = name or DEFAULT_NAME[kind]
     place = work or work_folder(called)
     chosen = DEFAULT_SEED[kind] if seed is None else seed
     with console.progress_bar(f"Training {called}") as bar:

@@ -29,7 +29,7 @@ def lock(asked: LockOptions) -> int:
     from qa_suite.api.examinations import examined, require_direction
     from qa_suite.cli.flows import folder_of, prepare
     from qa_suite.core.locks import read_lock
-    from qa_suite.core.store import require_folder
+    from qa_suite.core.one_writer import writing
     from qa_suite.evaluation.journal import JOURNAL_FOLDER
     from qa_suite.evaluation.profiles import load_profile
     from qa_suite.evaluation.protocol import make_lock
@@ -46,17 +46,17 @@ def lock(asked: LockOptions) -> int:
         require_direction(model, ready.cohort)
     folder = asked.out if model is None else folder_of(asked, ready.cohort, model)
     assert folder is not None
-    require_folder(folder)
-    path = make_lock(
-        profile,
-        ready.cohort,
-        ready.settings,
-        ready.networks,
-        model,
-        folder,
-        by=asked.by,
-        ask_store=asked.track,
-    )
+    with writing(folder, "lock"):
+        path = make_lock(
+            profile,
+            ready.cohort,
+            ready.settings,
+            ready.networks,
+            model,
+            folder,
+            by=asked.by,
+            ask_store=asked.track,
+        )
     written = read_lock(path)
     if (folder / JOURNAL_FOLDER).exists():
         console.say("! This evaluation was begun already: the lock is one after the fact.")

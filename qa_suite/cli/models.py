@@ -39,12 +39,14 @@ def train(
         Path | None, typer.Option(help="Folder of the checkpoints; default: by name.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Carry on from a checkpoint.")] = False,
-    iterations: Annotated[int | None, typer.Option(help="Overrule the spec's budget.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="Overrule the spec's budget.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="With --from; default: a tenth of the parent's.")
+        float | None, typer.Option(min=0, help="With --from; default: a tenth of the parent's.")
     ] = None,
     search: Annotated[
-        int | None, typer.Option(help="Try so many values of the spec's search ranges.")
+        int | None, typer.Option(min=1, help="Try so many values of the spec's search ranges.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     leave_out_site: Annotated[
@@ -55,7 +57,7 @@ def train(
         bool, typer.Option(help="Leave out training cases that preflight refuses.")
     ] = True,
     max_misalignment_mm: Annotated[
-        float, typer.Option(help="Preflight refuses training cases that are further apart.")
+        float, typer.Option(min=0, help="Preflight refuses training cases that are further apart.")
     ] = 10.0,
 ) -> None:
     """Train a translator on a cohort's train patients and register it in MLflow.
@@ -67,19 +69,31 @@ def train(
     from qa_suite.cli.checks import without_refused
     from qa_suite.cli.sync import send_waiting, waits_to_be_registered
     from qa_suite.core.cohort import load_cohort, manifest_path
+    from qa_suite.core.store import require_model_name, require_registrable
+    from qa_suite.learning.devices import pick_device
+    from qa_suite.learning.parallel import rank_of_environment
     from translators.registry.leaving_out import without_sites
     from translators.registry.parent import load_parent
+    from translators.registry.search import require_searchable
     from translators.registry.search import search as run_search
     from translators.registry.train import train as run_training
     from translators.spec import facts_of, load_spec
 
     where = _cohort_of(spec, cohort, cohort_option, parent, learning_rate, search)
+    if name is not None:
+        require_model_name(name)
     begun = None if parent is None else load_parent(parent)
     if spec is not None:
         loaded = load_spec(spec)
     else:
         assert begun is not None
         loaded = begun.fine_tuning_spec(learning_rate)
+    registered = name or (loaded.name if begun is None else begun.name)
+    if rank_of_environment() == 0:
+        require_registrable(registered)
+    if search is not None:
+        require_searchable(loaded, search)
+    pick_device(device)
     material = load_cohort(where)
     left_out = tuple(leave_out_site or ())
     if left_out:
@@ -92,7 +106,6 @@ def train(
             max_misalignment_mm=max_misalignment_mm,
             sources_alone=facts_of(loaded.family).sources_alone,
         )
-    registered = name or (loaded.name if begun is None else begun.name)
     settings: dict[str, Any] = {
         "workdir": work or Path("mlruns") / "work" / registered,
         "register_as": registered,

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -28,6 +29,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.names import name_problems
 
 SETTINGS_HELP = (
     "YAML file with these options by their names; what is said on the command line overrules it."
@@ -36,9 +38,20 @@ REQUIRED: Any = ...
 Model = TypeVar("Model", bound="Options")
 
 
-def option(default: Any, help: str, name: str = "") -> Any:
-    """Describe an option; ``name`` is what it is called where that is not the field's name."""
-    return Field(default, description=help, json_schema_extra={"kind": "option", "name": name})
+def option(default: Any, help: str, name: str = "", **bounds: Any) -> Any:
+    """Describe an option.
+
+    Parameters
+    ----------
+    default, help
+        Its value where it is not given, and what it means.
+    name
+        What it is called where that is not the field's name.
+    bounds
+        Of a number: ``ge``, ``gt``, ``le``, ``lt``, as pydantic has them.
+    """
+    facts: Any = {"kind": "option", "name": name}
+    return Field(default, description=help, json_schema_extra=facts, **bounds)
 
 
 def argument(default: Any, help: str) -> Any:
@@ -66,6 +79,16 @@ def _joined(value: Any) -> Any:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
+def _named(value: str | None) -> str | None:
+    if value is not None and (problems := name_problems(value)):
+        raise ValueError(f"this is no name: {'; '.join(problems)}")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_named)]
+"""A name of the one rule for names."""
+NameOrNone = Annotated[str | None, AfterValidator(_named)]
+
 Commas = Annotated[str, BeforeValidator(_joined)]
 """Several by comma on the command line, and a list in a file."""
 
@@ -91,9 +114,30 @@ class Options(BaseModel):
 
 
 def add_verb(
-    app: typer.Typer, function: Callable[[Any], Any], model: type[Options], name: str | None = None
+    app: typer.Typer,
+    function: Callable[[Any], Any],
+    model: type[Options],
+    name: str | None = None,
+    *,
+    writes: str = "",
+    writes_file: str = "",
 ) -> None:
-    """Add a verb to the command: a function that takes what it is asked as one model."""
+    """Add a verb to the command: a function that takes what it is asked as one model.
+
+    Parameters
+    ----------
+    app
+        The command.
+    function, model
+        What it does, and what it may be asked.
+    name
+        Of the verb; by default the function's.
+    writes, writes_file
+        The field that names the folder, or the file, that it writes: no other process may write
+        there meanwhile, and one that cannot be written is refused before the work begins.
+    """
+    from qa_suite.core.one_writer import writing
+
     verb = name or function.__name__
 
     @wraps(function)
@@ -103,7 +147,10 @@ def add_verb(
             for key, value in values.items()
             if (source := ctx.get_parameter_source(key)) and source.name == "COMMANDLINE"
         }
-        return function(read_options(model, said, settings))
+        asked = read_options(model, said, settings)
+        place = getattr(asked, writes or writes_file) if writes or writes_file else None
+        with writing(place, verb, file=bool(writes_file)):
+            return function(asked)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     settings = Annotated[Path | None, typer.Option("--settings", help=SETTINGS_HELP)]

@@ -30,20 +30,29 @@ class PowerOptions(Options):
         "share: of patients within a limit; mean: within a bound; gap: a bad site named; "
         "new-site: a further site within a bound.",
     )
-    share: float = option(0.95, "share: of all patients that is to be shown.")
+    share: float = option(0.95, "share: of all patients that is to be shown.", gt=0, le=0.9999)
     inside: float = option(
-        2.0, "mean, new-site: SD by which a good model lies inside (of patients; of site means)."
+        2.0,
+        "mean, new-site: SD by which a good model lies inside (of patients; of site means).",
+        gt=0,
     )
-    findings: int = option(1, "mean, new-site: bounds that must all be met (criteria × sites).")
-    size: float = option(2.0, "gap: SD of patients by which the bad site is worse.")
-    measures: int = option(3, "gap: declared primary measures.")
-    sites: int = option(8, "gap: sites.")
-    training_sites: int = option(0, "gap: sites trained on, which others are compared with.")
-    strata: int = option(0, "gap: cells of other strata that may be named as well.")
+    findings: int = option(
+        1, "mean, new-site: bounds that must all be met (criteria × sites).", ge=1
+    )
+    size: float = option(2.0, "gap: SD of patients by which the bad site is worse.", gt=0)
+    measures: int = option(3, "gap: declared primary measures.", ge=1)
+    sites: int = option(8, "gap: sites.", ge=2)
+    training_sites: int = option(0, "gap: sites trained on, which others are compared with.", ge=0)
+    strata: int = option(0, "gap: cells of other strata that may be named as well.", ge=0)
     chance: float | None = option(
-        None, "Wanted; default: 0.8 that a good model passes, 0.95 that a bad site is named."
+        None,
+        "Wanted; default: 0.8 that a good model passes, 0.95 that a bad site is named.",
+        gt=0,
+        lt=1,
     )
-    confidence: float = option(0.95, "Of intervals, and family-wise of what is named.")
+    confidence: float = option(
+        0.95, "Of intervals, and family-wise of what is named.", gt=0.5, lt=1
+    )
     as_json: bool = option(False, "Print JSON.", "json")
 
 

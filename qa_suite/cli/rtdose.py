@@ -28,7 +28,7 @@ def export_dose(
         Path | None, typer.Option(help="RTPLAN that drove the surrogate, if one did.")
     ] = None,
     description: Annotated[str, typer.Option(help="Behind 'SURROGATE DOSE:'.")] = "",
-    fractions: Annotated[int | None, typer.Option(help="Fractions of the course.")] = None,
+    fractions: Annotated[int | None, typer.Option(min=1, help="Fractions of the course.")] = None,
     dose_unit: Annotated[str, typer.Option(help=DOSE_UNIT_HELP)] = "Gy",
     effective: Annotated[
         bool, typer.Option("--effective", help="The dose is weighted by biological effect.")
@@ -40,6 +40,7 @@ def export_dose(
     Example: `qa-suite export-dose dose.nii.gz --like dicom/ct --out dose.dcm`
     """
     from qa_suite.core.errors import InputError
+    from qa_suite.core.one_writer import writing
     from qa_suite.io.images import is_image_file
     from qa_suite.io.rt.dose.export import write_dose
     from qa_suite.io.rt.dose.given import read_given_doses
@@ -51,16 +52,17 @@ def export_dose(
         raise InputError(f"{dose} is no NIfTI, MHA or NRRD; the dose of a surrogate is one.")
     kind = "effective" if effective else "physical"
     request = parse_requests({"dose_type": kind, "dose_unit": dose_unit}, 1)
-    volume = read_given_doses([dose], request)[0].volume
-    write_dose(
-        volume,
-        out,
-        template=_series(like),
-        description=description,
-        plan=None if plan is None else read_plan(plan),
-        fractions=fractions,
-        effective=effective,
-    )
+    with writing(out, "export-dose", file=True):
+        volume = read_given_doses([dose], request)[0].volume
+        write_dose(
+            volume,
+            out,
+            template=_series(like),
+            description=description,
+            plan=None if plan is None else read_plan(plan),
+            fractions=fractions,
+            effective=effective,
+        )
     written = read_rtdose(out, DoseRequest.model_validate({"dose_type": kind}))
     change_gy = _largest_change(volume, written.volume)
     facts = {

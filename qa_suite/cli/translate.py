@@ -66,6 +66,7 @@ def translate(
     from qa_suite.cli.synthetic_dicom import Whose
     from qa_suite.core.cohort import MANIFEST_FILE
     from qa_suite.core.errors import InputError
+    from qa_suite.core.one_writer import writing
     from qa_suite.evaluation.registered import read_asked
     from qa_suite.io.images import is_image_file
 
@@ -92,12 +93,14 @@ def translate(
         )
     if source.is_file() and not is_image and source.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(f"{source} is no manifest, NIfTI or MHA; of DICOM name the folder.")
-    if is_folder:
-        _translate_series(model, asked, source, out, moment, series, axial)
-    elif is_image:
-        _translate_file(model, asked, source, out, moment, series, whose)
-    else:
-        _translate_cohort(model, asked, source, out, moment, split)
+    a_series = moment is not None and (is_folder or is_image)  # whose folder must be new
+    with writing(out, "translate", file=a_series):
+        if is_folder:
+            _translate_series(model, asked, source, out, moment, series, axial)
+        elif is_image:
+            _translate_file(model, asked, source, out, moment, series, whose)
+        else:
+            _translate_cohort(model, asked, source, out, moment, split)
 
 
 def _moment_of_dicom(as_: str, when: str | None, asked: list[str]) -> datetime | None:

@@ -56,11 +56,13 @@ def utility(
     from qa_suite.api.examinations import examined
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.core.errors import InputError
+    from qa_suite.core.names import plain_name, require_name
     from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
     from qa_suite.lab.utility import UtilityExperiment, measure_utility
 
     if (model is None) == (images is None):
         raise InputError("Name a model or give --images, one of the two.")
+    require_name(name, "model")
     settings = _settings(split, folds, seeds, iterations, spacing_mm)
     material = load_cohort(cohort)
     facts, translate = examined(model, images, name)
@@ -77,7 +79,8 @@ def utility(
         settings=EvaluationSettings(split=settings.split, allow_leakage=allow_leakage),
     )
     experiment = UtilityExperiment(examination=examination, settings=settings)
-    folder = out or Path("utility") / f"{material.name}-{facts.name}-{facts.version or 0}"
+    made_of = f"{material.name}-{facts.name}-{facts.version or 0}"
+    folder = out or Path("utility") / plain_name(made_of)
     with console.progress_bar(f"Utility of {facts.name}") as progress:
         result = measure_utility(experiment, folder, progress=progress)
     if as_json:

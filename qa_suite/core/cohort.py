@@ -25,9 +25,11 @@ from pydantic import (
 )
 
 from qa_suite.core.errors import InputError, LeakageError, Problems
+from qa_suite.core.names import look_alike, name_problems
 from qa_suite.core.plain_files import MOST_BYTES, misplaced, sha256_of
 from qa_suite.core.strata import Strata
 from qa_suite.core.validation import describe_validation
+from qa_suite.core.whole_files import write_text
 from qa_suite.core.yaml_files import read_yaml
 
 Split = Literal["train", "validation", "calibration", "test"]
@@ -36,6 +38,12 @@ HELD_OUT: Split = "test"
 MANIFEST_FILE = "manifest.yaml"
 PRIVATE_FILE = "private.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _name(value: str) -> str:
+    if problems := name_problems(value):
+        raise ValueError(f"this is no name: {'; '.join(problems)}")
+    return value
 
 
 class Case(BaseModel):
@@ -90,14 +98,8 @@ class Case(BaseModel):
 
     @field_validator("case", "site", "patient")
     @classmethod
-    def _one_plain_word(cls, value: str) -> str:
-        return _plain_word(value)
-
-
-def _plain_word(value: str) -> str:
-    if not value or any(c in value for c in "/\\\n\t"):
-        raise ValueError(f"{value!r} must be non-empty, without slashes or line breaks")
-    return value
+    def _is_a_name(cls, value: str) -> str:
+        return _name(value)
 
 
 class Cohort(BaseModel):
@@ -119,10 +121,15 @@ class Cohort(BaseModel):
     )
     cases: tuple[Case, ...]
 
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        return _name(value)
+
     @field_validator("expected_sites")
     @classmethod
-    def _plain_words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(map(_plain_word, value))
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_name, value))
 
     @model_serializer(mode="wrap")
     def _expected_where_there_are_any(self, as_usual: SerializerFunctionWrapHandler) -> Any:
@@ -254,12 +261,9 @@ def assign_splits(
 
 def save_cohort(cohort: Cohort, folder: Path) -> Path:
     """Write ``manifest.yaml`` into ``folder`` (all at once or not at all); return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / MANIFEST_FILE
-    temporary = path.with_suffix(".tmp")
     data = cohort.model_dump(mode="json", exclude_defaults=False)
-    temporary.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
-    temporary.replace(path)
+    write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
     return path
 
 
@@ -295,6 +299,9 @@ def load_cohort(path: Path, *, check_files: bool = True) -> Cohort:
         f"case {n} is listed {names.count(n)} times"
         for n in sorted(set(names))
         if names.count(n) > 1
+    ]
+    problems += [
+        f"the names of cases {a} and {b} are one to some file systems" for a, b in look_alike(names)
     ]
     if check_files:
         problems += _misplaced_files(cohort, path.parent)

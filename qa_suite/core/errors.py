@@ -21,6 +21,18 @@ class LeakageError(QAError):
     """The examined has seen the examiner: the same patient or scan on both sides."""
 
 
+class PassingFailure(InputError):
+    """A failure of the run and no verdict about data: the same may succeed when it is repeated."""
+
+
+class MissingFile(PassingFailure):
+    """A file that should be there and is not."""
+
+
+class Unfinished(QAError):
+    """Something failed that passes; what is done is kept, and the same command carries on."""
+
+
 class UnknownName(QAError):
     """A name that is not registered; the message lists the close matches."""
 
@@ -42,6 +54,9 @@ class Problems(QAError):
         count = len(self.problems)
         head = f"{subject} has {count} problem{'s' if count != 1 else ''}: "
         super().__init__(head + "; ".join(self.problems))
+
+    def __reduce__(self) -> tuple[type[Problems], tuple[str, tuple[str, ...]]]:
+        return (Problems, (self.subject, self.problems))
 
 
 def raise_problems(subject: str, problems: Iterable[str]) -> None:

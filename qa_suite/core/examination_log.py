@@ -7,7 +7,6 @@ off shows where a verdict or a lock names one of them.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from qa_suite.core import os_locks
 from qa_suite.core.cohort import Case
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.json_files import parse_json_model
@@ -78,8 +78,7 @@ def append(path: Path, line: LogLine) -> str:
     An examination is not stopped by a folder that cannot be written, but it says so.
     """
     try:
-        with path.open("a+b") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with path.open("a+b") as stream, os_locks.alone(stream.fileno()):
             stream.seek(0)
             content = stream.read()
             before = _digest(content.splitlines()[-1]) if content.strip() else ""
@@ -87,6 +86,7 @@ def append(path: Path, line: LogLine) -> str:
                 stream.write(b"\n")
             data = line.model_copy(update={"before": before}).model_dump(mode="json")
             stream.write(json.dumps(data, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+            stream.flush()  # before others may write
     except OSError as error:
         return f"{path.name} beside it cannot be written ({error.strerror})"
     return ""

@@ -30,7 +30,7 @@ _GIT_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 30.0  # of a command that stops what runs elsewhere, such as a container
 
 
-class TimedOut(Exception):
+class TimedOut(TimeoutError):
     """A program did not end within its time; it and all that it started were ended."""
 
 

@@ -23,6 +23,7 @@ from qa_suite.core.record_names import (
 from qa_suite.core.records import CaseRecord, CurvePoint, Evaluation, Measurement
 from qa_suite.core.table_files import read_parquet
 from qa_suite.core.validation import describe_validation
+from qa_suite.core.whole_files import replacing, write_text
 
 ABSENT = "absent_in_reference"
 """Column of the measurements; empty where a record does not say."""
@@ -65,9 +66,8 @@ def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
             frame[column] = frame[column].astype("float64")
     keys = [key for key in _SORT_KEYS[path.name] if key in columns]
     frame = frame.sort_values(keys, kind="stable").reset_index(drop=True)
-    temporary = path.with_suffix(".tmp")
-    frame.to_parquet(temporary, index=False, compression="zstd")
-    temporary.replace(path)
+    with replacing(path) as draft:
+        frame.to_parquet(draft, index=False, compression="zstd")
     return sha256_of(path)
 
 
@@ -169,11 +169,8 @@ def _read_table(folder: Path, name: str, row_type: type[BaseModel]) -> pd.DataFr
 
 def write_model(path: Path, model: BaseModel) -> None:
     """Write a record as indented JSON, all at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     text = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
-    temporary.write_text(text + "\n")
-    temporary.replace(path)
+    write_text(path, text + "\n")
 
 
 def read_model(path: Path, model_type: type[Model]) -> Model:

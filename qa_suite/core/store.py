@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.names import name_problems
 from qa_suite.core.reach import StoreAway, fell_silent, require_answer, sqlite_file
 
 STORE_FOLDER = "mlruns"
@@ -23,9 +24,7 @@ KIND_TAG = "qa.kind"
 KINDS = ("segmenter", "extractor")
 """What an instrument's version says it is; a translator's says nothing."""
 
-LONGEST_NAME = 200
-"""Bytes of a model's name: it becomes a column of 256 and the name of a folder, with endings."""
-_NO_NAME = "/:@?#%'\"`\\"
+_NO_NAME = ":@?#%'\"`"
 _PATIENCE_S = 5  # how long one call may wait; nobody should be kept waiting
 _PATIENCE_WITH_FILES_S = 60
 
@@ -207,23 +206,13 @@ def require_model_name(name: str) -> None:
     Problems
         With every reason.
     """
-    problems = []
-    if not name.strip():
-        problems.append("it is empty")
-    elif name != name.strip():
-        problems.append("it begins or ends with a space")
+    problems = name_problems(name)
     marks = sorted({c for c in name if c in _NO_NAME})
     if marks:
         problems.append(
             f"it holds {' '.join(repr(c) for c in marks)}, which have a meaning in addresses such "
             f"as models:/NAME/VERSION and models:/NAME@ALIAS"
         )
-    if any(not c.isprintable() for c in name):
-        problems.append("it holds a character that cannot be printed")
-    if name in (".", ".."):
-        problems.append("it means a folder")
-    if len(name.encode()) > LONGEST_NAME:
-        problems.append(f"it has {len(name.encode())} bytes; {LONGEST_NAME} are the most")
     raise_problems(f"The model name {name[:80]!r}", problems)
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_suite.core.answers import require_plausible, told
 from qa_suite.core.cohort import HELD_OUT, Case, Cohort, Split
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.failures import is_of_the_run, why
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_names import digest_of, evaluation_identifier
 from qa_suite.core.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts, Profile
@@ -138,6 +139,13 @@ def examine_case(
 
     ``with_dose`` says whether the plans of the settings are computed for this case, ``alone``
     whether no other case is measured at the same time, so that its memory can be told.
+
+    Raises
+    ------
+    CaseUndone
+        If it failed for a reason of the run, which says nothing of the case.
+    OSError
+        If its volumes cannot be kept.
     """
     started = time.perf_counter()
     record = blank_record(case)
@@ -150,11 +158,13 @@ def examine_case(
             }
         )
         checked = preflight_of(examination, loaded)
-    except QAError as error:
-        checked = unreadable(InputError(_reason(examination, error)))
-    except Exception as error:  # our mistake, not the case's: it failed, it was not refused
-        log.debug("preflight of case %s", case.case, exc_info=True)
-        return _failed(record, started, _reason(examination, error))
+    except Exception as error:
+        _require_of_data(examination, case, error)
+        if isinstance(error, QAError):
+            checked = unreadable(InputError(_reason(examination, error)))
+        else:  # our mistake, not the case's: it failed, it was not refused
+            log.debug("preflight of case %s", case.case, exc_info=True)
+            return _failed(record, started, _reason(examination, error))
     record = record.model_copy(update={"preflight": checked.values})
     if checked.refused:
         return _entry(record, started, status="refused", reason=checked.reason)
@@ -177,6 +187,7 @@ def examine_case(
         measured.rows.extend(stated_rows(prediction, who))
         features = _features(examination, pair)
     except Exception as error:  # becomes a measurement with its reason
+        _require_of_data(examination, case, error)
         log.debug("case %s", case.case, exc_info=True)
         return _failed(record, started, _reason(examination, error))
     kept: dict[str, str] = {}
@@ -198,6 +209,16 @@ def examine_case(
     costs = tuple(measured_rows(cost, who))
     device = _dose_device(examination, settings)
     return entry.model_copy(update={"costs": costs, "dose_device": device})
+
+
+class CaseUndone(Exception):
+    """A case that failed for a reason of the run: nothing is known of it, and it is to be done."""
+
+
+def _require_of_data(examination: Examination, case: Case, error: Exception) -> None:
+    if is_of_the_run(error):
+        log.debug("case %s is to be done again", case.case, exc_info=True)
+        raise CaseUndone(_reason(examination, error)) from error
 
 
 def _refuse_others(examination: Examination, case: Case, prediction: Prediction) -> None:
@@ -352,6 +373,4 @@ def _failed(record: CaseRecord, started: float, reason: str) -> CaseEntry:
 
 def _reason(examination: Examination, error: Exception) -> str:
     """Write an error on one line, its files relative to the cohort as in the manifest."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = text.replace(f"{examination.folder}/", "")
-    return text if isinstance(error, QAError) else f"{type(error).__name__}: {text}"
+    return why(error).replace(f"{examination.folder}/", "")

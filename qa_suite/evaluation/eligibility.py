@@ -7,6 +7,7 @@ from typing import cast
 
 from qa_suite.core.cohort import Case, Cohort
 from qa_suite.core.errors import InputError, LeakageError
+from qa_suite.core.failures import is_of_the_run, unfinished
 from qa_suite.core.volume import Quantity
 from qa_suite.evaluation.case_run import Examination, load_examined, preflight_of
 from qa_suite.evaluation.journal import CaseEntry
@@ -129,5 +130,7 @@ def _may_be_measured(examination: Examination, case: Case, known: CaseEntry | No
         return known.record.status == "evaluated"
     try:
         return not preflight_of(examination, load_examined(examination, case)).refused
-    except Exception:  # whatever it is, the case's own turn records it
+    except Exception as error:  # whatever it is, the case's own turn records it
+        if is_of_the_run(error):
+            raise unfinished(f"The case {case.case} could not be looked at", error) from error
         return False

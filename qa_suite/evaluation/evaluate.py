@@ -6,16 +6,15 @@ same call carries on and ends with the same record.
 
 from __future__ import annotations
 
-import resource
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from qa_suite.core.answers import ODD
-from qa_suite.core.cohort import Case, Cohort
+from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.memory import peak_mib
+from qa_suite.core.one_writer import writing
 from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_files import (
     CASES_FILE,
@@ -40,9 +39,9 @@ from qa_suite.core.records import (
 from qa_suite.core.wording import listing, some
 from qa_suite.dose.engines import load_engines
 from qa_suite.evaluation import kept_volumes as volumes
-from qa_suite.evaluation.case_run import EvaluationSettings, Examination, blank_record, examine_case
+from qa_suite.evaluation.case_run import EvaluationSettings, Examination, blank_record
+from qa_suite.evaluation.cases import Progress, run_cases
 from qa_suite.evaluation.eligibility import (
-    cases_with_dose,
     instrument_notices,
     leakage_notices,
     quantity_of,
@@ -56,8 +55,6 @@ from qa_suite.metrics.run import METRICS, variants_of
 from qa_suite.metrics.set_distances.family import FeaturedCase, measure_sets
 
 __all__ = ["EvaluationSettings", "Examination", "evaluate"]
-
-Progress = Callable[[int, int, str], None]
 
 
 def evaluate(
@@ -85,14 +82,25 @@ def evaluate(
     Raises
     ------
     InputError
-        If the cohort has no case in the examined split, ``out`` holds another evaluation, or
+        If the cohort has no case in the examined split, ``out`` holds another evaluation,
+        another process writes there, or
         something was asked for that has no meaning for the cohort's real images.
     Problems
         If a lock lies in ``out`` and something differs from it.
     LeakageError
         If the model was trained on an examined patient or scan, and the settings do not
         allow it.
+    Unfinished
+        If cases failed for a reason of the run; the others are kept, and the same call does
+        these alone.
     """
+    with writing(out, "evaluate"):
+        return _evaluate(examination, out, workers, progress)
+
+
+def _evaluate(
+    examination: Examination, out: Path, workers: int, progress: Progress | None
+) -> Evaluation:
     if (out / EVALUATION_FILE).exists():
         known = read_evaluation(out)
         if known.evaluation == examination.identifier:
@@ -120,50 +128,10 @@ def evaluate(
     )
     journal = Journal(out, plan)
     notices += note_examination(examination, out, journal.plan)
-    entries = _run_cases(examination, cases, out, journal, workers, progress)
+    entries = run_cases(examination, cases, out, journal, workers=workers, progress=progress)
     evaluation = _write_record(examination, out, journal.plan, entries, notices)
     note_record(examination, out, journal.plan, evaluation.when.finished)
     return evaluation
-
-
-def _run_cases(
-    examination: Examination,
-    cases: Sequence[Case],
-    out: Path,
-    journal: Journal,
-    workers: int,
-    progress: Progress | None,
-) -> list[CaseEntry]:
-    entries = {case.case: entry for case in cases if (entry := journal.read(case.case))}
-    todo = [case for case in cases if case.case not in entries]
-    translating = threading.Lock()
-    dosed = cases_with_dose(examination, cases, entries) if todo else frozenset[str]()
-
-    def work(case: Case, alone: bool) -> CaseEntry:
-        entry = examine_case(
-            examination, case, out, translating, with_dose=case.case in dosed, alone=alone
-        )
-        journal.write(entry)
-        return entry
-
-    def done(entry: CaseEntry) -> None:
-        entries[entry.record.case] = entry
-        if progress is not None:
-            progress(len(entries), len(cases), entry.record.case)
-
-    # with several workers the first case goes alone, so that its memory can be told
-    first = 1 if workers > 1 else 0
-    for case in todo[:first]:
-        done(work(case, True))
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        futures = {pool.submit(work, case, workers <= 1): case for case in todo[first:]}
-        try:
-            for future in as_completed(futures):
-                done(future.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return [entries[case.case] for case in cases]
 
 
 def _write_record(
@@ -231,7 +199,7 @@ def _write_record(
             costs_sha256=costs,
             lock=plan.lock,
             seconds_by_case={e.record.case: round(e.seconds, 3) for e in entries},
-            peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_memory_mib=peak_mib(),
             dose_device_by_case={e.record.case: e.dose_device for e in entries if e.dose_device},
         ),
     )

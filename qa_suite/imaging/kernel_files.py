@@ -10,10 +10,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows: two processes may compile the same
-    fcntl = None  # type: ignore[assignment]
+from qa_suite.core import os_locks
 
 FOLDER_VARIABLE = "QA_SUITE_KERNEL_CACHE"
 """Environment variable that names the folder of compiled kernels."""
@@ -30,7 +27,6 @@ _LOCK = ".lock"
 _PARTIAL = ".partial-"
 _DAY_S = 86_400.0
 _LONGEST_WAIT_S = 300.0
-_POLL_S = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -139,20 +135,11 @@ class Claim:
         """Whether another process held it, so that the file may be there by now."""
         self._lock = path.with_suffix(_LOCK)
         self._handle: int | None = None
-        if fcntl is None:
-            return
         with contextlib.suppress(OSError):
             self._handle = os.open(self._lock, os.O_CREAT | os.O_RDWR, 0o666)
-            self._take(self._handle, time.monotonic() + _LONGEST_WAIT_S)
-
-    def _take(self, handle: int, end_s: float) -> None:
-        while time.monotonic() < end_s:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
+            if not os_locks.take(self._handle):
                 self.waited = True
-                time.sleep(_POLL_S)
+                os_locks.take(self._handle, longest_s=_LONGEST_WAIT_S)
 
     def release(self) -> None:
         """Let others go on."""

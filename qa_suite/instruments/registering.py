@@ -13,6 +13,7 @@ import numpy as np
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.one_writer import writing
 from qa_suite.core.outbox.runs import TrackedRun, forget_run, tracked_run
 from qa_suite.core.store import (
     KIND_TAG,
@@ -77,6 +78,18 @@ def train_and_register(
     """
     require_registrable(name, instrument=True)
     folder = workdir or work_folder(name)
+    with writing(folder, "instrument"):
+        return _train_and_register(train, name, cohort, tags, folder, resume)
+
+
+def _train_and_register(
+    train: Train,
+    name: str,
+    cohort: Cohort,
+    tags: Mapping[str, str] | None,
+    folder: Path,
+    resume: bool,
+) -> Instrument:
     kept = folder / ARTIFACT
     curves: list[tuple[str, float, int]] = []
 

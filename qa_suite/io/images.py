@@ -8,6 +8,8 @@ here and nowhere else.
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +19,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.errors import InputError, MissingFile, raise_problems
 from qa_suite.core.plain_files import require_file
 from qa_suite.core.volume import Grid, Quantity, Volume
+from qa_suite.core.whole_files import replacing
 from qa_suite.core.wording import count
 from qa_suite.io.metaimage import read_metaimage
 from qa_suite.io.nifti import read_nifti
@@ -34,6 +37,7 @@ _READERS: dict[str, Callable[[Path], tuple[NDArray[Any], Grid]]] = {
     ".nhdr": read_nrrd,
 }
 IMAGE_SUFFIXES = tuple(_READERS)
+_NIFTI_HEADER_BYTES = 352
 _LONGEST_FIRST = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -98,7 +102,7 @@ def read_image(path: Path, quantity: Quantity) -> Volume:
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"There is no image at {path}.")
+        raise MissingFile(f"There is no image at {path}.")
     require_file(path)
     if not is_image_file(path):
         raise InputError(f"{path} is no image file; known endings: {', '.join(IMAGE_SUFFIXES)}.")
@@ -125,9 +129,13 @@ def write_image(volume: Volume, path: Path) -> None:
     ``float32`` for quantities; the smallest integers that hold them for labels. The same volume
     gives the same bytes. Of ``.mhd`` and ``.nhdr`` the voxels are written before the header, into
     a file beside it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written whole.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     suffix = next((s for s in _LONGEST_FIRST if path.name.endswith(s)), None)
     if suffix is None:
         raise InputError(f"{path} is no image file; known endings: {', '.join(IMAGE_SUFFIXES)}.")
@@ -137,16 +145,45 @@ def write_image(volume: Volume, path: Path) -> None:
     else:
         array = array.astype(np.float32)
     if suffix in (".mhd", ".nhdr"):
+        path.parent.mkdir(parents=True, exist_ok=True)
         _write_in_two(array, volume.grid, path)
         return
-    temporary = path.with_name(f".{path.name.removesuffix(suffix)}.tmp{suffix}")
-    _write(array, volume.grid, temporary)
-    temporary.replace(path)
+    with replacing(path, ending=suffix) as draft:
+        _write(array, volume.grid, draft)
+
+
+def _require_written(path: Path, nbytes: int) -> None:
+    """Hold what was written against what was to be: ITK ends well on a disk that is full."""
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return  # of these it does say so
+    promised = _NIFTI_HEADER_BYTES + nbytes
+    if path.name.endswith(".nii"):
+        found = path.stat().st_size
+    elif path.stat().st_size < 4:
+        found = 0
+    else:
+        with path.open("rb") as stream:
+            stream.seek(-4, os.SEEK_END)  # the length before compression, modulo 2³² (RFC 1952)
+            found = int.from_bytes(stream.read(4), "little")
+        promised %= 1 << 32
+    if found != promised:
+        raise _not_written(path)
+
+
+def _not_written(path: Path, error: RuntimeError | None = None) -> OSError:
+    """Return what to raise for a file that was not written whole, with the system's reason."""
+    said = "" if error is None else str(error).strip().splitlines()[-1].strip()
+    reason = "no space left, or the drive failed"
+    return OSError(errno.ENOSPC, f"it was not written whole ({said[:160] or reason})", str(path))
 
 
 def _write(array: NDArray[Any], grid: Grid, path: Path) -> None:
     image = to_sitk(array, grid)
-    sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=3)
+    try:
+        sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=3)
+    except RuntimeError as error:
+        raise _not_written(path, error) from None
+    _require_written(path, array.nbytes)
 
 
 def _write_in_two(array: NDArray[Any], grid: Grid, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from qa_suite.core.errors import InputError
 from qa_suite.core.plain_files import reason_of
 from qa_suite.core.tensor_files import read_state_dict
+from qa_suite.core.whole_files import replacing
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
@@ -30,12 +32,18 @@ def write_checkpoint(
         Plain data and tensors.
     identity
         What a reader must agree with, see :func:`identity_of`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the one before it stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = {name: part.state_dict() for name, part in parts.items()}
-    temporary = path.with_suffix(".tmp")
-    torch.save({"identity": identity, "state": state, "parts": data}, temporary)
-    temporary.replace(path)
+    try:
+        with replacing(path) as draft:
+            torch.save({"identity": identity, "state": state, "parts": data}, draft)
+    except RuntimeError as error:  # torch's own word for a disk that takes no more
+        raise OSError(errno.EIO, f"it was not written whole: {error}", str(path)) from error
 
 
 def read_checkpoint(

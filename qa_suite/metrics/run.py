@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from qa_suite.core.errors import QAError, UnknownName
+from qa_suite.core.failures import is_of_the_run
 from qa_suite.core.plugins import load_plugins
 from qa_suite.core.records import CurvePoint, Measurement
 from qa_suite.core.registry import unknown_name
@@ -167,6 +168,8 @@ def _measure_family(
             remarks=list(dict.fromkeys(one.text for one in found if isinstance(one, Remark))),
         )
     except Exception as error:  # one broken family must not end the run
+        if is_of_the_run(error):
+            raise
         if not isinstance(error, QAError):
             log.exception("family %s of case %s", who["family"], who["case"])
         text = " ".join(str(error).split()) or "no message"

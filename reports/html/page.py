@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from qa_suite.core.whole_files import write_text
 from qa_suite.core.wording import count
 from reports.facts import wording
 
@@ -44,8 +45,5 @@ def filled(template: str, names: dict[str, Any], **content: Any) -> str:
 def write_page(page: str, out: Path) -> Path:
     """Write a page (all at once or not at all); return its path."""
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(out)
+    write_text(out, page)
     return out

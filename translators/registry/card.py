@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from qa_suite.core.cohort import Cohort
+from qa_suite.core.memory import peak_mib
 from qa_suite.core.wording import count
 from qa_suite.learning.summary import FitSummary
 from translators.base import Translator
@@ -52,10 +52,7 @@ def measure_cost(translator: Translator, pair: PreparedPair) -> Cost:
     started = time.monotonic()
     found = translator.infer(pair.prepared)
     seconds = time.monotonic() - started
-    if gpu:
-        peak = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = torch.cuda.max_memory_allocated() / 2**20 if gpu else peak_mib()
     return Cost(
         voxels=found.mean.shape,
         seconds=seconds,

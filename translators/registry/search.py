@@ -14,6 +14,7 @@ from typing import Any
 
 from qa_suite.core.cohort import Cohort, check_splits
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.one_writer import writing
 from qa_suite.core.outbox.runs import TrackedRun
 from qa_suite.core.store import require_registrable
 from qa_suite.learning.summary import FitSummary, Progress
@@ -72,7 +73,10 @@ def search(
         workdir=Path(workdir), iterations=iterations, device=device, left_out_sites=left_out_sites
     )
     best: tuple[float, Translator, FitSummary] | None = None
-    with training_run(spec, budget.workdir, resume=False) as telemetry:
+    with (
+        writing(budget.workdir, "train"),
+        training_run(spec, budget.workdir, resume=False) as telemetry,
+    ):
         telemetry.tags(budget.tags | {"qa.kind": "search", "qa.cohort": cohort.name})
         for number in range(tries):
             trial = study.ask()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from qa_suite.core.cohort import Cohort
+from qa_suite.core.memory import peak_mib
 from qa_suite.core.outbox.runs import TrackedRun, tracked_run
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.base import Translator
@@ -108,13 +108,12 @@ def log_facts(
 
 def log_outcome(telemetry: TrackedRun, summary: FitSummary) -> None:
     """Tell how long a training took and what it reached."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {
         "training_seconds": summary.seconds,
         "iterations_done": float(summary.iterations),
         "best_iteration": float(summary.best_iteration),
         "iterations_per_second": summary.iterations / max(summary.seconds, 1e-9),
-        "peak_memory_mb": peak / (1024 if platform.system() == "Linux" else 1024**2),
+        "peak_memory_mb": peak_mib(),
     }
     if summary.best_validation is not None:
         figures["best_validation_mae"] = summary.best_validation

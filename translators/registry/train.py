@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qa_suite.core.cohort import Cohort, check_splits
+from qa_suite.core.one_writer import writing
 from qa_suite.core.outbox.runs import TrackedRun, forget_run
 from qa_suite.core.store import require_registrable
 from qa_suite.learning.parallel import rank_of_environment
@@ -120,18 +121,23 @@ def train(
         _fit(translator, cohort, folder, budget, None)
         return TrainedModel.nowhere()
     require_registrable(register_as or spec.name)
-    with training_run(spec, budget.workdir, resume=resume) as telemetry:
+    if type(translator).inverse is not Translator.inverse:  # the way back is registered too
+        require_registrable(f"{register_as or spec.name}-inverse")
+    with writing(budget.workdir, "train"):
+        return _train(translator, cohort, folder, budget, parent, register_as or spec.name)
+
+
+def _train(
+    translator: Translator,
+    cohort: Cohort,
+    folder: Path,
+    budget: Budget,
+    parent: Parent | None,
+    name: str,
+) -> TrainedModel:
+    with training_run(translator.spec, budget.workdir, resume=budget.resume) as telemetry:
         summary = fit_in_run(translator, cohort, folder, budget, telemetry, parent)
-        model = finish(
-            translator,
-            cohort,
-            folder,
-            budget,
-            telemetry,
-            summary,
-            parent,
-            name=register_as or spec.name,
-        )
+        model = finish(translator, cohort, folder, budget, telemetry, summary, parent, name=name)
     inverse = translator.inverse()
     if inverse is not None:
         _register_inverse(inverse, cohort, folder, budget, model)

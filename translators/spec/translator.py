@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.names import LONGEST_NAME
 from translators.spec.images import SourceSpec, TargetSpec
 from translators.spec.network import NetworkSpec
 from translators.spec.strict import STRICT, Block
@@ -31,7 +32,7 @@ class TranslatorSpec(BaseModel):
 
     schema_version: Literal[1] = 1
     family: str
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST_NAME)
     description: str = ""
     direction: str = Field(pattern=r"^[A-Z0-9]+->[A-Z0-9]+$")
     anatomy: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from qa_suite.core import os_locks
 from qa_suite.core.errors import InputError
 from qa_suite.core.outbox.lines import (
     MODELS_FOLDER,
@@ -168,12 +168,9 @@ class Outbox:
 
 def _locked(file: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return os_locks.take(file)
     except OSError:
         return True  # a file system that knows no locks
-    return True
 
 
 def _is_at(file: int, path: Path) -> bool:

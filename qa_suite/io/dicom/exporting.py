@@ -19,6 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from qa_suite.core.errors import GeometryError, InputError, raise_problems
 from qa_suite.core.resampling import covered_by
 from qa_suite.core.volume import Grid, Volume
+from qa_suite.core.whole_files import replacing
 from qa_suite.io.dicom.headers import Series
 from qa_suite.io.dicom.opening import text_of
 from qa_suite.io.dicom.series import frame_hash, stack_grid
@@ -193,12 +194,9 @@ def new_file(sop_class: str, instance_uid: str, facts: Mapping[str, Any]) -> Fil
 
 def save(dataset: FileDataset, path: Path) -> None:
     """Write a file, all at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with warnings.catch_warnings():
+    with replacing(path) as draft, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset.save_as(temporary, enforce_file_format=True)
-    temporary.replace(path)
+        dataset.save_as(draft, enforce_file_format=True)
 
 
 def coded(value: str, meaning: str, scheme: str = "DCM") -> DicomSequence:

@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 from qa_suite.core.cohort import Case, Strata
 from qa_suite.core.errors import GeometryError, InputError, QAError
+from qa_suite.core.failures import is_of_the_run, unfinished
+from qa_suite.core.names import plain_name
 from qa_suite.core.plain_files import files_of_image
 from qa_suite.core.resampling import covered_by, resample
 from qa_suite.core.validation import describe_validation
@@ -74,6 +76,8 @@ def import_case(task: Task) -> Imported:
     try:
         return Imported(case=_import(task, folder), private=private)
     except QAError as error:
+        if is_of_the_run(error):
+            raise unfinished(f"The case {task.case} could not be imported", error) from error
         public = error.public if isinstance(error, ReadProblem) else str(error)
         if _reveals(public, found):
             public = "one of its files cannot be read"
@@ -82,7 +86,7 @@ def import_case(task: Task) -> Imported:
         case = Case(
             case=task.case,
             patient=task.patient,
-            site=_plain(found.site),
+            site=plain_site(found.site),
             examination=task.examination,
             source=f"volumes/{task.case}/source.nii.gz",
             import_problem=public[:1].upper() + public[1:] + ("" if public.endswith(".") else "."),
@@ -128,7 +132,7 @@ def _import(task: Task, folder: Path) -> Case:
     return Case(
         case=task.case,
         patient=task.patient,
-        site=_plain(found.site),
+        site=plain_site(found.site),
         examination=task.examination,
         source=writer.put("source", source, _file(found.source)),
         reference=None
@@ -309,8 +313,9 @@ def _file_word(label: str) -> str:
     return re.sub(r"[^\w+^~-]", "_", label)
 
 
-def _plain(site: str) -> str:
-    return re.sub(r"[/\\\s]+", " ", site).strip()[:64] or "unknown"
+def plain_site(text: str) -> str:
+    """Return the name of the site that a header or a column says."""
+    return plain_name(text, longest=64)
 
 
 def _reveals(text: str, found: Found) -> bool:

@@ -14,10 +14,14 @@ from pathlib import Path
 
 from qa_suite.core.cohort import PRIVATE_FILE, Cohort, save_cohort, with_file_hashes
 from qa_suite.core.errors import InputError
+from qa_suite.core.making_cohorts import make_way, require_no_cohort
+from qa_suite.core.names import require_name
+from qa_suite.core.one_writer import writing
 from qa_suite.core.sites import require_distinct
+from qa_suite.core.whole_files import replacing
 from qa_suite.io.dicom.series import quantity_of_modality
 from qa_suite.io.identity import default_key_file, load_key, patient_hash
-from qa_suite.io.layouts.case_import import Imported, Task, import_case
+from qa_suite.io.layouts.case_import import Imported, Task, import_case, plain_site
 from qa_suite.io.layouts.dicom_cases import list_dicom
 from qa_suite.io.layouts.layouts import (
     LAYOUTS,
@@ -55,6 +59,8 @@ def import_cohort(
     reference_series: str | None = None,
     key_file: Path | None = None,
     expected_sites: Sequence[str] = (),
+    sites: Sequence[str] = (),
+    replace: bool = False,
     workers: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
     report: Callable[[str], None] | None = None,
@@ -88,6 +94,10 @@ def import_cohort(
         The key of the pseudonyms, see :func:`qa_suite.io.identity.load_key`.
     expected_sites
         Hospitals that must be judged, whatever is found of them; named as the scans name them.
+    sites
+        Sites of which a case must be among those found, before one of them is read.
+    replace
+        Whether a cohort that ``out`` holds already is replaced.
     workers
         Processes to read cases with; the result does not depend on it.
     progress
@@ -99,12 +109,19 @@ def import_cohort(
     Raises
     ------
     InputError
-        If nothing there has a known layout, or not one case can be read.
+        If nothing there has a known layout, not one case can be read, ``out`` holds a cohort, or
+        another process writes there.
     Problems
         If an expected hospital is named twice, or otherwise than its scans name it.
+    Unfinished
+        If a case failed for a reason of the run.
     """
     source, out = Path(source), Path(out)
-    quantities = [quantity_of_modality(source_modality), quantity_of_modality(reference_modality)]
+    if name is not None:
+        require_name(name, "cohort")
+    require_no_cohort(out, replace=replace)
+    for modality in (source_modality, reference_modality):
+        quantity_of_modality(modality)  # an unknown one is refused before anything is read
     query = Query(
         source_modality=source_modality,
         reference_modality=reference_modality,
@@ -124,7 +141,9 @@ def import_cohort(
             f"{source} holds no {source_modality} or {reference_modality} image in the layout "
             f"{chosen}."
         )
-    expected = require_distinct(expected_sites, {one.site for one in found})
+    there = {plain_site(one.site) for one in found}
+    expected = require_distinct(expected_sites, there)
+    require_sites(sites, there)
     tasks = [
         Task(
             found=one,
@@ -137,7 +156,45 @@ def import_cohort(
         )
         for one, patient, number in _numbered(found, key)
     ]
-    imported = list(_run(tasks, workers, progress))
+    with writing(out, "import"):
+        make_way(out)
+        imported = list(_run(tasks, workers, progress))
+        cohort = _cohort(source, imported, found, query, name, anatomy, chosen, report).model_copy(
+            update={"expected_sites": expected}
+        )
+        _write_private(out, imported)
+        cohort = with_file_hashes(cohort, out)
+        save_cohort(cohort, out)
+    return cohort
+
+
+def require_sites(wanted: Sequence[str], found: Iterable[str]) -> None:
+    """Refuse sites that no case is from.
+
+    Raises
+    ------
+    InputError
+        With the sites that there are.
+    """
+    known = set(found)
+    unknown = sorted(set(wanted) - known)
+    if unknown:
+        raise InputError(
+            f"No case is from site {', '.join(unknown)}; sites are {', '.join(sorted(known))}."
+        )
+
+
+def _cohort(
+    source: Path,
+    imported: Sequence[Imported],
+    found: Sequence[Found],
+    query: Query,
+    name: str | None,
+    anatomy: str | None,
+    chosen: Layout,
+    report: Callable[[str], None] | None,
+) -> Cohort:
+    """Put the cases together; refuse a cohort of which not one can be read."""
     for one in imported:
         if one.detail and report is not None:
             report(one.detail)
@@ -147,27 +204,22 @@ def import_cohort(
         raise InputError(
             f"No case in {source} can be read ({len(imported)} tried): {'; '.join(reasons[:3])}."
         )
-    cohort = Cohort(
+    _log.info("imported %d of %d cases", len(readable), len(imported))
+    return Cohort(
         name=name or chosen,
-        source_modality=source_modality,
-        reference_modality=reference_modality,
-        source_quantity=quantities[0],
-        reference_quantity=quantities[1],
+        source_modality=query.source_modality,
+        reference_modality=query.reference_modality,
+        source_quantity=quantity_of_modality(query.source_modality),
+        reference_quantity=quantity_of_modality(query.reference_modality),
         anatomy=anatomy or _common_anatomy(found),
         import_settings={
             "layout": chosen,
-            "site_by": site_by,
-            "source_series": source_series,
-            "reference_series": reference_series,
+            "site_by": query.site_by,
+            "source_series": query.source_series,
+            "reference_series": query.reference_series,
         },
-        expected_sites=expected,
         cases=tuple(sorted((one.case for one in imported), key=lambda case: case.case)),
     )
-    _write_private(out, imported)
-    cohort = with_file_hashes(cohort, out)
-    save_cohort(cohort, out)
-    _log.info("imported %d of %d cases", len(readable), len(imported))
-    return cohort
 
 
 def _layout(source: Path, layout: str) -> Layout:
@@ -221,12 +273,9 @@ def _common_anatomy(found: Iterable[Found]) -> str:
 
 def _write_private(out: Path, imported: Iterable[Imported]) -> None:
     """Write what must not leave the machine, readable by its owner only."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / PRIVATE_FILE
-    temporary = path.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
     data = {one.case.case: one.private for one in imported}
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as stream:
-        json.dump(data, stream, indent=2, sort_keys=True, ensure_ascii=False)
-    temporary.replace(path)
+    with replacing(out / PRIVATE_FILE) as draft:
+        draft.unlink(missing_ok=True)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(data, stream, indent=2, sort_keys=True, ensure_ascii=False)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.one_writer import writing
 from qa_suite.core.records import Profile
 from qa_suite.core.wording import count as count_of
 from qa_suite.evaluation.profiles import load_profile
@@ -78,6 +79,20 @@ def run_exam(
         If a patient of the cohort is not virtual, no patient has a place for a fault, the folder
         holds the journal of another exam, or what is to be judged again is not whole.
     """
+    with writing(out, "exam"):
+        return _exam(settings, cohort, folder, instruments, workers, progress, out, judge_again)
+
+
+def _exam(
+    settings: ExamSettings,
+    cohort: Cohort | None,
+    folder: Path | None,
+    instruments: Instruments | None,
+    workers: int,
+    progress: Progress | None,
+    out: Path | None,
+    judge_again: bool,
+) -> ExamResult:
     started = time.perf_counter()
     profile = load_profile(settings.profile)
     patients_from = "virtual" if cohort is None else cohort.name

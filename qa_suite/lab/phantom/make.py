@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.cohort import Case, Cohort, Strata, save_cohort, with_file_hashes
-from qa_suite.core.errors import InputError
+from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.making_cohorts import make_way, require_no_cohort
+from qa_suite.core.one_writer import writing
 from qa_suite.core.volume import Triple, Volume
 from qa_suite.io.images import write_image
 from qa_suite.lab.phantom.directions import Direction, Pair
@@ -25,6 +27,9 @@ from qa_suite.lab.phantom.setup import Setup
 
 Progress = Callable[[int, int, str], None]
 
+SPACINGS_MM = (0.5, 20.0)
+"""Least and largest side of a voxel: below it a pelvis has 10⁸ voxels, above it no bone."""
+
 
 def make_phantom_cohort(
     folder: Path,
@@ -35,6 +40,7 @@ def make_phantom_cohort(
     seed: int,
     direction: str = "MR->CT",
     setup: Setup | None = None,
+    replace: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Cohort:
@@ -60,6 +66,8 @@ def make_phantom_cohort(
         in every direction, with the same pseudonyms.
     setup
         How differently they lie; by default all are aligned on their femoral heads.
+    replace
+        Whether a cohort that the folder holds already is replaced.
     workers
         Processes that make patients; the result does not depend on it.
     progress
@@ -73,12 +81,15 @@ def make_phantom_cohort(
     Raises
     ------
     InputError
-        If a hospital stands twice or has no number of patients.
+        If a hospital stands twice or has no number of patients, the voxels have no size, the
+        folder holds a cohort, or another process writes there.
     UnknownName
         If there is no such hospital or direction.
     """
     wanted_direction = direction_of(direction)
     counts = _counts(hospitals, patients_per_hospital)
+    _require_possible(spacing_mm, seed)
+    require_no_cohort(folder, replace=replace)
     wanted = [(name, index) for name, count in counts.items() for index in range(1, count + 1)]
     make = functools.partial(
         _make,
@@ -89,15 +100,29 @@ def make_phantom_cohort(
         setup=setup,
     )
     cases = []
-    for case in _each(make, wanted, workers):
-        cases.append(case)
-        if progress is not None:
-            progress(len(cases), len(wanted), case.case)
-    settings = _settings(seed, spacing_mm, setup)
-    cohort = _cohort(wanted_direction, cases, ", ".join(counts), settings)
-    cohort = with_file_hashes(cohort, folder)
-    save_cohort(cohort, folder)
+    with writing(folder, "phantom"):
+        make_way(folder)
+        for case in _each(make, wanted, workers):
+            cases.append(case)
+            if progress is not None:
+                progress(len(cases), len(wanted), case.case)
+        settings = settings_of(seed, spacing_mm, setup)
+        cohort = _cohort(wanted_direction, cases, ", ".join(counts), settings)
+        cohort = with_file_hashes(cohort, folder)
+        save_cohort(cohort, folder)
     return cohort
+
+
+def _require_possible(spacing_mm: Triple, seed: int) -> None:
+    """Refuse voxels that no scan has, and seeds that no generator takes."""
+    low, high = SPACINGS_MM
+    problems = []
+    if len(spacing_mm) != 3 or not all(low <= side <= high for side in spacing_mm):
+        sides = ",".join(f"{side:g}" for side in spacing_mm)
+        problems.append(f"voxels of {sides} mm; each side is {low:g} to {high:g} mm")
+    if seed < 0:
+        problems.append(f"the seed {seed}; it is a whole number from 0 on")
+    raise_problems("The virtual cohort", problems)
 
 
 def _cohort(
@@ -121,7 +146,7 @@ def _cohort(
     )
 
 
-def _settings(seed: int, spacing_mm: Triple, setup: Setup | None) -> dict[str, Any]:
+def settings_of(seed: int, spacing_mm: Triple, setup: Setup | None) -> dict[str, Any]:
     """Say what the cohort was made from."""
     x, y, z = (float(s) for s in spacing_mm)
     settings = {

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.one_writer import writing
 from qa_suite.core.record_files import read_model, write_model
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.wording import count
@@ -100,6 +101,11 @@ def measure_utility(
         If too few patients can take part, no structure can be learnt, or ``out`` holds
         another experiment.
     """
+    with writing(out, "utility"):
+        return _measure(experiment, out, progress)
+
+
+def _measure(experiment: UtilityExperiment, out: Path, progress: Progress | None) -> UtilityResult:
     started = time.perf_counter()
     examination, settings = experiment.examination, experiment.settings
     code = code_facts()  # once: what is checked out may change while it runs

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.errors import InputError
+from qa_suite.core.failures import is_of_the_run, unfinished, why
 from qa_suite.evaluation.case_run import Examination
 from qa_suite.instruments.fit_segmenter import TrainingImage
 from qa_suite.instruments.frame import check_image
@@ -61,10 +62,10 @@ def prepare(
             if checked.refused:
                 raise InputError(f"refused by preflight: {checked.reason}")
             ready.append(_pair(loaded, examination))
-        except QAError as error:
-            left_out[case.case] = " ".join(str(error).split())
         except Exception as error:  # a translator that fails on one case must not end the run
-            left_out[case.case] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            if is_of_the_run(error):
+                raise unfinished(f"The case {case.case} could not be prepared", error) from error
+            left_out[case.case] = why(error)
         if progress is not None:
             progress(number, len(cases), case.case)
     return ready, left_out

@@ -13,6 +13,7 @@ import numpy as np
 
 from qa_suite.core.arrays import Mask
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.failures import is_of_the_run
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.base import Segmenter
 from qa_suite.metrics.base import NoValue, Pair, Value, as_value, failed
@@ -140,6 +141,8 @@ def _by(segmenter: Segmenter, pair: Pair, settings: SegmentationSettings) -> lis
         reference = _found(segmenter, pair.reference, pair.mask)
         synthetic = _found(segmenter, pair.synthetic, pair.mask)
     except Exception as error:  # one broken segmenter must not take the others along
+        if is_of_the_run(error):
+            raise
         if not isinstance(error, QAError):
             log.exception("segmenter %s", segmenter.facts.name)
         text = " ".join(str(error).split()) or "no message"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.failures import is_of_the_run
 from qa_suite.core.validation import in_words
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.base import Extractor, Mask
@@ -90,9 +91,11 @@ def features_of(
     """
     try:
         pair = [np.asarray(extractor.features(v, mask)) for v in (reference, synthetic)]
-    except QAError as error:
-        return CaseFeatures(why=" ".join(str(error).split()))
     except Exception as error:  # a network that fails on one case must not end the run
+        if is_of_the_run(error):
+            raise
+        if isinstance(error, QAError):
+            return CaseFeatures(why=" ".join(str(error).split()))
         return CaseFeatures(why=f"{type(error).__name__}: {in_words(error)}")
     if pair[0].ndim != 2 or pair[0].shape != pair[1].shape or pair[0].size == 0:
         return CaseFeatures(

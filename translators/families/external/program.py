@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import Field
 
 from qa_suite.core import processes
-from qa_suite.core.errors import InputError
+from qa_suite.core.errors import InputError, PassingFailure
+from qa_suite.core.failures import KILLED
 from qa_suite.core.volume import Quantity, Volume
 from qa_suite.io.images import read_image, write_image
 from translators.spec import Block
@@ -141,11 +142,13 @@ def _run(arguments: list[str], timeout_s: float, stop: list[str] | None) -> None
     try:
         done = processes.run(arguments, timeout_s=timeout_s, stop=stop)
     except processes.TimedOut:
-        raise InputError(
+        raise PassingFailure(
             f"{arguments[0]} did not end within {timeout_s:g} s (external.timeout_s)."
         ) from None
     except OSError as error:
         raise InputError(f"{arguments[0]} cannot be run: {error.strerror}.") from None
+    if done.status in KILLED:
+        raise PassingFailure(f"{arguments[0]} was ended from outside (status {done.status}).")
     if done.status != 0:
         words = " ".join((done.stderr or done.stdout).split())[-_TAIL:] or "no word"
         raise InputError(f"{arguments[0]} failed with exit status {done.status}: {words}")
