@@ -46,7 +46,15 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "utility": (*IMAGES, "--iterations", "1", "--out", OUT),
 }  # fmt: skip
 
-WRITES_NOTHING = {"preflight", "dashboard", "fmea", "power", "verify", "list"}
+WRITES_NOTHING = {
+    "preflight",
+    "dashboard",
+    "fmea",
+    "power",
+    "verify",
+    "list",
+    "sync",
+}  # it empties outboxes, which have a lock of their own
 ONE_FILE = {"checkup", "dvh", "gamma", "export-dose"}
 IN_A_RECORD = {"judge", "report"}
 
