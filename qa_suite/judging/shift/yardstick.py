@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from qa_suite.core.wording import listing, some
+from qa_suite.core.wording import count, listing, some
 from qa_suite.judging.shift.two_groups import FEWEST_FREEDOM, FEWEST_PATIENTS
 
 LEAST_SHRINKAGE = 0.05
@@ -116,8 +116,8 @@ def yardstick(groups: Mapping[str, Rows], least: Rows) -> Yardstick | str:
     if sum(map(len, few.values())) >= FEWEST_PATIENTS:
         found[listing(some(sorted(few)))] = np.concatenate(list(few.values()))
     if sum(len(rows) - 1 for rows in found.values()) <= FEWEST_FREEDOM:
-        patients = sum(map(len, whole.values()))
-        return f"{patients} patients to be compared with are too few to tell what is usual"
+        patients = count(sum(map(len, whole.values())), "patient")
+        return f"{patients} to be compared with: too few to tell what is usual"
     return Yardstick(groups=found, least=least)
 
 
