@@ -342,12 +342,18 @@ def with_file_hashes(cohort: Cohort, folder: Path) -> Cohort:
 
 
 def _misplaced_files(cohort: Cohort, folder: Path) -> list[str]:
+    # Imports that did not note their links yet: what lies elsewhere is known by its digest.
+    unnoted = bool(cohort.import_settings) and not any(case.linked for case in cohort.cases)
     return [
         f"case {case.case}: its {role} file {file} {wrong}"
         for case in cohort.cases
         if case.import_problem is None
         for role, file in case_files(case).items()
-        if (wrong := misplaced(folder, file, linked=role in case.linked))
+        if (
+            wrong := misplaced(
+                folder, file, linked=role in case.linked or (unnoted and role in case.file_sha256)
+            )
+        )
     ]
 
 
