@@ -50,7 +50,7 @@ def test_a_link_that_is_not_among_those_noted_is_refused(imported):
     def forget_one(cases: list[dict[str, Any]]) -> None:
         cases[0]["linked"].remove("mask")
 
-    with pytest.raises(Problems, match="its mask file .* is a link to outside of"):
+    with pytest.raises(Problems, match=r"its mask file .* is a link to outside of"):
         load_cohort(changed(imported, forget_one))
 
 
