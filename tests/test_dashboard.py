@@ -21,11 +21,16 @@ from reports.html.report import write_report
 from tests.dose_record_factory import KEPT, MARKUP, make_dose_record
 from tests.record_factory import make_record
 
+MOST_OF_A_DATA_ADDRESS = 2 * 1024 * 1024
+"""Bytes; what is longer Chromium shows as an empty page."""
+
 
 def log_one(folder: Path) -> str:
     """Write, report and log one evaluation; return its run."""
     _, verdict = make_record(folder)
-    write_report(folder, verdict, folder / "report.html")
+    page = write_report(folder, verdict, folder / "report.html")
+    with page.open("a", encoding="utf-8") as file:
+        file.write(f"<!-- {'x' * MOST_OF_A_DATA_ADDRESS} -->")
     return log_evaluation(folder).run_id
 
 
@@ -279,13 +284,17 @@ def test_a_browser_shows_the_verdict(in_store: Path) -> None:
             page.locator("img.panel").first.wait_for(timeout=60_000)
             wide = page.locator("img.panel").first.evaluate("e => e.naturalWidth")
             assert wide > 0, "the picture was not drawn"
+            page.get_by_role("tab", name="Report").click()
+            report = page.frame_locator("iframe").frame_locator("iframe")
+            report.get_by_text("Translator validation report").wait_for(timeout=60_000)
+            page.get_by_role("tab", name="Worst cases").click()
             folder = os.environ.get("QA_SUITE_SCREENSHOTS")
             if folder:
                 page.screenshot(path=str(Path(folder) / "dashboard.png"), full_page=True)
             browser.close()
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        server.wait(timeout=60)
 
 
 def test_the_first_start_of_a_new_user_waits_for_no_answer(in_store: Path, tmp_path: Path) -> None:
@@ -302,7 +311,7 @@ def test_the_first_start_of_a_new_user_waits_for_no_answer(in_store: Path, tmp_p
         wait_for(port, server)
     finally:
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes], seconds: float = 90) -> None:

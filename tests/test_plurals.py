@@ -26,11 +26,11 @@ def counted_somewhere() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or ast.unparse(node.func) not in NAMES:
                 continue
-            words = [a.value.split()[-1] for a in node.args[1:] if isinstance(a, ast.Constant)]
+            words = [str(a.value).split() for a in node.args[1:] if isinstance(a, ast.Constant)]
             if len(words) == 1:
-                yield f"{words[0]}s"
+                yield f"{words[0][-1]}s"
             elif words:
-                yield words[1]
+                yield words[1][0]  # a verb may follow
 
 
 MEASURED = {"voxels", "points", "positions", "times"}

@@ -35,6 +35,13 @@ for _name, _title in {
         f"{_name}_difference_pct": f"{_title} difference, relative",
     }
 _NAMES |= {"suv_mae": "MAE of the SUV", "suv_mae_pct": "MAE of the SUV, relative"}
+for _name in ("D98", "D95", "D50", "D2", "Dmean", "Dmax"):
+    _NAMES |= {
+        f"{_name.lower()}_reference": f"{_name} on the reference",
+        f"{_name.lower()}_synthetic": f"{_name} on the synthetic image",
+        f"{_name.lower()}_difference": f"{_name} difference",
+        f"{_name.lower()}_difference_pct": f"{_name} difference (of the prescription)",
+    }
 _UNITS = {"arbitrary": "a.u."}
 _MOST_NAMED = 4
 _LONGEST_SETTING = 5
@@ -45,7 +52,9 @@ whole target within 95 and 107 %."""
 
 def measure_name(metric: str, region: str, variant: str = "default") -> str:
     """Say a measure: ``MAE in body``, ``Dice of Bone``, ``slice error in body [variant]``."""
-    where = f"of {region.removeprefix('seg:')}" if region.startswith("seg:") else f"in {region}"
+    segmented = region.startswith("seg:")
+    name = region.removeprefix("seg:").removeprefix("structure:")
+    where = f"of {name}" if segmented else f"in {name}"
     more = "" if variant == "default" else f" [{variant}]"
     return f"{_NAMES.get(metric, metric.replace('_', ' '))} {where}{more}"
 

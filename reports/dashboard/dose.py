@@ -157,21 +157,18 @@ def _show_tables(plan: DosePlan) -> None:
 
 def _show_beside(plan: DosePlan) -> None:
     """Show what makes the difference, what stands beside it, and what has no value."""
-    left, right = st.columns(2)
-    with left:
-        if plan.causes:
-            st.markdown("**What makes the difference**")
-            bars = dose_curves.cause_bars(plan.causes)
-            st.html(drawing(bars, "strip", "Difference of the target's mean dose by cause"))
-            st.caption("One kind of tissue at a time; the parts need not add up to the whole.")
-    with right:
-        if plan.asides:
-            st.markdown("**Beside it**")
-            asides = [
-                {"mean and range": _over(a.spread), "measure": f"{a.title} {a.region}".strip()}
-                for a in plan.asides
-            ]
-            st.dataframe(asides, hide_index=True, width="stretch")
+    if plan.causes:
+        st.markdown("**What makes the difference**")
+        bars = dose_curves.cause_bars(plan.causes)
+        st.html(drawing(bars, "strip", "Difference of the target's mean dose by cause"))
+        st.caption("One kind of tissue at a time; the parts need not add up to the whole.")
+    if plan.asides:
+        st.markdown("**Beside it**")
+        asides = [
+            {"measure": f"{a.title} {a.region}".strip(), "mean and range": _over(a.spread)}
+            for a in plan.asides
+        ]
+        st.dataframe(asides, hide_index=True, width="stretch")
     if plan.problems:
         with st.expander("Without a value"):
             rows = [

@@ -16,6 +16,7 @@ from qa_suite.core.records import (
     preflight_sentence,
     preflight_status,
 )
+from qa_suite.core.wording import count
 from reports.dashboard.store import Record
 from reports.facts import wording
 from reports.facts.curves import curve_figures
@@ -67,11 +68,8 @@ def show_measures(record: Record, verdict: Verdict | None) -> None:
 
 
 def _cells(row: MeasureRow) -> dict[str, object]:
-    missing = [
-        f"{count} {word}"
-        for count, word in ((row.undefined, "undefined"), (row.errors, "error"))
-        if count
-    ]
+    missing = [f"{row.undefined} undefined"] if row.undefined else []
+    missing += [count(row.errors, "error")] if row.errors else []
     return {
         "measure": row.title + (" §" if row.judged else ""),
         "metric": row.metric,
@@ -158,7 +156,7 @@ def show_cohort(record: Record, verdict: Verdict | None) -> None:
     st.dataframe(
         [
             {"check": check.name.replace("_", " ")}
-            | {status_text(word): count for word, count in check.counts.items()}
+            | {status_text(word): n for word, n in check.counts.items()}
             | {"cases not in order": ", ".join(check.cases) or "none"}
             for check in counts
         ],

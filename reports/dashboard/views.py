@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -12,6 +11,7 @@ from markupsafe import escape
 from qa_suite.core.errors import QAError
 from qa_suite.core.record_files import read_measurements
 from qa_suite.core.records import Verdict
+from qa_suite.core.wording import named_cases
 from reports.dashboard import dose as doses_page
 from reports.dashboard import store, tables
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record
@@ -31,6 +31,9 @@ STYLE = """
 .verdict b{font-size:1.7rem;display:block}
 .verdict.pass{color:#00664f;background:#e6f2ee}.verdict.fail{color:#a3290f;background:#fbeae5}
 .verdict.inconclusive{color:#7a5600;background:#faf1dc}.verdict span{color:#1c2833}
+.verdict dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 14px;
+  margin:10px 0 0;padding:0;color:#1c2833;font-size:.93rem}
+.verdict dt{font-weight:600;margin:0}.verdict dd{margin:0}
 img.panel{width:100%;height:auto;border-radius:3px}
 img.strip{width:100%;max-width:620px;height:auto}
 img.colourbar{width:260px;max-width:100%}
@@ -207,11 +210,11 @@ def _verdict_box(record: Record, verdict: Verdict) -> None:
         ("Profile examined", verdict.profile.exam),
         *standing.rows,
     ]
-    lines = "".join(f"<br>{label}: {escape(text)}" for label, text in rows)
+    lines = "".join(f"<dt>{label}</dt><dd>{escape(text)}</dd>" for label, text in rows)
     own = f"<strong>{escape(standing.own)}</strong> " if standing.own else ""
     st.html(
         f'<div class="verdict {standing.colour}"><b>{symbol} {word}</b>'
-        f"<span>{own}{escape(verdict.sentence)}{lines}</span></div>"
+        f"<span>{own}{escape(verdict.sentence)}</span><dl>{lines}</dl></div>"
     )
     for notice in (*standing.warnings, *verdict.announced):
         st.warning(notice)
@@ -256,8 +259,7 @@ def _show_sites(record: Record, verdict: Verdict | None) -> None:
             st.markdown(f"**{title}**")
             st.html(drawing(strips.strip_plot(plot), "strip", f"{title} by site"))
             for site in plot.sites:
-                said = "; ".join(f"{case} {said}" for case, said in site.without)
-                if said:
+                if said := named_cases(dict(site.without)):
                     st.html(f"<small>{escape(site.site)}: {escape(said)}</small>")
 
 
@@ -327,6 +329,10 @@ def _show_report(record: Record) -> None:
         mime="text/html",
         key="download",
     )
-    # A data URL has an origin of its own: a page from the store never reaches the dashboard.
-    data = base64.b64encode(page.encode()).decode()
-    st.iframe(f"data:text/html;charset=utf-8;base64,{data}", height=1000)
+    # Chromium shows no data address above 2 MB. An empty sandbox gives the page an origin of its
+    # own and no script: a page from the store never reaches the dashboard.
+    st.iframe(
+        f'<iframe sandbox srcdoc="{escape(page)}" title="report" '
+        f'style="width:100%;height:990px;border:0"></iframe>',
+        height=1000,
+    )

@@ -293,11 +293,16 @@ def cost_line(table: pd.DataFrame) -> str:
 
 def _time(values: list[float]) -> str:
     spread = f", {number(min(values))} to {number(max(values))}" if len(values) > 1 else ""
-    return f"{number(median(values))} s a volume (median of {count(len(values), 'case')}{spread})"
+    return f"{number(median(values))} s a volume ({_of('median', values)}{spread})"
 
 
 def _memory(where: str, values: list[float]) -> str:
-    return f"{max(values):.0f} MiB of memory {where} (largest of {count(len(values), 'case')})"
+    return f"{max(values):.0f} MiB of memory {where} ({_of('largest', values)})"
+
+
+def _of(what: str, values: list[float]) -> str:
+    """Say of how many cases a number is the median or the largest."""
+    return f"{what} of {count(len(values), 'case')}" if len(values) > 1 else "of 1 case"
 
 
 def _counted(singular: str, values: list[float]) -> str:

@@ -186,7 +186,7 @@ def dose_range(low: float, high: float, unit: str, *, sign: bool = False) -> str
 
 def share(value: float) -> str:
     """Write a share as a percentage; whole numbers, as an improvement is read."""
-    return f"{100 * value:.0f}\N{NO-BREAK SPACE}%".replace("-", "−")
+    return f"{round(100 * value) + 0:d}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def is_share(criterion: Criterion) -> bool:

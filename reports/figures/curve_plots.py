@@ -20,6 +20,7 @@ _LEFT: Final = 62.0
 _RIGHT: Final = 84.0
 _TOP: Final = 26.0
 _BOTTOM: Final = 50.0
+_LABEL: Final = 12.5
 _MOST_POINTS: Final = 120
 
 
@@ -57,11 +58,19 @@ def _end_labels(figure: CurveFigure, y: Place) -> list[str]:
     named = [(site, points) for site, points in figure.medians if points]
     if figure.oracle:
         named.append(("oracle", figure.oracle))
-    parts, free = [], 0.0
-    for height, name in sorted((y(points[-1][1]), name) for name, points in named):
-        free = max(height + 4, free + 12.5)
-        parts.append(marks.text(_WIDTH - _RIGHT + 5, free, short(name, 14), fill=INK))
-    return parts
+    places, free = [], 0.0
+    ordered = sorted((y(points[-1][1]), name) for name, points in named)
+    for height, _ in ordered:
+        free = max(height + 4, free + _LABEL)
+        places.append(free)
+    lowest = _HEIGHT - _BOTTOM - 1  # below it stand the numbers of the axis
+    for place in reversed(range(len(places))):
+        places[place] = min(places[place], lowest)
+        lowest = places[place] - _LABEL
+    return [
+        marks.text(_WIDTH - _RIGHT + 5, at, short(name, 14), fill=INK)
+        for at, (_, name) in zip(places, ordered, strict=True)
+    ]
 
 
 def _spans(figure: CurveFigure) -> tuple[Range, Range]:
