@@ -120,7 +120,7 @@ def tell_everything(run: TrackedRun, saved: Path) -> None:
     (run.folder / "a.png").write_bytes(b"png")
     run.params({f"p{number}": str(number) for number in range(120)})
     run.tags({"b": "2"})
-    run.metrics([("loss", 0.5 + step, 1000 + step, step) for step in range(1200)])
+    run.metrics([("loss", 0.5 + step, 1000 + step, step) for step in range(600)])
     run.document({"c": 3}, "c.json")
     run.dataset("tiny", DIGEST)
     run.file(run.folder / "a.png", "samples")
@@ -128,31 +128,45 @@ def tell_everything(run: TrackedRun, saved: Path) -> None:
     run.model("doubled", DIGEST, tags={"t": "1"}, description="card", instrument=False)
 
 
+WRITES = (
+    "create_run", "update_run", "set_terminated", "log_batch", "log_dict", "log_artifact",
+    "set_tag", "log_inputs", "log_outputs", "create_logged_model", "log_model_artifacts",
+    "finalize_logged_model", "create_registered_model", "create_model_version",
+    "update_model_version", "create_experiment",
+)  # fmt: skip
+"""Everything by which the store is changed."""
+
+
 @contextmanager
-def killed_at(patch: pytest.MonkeyPatch, number: int, *, told: bool) -> Iterator[list[int]]:
-    """Kill at that operation, before it is told or after, when nothing has noted it yet."""
-    from qa_suite.core.outbox import sending
+def killed_at(patch: pytest.MonkeyPatch, number: int, *, told: bool) -> Iterator[list[str]]:
+    """Kill at that change of the store, before it is made or after, when nothing has noted it."""
+    import mlflow
 
-    seen = [0]
-    real = sending.tell
+    seen: list[str] = []
 
-    def tell(place: Any, operation: Any) -> Any:
-        seen[0] += 1
-        if seen[0] == number and not told:
-            raise Killed
-        found = real(place, operation)
-        if seen[0] == number:
-            raise Killed
-        return found
+    def counted(name: str) -> Any:
+        real = getattr(mlflow.MlflowClient, name)
+
+        def call(self: Any, *words: Any, **more: Any) -> Any:
+            seen.append(name)
+            if len(seen) == number and not told:
+                raise Killed
+            found = real(self, *words, **more)
+            if len(seen) == number:
+                raise Killed
+            return found
+
+        return call
 
     def dead(self: Outbox, *words: Any, **more: Any) -> None:
         """Nobody writes once he is killed."""
-        if seen[0] < number:
+        if len(seen) < number:
             note(self, *words, **more)
 
     note = Outbox._append
     with patch.context() as inner:
-        inner.setattr(sending, "tell", tell)
+        for name in WRITES:
+            inner.setattr(mlflow.MlflowClient, name, counted(name))
         inner.setattr(Outbox, "_append", dead)
         yield seen
 
