@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from qa_suite.core.cohort import Cohort, load_cohort
+from qa_suite.core.store import experiment
 from qa_suite.evaluation.registered import load_translator
 from qa_suite.io.cases import load_case
 from tests.model_registry_cases import artifacts_of, the_client
@@ -205,7 +206,10 @@ def test_a_killed_training_goes_on_in_its_run(store: Path, cohort: Cohort) -> No
 
     with pytest.raises(KeyboardInterrupt):
         train(spec, cohort, store / "cohort", workdir=store / "w3", iterations=6, progress=kill)
-    run_id = json.loads((store / "w3" / "run.json").read_text())["run_id"]
+    client = the_client()
+    (killed,) = client.search_runs([experiment("training")], "attributes.run_name = 'cut'")  # type: ignore[attr-defined]
+    assert killed.info.status == "KILLED"
+    run_id = killed.info.run_id
     model = train(spec, cohort, store / "cohort", workdir=store / "w3", iterations=6, resume=True)
     assert model.run_id == run_id
     run = the_client().get_run(run_id)  # type: ignore[attr-defined]

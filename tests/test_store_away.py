@@ -44,7 +44,10 @@ VERBS: dict[str, tuple[list[str], int]] = {
         2,
     ),
     "instrument": (["instrument", "extractor", "cohort", "--iterations", "1"], 0),
-    "lock": (["lock", "cohort", "oracle:truth", "--profile", "descriptive", "--out", "locked"], 0),
+    "lock": (
+        ["lock", "cohort", "oracle:truth", "--profile", "descriptive", "--out", "locked-{what}"],
+        0,
+    ),
 }
 
 
@@ -74,6 +77,7 @@ def test_every_verb_says_so_and_goes_on_where_it_can(
     monkeypatch: pytest.MonkeyPatch,
     quick: None,
     capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     from qa_suite.evaluation.tracking import log_evaluation
 
@@ -94,9 +98,9 @@ def test_every_verb_says_so_and_goes_on_where_it_can(
             return found
 
         monkeypatch.setattr(reach, "_trouble", timed)
-        assert run(words) == status
+        assert run([word.format(what=what) for word in words]) == status
     told = capfd.readouterr()
-    text = told.out + told.err
+    text = told.out + told.err + caplog.text
     assert "internal error" not in text and "Traceback" not in text
     assert "127.0.0.1" in text or "did not answer" in text
     assert text.count("MLflow at http") + text.count("cannot be used (") <= 2

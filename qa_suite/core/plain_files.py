@@ -93,10 +93,10 @@ def read_bytes(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
     InputError
         If there is none, it is too large, or it cannot be opened.
     """
-    require_file(path, most_bytes=most_bytes)
+    size = require_file(path, most_bytes=most_bytes)
     try:
         with Path(path).open("rb") as stream:
-            return stream.read(most_bytes)
+            return stream.read(size)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({reason_of(error)}).") from None
 
