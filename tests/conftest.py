@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from qa_suite.core.cohort import Cohort
 
+gc.disable()  # until all is collected: what is imported stays, and looking through it takes seconds
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 
@@ -32,11 +35,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
+def pytest_collection_finish() -> None:
+    """Leave modules and tests out of every later search for garbage."""
+    gc.freeze()
+    gc.enable()
+
+
 def _one_thread() -> None:
     """Sums of floats depend on how many threads share them, and the command shares out cores."""
-    import torch
+    if "torch" in sys.modules or os.environ["OMP_NUM_THREADS"] != "1":
+        import torch
 
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
 
 
 _one_thread_for_fixtures = pytest.fixture(scope="module", autouse=True)(_one_thread)

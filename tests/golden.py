@@ -9,10 +9,9 @@ meant to writes it anew, and says in the changelog which numbers changed and why
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
+import io
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -25,21 +24,22 @@ DOSE = ("--plan", "photon-pelvis", "--plan", "proton-pelvis", "--hlut", "thomas-
 
 def make(folder: Path) -> Path:
     """Make the cohort and its evaluation below a folder; return the record."""
-    _suite(folder, "phantom", "cohort", *COHORT)
-    _suite(folder, "evaluate", "cohort", "oracle:twin", "--out", "record", "--workers", "1", *DOSE)
-    return folder / "record"
+    record = folder / "record"
+    _suite("phantom", str(folder / "cohort"), *COHORT)
+    evaluate = ("evaluate", str(folder / "cohort"), "oracle:twin", "--out", str(record))
+    _suite(*evaluate, "--workers", "1", "--no-track", *DOSE)
+    return record
 
 
-def _suite(folder: Path, *words: str) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
-    subprocess.run(
-        [sys.executable, "-m", "qa_suite.cli", *words],
-        cwd=folder,
-        env=environment,
-        check=True,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-    )
+def _suite(*words: str) -> None:
+    import torch
+
+    from qa_suite.cli import run
+
+    torch.set_num_threads(1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        if status := run(list(words)):
+            raise SystemExit(f"qa-suite {' '.join(words)} ended with {status}")
 
 
 if __name__ == "__main__":

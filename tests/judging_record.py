@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,17 @@ def profile(*criteria: Criterion, **more: Any) -> Profile:
 
 def failing(verdict: Verdict) -> list[tuple[str, str]]:
     return [(f.criterion.name, f.scope_name) for f in verdict.findings if f.outcome == "fail"]
+
+
+def codes(finding: Finding) -> list[str]:
+    """Why a finding is undecided, the reason that decided first."""
+    return [reason.code for reason in finding.reasons]
+
+
+def sites_said(verdict: Verdict) -> dict[str, list[str]]:
+    """Where a verdict says that the model holds, fails or is undecided: the sites it names."""
+    parts = re.findall(r"(holds|fails|undecided) at (hospital[^;.]*)", verdict.sentence)
+    return {verb: re.findall(r"hospital-[A-Z]", said) for verb, said in parts}
 
 
 def the(verdict: Verdict, name: str, scope_name: str) -> Finding:

@@ -1,6 +1,7 @@
 """Audits of drawn hospitals: what is planted is named, and what only looks like it is not."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_a_clean_audit_says_what_it_would_have_found():
 def test_few_patients_are_no_all_clear():
     found = audited(source(patients=5))
     assert found.outcome == "undecided"
-    assert "no all-clear" in found.sentence
+    assert not any(f.test and f.test.named for f in found.findings)
 
 
 def test_without_primary_measures_nothing_is_named():
@@ -123,7 +124,7 @@ def test_small_cells_are_shown_and_not_interpreted(bad_site):
         assert one.estimate is not None
         assert (one.low, one.high, one.test, one.outcome) == (None, None, None, None)
         assert one.to_rest is None
-        assert "too few to interpret" in one.sentence
+        assert one.patients <= cell.patients < bad_site.small_below
 
 
 def test_every_patient_stands_once_in_every_dimension(bad_site):
@@ -242,10 +243,9 @@ def test_what_is_asked_and_not_in_the_record_is_refused_all_at_once():
     settings = AuditSettings(primary=("mae:bod", "bone Dise"), sizes={"rmse:body": 3.0})
     with pytest.raises(Problems) as caught:
         audited(source(change=nothing), settings=settings)
-    told = str(caught.value)
-    assert "3 problems" in told
-    assert "did you mean mae:body" in told
-    assert "did you mean bone Dice" in told
+    assert len(caught.value.problems) == 3
+    for asked, meant in (("mae:bod", "mae:body"), ("bone Dise", "bone Dice"), ("rmse:body", "")):
+        assert any(asked in told and meant in told for told in caught.value.problems)
 
 
 def test_an_audit_of_folders_is_that_of_their_tables(tmp_path, bad_site):
@@ -286,7 +286,7 @@ def test_what_the_profile_excludes_is_no_value_and_leaves_a_site_undecided():
 def test_a_hospital_that_was_expected_and_has_no_case_is_no_all_clear():
     found = audit_material(join([source()]), profile(expected_sites=["A", "Z"]), SETTINGS)
     assert found.outcome == "undecided"
-    assert "Z (no case)" in found.sentence
+    assert re.search(r"\bZ\b", found.sentence)
     assert any(notice.startswith("Z has no patient here") for notice in found.notices)
 
 
@@ -299,4 +299,4 @@ def test_the_same_scan_under_two_names_is_one_patient():
     first = dataclasses.replace(first, cases=(a, *first.cases[1:]))
     found = join([first, dataclasses.replace(second, cases=tuple(cases))])
     assert len({case.patient for case in found.cases}) == 159
-    assert any("same scan stands under two patients" in notice for notice in found.notices)
+    assert any(a.case in notice and cases[0].case in notice for notice in found.notices)

@@ -53,7 +53,8 @@ def test_the_page_tells_it_and_of_whom(moved):
     page = render_audit(moved)
     assert moved.shift is not None
     assert moved.shift.spoken_of[:60] in page
-    assert "the source moved" in page
+    (behind,) = [one for one in moved.shift.whose if one.answer == "source"]
+    assert behind.sentence in html.unescape(page)
 
 
 def test_the_page_draws_how_far_the_images_lie_and_what_errors_do_there(moved):

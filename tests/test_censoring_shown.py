@@ -66,7 +66,7 @@ def test_a_record_of_schema_1_is_read_judged_and_told_apart(tmp_path):
     assert [(f.criterion.name, f.scope_name, f.outcome) for f in differ] == [
         ("bone contour", "C", "inconclusive")
     ]
-    assert "values are alike" in differ[0].reasons[0].words
+    assert differ[0].reasons[0].code == "no_interval"
     page = unescape(render(gather(folder, new)))
     assert NO_CENSORING in page and "10.0" in page
     (contour,) = [

@@ -293,7 +293,8 @@ def test_the_log_of_the_command(place, capsys):
     assert "1 of 20 values to learn from" in page.read_text(encoding="utf-8")
     assert {r.case[:6] for r in read_log(log)} == {"image-"}
     assert checked(place, "synthetic.nii.gz", "--log", str(log)) == 2
-    assert "takes each image once" in capsys.readouterr().err
+    assert "log.csv" in capsys.readouterr().err
+    assert len({r.case for r in read_log(log)}) == 1
 
 
 def test_bad_input_is_a_sentence(place, capsys, tmp_path):
@@ -319,7 +320,8 @@ def test_a_dicom_series_is_read_like_a_file(place, capsys, tmp_path):
     ]
     assert level[0] == pytest.approx(level[1], abs=1)
     assert run(["checkup", str(series), str(series), *against]) == 2
-    assert "holds HU, and the evaluation is of arbitrary" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "HU" in told and "arbitrary" in told
 
 
 def test_the_way_back_must_go_back(monkeypatch):

@@ -118,7 +118,7 @@ def test_a_shift_of_three_deviations_is_found_by_its_ranks():
     found = control_over_time(log_of([*STEADY, *shifted]))
     assert "drift" in rules(found)
     (drift,) = [signal for signal in found.signals if signal.rule == "drift"]
-    assert len(drift.places) > 1 and "has drifted higher than its baseline" in drift.sentence
+    assert len(drift.places) > 1 and "higher" in drift.sentence
 
 
 def test_too_many_in_a_row_beyond_the_baseline_are_a_run():

@@ -25,7 +25,7 @@ PROFILE = "demo-pelvis"
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven test patients at each of two hospitals, on a coarse grid."""
     folder = tmp_path_factory.mktemp("end") / "cohort"
-    arguments = ["--patients", "7", "--hospitals", "A,C", "--spacing-mm", "6,6,8"]
+    arguments = ["--patients", "7", "--hospitals", "A,C", "--spacing-mm", "8,8,10"]
     assert run(["phantom", str(folder), *arguments, "--split", "test=1"]) == 0
     return folder
 

@@ -109,7 +109,6 @@ def test_the_interval_of_skewed_values_reaches_as_far_as_they_do():
     found = mean_interval_by_kind(values, SIGNED)
     assert stats.skewtest(values).pvalue < 0.01
     assert (found.low, found.high) == (pytest.approx(-5.79, abs=0.01), 40)
-    assert "as far as the values reach" in found.method
     mirrored = mean_interval_by_kind([-value for value in values], SIGNED)
     assert (mirrored.low, mirrored.high) == (-40, -found.low)
     even = mean_interval_by_kind(values[:-1], SIGNED)
@@ -185,7 +184,8 @@ def test_a_median_over_hospitals_is_never_surer_than_over_patients():
 
 def test_a_new_site_has_never_an_interval_of_no_width():
     alike = {str(n): [50.0, 51, 52, 53, 54] for n in range(8)}
-    assert "same mean" in new_site_interval(alike).why
+    found = new_site_interval(alike)
+    assert (found.estimate, found.low, found.high) == (52, None, None) and found.why
     unlike = alike | {"8": list(np.linspace(50, 54, 40))}
     assert new_site_interval(unlike).low is None  # also with numbers unlike
     unlike["9"] = [50.1, 51, 52, 53, 54]

@@ -10,7 +10,7 @@ import yaml
 
 from qa_suite.core.errors import InputError, Problems, QAError, UnknownName
 from qa_suite.judging.criteria import list_profiles, load_profile
-from tests.judging_record import BONE_DICE, Record, criterion, profile
+from tests.judging_record import BONE_DICE, Record, criterion, profile, sites_said
 
 
 def test_the_page_has_the_bounds_of_the_pelvis_profile() -> None:
@@ -66,7 +66,7 @@ def test_demo_profile_names_the_third_hospital() -> None:
     verdict = record.judge(load_profile("demo-pelvis"))
     assert verdict.outcome == "fail"
     assert {f.sites for f in verdict.findings if f.outcome == "fail"} == {("hospital-C",)}
-    assert "holds at hospital-A and hospital-B; fails at hospital-C" in verdict.sentence
+    assert sites_said(verdict) == {"holds": ["hospital-A", "hospital-B"], "fails": ["hospital-C"]}
 
 
 def test_unknown_profile_lists_close_names() -> None:

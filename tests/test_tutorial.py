@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "tutorial.md"
 
 def scans(folder: Path) -> None:
     """Write ten pairs of two sites as a clinic might, with the tutorial's table."""
-    made = "phantom made --patients 5 --hospitals A,B --spacing-mm 8,8,10 --split test=1"
+    made = "phantom made --patients 5 --hospitals A,B --spacing-mm 10,10,12 --split test=1"
     assert run(made.split()) == 0
     rows = ["source,reference,patient,site"]
     for case in sorted(Path("made/volumes").iterdir()):

@@ -67,7 +67,7 @@ def test_who_is_unknown_is_said_to_be(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("getpass.getuser", nobody)
     evidence = decide(folder, PASSING).evidence
     assert evidence is not None and evidence.judged_by is None
-    assert "by nobody whose name is known" in evidence.judged_sentence
+    assert evidence.person_from == "unknown" and "None" not in evidence.judged_sentence
 
 
 def test_the_same_again_is_a_verdict_of_its_own_that_says_so(folder: Path) -> None:
@@ -79,7 +79,7 @@ def test_the_same_again_is_a_verdict_of_its_own_that_says_so(folder: Path) -> No
     assert again.evidence is not None and again.evidence.repeats == known.identifier
     assert again.evidence.previous == known.identifier
     assert again.statement == known.verdict.statement
-    assert any("repeats verdict" in notice for notice in again.announced)
+    assert any(known.identifier[:8] in notice for notice in again.announced)
     assert len(read_verdicts(folder)) == 2
 
 
@@ -113,7 +113,9 @@ def test_a_verdict_stands_until_it_is_superseded_by_name_and_with_a_reason(folde
     assert judged.outcome == "pass" and len(judged.standing) == 1
     assert judged.written[0].superseded_by == passed.evidence.verdict
     assert "1 verdict superseded" in judged.sentence
-    assert any("because: the bound was a slip" in notice for notice in passed.announced)
+    (step,) = passed.evidence.supersedes
+    assert (step.verdict, step.because) == (name, "the bound was a slip")
+    assert any(step.because in notice for notice in passed.announced)
     # in a chain the middle one is superseded as well, and the first does not come back
     last = decide(folder, MIDDLE, supersedes=["verdict-0002.json"], because="agreed in the meeting")
     assert [one.verdict for one in overall(folder).standing] == [last]
@@ -150,9 +152,8 @@ def test_the_command_says_all_that_stands_against_superseding_at_once(
     words = ["judge", str(folder), "--profile", str(asked), "--no-track"]
     assert run([*words, "--supersedes", "ffffffff"]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "superseded with a reason" in said and "is no verdict of this evaluation" in said
+    assert "2 problems" in said and "ffffffff" in said
     assert run([*words, "--because", "a slip"]) == 2
-    assert "no verdict is named" in " ".join(capsys.readouterr().err.split())
     assert len(verdict_paths(folder)) == 1
     assert run([*words, "--supersedes", "verdict-0001", "--because", "a slip"]) == 0
     assert overall(folder).outcome == "pass"

@@ -72,7 +72,8 @@ def another(value: Any) -> Any:
 def test_a_record_that_nobody_touched_is_without_doubt(folder: Path, capsys) -> None:
     assert verify(folder) == ()
     assert run(["verify", str(folder)]) == 0
-    assert "every verdict follows" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert not any(name in told for name in (p.name for p in verdict_paths(folder)))
 
 
 # ---------------------------------------------------------------------------------------
@@ -195,13 +196,9 @@ def test_a_forged_verdict_is_found_by_judging_again(folder: Path, field: str, wh
             raw[field] = another(raw[field])
 
     edit(verdict_paths(folder)[which], change, forged=True)
-    text = said(folder)
-    assert (
-        "and the tables give" in text
-        or "whose digest it holds" in text
-        or "is of evaluation" in (text)
-    )
-    assert "is gone, or is no longer what it was" in text  # the log knows the one that was written
+    doubted = {doubt.file for doubt in verify(folder) if doubt.certain}
+    # the verdict itself, and the log, which knows the one that was written
+    assert {verdict_paths(folder)[which].name, "examinations.jsonl"} <= doubted
     assert run(["verify", str(folder)]) == 1
 
 
@@ -243,7 +240,7 @@ def test_evidence_that_was_forged_is_found(
 def test_a_verdict_that_was_taken_away_is_missed(folder: Path) -> None:
     first, second = verdict_paths(folder)
     second.unlink()
-    assert "was written here and is gone" in said(folder)
+    assert {doubt.file for doubt in verify(folder)} == {"examinations.jsonl"}
     shutil.copy(first, second)
     assert "verdict-0002.json: number is 1, and what lies here gives 2" in said(folder)
 
@@ -252,7 +249,7 @@ def test_a_log_that_was_cut_or_taken_away_is_said(folder: Path) -> None:
     log = folder.parent / "examinations.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join(lines[1:]))
-    assert "does not follow the line before it" in said(folder)
+    assert any(doubt.file == log.name and doubt.certain for doubt in verify(folder))
     log.unlink()
     doubts = verify(folder)
     assert doubts and not any(doubt.certain for doubt in doubts)  # the folder may have been moved
@@ -266,8 +263,8 @@ def test_a_difference_under_another_suite_is_told_as_one(folder: Path, capsys) -
 
     edit(verdict_paths(folder)[-1], change, forged=True)
     run(["verify", str(folder)])
-    (line,) = [row for row in capsys.readouterr().out.splitlines() if "the tables give" in row]
-    assert line.startswith("?") and "0.0.9" in line and "whose rules may differ" in line
+    (line,) = [row for row in capsys.readouterr().out.splitlines() if "0.0.9" in row]
+    assert line.startswith("?") and verdict_paths(folder)[-1].name in line
 
 
 def test_no_evaluation_at_all_is_bad_input(tmp_path: Path) -> None:
