@@ -119,5 +119,6 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_carries_on(
     else:  # what it writes is small, or there was nothing to write
         assert status in (0, 1, 3), status
         assert size or verb == "checkup"
-    if verb not in BIG and size == 700:
+    nothing_to_learn = {"instrument", "utility"}  # nobody is delineated
+    if status in (2, 5) and size == 700 and verb not in BIG | nothing_to_learn:
         assert run(command(verb, out)) in (0, 1, 3), capsys.readouterr().err

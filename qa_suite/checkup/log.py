@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +17,7 @@ from qa_suite.checkup.findings import CheckUp
 from qa_suite.core.errors import InputError
 from qa_suite.core.records import MeasurementStatus, ModelFacts
 from qa_suite.core.table_files import read_cells
+from qa_suite.core.whole_files import append_bytes
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -161,11 +161,7 @@ def append_log(
         writer.writeheader()
     for row in rows:
         writer.writerow({**row.model_dump(), "value": _written_value(row)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as stream:
-        stream.write(text.getvalue().encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+    append_bytes(path, text.getvalue().encode())
     return [*known, *rows]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from qa_suite.core.json_files import parse_json, parse_json_model
 from qa_suite.core.plain_files import read_bytes
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import ProfileTried, Verdict
+from qa_suite.core.whole_files import place_new
 from qa_suite.core.wording import count, listing
 
 VERDICTS_FOLDER = "verdicts"
@@ -252,22 +252,11 @@ def write_new(folder: Path, verdict: Verdict) -> Path | None:
     path = place / f"verdict-{verdict.evidence.number:04d}.json"
     text = json.dumps(verdict.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
     draft = place / f".{path.name}.{uuid.uuid4().hex}.tmp"
-    draft.write_text(text + "\n", encoding="utf-8")
     try:
-        _put(draft, path)
+        draft.write_text(text + "\n", encoding="utf-8")
+        place_new(draft, path)
     except FileExistsError:
         return None
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return path
-
-
-def _put(draft: Path, path: Path) -> None:
-    """Give a finished file its name; raise FileExistsError where the name is taken."""
-    try:
-        os.link(draft, path)  # fails where the name is taken, unlike a rename
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        with path.open("xb") as stream:
-            stream.write(draft.read_bytes())

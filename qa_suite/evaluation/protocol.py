@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_names import EVALUATION_FILE
 from qa_suite.core.records import InstrumentFacts, ModelFacts, Profile
 from qa_suite.core.records.lock import Lock
+from qa_suite.core.whole_files import place_new
 from qa_suite.evaluation.case_run import EvaluationSettings, Examination
 from qa_suite.evaluation.journal import RunPlan
 from qa_suite.evaluation.provenance import code_facts
@@ -122,15 +124,18 @@ def place_lock(content: bytes, out: Path) -> Path:
         If another lock lies there, or what is given is none.
     """
     path = out / LOCK_FILE
+    out.mkdir(parents=True, exist_ok=True)
+    draft = out / f".{LOCK_FILE}.{uuid.uuid4().hex}.tmp"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as stream:
-            stream.write(content)
+        draft.write_bytes(content)
+        place_new(draft, path)
     except FileExistsError:
         if path.read_bytes() != content:
             raise InputError(
                 f"{path} is there, and a lock is never overwritten; choose another --out."
             ) from None
+    finally:
+        draft.unlink(missing_ok=True)
     lock = read_lock(path)
     log = log_beside(out)
     if not any(one.what == "locked" and one.lock == lock.lock for one in read_log(log).lines):

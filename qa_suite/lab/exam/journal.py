@@ -17,6 +17,7 @@ from qa_suite.core.json_files import parse_json
 from qa_suite.core.plain_files import read_text
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.records import CodeFacts
+from qa_suite.core.whole_files import append_bytes, write_text
 from qa_suite.lab.exam.readings import Answers, Task
 from qa_suite.lab.exam.settings import ExamSettings
 
@@ -76,7 +77,7 @@ class Journal:
         if self._file.is_file():
             self._read(self._file, parse_json(json.dumps(head), self._file))
         else:
-            self._file.write_text(_line(head), encoding="utf-8")
+            write_text(self._file, _line(head))
 
     def _read(self, file: Path, head: dict[str, Any]) -> None:
         lines = read_text(file).split("\n")
@@ -103,7 +104,7 @@ class Journal:
                 continue  # cut off while it was written
             whole.append(line)
         if not self._again:
-            file.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+            write_text(file, "".join(f"{line}\n" for line in whole))
 
     def known(self, task: Task) -> dict[str, Answers]:
         """Return what is there already of a task, by candidate."""
@@ -115,8 +116,7 @@ class Journal:
         if self._file is None:
             return
         line = _line([_key(task, answers.candidate), answers.model_dump(mode="json")])
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(line)
+        append_bytes(self._file, line.encode())
 
 
 def suite_of(code: CodeFacts) -> str:
