@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.simulations.peers import BEGIN, END, part_of, put
 from benchmarks.simulations.populations import COUNT, POSITIVE, SHARE, SIGNED
-from benchmarks.simulations.vectorised import limits
+from benchmarks.simulations.vectorised import limits, predictions
 from qa_suite.core.measure_kinds import MeasureKind
 from qa_suite.judging.generalised_limits import cube_upper, log_margin, log_upper
 from qa_suite.judging.hospitals import (
@@ -136,6 +137,27 @@ def test_the_simulated_intervals_are_those_of_the_judge(kind):
         assert (found.low is not None) == has
         if has:
             assert (found.low, found.high) == pytest.approx(tuple(ends), rel=5e-3)
+
+
+@pytest.mark.parametrize("kind", [SIGNED, POSITIVE, SHARE, COUNT])
+def test_the_simulated_predictions_are_those_of_the_judge(kind):
+    rng = np.random.default_rng(7)
+    samples = (
+        rng.poisson(3, (5, 7, 6)).astype(float) if kind is COUNT else rng.beta(6, 2, (5, 7, 6))
+    )
+    low, high, decided = predictions(samples, kind)
+    assert decided.all()
+    for study, *ends in zip(samples, low, high, strict=True):
+        found = new_site_interval({str(n): row for n, row in enumerate(study)}, kind=kind)
+        assert (found.low, found.high) == pytest.approx(tuple(ends))
+
+
+def test_the_part_beside_other_packages_is_put_in_its_place_and_stays():
+    part = f"{BEGIN}one{END}\n"
+    page = put("# Page\n", part)
+    assert part_of(page) == part
+    assert put(page + "more\n", f"{BEGIN}two{END}\n") == f"# Page\n\n{BEGIN}two{END}\nmore\n"
+    assert put("# New\n", part_of("# Page\n")) == "# New\n"
 
 
 @pytest.mark.parametrize("kind", [POSITIVE, SHARE])

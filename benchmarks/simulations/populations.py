@@ -22,7 +22,8 @@ EVENT = MeasureKind(kind="event", low=0, high=1)
 class Population:
     """A distribution of one patient's value.
 
-    ``inside`` says whether it belongs to those for which the interval makes its promise.
+    ``inside`` says whether it belongs to those for which the interval makes its promise,
+    ``of_mean`` draws so many patients of each hospital from its own mean (counts).
     """
 
     name: str
@@ -30,6 +31,7 @@ class Population:
     mean: float
     draw: Callable[[np.random.Generator, tuple[int, ...]], Array]
     inside: bool = True
+    of_mean: Callable[[np.random.Generator, Array, int], Array] | None = None
 
 
 def _normal(kind: MeasureKind, cv: float) -> Population:
@@ -96,12 +98,21 @@ def _outliers(kind: MeasureKind, share: float, far: float, *, inside: bool) -> P
 
 
 def _counts(mean: float, size: float | None) -> Population:
-    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        rate = mean if size is None else rng.gamma(size, mean / size, shape)
-        return rng.poisson(rate, shape).astype(np.float64)
+    def of_mean(rng: np.random.Generator, means: Array, patients: int) -> Array:
+        shape = (*means.shape, patients)
+        rate = np.broadcast_to(means[..., None], shape)
+        if size is not None:
+            rate = rng.gamma(size, 1 / size, shape) * rate
+        return rng.poisson(rate).astype(np.float64)
 
     name = "Poisson" if size is None else f"negative binomial (k {size:g})"
-    return Population(name=f"{name}, mean {mean:g}", kind=COUNT, mean=mean, draw=draw)
+    return Population(
+        name=f"{name}, mean {mean:g}",
+        kind=COUNT,
+        mean=mean,
+        draw=lambda rng, shape: of_mean(rng, np.full(shape[:-1], mean), shape[-1]),
+        of_mean=of_mean,
+    )
 
 
 POPULATIONS: dict[Kind, tuple[Population, ...]] = {

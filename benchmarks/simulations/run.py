@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from benchmarks.simulations.control_charts import section as control_charts
+from benchmarks.simulations.good_models import section as good_models
 from benchmarks.simulations.page import page
+from benchmarks.simulations.peers import part_of, put
 from benchmarks.simulations.studies import each_site, equivalence, new_sites, pooled, shares
 
 
@@ -28,11 +30,13 @@ def simulate(*, quick: bool) -> str:
         ),
         (
             "A hospital never seen",
-            "Target: a new hospital's observed mean over the median number of patients.",
-            list(new_sites(few)),
+            "Target: a new hospital's observed mean over the median number of patients "
+            f"({few:,} studies a row where their numbers are unlike).",
+            list(new_sites(many, few)),
         ),
     )
-    return page(parts, list(equivalence(few)), many=many, few=few) + control_charts(many)
+    told = page(parts, list(equivalence(few)), many=many, few=few)
+    return told + good_models(many) + control_charts(many)
 
 
 def main() -> None:
@@ -43,6 +47,8 @@ def main() -> None:
     asked = parser.parse_args()
     text = simulate(quick=asked.quick)
     if asked.write:
+        if asked.write.exists():  # what 'python -m benchmarks.simulations.peers' wrote stays
+            text = put(text, part_of(asked.write.read_text(encoding="utf-8")))
         asked.write.write_text(text, encoding="utf-8")
     else:
         print(text)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.simulations.populations import EVENT, POPULATIONS, Population
-from benchmarks.simulations.vectorised import limits
+from benchmarks.simulations.populations import EVENT, POPULATIONS, Array, Population
+from benchmarks.simulations.vectorised import limits, predictions
+from qa_suite.core.measure_kinds import Kind
 from qa_suite.judging.comparisons import tost_p_value
 from qa_suite.judging.hospitals import new_site_interval, share_over_hospitals
 
@@ -95,22 +97,42 @@ def _of_hospitals(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return values of (runs, sites, patients) and the sites' true means.
 
-    Hospitals differ by a factor of mean one (positive) or a shift, CV and SD 15 % of the mean.
+    Hospitals differ by a factor of mean one (positive, counts; bounded: of the distance from the
+    upper end) or a shift, CV and SD 15 % of the mean.
     """
-    values = population.draw(rng, shape)
     effect = rng.normal(0, 0.15, shape[:2])
+    factor = np.exp(effect - 0.15**2 / 2)
+    if population.kind.kind == "count":
+        assert population.of_mean is not None
+        return population.of_mean(rng, population.mean * factor, shape[2]), population.mean * factor
+    values = population.draw(rng, shape)
     if population.kind.kind == "positive":
-        factor = np.exp(effect - 0.15**2 / 2)
         return values * factor[..., None], population.mean * factor
+    if population.kind.kind == "bounded":
+        end = population.kind.high
+        far = (end - values) * factor[..., None]
+        return np.maximum(end - far, population.kind.low), end - (end - population.mean) * factor
     return values + effect[..., None], population.mean + effect
 
 
-def pooled(runs: int, patients: int = 10, seed: int = 2) -> Iterator[Study]:
+OVER_HOSPITALS: tuple[tuple[Kind, int], ...] = (
+    ("signed", 0),
+    ("positive", 1),
+    ("positive", 4),
+    ("bounded", 1),
+    ("bounded", 3),
+    ("count", 2),
+)
+"""Kind and place in :data:`POPULATIONS` of those that are drawn over hospitals."""
+PATIENTS_A_SITE = (5, 10, 20)
+
+
+def pooled(runs: int, seed: int = 2) -> Iterator[Study]:
     """Several hospitals: hospitals as the sample from six, as strata of these alone below."""
-    for kind in ("signed", "positive"):
-        population = POPULATIONS[kind][1 if kind == "positive" else 0]
-        for k in (3, *SITES):
-            rng = np.random.default_rng([seed, k, len(kind)])
+    for kind, place in OVER_HOSPITALS:
+        population = POPULATIONS[kind][place]
+        for k, patients in product((3, *SITES), PATIENTS_A_SITE):
+            rng = np.random.default_rng([seed, k, len(kind), place, patients])
             values, true = _of_hospitals(population, rng, (runs, k, patients))
             strata = k < SITES[0]
             sample = values.reshape(runs, -1) if strata else values.mean(axis=2)
@@ -152,36 +174,44 @@ def shares(runs: int, patients: int = 10, seed: int = 3) -> Iterator[Study]:
             )
 
 
-def new_sites(runs: int, seed: int = 4) -> Iterator[Study]:
-    """The observed mean of a further hospital, with patients alike and unlike in number."""
-    for kind in ("signed", "positive"):
-        population = POPULATIONS[kind][1 if kind == "positive" else 0]
+def new_sites(runs: int, few: int, seed: int = 4) -> Iterator[Study]:
+    """The observed mean of a further hospital, with patients alike and unlike in number.
+
+    Where they are unlike, each of ``few`` studies takes the judge's own function.
+    """
+    for kind, place in OVER_HOSPITALS:
+        population = POPULATIONS[kind][place]
+        name = f"{kind}: {population.name}"
         for k in SITES:
-            for sizes in ([10] * k, [(5, 10, 40)[site % 3] for site in range(k)]):
-                rng = np.random.default_rng([seed, k, len(set(sizes))])
-                most, asked = max(sizes), int(np.median(sizes))
-                values, _ = _of_hospitals(population, rng, (runs, k + 1, most))
-                observed = values[:, k, :asked].mean(axis=1)
-                found = [
-                    new_site_interval(
-                        {str(site): run[site, :n] for site, n in enumerate(sizes)},
-                        kind=population.kind,
-                    )
-                    for run in values
-                ]
-                low, high = (
-                    np.array([np.nan if e is None else e for e in side], dtype=float)
-                    for side in ([f.low for f in found], [f.high for f in found])
-                )
-                number = "10" if len(set(sizes)) == 1 else "5, 10 or 40"
-                yield _study(
-                    f"{kind}: {population.name}",
-                    f"{k} sites of {number}",
-                    True,
-                    (low, high, np.isfinite(low)),
-                    observed,
-                    population.mean,
-                )
+            for patients in PATIENTS_A_SITE:
+                rng = np.random.default_rng([seed, k, len(kind), place, patients])
+                values, _ = _of_hospitals(population, rng, (runs, k + 1, patients))
+                found, observed = predictions(values[:, :k], population.kind), values[:, k]
+                design = f"{k} sites of {patients}"
+                yield _study(name, design, True, found, observed.mean(axis=1), population.mean)
+            rng = np.random.default_rng([seed, k, len(kind), place])
+            values, _ = _of_hospitals(population, rng, (few, k + 1, 40))
+            found = _with_numbers_unlike(values[:, :k], population)
+            observed = values[:, k, :10].mean(axis=1)
+            design = f"{k} sites of 5, 10 or 40"
+            yield _study(name, design, True, found, observed, population.mean)
+
+
+def _with_numbers_unlike(
+    values: Array, population: Population
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    found = [
+        new_site_interval(
+            {str(site): row[: (5, 10, 40)[site % 3]] for site, row in enumerate(study)},
+            kind=population.kind,
+        )
+        for study in values
+    ]
+    low, high = (
+        np.array([np.nan if end is None else end for end in ends], dtype=np.float64)
+        for ends in ([f.low for f in found], [f.high for f in found])
+    )
+    return low, high, np.isfinite(low)
 
 
 def equivalence(runs: int, seed: int = 5) -> Iterator[tuple[int, float]]:

@@ -55,6 +55,37 @@ def limits(
     return np.maximum(low, kind.low), np.minimum(high, kind.high), decided
 
 
+def predictions(
+    samples: Array, kind: MeasureKind, *, confidence: float = 0.95
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Return low, high and whether there is a prediction of a hospital never seen.
+
+    Of samples of shape (runs, hospitals, patients), alike in number: the formula of
+    :func:`qa_suite.judging.hospitals.new_site_interval`, to which a test holds it.
+    """
+    means = samples.mean(axis=2)
+    low, high = _predicted(means, confidence)
+    decided = (np.ptp(means, axis=1) > 0) & (means > kind.low).all(axis=1)
+    decided &= (means < kind.high).all(axis=1)
+    with np.errstate(all="ignore"):
+        if kind.kind in ("positive", "count"):
+            ends = [kind.low + np.exp(e) for e in _predicted(np.log(means - kind.low), confidence)]
+        elif kind.kind == "bounded":
+            logits = np.log((means - kind.low) / (kind.high - means))
+            width = kind.high - kind.low
+            ends = [kind.low + width / (1 + np.exp(-e)) for e in _predicted(logits, confidence)]
+        else:
+            ends = [low, high]
+    low, high = np.minimum(low, ends[0]), np.maximum(high, ends[1])
+    return np.maximum(low, kind.low), np.minimum(high, kind.high), decided
+
+
+def _predicted(means: Array, confidence: float) -> tuple[Array, Array]:
+    k = means.shape[1]
+    half = stats.t.ppf((1 + confidence) / 2, k - 1) * np.sqrt(1 + 1 / k) * means.std(axis=1, ddof=1)
+    return means.mean(axis=1) - half, means.mean(axis=1) + half
+
+
 def _log(values: Array, level: float) -> Array:
     logs = np.log(np.maximum(values, 1e-300))
     deviation = logs.std(axis=1, ddof=1)
