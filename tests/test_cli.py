@@ -39,6 +39,7 @@ VERBS = (
     "exam",
     "instrument",
     "utility",
+    "sync",
     "list",
 )
 KINDS = (
@@ -254,8 +255,8 @@ def test_a_server_that_is_away_costs_no_measurement(own_store, monkeypatch, caps
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert run(["evaluate", "tiny", "--images", "box", "--out", "out"]) == 0
     told = capsys.readouterr().err
-    assert "is whole in out but was not logged to http://127.0.0.1:9" in told
-    assert "qa-suite report out --profile NAME" in told
+    assert "http://127.0.0.1:9 takes nothing" in told and "'qa-suite sync out'" in told
+    assert (folder / "out" / "outbox.jsonl").is_file()
     assert (folder / "out" / "evaluation.json").is_file()
 
 

@@ -159,5 +159,5 @@ def test_one_whose_patients_are_all_in_another_set_is_told() -> None:
     ]
     said = json.loads(cohort.model_dump_json())
     assert Cohort.model_validate(said) == cohort
-    with pytest.raises(ValueError, match="without slashes"):
+    with pytest.raises(ValueError, match="separate folders"):
         Cohort.model_validate(said | {"expected_sites": ["A/B"]})
