@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder of the new cohort.")],
-    patients: Annotated[int, typer.Option(min=1, help="Patients of each hospital.")] = 8,
+    patients: Annotated[int, typer.Option(min=1, max=9999, help="Patients of each hospital.")] = 8,
     hospitals: Annotated[str, typer.Option(help="Which virtual hospitals.")] = "A,B,C",
     direction: Annotated[
         str, typer.Option(help="MR->CT, CT->MR, MR->PET, CBCT->CT or MR->MR.")
@@ -35,7 +35,7 @@ def phantom(
     as_placed: Annotated[
         bool, typer.Option("--as-placed", help="Shifted and turned, not aligned on the hips.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Patients made at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=512, help="Patients made at a time.")] = 1,
     split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
     train_sites: Annotated[
         str, typer.Option(help="Sites that may be trained on; the others are test only.")
@@ -100,7 +100,7 @@ def import_(
     key_file: Annotated[
         Path | None, typer.Option(help="Key of the patient hashes; made at first use.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Cases read at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=512, help="Cases read at a time.")] = 2,
     split: Annotated[str, typer.Option(help="Share of each patient set.")] = DEFAULT_SPLIT,
     train_sites: Annotated[
         str, typer.Option(help="Sites that may be trained on; the others are test only.")

@@ -38,7 +38,9 @@ class HistogramOptions(Options):
     structures: tuple[str, ...] = argument(
         REQUIRED, "Masks or label images (FILE or NAME=FILE), or an RTSTRUCT."
     )
-    prescription_gy: float | None = option(None, "Prescribed dose; for V95% and goals in % of it.")
+    prescription_gy: float | None = option(
+        None, "Prescribed dose; for V95% and goals in % of it.", gt=0
+    )
     metrics: Commas = option(_METRICS, "Metrics, such as D95,D0.03cc,V20Gy.")
     only: tuple[str, ...] = option((), "Only this structure; may be repeated.", "structure")
     goals: str | None = option(

@@ -51,7 +51,7 @@ def exam(
         ),
     ] = None,
     alone: Annotated[bool, typer.Option(help="Look without a reference too.")] = True,
-    workers: Annotated[int, typer.Option(min=1, help="Patients examined at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=512, help="Patients examined at a time.")] = 2,
     judge_again: Annotated[
         bool,
         typer.Option(

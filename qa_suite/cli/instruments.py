@@ -57,7 +57,7 @@ def instrument(
     """
     from qa_suite.cli.sync import send_waiting, waits_to_be_registered
     from qa_suite.core.cohort import load_cohort, manifest_path
-    from qa_suite.core.errors import UnknownName
+    from qa_suite.core.errors import InputError, UnknownName
     from qa_suite.core.registry import unknown_name
     from qa_suite.core.store import require_model_name
     from qa_suite.instruments.fit_extractor import train_extractor
@@ -67,6 +67,10 @@ def instrument(
 
     if kind not in DEFAULT_NAME:
         raise UnknownName(unknown_name("kind of instrument", kind, list(DEFAULT_NAME)))
+    if least_dice is not None and not 0 <= least_dice <= 1:
+        raise InputError(f"--least-dice lies between 0 and 1, got {least_dice:g}.")
+    if least_dice is not None and kind != "segmenter":
+        raise InputError("--least-dice is for a segmenter; an extractor finds no structures.")
     called = DEFAULT_NAME[kind] if name is None else name
     require_model_name(called)
     material, folder = load_cohort(cohort), manifest_path(cohort).parent
@@ -92,7 +96,7 @@ def instrument(
             return train_extractor(
                 material,
                 folder,
-                _extractor_settings(iterations, least_dice),
+                _extractor_settings(iterations),
                 seed=chosen,
                 device=device,
                 progress=told,
@@ -119,12 +123,9 @@ def _segmenter_settings(iterations: int | None, least_dice: float | None) -> Seg
     return _validated(SegmenterSettings, iterations=iterations, least_dice=least_dice)
 
 
-def _extractor_settings(iterations: int | None, least_dice: float | None) -> ExtractorSettings:
-    from qa_suite.core.errors import InputError
+def _extractor_settings(iterations: int | None) -> ExtractorSettings:
     from qa_suite.instruments.settings import ExtractorSettings
 
-    if least_dice is not None:
-        raise InputError("--least-dice is for a segmenter; an extractor finds no structures.")
     return _validated(ExtractorSettings, iterations=iterations)
 
 

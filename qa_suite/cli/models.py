@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,6 +70,7 @@ def train(
     from qa_suite.cli.checks import without_refused
     from qa_suite.cli.sync import send_waiting, waits_to_be_registered
     from qa_suite.core.cohort import load_cohort, manifest_path
+    from qa_suite.core.errors import InputError
     from qa_suite.core.store import require_model_name, require_registrable
     from qa_suite.learning.devices import pick_device
     from qa_suite.learning.parallel import rank_of_environment
@@ -91,6 +93,10 @@ def train(
     registered = name or (loaded.name if begun is None else begun.name)
     if rank_of_environment() == 0:
         require_registrable(registered)
+    if not isfinite(max_misalignment_mm):
+        raise InputError(
+            "--max-misalignment-mm is a length in mm; leave preflight out with --no-preflight."
+        )
     if search is not None:
         require_searchable(loaded, search)
     pick_device(device)
