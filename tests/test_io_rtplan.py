@@ -225,7 +225,7 @@ def test_spots_must_fit_their_weights(tmp_path):
         read_plan(write_ion_plan(tmp_path / "p.dcm", [beam]))
     beam = ion_beam()
     beam.IonControlPointSequence[0].ScanSpotPositionMap = [0.0, 0.0, 5.0]
-    with pytest.raises(Problems, match="spot positions"):
+    with pytest.raises(Problems, match="1 spot position and 2 weights"):
         read_plan(write_ion_plan(tmp_path / "p.dcm", [beam]))
 
 
