@@ -329,7 +329,7 @@ def test_values_that_are_no_dose(tmp_path):
     write_image(volume_of(array), tmp_path / "tiny.nii.gz")
     volume = read_dose(tmp_path / "tiny.nii.gz")
     assert volume.array[0, 0, 0] == 0
-    assert "1 negative values" in volume.history[-1]
+    assert "1 negative value down" in volume.history[-1]
 
 
 def test_gy_against_cgy_is_refused_with_both_maxima():
