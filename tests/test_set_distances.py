@@ -298,7 +298,7 @@ def test_too_few_patients_or_vectors_are_refused():
     again = [
         FeaturedCase(case=c.case, patient="p0", site="A", features=c.features) for c in cases_of(24)
     ]
-    assert measure_sets(again, SETTINGS)[0].why == "1 patients are fewer than the 10 required"
+    assert measure_sets(again, SETTINGS)[0].why == "1 patient is fewer than the 10 required"
     assert measure_sets([], SETTINGS) == ()
 
 

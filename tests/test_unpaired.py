@@ -66,7 +66,7 @@ def test_who_has_no_reference_is_a_source() -> None:
     assert all(case.reference for case in dealt.targets)
     with pytest.raises(InputError, match="6 patients as sources and 0 as targets"):
         deal(_many(6, without_reference=6))
-    with pytest.raises(InputError, match="1 patients as sources and 0 as targets"):
+    with pytest.raises(InputError, match="1 patient as sources and 0 as targets"):
         deal(_many(1))
 
 

@@ -154,7 +154,8 @@ def _too_few(
     half = " in each half" if variant == FLOOR else ""
     few, least = min(patients), settings.least_patients
     if few < least:
-        return f"{count(few, 'patient')}{half} are fewer than the {least} required"
+        counted = count(few, f"patient{half} is", f"patients{half} are")
+        return f"{counted} fewer than the {least} required"
     if name != "fid":
         return ""
     dimensions = reference.vectors.shape[1]
