@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint docs hashes dashboard bench mutants families exam exam-dose simulations reference-env commission audit clean
+.PHONY: help setup demo test lint docs hashes dashboard bench mutants fuzz families exam exam-dose simulations reference-env commission audit clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,9 @@ simulations: $(READY)  ## Simulate whether the intervals hold what they promise 
 mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'
 	$(BIN)/python -m benchmarks.mutants.run --write docs/mutants.md
+
+fuzz: $(READY)  ## Spoil 100,000 files of every format and read them (about half an hour)
+	$(BIN)/python -m tests.fuzz.run --inputs 100000 --seed 1
 
 families: $(READY)  ## Train, register and examine every family of translator alike (about two hours)
 	$(BIN)/python -m benchmarks.families --at-a-time 2 --write docs/appendix/families.md

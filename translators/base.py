@@ -19,6 +19,7 @@ from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import PluginFacts
 from qa_suite.core.tensor_files import read_safetensors
+from qa_suite.core.training_facts import read_training
 from qa_suite.core.volume import Volume
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.answers import AS_SPECIFIED, Asked, Inferred
@@ -245,7 +246,7 @@ def load_registered(folder: Path) -> Translator:
         then; else as :func:`load`.
     """
     folder = Path(folder)
-    training = read_json(folder / TRAINING_FILE)
+    training = read_training(folder / TRAINING_FILE)
     if weights_sha256(folder) != training["weights_sha256"]:
         raise InputError(f"The weights in {folder} are not those that were registered.")
     said = training.get("plugin")

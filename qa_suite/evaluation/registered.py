@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from qa_suite.core import store
 from qa_suite.core.answers import checked
 from qa_suite.core.errors import InputError, raise_problems
-from qa_suite.core.json_files import read_json
 from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.prediction import IntervalFacts, Prediction
 from qa_suite.core.records import ModelFacts
+from qa_suite.core.training_facts import read_training
+from qa_suite.core.validation import in_words
 from qa_suite.core.volume import Grid, Quantity, Volume
 from qa_suite.instruments.registering import KIND_TAG, KINDS
 from qa_suite.io.cases import LoadedCase, Translate
@@ -234,7 +236,7 @@ def _facts(uri: str, folder: Path) -> ModelFacts:
             f"register it with 'qa-suite train', or examine its images with "
             f"'qa-suite evaluate COHORT --images FOLDER'."
         )
-    training = read_json(found[0])
+    training = read_training(found[0])
     weights = training["weights_sha256"]
     for path in sorted(folder.rglob("*.safetensors")):
         if sha256_of(path) != weights:
@@ -242,13 +244,23 @@ def _facts(uri: str, folder: Path) -> ModelFacts:
                 f"The weights of {uri} are not those that were registered ({path.name} differs "
                 f"from {weights[:12]}…); do not use this model."
             )
+    try:
+        return _model_facts(uri, training)
+    except (KeyError, ValidationError) as error:
+        raise InputError(
+            f"The {TRAINING_FILE} of {uri} is not what training wrote ({in_words(error)}); "
+            f"register the model again."
+        ) from None
+
+
+def _model_facts(uri: str, training: Mapping[str, Any]) -> ModelFacts:
     version = store.model_version(uri)
     return ModelFacts(
         uri=uri if version is None else f"models:/{version.name}/{version.version}",
         name=version.name if version is not None else training["spec"]["name"],
         version=None if version is None else str(version.version),
         family=training["spec"]["family"],
-        weights_sha256=weights,
+        weights_sha256=training["weights_sha256"],
         direction=training["spec"]["direction"],
         training_sites=tuple(training["sites"]),
         training_data_digest=training["data_digest"],

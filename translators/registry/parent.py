@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.json_files import read_json
 from qa_suite.core.store import connect, model_version, tracking_uri
+from qa_suite.core.training_facts import read_training
 from translators.base import TRAINING_FILE, Translator, load_registered
 from translators.spec import TranslatorSpec
 
@@ -80,7 +80,7 @@ def load_parent(uri: str) -> Parent:
         uri=exact,
         name=str(version.name),
         translator=load_registered(found[0].parent),
-        training=read_json(found[0]),
+        training=read_training(found[0]),
     )
 
 
