@@ -37,7 +37,7 @@ DOORS = {
     "sitk.ImageSeriesReader": set(),
     "pydicom.dcmread": {"qa_suite/io/dicom/opening.py"},
     "pydicom.read_file": set(),
-    "pq.read_table": set(),
+    "pq.read_table": {"qa_suite/core/table_files.py"},
     "pq.ParquetFile": set(),
     "pq.read_metadata": {"qa_suite/core/table_files.py"},
     "tomllib.load": set(),
@@ -49,7 +49,7 @@ METHODS = {
         "qa_suite/judging/criteria/reading.py",  # of what it wrote itself, for strict types
     },
     "pixel_array": {"qa_suite/io/dicom/opening.py"},
-    **{f"read_{kind}": set() for kind in ("csv", "excel", "feather", "hdf", "pickle", "table")},
+    **{f"read_{kind}": set() for kind in ("csv", "excel", "feather", "hdf", "pickle")},
 }
 IMPORTS = {"safetensors": {"qa_suite/core/tensor_files.py"}}
 OF_OTHER_ENVIRONMENTS = {"qa_suite/lab/reference_dose/worker.py"}  # reads what the suite wrote
@@ -131,3 +131,18 @@ def test_nothing_but_a_plain_file_is_opened(tmp_path):
                     door(path)
             with pytest.raises(InputError):
                 door(absent)
+
+
+def test_a_table_whose_texts_are_none_is_refused(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from qa_suite.core.errors import InputError
+    from qa_suite.core.table_files import read_parquet
+
+    texts = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xc3\x28")]
+    )
+    pq.write_table(pa.table({"case": texts}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="damaged"):
+        read_parquet(tmp_path / "a.parquet")

@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from qa_suite.core import os_locks
-from qa_suite.core.errors import InputError
+from qa_suite.core.errors import InputError, QAError
+from qa_suite.core.json_files import parse_json_model
 
 WRITER_FILE = ".qa-suite-writer.json"
 """In the folder that is written. Of a single file: ``.NAME`` before the ending of it."""
@@ -175,8 +176,8 @@ def _read(handle: int) -> Writer | None:
     os.lseek(handle, 0, os.SEEK_SET)
     content = os.read(handle, 1 << 16)
     try:
-        return Writer.model_validate_json(content)
-    except ValidationError:
+        return parse_json_model(content, Writer, "The lock")
+    except QAError:
         return None
 
 

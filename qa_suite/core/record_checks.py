@@ -120,7 +120,7 @@ def _count_problems(evaluation: Evaluation, cases: pd.DataFrame) -> Iterator[str
     ):
         if said != found:
             yield f"the cohort's facts say {said} {what}, and {CASES_FILE} holds {found}"
-    if missing := sorted(set(held_out["site"]) - set(facts.sites)):
+    if missing := sorted(map(str, set(held_out["site"]) - set(facts.sites))):
         yield f"{listing(missing)} in {CASES_FILE} is no site of the cohort's facts"
 
 

@@ -63,6 +63,7 @@ def rehearse(path: Path, *, columns: list[str] | None) -> tuple[Any, None]:
     if facts.num_rows > MOST_ROWS or size > MOST_TABLE_BYTES:
         rows = count(facts.num_rows, "row")
         raise InputError(f"it says that it holds {rows} and {size} bytes")
+    pq.read_table(path).validate(full=True)  # texts are texts
     pd.read_parquet(path, columns=columns)
     return None, None
 

@@ -36,7 +36,7 @@ _SMALL = 1 << 20
 _MOST_META = 1 << 16
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
-_ITEM_GROUP, _PIXELS, _UNDEFINED = 0xFFFE, 0x7FE0, 0xFFFFFFFF
+_ITEM_GROUP, _UNDEFINED = 0xFFFE, 0xFFFFFFFF
 
 
 def text_of(dataset: Any, keyword: str) -> str:
@@ -136,7 +136,7 @@ def _meta(path: Path, head: bytes) -> tuple[bytes, int]:
 
 
 def _has_more_elements(data: bytes, most: int) -> bool:
-    """Count elements of explicit VR, those of sequences too, up to the pixels."""
+    """Count elements of explicit VR, those of sequences too."""
     place, count, end = 0, 0, len(data)
     while place + 8 <= end:
         (group,) = struct.unpack_from("<H", data, place)
@@ -144,8 +144,6 @@ def _has_more_elements(data: bytes, most: int) -> bool:
         count += 1
         if count > most:
             return True
-        if group == _PIXELS:
-            return False
         if group == _ITEM_GROUP:
             place += 8  # what is in an item follows it
             continue
