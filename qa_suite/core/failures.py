@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import re
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 
@@ -25,12 +24,13 @@ _OF_THE_RUN = (
     TimeoutError,
     ConnectionError,
     BrokenExecutor,
-    subprocess.TimeoutExpired,
     PassingFailure,
     Unfinished,
 )
-_NAMES = frozenset({"OutOfMemoryError", "AcceleratorError", "ConnectionError", "Timeout"})
-"""Classes of packages that are not imported for this: of torch and of requests."""
+_NAMES = frozenset(
+    {"OutOfMemoryError", "AcceleratorError", "ConnectionError", "Timeout", "TimeoutExpired"}
+)
+"""Classes of packages that are not imported for this: of torch, requests and subprocess."""
 
 _WORDS = re.compile(
     r"out of memory|(can't|cannot|can not|could not|unable to|failed to) allocate|bad_alloc"
