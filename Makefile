@@ -74,7 +74,7 @@ simulations: $(READY)  ## Simulate whether the intervals hold what they promise 
 	$(BIN)/python -m benchmarks.simulations.run --write docs/simulations.md
 	$(BIN)/python -m benchmarks.audit_rates --write docs/audit.md
 
-mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (an hour)
+mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (at most an hour and a half)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'
 	$(BIN)/python -m benchmarks.mutants.run --write docs/mutants.md
 

@@ -10,6 +10,7 @@ import pytest
 from qa_suite.core.errors import Problems
 from qa_suite.core.records import Profile
 from qa_suite.evaluation.profiles import load_profile
+from qa_suite.judging import criteria
 from qa_suite.judging.criteria import list_profiles
 from qa_suite.judging.criteria.asked import (
     QUESTIONS,
@@ -101,7 +102,7 @@ def test_min_patients_follow_from_the_stated_power(profile: Profile) -> None:
 
 def test_a_plan_that_its_patients_do_not_keep_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    shipped = Path(list_profiles.__code__.co_filename).parent / "demo-pelvis.yaml"
+    shipped = Path(criteria.__file__).parent / "demo-pelvis.yaml"
     path.write_text(shipped.read_text().replace("min_patients: 7", "min_patients: 5", 1))
     with pytest.raises(Problems, match="5 are fewer than the 7 that the planned power needs"):
         load_profile(path)
@@ -109,7 +110,7 @@ def test_a_plan_that_its_patients_do_not_keep_is_refused(tmp_path: Path) -> None
 
 def test_a_clinical_profile_of_image_error_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    shipped = Path(list_profiles.__code__.co_filename).parent / "mr-to-ct-pelvis.yaml"
+    shipped = Path(criteria.__file__).parent / "mr-to-ct-pelvis.yaml"
     path.write_text(shipped.read_text().replace("clinical: false", "clinical: true"))
     with pytest.raises(Problems, match="clinical: a profile that carries a clinical decision"):
         load_profile(path)
@@ -120,7 +121,7 @@ def test_a_clinical_profile_of_image_error_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["clinical", "does_not_ask", "rationale", "population"])
 def test_schema_2_says_what_schema_1_need_not(tmp_path: Path, key: str) -> None:
     path = tmp_path / "mine.yaml"
-    shipped = Path(list_profiles.__code__.co_filename).parent / "demo-pelvis.yaml"
+    shipped = Path(criteria.__file__).parent / "demo-pelvis.yaml"
     path.write_text(shipped.read_text().replace(f"{key}:", f"not_{key}:", 1))
     with pytest.raises(Problems, match=rf"{key}( \('body MAE'\))?: field required by schema 2"):
         load_profile(path)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.mutants import MUTANT_S
+
 WHAT = {
     "judging": "`qa_suite/judging`, by mutmut",
     "planted": "compiled kernels and properties, from `benchmarks/mutants/planted.yaml`",
@@ -16,15 +18,20 @@ WANTED_PCT = 90
 _HEAD = """# Mutants
 
 How many faults that are planted in the code its own tests find. `make mutants` makes this page, in
-about an hour on two cores that do nothing else; at least {wanted} % are wanted of either kind.
+at most an hour and a half on two cores that do nothing else; at least {wanted} % are wanted of
+either kind.
 
-- **Judging and its statistics** by [mutmut](https://github.com/boxed/mutmut) (BSD-3): every
-  comparison, number, operator, argument and string. It passes over decorated functions, which in
-  this room are properties of one line; these stand in the list of the second kind.
+- **Judging and its statistics**: [mutmut](https://github.com/boxed/mutmut) (BSD-3) makes the
+  mutants, of every comparison, number, operator, argument and string. Tests are collected once, and
+  each mutant is tried in a process forked from there (`benchmarks/mutants/forked.py`): by those
+  tests that call its function, until one fails. What none has found after {mutant_s:.0f} s of
+  tests counts as not found. mutmut passes over decorated functions, which in this room are
+  properties of one line; these stand in the list of the second kind.
 - **Compiled kernels** (rays, distances, nearest points, SSIM, DVH, gamma) by a list of faults that
   would change a clinical number, each with the reason, and `NUMBA_DISABLE_JIT=1`.
 
-This page was made by `python -m benchmarks.mutants.run {command}`.
+This page was made by `python -m benchmarks.mutants.run {command}`. Where fewer were tried than
+made, time was up; the order is random (`--seed`), so that those tried are a random sample.
 
 | Code | Mutants | Tried | Found | Score | Minutes |
 |---|---|---|---|---|---|
@@ -32,14 +39,21 @@ This page was made by `python -m benchmarks.mutants.run {command}`.
 
 
 def write_page(page: Path, folder: Path, *, command: str) -> None:
-    """Write the table and whatever was not found."""
+    """Write the scores, those of each module, and whatever was not found."""
     found = {
         name: json.loads((folder / f"{name}.json").read_text())
         for name in WHAT
         if (folder / f"{name}.json").is_file()
     }
-    rows = [_row(name, score) for name, score in found.items()]
-    text = _HEAD.format(wanted=WANTED_PCT, command=command) + "".join(rows)
+    text = _HEAD.format(wanted=WANTED_PCT, command=command, mutant_s=MUTANT_S)
+    for name, score in found.items():
+        made, tried = (sum(score[key].values()) for key in ("made", "tried"))
+        row = _row(WHAT[name], made, tried, len(score["survived"]))
+        text += f"{row} {score['seconds'] / 60:.0f} |\n"
+    if "judging" in found:
+        text += "\n## The judging room by its modules\n\n"
+        text += "| Module | Mutants | Tried | Found | Score |\n|---|---|---|---|---|\n"
+        text += "".join(f"{row}\n" for row in _by_module(found["judging"]))
     for name, score in found.items():
         if score["survived"]:
             text += f"\n## Not found: {WHAT[name]}\n\n"
@@ -47,22 +61,25 @@ def write_page(page: Path, folder: Path, *, command: str) -> None:
     page.write_text(text, encoding="utf-8")
 
 
+def _by_module(score: dict[str, Any]) -> Iterator[str]:
+    for module, made in score["made"].items():
+        if tried := score["tried"].get(module, 0):
+            lost = sum(f"judging.{module}.x" in name for name in score["survived"])
+            yield _row(f"`{module}`", made, tried, lost)
+
+
 def _survivors(names: Sequence[str]) -> Iterator[str]:
     """Yield those of mutmut by their module, others one by one."""
     modules: dict[str, list[str]] = {}
     for name in names:
-        module, _, mutant = name.rpartition(".x_")
-        if module and not module.count(" "):
-            modules.setdefault(module, []).append(f"`x_{mutant}`")
+        module, _, mutant = name.partition(".x")
+        if mutant and " " not in module:
+            modules.setdefault(module, []).append(f"`x{mutant}`")
         else:
             yield f"`{' '.join(name.split())}`"
     yield from (f"`{module}`: {', '.join(mutants)}" for module, mutants in modules.items())
 
 
-def _row(name: str, score: dict[str, Any]) -> str:
-    tried, lost = score["tried"], len(score["survived"])
+def _row(what: str, made: int, tried: int, lost: int) -> str:
     share = f"{100 * (tried - lost) / tried:.1f} %" if tried else "none"
-    return (
-        f"| {WHAT[name]} | {score['made']} | {tried} | {tried - lost} | {share} | "
-        f"{score['seconds'] / 60:.0f} |\n"
-    )
+    return f"| {what} | {made} | {tried} | {tried - lost} | {share} |"

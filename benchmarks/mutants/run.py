@@ -2,9 +2,9 @@
 
     python -m benchmarks.mutants.run --write docs/mutants.md
 
-Everything runs in a copy of the tracked files. mutmut passes over properties, so those of judging
-stand in the list beside the compiled kernels, which it cannot enter either; these run with
-``NUMBA_DISABLE_JIT=1``.
+Everything runs in a copy of the tracked files, and a run that was ended carries on. mutmut passes
+over properties, so those of judging stand in the list beside the compiled kernels, which it cannot
+enter either; these run with ``NUMBA_DISABLE_JIT=1``.
 """
 
 from __future__ import annotations
@@ -12,28 +12,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.mutants.page import write_page
 from benchmarks.mutants.planted import Planted, planted_faults
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTHING = "qa_suite.judging.none_of_them"
-"""A name that mutmut finds nothing by: it makes the mutants and tries none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """Of how many mutants how many were found, and which were not."""
 
-    made: int
-    tried: int
+    made: dict[str, int]
+    """In each module, or file."""
+    tried: dict[str, int]
     survived: tuple[str, ...]
     seconds: float
 
@@ -51,42 +49,24 @@ def copy_of_tree(folder: Path) -> Path:
     return folder
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", **more}
+def counted(names: list[str]) -> dict[str, int]:
+    """Return how many names are of each group."""
+    return {name: names.count(name) for name in sorted(set(names))}
 
 
-def mutmut(folder: Path, *names: str, workers: int) -> None:
-    """Run mutmut over the named mutants, or all; its own words go to mutmut.log."""
-    with (folder / "mutmut.log").open("a") as log:
-        subprocess.run(
-            [sys.executable, "-m", "mutmut", "run", "--max-children", str(workers), *names],
-            cwd=folder, env=environment(), stdout=log, stderr=log, check=False,
-        )  # fmt: skip
+def score_judging(folder: Path, given: argparse.Namespace) -> Score:
+    """Let the tests of the judging room try mutmut's mutants of it."""
+    from benchmarks.mutants.judging import module_of, try_mutants
 
-
-def exit_codes(folder: Path) -> dict[str, int | None]:
-    """What pytest said of each mutant: 0 where every test passed, None where it was not tried."""
-    codes: dict[str, int | None] = {}
-    for file in sorted((folder / "mutants").rglob("*.meta")):
-        codes |= json.loads(file.read_text())["exit_code_by_key"]
-    return codes
-
-
-def score_judging(folder: Path, *, sample: int | None, seed: int, workers: int) -> Score:
-    """Run mutmut over the judging room, or over a random sample of its mutants."""
     started = time.monotonic()
-    mutmut(folder, NOTHING, workers=workers)
-    names = sorted(exit_codes(folder))
-    if not names:
-        raise SystemExit(f"mutmut made no mutants; see {folder / 'mutmut.log'}")
-    chosen = names if sample is None else random.Random(seed).sample(names, min(sample, len(names)))
-    mutmut(folder, *chosen, workers=workers)
-    codes = exit_codes(folder)
-    tried = [name for name in chosen if codes[name] is not None]
+    names, outcomes = try_mutants(
+        folder, root=ROOT, modules=given.modules, seed=given.seed, workers=given.workers,
+        limit_s=given.limit_s,
+    )  # fmt: skip
     return Score(
-        made=len(names),
-        tried=len(tried),
-        survived=tuple(sorted(name for name in tried if codes[name] in (0, 33))),
+        made=counted([module_of(name) for name in names]),
+        tried=counted([module_of(name) for name in outcomes]),
+        survived=tuple(sorted(name for name, found_by in outcomes.items() if found_by is None)),
         seconds=time.monotonic() - started,
     )
 
@@ -94,7 +74,7 @@ def score_judging(folder: Path, *, sample: int | None, seed: int, workers: int) 
 def score_planted(folder: Path, faults: list[Planted], *, limit_s: float) -> Score:
     """Plant one fault after the other, and run the tests that should find it."""
     started = time.monotonic()
-    survived, tried = [], 0
+    survived, tried = [], []
     for fault in faults:
         if time.monotonic() - started > limit_s:
             break
@@ -103,43 +83,43 @@ def score_planted(folder: Path, faults: list[Planted], *, limit_s: float) -> Sco
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
         done = subprocess.run(
             [*command, *fault.tests], cwd=folder, capture_output=True, text=True, check=False,
-            env=environment(NUMBA_DISABLE_JIT="1", PYTHONPATH=str(folder)),
+            env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(folder)},
         )  # fmt: skip
         (folder / fault.file).write_text(source, encoding="utf-8")
         if done.returncode not in (0, 1):
             raise SystemExit(f"{fault.name}: pytest ended with {done.returncode}\n{done.stdout}")
-        tried += 1
+        tried.append(fault.file)
         if done.returncode == 0:
             survived.append(fault.name)
         print(f"{'survived' if done.returncode == 0 else 'found':9s} {fault.name}", flush=True)
     return Score(
-        made=len(faults), tried=tried, survived=tuple(survived), seconds=time.monotonic() - started
-    )
+        made=counted([fault.file for fault in faults]), tried=counted(tried),
+        survived=tuple(survived), seconds=time.monotonic() - started,
+    )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sample", type=int, help="mutants of the judging room to try; all")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", choices=["judging", "planted"])
-    parser.add_argument("--limit-s", type=float, default=3000, help="of the planted faults")
+    parser.add_argument("--modules", nargs="*", default=["*"], help="of judging, as patterns")
+    parser.add_argument("--seed", type=int, default=1, help="of the order in which they are tried")
+    parser.add_argument("--workers", type=int, default=2, help="of the judging room")
+    parser.add_argument("--limit-s", type=float, default=2600, help="of either kind")
     parser.add_argument("--folder", type=Path, default=ROOT / "mutants-run")
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     folder = copy_of_tree(given.folder.resolve())
     scores: dict[str, Score] = {}
     if given.only != "planted":
-        scores["judging"] = score_judging(
-            folder, sample=given.sample, seed=given.seed, workers=given.workers
-        )
+        scores["judging"] = score_judging(folder, given)
     if given.only != "judging":
         scores["planted"] = score_planted(folder, planted_faults(), limit_s=given.limit_s)
     for name, score in scores.items():
-        print(f"{name}: {score.tried - len(score.survived)} of {score.tried} found")
+        tried = sum(score.tried.values())
+        print(f"{name}: {tried - len(score.survived)} of {tried} found")
         print(*(f"  survived: {one}" for one in score.survived), sep="\n")
-        facts = {"made": score.made, "tried": score.tried, "survived": list(score.survived)}
-        (folder / f"{name}.json").write_text(json.dumps({**facts, "seconds": score.seconds}))
+        (folder / f"{name}.json").write_text(json.dumps(asdict(score)))
     if given.write:
         write_page(given.write, folder, command=" ".join(sys.argv[1:]))
 
