@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.plain_files import MOST_BYTES, read_bytes
-from qa_suite.core.validation import describe_validation
+from qa_suite.core.validation import describe_validation, in_words
 
 MOST_DEPTH = 100
 _HALF_A_LETTER = re.compile(r"\\u[dD][89a-fA-F]")
@@ -53,7 +53,7 @@ def parse_json(text: str | bytes, where: Path | str) -> Any:
     except RecursionError:
         raise _unreadable(where, "it is nested too deeply") from None
     except ValueError as error:
-        raise _unreadable(where, str(error)) from None
+        raise _unreadable(where, in_words(error)) from None
     if text.count("[") + text.count("{") > MOST_DEPTH and _depth(data) > MOST_DEPTH:
         raise _unreadable(where, "it is nested too deeply")
     if _HALF_A_LETTER.search(text) and not all(map(_is_text, _texts(data))):

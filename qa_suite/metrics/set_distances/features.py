@@ -95,7 +95,7 @@ def features_of(
         if is_of_the_run(error):
             raise
         if isinstance(error, QAError):
-            return CaseFeatures(why=" ".join(str(error).split()))
+            return CaseFeatures(why=in_words(error))
         return CaseFeatures(why=f"{type(error).__name__}: {in_words(error)}")
     if pair[0].ndim != 2 or pair[0].shape != pair[1].shape or pair[0].size == 0:
         return CaseFeatures(
