@@ -52,8 +52,8 @@ def test_killed_before_every_change_the_evaluation_is_whole_in_the_end(
             log_evaluation(record)
         if len(seen) < number:
             break
-        killed = [c for name, c in contents().items() if name.startswith("evaluations/")]
-        assert all(run["status"] == "RUNNING" for run in killed), "never finished before it is"
+        found = [c for name, c in contents().items() if name.startswith("evaluations/")]
+        assert all(one["status"] == "RUNNING" for runs in found for one in runs), "not whole yet"
         assert run(["sync", str(record)]) == 0
         assert contents() == expected, f"killed before {seen[-1]}, the {number}th change"
     assert len(seen) > 8, "every change was a place to be killed at"
