@@ -33,8 +33,8 @@ says.
 OF_PROFILES = """
 All means of a shipped profile together, at its `min_patients` and the hospitals it is planned for,
 as if they were independent (where they go together more pass): of the population of each kind that
-passes most often, and of the one that does least. The number that a profile is planned for reckons
-with normal values (`planned`): where its means are of other kinds fewer than that pass, and who
+passes most often, at least 80 %, and of the one that does least. What `planned` reckons with are
+normal values: where means are of other kinds a profile asks for more patients than that, and who
 expects skewed values takes the number of patients from the table above.
 
 | Profile | Hospitals | Means at each | Patients | Passes, at best | at worst |
@@ -53,6 +53,25 @@ def chance(population: Population, patients: int, runs: int, seed: int = 6) -> f
     return float((decided & (high <= population.mean + 2 * spread)).mean())
 
 
+def passes(profile: Profile, runs: int) -> tuple[float, float]:
+    """How often a good model passes all means of a profile, at best and at worst, by population.
+
+    Parameters
+    ----------
+    profile
+        One that says what it is planned for.
+    runs
+        Studies of each mean.
+    """
+    assert profile.planned is not None
+    best, worst = 1.0, 1.0
+    for (kind, n), number in _means(profile).items():
+        chances = [chance(p, n, runs) for k, p in _inside() if k == kind]
+        times = number * profile.planned.sites
+        best, worst = best * max(chances) ** times, worst * min(chances) ** times
+    return best, worst
+
+
 def section(runs: int) -> str:
     """Return the part of the page."""
     text = HEAD.format(
@@ -68,11 +87,7 @@ def section(runs: int) -> str:
         means = _means(profile)
         if profile.planned is None or not means:
             continue
-        best, worst = 1.0, 1.0
-        for (kind, n), number in means.items():
-            chances = [chance(p, n, runs) for k, p in _inside() if k == kind]
-            times = number * profile.planned.sites
-            best, worst = best * max(chances) ** times, worst * min(chances) ** times
+        best, worst = passes(profile, runs)
         kinds = Counter[str]()
         for (kind, _), number in means.items():
             kinds[kind] += number
