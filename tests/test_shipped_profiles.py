@@ -103,7 +103,7 @@ def test_min_patients_follow_from_the_stated_power(profile: Profile) -> None:
 def test_a_plan_that_its_patients_do_not_keep_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     shipped = Path(criteria.__file__).parent / "demo-pelvis.yaml"
-    path.write_text(shipped.read_text().replace("min_patients: 7", "min_patients: 5", 1))
+    path.write_text(shipped.read_text().replace("min_patients: 8", "min_patients: 5", 1))
     with pytest.raises(Problems, match="5 are fewer than the 7 that the planned power needs"):
         load_profile(path)
 
