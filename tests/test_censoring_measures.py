@@ -314,6 +314,7 @@ BY_DEFINITION = {
     "mirror_evidence": "the middle of a patient lies near that of the source",
     "reversal_evidence": "as mirror_evidence",
     "swap_evidence": "as mirror_evidence",
+    "source_texture": "defined on values clipped around the image's own span",
     "hu_range_99_9": "describes the image, clipped or not",
 }
 WORDS = re.compile(r"\bclip|\bcapped|\bcut off\b|\breach\b|within \d+ mm|\bsearch", re.IGNORECASE)

@@ -115,7 +115,7 @@ def test_the_step_of_an_arc_may_be_chosen(files, capsys):
     for more, fields in (((), 4), (("--arc-step-deg", "8"), 2)):
         assert run([*given, *more]) == 0
         step = more[1] if more else "4"
-        said = f"arcs are computed as fields of at most {step}°: field 1 (1 steps, {fields} fields)"
+        said = f"arcs are computed as fields of at most {step}°: field 1 (1 step, {fields} fields)"
         assert any(said in line for line in remarks(capsys))
     assert run([*given, "--arc-step-deg", "20"]) == 2
     assert "--arc-step-deg is 1 to 10 degrees, not 20" in one_sentence(capsys)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What no order reaches, though a set or a listing of files is gone through: file -> why.
 HARMLESS = {
     "qa_suite/cli/checks.py": "counts the cases that are done; the results are put in order after",
-    "qa_suite/evaluation/evaluate.py": "counts the cases done; the entries are put in order after",
+    "qa_suite/evaluation/cases.py": "counts the cases done; the entries are put in order after",
     "qa_suite/dose/machines/proton.py": "sorted after",
 }
 

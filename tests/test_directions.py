@@ -297,7 +297,7 @@ def test_a_cost_line_by_hand():
     table = table.assign(family="cost", status="ok")
     assert cost_line(table) == (
         "4.00 s a volume (median of 3 cases, 2.00 to 9.00); 512 MiB of memory of the process, on "
-        "the CPU (largest of 1 case); 2048 MiB of memory on the GPU (largest of 1 case); 24 to 30 "
+        "the CPU (of 1 case); 2048 MiB of memory on the GPU (of 1 case); 24 to 30 "
         "network evaluations; 1 sampler step"
     )
     assert cost_line(table.assign(status="undefined")) == ""

@@ -197,7 +197,7 @@ def test_a_fault_without_any_place_is_refused(tmp_path, monkeypatch):
 
 def test_the_command_examines_a_cohort(tmp_path, capsys):
     make_phantom_cohort(
-        tmp_path / "c", hospitals=("A",), patients_per_hospital=7, spacing_mm=(8, 8, 10), seed=1
+        tmp_path / "c", hospitals=("A",), patients_per_hospital=8, spacing_mm=(8, 8, 10), seed=1
     )
     status = run(
         [
@@ -219,7 +219,7 @@ def test_the_command_examines_a_cohort(tmp_path, capsys):
     )
     shown = capsys.readouterr().out
     assert status == 0, shown
-    assert "1 of 1 faults" in shown
+    assert "1 of 1 fault" in shown
     found = json.loads((tmp_path / "out" / "exam.json").read_text())
     assert [one["candidate"] for one in found["candidates"]] == ["twin", "realistic"]
     assert found["candidates"][0]["cells"][0]["answered_by"] == {"body ME": 1}

@@ -210,7 +210,7 @@ def test_every_kind_learns_and_samples(
 def test_a_budget_too_small_for_two_phases_is_refused(
     folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="1 iterations leaves none for the regression or none"):
+    with pytest.raises(InputError, match="1 iteration leaves none for the regression or none"):
         _fit(_bridge(), folder, cohort, tmp_path, iterations=1)
     _fit(_bridge(bridge__start="source"), folder, cohort, tmp_path, iterations=1)
 

@@ -191,7 +191,7 @@ def _write_in_two(array: NDArray[Any], grid: Grid, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         header = Path(folder) / path.name
         _write(array, grid, header)
-        for voxels in (one for one in Path(folder).iterdir() if one != header):
+        for voxels in sorted(one for one in Path(folder).iterdir() if one != header):
             voxels.replace(path.parent / voxels.name)
         header.replace(path)
 

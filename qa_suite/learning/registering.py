@@ -80,7 +80,7 @@ def register_model(
             pip_requirements=requirements(*packages),
             metadata=dict(facts),
         )
-        for cache in beginning.rglob("__pycache__"):
+        for cache in sorted(beginning.rglob("__pycache__")):
             shutil.rmtree(cache)
         beginning.replace(saved)
     return run.model(name, digest, tags=tags, description=description, instrument=instrument)
