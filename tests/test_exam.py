@@ -26,7 +26,7 @@ from qa_suite.metrics.run import METRICS
 from tests.exam_cases import profile, reading
 
 CRITERIA = Path(criteria.__file__).parent
-FEW = {"A": 8, "B": 8, "C": 8}
+FEW = {"A": 9, "B": 9, "C": 9}
 REDUCED = ("hu_bias", "bone_rims_missing", "slice_jump", "left_right_flip", "nan", "one_patient")
 
 
@@ -114,7 +114,7 @@ def test_an_exam_that_was_ended_carries_on(tmp_path, monkeypatch):
 def test_what_was_measured_is_judged_again_by_other_criteria(tmp_path, monkeypatch):
     settings = ExamSettings(
         profile="demo-pelvis",
-        patients={"A": 7},
+        patients={"A": 8},
         spacing_mm=(16, 16, 24),
         clean_cohorts=1,
         faults=("hu_bias",),
@@ -141,7 +141,7 @@ def test_what_was_measured_is_judged_again_by_other_criteria(tmp_path, monkeypat
     assert again.code.git_commit == "another"
     assert again.measured_by == first.measured_by != ""
     more = settings.model_copy(update={"clean_cohorts": 2})
-    with pytest.raises(InputError, match="lacks 7 of 14 patients"):
+    with pytest.raises(InputError, match="lacks 8 of 16 patients"):
         run_exam(more, workers=1, out=tmp_path, judge_again=True)
     assert (tmp_path / "journal.jsonl").read_bytes() == written
 
