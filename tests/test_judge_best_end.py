@@ -51,6 +51,7 @@ def test_all_near_the_best_end_pass(kind, held, asked):
         (GAMMA, [100.0] * 11 + [60.0], ASKED),
         (GAMMA, [100.0] * 8 + ["lost"], ASKED),
         (GAMMA, [100.0] * 8 + [(0.0, 100.0)], ASKED),
+        (GAMMA, [100.0] * 8 + [(99.9, 100.0)], ASKED),  # a mean over one is undecided
         (GAMMA, [100.0] * 8, {**ASKED, "min_patients": 9}),
         (GAMMA, [100.0] * 8, {**ASKED, "bound": 100.0}),  # the bound is the end
         (GAMMA, [100.0] * 8, {**ASKED, "confidence": 0.99}),

@@ -50,11 +50,12 @@ def near_best_end(criterion: Criterion, values: PatientValues, units: int) -> Re
         or criterion.direction == "within"
         or not 0 < way < math.inf
         or values.lost
+        or values.censored  # a mean that contains a censored value is undecided
         or units < fewest(criterion.confidence)
     ):
         return None
     limit = NEAR * way + end_slack(best)
-    rows = [row for row in values.rows if row.fate in ("value", "censored")]
+    rows = [row for row in values.rows if row.fate == "value"]
     if not all(abs(end - best) <= limit for row in rows for end in (row.low, row.high)):
         return None
     away, n = stated(NEAR * way, criterion.unit), count(len(values.measured), "patient")
