@@ -59,13 +59,16 @@ def site_table(records: Records) -> str:
     lines = [f"| Held-out site | {head} |", "|---" + "|--:" * 2 * len(names) + "|"]
     sites = sorted(rows_of(records, names[0], "mae", "body").site.unique())
     for site in [*sites, None]:
-        cells = []
+        cells, numbers = [], set[int]()
         for region, digits in (("body", 1), ("bone", 0)):
             for name in names:
                 rows = rows_of(records, name, "mae", region)
                 ok = rows[((rows.site == site) | (site is None)) & (rows.status == "ok")]
                 cells.append(f"{ok.value.mean():.{digits}f}")
-                n = ok.patient.nunique()
+                numbers.add(ok.patient.nunique())
+        if len(numbers) > 1:
+            raise SystemExit(f"The means of {site or 'all sites'} are of unlike patients.")
+        (n,) = numbers
         label = f"{site} (n = {n})" if site else f"**all (n = {n})**"
         shown = cells if site else [f"**{c}**" for c in cells]
         lines.append(f"| {label} | {' | '.join(shown)} |")
