@@ -23,7 +23,7 @@ def test_enough_is_looked_at() -> None:
 BROKEN = [
     ("try 'qa-suite juge FOLDER'", "no verb juge"),
     ("'qa-suite judge {folder} --profil NAME' does", "judge has no option --profil"),
-    ("name one with --key or leave it", "option --key"),
+    ("name one with --keyring or leave it", "option --keyring"),
     ("give `qa-suite evaluate COHORT --seed 3` a seed", "evaluate has no option --seed"),
     ("run 'make examine' first", "no target examine"),
     ("see docs/familes/external.md for more", "no docs/familes/external.md"),

@@ -43,6 +43,11 @@ VERBS: dict[str, tuple[list[str], int]] = {
         2,
     ),
     "instrument": (["instrument", "extractor", "cohort", "--iterations", "1"], 0),
+    "promote": (
+        ["promote", "models:/x/1", "--evaluation", "record", "--profile", "descriptive"],
+        2,
+    ),
+    "withdraw": (["withdraw", "models:/x/1", "--because", "x", "--evaluations", "."], 2),
     "lock": (
         ["lock", "cohort", "oracle:truth", "--profile", "descriptive", "--out", "locked-{what}"],
         0,

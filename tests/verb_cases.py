@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qa_suite.core.signing.keys import make_key
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.images import read_image, write_image
 from tests.cli_dose_cases import prostate, tiny_plan
@@ -31,6 +33,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "measure": ("ct.nii.gz", "made.nii.gz", "--error-maps", OUT),
     "judge": (OUT, "--profile", "descriptive", "--no-track"),
     "report": (OUT, "--profile", "descriptive", "--no-track"),
+    "key": (OUT, "--name", "Ben", "--role", "physicist", "--passphrase-file", "phrase"),
+    "sign": (OUT, "--key", "ada.pem", "--passphrase-file", "phrase", "--meaning", "reviewed"),
     "audit": ("record", "--no-track", "--out", OUT),
     "compare": ("record", "old", "--no-track", "--out", OUT),
     "checkup": ("ct.nii.gz", "made.nii.gz", "--against", "record", "--log", OUT),
@@ -53,10 +57,12 @@ WRITES_NOTHING = {
     "power",
     "verify",
     "list",
-    "sync",
-}  # it empties outboxes, which have a lock of their own
-ONE_FILE = {"checkup", "dvh", "gamma", "export-dose"}
-IN_A_RECORD = {"judge", "report"}
+    "sync",  # it empties outboxes, which have a lock of their own
+    "promote",  # it and the next move an alias of the registry; see test_release.py
+    "withdraw",
+}
+ONE_FILE = {"checkup", "dvh", "gamma", "export-dose", "key"}
+IN_A_RECORD = {"judge", "report", "sign"}
 
 
 def command(verb: str, out: Path) -> list[str]:
@@ -94,6 +100,10 @@ def make_material(folder: Path) -> None:
     grid = Grid(shape=(9, 8, 7), spacing_mm=(2.5, 3.0, 2.0), origin_mm=(-8.0, -18.0, -28.0))
     small = np.random.default_rng(2).uniform(0, 70, grid.shape).astype(np.float32)
     write_image(Volume(array=small, grid=grid, quantity="Gy"), folder / "surrogate.nii.gz")
+    (folder / "phrase").write_text("a phrase for tests\n")
+    make_key(folder / "ada.pem", "a phrase for tests")
+    person = [{"name": "Ada", "role": "physicist"}]
+    (folder / "ada.reviewer.yaml").write_text(json.dumps(person))
     (folder / "file").write_text("no folder\n")
 
 

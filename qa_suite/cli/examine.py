@@ -44,6 +44,9 @@ class ReportOptions(Options):
     floor: Path | None = option(None, "Evaluation of the oracle on the same cohort.")
     baseline: Path | None = option(None, "Evaluation of a simple translator, such as intensity.")
     by: str = option("", "Who judges; default: the name of the account.")
+    reviewers: Path | None = option(
+        None, "File of those whose signatures count; default: QA_SUITE_REVIEWERS."
+    )
     track: bool = option(True, "Update the evaluation's run in MLflow.")
 
 
@@ -147,6 +150,7 @@ def report(asked: ReportOptions) -> None:
         baseline=asked.baseline,
         by=asked.by,
         ask_store=asked.track,
+        reviewers=asked.reviewers,
     )
     if asked.track:
         log_or_say(asked.evaluation)

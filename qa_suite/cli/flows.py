@@ -242,25 +242,30 @@ def judge_and_report(
     baseline: Path | None = None,
     by: str = "",
     ask_store: bool = False,
+    reviewers: Path | None = None,
 ) -> tuple[Verdict, Path]:
     """Judge an evaluation, keep the verdict beside it and write the report.
 
     Where a verdict that says the same lies there already, it is reported and none is added:
     a page is no new judgement.
     """
+    from qa_suite.cli.signing import reviewers_for
     from qa_suite.core.one_writer import writing
     from qa_suite.core.verdict_files import read_verdict
     from qa_suite.judging.evidence import save_verdict, written_before
     from qa_suite.judging.judge import judge
     from reports.html.report import write_report
 
+    known = reviewers_for(reviewers, folder)
     computed = judge(folder, profile)
     with writing(folder, "report"):
         verdict = written_before(computed, folder)
         if verdict is None:
             path = save_verdict(computed, folder, by=by, ask_store=ask_store)
             verdict = read_verdict(path).verdict
-        page = write_report(folder, verdict, folder / REPORT_FILE, floor=floor, baseline=baseline)
+        page = write_report(
+            folder, verdict, folder / REPORT_FILE, floor=floor, baseline=baseline, reviewers=known
+        )
     return verdict, page
 
 

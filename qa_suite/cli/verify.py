@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qa_suite.cli import console
+
+if TYPE_CHECKING:
+    from qa_suite.core.signing.reviewers import Reviewers
+    from qa_suite.core.verdict_files import Overall
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,24 +21,32 @@ def add_to(app: typer.Typer) -> None:
 
 def verify(
     evaluation: Annotated[Path, typer.Argument(help="Folder of an evaluation.")],
+    reviewers: Annotated[
+        Path | None,
+        typer.Option(help="File of those whose signatures count; default: QA_SUITE_REVIEWERS."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every doubt as JSON.")] = False,
 ) -> int:
     """Recompute a record and its verdicts, and say what is not as it was written.
 
     Tables, counts, identifier, volumes, each verdict from the tables and its own profile, the
-    chain of verdicts, the lock and the log. Exit status: 0 nothing, 1 something was changed, 3
-    something differs that another version of the suite, or a place that is not at hand, may
-    explain.
+    chain of verdicts, the signatures, the lock, the log, and the registry's aliases that the log
+    tells of. Exit status: 0 nothing, 1 something was changed, 3 something differs that another
+    version of the suite, or a place that is not at hand, may explain.
 
     Example: `qa-suite verify evaluations/pelvis-mr-to-ct-1`
     """
     from dataclasses import asdict
 
+    from qa_suite.cli.signing import reviewers_for
     from qa_suite.core.errors import QAError
+    from qa_suite.core.examination_log import log_beside, read_log
     from qa_suite.core.verdict_files import overall
     from qa_suite.judging.verify import verify as verify_folder
+    from qa_suite.release.aliases import alias_doubts
 
-    doubts = verify_folder(evaluation)
+    known = reviewers_for(reviewers, evaluation)
+    doubts = (*verify_folder(evaluation), *alias_doubts(read_log(log_beside(evaluation))))
     if as_json:
         console.show_json([asdict(doubt) for doubt in doubts])
     else:
@@ -43,7 +55,22 @@ def verify(
         if not doubts:
             console.show("✔ Everything is as it was written, and every verdict follows from it.")
         try:
-            console.show(f"Overall: {overall(evaluation).sentence}")
+            judged = overall(evaluation)
+            console.show(f"Overall: {judged.sentence}")
+            _show_signatures(evaluation, judged, known)
         except QAError:
             console.show("Overall: not believed before what is said above is settled.")
     return 1 if any(doubt.certain for doubt in doubts) else 3 if doubts else 0
+
+
+def _show_signatures(evaluation: Path, judged: Overall, known: Reviewers | None) -> None:
+    """Say who signed each verdict that stands, and what the signatures come to."""
+    from qa_suite.core.signing.signatures import sign_off
+
+    for one in judged.standing:
+        if one.verdict.evidence is None:
+            continue
+        off = sign_off(evaluation, one, known)
+        console.show(f"{one.title}: {off.sentence}")
+        for signature in off.signatures:
+            console.show(f"  {'✔' if signature.counts else '✘'} {signature.sentence}.")

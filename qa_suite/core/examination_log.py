@@ -1,14 +1,15 @@
-"""The log beside the evaluations: which test cases were examined, judged or locked, and when.
+"""The log beside the evaluations: what was locked, examined, judged, signed, released, and when.
 
 One line of JSON each, appended and never edited. A line holds the digest of the line before it, so
 that a line that was changed, taken out or put in between is noticed; that the last lines were cut
-off shows where a verdict or a lock names one of them.
+off shows where a verdict, a lock, a signature or the registry names one of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,10 @@ from qa_suite.core.records.measurement import STRICT
 
 LOG_FILE = "examinations.jsonl"
 _DIGITS = 16
+"""Of a scan's digest, and of the digests in lines that were written when they were shorter."""
+What = Literal[
+    "locked", "examined", "recorded", "judged", "signed", "released", "overridden", "withdrawn"
+]
 
 
 class LogLine(BaseModel):
@@ -32,7 +37,7 @@ class LogLine(BaseModel):
 
     model_config = STRICT
 
-    what: Literal["locked", "examined", "recorded", "judged"]
+    what: What
     at: str
     cohort: str
     cohort_digest: str
@@ -48,6 +53,13 @@ class LogLine(BaseModel):
     verdict: str = ""
     profile: ProfileTried | None = None
     lock: str = ""
+    who: str = Field(default="", description="name and role of the person, where one is known")
+    signature: str = Field(default="", description="digest of the signature's file")
+    meaning: str = Field(default="", description="of a signature")
+    alias: str = Field(default="", description="of the registry that was moved")
+    was: str = Field(default="", description="version that held the alias before; empty: none")
+    now: str = Field(default="", description="version that holds it since; empty: none")
+    because: str = ""
     before: str = Field(default="", description="digest of the line before")
 
 
@@ -59,6 +71,15 @@ class Log:
     lines: tuple[LogLine, ...] = ()
     digests: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> str:
+        """The digest of the last line; empty where there is none."""
+        return self.digests[-1] if self.digests else ""
+
+    def knows(self, head: str) -> bool:
+        """Whether a digest that was the last line's once is one of a line that is here."""
+        return any(_is_of(head, digest) for digest in self.digests)
 
 
 def log_beside(folder: Path) -> Path:
@@ -87,6 +108,7 @@ def append(path: Path, line: LogLine) -> str:
             data = line.model_copy(update={"before": before}).model_dump(mode="json")
             stream.write(json.dumps(data, sort_keys=True, ensure_ascii=False).encode() + b"\n")
             stream.flush()  # before others may write
+            os.fsync(stream.fileno())
     except OSError as error:
         return f"{path.name} beside it cannot be written ({error.strerror})"
     return ""
@@ -106,7 +128,7 @@ def read_log(path: Path) -> Log:
         except QAError:
             problems.append(f"line {number} of {path} cannot be read")
         else:
-            if line.before != before:
+            if not _is_of(line.before, before):
                 problems.append(
                     f"line {number} of {path} does not follow the line before it: a line was "
                     f"changed, taken out or put in"
@@ -118,4 +140,9 @@ def read_log(path: Path) -> Log:
 
 
 def _digest(line: bytes) -> str:
-    return hashlib.sha256(line).hexdigest()[:_DIGITS]
+    return hashlib.sha256(line).hexdigest()
+
+
+def _is_of(said: str, digest: str) -> bool:
+    """Whether what a line says is this digest, or the beginning of it that was written once."""
+    return said == digest or (len(said) == _DIGITS and digest.startswith(said))

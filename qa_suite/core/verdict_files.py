@@ -28,6 +28,7 @@ NOT_JUDGED = "not judged"
 _ORDER = (NOT_JUDGED, "described", "pass", "inconclusive", "fail")
 """From the least to what outdoes all others, where an evaluation has several verdicts."""
 _ID_DIGITS = 16
+_SHORTEST_NAME = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,31 @@ class Overall:
         said = f"{self.outcome.capitalize()}, the worst of {count(len(self.standing), 'verdict')} "
         said += f"that stand{'s' if len(self.standing) == 1 else ''}: {listing(deciding)}"
         return f"{said}; {count(gone, 'verdict')} superseded." if gone else f"{said}."
+
+
+def named(known: Overall, name: str) -> WrittenVerdict | str:
+    """Return the verdict that is named, or why there is none.
+
+    Parameters
+    ----------
+    known
+        The verdicts of an evaluation.
+    name
+        An identifier, its first six digits or more, or a file's name.
+    """
+    matches = [
+        one
+        for one in known.written
+        if name in (one.file, one.file.removesuffix(".json"))
+        or (len(name) >= _SHORTEST_NAME and one.identifier.startswith(name))
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    stand = ", ".join(one.title for one in known.standing) or "none"
+    what = (
+        f"names {count(len(matches), 'verdict')}" if matches else "is no verdict of this evaluation"
+    )
+    return f"{name!r} {what}; those that stand are {stand}"
 
 
 def worst(outcomes: Sequence[str]) -> str:

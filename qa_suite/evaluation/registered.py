@@ -228,6 +228,28 @@ def _interval(facts: Any) -> IntervalFacts | None:
     )
 
 
+def registered_facts(uri: str) -> ModelFacts:
+    """Return the facts of a registered version, its weights checked; nothing of it is run.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_translator`.
+    """
+    mlflow = store.connect()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"The model {uri} cannot be read from {store.tracking_uri()} ({reason}); "
+            f"'qa-suite list models' shows what is registered."
+        ) from None
+    return _facts(uri, folder)
+
+
 def _facts(uri: str, folder: Path) -> ModelFacts:
     found = sorted(folder.rglob(TRAINING_FILE))
     if not found:

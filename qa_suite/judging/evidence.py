@@ -20,17 +20,16 @@ from qa_suite.core.verdict_files import (
     Overall,
     WrittenVerdict,
     identifier_of,
+    named,
     number_of,
     overall,
     profiles_tried,
     why_not_superseded,
     write_new,
 )
-from qa_suite.core.wording import count
 from qa_suite.judging.history import look
 from qa_suite.judging.protocol import protocol_of
 
-_SHORTEST_NAME = 6
 _TRIES = 100
 
 
@@ -142,7 +141,7 @@ def _with_evidence(
         examinations=history.uses,
         looked_in=history.looked_in,
         protocol=protocol_of(folder, evaluation, verdict.profile, history),
-        log_head=history.log.digests[-1] if history.log.digests else "",
+        log_head=history.log.head,
     )
     return verdict.model_copy(update={"schema_version": 3, "evidence": evidence})
 
@@ -220,7 +219,7 @@ def _require_supersession(
     if because.strip() and not names:
         problems.append("there is a reason, and no verdict is named that it supersedes")
     for name in names:
-        found = _by_name(name, known)
+        found = named(known, name)
         if isinstance(found, str):
             problems.append(found)
         elif why := why_not_superseded(verdict, found):
@@ -228,26 +227,9 @@ def _require_supersession(
     raise_problems("The superseding", problems)
 
 
-def _by_name(name: str, known: Overall) -> WrittenVerdict | str:
-    """Return the verdict that is named, or why there is none."""
-    matches = [
-        one
-        for one in known.written
-        if name in (one.file, one.file.removesuffix(".json"))
-        or (len(name) >= _SHORTEST_NAME and one.identifier.startswith(name))
-    ]
-    if len(matches) == 1:
-        return matches[0]
-    stand = ", ".join(one.title for one in known.standing) or "none"
-    what = (
-        f"names {count(len(matches), 'verdict')}" if matches else "is no verdict of this evaluation"
-    )
-    return f"{name!r} {what}; those that stand are {stand}"
-
-
 def _superseding(verdict: Verdict, known: Overall, names: Sequence[str], because: str) -> Verdict:
     assert verdict.evidence is not None
-    found = [_by_name(name, known) for name in names]
+    found = [named(known, name) for name in names]
     taken = {one.identifier: one for one in found if isinstance(one, WrittenVerdict)}
     supersedes = tuple(Supersession(verdict=name, because=because.strip()) for name in taken)
     evidence = verdict.evidence.model_copy(update={"supersedes": supersedes})

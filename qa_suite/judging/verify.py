@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +24,18 @@ from qa_suite.core.verdict_files import (
     why_not_superseded,
 )
 from qa_suite.core.wording import some
+from qa_suite.judging.doubts import Doubt
 from qa_suite.judging.history import look
 from qa_suite.judging.judge import judge_tables
 from qa_suite.judging.protocol import protocol_of
+from qa_suite.judging.signature_doubts import signature_doubts
 
 UNREADABLE = (QAError, OSError, ValueError, KeyError)
 """What a table that is none, or another one, raises when it is read."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Doubt:
-    """One thing that is not as it was written, or does not follow.
-
-    ``certain`` is False where another version of the suite, or a place that is not at hand, may
-    explain it.
-    """
-
-    file: str
-    problem: str
-    certain: bool = True
-
-    @property
-    def sentence(self) -> str:
-        """The file and what is wrong with it."""
-        return f"{self.file}: {self.problem}."
-
-
 def verify(folder: Path) -> tuple[Doubt, ...]:
-    """Check a record, its volumes, its verdicts, its lock and its log; return every doubt.
+    """Check a record, its volumes, verdicts, signatures, lock and log; return every doubt.
 
     Parameters
     ----------
@@ -75,7 +58,9 @@ def verify(folder: Path) -> tuple[Doubt, ...]:
         doubts += [Doubt(file="volumes", problem=problem) for problem in volumes]
     except UNREADABLE as error:
         doubts.append(Doubt(file="record", problem=_plain(error)))
-    doubts += _verdict_doubts(folder, evaluation)
+    verdicts: list[WrittenVerdict] = []
+    doubts += _verdict_doubts(folder, evaluation, verdicts)
+    doubts += signature_doubts(folder, evaluation, verdicts)
     doubts += _log_doubts(folder, evaluation)
     return tuple(doubts)
 
@@ -84,8 +69,10 @@ def verify(folder: Path) -> tuple[Doubt, ...]:
 # Verdicts
 
 
-def _verdict_doubts(folder: Path, evaluation: Evaluation) -> Iterator[Doubt]:
-    before: list[WrittenVerdict] = []
+def _verdict_doubts(
+    folder: Path, evaluation: Evaluation, before: list[WrittenVerdict]
+) -> Iterator[Doubt]:
+    """Check the verdicts one after the other; those that can be read go into ``before``."""
     for path in verdict_paths(folder):
         try:
             raw, one = load_verdict(path)
@@ -252,7 +239,7 @@ def _log_doubts(folder: Path, evaluation: Evaluation) -> Iterator[Doubt]:
         if evidence is None:
             continue
         present.add(evidence.verdict)
-        if evidence.log_head and evidence.log_head not in log.digests:
+        if evidence.log_head and not log.knows(evidence.log_head):
             yield Doubt(
                 file=one.file,
                 problem=f"the last line of {name} when it was written ({evidence.log_head}) is "

@@ -15,6 +15,7 @@ from qa_suite.core.records import (
     preflight_sentence,
     preflight_status,
 )
+from qa_suite.core.signing.reviewers import Reviewers
 from reports.facts.comparison import ComparisonRow, compare
 from reports.facts.curves import CurveFigure, curve_figures
 from reports.facts.dose import DoseReport, dose_report, without_dose
@@ -87,7 +88,12 @@ class Readiness:
 
 
 def gather(
-    folder: Path, verdict: Verdict, *, floor: Path | None = None, baseline: Path | None = None
+    folder: Path,
+    verdict: Verdict,
+    *,
+    floor: Path | None = None,
+    baseline: Path | None = None,
+    reviewers: Reviewers | None = None,
 ) -> Readiness:
     """Read a record and arrange what its report says.
 
@@ -99,6 +105,8 @@ def gather(
         Its verdict under one profile.
     floor, baseline
         Evaluations of the oracle and of the translator to beat, on the same cohort.
+    reviewers
+        Whose signatures count; without it none does.
 
     Raises
     ------
@@ -123,7 +131,7 @@ def gather(
     )
     judged_curves = curves[~curves["case"].isin(set(verdict.excluded))]
     criteria = verdict.profile.criteria
-    standing = standing_of(folder, evaluation, verdict)
+    standing = standing_of(folder, evaluation, verdict, reviewers)
     said = (*standing.warnings, *evaluation.announced, *verdict.announced)
     return Readiness(
         evaluation=evaluation,

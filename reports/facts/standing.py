@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qa_suite.core.record_checks import table_digests
 from qa_suite.core.records import Evaluation, ProfileTried, Verdict
 from qa_suite.core.records.evidence import WHY_COUNTED
+from qa_suite.core.signing.reviewers import Reviewers
 from qa_suite.core.verdict_files import Overall, overall, worst
 from qa_suite.core.wording import count, listing, some
+from reports.facts.signed import signed_by
 from reports.facts.wording import OUTCOME_SYMBOLS, OUTCOME_WORDS, outcome_title
 
 UNWRITTEN = (
@@ -35,9 +37,16 @@ class Standing:
     warnings: tuple[str, ...]
 
 
-def standing_of(folder: Path, evaluation: Evaluation, verdict: Verdict) -> Standing:
-    """Return where a verdict stands; the overall outcome is read from the folder as it is now."""
-    return standing_among(overall(folder), evaluation, verdict)
+def standing_of(
+    folder: Path, evaluation: Evaluation, verdict: Verdict, reviewers: Reviewers | None = None
+) -> Standing:
+    """Return where a verdict stands and who signed it, as the folder is now."""
+    judged = overall(folder)
+    found = standing_among(judged, evaluation, verdict)
+    signed = signed_by(folder, judged, verdict, reviewers)
+    return replace(
+        found, rows=(*found.rows, *signed.rows), warnings=(*signed.warnings, *found.warnings)
+    )
 
 
 def standing_among(judged: Overall, evaluation: Evaluation, verdict: Verdict) -> Standing:

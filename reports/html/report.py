@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from qa_suite.core.errors import QAError
 from qa_suite.core.records import Finding, SiteGap, Verdict
+from qa_suite.core.signing.reviewers import Reviewers
 from qa_suite.core.wording import some
 from reports.facts import slices, wording
 from reports.facts.meaning import sites_compared, verdict_meaning
@@ -61,6 +62,7 @@ def write_report(
     *,
     floor: Path | None = None,
     baseline: Path | None = None,
+    reviewers: Reviewers | None = None,
 ) -> Path:
     """Write the report of one verdict (all at once or not at all); return its path.
 
@@ -77,13 +79,16 @@ def write_report(
         beat.
     baseline
         Evaluation of the simplest translator on the same cohort: what must be beaten.
+    reviewers
+        Whose signatures count; without it none does.
 
     Raises
     ------
     InputError
         If the record is not whole, or verdict or companions belong to something else.
     """
-    return write_page(render(gather(folder, verdict, floor=floor, baseline=baseline)), out)
+    found = gather(folder, verdict, floor=floor, baseline=baseline, reviewers=reviewers)
+    return write_page(render(found), out)
 
 
 def render(readiness: Readiness) -> str:

@@ -132,6 +132,7 @@ _LATER_OF_PROFILE = (
     "primary_source",
     "primary_rationale",
     "margins",
+    "signatures",
 )
 NOT_ASKED, NOT_ASKED_BY_CRITERION = ("examined",), ("confirmed",)
 """Keys that tell of a profile, or of a bound's source, and ask nothing: they leave its digest and a
@@ -299,6 +300,14 @@ class Profile(BaseModel):
         "and still count as no worse; a bare number is in the criterion's unit",
     )
 
+    signatures: int | None = Field(
+        default=None,
+        ge=1,
+        le=10,
+        description="people who must approve a verdict before a release; by default two where the "
+        "profile is clinical (four eyes), else one",
+    )
+
     @model_validator(mode="after")
     def _says_something(self) -> Profile:
         if not self.criteria and not self.describe:
@@ -312,6 +321,11 @@ class Profile(BaseModel):
         if wrong:
             raise ValueError(f"the margin of {', '.join(wrong)} must be above zero")
         return self
+
+    @property
+    def signatures_asked(self) -> int:
+        """How many people must approve a verdict under it before a release."""
+        return self.signatures or (2 if self.clinical else 1)
 
     @property
     def exam(self) -> str:
