@@ -16,20 +16,17 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.planted_errors import NOISE_HU, OFFSET_HU, STOUT_MM, translate
 from qa_suite.audit.asked import AuditSettings
 from qa_suite.audit.audit import audit, save_audit
 from qa_suite.core.cohort import Cohort, assign_splits, load_cohort, save_cohort
-from qa_suite.core.prediction import Prediction
+from qa_suite.core.executors.crew import Crew
 from qa_suite.core.records import Audit, ModelFacts
 from qa_suite.core.wording import measure_name, number
 from qa_suite.evaluation.case_run import EvaluationSettings
 from qa_suite.evaluation.evaluate import Examination, evaluate
 from qa_suite.evaluation.profiles import load_profile
-from qa_suite.io.cases import LoadedCase
 from qa_suite.lab.phantom import make_phantom_cohort
-from qa_suite.lab.phantom.candidate_errors import error_model, with_errors
 from reports.facts.audit import panels
 from reports.figures.forest import forest
 from reports.html.audit import write_audit_page
@@ -39,8 +36,6 @@ PROFILE = "mr-to-ct-pelvis"
 PRIMARY = ("body MAE", "body ME", "bone Dice")
 FAMILIES = ("image", "segmentation", "appearance")
 HOMES = ("hospital-A", "hospital-B")
-BAD_SITE, OFFSET_HU = "hospital-G", 15.0
-STOUT_MM, NOISE_HU = 400.0, 25.0
 SECOND = {"A": "E", "B": "F", "C": "G", "D": "H"}
 """Hospitals of the second cohort: each has the scanner of one of the first."""
 
@@ -53,21 +48,6 @@ class Plan:
     """Of each hospital of the first cohort, and of the second."""
     spacing_mm: tuple[float, float, float] = (8.0, 8.0, 10.0)
     seed: int = 11
-
-
-def translate(loaded: LoadedCase) -> Prediction:
-    """Return the truth with a learned translator's errors, and with what is planted."""
-    truth, case = loaded.truth["noise_free_reference"], loaded.case
-    assert loaded.mask is not None
-    seed = int(hashlib.sha256(case.case.encode()).hexdigest()[:8], 16)
-    image = with_errors(truth, loaded.mask, error_model(), seed=seed)
-    values = image.array.astype(np.float32)
-    if case.site == BAD_SITE:
-        values = np.where(loaded.mask, values + OFFSET_HU, values)
-    if (case.strata.body_width_mm or 0) >= STOUT_MM:
-        noise = np.random.default_rng(seed).normal(0, NOISE_HU, values.shape)
-        values = np.where(loaded.mask, values + noise, values)
-    return Prediction(mean=image.with_array(values.astype(np.float32), step="planted"))
 
 
 def cohorts(out: Path, plan: Plan) -> list[tuple[Path, Cohort]]:
@@ -115,7 +95,7 @@ def evaluations(out: Path, plan: Plan) -> list[Path]:
                 cohort=cohort, folder=folder, model=model, translate=translate, settings=settings
             ),
             place,
-            workers=2,
+            crew=Crew(workers=2),
             progress=lambda done, total, case: print(done, total, case, flush=True),
         )
         folders.append(place)

@@ -21,7 +21,6 @@ from qa_suite.core.record_files import (
 )
 from qa_suite.evaluation.evaluate import evaluate
 from qa_suite.io.cases import LoadedCase
-from qa_suite.metrics.base import NoValue
 from qa_suite.metrics.cost import MEMORY, SECONDS, measured_rows, resident_mib, watched
 from tests.test_evaluate import examination, noisy
 from tests.tiny_cohort import make_tiny_cohort
@@ -86,21 +85,6 @@ def test_time_and_memory_are_in_no_table_that_two_runs_share(cohort_folder, tmp_
         read_evaluation(tmp_path)
 
 
-@linux
-def test_with_several_workers_only_the_first_case_has_a_memory_of_its_own(cohort_folder, tmp_path):
-    evaluate(examination(cohort_folder, families=("image",)), tmp_path, workers=2)
-    table = costs_of(tmp_path)
-    memory = table[table["metric"] == MEMORY].set_index("case")
-    assert memory["status"].to_dict() == {
-        "case3": "ok",
-        "case4": "undefined",
-        "case5": "undefined",
-        "case6": "undefined",
-    }
-    assert "other cases were measured at the same time" in memory.loc["case4", "why"]
-    assert (table[table["metric"] == SECONDS]["status"] == "ok").all()
-
-
 def test_a_translation_that_fails_has_no_cost(cohort_folder, tmp_path):
     def fails(loaded: LoadedCase) -> Prediction:
         raise RuntimeError("no")
@@ -117,7 +101,7 @@ def test_the_memory_of_a_translation_is_what_it_held_at_most():
 
     gc.collect()  # what earlier tests left may be given back meanwhile, and would be missing
     before = resident_mib()
-    size, cost = watched(held, alone=True)
+    size, cost = watched(held)
     assert size == 256 * 2**20 // 8
     assert before > 0
     assert 240 < cost.cpu_mib < 292
@@ -152,18 +136,12 @@ def test_the_memory_of_a_gpu_is_its_peak_while_translating(monkeypatch):
     def held() -> None:
         cuda.peak = max(cuda.peak, 256 * 2**20)
 
-    _, cost = watched(held, alone=False)
+    _, cost = watched(held)
     rows = {(r.metric, r.variant): r for r in measured_rows(cost, WHO)}
     assert rows[MEMORY, "cuda"].value == 256
-    assert rows[MEMORY, "cpu"].status == "undefined"
-    assert [r.metric for r in measured_rows(watched(held, alone=False)[1], WHO)].count(MEMORY) == 2
-
-
-def test_beside_others_a_memory_is_nobodys():
-    _, cost = watched(lambda: None, alone=False)
-    assert isinstance(cost.cpu_mib, NoValue)
+    assert [r.metric for r in measured_rows(watched(held)[1], WHO)].count(MEMORY) == 2
 
 
 def test_what_a_translation_raises_is_raised():
     with pytest.raises(ZeroDivisionError):
-        watched(lambda: 1 / 0, alone=True)
+        watched(lambda: 1 / 0)

@@ -162,7 +162,7 @@ def test_wherever_it_strikes(
     with monkeypatch.context() as patch:
         patch.setattr(target, name, failing_once(MemoryError("gave out"), getattr(target, name)))
         with pytest.raises(Unfinished, match="MemoryError: gave out"):
-            evaluate(examination(cohort_folder), tmp_path, workers=2)
+            evaluate(examination(cohort_folder), tmp_path)
     evaluate(examination(cohort_folder), tmp_path)
     assert table_bytes(tmp_path) == table_bytes(undisturbed)
     assert essence(tmp_path) == essence(undisturbed)

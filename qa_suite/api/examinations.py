@@ -10,6 +10,7 @@ from pydantic import PrivateAttr, ValidationError
 from qa_suite.core.cohort import Cohort, manifest_path
 from qa_suite.core.cohort import load_cohort as read_cohort
 from qa_suite.core.errors import InputError, Problems
+from qa_suite.core.executors.crew import Crew
 from qa_suite.core.names import require_name
 from qa_suite.core.records import Evaluation, ModelFacts, Profile, Verdict
 from qa_suite.core.store import require_folder
@@ -18,7 +19,7 @@ from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.evaluation.evaluate import evaluate as run_examination
 from qa_suite.evaluation.models import brought_along, finished_images
 from qa_suite.evaluation.profiles import load_profile
-from qa_suite.evaluation.registered import load_translator, read_asked
+from qa_suite.evaluation.registered import find_translator, read_asked
 from qa_suite.io.cases import Translate
 from qa_suite.judging.judge import judge as judge_folder
 from qa_suite.lab.oracles import oracle
@@ -110,7 +111,7 @@ def evaluate(
     allow_leakage
         Examine on training patients; the record is marked.
     workers
-        Cases measured at the same time.
+        Processes that measure; 1 is this one. The record does not depend on it.
     progress
         Called with (cases done, cases in all, case).
 
@@ -145,8 +146,7 @@ def evaluate(
         )
     except ValidationError as error:
         raise Problems("The settings", describe_validation(error)) from None
-    if workers < 1:
-        raise InputError(f"An evaluation needs at least one worker, got {workers}.")
+    crew = Crew(workers=workers)
     material = cohort if isinstance(cohort, CohortOnDisk) else load_cohort(cohort)
     facts, translate = examined(*_model_or_images(model), name)
     require_direction(facts, material)
@@ -160,7 +160,7 @@ def evaluate(
         settings=settings,
         instruments=brought_along(material, material.folder, None),
     )
-    return run_examination(examination, folder, workers=workers, progress=progress)
+    return run_examination(examination, folder, crew=crew, progress=progress)
 
 
 def judge(folder: str | Path, profile: str | Path | Profile) -> Verdict:
@@ -210,7 +210,8 @@ def examined(
         found = oracle(model)
     else:
         assert model is not None
-        return load_translator(model, read_asked(ask))
+        registered = find_translator(model, read_asked(ask))
+        return registered.facts, registered
     if ask:
         raise InputError(f"--ask belongs to a registered model; {found[0].uri} answers as it is.")
     return found

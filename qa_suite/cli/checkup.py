@@ -288,12 +288,9 @@ def inverse_translator(uri: str, direction: str) -> tuple[Callable[[Volume], Vol
     InputError
         If it cannot be loaded or translates another way.
     """
-    import threading
-
-    from qa_suite.core.cohort import Case
     from qa_suite.core.errors import InputError
+    from qa_suite.evaluation.models import WayBack
     from qa_suite.evaluation.registered import load_translator
-    from qa_suite.io.cases import LoadedCase
 
     facts, translate = load_translator(uri)
     first, _, second = direction.partition("->")
@@ -301,11 +298,4 @@ def inverse_translator(uri: str, direction: str) -> tuple[Callable[[Volume], Vol
         raise InputError(
             f"{uri} translates {facts.direction}; the way back of {direction} is {second}->{first}."
         )
-    blank = Case(case="way-back", patient="none", site="none", source="none")
-    alone = threading.Lock()  # cases are measured side by side, models run one at a time
-
-    def back(volume: Volume) -> Volume:
-        with alone:
-            return translate(LoadedCase(case=blank, source=volume)).mean
-
-    return back, f"{facts.uri} {facts.weights_sha256 or ''}".strip()
+    return WayBack(translate), f"{facts.uri} {facts.weights_sha256 or ''}".strip()

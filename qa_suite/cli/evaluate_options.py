@@ -7,8 +7,12 @@ from typing import Any, Literal
 
 from qa_suite.cli.dose_settings import SITE_HLUT_HELP, DoseOptions
 from qa_suite.cli.options import REQUIRED, Commas, Name, Options, argument, block, option
+from qa_suite.core.executors.crew import Crew
 
 ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
+
+
+WORKERS_HELP = "Processes that measure, each with a translator of its own; 1 is this one."
 
 
 class ExaminedOptions(Options):
@@ -90,9 +94,14 @@ class EvaluateOptions(ProtocolOptions):
         None, "Lock to keep, from 'qa-suite lock'; one in the evaluation's folder is kept anyway."
     )
     by: str = option("", "Who judges; default: the name of the account.")
-    workers: int = option(2, "Cases measured at a time.", ge=1)
+    workers: int = option(1, WORKERS_HELP, ge=1)
     track: bool = option(True, "Log the evaluation to MLflow.")
     as_json: bool = option(False, "Print the measurements.", "json")
+
+    @property
+    def crew(self) -> Crew:
+        """Where the cases are measured."""
+        return Crew(workers=self.workers)
 
 
 class LockOptions(ProtocolOptions):

@@ -112,8 +112,6 @@ def run_evaluation(
         read_lock(asked.lock)  # one that cannot be read is refused before anything is loaded
     ready = prepare(asked, profile)
     facts, translate = examined(asked.model, asked.images, asked.name, asked.ask)
-    if asked.images is None:
-        _share_cores(asked.workers)
     require_direction(facts, ready.cohort)
     folder = folder_of(asked, ready.cohort, facts)
     with writing(folder, "evaluate"), console.progress_bar(f"Examining {facts.name}") as progress:
@@ -132,7 +130,7 @@ def run_evaluation(
                 profile=profile,
             ),
             folder,
-            workers=asked.workers,
+            crew=asked.crew,
             progress=progress,
         )
     return folder, record
@@ -219,15 +217,6 @@ def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:
     if not hashes:
         raise InputError(f"{folder} holds no doses or plan of a case of {cohort.name}.")
     return hashes
-
-
-def _share_cores(workers: int) -> None:
-    """Leave a core to each worker: two pools of threads on the same cores slow each other."""
-    import os
-
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // max(1, workers)))
 
 
 def _plain(text: str) -> str:

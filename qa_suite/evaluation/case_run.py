@@ -7,7 +7,6 @@ measurement with its reason, so that the run goes on.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -127,18 +126,12 @@ def independent_instruments(instruments: Instruments, model: ModelFacts) -> Inst
 
 
 def examine_case(
-    examination: Examination,
-    case: Case,
-    out: Path,
-    translating: threading.Lock,
-    *,
-    with_dose: bool = True,
-    alone: bool = True,
+    examination: Examination, case: Case, out: Path, *, with_dose: bool = True
 ) -> CaseEntry:
     """Take one case through preflight, translation and measuring; never raises for bad data.
 
-    ``with_dose`` says whether the plans of the settings are computed for this case, ``alone``
-    whether no other case is measured at the same time, so that its memory can be told.
+    ``with_dose`` says whether the plans of the settings are computed for this case. A process
+    examines one case at a time, so that the memory of a translation can be told.
 
     Raises
     ------
@@ -172,8 +165,7 @@ def examine_case(
     try:
         settings = _measures(examination, case.site, with_dose=with_dose)
         clinic = _clinic_case(examination, case)
-        with translating:
-            prediction, cost = watched(lambda: examination.translate(loaded), alone=alone)
+        prediction, cost = watched(lambda: examination.translate(loaded))
         pair = replace(_pair(loaded, prediction, examination.instruments), clinic=clinic)
         require_plausible(prediction.mean.array, prediction.mean.quantity, examination.model.name)
         refuse_copies(pair)
@@ -283,13 +275,18 @@ def load_examined(examination: Examination, case: Case) -> LoadedCase:
 def preflight_of(examination: Examination, loaded: LoadedCase) -> PreflightResult:
     """Check a case once; cases that have no hash of their files are checked each time."""
     settings = examination.settings.preflight
-    files = loaded.case.file_sha256
-    if not files:  # nothing to recognise the case by
+    if not loaded.case.file_sha256:  # nothing to recognise the case by
         return preflight(loaded, examination.cohort, settings)
-    key = digest_of([files, settings.model_dump(mode="json")])
+    key = preflight_key(examination, loaded.case)
     if key not in examination.preflights:
         examination.preflights[key] = preflight(loaded, examination.cohort, settings)
     return examination.preflights[key]
+
+
+def preflight_key(examination: Examination, case: Case) -> str:
+    """Return what the result of a case's checks is known by: its files, and the settings."""
+    settings = examination.settings.preflight
+    return digest_of([case.file_sha256, settings.model_dump(mode="json")])
 
 
 def _pair(loaded: LoadedCase, prediction: Prediction, instruments: Instruments) -> Pair:

@@ -1,20 +1,39 @@
-"""The cases of an evaluation, one after another or side by side, each kept as it is done."""
+"""The cases of an evaluation, each done by whoever there is and kept as it is done."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qa_suite.core.cohort import Case
 from qa_suite.core.errors import Unfinished
+from qa_suite.core.executors.crew import Crew, executor_of
+from qa_suite.core.executors.jobs import Done, Job, Kit, WorkerDied
 from qa_suite.core.wording import count, some
-from qa_suite.evaluation.case_run import CaseUndone, Examination, examine_case
+from qa_suite.evaluation.case_run import CaseUndone, Examination, examine_case, preflight_key
 from qa_suite.evaluation.eligibility import cases_with_dose
 from qa_suite.evaluation.journal import CaseEntry, Journal
+from qa_suite.preflight import PreflightResult
 
 Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What a worker examines cases with: the examination, and where it keeps volumes."""
+
+    examination: Examination
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseTask:
+    """One case to examine, with what is known of its preflight already."""
+
+    case: Case
+    with_dose: bool
+    preflights: dict[str, PreflightResult] = field(default_factory=dict)
 
 
 def run_cases(
@@ -23,10 +42,12 @@ def run_cases(
     out: Path,
     journal: Journal,
     *,
-    workers: int,
+    crew: Crew,
     progress: Progress | None,
 ) -> list[CaseEntry]:
     """Examine what the journal does not hold yet; return every case in the order given.
+
+    Whoever examines them, this process alone writes the journal.
 
     Raises
     ------
@@ -38,40 +59,62 @@ def run_cases(
     entries = {case.case: entry for case in cases if (entry := journal.read(case.case))}
     todo = [case for case in cases if case.case not in entries]
     undone: dict[str, str] = {}
-    translating = threading.Lock()
-    dosed = cases_with_dose(examination, cases, entries) if todo else frozenset[str]()
-
-    def work(case: Case, alone: bool) -> CaseEntry:
-        entry = examine_case(
-            examination, case, out, translating, with_dose=case.case in dosed, alone=alone
-        )
-        journal.write(entry)
-        return entry
-
-    def done(case: Case, find: Callable[[], CaseEntry]) -> None:
-        try:
-            entries[case.case] = find()
-        except CaseUndone as error:
-            undone[case.case] = str(error)
+    for done in _examined(examination, cases, entries, out, crew) if todo else ():
+        if isinstance(done.error, (CaseUndone, WorkerDied)):
+            undone[done.name] = str(done.error)
+        elif done.error is not None:
+            raise done.error
+        else:
+            entry, known = done.answer
+            journal.write(entry)
+            entries[done.name] = entry
+            examination.preflights.update(known)
         if progress is not None:
-            progress(len(entries), len(cases), case.case)
-
-    # with several workers the first case goes alone, so that its memory can be told
-    first = 1 if workers > 1 else 0
-    for case in todo[:first]:
-        done(case, lambda case=case: work(case, True))  # type: ignore[misc]
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        futures: dict[Future[CaseEntry], Case] = {
-            pool.submit(work, case, workers <= 1): case for case in todo[first:]
-        }
-        try:
-            for future in as_completed(futures):
-                done(futures[future], future.result)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+            progress(len(entries), len(cases), done.name)
     _require_all(cases, undone, out)
     return [entries[case.case] for case in cases]
+
+
+def _examined(
+    examination: Examination,
+    cases: Sequence[Case],
+    entries: Mapping[str, CaseEntry],
+    out: Path,
+    crew: Crew,
+) -> Iterator[Done]:
+    """Yield what every case gave that is not done yet, as it is done."""
+    dosed = cases_with_dose(examination, cases, entries)
+    todo = [case for case in cases if case.case not in entries]
+    jobs = [
+        Job(name=case.case, function=examine, task=_task(examination, case, case.case in dosed))
+        for case in todo
+    ]
+    bench = Bench(examination=replace(examination, preflights={}), out=out)
+    with executor_of(crew, Kit(make=prepare, material=bench)) as executor:
+        yield from executor.run(jobs)
+
+
+def _task(examination: Examination, case: Case, with_dose: bool) -> CaseTask:
+    key = preflight_key(examination, case)
+    known = examination.preflights.get(key)
+    return CaseTask(
+        case=case, with_dose=with_dose, preflights={} if known is None else {key: known}
+    )
+
+
+def prepare(bench: Bench) -> Bench:
+    """Load the translator, once a worker and before its first case."""
+    load = getattr(bench.examination.translate, "load", None)
+    if load is not None:
+        load()
+    return bench
+
+
+def examine(bench: Bench, task: CaseTask) -> tuple[CaseEntry, dict[str, PreflightResult]]:
+    """Examine one case; return what it gave, and what is known of its preflight now."""
+    examination = replace(bench.examination, preflights=dict(task.preflights))
+    entry = examine_case(examination, task.case, bench.out, with_dose=task.with_dose)
+    return entry, examination.preflights
 
 
 def _require_all(cases: Sequence[Case], undone: Mapping[str, str], out: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from qa_suite.core.answers import ODD
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.executors.crew import HERE, Crew
 from qa_suite.core.memory import peak_mib
 from qa_suite.core.one_writer import writing
 from qa_suite.core.plain_files import sha256_of
@@ -58,7 +59,7 @@ __all__ = ["EvaluationSettings", "Examination", "evaluate"]
 
 
 def evaluate(
-    examination: Examination, out: Path, *, workers: int = 1, progress: Progress | None = None
+    examination: Examination, out: Path, *, crew: Crew = HERE, progress: Progress | None = None
 ) -> Evaluation:
     """Measure a translator on the held-out patients of a cohort.
 
@@ -68,9 +69,9 @@ def evaluate(
         Cohort, model and settings.
     out
         The evaluation's folder; made if needed. Work that lies there already is kept.
-    workers
-        Cases measured at the same time; translating is one at a time in any case. The
-        record does not depend on it, but for the time and memory of the translations.
+    crew
+        Who measures the cases: this process, several, or a cluster. The record does not depend
+        on it, but for the time and memory of the translations.
     progress
         Called with (cases done, cases in all, case).
 
@@ -95,11 +96,11 @@ def evaluate(
         these alone.
     """
     with writing(out, "evaluate"):
-        return _evaluate(examination, out, workers, progress)
+        return _evaluate(examination, out, crew, progress)
 
 
 def _evaluate(
-    examination: Examination, out: Path, workers: int, progress: Progress | None
+    examination: Examination, out: Path, crew: Crew, progress: Progress | None
 ) -> Evaluation:
     if (out / EVALUATION_FILE).exists():
         known = read_evaluation(out)
@@ -128,7 +129,7 @@ def _evaluate(
     )
     journal = Journal(out, plan)
     notices += note_examination(examination, out, journal.plan)
-    entries = run_cases(examination, cases, out, journal, workers=workers, progress=progress)
+    entries = run_cases(examination, cases, out, journal, crew=crew, progress=progress)
     evaluation = _write_record(examination, out, journal.plan, entries, notices)
     note_record(examination, out, journal.plan, evaluation.when.finished)
     return evaluation

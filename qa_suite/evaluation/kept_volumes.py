@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,7 @@ def keep(volume: Volume, out: Path) -> str:
     """Write a volume below ``out/volumes``, named by its hash; return its file name."""
     folder = out / VOLUMES_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"writing-{id(volume)}.nii.gz"
+    temporary = folder / f"writing-{uuid.uuid4().hex}.nii.gz"  # others write here meanwhile
     write_image(volume, temporary)
     name = f"{sha256_of(temporary)[:24]}.nii.gz"
     temporary.replace(folder / name)

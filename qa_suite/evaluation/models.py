@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from qa_suite.core.answers import checked
-from qa_suite.core.cohort import Cohort
+from qa_suite.core.cohort import Case, Cohort
 from qa_suite.core.errors import InputError
 from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.prediction import Prediction
@@ -72,6 +73,18 @@ def finished_images(folder: Path, name: str) -> tuple[ModelFacts, Translate]:
     digest = digest_of({case: sha256_of(path) for case, path in images.files.items()})
     facts = ModelFacts(uri=f"images:{name}", name=name, family="external", weights_sha256=digest)
     return facts, images
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """The translator of the reverse direction, from a volume to a volume."""
+
+    translate: Translate
+
+    def __call__(self, volume: Volume) -> Volume:
+        """Translate an image back."""
+        blank = Case(case="way-back", patient="none", site="none", source="none")
+        return self.translate(LoadedCase(case=blank, source=volume)).mean
 
 
 def brought_along(

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from qa_suite.core import store
 from qa_suite.core.answers import checked
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.executors.travel import by_address
 from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.prediction import IntervalFacts, Prediction
 from qa_suite.core.records import ModelFacts
@@ -56,10 +57,54 @@ def read_asked(pairs: Sequence[str]) -> dict[str, int | str]:
     return asked
 
 
-def load_translator(
-    uri: str, asked: Mapping[str, int | str] | None = None
-) -> tuple[ModelFacts, Translate]:
-    """Load a registered translator for examination.
+class Registered:
+    """A registered translator, known by its address: its network is loaded where it is needed.
+
+    It travels to other processes as that address, and there must be what it is here.
+
+    Parameters
+    ----------
+    facts
+        Who it is.
+    folder
+        Where its files are on this machine.
+    asked
+        Of its predictions, see :data:`ASKABLE`.
+    """
+
+    def __init__(self, facts: ModelFacts, folder: Path, asked: Mapping[str, int | str]) -> None:
+        self.facts = facts
+        self._folder = folder
+        self._asked = dict(asked)
+        self._model: Any = None
+
+    def load(self) -> None:
+        """Load the network, if it is not there yet.
+
+        Raises
+        ------
+        InputError
+            If it cannot be loaded.
+        """
+        if self._model is None:
+            self._model = _loaded(self.facts.uri, self._folder)
+
+    def __call__(self, loaded: LoadedCase) -> Prediction:
+        """Translate a case; of it the model is handed the source image alone."""
+        self.load()
+        target = (self.facts.direction or "").partition("->")[2]
+        return _predict(self._model, loaded.source, quantity_of_modality(target), self._asked)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return by_address(
+            "qa_suite.evaluation.registered:find_translator",
+            (self.facts.uri, self._asked),
+            self.facts,
+        )
+
+
+def find_translator(uri: str, asked: Mapping[str, int | str] | None = None) -> Registered:
+    """Find a registered translator and read who it is; nothing of it is run yet.
 
     Parameters
     ----------
@@ -68,12 +113,6 @@ def load_translator(
     asked
         Steps, sampler, members or seed of its predictions, see :data:`ASKABLE`; by default
         those of its specification. They stand in its facts.
-
-    Returns
-    -------
-    tuple
-        Its facts, and the function from a loaded case to a prediction. Of the case the
-        function hands the model the source image alone.
 
     Raises
     ------
@@ -91,22 +130,48 @@ def load_translator(
 
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-        model = mlflow.pyfunc.load_model(str(folder))
     except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"The model {uri} cannot be loaded from {store.tracking_uri()} ({reason}); "
-            f"'qa-suite list models' shows what is registered."
-        ) from None
+        raise _cannot_be_loaded(uri, error) from None
     chosen = dict(asked or {})
-    facts = _facts(uri, folder).model_copy(update={"asked": chosen})
-    target = (facts.direction or "").partition("->")[2]
-    quantity = quantity_of_modality(target)
+    return Registered(_facts(uri, folder).model_copy(update={"asked": chosen}), folder, chosen)
 
-    def translate(loaded: LoadedCase) -> Prediction:
-        return _predict(model, loaded.source, quantity, chosen)
 
-    return facts, translate
+def load_translator(
+    uri: str, asked: Mapping[str, int | str] | None = None
+) -> tuple[ModelFacts, Translate]:
+    """Find a registered translator and load it; see :func:`find_translator`.
+
+    Returns
+    -------
+    tuple
+        Its facts, and the function from a loaded case to a prediction.
+
+    Raises
+    ------
+    InputError
+        As :func:`find_translator`, or if it cannot be loaded.
+    """
+    found = find_translator(uri, asked)
+    found.load()
+    return found.facts, found
+
+
+def _loaded(uri: str, folder: Path) -> Any:
+    mlflow = store.connect()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return mlflow.pyfunc.load_model(str(folder))
+    except (MlflowException, OSError) as error:
+        raise _cannot_be_loaded(uri, error) from None
+
+
+def _cannot_be_loaded(uri: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:160]
+    return InputError(
+        f"The model {uri} cannot be loaded from {store.tracking_uri()} ({reason}); "
+        f"'qa-suite list models' shows what is registered."
+    )
 
 
 def _predict(

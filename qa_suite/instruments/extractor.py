@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.errors import InputError
+from qa_suite.core.executors.travel import by_address
 from qa_suite.core.records import InstrumentFacts
 from qa_suite.core.volume import Grid, Triple, Volume
 from qa_suite.imaging.boxes import bounding_box
@@ -71,6 +72,11 @@ class TrainedExtractor:
         """
         slices = axial_slices(volume, mask, self.settings.working_spacing_mm, self.settings.shape)
         return encode(self.network, slices, self.settings)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return by_address(
+            "qa_suite.instruments.loading:load_extractor", (self.facts.uri,), self.facts
+        )
 
     def with_facts(self, **changes: Any) -> TrainedExtractor:
         """Return the extractor with some of its facts changed."""

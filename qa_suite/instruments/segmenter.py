@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import Float32Array, Mask
+from qa_suite.core.executors.travel import by_address
 from qa_suite.core.records import InstrumentFacts
 from qa_suite.core.volume import Volume
 from qa_suite.instruments.frame import check_image, frame_of, mask_to_scan, to_working
@@ -96,6 +97,11 @@ class TrainedSegmenter:
         settings = {**self.facts.settings, "left_out": said, "structures": list(kept)}
         return replace(
             self, structures=kept, facts=self.facts.model_copy(update={"settings": settings})
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return by_address(
+            "qa_suite.instruments.loading:load_segmenter", (self.facts.uri,), self.facts
         )
 
     def with_facts(self, **changes: Any) -> TrainedSegmenter:

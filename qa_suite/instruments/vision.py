@@ -15,6 +15,7 @@ import numpy as np
 
 from qa_suite.core.arrays import Float32Array, Mask
 from qa_suite.core.errors import InputError
+from qa_suite.core.executors.travel import by_address
 from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.records import InstrumentFacts
 from qa_suite.core.tensor_files import read_state_dict
@@ -44,7 +45,12 @@ class VisionExtractor:
     facts: InstrumentFacts
     settings: ExtractorSettings
     dimensions: int
+    file: Path
     network: nn.Module = field(repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        address = f"{self.facts.uri}:{self.file.absolute()}"
+        return by_address("qa_suite.instruments.loading:load_extractor", (address,), self.facts)
 
     def features(self, volume: Volume, mask: Mask) -> Float32Array:
         """Turn a CT into one vector for each axial slice that shows the mask.
@@ -102,6 +108,7 @@ def load_vision(uri: str) -> VisionExtractor:
         ),
         settings=ExtractorSettings(),
         dimensions=NETWORKS[name],
+        file=path,
         network=_network(name, path),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from qa_suite.core.errors import InputError, UnknownName
 from qa_suite.core.prediction import Prediction
@@ -13,6 +14,17 @@ from qa_suite.core.volume import Volume
 from qa_suite.io.cases import LoadedCase, Translate
 
 
+@dataclass(frozen=True)
+class Oracle:
+    """A translator that knows the truth of a virtual patient, by its URI."""
+
+    uri: str
+
+    def __call__(self, loaded: LoadedCase) -> Prediction:
+        """Answer with what it knows of a case."""
+        return Prediction(mean=_KINDS[self.uri](loaded))
+
+
 def oracle(uri: str) -> tuple[ModelFacts, Translate]:
     """Return one of the two translators that know the truth of a virtual patient.
 
@@ -20,18 +32,10 @@ def oracle(uri: str) -> tuple[ModelFacts, Translate]:
     can go. ``oracle:twin`` gives it with fresh noise of its modality, slight blur and a smooth
     field (±10 HU for a CT, ±3 % for others): the known-good model.
     """
-    kinds: dict[str, Callable[[LoadedCase], Volume]] = {
-        "oracle:truth": _truth,
-        "oracle:twin": _twin,
-    }
-    if uri not in kinds:
-        raise UnknownName(unknown_name("oracle", uri, list(kinds)))
-
-    def translate(loaded: LoadedCase) -> Prediction:
-        return Prediction(mean=kinds[uri](loaded))
-
+    if uri not in _KINDS:
+        raise UnknownName(unknown_name("oracle", uri, list(_KINDS)))
     name = uri.replace(":", "-")
-    return ModelFacts(uri=uri, name=name, family="oracle"), translate
+    return ModelFacts(uri=uri, name=name, family="oracle"), Oracle(uri)
 
 
 def _truth(loaded: LoadedCase) -> Volume:
@@ -45,3 +49,6 @@ def _twin(loaded: LoadedCase) -> Volume:
 
     seed = int(digest_of(loaded.case.case)[:8], 16)
     return oracle_twin(_truth(loaded), seed=seed)
+
+
+_KINDS: dict[str, Callable[[LoadedCase], Volume]] = {"oracle:truth": _truth, "oracle:twin": _twin}

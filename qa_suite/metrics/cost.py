@@ -32,7 +32,6 @@ VARIANTS = {
 _MIB = 2.0**20
 _EVERY_S = 0.005
 _STATM = Path("/proc/self/statm")
-_NOT_ALONE = "other cases were measured at the same time, so the memory is not this one's"
 
 T = TypeVar("T")
 
@@ -64,8 +63,7 @@ _declare(
     unit="MiB",
     formula="cpu: highest resident memory while translating minus that before; cuda: largest "
     "memory allocated by torch on the GPU while translating, weights included",
-    empty="cpu: undefined where other cases were measured at the same time, or the system does "
-    "not tell; no row for cuda without a GPU",
+    empty="cpu: undefined where the system does not tell; no row for cuda without a GPU",
 )
 _declare(
     "network_evaluations",
@@ -107,30 +105,27 @@ class Cost:
     cuda_mib: float | None
 
 
-def watched(function: Callable[[], T], *, alone: bool) -> tuple[T, Cost]:
-    """Call a function and say what it took.
+def watched(function: Callable[[], T]) -> tuple[T, Cost]:
+    """Call a function, beside which nothing runs in this process, and say what it took.
 
     Parameters
     ----------
     function
         Translates; what it raises is raised here.
-    alone
-        Whether nothing else runs in this process; else its memory says nothing.
     """
     _forget_cuda_peak()
-    with _Resident(watching=alone) as resident:
+    with _Resident() as resident:
         started = time.perf_counter()
         result = function()
         seconds = time.perf_counter() - started
-    memory = resident.growth_mib if alone else NoValue(why=_NOT_ALONE)
-    return result, Cost(seconds=seconds, cpu_mib=memory, cuda_mib=_cuda_peak_mib())
+    return result, Cost(seconds=seconds, cpu_mib=resident.growth_mib, cuda_mib=_cuda_peak_mib())
 
 
 class _Resident:
     """Samples the resident memory of this process from a thread while a block runs."""
 
-    def __init__(self, *, watching: bool) -> None:
-        self.watching = watching and _STATM.exists()
+    def __init__(self) -> None:
+        self.watching = _STATM.exists()
         self.before = self.highest = resident_mib() if self.watching else 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)

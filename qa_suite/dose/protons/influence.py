@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
+from qa_suite.core.executors.share import cores
 from qa_suite.core.volume import Grid
 from qa_suite.dose.machines.proton import ProtonMachine
 from qa_suite.dose.plan.plan import Mask
@@ -126,7 +126,7 @@ def influence_matrix(
     at = fan.index(grid.to_world(voxels))
     hit = np.flatnonzero(((at >= 0) & (at < np.asarray(fan.wed_mm.shape) - 1)).all(axis=1))
     points = np.ascontiguousarray(at[hit])
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
         parts = list(
             pool.map(lambda n: _one_layer(fan, tables, layout, n, points), range(len(tables.doses)))
         )

@@ -18,7 +18,6 @@ References
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 
 from qa_suite.core.arrays import FloatArray
 from qa_suite.core.errors import GeometryError, InputError
+from qa_suite.core.executors.share import cores
 from qa_suite.core.volume import Grid, Triple
 from qa_suite.dose.plan.template import BeamTemplate
 
@@ -245,7 +245,7 @@ def in_threads(task: Callable[[int, int], None], count: int, *, chunk: int = _RA
     if len(edges) <= 2:
         task(0, count)
         return
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
         for done in [pool.submit(task, a, b) for a, b in itertools.pairwise(edges)]:
             done.result()
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.executors.share import cores
 from qa_suite.core.volume import Volume
 from qa_suite.dose.dvh.conformity import conformity_of
 from qa_suite.dose.dvh.curve import Dvh
@@ -24,7 +25,6 @@ _CURVE_STEP_GY = 0.5
 _LEAST_CURVE_STEPS = 100  # up to the prescription
 _BINS_PER_PCT = 10  # of the prescription, in the histograms of the dose difference
 _CUTOFF_PCT = 10.0  # of the prescription, where the settings of gamma name none
-_THREADS = 2
 Dvhs = Mapping[str, Dvh]
 
 
@@ -271,7 +271,7 @@ def gamma_results(done: DosePair, evaluated: Volume, settings: DoseSettings) -> 
         settings.gamma,
         settings.gamma_settings,
         prescription_gy=done.prescription_gy,
-        threads=_THREADS,
+        threads=cores(),
     )
 
 
