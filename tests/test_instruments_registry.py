@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -119,6 +120,23 @@ def test_a_reload_gives_the_same_masks(segmenter: TrainedSegmenter) -> None:
     expected = segmenter.segment(new.volume, new.mask)
     for name, mask in again.segment(new.volume, new.mask).items():
         np.testing.assert_array_equal(mask, expected[name])
+
+
+def test_an_instrument_travels_as_its_address_and_one_without_does_not(
+    segmenter: TrainedSegmenter, extractor: TrainedExtractor
+) -> None:
+    sent = pickle.dumps((segmenter, extractor))
+    assert b"torch" not in sent and len(sent) < 20_000
+    arrived = pickle.loads(sent)
+    assert [one.facts for one in arrived] == [segmenter.facts, extractor.facts]
+    new = image(9)
+    np.testing.assert_array_equal(
+        arrived[1].features(new.volume, new.mask), extractor.features(new.volume, new.mask)
+    )
+    with pytest.raises(InputError, match="ct-segmenter is not registered, so it cannot travel"):
+        pickle.dumps(segmenter.with_facts(uri=""))
+    with pytest.raises(InputError, match="is not what it was"):
+        pickle.loads(pickle.dumps(segmenter.with_facts(training_patients=())))
 
 
 def test_an_alias_finds_it_and_the_list_names_it(

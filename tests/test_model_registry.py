@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 
 from qa_suite.core.cohort import Cohort, load_cohort
+from qa_suite.core.errors import InputError
 from qa_suite.core.store import experiment
-from qa_suite.evaluation.registered import load_translator
+from qa_suite.evaluation.registered import find_translator, load_translator
 from qa_suite.io.cases import load_case
 from tests.model_registry_cases import artifacts_of, the_client
 from tests.test_translators import tiny_spec
@@ -233,6 +235,22 @@ def test_what_is_asked_of_a_model_is_read_and_stands_in_its_facts(model: Trained
         assert word in str(caught.value)
     facts, _ = load_translator(model.uri, {"seed": 3})
     assert facts.asked == {"seed": 3} and facts.parent is None
+
+
+def test_a_translator_travels_as_its_address_and_must_be_there_what_it_is_here(
+    model: TrainedModel, cohort: Cohort, store: Path
+) -> None:
+    found = find_translator(model.uri, {"seed": 3})
+    found.load()
+    sent = pickle.dumps(found)
+    assert b"torch" not in sent and len(sent) < 10_000
+    arrived = pickle.loads(sent)
+    assert arrived.facts == found.facts and arrived.facts.asked == {"seed": 3}
+    case = load_case(cohort, cohort.cases[0], store / "cohort")
+    np.testing.assert_array_equal(arrived(case).mean.array, found(case).mean.array)
+    found.facts = found.facts.model_copy(update={"training_patients": ()})
+    with pytest.raises(InputError, match=r"models:/tiny/\d+ is on .* is not what it was"):
+        pickle.loads(pickle.dumps(found))
 
 
 def test_the_card_tells_data_limits_and_cost(model: TrainedModel, cohort: Cohort) -> None:
