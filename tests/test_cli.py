@@ -29,6 +29,8 @@ VERBS = (
     "fmea",
     "audit",
     "compare",
+    "bundle",
+    "merge",
     "power",
     "verify",
     "key",

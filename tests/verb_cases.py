@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from qa_suite.bundles.bundle import facts_of, pack, prepare, write_bundle
 from qa_suite.core.signing.keys import make_key
+from qa_suite.core.signing.signatures import signed_with
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.images import read_image, write_image
 from tests.cli_dose_cases import prostate, tiny_plan
@@ -35,6 +37,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "report": (OUT, "--profile", "descriptive", "--no-track"),
     "key": (OUT, "--name", "Ben", "--role", "physicist", "--passphrase-file", "phrase"),
     "sign": (OUT, "--key", "ada.pem", "--passphrase-file", "phrase", "--meaning", "reviewed"),
+    "bundle": ("record", OUT, "--key", "ada.pem", "--passphrase-file", "phrase", "--replace"),
+    "merge": ("one.qabundle", "--unconfirmed", "--unlocked", "--no-track", "--out", OUT),
     "audit": ("record", "--no-track", "--out", OUT),
     "compare": ("record", "old", "--no-track", "--out", OUT),
     "checkup": ("ct.nii.gz", "made.nii.gz", "--against", "record", "--log", OUT),
@@ -61,7 +65,7 @@ WRITES_NOTHING = {
     "promote",  # it and the next move an alias of the registry; see test_release.py
     "withdraw",
 }
-ONE_FILE = {"checkup", "dvh", "gamma", "export-dose", "key"}
+ONE_FILE = {"checkup", "dvh", "gamma", "export-dose", "key", "bundle"}
 IN_A_RECORD = {"judge", "report", "sign"}
 
 
@@ -104,7 +108,17 @@ def make_material(folder: Path) -> None:
     make_key(folder / "ada.pem", "a phrase for tests")
     person = [{"name": "Ada", "role": "physicist"}]
     (folder / "ada.reviewer.yaml").write_text(json.dumps(person))
+    write_one_bundle(folder)
     (folder / "file").write_text("no folder\n")
+
+
+def write_one_bundle(folder: Path) -> None:
+    """Write a bundle of the record, signed by Ada."""
+    stripped, study = prepare(folder / "record", None, small_below=5)
+    files = pack(folder / "record", stripped, study, small_below=5)
+    facts = facts_of(files, name="Ada", role="physicist", at="2026-01-01T00:00:00Z", comment="")
+    signed = signed_with(facts, folder / "ada.pem", "a phrase for tests")
+    write_bundle(folder / "one.qabundle", files, signed)
 
 
 @contextmanager

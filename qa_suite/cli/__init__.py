@@ -40,6 +40,7 @@ def _root(
 def _assemble() -> None:
     from qa_suite.cli import (
         audit,
+        bundle,
         checks,
         checkup,
         compare,
@@ -78,6 +79,7 @@ def _assemble() -> None:
         risks,
         audit,
         compare,
+        bundle,
         power,
         verify,
         signing,

@@ -1,4 +1,4 @@
-"""What people sign: the review of a verdict, the release of a model, its withdrawal."""
+"""What people sign: the review of a verdict, the release of a model, a bundle."""
 
 from __future__ import annotations
 
@@ -60,7 +60,15 @@ class Release(_Said):
     because: str = Field(default="", description="reason of the override")
 
 
-Statement = Annotated[Review | Release, Field(discriminator="kind")]
+class BundleFacts(_Said):
+    """A hospital gives a bundle of an evaluation away."""
+
+    kind: Literal["bundle"] = "bundle"
+    evaluation: str
+    bundle_sha256: str = Field(description="of the file that holds the digests of all others")
+
+
+Statement = Annotated[Review | Release | BundleFacts, Field(discriminator="kind")]
 
 
 class Signed(BaseModel):
