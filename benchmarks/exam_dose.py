@@ -12,6 +12,7 @@ from pathlib import Path
 
 from exam_table import run_and_write
 
+from qa_suite.core.executors.crew import Crew
 from qa_suite.lab.exam.settings import REPORTED_SEED, ExamSettings
 
 FAULTS = (
@@ -54,7 +55,7 @@ def main() -> None:
         settings,
         out=options.out,
         page=options.write,
-        workers=options.workers,
+        crew=Crew(workers=options.workers),
         judge_again=options.judge_again,
     )
 

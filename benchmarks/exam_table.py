@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from qa_suite.core.executors.crew import Crew
 from qa_suite.core.record_files import write_model
-from qa_suite.lab.exam.run import run_exam
+from qa_suite.lab.exam.run import TWO, run_exam
 from qa_suite.lab.exam.settings import REPORTED_SEED, ExamSettings
 from qa_suite.lab.exam.table import markdown
 
@@ -45,7 +46,7 @@ def main() -> None:
         settings,
         out=options.out,
         page=options.write,
-        workers=options.workers,
+        crew=Crew(workers=options.workers),
         judge_again=options.judge_again,
     )
 
@@ -55,7 +56,7 @@ def run_and_write(
     *,
     out: Path | None,
     page: Path | None,
-    workers: int = 2,
+    crew: Crew = TWO,
     judge_again: bool = False,
 ) -> None:
     """Run an exam, print its table, keep it in a folder and on a page where they are given."""
@@ -64,7 +65,7 @@ def run_and_write(
         if done % 20 == 0:
             print(f"{done}/{total} {what}", flush=True)
 
-    found = run_exam(settings, progress=told, out=out, workers=workers, judge_again=judge_again)
+    found = run_exam(settings, progress=told, out=out, crew=crew, judge_again=judge_again)
     text = markdown(found)
     print(text)
     print(

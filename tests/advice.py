@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 PACKAGES = ("qa_suite", "translators", "reports")
 FOREIGN = re.compile(
     r"^\s*(\$ |command: |MLflow UI: )?(\w+=\S+ )*(sudo )?"
-    r"(mlflow|pip|docker|podman|apptainer|torchrun|git|streamlit|uv|apt-get|npm|curl|elastix"
+    r"(mlflow|pip|dask|docker|podman|apptainer|torchrun|git|streamlit|uv|apt-get|npm|curl|elastix"
     r"|\[/opt/vendor/sct|\S*python3? -m (?!qa_suite|benchmarks))\b.*"
 )
 LABELS = ("qa-suite synthetic", "qa-suite surrogate")  # what DICOM headers say of us
@@ -224,7 +224,7 @@ def problems(text: Text) -> Iterator[str]:
         words = words.replace(label, "")
     if FOREIGN.match(words):
         return
-    spans = [m for m in re.finditer(r"`([^`]+)`", words) if FOREIGN.match(m[1])]
+    spans = [m for m in re.finditer(r"[`']([^`']+)[`']", words) if FOREIGN.match(m[1])]
     for span in reversed(spans):
         words = words[: span.start()] + " " + words[span.end() :]
     words = re.sub(r"\s+", " ", words)

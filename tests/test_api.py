@@ -248,7 +248,7 @@ def test_evaluate_refuses_what_it_cannot_use(files, tmp_path):
         evaluate(files / "cohort", "play", **where)
     with pytest.raises(Problems, match="split"):
         evaluate(files / "cohort", files, split="tests", **where)
-    with pytest.raises(InputError, match="At least one worker is needed, got 0"):
+    with pytest.raises(Problems, match="workers must be at least 1, got 0"):
         evaluate(files / "cohort", files, workers=0, **where)
     with pytest.raises(InputError, match="no cohort manifest at"):
         load_cohort(tmp_path)

@@ -1,6 +1,6 @@
 """The record is the same whoever measures; nothing that happens to a worker gets into it.
 
-Each worker imports the measures anew, a second or two of a processor: two tests, no more.
+Each worker imports the measures anew, a second or two of a processor: three tests, no more.
 """
 
 from __future__ import annotations
@@ -37,16 +37,19 @@ def undisturbed(cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     return out
 
 
-def test_two_workers_of_whom_one_is_killed_twice_give_the_same_record(
-    cohort_folder: Path, undisturbed: Path, tmp_path: Path
+@pytest.mark.parametrize("crew", [{"workers": 2}, {"dask_local": 2}], ids=["processes", "dask"])
+def test_two_workers_that_are_killed_give_the_same_record(
+    cohort_folder: Path, undisturbed: Path, tmp_path: Path, crew: dict[str, int]
 ) -> None:
+    if "dask_local" in crew:
+        pytest.importorskip("distributed", reason="dask is not installed ('qa-suite[dask]')")
     (tmp_path / "notes").mkdir()
     deadly = Deadly(tmp_path / "notes", deaths=(("case4", 1), ("case6", 1)))
     told: list[tuple[int, int, str]] = []
     evaluate(
         examination(cohort_folder, deadly, **QUICK),
         tmp_path / "out",
-        crew=Crew(workers=2),
+        crew=Crew(**crew),
         progress=lambda *words: told.append(words),
     )
     assert table_bytes(tmp_path / "out") == table_bytes(undisturbed)

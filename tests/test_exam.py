@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from qa_suite.cli import run
 from qa_suite.core.errors import InputError, UnknownName
+from qa_suite.core.executors.crew import HERE
 from qa_suite.core.records import CodeFacts
 from qa_suite.judging import criteria
 from qa_suite.judging.criteria import load_profile
@@ -42,7 +43,7 @@ def reduced() -> ExamResult:
         candidates=("twin",),
         clean_only=(),
     )
-    return run_exam(settings, workers=1)
+    return run_exam(settings, crew=HERE)
 
 
 @pytest.mark.slow
@@ -93,7 +94,7 @@ def test_an_exam_that_was_ended_carries_on(tmp_path, monkeypatch):
         candidates=("twin",),
         clean_only=(),
     )
-    first = run_exam(settings, workers=1, out=tmp_path)
+    first = run_exam(settings, crew=HERE, out=tmp_path)
     file = tmp_path / "journal.jsonl"
     lines = file.read_text().splitlines()
     assert len(lines) == 3, "a head, and one line a patient"
@@ -101,14 +102,14 @@ def test_an_exam_that_was_ended_carries_on(tmp_path, monkeypatch):
     made = []
     real = Someone.person
     monkeypatch.setattr(Someone, "person", lambda who: made.append(who.case) or real(who))
-    second = run_exam(settings, workers=1, out=tmp_path)
+    second = run_exam(settings, crew=HERE, out=tmp_path)
     assert made == ["A-00002"]
     assert second.candidates == first.candidates
     both = settings.model_copy(update={"candidates": ("twin", "realistic")})
-    third = run_exam(both, workers=1, out=tmp_path)
+    third = run_exam(both, crew=HERE, out=tmp_path)
     assert third.candidates[0] == first.candidates[0], "in stages, and the same"
     with pytest.raises(InputError, match=r"another exam \(it differs in settings\)"):
-        run_exam(settings.model_copy(update={"seed": settings.seed + 1}), workers=1, out=tmp_path)
+        run_exam(settings.model_copy(update={"seed": settings.seed + 1}), crew=HERE, out=tmp_path)
 
 
 def test_what_was_measured_is_judged_again_by_other_criteria(tmp_path, monkeypatch):
@@ -124,8 +125,8 @@ def test_what_was_measured_is_judged_again_by_other_criteria(tmp_path, monkeypat
         clean_only=(),
     )
     with pytest.raises(InputError, match="no journal to judge again in"):
-        run_exam(settings, workers=1, out=tmp_path, judge_again=True)
-    first = run_exam(settings, workers=1, out=tmp_path)
+        run_exam(settings, crew=HERE, out=tmp_path, judge_again=True)
+    first = run_exam(settings, crew=HERE, out=tmp_path)
     written = (tmp_path / "journal.jsonl").read_bytes()
     monkeypatch.setattr(Someone, "person", lambda who: pytest.fail("it measures again"))
     monkeypatch.setattr("qa_suite.lab.exam.run.code_facts", lambda: code_facts("another"))
@@ -134,15 +135,15 @@ def test_what_was_measured_is_judged_again_by_other_criteria(tmp_path, monkeypat
     (tmp_path / "strict.yaml").write_text(text.replace("bound: 15\n", "bound: 0.001\n"))
     stricter = settings.model_copy(update={"profile": str(tmp_path / "strict.yaml")})
     with pytest.raises(InputError, match="another exam"):
-        run_exam(stricter, workers=1, out=tmp_path)
-    again = run_exam(stricter, workers=1, out=tmp_path, judge_again=True)
+        run_exam(stricter, crew=HERE, out=tmp_path)
+    again = run_exam(stricter, crew=HERE, out=tmp_path, judge_again=True)
     assert first.candidates[0].clean.alarmed_by != again.candidates[0].clean.alarmed_by
     assert "body ME" in again.candidates[0].clean.alarmed_by
     assert again.code.git_commit == "another"
     assert again.measured_by == first.measured_by != ""
     more = settings.model_copy(update={"clean_cohorts": 2})
     with pytest.raises(InputError, match="lacks 8 of 16 patients"):
-        run_exam(more, workers=1, out=tmp_path, judge_again=True)
+        run_exam(more, crew=HERE, out=tmp_path, judge_again=True)
     assert (tmp_path / "journal.jsonl").read_bytes() == written
 
 
@@ -192,7 +193,7 @@ def test_a_fault_without_any_place_is_refused(tmp_path, monkeypatch):
         clean_only=(),
     )
     with pytest.raises(InputError, match="has a place for the fault 'bone_invented' of 1 cc"):
-        run_exam(settings, cohort=patients, folder=tmp_path, workers=1)
+        run_exam(settings, cohort=patients, folder=tmp_path, crew=HERE)
 
 
 def test_the_command_examines_a_cohort(tmp_path, capsys):

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qa_suite.core.errors import InputError, Unfinished
+from qa_suite.core.errors import InputError, Problems, Unfinished
 from qa_suite.core.executors.crew import Crew, executor_of
 from qa_suite.core.executors.here import Here
 from qa_suite.core.executors.jobs import Job, Kit, Trials, WorkerDied, in_order, jobs_of
@@ -41,7 +41,7 @@ def test_whoever_does_it_the_answers_are_the_same() -> None:
 def test_one_worker_is_this_process_and_more_are_not() -> None:
     assert isinstance(executor_of(Crew(), NOTHING), Here)
     assert isinstance(executor_of(TWO, NOTHING), Processes)
-    with pytest.raises(InputError, match="At least one worker is needed, got 0"):
+    with pytest.raises(Problems, match="workers must be at least 1, got 0"):
         Crew(workers=0)
 
 
@@ -83,7 +83,7 @@ def test_tools_that_cannot_be_made_end_the_call_with_their_reason(crew: Crew) ->
 
 
 def test_what_exists_in_this_process_alone_is_refused_before_anything_starts() -> None:
-    with pytest.raises(InputError, match=r"exists in this process alone .* take --workers 1"):
+    with pytest.raises(InputError, match=r"exists in this process alone .* take one worker"):
         executor_of(TWO, Kit(make=lambda material: material))
 
 
@@ -98,7 +98,7 @@ def test_what_the_started_script_defines_is_refused(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, env=environment()
     )
-    assert "put it into a module, or take --workers 1" in ended.stderr
+    assert "put it into a module, or take one worker" in ended.stderr
 
 
 def environment() -> dict[str, str]:
@@ -284,5 +284,5 @@ def test_nothing_begins_beside_a_last_trial() -> None:
 
 def test_two_jobs_of_one_name_are_a_mistake_of_ours() -> None:
     job = Job(name="x", function=cases.squared, task=1)
-    with pytest.raises(ValueError, match="1 name of jobs"):
+    with pytest.raises(ValueError, match="Two jobs have one name"):
         Trials([job, job])

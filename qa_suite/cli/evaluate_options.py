@@ -7,12 +7,16 @@ from typing import Any, Literal
 
 from qa_suite.cli.dose_settings import SITE_HLUT_HELP, DoseOptions
 from qa_suite.cli.options import REQUIRED, Commas, Name, Options, argument, block, option
-from qa_suite.core.executors.crew import Crew
+from qa_suite.core.executors.crew import (
+    DASK_HELP,
+    DASK_LOCAL_HELP,
+    DASK_SLURM_HELP,
+    DASK_TLS_HELP,
+    WORKERS_HELP,
+    Crew,
+)
 
 ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
-
-
-WORKERS_HELP = "Processes that measure, each with a translator of its own; 1 is this one."
 
 
 class ExaminedOptions(Options):
@@ -95,13 +99,23 @@ class EvaluateOptions(ProtocolOptions):
     )
     by: str = option("", "Who judges; default: the name of the account.")
     workers: int = option(1, WORKERS_HELP, ge=1)
+    dask: str | None = option(None, DASK_HELP)
+    dask_tls: Path | None = option(None, DASK_TLS_HELP)
+    dask_local: int | None = option(None, DASK_LOCAL_HELP, ge=1)
+    dask_slurm: Path | None = option(None, DASK_SLURM_HELP)
     track: bool = option(True, "Log the evaluation to MLflow.")
     as_json: bool = option(False, "Print the measurements.", "json")
 
     @property
     def crew(self) -> Crew:
         """Where the cases are measured."""
-        return Crew(workers=self.workers)
+        return Crew(
+            workers=self.workers,
+            dask=self.dask,
+            dask_tls=self.dask_tls,
+            dask_local=self.dask_local,
+            dask_slurm=self.dask_slurm,
+        )
 
 
 class LockOptions(ProtocolOptions):

@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
+from qa_suite.core.executors.crew import (
+    DASK_HELP,
+    DASK_LOCAL_HELP,
+    DASK_SLURM_HELP,
+    DASK_TLS_HELP,
+    WORKERS_HELP,
+    Crew,
+)
 
 if TYPE_CHECKING:
     from qa_suite.lab.exam.result import CandidateResult, ExamResult
@@ -51,7 +59,11 @@ def exam(
         ),
     ] = None,
     alone: Annotated[bool, typer.Option(help="Look without a reference too.")] = True,
-    workers: Annotated[int, typer.Option(min=1, max=512, help="Patients examined at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=512, help=WORKERS_HELP)] = 2,
+    dask: Annotated[str | None, typer.Option(help=DASK_HELP)] = None,
+    dask_tls: Annotated[Path | None, typer.Option(help=DASK_TLS_HELP)] = None,
+    dask_local: Annotated[int | None, typer.Option(min=1, help=DASK_LOCAL_HELP)] = None,
+    dask_slurm: Annotated[Path | None, typer.Option(help=DASK_SLURM_HELP)] = None,
     judge_again: Annotated[
         bool,
         typer.Option(
@@ -78,6 +90,9 @@ def exam(
     from qa_suite.core.validation import describe_validation
     from qa_suite.lab.exam.settings import REPORTED_SEED, ExamSettings
 
+    crew = Crew(
+        workers=workers, dask=dask, dask_tls=dask_tls, dask_local=dask_local, dask_slurm=dask_slurm
+    )
     if clean_cohorts is None:
         clean_cohorts = 59 if cohort is None else 5
     try:
@@ -94,7 +109,7 @@ def exam(
     except ValidationError as error:
         raise Problems("The exam", describe_validation(error)) from None
     with writing(out, "exam"):
-        found = _run(settings, cohort, workers, out, judge_again)
+        found = _run(settings, cohort, crew, out, judge_again)
         _show(found, as_json)
         if out is not None:
             _write(found, out)
@@ -102,7 +117,7 @@ def exam(
 
 
 def _run(
-    settings: ExamSettings, place: Path | None, workers: int, out: Path | None, judge_again: bool
+    settings: ExamSettings, place: Path | None, crew: Crew, out: Path | None, judge_again: bool
 ) -> ExamResult:
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.lab.exam.run import run_exam
@@ -113,7 +128,7 @@ def _run(
             settings,
             cohort=cohort,
             folder=None if place is None else manifest_path(place).parent,
-            workers=workers,
+            crew=crew,
             progress=progress,
             out=out,
             judge_again=judge_again,

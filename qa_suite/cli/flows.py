@@ -14,6 +14,7 @@ from qa_suite.core.errors import InputError
 if TYPE_CHECKING:
     from qa_suite.cli.evaluate_options import EvaluateOptions, ProtocolOptions
     from qa_suite.core.cohort import Cohort, Split
+    from qa_suite.core.executors.crew import Crew
     from qa_suite.core.outbox.sending import Sent
     from qa_suite.core.records import Evaluation, InstrumentFacts, ModelFacts, Profile, Verdict
     from qa_suite.dose.plan.template import Modality
@@ -108,6 +109,8 @@ def run_evaluation(
 
     if (asked.model is None) == (asked.images is None):
         raise InputError("Name a model or give --images, one of the two.")
+    crew = asked.crew  # refused before anything is loaded, where it cannot be
+    _require_one_gpu(asked.device, crew)
     if asked.lock is not None:
         read_lock(asked.lock)  # one that cannot be read is refused before anything is loaded
     ready = prepare(asked, profile)
@@ -130,7 +133,7 @@ def run_evaluation(
                 profile=profile,
             ),
             folder,
-            crew=asked.crew,
+            crew=crew,
             progress=progress,
         )
     return folder, record
@@ -217,6 +220,16 @@ def _clinic_hashes(cohort: Cohort, folder: Path) -> dict[str, dict[str, str]]:
     if not hashes:
         raise InputError(f"{folder} holds no doses or plan of a case of {cohort.name}.")
     return hashes
+
+
+def _require_one_gpu(device: str, crew: Crew) -> None:
+    """Refuse a GPU by its number where each worker has, and sees, one of its own."""
+    number = device.partition("cuda:")[2]
+    if number.isdecimal() and int(number) > 0 and not crew.here:
+        raise InputError(
+            f"--device {device} names one GPU, and each worker has one of its own that it numbers "
+            f"0; take cuda, or --workers 1."
+        )
 
 
 def _plain(text: str) -> str:

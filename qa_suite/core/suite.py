@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from qa_suite.core.processes import git_state
@@ -28,3 +29,31 @@ def suite_code() -> SuiteCode:
     package = sys.modules[__name__.partition(".")[0]]
     commit, dirty = git_state(Path(__file__).resolve().parents[2])
     return SuiteCode(version=package.__version__, commit=commit, dirty=dirty)
+
+
+RECORDED_PACKAGES = (
+    "mlflow",
+    "monai",
+    "nibabel",
+    "numba",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "pydicom",
+    "scikit-image",
+    "scipy",
+    "simpleitk",
+    "torch",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that measure, of those that are installed."""
+    return {name: version for name in RECORDED_PACKAGES if (version := _version(name))}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

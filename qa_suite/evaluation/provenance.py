@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata
 
 from qa_suite.core.plugins import loaded_plugins
 from qa_suite.core.records import CodeFacts
-from qa_suite.core.suite import suite_code
-
-RECORDED_PACKAGES = (
-    "mlflow",
-    "monai",
-    "nibabel",
-    "numba",
-    "numpy",
-    "pandas",
-    "pydantic",
-    "pydicom",
-    "scikit-image",
-    "scipy",
-    "simpleitk",
-    "torch",
-)
+from qa_suite.core.suite import package_versions, suite_code
 
 
 def code_facts() -> CodeFacts:
@@ -36,13 +20,6 @@ def code_facts() -> CodeFacts:
         git_commit=code.commit,
         git_dirty=code.dirty,
         python=platform.python_version(),
-        packages={name: version for name in RECORDED_PACKAGES if (version := _version(name))},
+        packages=package_versions(),
         plugins=loaded_plugins(),
     )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -119,7 +119,7 @@ class Trials:
         names = Counter(job.name for job in jobs)
         twice = [name for name, times in names.items() if times > 1]
         if twice:
-            raise ValueError(f"{count(len(twice), 'name')} of jobs are there twice: {twice[:3]}")
+            raise ValueError(f"Two jobs have one name: {twice[:3]}.")
         self._waiting = deque(jobs)
         self._deaths: Counter[str] = Counter()
         self._alone: str | None = None

@@ -27,12 +27,12 @@ def packed(what: object, said: str) -> bytes:
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise InputError(
             f"{said} exists in this process alone and cannot travel to another ({why(error)}); "
-            f"take --workers 1."
+            f"take one worker."
         ) from None
     if b"__main__" in data:
         raise InputError(
             f"{said} uses a function or class of the script or notebook that was started, which "
-            f"other processes do not have; put it into a module, or take --workers 1."
+            f"other processes do not have; put it into a module, or take one worker."
         )
     return data
 
@@ -57,7 +57,7 @@ def by_address(load: str, address: tuple[Any, ...], facts: Any) -> tuple[Callabl
     if not address or not address[0]:
         raise InputError(
             f"{facts.name} is not registered, so it cannot travel to another process; register it, "
-            f"or take --workers 1."
+            f"or take one worker."
         )
     return _arrive, (load, address, facts, tracking_uri())
 

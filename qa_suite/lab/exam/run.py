@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 from qa_suite.core.cohort import Cohort
-from qa_suite.core.errors import InputError
+from qa_suite.core.errors import InputError, Unfinished
+from qa_suite.core.executors.crew import Crew, executor_of
+from qa_suite.core.executors.jobs import Executor, Job, Kit, WorkerDied, in_order, jobs_of
 from qa_suite.core.one_writer import writing
 from qa_suite.core.records import Profile
 from qa_suite.core.wording import count as count_of
+from qa_suite.core.wording import some
 from qa_suite.evaluation.profiles import load_profile
 from qa_suite.evaluation.provenance import code_facts
 from qa_suite.judging.judge import profile_digest
@@ -30,10 +30,10 @@ from qa_suite.lab.exam.verdicts import judge_readings
 from qa_suite.lab.phantom.candidates import CANDIDATES
 from qa_suite.metrics.base import Instruments
 
-T = TypeVar("T")
 Progress = Callable[[int, int, str], None]
 Found = dict[str, Answers]
 """What one patient gave, by candidate."""
+TWO = Crew(workers=2)
 
 
 def run_exam(
@@ -42,7 +42,7 @@ def run_exam(
     cohort: Cohort | None = None,
     folder: Path | None = None,
     instruments: Instruments | None = None,
-    workers: int = 2,
+    crew: Crew = TWO,
     progress: Progress | None = None,
     out: Path | None = None,
     judge_again: bool = False,
@@ -58,8 +58,8 @@ def run_exam(
         the same patients with fresh images.
     instruments
         What the measures may use beside the images, such as norms.
-    workers
-        Processes; the result does not depend on it.
+    crew
+        Who measures; the result does not depend on it.
     progress
         Called with (patients done, patients in all, what).
     out
@@ -78,9 +78,12 @@ def run_exam(
     InputError
         If a patient of the cohort is not virtual, no patient has a place for a fault, the folder
         holds the journal of another exam, or what is to be judged again is not whole.
+    Unfinished
+        If patients ended every worker that measured them. The others are in the journal, and the
+        same call measures these alone.
     """
     with writing(out, "exam"):
-        return _exam(settings, cohort, folder, instruments, workers, progress, out, judge_again)
+        return _exam(settings, cohort, folder, instruments, crew, progress, out, judge_again)
 
 
 def _exam(
@@ -88,7 +91,7 @@ def _exam(
     cohort: Cohort | None,
     folder: Path | None,
     instruments: Instruments | None,
-    workers: int,
+    crew: Crew,
     progress: Progress | None,
     out: Path | None,
     judge_again: bool,
@@ -108,9 +111,11 @@ def _exam(
     tasks = tasks_of(settings, profile, cohort, folder)
     if judge_again:
         _require_whole(tasks, journal)
-    with _Workers(workers, instruments) as pool:
-        found = _measured(tasks, journal, pool, progress)
-        results = [_result(name, found, settings, profile, pool) for name in settings.candidates]
+    with executor_of(crew, Kit(make=_instruments, material=instruments)) as executor:
+        found = _measured(tasks, journal, executor, progress)
+        results = [
+            _result(name, found, settings, profile, executor) for name in settings.candidates
+        ]
     everything = [answers for people in found for one in people for answers in one.values()]
     return ExamResult(
         settings=settings,
@@ -131,26 +136,39 @@ def _exam(
 
 
 def _measured(
-    cohorts: Sequence[Sequence[Task]], journal: Journal, pool: _Workers, progress: Progress | None
+    cohorts: Sequence[Sequence[Task]],
+    journal: Journal,
+    executor: Executor,
+    progress: Progress | None,
 ) -> list[list[Found]]:
     """Measure everybody, or take him from the journal; one list a cohort."""
     tasks = [task for people in cohorts for task in people]
     found = [journal.known(task) for task in tasks]
-    lacking = [
-        (n, replace(task, candidates=left))
+    lacking = {
+        str(n): replace(task, candidates=left)
         for n, task in enumerate(tasks)
         if (left := tuple(name for name in task.candidates if name not in found[n]))
-    ]
-    done = len(tasks) - len(lacking)
-    for (n, task), answers in zip(
-        lacking, pool.map(_examine, [t for _, t in lacking]), strict=True
-    ):
-        for one in answers:
-            found[n][one.candidate] = one
+    }
+    ended = len(tasks) - len(lacking)
+    undone: list[str] = []
+    for done in executor.run([Job(name=n, function=_examine, task=t) for n, t in lacking.items()]):
+        task = lacking[done.name]
+        if isinstance(done.error, WorkerDied):
+            undone.append(f"{task.someone.case} ({done.error})")
+        elif done.error is not None:
+            raise done.error
+        for one in done.answer or ():
+            found[int(done.name)][one.candidate] = one
             journal.add(task, one)
-        done += 1
+        ended += 1
         if progress is not None:
-            progress(done, len(tasks), task.someone.case)
+            progress(ended, len(tasks), task.someone.case)
+    if undone:
+        raise Unfinished(
+            f"{len(undone)} of {count_of(len(tasks), 'patient')} could not be measured, for a "
+            f"reason of the run: {'; '.join(some(undone))}. With a folder for the journal the same "
+            f"command measures these alone (with less at a time: --workers 1)."
+        )
     ends = iter(found)
     return [[next(ends) for _ in people] for people in cohorts]
 
@@ -167,8 +185,12 @@ def _require_whole(cohorts: Sequence[Sequence[Task]], journal: Journal) -> None:
         )
 
 
-def _examine(task: Task) -> list[Answers]:
-    return examine(task, _INSTRUMENTS[0])
+def _instruments(instruments: Instruments | None) -> Instruments | None:
+    return instruments
+
+
+def _examine(instruments: Instruments | None, task: Task) -> list[Answers]:
+    return examine(task, instruments)
 
 
 # ---------------------------------------------------------------------------------------
@@ -180,7 +202,7 @@ def _result(
     found: Sequence[Sequence[Found]],
     settings: ExamSettings,
     profile: Profile,
-    pool: _Workers,
+    executor: Executor,
 ) -> CandidateResult:
     clean = [[one[name].readings[0] for one in people] for people in found]
     planted: dict[tuple[str, float], list[ImageReading]] = {}
@@ -197,12 +219,12 @@ def _result(
     ]
     return CandidateResult(
         candidate=name,
-        cells=tuple(pool.map(_count, jobs)),
+        cells=tuple(in_order(executor, jobs_of(_count, jobs))),
         clean=count_clean(clean, profile, limits),
     )
 
 
-def _count(job: tuple[Ground, str, float, list[ImageReading]]) -> Cell:
+def _count(_: object, job: tuple[Ground, str, float, list[ImageReading]]) -> Cell:
     return count_fault(*job)
 
 
@@ -218,47 +240,3 @@ def _check(name: str, people: Sequence[Found], profile: Profile) -> CleanCheck:
         failed_by=tuple(sorted(judged.spoilt)),
         not_asked=tuple(sorted(judged.spoilt & beyond)) if must else (),
     )
-
-
-# ---------------------------------------------------------------------------------------
-# Workers
-
-
-class _Workers:
-    """The one process, or several beside it; answers come in the order of what was asked."""
-
-    def __init__(self, count: int, instruments: Instruments | None) -> None:
-        self._pool = (
-            ProcessPoolExecutor(
-                count,
-                mp_context=get_context("spawn"),
-                initializer=_prepare,
-                initargs=(instruments,),
-            )
-            if count > 1
-            else None
-        )
-        if self._pool is None:
-            _INSTRUMENTS[0] = instruments
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def map(self, function: Callable[..., T], jobs: Sequence[object]) -> Iterator[T]:
-        if self._pool is None:
-            return map(function, jobs)
-        return self._pool.map(function, jobs, chunksize=1)
-
-
-_INSTRUMENTS: list[Instruments | None] = [None]
-
-
-def _prepare(instruments: Instruments | None) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    _INSTRUMENTS[0] = instruments
