@@ -71,7 +71,7 @@ audit: $(READY)  ## Audit eight virtual hospitals, and the sarcoma patients by v
 	test ! -d ../shared/data/sts || $(BIN)/python -m benchmarks.audit_sts --out audit-sts --write docs/audit.md
 
 simulations: $(READY)  ## Simulate whether the intervals hold what they promise (some minutes)
-	$(BIN)/python -m benchmarks.simulations.run --write docs/simulations.md
+	$(BIN)/python -m benchmarks.simulations.run --workers 2 --write docs/simulations.md
 	$(BIN)/python -m benchmarks.audit_rates --write docs/audit.md
 
 mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (at most an hour and a half)

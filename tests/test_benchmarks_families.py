@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from benchmarks.controls import Control
-from benchmarks.families.__main__ import STUDIES, parts
 from benchmarks.families.apart import examine_apart
 from benchmarks.families.run import FAMILIES, OTHERWISE, Result, held_against, patient_averages
 from benchmarks.families.store import read_result, write_result
+from benchmarks.families.study import STUDIES, Asked, examine_one, examine_study, parts
 from qa_suite.core.cohort import load_cohort
 from qa_suite.core.errors import InputError, Problems
 from qa_suite.judging.statistics import mean_interval
@@ -116,23 +114,27 @@ def test_without_a_common_grid_a_ct_is_held_against_nothing(tmp_path: Path) -> N
         held_against("all", cohort, tmp_path, never, spec)  # type: ignore[arg-type]
 
 
-def test_beside_each_other_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[tuple[list[str], str]] = []
-
-    def run(command: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
-        begun.append((command[3:], more["env"]["OMP_NUM_THREADS"]))
-        return subprocess.CompletedProcess(command, 0, stdout="")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(5)))
+def test_several_are_examined_beside_each_other_and_each_failure_is_told() -> None:
     told: list[str] = []
-    examine_apart([["--only", "a"], ["--only", "b"]], at_a_time=2, progress=told.append)
-    assert sorted(begun) == [(["--only", "a"], "2"), (["--only", "b"], "2")]
-    assert sorted(told) == ["--only a: done", "--only b: done"]
-    with pytest.raises(InputError, match="at-a-time must be at least 1, got 0"):
-        examine_apart([], at_a_time=0)
+    entries = [("first", "a"), ("second", "b")]
+    found = examine_apart("asked", labelled, entries, at_a_time=1, progress=told.append)
+    assert found == {"a": "asked first", "b": "asked second"}
+    assert told == ["a: done", "b: done"]
+    with pytest.raises(Problems, match="has 1 problem: bad: it is no label"):
+        examine_apart("asked", labelled, [("", "bad"), *entries], at_a_time=1, progress=told.append)
+    assert told[2:] == ["bad: failed", "a: done", "b: done"], "the others are finished first"
+    with pytest.raises(Problems, match="workers must be at least 1, got 0"):
+        examine_apart("asked", labelled, entries, at_a_time=0)
 
 
-def test_a_run_that_fails_is_told_with_its_last_words() -> None:
-    with pytest.raises(Problems, match=r"--only bridge-sts.*need --data, the folder"):
-        examine_apart([["--study", "real", "--only", "bridge-sts"]], at_a_time=1)
+def labelled(asked: str, entry: tuple[str, str]) -> str:
+    if not entry[0]:
+        raise InputError("it is no label")
+    return f"{asked} {entry[0]}"
+
+
+def test_what_travels_to_a_worker_can_travel(tmp_path: Path) -> None:
+    asked = Asked(study="real", work=tmp_path, data=None, patients=2, keep=False)
+    assert pickle.loads(pickle.dumps((asked, examine_one))) == (asked, examine_one)
+    with pytest.raises(InputError, match="need --data, the folder"):
+        examine_study(asked, ["bridge-sts"], at_a_time=2)

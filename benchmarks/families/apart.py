@@ -1,65 +1,63 @@
-"""Examine several specifications at a time, each in a process of its own."""
+"""Examine several specifications at a time, by the executors that evaluations use."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
-from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.errors import raise_problems
+from qa_suite.core.executors.crew import Crew, executor_of
+from qa_suite.core.executors.jobs import Job, Kit
+from qa_suite.core.failures import why
 
-_TOLD = 15  # lines of what a process said last
-
-
-def require_some(at_a_time: int) -> None:
-    """Refuse to run fewer than one at a time."""
-    if at_a_time < 1:
-        raise InputError(f"--at-a-time must be at least 1, got {at_a_time}.")
+R = TypeVar("R")
 
 
 def examine_apart(
-    commands: Sequence[Sequence[str]], *, at_a_time: int, progress: Callable[[str], None] = print
-) -> None:
-    """Run ``python -m benchmarks.families`` with each of several sets of options.
-
-    The cores are shared out: with two at a time on two cores each has one thread.
+    asked: Any,
+    examine: Callable[[Any, tuple[str, str]], R],
+    entries: Sequence[tuple[str, str]],
+    *,
+    at_a_time: int,
+    progress: Callable[[str], None] = print,
+) -> dict[str, R]:
+    """Examine specifications, each in a worker; the cores are shared out.
 
     Parameters
     ----------
-    commands
-        Options of each run.
+    asked, examine
+        ``examine(asked, entry)`` examines one; both travel to the workers.
+    entries
+        Label and name of each.
     at_a_time
-        How many run beside each other.
+        How many run beside each other; 1 is this process.
     progress
-        Told the last line of each run when it ends.
+        Told of each that ends.
+
+    Returns
+    -------
+    dict
+        Name to what was found.
 
     Raises
     ------
-    InputError
-        If ``at_a_time`` is below 1.
     Problems
-        What the runs that failed said last; the others are finished first.
+        If there is no worker; or what those that failed said, after the others are finished.
     """
-    require_some(at_a_time)
-    threads = max(1, len(os.sched_getaffinity(0)) // at_a_time)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-
-    def run(options: Sequence[str]) -> str | None:
-        ended = subprocess.run(
-            [sys.executable, "-m", "benchmarks.families", *options],
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        lines = ended.stdout.strip().splitlines()
-        if ended.returncode:
-            return f"{' '.join(options)}: " + " / ".join(lines[-_TOLD:])
-        progress(f"{' '.join(options)}: done")
-        return None
-
-    with ThreadPoolExecutor(at_a_time) as pool:
-        problems = [problem for problem in pool.map(run, commands) if problem]
+    jobs = [Job(name=entry[1], function=examine, task=entry) for entry in entries]
+    found: dict[str, R] = {}
+    problems = []
+    crew = Crew(workers=at_a_time)
+    with executor_of(crew, Kit(make=_as_asked, material=asked)) as executor:
+        for done in executor.run(jobs):
+            if done.error is not None:
+                problems.append(f"{done.name}: {why(done.error)}")
+            else:
+                found[done.name] = done.answer
+            progress(f"{done.name}: {'done' if done.error is None else 'failed'}")
     raise_problems("The examination of the families", problems)
+    return found
+
+
+def _as_asked(asked: Any) -> Any:
+    return asked

@@ -5,38 +5,41 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.simulations.control_charts import section as control_charts
-from benchmarks.simulations.good_models import section as good_models
 from benchmarks.simulations.page import page
 from benchmarks.simulations.peers import part_of, put
-from benchmarks.simulations.studies import each_site, equivalence, new_sites, pooled, shares
+from benchmarks.simulations.sections import SECTIONS, numbers, simulated
+from qa_suite.core.executors.crew import Crew, executor_of
+from qa_suite.core.executors.jobs import Kit, in_order, jobs_of
 
 
-def simulate(*, quick: bool) -> str:
+def simulate(*, quick: bool, workers: int = 1) -> str:
     """Return the page; ``quick`` is for a look and for tests, with few studies a row."""
     many, few = (2_000, 200) if quick else (20_000, 2_000)
+    with executor_of(Crew(workers=workers), Kit(make=numbers, material=(many, few))) as executor:
+        answers = in_order(executor, jobs_of(simulated, SECTIONS))
+        found = dict(zip(SECTIONS, answers, strict=True))
     parts = (
-        ("At each site", "One hospital's patients.", list(each_site(many))),
+        ("At each site", "One hospital's patients.", found["each_site"]),
         (
             "Pooled means",
             "Hospitals differ by 15 % of the mean (one standard deviation).",
-            list(pooled(many)),
+            found["pooled"],
         ),
         (
             "Pooled shares and events",
             "Korn and Graubard's interval; the likeness is the correlation within a hospital. "
             "Where all patients are alike the exact interval speaks of these hospitals alone.",
-            list(shares(few)),
+            found["shares"],
         ),
         (
             "A hospital never seen",
             "Target: a new hospital's observed mean over the median number of patients "
             f"({few:,} studies a row where their numbers are unlike).",
-            list(new_sites(many, few)),
+            found["new_sites"],
         ),
     )
-    told = page(parts, list(equivalence(few)), many=many, few=few)
-    return told + good_models(many) + control_charts(many)
+    told = page(parts, found["equivalence"], many=many, few=few)
+    return told + found["good_models"] + found["control_charts"]
 
 
 def main() -> None:
@@ -44,8 +47,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, help="the page; else it is printed")
     parser.add_argument("--quick", action="store_true", help="few studies a row")
+    parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
     asked = parser.parse_args()
-    text = simulate(quick=asked.quick)
+    text = simulate(quick=asked.quick, workers=asked.workers)
     if asked.write:
         if asked.write.exists():  # what 'python -m benchmarks.simulations.peers' wrote stays
             text = put(text, part_of(asked.write.read_text(encoding="utf-8")))

@@ -10,6 +10,7 @@ from qa_suite.core.cohort import Case
 from qa_suite.core.errors import Unfinished
 from qa_suite.core.executors.crew import Crew, executor_of
 from qa_suite.core.executors.jobs import Done, Job, Kit, WorkerDied
+from qa_suite.core.memory import peak_mib
 from qa_suite.core.wording import count, some
 from qa_suite.evaluation.case_run import CaseUndone, Examination, examine_case, preflight_key
 from qa_suite.evaluation.eligibility import cases_with_dose
@@ -114,7 +115,7 @@ def examine(bench: Bench, task: CaseTask) -> tuple[CaseEntry, dict[str, Prefligh
     """Examine one case; return what it gave, and what is known of its preflight now."""
     examination = replace(bench.examination, preflights=dict(task.preflights))
     entry = examine_case(examination, task.case, bench.out, with_dose=task.with_dose)
-    return entry, examination.preflights
+    return entry.model_copy(update={"peak_memory_mib": peak_mib()}), examination.preflights
 
 
 def _require_all(cases: Sequence[Case], undone: Mapping[str, str], out: Path) -> None:

@@ -200,7 +200,7 @@ def _write_record(
             costs_sha256=costs,
             lock=plan.lock,
             seconds_by_case={e.record.case: round(e.seconds, 3) for e in entries},
-            peak_memory_mib=peak_mib(),
+            peak_memory_mib=max([peak_mib(), *(e.peak_memory_mib for e in entries)]),
             dose_device_by_case={e.record.case: e.dose_device for e in entries if e.dose_device},
         ),
     )

@@ -46,6 +46,7 @@ class CaseEntry(BaseModel):
     costs: tuple[Measurement, ...] = ()
     features: CaseFeatures | None = None
     seconds: float
+    peak_memory_mib: float = 0.0
     dose_device: str = ""
 
 

@@ -144,7 +144,9 @@ class When(BaseModel):
     started: str
     finished: str
     seconds_by_case: dict[str, float] = Field(default_factory=dict)
-    peak_memory_mib: float | None = None
+    peak_memory_mib: float | None = Field(
+        default=None, description="highest resident memory of a process that took part"
+    )
     costs_sha256: str = Field(default="", description="of costs.parquet")
     lock: str = Field(
         default="", description="identifier of the lock that lay there before the first case"
