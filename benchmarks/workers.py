@@ -110,7 +110,7 @@ def table(runs: list[Run], cases: int, what: str) -> str:
         f"{cases} cases ({what}), {os.cpu_count()} cores, load before it began "
         f"{os.getloadavg()[0]:.1f}; the tables of all runs are the same bytes.",
         "",
-        "| Crew | Wall clock | Efficiency | Processor | Of one worker's | Most memory of a process |",
+        "| Crew | Time | Efficiency | Processor | Of one worker's | Most memory of a process |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     for crew, run in best.items():
