@@ -47,6 +47,12 @@ class ReportOptions(Options):
     reviewers: Path | None = option(
         None, "File of those whose signatures count; default: QA_SUITE_REVIEWERS."
     )
+    formats: Commas = option(
+        "html", "Of html, pdf, dicom, json and card (a model card in Markdown), by comma."
+    )
+    out: Path | None = option(
+        None, "Folder for all but the page; default: the evaluation's, where MLflow gets them too."
+    )
     track: bool = option(True, "Update the evaluation's run in MLflow.")
 
 
@@ -135,15 +141,22 @@ def judge(
 
 
 def report(asked: ReportOptions) -> None:
-    """Write the readiness report: one HTML page that opens without a network.
+    """Write the readiness report: a page that opens without a network, and the same in short.
 
-    Example: `qa-suite report evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis`
+    In short it is a PDF/A of a few pages, whose first says what was found, on whom, and what
+    decides; the same as a DICOM Encapsulated PDF, as JSON and as a model card.
+
+    Example: `qa-suite report evaluations/pelvis-1 --profile mr-to-ct-pelvis --formats html,pdf`
     """
+    from qa_suite.cli.data import names
     from qa_suite.cli.flows import judge_and_report, log_or_say
+    from qa_suite.cli.report_files import read_formats, write_formats
+    from qa_suite.cli.signing import reviewers_for
     from qa_suite.evaluation.profiles import load_profile
 
+    formats = read_formats(names(asked.formats))
     profile = load_profile(asked.profile, record=asked.evaluation)
-    _, page = judge_and_report(
+    verdict, page = judge_and_report(
         asked.evaluation,
         profile,
         floor=asked.floor,
@@ -152,9 +165,19 @@ def report(asked: ReportOptions) -> None:
         ask_store=asked.track,
         reviewers=asked.reviewers,
     )
+    more = write_formats(
+        asked.evaluation,
+        verdict,
+        formats,
+        asked.out or asked.evaluation,
+        floor=asked.floor,
+        baseline=asked.baseline,
+        reviewers=reviewers_for(asked.reviewers, asked.evaluation),
+    )
     if asked.track:
         log_or_say(asked.evaluation)
-    console.show(str(page))
+    for path in (page, *more):
+        console.show(str(path))
 
 
 def dashboard(

@@ -194,3 +194,10 @@ def _site_values(rows: pd.DataFrame, site: str, evaluation: Evaluation) -> SiteV
         values=tuple(sorted(values, key=lambda value: (value.known, value.cases))),
         without=tuple(sorted(said)),
     )
+
+
+def over_one_site(plot: Distribution, better: str) -> tuple[str, PatientValue] | None:
+    """Return site and patient of the worst over all sites; None where nobody is worst."""
+    everybody = [(site.site, value) for site in plot.sites for value in site.values]
+    worst = worst_patient([value for _, value in everybody], better)
+    return next(((site, value) for site, value in everybody if value is worst), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -47,6 +48,30 @@ def finding_bar(finding: Finding, span: Range) -> str:
         title=finding.sentence,
         known=(finding.at_least, finding.at_most),
     )
+
+
+def axis_key(finding: Finding) -> tuple[str, ...]:
+    """Return what findings have in common that share an axis."""
+    c = finding.criterion
+    return (c.metric, c.region, c.variant, str(is_share(c)))
+
+
+def finding_bars(findings: Sequence[Finding]) -> list[str]:
+    """Draw findings in their order; those of one measure share one axis."""
+    groups: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[axis_key(finding)].append(finding)
+    spans = {key: shared_range(members) for key, members in groups.items()}
+    return [finding_bar(one, spans[axis_key(one)]) for one in findings]
+
+
+def gap_bars(gaps: Sequence[SiteGap]) -> list[str]:
+    """Draw sites' gaps in their order; those of one measure share one axis."""
+    groups: dict[tuple[str, str, str], list[SiteGap]] = defaultdict(list)
+    for gap in gaps:
+        groups[gap.metric, gap.region, gap.variant].append(gap)
+    spans = {key: gap_range(members) for key, members in groups.items()}
+    return [gap_bar(one, spans[one.metric, one.region, one.variant]) for one in gaps]
 
 
 def gap_range(gaps: Sequence[SiteGap]) -> Range:

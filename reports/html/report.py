@@ -129,20 +129,10 @@ def render(readiness: Readiness) -> str:
 
 def finding_rows(findings: Sequence[Finding]) -> tuple[tuple[FindingRow, ...], ...]:
     """Draw the findings, one group a criterion; those of one measure share one axis."""
-    groups: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[_axis_key(finding)].append(finding)
-    spans = {key: figures.shared_range(members) for key, members in groups.items()}
     by_criterion: dict[str, list[FindingRow]] = defaultdict(list)
-    for f in findings:
-        bar = Markup(figures.finding_bar(f, spans[_axis_key(f)]))
-        by_criterion[f.criterion.model_dump_json()].append(FindingRow(finding=f, bar=bar))
+    for f, bar in zip(findings, figures.finding_bars(findings), strict=True):
+        by_criterion[f.criterion.model_dump_json()].append(FindingRow(finding=f, bar=Markup(bar)))
     return tuple(tuple(rows) for rows in by_criterion.values())
-
-
-def _axis_key(finding: Finding) -> tuple[str, ...]:
-    c = finding.criterion
-    return (c.metric, c.region, c.variant, str(wording.is_share(c)))
 
 
 def gap_tables(gaps: Sequence[SiteGap]) -> tuple[tuple[GapRow, ...], ...]:

@@ -1,0 +1,1 @@
+"""The report as a PDF: a front page, and what stands behind it on a few more."""
