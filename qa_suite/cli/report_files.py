@@ -13,7 +13,7 @@ from qa_suite.core.errors import raise_problems
 if TYPE_CHECKING:
     from qa_suite.core.records import Verdict
     from qa_suite.core.signing.reviewers import Reviewers
-    from reports.facts.short import HazardLine
+    from reports.facts.short.records import HazardLine
 
 FORMATS = {
     "html": "report.html",
@@ -69,7 +69,8 @@ def write_formats(
     from qa_suite.io.dicom.encapsulated import write_encapsulated_pdf
     from reports.facts.model_card import model_card
     from reports.facts.readiness import gather
-    from reports.facts.short import Short, short_report
+    from reports.facts.short import short_report
+    from reports.facts.short.records import Short
     from reports.pdf.report import pdf_of
 
     found = gather(folder, verdict, floor=floor, baseline=baseline, reviewers=reviewers)
@@ -102,7 +103,7 @@ def hazards_of(folder: Path, verdict: Verdict) -> list[HazardLine]:
     """Return the hazards that the profile is exposed to, and what this evaluation saw of them."""
     from qa_suite.core.record_files import read_measurements
     from qa_suite.judging.fmea import hazard_table
-    from reports.facts.short import HazardLine
+    from reports.facts.short.records import HazardLine
 
     rows = read_measurements(folder)
     valued = rows[rows["status"].isin(("ok", "censored"))]

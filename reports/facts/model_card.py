@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from reports.facts.short import Line, Short, ShortFinding
+from reports.facts.short.records import Line, Short, ShortFinding
 
 
 def model_card(short: Short) -> str:

@@ -21,7 +21,8 @@ from qa_suite.core.errors import InputError
 from qa_suite.core.signing.reviewers import moment
 from qa_suite.core.whole_files import replacing
 from reports.facts.readiness import Readiness
-from reports.facts.short import Short, deciding
+from reports.facts.short.findings import deciding
+from reports.facts.short.records import Short
 from reports.figures import intervals
 
 _TEMPLATE = Path(__file__).with_name("report.typ")
