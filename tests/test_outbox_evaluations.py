@@ -126,3 +126,24 @@ def test_sync_lists_sends_and_says_what_stays(
     assert "Nothing waits" in capsys.readouterr().out
     assert run(["sync", str(record / "no")]) == 2
     assert "is no folder" in capsys.readouterr().err
+
+
+def test_the_figures_that_are_told_stand_beside_the_model_they_are_of(
+    own_store: Path, record: Path
+) -> None:
+    client = store.connect().MlflowClient()
+    made = client.create_run(store.experiment("trainings"))
+    model = client.create_logged_model(
+        experiment_id=made.info.experiment_id, name="m", source_run_id=made.info.run_id
+    )
+    from mlflow.entities import LoggedModelOutput
+
+    client.log_outputs(made.info.run_id, models=[LoggedModelOutput(model.model_id, step=0)])
+    path = record / EVALUATION_FILE
+    raw = json.loads(path.read_text())
+    raw["model"]["mlflow_run_id"] = made.info.run_id
+    path.write_text(json.dumps(raw))
+    sent = log_evaluation(record)
+    run_metrics = client.get_run(sent.run_id).data.metrics
+    told = {one.key: one.value for one in client.get_logged_model(model.model_id).metrics}
+    assert 0 < len(told) <= 30 and told == pytest.approx(dict(run_metrics))

@@ -194,7 +194,7 @@ def test_report_and_terminal_say_the_same_reasons(record, capsys):
     told = verdict.model_copy(update={"findings": findings, "outcome": "inconclusive"})
     page = render(gather(folder, told))
     text = re.sub(r"\s+", " ", page)
-    console.show_verdict(told)
+    console.show_verdict(told, every=True)
     printed = capsys.readouterr().out
     for found in findings:
         assert f"<small>{escape(found.because)}</small>" in text, found.because

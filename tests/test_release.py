@@ -119,6 +119,8 @@ def whole_way(clinic: Clinic, capsys: Any) -> None:
     log = read_log(clinic.place / "wide" / LOG_FILE)
     assert [x.what for x in log.lines][-2:] == ["signed", "released"]
     assert tags()["qa.log_head"] == log.head
+    card = store.connect().MlflowClient().get_model_version("tiny", "1").description
+    assert "## What decides" in card and card.count("\n\n---\n\n") == 1
     assert clinic("verify", wide) == 0
 
     words = ["--because", "bone is wrong", "--by", "Ada", "--evaluations", "wide"]

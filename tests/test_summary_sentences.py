@@ -49,7 +49,7 @@ def test_with_nothing_tested_no_sentence_claims_anything(untested, capsys):
     folder, verdict = untested
     cases = [c.model_copy(update={"status": "failed", "reason": "x"}) for c in read_cases(folder)]
     empty = replace(gather(folder, verdict), cases=(), site_counts=(), left_out=(), dose=None)
-    console.show_verdict(verdict)
+    console.show_verdict(verdict, every=True)
     sentences = {
         "verdict": verdict.sentence,
         "dose": " ".join(verdict.dose_said),

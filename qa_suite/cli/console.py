@@ -92,13 +92,29 @@ def show_table(
     console.print(table)
 
 
-def show_measurements(rows: Sequence[Any]) -> None:
-    """Print measurements as a table; what has no value shows its reason instead."""
+def show_measurements(rows: Sequence[Any], *, every: bool = True) -> int:
+    """Print measurements as a table; return how many were left out.
+
+    What has no value shows its reason instead. With ``every`` off these are the headline measures,
+    in their order, or all where the rows hold none of them.
+    """
+    first = [] if every else headlines(rows)
+    chosen = first or rows
+    whole = count(len(rows), "measurement")
     show_table(
-        f"{count(len(rows), 'measurement')}",
+        whole if len(chosen) == len(rows) else f"{len(chosen)} of {whole}",
         ("family", "metric", "region", "variant", "value", "unit"),
-        [(r.family, r.metric, r.region, r.variant, _value_text(r), r.unit) for r in rows],
+        [(r.family, r.metric, r.region, r.variant, _value_text(r), r.unit) for r in chosen],
     )
+    return len(rows) - len(chosen)
+
+
+def headlines(rows: Sequence[Any]) -> list[Any]:
+    """Return the rows of the headline measures, in their order."""
+    from qa_suite.core.headline_measures import first_of
+
+    by_measure = {(row.metric, row.region, row.variant): row for row in rows}
+    return [by_measure[key] for key in first_of(by_measure)]
 
 
 def _value_text(row: Any) -> str:
@@ -109,13 +125,26 @@ def _value_text(row: Any) -> str:
     return f"{row.value:.4g}" if row.value is not None else f"{row.status}: {row.why}"
 
 
-def show_verdict(verdict: Any) -> None:
-    """Print a verdict: its outcome, then one line a finding."""
+def show_verdict(verdict: Any, *, every: bool = False) -> int:
+    """Print a verdict: its outcome, what decides, a line a finding; return how many it left out.
+
+    Parameters
+    ----------
+    verdict
+        What was found.
+    every
+        Whether to print every finding, and not those alone that decide.
+    """
+    from reports.facts.short.findings import deciding
+    from reports.facts.short.lines import in_short
+
     show(f"{SYMBOL[verdict.outcome]} {verdict.outcome.upper()}: {verdict.sentence}")
     for sentence in verdict.dose_said:
         show(f"  {sentence}")
-    show(f"  {verdict.speaks_of_said}")
-    for finding in verdict.findings:
+    whom = verdict.speaks_of_said
+    show(f"  {whom if every else in_short(whom)}")
+    findings = verdict.findings if every else deciding(verdict)
+    for finding in findings:
         show(f"  {SYMBOL[finding.outcome]} {finding.sentence}")
     for notice in verdict.announced:
         show(f"  ! {notice}")
@@ -124,6 +153,7 @@ def show_verdict(verdict: Any) -> None:
         show(f"  {verdict.evidence.tried_sentence}.")
         show(f"  Test cohort: {verdict.evidence.cohort_sentence}")
         show(f"  Protocol: {verdict.evidence.protocol.sentence}")
+    return len(verdict.findings) - len(findings)
 
 
 def show_overall(judged: Any) -> None:

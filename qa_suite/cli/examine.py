@@ -33,6 +33,7 @@ class MeasureOptions(Options):
     error_maps: Path | None = option(
         None, "Folder for NIfTI maps of the signed and absolute error."
     )
+    all: bool = option(False, "Show every measure, and not the headline measures alone.")
     as_json: bool = option(False, "Print JSON.", "json")
 
 
@@ -75,7 +76,9 @@ def measure(asked: MeasureOptions) -> int:
     if asked.as_json:
         console.show_json([row.model_dump(mode="json") for row in rows])
     else:
-        console.show_measurements(rows)
+        left = console.show_measurements(rows, every=asked.all)
+        if left:
+            console.say(f"{left} more: --all shows them.")
     return 0
 
 
@@ -105,6 +108,9 @@ def judge(
     track: Annotated[
         bool, typer.Option(help="Ask MLflow too how often the test cohort was examined.")
     ] = True,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every finding, and not those alone that decide.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> int:
     """Judge an evaluation by a profile of criteria; milliseconds, no images, no GPU.
@@ -116,6 +122,7 @@ def judge(
     """
     from qa_suite.core.one_writer import writing
     from qa_suite.core.verdict_files import overall, read_verdict
+    from qa_suite.core.wording import count
     from qa_suite.evaluation.profiles import load_profile
     from qa_suite.judging.evidence import save_verdict
     from qa_suite.judging.judge import judge as judge_folder
@@ -134,8 +141,10 @@ def judge(
     if as_json:
         console.show_json(verdict.model_dump(mode="json"))
     else:
-        console.show_verdict(verdict)
+        left = console.show_verdict(verdict, every=every)
         console.show_overall(judged)
+        if left:
+            console.say(f"{count(left, 'finding')} more: --all shows them.")
         console.say(f"Verdict: {path}")
     return console.EXIT_STATUS[judged.outcome]
 

@@ -100,7 +100,8 @@ def promote(asked: PromoteOptions) -> int:
         return 0
     statement, signed = _stated(asked, candidate, refused, reviewers, was)
     with writing(asked.evaluation, "promote"):
-        done = release(candidate, statement, signed, client=client)
+        card = _card(candidate, reviewers)
+        done = release(candidate, statement, signed, client=client, card=card)
     if asked.as_json:
         console.show_json(asdict(done))
         return 0
@@ -110,6 +111,23 @@ def promote(asked: PromoteOptions) -> int:
         console.show(f"✘ OVERRIDDEN by {statement.name}: {statement.because}")
     console.say(f"Log: its last line is {done.log_head}.")
     return 0
+
+
+def _card(candidate: Candidate, reviewers: Reviewers | None) -> str:
+    """Return the short report of the verdict, as it stands with a version; none without one."""
+    from qa_suite.cli.report_files import hazards_of
+    from qa_suite.core.examination_log import log_beside, read_log
+    from reports.facts.model_card import model_card
+    from reports.facts.readiness import gather
+    from reports.facts.short import short_report
+
+    one = candidate.verdict
+    if one is None:
+        return ""
+    found = gather(candidate.folder, one.verdict, reviewers=reviewers)
+    head = read_log(log_beside(candidate.folder)).head
+    hazards = hazards_of(candidate.folder, one.verdict)
+    return model_card(short_report(found, hazards=hazards, log_head=head))
 
 
 def _refuse(asked: PromoteOptions, uri: str, refused: tuple[Refusal, ...]) -> int:

@@ -35,6 +35,11 @@ def tracking_uri() -> str:
     return given or f"sqlite:///{Path(STORE_FOLDER).absolute() / 'mlflow.db'}"
 
 
+def registry_uri() -> str:
+    """Return where models are registered: ``MLFLOW_REGISTRY_URI``, or the store itself."""
+    return os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri()
+
+
 def be_silent() -> None:
     """Let nothing that this process or its children load call home, unless somebody wants it to."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -75,11 +80,13 @@ def connect(*, again: bool = False) -> Any:
     """
     uri = tracking_uri()
     require_answer(uri, again=again)
+    if registry_uri() != uri:
+        require_answer(registry_uri(), again=again)
     prepare()
     import mlflow
 
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    mlflow.set_registry_uri(registry_uri())
     return mlflow
 
 

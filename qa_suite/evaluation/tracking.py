@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from qa_suite.core import store
+from qa_suite.core.headline_measures import Measure, first_of
 from qa_suite.core.outbox.file import Outbox
 from qa_suite.core.outbox.lines import OUTBOX_FILE, Begin, Operation
 from qa_suite.core.outbox.runs import in_batches, made_by
@@ -24,7 +25,8 @@ from qa_suite.evaluation.journal import JOURNAL_FOLDER
 EXPERIMENT = "evaluations"
 RECORD_PATH = Path("record")
 _NOT_OF_THE_RECORD = (JOURNAL_FOLDER, OUTBOX_FILE)
-_BATCH = 500  # metrics in one call; one by one is a hundred times slower
+MOST_FIGURES = 30
+"""Of an evaluation in MLflow, beside its run and its model; all others stand in its tables."""
 
 
 def log_evaluation(folder: Path) -> Sent:
@@ -68,11 +70,15 @@ def _operations(folder: Path, evaluation: Evaluation, judged: Overall) -> list[O
     ]
     if evaluation.model.mlflow_run_id is not None:
         told.append(("examined", [evaluation.model.mlflow_run_id]))
-    means = [
-        (store.metric_name(name), value, 0, 0)
-        for name, value in patient_means_of(read_measurements(folder)).items()
+    bounded = [
+        (one.metric, one.region, one.variant)
+        for written in judged.standing
+        for one in written.verdict.profile.criteria
     ]
-    told += [("metrics", means[n : n + _BATCH]) for n in range(0, len(means), _BATCH)]
+    means = patient_means_of(read_measurements(folder), bounded)
+    told.append(
+        ("figures", [(store.metric_name(name), value, 0, 0) for name, value in means.items()])
+    )
     for path in _files(folder):
         place = path.relative_to(folder)
         told.append(("file", [str(place), str(RECORD_PATH / place.parent)]))
@@ -148,18 +154,26 @@ def _dataset(evaluation: Evaluation) -> list[Any]:
     return [cohort.name, cohort.digest, "evaluation", facts]
 
 
-def patient_means_of(table: pd.DataFrame) -> dict[str, float]:
-    """Return each measure's mean over the patients, pooled (``all``) and by site, by its name.
+def patient_means_of(table: pd.DataFrame, bounded: Sequence[Measure] = ()) -> dict[str, float]:
+    """Return the means over all patients of the measures that are told first, by their names.
 
     A mean that would contain a censored value is none, and is left out.
+
+    Parameters
+    ----------
+    table
+        The measurements.
+    bounded
+        What the profiles of the standing verdicts bound.
     """
     keys = ["metric", "region", "variant"]
-    found = {}
-    for site, part in [("all", table), *table.groupby("site")]:
-        unknown = (part["status"] == "censored").groupby([part[key] for key in keys])
-        known = part[(part["status"] == "ok") & ~unknown.transform("any").astype(bool)]
-        means = known.groupby([*keys, "patient"])["value"].mean().groupby(keys).mean()
-        for (metric, region, variant), value in means.items():
-            suffix = "" if variant == "default" else f".{variant}"
-            found[f"{site}/{metric}.{region}{suffix}"] = float(value)
-    return found
+    unknown = (table["status"] == "censored").groupby([table[key] for key in keys])
+    known = table[(table["status"] == "ok") & ~unknown.transform("any").astype(bool)]
+    means = known.groupby([*keys, "patient"])["value"].mean().groupby(keys).mean()
+    names: list[Measure] = [(str(one[0]), str(one[1]), str(one[2])) for one in list(means.index)]
+    found = dict(zip(names, map(float, means), strict=True))
+    told = {}
+    for key in first_of(found, bounded, MOST_FIGURES):
+        metric, region, variant = key
+        told[f"{metric}.{region}{'' if variant == 'default' else f'.{variant}'}"] = found[key]
+    return told

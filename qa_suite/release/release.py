@@ -30,6 +30,8 @@ from qa_suite.release.refusals import Candidate, Refusal, refusals, reviews_of
 
 RELEASES_FOLDER = "releases"
 _STEM = "release"
+_BELOW = "\n\n---\n\n"
+"""Between the card of the training and the report by which a version was released."""
 _LONGEST_TAG = 4000
 
 
@@ -116,7 +118,7 @@ def statement_of(
 
 
 def release(
-    candidate: Candidate, statement: Release, signed: Signed | None, *, client: Any
+    candidate: Candidate, statement: Release, signed: Signed | None, *, client: Any, card: str = ""
 ) -> Released:
     """Move the alias, and leave everything that tells of it.
 
@@ -128,6 +130,8 @@ def release(
         The same statement, signed; an override has to be.
     client
         Of the registry.
+    card
+        The short report in Markdown, which stands below the training's card from then on.
 
     Raises
     ------
@@ -166,6 +170,9 @@ def release(
     with store.reached():
         for key, value in _tags(candidate, statement, head).items():
             client.set_model_version_tag(name, version, key, value[:_LONGEST_TAG])
+        if card:
+            said = (client.get_model_version(name, version).description or "").partition(_BELOW)[0]
+            client.update_model_version(name, version, description=said + _BELOW + card)
         client.set_registered_model_alias(name, statement.alias, version)
     return Released(
         model=candidate.model.uri,

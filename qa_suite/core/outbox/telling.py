@@ -71,6 +71,21 @@ def _metrics(place: Place, operation: Operation) -> None:
     place.client.log_batch(place.run_id, metrics=told)
 
 
+@_tells("figures")
+def _figures(place: Place, operation: Operation) -> None:
+    """Tell figures of the run, and of the models that it examined."""
+    from mlflow.entities import Metric
+
+    inputs = place.client.get_run(place.run_id).inputs
+    models = [one.model_id for one in (inputs.model_inputs or ())] if inputs else []
+    for model in models or [None]:
+        told = [
+            Metric(key=k, value=float(v), timestamp=t, step=s, model_id=model)
+            for k, v, t, s in operation.what
+        ]
+        place.client.log_batch(place.run_id, metrics=told)
+
+
 @_tells("tags")
 def _tags(place: Place, operation: Operation) -> None:
     from mlflow.entities import RunTag
