@@ -212,3 +212,18 @@ def test_the_whole_way_on_a_server(
     finally:
         server.die()
         nursery.end()
+
+
+def test_models_may_be_registered_elsewhere_than_runs_are(
+    own_store: Path, tmp_path: Path, _empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = f"sqlite:///{tmp_path / 'registry.db'}"
+    shutil.copy(_empty_database, tmp_path / "registry.db")
+    for number in range(2):  # what MLflow writes into the environment is nobody's wish
+        assert store.connect().get_registry_uri() == store.tracking_uri()
+        assert store.registry_uri() == store.tracking_uri(), number
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", elsewhere)
+    assert store.connect().get_registry_uri() == elsewhere
+    store.connect().MlflowClient().create_registered_model("here")
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI")
+    assert not store.connect().MlflowClient().search_registered_models()

@@ -35,9 +35,13 @@ def tracking_uri() -> str:
     return given or f"sqlite:///{Path(STORE_FOLDER).absolute() / 'mlflow.db'}"
 
 
+_told_to_mlflow = ""  # MLflow writes it into the environment as if somebody had asked for it
+
+
 def registry_uri() -> str:
     """Return where models are registered: ``MLFLOW_REGISTRY_URI``, or the store itself."""
-    return os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri()
+    given = os.environ.get("MLFLOW_REGISTRY_URI")
+    return tracking_uri() if given in (None, "", _told_to_mlflow) else str(given)
 
 
 def be_silent() -> None:
@@ -86,8 +90,15 @@ def connect(*, again: bool = False) -> Any:
     import mlflow
 
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(registry_uri())
+    _tell_registry(mlflow)
     return mlflow
+
+
+def _tell_registry(mlflow: Any) -> None:
+    global _told_to_mlflow
+    uri = registry_uri()
+    mlflow.set_registry_uri(uri)
+    _told_to_mlflow = uri if uri == tracking_uri() else ""
 
 
 def metric_name(text: str) -> str:
