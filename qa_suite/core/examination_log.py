@@ -7,26 +7,18 @@ off shows where a verdict, a lock, a signature or the registry names one of them
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from qa_suite.core import os_locks
+from qa_suite.core.chained_lines import Chain, append_line, read_lines
 from qa_suite.core.cohort import Case
-from qa_suite.core.errors import InputError, QAError
-from qa_suite.core.json_files import parse_json_model
-from qa_suite.core.plain_files import read_bytes
 from qa_suite.core.records import ProfileTried
 from qa_suite.core.records.measurement import STRICT
 
 LOG_FILE = "examinations.jsonl"
 _DIGITS = 16
-"""Of a scan's digest, and of the digests in lines that were written when they were shorter."""
 What = Literal[
     "locked", "examined", "recorded", "judged", "signed", "released", "overridden", "withdrawn"
 ]
@@ -63,23 +55,7 @@ class LogLine(BaseModel):
     before: str = Field(default="", description="digest of the line before")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Log:
-    """A log as it lies on disk; ``problems`` are its breaks, one sentence each."""
-
-    path: Path
-    lines: tuple[LogLine, ...] = ()
-    digests: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-
-    @property
-    def head(self) -> str:
-        """The digest of the last line; empty where there is none."""
-        return self.digests[-1] if self.digests else ""
-
-    def knows(self, head: str) -> bool:
-        """Whether a digest that was the last line's once is one of a line that is here."""
-        return any(_is_of(head, digest) for digest in self.digests)
+Log = Chain[LogLine]
 
 
 def log_beside(folder: Path) -> Path:
@@ -99,16 +75,7 @@ def append(path: Path, line: LogLine) -> str:
     An examination is not stopped by a folder that cannot be written, but it says so.
     """
     try:
-        with path.open("a+b") as stream, os_locks.alone(stream.fileno()):
-            stream.seek(0)
-            content = stream.read()
-            before = _digest(content.splitlines()[-1]) if content.strip() else ""
-            if content and not content.endswith(b"\n"):  # a line that was cut short stays alone
-                stream.write(b"\n")
-            data = line.model_copy(update={"before": before}).model_dump(mode="json")
-            stream.write(json.dumps(data, sort_keys=True, ensure_ascii=False).encode() + b"\n")
-            stream.flush()  # before others may write
-            os.fsync(stream.fileno())
+        append_line(path, line)
     except OSError as error:
         return f"{path.name} beside it cannot be written ({error.strerror})"
     return ""
@@ -116,33 +83,4 @@ def append(path: Path, line: LogLine) -> str:
 
 def read_log(path: Path) -> Log:
     """Read a log and follow its chain; none is an empty one, and no error."""
-    try:
-        content = read_bytes(path)
-    except InputError:
-        return Log(path=path)
-    lines, digests, problems = [], [], []
-    before = ""
-    for number, raw in enumerate(content.splitlines(), start=1):
-        try:
-            line = parse_json_model(raw, LogLine, path)
-        except QAError:
-            problems.append(f"line {number} of {path} cannot be read")
-        else:
-            if not _is_of(line.before, before):
-                problems.append(
-                    f"line {number} of {path} does not follow the line before it: a line was "
-                    f"changed, taken out or put in"
-                )
-            lines.append(line)
-            digests.append(_digest(raw))
-        before = _digest(raw)
-    return Log(path=path, lines=tuple(lines), digests=tuple(digests), problems=tuple(problems))
-
-
-def _digest(line: bytes) -> str:
-    return hashlib.sha256(line).hexdigest()
-
-
-def _is_of(said: str, digest: str) -> bool:
-    """Whether what a line says is this digest, or the beginning of it that was written once."""
-    return said == digest or (len(said) == _DIGITS and digest.startswith(said))
+    return read_lines(path, LogLine)
