@@ -15,6 +15,7 @@ import yaml
 from qa_suite.cli import run
 from qa_suite.core import store
 from qa_suite.core.examination_log import LOG_FILE, read_log
+from qa_suite.core.review_queue import add_event, new_event
 from tests.judging_record import criterion
 from tests.mlflow_server import Nursery, Server
 from tests.tiny_cohort import make_tiny_cohort
@@ -227,3 +228,17 @@ def test_models_may_be_registered_elsewhere_than_runs_are(
     store.connect().MlflowClient().create_registered_model("here")
     monkeypatch.delenv("MLFLOW_REGISTRY_URI")
     assert not store.connect().MlflowClient().search_registered_models()
+
+
+def test_a_backup_says_what_the_original_said(clinic: Clinic, tmp_path: Path, monkeypatch) -> None:
+    out = clinic.measured("wide")
+    add_event(out, new_event("Ada", "accepted", "e" * 16, case="case3"))
+    assert clinic.signed(out) == 0 and clinic.promoted(out, "wide") == 0
+    shutil.copytree(tmp_path / "wide", tmp_path / "backup" / "wide")
+    shutil.copytree(tmp_path / "mlruns", tmp_path / "backup" / "mlruns")
+    shutil.rmtree(out.parent)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'backup/mlruns/mlflow.db'}")
+    restored = tmp_path / "backup" / "wide" / out.name
+    assert clinic("verify", restored) == 0
+    (restored / "reviews.jsonl").write_text('{"before": ""}\n')
+    assert clinic("verify", restored) == 1

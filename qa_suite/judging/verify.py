@@ -14,6 +14,7 @@ from qa_suite.core.record_checks import record_problems, table_digests, volume_p
 from qa_suite.core.record_files import read_cases, read_measurements, read_model
 from qa_suite.core.record_names import EVALUATION_FILE, digest_of
 from qa_suite.core.records import Evaluation, Verdict, asked_by
+from qa_suite.core.review_queue import QUEUE_FILE, read_queue
 from qa_suite.core.suite import suite_code
 from qa_suite.core.verdict_files import (
     WrittenVerdict,
@@ -61,6 +62,7 @@ def verify(folder: Path) -> tuple[Doubt, ...]:
     verdicts: list[WrittenVerdict] = []
     doubts += _verdict_doubts(folder, evaluation, verdicts)
     doubts += signature_doubts(folder, evaluation, verdicts)
+    doubts += [Doubt(file=QUEUE_FILE, problem=problem) for problem in read_queue(folder).problems]
     doubts += _log_doubts(folder, evaluation)
     return tuple(doubts)
 
