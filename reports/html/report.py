@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -19,6 +17,7 @@ from qa_suite.core.wording import some
 from reports.facts import slices, wording
 from reports.facts.meaning import sites_compared, verdict_meaning
 from reports.facts.pictures import PictureCase, captions, windows_of
+from reports.facts.plain_rows import plain_rows
 from reports.facts.readiness import Readiness, gather, preflight_counts, preflight_doubts
 from reports.figures import curve_plots, panels, strips
 from reports.figures import intervals as figures
@@ -98,7 +97,7 @@ def render(readiness: Readiness) -> str:
         "report.html.j2",
         {
             "words": wording.OUTCOME_WORDS,
-            "pretty": _pretty,
+            "plain": plain_rows,
             "title_of": partial(wording.metric_title, definitions=readiness.evaluation.definitions),
         },
         r=readiness,
@@ -204,7 +203,3 @@ def _picture_titles(readiness: Readiness) -> tuple[str, ...]:
         f"Synthetic {reference}".strip(),
         "Synthetic − reference",
     )
-
-
-def _pretty(data: Any) -> str:
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, default=str)
