@@ -114,7 +114,8 @@ def test_a_file_of_jobs_becomes_one_worker_a_core_with_one_thread_and_no_pages(
         "cores": 8, "processes": 8, "memory": "64GB", "queue": "gpu",
         "shared_temp_directory": str(tmp_path), "death_timeout": 120,
         "job_extra_directives": ["--gres=gpu:1"], "job_script_prologue": [],
-        "worker_extra_args": ["--no-dashboard"], "scheduler_options": {"dashboard": False},
+        "worker_extra_args": ["--no-dashboard", "--memory-limit", "0"],
+        "scheduler_options": {"dashboard": False},
     }  # fmt: skip
 
 
@@ -147,7 +148,10 @@ def test_a_file_of_jobs_that_cannot_be(tmp_path: Path, text: str, said: str) -> 
 
 
 def cluster_of(scheduler: str, *workers: tuple[str, int]) -> SimpleNamespace:
-    facts = {"address": scheduler, "workers": {a: {"nthreads": n} for a, n in workers}}
+    facts = {
+        "address": scheduler,
+        "workers": {a: {"nthreads": n, "status": "running"} for a, n in workers},
+    }
     return SimpleNamespace(scheduler_info=lambda n_workers: facts)
 
 
@@ -156,7 +160,8 @@ def test_a_cluster_is_joined_only_where_all_of_it_is_spoken_with_safely() -> Non
     from qa_suite.core.executors.clusters import require_open
 
     here, safe = "tcp://127.0.0.1:1", "tls://10.0.0.2:1"
-    require_open(cluster_of(here, ("tcp://127.0.0.1:2", 1)), "It")
+    found = require_open(cluster_of(here, ("tcp://127.0.0.1:2", 1)), "It")
+    assert found == {"tcp://127.0.0.1:2": "running"}
     require_open(cluster_of(safe, ("tls://10.0.0.3:1", 1)), "It")
     for scheduler, worker in (("tcp://10.0.0.2:1", here), (here, "tcp://10.0.0.3:1")):
         with pytest.raises(InputError, match=r"It: tcp://10\.0\.0\.\d:1 is not on this machine"):

@@ -21,7 +21,7 @@ from qa_suite.core.failures import is_of_the_run, why
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_names import digest_of, evaluation_identifier
 from qa_suite.core.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts, Profile
-from qa_suite.core.volume import require_same_grid
+from qa_suite.core.volume import Volume, require_same_grid
 from qa_suite.dose.clinic.given import ClinicCase, read_clinic_case
 from qa_suite.dose.clinic.trust import doses_of_case, plan_of_case
 from qa_suite.dose.engines import where_computed
@@ -169,7 +169,7 @@ def examine_case(
         pair = replace(_pair(loaded, prediction, examination.instruments), clinic=clinic)
         require_plausible(prediction.mean.array, prediction.mean.quantity, examination.model.name)
         refuse_copies(pair)
-        _refuse_others(examination, case, prediction)
+        refuse_other_cases(examination, case, prediction.mean)
         measured = measure_pair(
             pair, families=examination.settings.families, settings=settings, **who
         )
@@ -213,11 +213,11 @@ def _require_of_data(examination: Examination, case: Case, error: Exception) -> 
         raise CaseUndone(_reason(examination, error)) from error
 
 
-def _refuse_others(examination: Examination, case: Case, prediction: Prediction) -> None:
+def refuse_other_cases(examination: Examination, case: Case, image: Volume) -> None:
     """Refuse an image that is a scan of another case; see :func:`refuse_others`."""
     cases = {c.case: c for c in examination.cohort.cases}
     refuse_others(
-        prediction.mean,
+        image,
         case.case,
         patients={name: c.patient for name, c in cases.items()},
         hashes={name: c.voxel_hashes for name, c in cases.items()},

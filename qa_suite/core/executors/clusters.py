@@ -87,13 +87,13 @@ def _running(address: str, folder: Path | None) -> Iterator[Client]:
         yield client
 
 
-def require_open(client: Client, whose: str) -> frozenset[str]:
-    """Return a cluster's workers; refuse one in the open, or that does several jobs at a time.
+def require_open(client: Client, whose: str) -> dict[str, str]:
+    """Return a cluster's workers and how each is, such as *running* or *paused*.
 
     Raises
     ------
     InputError
-        With the first such worker.
+        With the first worker that is in the open, or does several jobs at a time.
     """
     facts = client.scheduler_info(n_workers=-1)
     workers: dict[str, Any] = facts["workers"]
@@ -105,7 +105,7 @@ def require_open(client: Client, whose: str) -> frozenset[str]:
                 f"answers one case at a time; start workers with 'dask worker --nthreads 1', as "
                 f"many as there are cores or GPUs."
             )
-    return frozenset(workers)
+    return {address: str(worker["status"]) for address, worker in workers.items()}
 
 
 def _security(folder: Path | None) -> Security:
@@ -177,10 +177,11 @@ def _by_slurm(jobs: SlurmOptions) -> Iterator[Client]:
     """Have SLURM start workers."""
     from dask_jobqueue import SLURMCluster
 
-    with _own_scheduler():
+    shared = jobs.shared_temp_directory
+    with tempfile.TemporaryDirectory(prefix=".qa-suite-", dir=shared) as keys, _own_scheduler():
         try:
             cluster = SLURMCluster(
-                security=Security.temporary(),
+                security=_in_files(Security.temporary(), Path(keys)),
                 protocol="tls://",
                 silence_logs=logging.CRITICAL,
                 **jobs.cluster_options(),
@@ -189,11 +190,24 @@ def _by_slurm(jobs: SlurmOptions) -> Iterator[Client]:
             raise InputError(f"The jobs for SLURM cannot be made ({why(error)}).") from None
         with _closing(cluster), Client(cluster, set_as_default=False) as client:
             try:
-                cluster.scale(jobs=jobs.jobs)
-                cluster.sync(cluster._correct_state)
-            except (OSError, RuntimeError) as error:
-                raise InputError(f"SLURM takes no jobs ({why(error)[:300]}).") from None
+                for _ in range(jobs.jobs):
+                    cluster.worker_spec.update(cluster.new_worker_spec())
+                cluster.sync(cluster._correct_state)  # unlike scale, it says what went wrong
+            except (OSError, ValueError, RuntimeError) as error:
+                raise InputError(f"SLURM takes no jobs ({why(error)[-300:]}).") from None
             yield client
+
+
+def _in_files(security: Security, folder: Path) -> Security:
+    """Write certificates that exist in memory into a folder of our own, for the workers' jobs."""
+    texts = {name: getattr(security, name) for name in Security.__slots__ if name[:4] == "tls_"}
+    files = {}
+    for name, text in texts.items():
+        if isinstance(text, str) and "\n" in text:
+            files[name] = str(folder / f"{name}.pem")
+            Path(files[name]).touch(mode=0o600)
+            Path(files[name]).write_text(text)
+    return Security(require_encryption=True, **files)
 
 
 @contextmanager
@@ -201,5 +215,5 @@ def _closing(cluster: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError, TimeoutError, RuntimeError):
+        with suppress(Exception):  # also of workers that never came: the first error counts
             cluster.close(timeout=_CLOSE_S)

@@ -84,7 +84,7 @@ class _Call:
         self._trials = Trials(jobs)
         self._running: dict[str, _Running] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._workers: frozenset[str] = frozenset()
+        self._workers: dict[str, str] = {}
         self._heard_of = self._manned = time.monotonic()
 
     def done(self) -> Iterator[Done]:
@@ -107,7 +107,8 @@ class _Call:
 
     def _hand_out(self) -> None:
         busy = {one.worker for one in self._running.values()}
-        for worker in sorted(self._workers - busy):
+        ready = {worker for worker, how in self._workers.items() if how == "running"}
+        for worker in sorted(ready - busy):
             job = self._trials.take(len(self._running))
             if job is None:
                 return

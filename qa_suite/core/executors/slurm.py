@@ -61,7 +61,7 @@ class SlurmOptions(BaseModel):
         said = self.model_dump(exclude={"jobs"}, exclude_none=True)
         return said | {
             "processes": self.cores,
-            "worker_extra_args": ["--no-dashboard"],
+            "worker_extra_args": ["--no-dashboard", "--memory-limit", "0"],  # SLURM has its own
             "scheduler_options": {"dashboard": False},
         }
 
