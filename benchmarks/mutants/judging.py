@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mutmut.mutation.file_mutation import mutate_file_contents
 from mutmut.utils.format_utils import get_mutant_name
 
 from benchmarks.mutants.forked import Work
+from benchmarks.mutants.texts import functions_in, is_of_a_text
 
 ROOM = Path("qa_suite/judging")
 TESTS = (
@@ -36,17 +38,18 @@ def module_of(mutant: str) -> str:
 
 def try_mutants(
     folder: Path, *, root: Path, modules: Sequence[str], seed: int, workers: int, limit_s: float
-) -> tuple[list[str], Outcomes]:
+) -> tuple[Planted, Outcomes]:
     """Make the mutants of some modules, and try them until the time is up; return both.
 
     What an earlier run in the folder found stands while the module's text is the same; what it
     did not find is tried again. The order is random, so that what was tried by any time is a
-    random sample.
+    random sample; those of texts come last.
     """
     outcomes_file, texts_file = folder / "outcomes.jsonl", folder / "texts.json"
     known = outcomes_in(outcomes_file)
     texts_then = json.loads(texts_file.read_text()) if texts_file.is_file() else {}
-    names, texts = plant(folder, root, modules)
+    planted = plant(folder, root, modules)
+    names, texts = planted.names, planted.digests
     stands = {
         name: found_by
         for name, found_by in known.items()
@@ -58,6 +61,7 @@ def try_mutants(
     )
     asked = [name for name in names if name not in stands]
     random.Random(seed).shuffle(asked)
+    asked.sort(key=planted.of_texts.__contains__)
     work = Work(names=tuple(asked), outcomes=outcomes_file, workers=workers, limit_s=limit_s)
     work.save(folder / "work.json")
     tests = sorted(
@@ -75,12 +79,23 @@ def try_mutants(
     restore(folder, root)
     if done.returncode != 0:
         raise SystemExit(f"pytest ended with {done.returncode}: no more mutants were tried")
-    return names, outcomes_in(outcomes_file)
+    return planted, outcomes_in(outcomes_file)
 
 
-def plant(folder: Path, root: Path, modules: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Put mutants into the copy's files, asleep until named; return names, and text digests."""
-    names, texts = [], {}
+@dataclass(frozen=True, kw_only=True)
+class Planted:
+    """The mutants that were made: which of them change a text alone, and each module's digest."""
+
+    names: tuple[str, ...]
+    of_texts: frozenset[str]
+    digests: dict[str, str]
+
+
+def plant(folder: Path, root: Path, modules: Sequence[str]) -> Planted:
+    """Put mutants into the copy's files, asleep until named; return them."""
+    names: list[str] = []
+    of_texts: list[str] = []
+    texts: dict[str, str] = {}
     for file in sorted((root / ROOM).rglob("*.py")):
         module = ".".join(file.relative_to(root / ROOM).with_suffix("").parts)
         module = module.removesuffix(".__init__")
@@ -88,9 +103,13 @@ def plant(folder: Path, root: Path, modules: Sequence[str]) -> tuple[list[str], 
             place, text = file.relative_to(root), file.read_text(encoding="utf-8")
             made = mutate_file_contents(str(place), text)
             (folder / place).write_text(made.code, encoding="utf-8")
-            names += [get_mutant_name(place, name) for name in made.mutant_names]
+            functions = functions_in(made.code)
+            for name in made.mutant_names:
+                names.append(get_mutant_name(place, name))
+                if is_of_a_text(name, functions):
+                    of_texts.append(names[-1])
             texts[module] = hashlib.sha256(text.encode()).hexdigest()
-    return sorted(names), texts
+    return Planted(names=tuple(sorted(names)), of_texts=frozenset(of_texts), digests=texts)
 
 
 def restore(folder: Path, root: Path) -> None:

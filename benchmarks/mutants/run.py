@@ -54,21 +54,27 @@ def counted(names: list[str]) -> dict[str, int]:
     return {name: names.count(name) for name in sorted(set(names))}
 
 
-def score_judging(folder: Path, given: argparse.Namespace) -> Score:
-    """Let the tests of the judging room try mutmut's mutants of it."""
+def score_judging(folder: Path, given: argparse.Namespace) -> dict[str, Score]:
+    """Let the tests of the judging room try mutmut's mutants of it: what decides, and texts."""
     from benchmarks.mutants.judging import module_of, try_mutants
 
     started = time.monotonic()
-    names, outcomes = try_mutants(
+    planted, outcomes = try_mutants(
         folder, root=ROOT, modules=given.modules, seed=given.seed, workers=given.workers,
         limit_s=given.limit_s,
     )  # fmt: skip
-    return Score(
-        made=counted([module_of(name) for name in names]),
-        tried=counted([module_of(name) for name in outcomes]),
-        survived=tuple(sorted(name for name, found_by in outcomes.items() if found_by is None)),
-        seconds=time.monotonic() - started,
-    )
+    seconds = time.monotonic() - started
+    found = {}
+    for kind, of_texts in (("judging", False), ("texts", True)):
+        mine = [name for name in planted.names if (name in planted.of_texts) == of_texts]
+        tried = [name for name in mine if name in outcomes]
+        found[kind] = Score(
+            made=counted([module_of(name) for name in mine]),
+            tried=counted([module_of(name) for name in tried]),
+            survived=tuple(name for name in tried if outcomes[name] is None),
+            seconds=0.0 if of_texts else seconds,
+        )
+    return found
 
 
 def score_planted(folder: Path, faults: list[Planted], *, limit_s: float) -> Score:
@@ -112,7 +118,7 @@ def main() -> None:
     folder = copy_of_tree(given.folder.resolve())
     scores: dict[str, Score] = {}
     if given.only != "planted":
-        scores["judging"] = score_judging(folder, given)
+        scores |= score_judging(folder, given)
     if given.only != "judging":
         scores["planted"] = score_planted(folder, planted_faults(), limit_s=given.limit_s)
     for name, score in scores.items():
