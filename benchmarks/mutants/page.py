@@ -29,8 +29,8 @@ what computes and decides, and of the list.
   tests counts as not found. mutmut passes over decorated functions, which in this room are
   properties of one line; these stand in the list of the second kind.
   A mutant that changes nothing but a text (a string with a blank in it, a part of a formatted text
-  or of a raised error) is told apart by `benchmarks/mutants/texts.py`: it decides nothing, and tests
-  of this project assert facts and not prose. These are tried last and have no score to reach.
+  or of a raised error) is told apart by `benchmarks/mutants/texts.py`: it decides nothing, and
+  tests of this project assert facts and not prose. These are tried last and have no score to reach.
 - **Compiled kernels** (rays, distances, nearest points, SSIM, DVH, gamma) by a list of faults that
   would change a clinical number, each with the reason, and `NUMBA_DISABLE_JIT=1`.
 
