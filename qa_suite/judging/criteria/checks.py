@@ -227,14 +227,14 @@ def profile_problems(given: Mapping[str, Any]) -> Iterator[Said]:
 
 def repeated(criteria: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str, str]]:
     """Yield position, key and sentence of criteria that ask of one thing twice."""
-    names: dict[str, int] = {}
+    names: set[str] = set()
     asked: dict[tuple[Any, ...], int] = {}
     for at, one in enumerate(criteria):
         name = one.get("name")
         if isinstance(name, str):
             if name in names:
                 yield at, "name", f"two criteria are named '{name}'"
-            names.setdefault(name, at)
+            names.add(name)
         keys = ("metric", "region", "variant", "scope", "direction")
         if any(key not in one for key in (*keys, "statistic")):
             continue
