@@ -73,8 +73,8 @@ def test_log_and_folders_tell_each_examination_once_the_earliest_first(tmp_path)
         ("one", "03", None, ("log", "folder")),
         ("one", "05", None, ("log",)),
     ]
-    assert [(use.model, use.weights_sha256) for use in history.uses][0] == ("models:/other/1", None)
-    assert [(use.model, use.weights_sha256) for use in history.uses][1] == OURS
+    models = [(use.model, use.weights_sha256) for use in history.uses]
+    assert models == [("models:/other/1", None), OURS, OURS]
     assert "2 lines" in history.looked_in[0] and "3 evaluations" in history.looked_in[1]
     assert len(history.log.lines) == 2
 
