@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -46,52 +47,47 @@ class Feature:
         return f"{self.metric}@{self.region}"
 
 
-def _ratio(name: str, metric: str, region: str = "body", least: float = 0.02) -> Feature:
-    return Feature(name=name, metric=metric, region=region, ratio=True, least=least)
-
-
-def _of_image(variant: Image) -> tuple[Feature, ...]:
-    """Features of a reference or synthetic image, which are described alike."""
-    levels = {"air": 2.0, "fat": 2.0, "muscle": 2.0, "bone": 10.0}
-    return (
-        *(
-            Feature(
-                name=f"{tissue} HU", metric="tissue_hu", region=tissue, variant=variant, least=hu
-            )
-            for tissue, hu in levels.items()
-        ),
-        *(
-            Feature(
-                name=name, metric=metric, region=region, variant=variant, ratio=True, least=0.02
-            )
-            for name, metric, region in (
-                ("noise", "image_noise", "body"),
-                ("steepness of fat's edges", "edge_steepness", "fat"),
-                ("steepness of bone's edges", "edge_steepness", "bone"),
-            )
-        ),
-    )
-
+_ratio = partial(Feature, region="body", ratio=True, least=0.02)
+_LEAST_HU = {"air": 2.0, "fat": 2.0, "muscle": 2.0, "bone": 10.0}
+_STEEPNESS = {"fat": "steepness of fat's edges", "bone": "steepness of bone's edges"}
 
 FEATURES: dict[Image, tuple[Feature, ...]] = {
     "source": (
-        _ratio("signal level", "source_level"),
-        _ratio("contrast", "source_span"),
+        _ratio(name="signal level", metric="source_level"),
+        _ratio(name="contrast", metric="source_span"),
         Feature(name="order of contrasts", metric="source_asymmetry", region="body", least=0.01),
-        _ratio("noise", "source_noise"),
-        _ratio("sharpness", "source_sharpness"),
-        _ratio("unevenness", "source_unevenness", least=0.05),
+        _ratio(name="noise", metric="source_noise"),
+        _ratio(name="sharpness", metric="source_sharpness"),
+        _ratio(name="unevenness", metric="source_unevenness", least=0.05),
         *(
             Feature(name=f"{at}th percentile", metric="source_shape", region=f"p{at}", least=0.01)
             for at in (10, 25, 75, 90)
         ),
-        *(_ratio(f"texture at {mm} mm", "source_texture", f"{mm}mm") for mm in (2, 4, 8, 16)),
-        _ratio("voxel size in plane", "voxel_size", "in_plane", 0.01),
-        _ratio("slice spacing", "voxel_size", "slice", 0.01),
+        *(
+            _ratio(name=f"texture at {mm} mm", metric="source_texture", region=f"{mm}mm")
+            for mm in (2, 4, 8, 16)
+        ),
+        _ratio(name="voxel size in plane", metric="voxel_size", region="in_plane", least=0.01),
+        _ratio(name="slice spacing", metric="voxel_size", region="slice", least=0.01),
     ),
-    "reference": _of_image("reference"),
-    "synthetic": _of_image("synthetic"),
+    **{
+        image: (
+            *(
+                Feature(
+                    name=f"{tissue} HU", metric="tissue_hu", region=tissue, variant=image, least=hu
+                )
+                for tissue, hu in _LEAST_HU.items()
+            ),
+            _ratio(name="noise", metric="image_noise", variant=image),
+            *(
+                _ratio(name=name, metric="edge_steepness", region=tissue, variant=image)
+                for tissue, name in _STEEPNESS.items()
+            ),
+        )
+        for image in ("reference", "synthetic")
+    },
 }
+"""Of each image; a reference and a synthetic image are described alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
