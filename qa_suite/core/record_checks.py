@@ -131,7 +131,7 @@ def _row_problems(folder: Path, cases: set[str], known: Mapping[str, str | None]
             continue
         try:
             table = read_parquet(folder / name, columns=["case"], sha256=known.get(name))
-            rows = set(table["case"])
+            rows = set(table["case"].unique())
         except InputError as error:
             yield str(error).rstrip(".")
             continue

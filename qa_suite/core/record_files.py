@@ -103,9 +103,13 @@ def read_cases(folder: Path) -> tuple[CaseRecord, ...]:
     frame = _read_table(folder, CASES_FILE, CaseRecord)
     old = _said(folder).get("schema_version", 1) == 1 and (Path(folder) / EVALUATION_FILE).is_file()
     records = []
+    read: dict[str, Any] = {}  # texts of which many cases have the same
     for row in frame.to_dict(orient="records"):
         for column in (column for column in _JSON_COLUMNS if column in row):
-            row[column] = parse_json(str(row[column]), f"{folder / CASES_FILE}, {column}")
+            text = str(row[column])
+            if text not in read:
+                read[text] = parse_json(text, f"{folder / CASES_FILE}, {column}")
+            row[column] = read[text]
         if old:
             row["preflight"] = _known_preflight(row["preflight"])
         if row["split"] is None or row["split"] != row["split"]:

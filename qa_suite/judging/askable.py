@@ -11,6 +11,7 @@ from qa_suite.core.errors import InputError, Problems
 from qa_suite.core.records import Criterion, Evaluation, Profile
 from qa_suite.judging.criteria.measures import WAY
 from qa_suite.judging.patient_values import Measure
+from qa_suite.judging.tables import distinct
 
 _KEYS = ["metric", "region", "variant"]
 
@@ -59,7 +60,7 @@ def _against(
 
 
 def _units(measurements: pd.DataFrame) -> dict[tuple[str, ...], str]:
-    rows = measurements[[*_KEYS, "unit"]].drop_duplicates()
+    rows = distinct(measurements, [*_KEYS, "unit"])
     return {tuple(row[:3]): row[3] for row in rows.itertuples(index=False, name=None)}
 
 
@@ -71,7 +72,7 @@ def held_instead(measure: Measure, measurements: pd.DataFrame) -> str:
     str
         Empty where nothing is close to it.
     """
-    held = measurements[_KEYS].drop_duplicates()
+    held = distinct(measurements, _KEYS)
     metric = held[held["metric"] == measure.metric]
     if metric.empty:
         close = difflib.get_close_matches(measure.metric, sorted(set(held["metric"])), n=3)

@@ -37,6 +37,8 @@ ALWAYS_THERE = ("body", "all")
 """Regions that every measured case has: without a value there, something was not measured."""
 FAMILY_METRIC = "family"
 """Metric of the row that stands for a whole family of measures that raised."""
+FINDERS = ("missed", "dice")
+"""Metrics that say whether reference and synthetic image have a structure."""
 _STRUCTURE = "structure:"
 
 
@@ -160,7 +162,7 @@ def _rows_of_the_finder(measurements: pd.DataFrame, measure: Measure) -> pd.Data
     The variant is the segmenter's name, alone or followed by ``:`` and a setting; without a
     segmenter of that name it is ``default``, the threshold.
     """
-    wanted = measurements["metric"].isin(("missed", "dice"))
+    wanted = measurements["metric"].isin(FINDERS)
     here = measurements[wanted & (measurements["region"] == measure.region)]
     for finder in (measure.variant.partition(":")[0], "default"):
         mine = here[here["variant"] == finder]

@@ -41,10 +41,12 @@ def dose_sentences(
     if asked.empty:
         return (NO_DOSE,)
     evaluated = {case.patient for case in cases if case.status == "evaluated"}
-    return tuple(
-        _of_plan(plan, rows[rows["variant"].str.split(":").str[0] == plan], evaluated, criteria)
-        for plan in sorted(asked["variant"].unique())
-    )
+    variants = rows["variant"].unique()
+    told = []
+    for plan in sorted(asked["variant"].unique()):
+        mine = [variant for variant in variants if str(variant).partition(":")[0] == plan]
+        told.append(_of_plan(plan, rows[rows["variant"].isin(mine)], evaluated, criteria))
+    return tuple(told)
 
 
 def _of_plan(
@@ -169,7 +171,7 @@ def _gamma(rows: pd.DataFrame) -> Iterator[str]:
 
 def _bounded(plan: str, rows: pd.DataFrame, criteria: Sequence[Criterion]) -> str:
     """Say whether the profile bounds any of it."""
-    names = set(rows["metric"])
+    names = set(rows["metric"].unique())
     mine = [c for c in criteria if c.metric in names and c.variant.partition(":")[0] == plan]
     if not mine:
         return "the profile bounds none of it, so it is described and not judged"

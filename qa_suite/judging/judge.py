@@ -28,7 +28,9 @@ from qa_suite.core.records import (
 from qa_suite.core.records.profile import NO_EXAM
 from qa_suite.judging.askable import require_askable
 from qa_suite.judging.built_in_rules import beyond_tables, not_asked, too_good
-from qa_suite.judging.collect import collect, unsaid
+from qa_suite.judging.collect import FAMILY_METRIC, FINDERS, collect, unsaid
+from qa_suite.judging.criteria.built_in import BEYOND_TABLE, TOO_GOOD_METRICS
+from qa_suite.judging.dose_line import FAMILY as DOSE
 from qa_suite.judging.dose_line import dose_sentences
 from qa_suite.judging.examinations import as_one_patient, without_copies
 from qa_suite.judging.expected_sites import like_named, missing_sites
@@ -45,9 +47,11 @@ from qa_suite.judging.outcomes import overall_outcome
 from qa_suite.judging.patient_values import Measure
 from qa_suite.judging.shift.whom import spoken_of
 from qa_suite.judging.site_gaps import Better, GapMeasure, site_gaps
-from qa_suite.judging.tables import require_sound_tables
+from qa_suite.judging.tables import distinct, require_sound_tables
 from qa_suite.judging.verdict_sentence import verdict_sentence
 
+LOOKED_AT = frozenset({FAMILY_METRIC, *FINDERS, *TOO_GOOD_METRICS, BEYOND_TABLE})
+"""Metrics that every verdict looks at, whatever its profile asks."""
 _BETTER: dict[str, Better] = {"at_most": "lower", "at_least": "higher", "within": "zero"}
 
 
@@ -102,10 +106,13 @@ def judge_tables(
     outside = not_imported(cases, held_out)
     measurements, held_out, merged = as_one_patient(measurements, held_out)
     held_out, copies = without_copies(measurements, held_out)
-    everyone = measurements[measurements["case"].isin({case.case for case in held_out})]
+    inside = {case.case for case in held_out}
+    everyone = _asked_of(measurements, profile, inside)
     excluded, undetermined = exclusions(profile, held_out)
     judged = [case for case in held_out if case.case not in excluded]
-    rows = everyone[everyone["case"].isin({case.case for case in judged})]
+    kept = {case.case for case in judged}
+    rows = everyone[everyone["case"].isin(kept)]
+    of_dose = measurements[measurements["family"] == DOSE]
     rules = Rules(
         max_refused_fraction=profile.max_refused_fraction,
         max_excluded_fraction=profile.max_excluded_fraction,
@@ -117,8 +124,9 @@ def judge_tables(
     )
     findings: list[Finding] = []
     for criterion in profile.criteria:
+        there = (everyone["metric"] == criterion.metric).any()
         values = collect(
-            everyone,
+            everyone if there else measurements[measurements["case"].isin(inside)],
             held_out,
             Measure.of(criterion),
             excluded=excluded,
@@ -148,13 +156,13 @@ def judge_tables(
             training=evaluation.model.training_sources,
             training_sites=evaluation.model.training_sites,
         ).sentence,
-        dose=dose_sentences(rows, judged, profile.criteria),
+        dose=dose_sentences(of_dose[of_dose["case"].isin(kept)], judged, profile.criteria),
         notices=(
             *evaluation.announced,
             *never_examined(profile),
             *kinds_not_told(profile, evaluation),
             *undetermined,
-            *unsaid(everyone, held_out, [criterion.region for criterion in profile.criteria]),
+            *unsaid(measurements, held_out, [criterion.region for criterion in profile.criteria]),
             *merged,
             *copies,
             *not_asked(rows, judged),
@@ -162,6 +170,16 @@ def judge_tables(
             *like_named({case.site for case in cases} | {*missing, *rules.training_sites}),
         ),
     )
+
+
+def _asked_of(measurements: pd.DataFrame, profile: Profile, cases: set[str]) -> pd.DataFrame:
+    """Return the rows of some cases that a verdict under this profile looks at.
+
+    The whole table has thousands of rows a case, of which a profile asks for a few.
+    """
+    named = {one.metric for one in profile.criteria} | {one.metric for one in profile.describe}
+    rows = measurements[measurements["metric"].isin(named | LOOKED_AT)]
+    return rows[rows["case"].isin(cases)]
 
 
 def never_examined(profile: Profile) -> tuple[str, ...]:
@@ -216,12 +234,15 @@ def _gaps(
             for measure, better in measures.items()
         ],
         training_sites=evaluation.model.training_sites,
+        sound=True,
     )
 
 
 def _described(measurements: pd.DataFrame, profile: Profile) -> list[Measure]:
     """Return the measures that the profile describes and the record holds."""
-    keys = ("metric", "region", "variant")
-    held = set(zip(*(measurements[key] for key in keys), strict=True))
+    if not profile.describe:
+        return []
+    keys = ["metric", "region", "variant"]
+    held = set(distinct(measurements, keys).itertuples(index=False, name=None))
     wanted = [(one.metric, one.region, one.variant) for one in profile.describe]
     return [Measure(metric=m, region=r, variant=v) for m, r, v in wanted if (m, r, v) in held]
