@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test lint docs hashes dashboard bench mutants fuzz families exam exam-dose simulations reference-env commission audit clean
+.PHONY: help setup demo test seconds lint docs hashes dashboard bench mutants fuzz families exam exam-dose simulations reference-env commission audit clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,8 +24,13 @@ demo: $(READY)   ## Run the whole path on virtual hospitals (about 3 minutes)
 	$(BIN)/qa-suite demo
 
 # Files of tests run side by side, each whole in one process of at most 2 GB.
+SIDE_BY_SIDE = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: lint       ## Check style, types and import contracts, then run the tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+seconds: $(READY)  ## Run the tests and write down what each file takes; the longest are begun first
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --write-seconds
 
 lint: $(READY)   ## Check style, types and import contracts
 	$(BIN)/ruff check .

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
+import sqlite3
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,19 +24,42 @@ os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 
 ROOT = Path(__file__).resolve().parent.parent
 
-LONGEST = (
-    "test_end_to_end.py", "test_golden_record.py", "test_rtplan_mutations.py", "test_tutorial.py",
-    "test_readme.py", "test_given_doses.py", "test_dose_arcs.py", "test_exam.py",
-    "test_reference_free_faults.py", "test_measures_geometry.py", "test_determinism.py",
-    "test_value_ranges.py", "test_dose_divergence.py", "test_model_registry.py",
-)  # fmt: skip
-"""Files that take longest are begun first, so that no process is left alone with one at the end."""
+SECONDS = Path(__file__).with_name("seconds.json")
+"""What each file of tests took, of those that take a second; `make seconds` renews it."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that `make seconds` uses."""
+    parser.addoption("--write-seconds", action="store_true", help=f"renew {SECONDS.name}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the time where it is asked for, in the process that hears of every test."""
+    if config.getoption("--write-seconds") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Seconds())
+
+
+class _Seconds:
+    """The seconds of every file of tests, set up and taken down."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._taken[Path(report.nodeid.split("::")[0]).name] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        taken = {name: round(spent) for name, spent in self._taken.most_common() if spent >= 1}
+        SECONDS.write_text(json.dumps(taken, indent=0) + "\n")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; the order within a file stays."""
-    place = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+    """Begin the longest files first, so that no process is left alone with one at the end.
+
+    The order within a file stays.
+    """
+    seconds = json.loads(SECONDS.read_text())
+    items.sort(key=lambda item: -seconds.get(item.path.name, 0))
 
 
 def pytest_collection_finish() -> None:
@@ -51,6 +78,14 @@ def _one_thread() -> None:
 
 _one_thread_for_fixtures = pytest.fixture(scope="module", autouse=True)(_one_thread)
 _one_thread_for_tests = pytest.fixture(autouse=True)(_one_thread)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """A power cut may take what is made here; that a process is killed, it survives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +119,12 @@ def shared_data() -> Path:
 def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One fresh MLflow database; making the tables takes seconds, copying them nothing."""
     import mlflow
+    from sqlalchemy import Engine, event
+
+    @event.listens_for(Engine, "connect")
+    def no_wait_for_the_disk(connection: object, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
 
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()

@@ -128,26 +128,26 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_carries_on(
         assert run(command(verb, out)) in (0, 1, 3), capsys.readouterr().err
 
 
-def test_of_two_evaluations_into_one_folder_one_is_made(ready: Path, tmp_path: Path) -> None:
+def test_of_two_evaluations_into_one_folder_one_is_made(material: Path, tmp_path: Path) -> None:
     """Two real processes that begin together; the record is that of one alone."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    alone = tmp_path / "alone"
-    for out, count in ((alone, 1), (tmp_path / "first", 2), (tmp_path / "second", 2)):
-        words = [sys.executable, "-m", "qa_suite.cli", *command("evaluate", out)]
-        both = [
-            subprocess.Popen(
-                words, cwd=ready, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-            )
-            for _ in range(count)
-        ]
-        said = [one.communicate()[1].decode() for one in both]
-        statuses = sorted(one.returncode for one in both)
-        # one that begins only when the other has ended finds its record, and is content
-        assert statuses in ([0], [0, 2], [0, 0]), said
-        if statuses == [0, 2]:
-            (refused,) = [one for one, p in zip(said, both, strict=True) if p.returncode == 2]
-            assert "is being written by 'qa-suite evaluate' (process" in refused
-        assert read_evaluation(out).case_counts["evaluated"] == 2
-        for table in ("measurements.parquet", "cases.parquet"):
-            assert (out / table).read_bytes() == (alone / table).read_bytes()
-        assert not list(out.glob(".*"))
+    alone, out = tmp_path / "alone", tmp_path / "both"
+    assert run(command("evaluate", alone)) == 0
+    words = [sys.executable, "-m", "qa_suite.cli", *command("evaluate", out)]
+    both = [
+        subprocess.Popen(
+            words, cwd=material, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        for _ in range(2)
+    ]
+    said = [one.communicate()[1].decode() for one in both]
+    statuses = sorted(one.returncode for one in both)
+    # one that begins only when the other has ended finds its record, and is content
+    assert statuses in ([0, 2], [0, 0]), said
+    if statuses == [0, 2]:
+        (refused,) = [one for one, p in zip(said, both, strict=True) if p.returncode == 2]
+        assert "is being written by 'qa-suite evaluate' (process" in refused
+    assert read_evaluation(out).case_counts["evaluated"] == 2
+    for table in ("measurements.parquet", "cases.parquet"):
+        assert (out / table).read_bytes() == (alone / table).read_bytes()
+    assert not list(out.glob(".*"))

@@ -15,17 +15,20 @@ from qa_suite.evaluation.evaluate import EvaluationSettings, Examination, evalua
 from qa_suite.evaluation.models import finished_images
 from qa_suite.io.cases import load_case
 from qa_suite.io.images import write_image
+from qa_suite.judging.criteria import load_profile
+from qa_suite.lab.exam.taken import families_of
 from qa_suite.lab.phantom import oracle_translate
 from qa_suite.preflight import PreflightSettings
 
 PROFILE = "demo-pelvis"
+FAMILIES = tuple(families_of(load_profile(PROFILE), alone=False))
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight test patients at each of two hospitals, on a coarse grid."""
     folder = tmp_path_factory.mktemp("end") / "cohort"
-    arguments = ["--patients", "8", "--hospitals", "A,C", "--spacing-mm", "8,8,10"]
+    arguments = ["--patients", "8", "--hospitals", "A,C", "--spacing-mm", "10,10,12"]
     assert run(["phantom", str(folder), *arguments, "--split", "test=1"]) == 0
     return folder
 
@@ -56,7 +59,9 @@ def examine(cohort: Path, out: Path, fault, capsys) -> dict:
         twin = oracle_translate(loaded.truth["noise_free_reference"], seed=number)
         write_image(fault(twin, case.case), out / "images" / f"{case.case}.nii.gz")
     facts, translate = finished_images(out / "images", "twin")
-    settings = EvaluationSettings(preflight=PreflightSettings(estimate_alignment=False))
+    settings = EvaluationSettings(
+        preflight=PreflightSettings(estimate_alignment=False), families=FAMILIES
+    )
     examination = Examination(
         cohort=material, folder=cohort, model=facts, translate=translate, settings=settings
     )
@@ -142,9 +147,10 @@ def test_nan_never_passes(examined):
 
 @pytest.mark.slow
 def test_the_demo_runs_from_start_to_report(own_store, monkeypatch, capsys):
-    monkeypatch.setattr("qa_suite.cli.demo.PATIENTS", {"A": 6, "B": 6, "C": 2})
+    monkeypatch.setattr("qa_suite.cli.demo.PATIENTS", {"A": 3, "B": 3, "C": 1})
     monkeypatch.setattr("qa_suite.cli.demo.SPACING_MM", (10.0, 10.0, 12.0))
     monkeypatch.setattr("qa_suite.cli.demo.DOSE_GRID_MM", 10.0)  # no finer than the voxels
+    monkeypatch.setattr("qa_suite.cli.demo.HLUTS", ("thomas-1999", "stoichiometric-schneider"))
     assert run(["demo", "--iterations", "8"]) == 0
     shown = capsys.readouterr().out
     page = Path(shown.split("Report:")[1].split()[0])

@@ -34,6 +34,12 @@ daemon = 'import os, sys, time\\n' + fork + 'os.setsid()\\n' + fork + sleep_on
 """
 
 
+@pytest.fixture(autouse=True)
+def little_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who hears SIGTERM ends at once; nobody waits longer for one that is deaf."""
+    monkeypatch.setattr(processes, "_GRACE_S", 0.25)
+
+
 def alive(token: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):

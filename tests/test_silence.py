@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qa_suite.imaging.kernel_files import FOLDER_VARIABLE, kernel_folder
 from tests.conftest import ROOT
 from tests.mlflow_server import free_port
 from tests.tiny_cohort import make_tiny_cohort
@@ -73,6 +74,7 @@ def outside(tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([str(tmp_path / "guard"), str(ROOT)]),
         "REACHED_OUT": str(tmp_path / "reached-out.txt"),
         "HOME": str(tmp_path / "home"),
+        FOLDER_VARIABLE: str(kernel_folder() or ""),  # else the new home compiles every kernel
     }
 
 
