@@ -233,3 +233,13 @@ def test_a_verdict_without_bounds_has_a_front_page(tmp_path: Path) -> None:
     found = gather(tmp_path / "one", verdict)
     first = pages(pdf_of(short_report(found), found))[0]
     assert plain("Described, not judged") in first
+
+
+@pytest.mark.parametrize(
+    ("values", "span"),
+    [([0.0, 0.0], (-0.1, 1.0)), ([1.0, 3.0], (0.8, 3.2)), ([-2.0], (-2.2, -1.8))],
+)
+def test_an_axis_has_room_and_begins_near_zero_where_all_is_zero(values, span) -> None:
+    from reports.figures.marks import padded
+
+    assert padded(values, 0.1) == pytest.approx(span)

@@ -168,9 +168,15 @@ def scale(span: Range, ends: Range, *, held: bool = False) -> Place:
 
 
 def padded(values: Sequence[float], share: float = 0.08) -> Range:
-    """Return the range of some values with a little room at both ends."""
+    """Return the range of some values with a little room at both ends.
+
+    Where all are zero it reaches to one: what cannot be negative, such as a Dice of nobody, is not
+    drawn on an axis that ends below zero.
+    """
     low, high = min(values), max(values)
-    room = (high - low) * share or abs(high) * share or 1.0
+    if low == high == 0:
+        return -share, 1.0
+    room = (high - low) * share or abs(high) * share
     return low - room, high + room
 
 
