@@ -283,3 +283,21 @@ def test_an_unknown_family_is_refused_before_anything_is_measured(examined, caps
 def test_a_default_of_a_python_caller_is_checked_too() -> None:
     with pytest.raises(ValueError, match="keep_volumes"):
         EvaluateOptions(cohort=Path("c"), keep_volumes="some")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", []),
+        ("a, b ,,c", ["a", "b", "c"]),
+        ('"Dice of bone, worst",b', ["Dice of bone, worst", "b"]),
+        ('a, "says ""so"", here"', ["a", 'says "so", here']),
+    ],
+)
+def test_a_name_with_a_comma_stands_in_quotes(text: str, found: list[str]) -> None:
+    from pydantic import TypeAdapter
+
+    from qa_suite.cli.options import Commas, names
+
+    assert names(text) == found
+    assert names(TypeAdapter(Commas).validate_python(found)) == found  # as a file gives them

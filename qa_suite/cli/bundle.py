@@ -109,7 +109,7 @@ def merge(asked: MergeOptions) -> int:
     from qa_suite.bundles.bundle import opened
     from qa_suite.bundles.merge import Accepted
     from qa_suite.bundles.merge import merge as merge_bundles
-    from qa_suite.cli.data import names
+    from qa_suite.cli.options import names
     from qa_suite.core.names import plain_name
     from qa_suite.core.one_writer import writing
     from qa_suite.core.signing.reviewers import read_reviewers, reviewers_file

@@ -53,8 +53,8 @@ def compare(asked: CompareOptions) -> int:
     from qa_suite.audit.compare import CompareSettings, save_comparison
     from qa_suite.audit.compare import compare as compare_folders
     from qa_suite.audit.tracking import log_comparison
-    from qa_suite.cli.data import names
     from qa_suite.cli.flows import logged_or_said
+    from qa_suite.cli.options import names
     from qa_suite.core.names import plain_name
     from qa_suite.core.one_writer import writing
     from qa_suite.evaluation.profiles import load_profile
@@ -89,7 +89,7 @@ def compare(asked: CompareOptions) -> int:
 
 
 def _margins(text: str) -> dict[str, float]:
-    from qa_suite.cli.data import names
+    from qa_suite.cli.options import names
     from qa_suite.core.errors import raise_problems
 
     found, problems = {}, []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
+from qa_suite.cli.options import names
 from qa_suite.core.wording import count
 
 if TYPE_CHECKING:
@@ -144,11 +145,6 @@ def import_(
         for sentence in told:
             console.say(f"  {sentence}")
         _deal_and_save(cohort, out, shares, seed, train_sites)
-
-
-def names(text: str) -> list[str]:
-    """Read ``a, b`` as a list of names."""
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _spacing(text: str) -> tuple[float, float, float]:

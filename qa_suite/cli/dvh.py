@@ -64,6 +64,7 @@ def dvh(asked: DvhOptions) -> int:
     Example: `qa-suite dvh dose.nii.gz ptv.nii.gz Rectum=rectum.nii.gz --prescription-gy 60
     --metrics D95,D2,V20Gy`
     """
+    from qa_suite.cli.options import names
     from qa_suite.dose.clinic.template import goals_of, prescribed_goal
     from qa_suite.dose.dvh.curve import dvhs_of
     from qa_suite.dose.dvh.goals import evaluate_goals
@@ -71,7 +72,7 @@ def dvh(asked: DvhOptions) -> int:
     from qa_suite.io.rt.dose.notes import note_of_level, notes_of
 
     prescription_gy = asked.prescription_gy
-    wanted = [parse_metric(name) for name in asked.metrics.split(",") if name.strip()]
+    wanted = [parse_metric(name) for name in names(asked.metrics)]
     goals = goals_of(asked.goals) if asked.goals else ()
     sets = _structure_sets(asked.structures)
     (read,) = given(

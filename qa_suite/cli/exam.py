@@ -84,7 +84,7 @@ def exam(
     """
     from pydantic import ValidationError
 
-    from qa_suite.cli.data import names
+    from qa_suite.cli.options import names
     from qa_suite.core.errors import Problems
     from qa_suite.core.one_writer import writing
     from qa_suite.core.validation import describe_validation

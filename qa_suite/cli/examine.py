@@ -63,7 +63,7 @@ def measure(asked: MeasureOptions) -> int:
     Example: `qa-suite measure ct.nii.gz synthetic-ct.nii.gz --mask body.nii.gz --json`
     """
     from qa_suite.api.pairs import measured, read_pair
-    from qa_suite.cli.data import names
+    from qa_suite.cli.options import names
 
     pair = read_pair(asked.reference, asked.synthetic, asked.mask, asked.source)
     if asked.mask is None:
@@ -157,8 +157,8 @@ def report(asked: ReportOptions) -> None:
 
     Example: `qa-suite report evaluations/pelvis-1 --profile mr-to-ct-pelvis --formats html,pdf`
     """
-    from qa_suite.cli.data import names
     from qa_suite.cli.flows import judge_and_report, log_or_say
+    from qa_suite.cli.options import names
     from qa_suite.cli.report_files import read_formats, write_formats
     from qa_suite.cli.signing import reviewers_for
     from qa_suite.evaluation.profiles import load_profile

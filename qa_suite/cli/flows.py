@@ -149,8 +149,8 @@ def _settings(asked: ProtocolOptions) -> EvaluationSettings:
     """
     from pydantic import ValidationError
 
-    from qa_suite.cli.data import names
     from qa_suite.cli.dose_settings import ClinicDoses, dose_settings
+    from qa_suite.cli.options import names
     from qa_suite.core.errors import Problems
     from qa_suite.core.validation import describe_validation
     from qa_suite.dose.clinic.given import parse_clinic_request

@@ -7,7 +7,9 @@ name, what the option is called. From that come the command line, with its help,
 
 from __future__ import annotations
 
+import csv
 import inspect
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
@@ -76,7 +78,23 @@ def block(model: str, help: str, said_by: Mapping[str, str] | None = None) -> An
 
 
 def _joined(value: Any) -> Any:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+    if not isinstance(value, list | tuple):
+        return value
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow([str(one) for one in value])
+    return text.getvalue()
+
+
+def names(text: str) -> list[str]:
+    """Read several names; one that holds a comma stands in double quotes.
+
+    Examples
+    --------
+    >>> names('a, "Dice of bone, worst", b')
+    ['a', 'Dice of bone, worst', 'b']
+    """
+    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    return [name.strip() for row in rows for name in row if name.strip()]
 
 
 def _named(value: str | None) -> str | None:
@@ -90,7 +108,7 @@ Name = Annotated[str, AfterValidator(_named)]
 NameOrNone = Annotated[str | None, AfterValidator(_named)]
 
 Commas = Annotated[str, BeforeValidator(_joined)]
-"""Several by comma on the command line, and a list in a file."""
+"""Several by comma on the command line (one with a comma in quotes), and a list in a file."""
 
 
 class Options(BaseModel):
