@@ -163,7 +163,7 @@ def test_a_site_without_a_case_that_may_be_measured_has_no_dose(here):
     cohort = make_cohort(here, "ss")
     (here / "tiny" / cohort.cases[0].reference).write_bytes(b"no image")
     examination = quick_examination(here, cohort)
-    assert cases_with_dose(examination, cohort.cases, {}) == {"case2"}
+    assert cases_with_dose(examination, cohort.cases) == {"case2"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from qa_suite.core.record_names import (
     MEASUREMENTS_FILE,
 )
 from qa_suite.core.records import CaseRecord, CurvePoint, Evaluation, Measurement
+from qa_suite.core.row_writer import RowWriter
 from qa_suite.core.table_files import read_parquet
 from qa_suite.core.validation import describe_validation
 from qa_suite.core.whole_files import replacing, write_text
@@ -30,12 +32,12 @@ ABSENT = "absent_in_reference"
 
 Row = TypeVar("Row", bound=BaseModel)
 
-_SORT_KEYS = {
-    MEASUREMENTS_FILE: ["case", "family", "metric", "region", "variant"],
-    COSTS_FILE: ["case", "family", "metric", "region", "variant"],
-    CASES_FILE: ["case"],
-    CURVES_FILE: ["case", "family", "curve", "region", "variant", "x"],
+ROW_KEYS = {
+    MEASUREMENTS_FILE: ("family", "metric", "region", "variant"),
+    COSTS_FILE: ("family", "metric", "region", "variant"),
+    CURVES_FILE: ("family", "curve", "region", "variant", "x"),
 }
+"""Tables with many rows a case, and by what those are sorted."""
 _JSON_COLUMNS = (
     "preflight",
     "strata",
@@ -54,6 +56,8 @@ def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
     The nested columns of the case table (preflight, strata, history ...) are JSON text,
     so that every reader of parquet can open it.
     """
+    if path.name in ROW_KEYS:
+        return _write_rows(path, rows, row_type)
     columns = list(row_type.model_fields)
     data = [row.model_dump(mode="json") for row in rows]
     for row in data:
@@ -64,11 +68,25 @@ def write_table(path: Path, rows: list[Row], row_type: type[Row]) -> str:
     for column, info in row_type.model_fields.items():
         if info.annotation in (float, float | None):
             frame[column] = frame[column].astype("float64")
-    keys = [key for key in _SORT_KEYS[path.name] if key in columns]
-    frame = frame.sort_values(keys, kind="stable").reset_index(drop=True)
+    frame = frame.sort_values("case", kind="stable").reset_index(drop=True)
     with replacing(path) as draft:
         frame.to_parquet(draft, index=False, compression="zstd")
     return sha256_of(path)
+
+
+def _write_rows(path: Path, rows: Sequence[Row], row_type: type[Row]) -> str:
+    by_case: dict[str, list[Row]] = {}
+    for row in rows:
+        by_case.setdefault(getattr(row, "case"), []).append(row)  # noqa: B009
+    with rows_into(path, row_type) as writer:
+        for case in sorted(by_case):
+            writer.add(case, by_case[case])
+    return writer.sha256
+
+
+def rows_into(path: Path, row_type: type[BaseModel]) -> RowWriter:
+    """Return what writes one of the tables with many rows a case, case by case."""
+    return RowWriter(path, row_type, ROW_KEYS[path.name])
 
 
 def read_measurements(folder: Path) -> pd.DataFrame:

@@ -45,10 +45,10 @@ def run_cases(
     *,
     crew: Crew,
     progress: Progress | None,
-) -> list[CaseEntry]:
-    """Examine what the journal does not hold yet; return every case in the order given.
+) -> None:
+    """Examine what the journal does not hold yet.
 
-    Whoever examines them, this process alone writes the journal.
+    Whoever examines the cases, this process alone writes the journal.
 
     Raises
     ------
@@ -57,10 +57,10 @@ def run_cases(
     OSError
         If what a case gave cannot be kept: that ends the run at once.
     """
-    entries = {case.case: entry for case in cases if (entry := journal.read(case.case))}
-    todo = [case for case in cases if case.case not in entries]
+    todo = [case for case in cases if not journal.holds(case.case)]
+    kept = len(cases) - len(todo)
     undone: dict[str, str] = {}
-    for done in _examined(examination, cases, entries, out, crew) if todo else ():
+    for done in _examined(examination, cases, todo, out, journal, crew) if todo else ():
         if isinstance(done.error, (CaseUndone, WorkerDied)):
             undone[done.name] = str(done.error)
         elif done.error is not None:
@@ -68,24 +68,23 @@ def run_cases(
         else:
             entry, known = done.answer
             journal.write(entry)
-            entries[done.name] = entry
             examination.preflights.update(known)
+            kept += 1
         if progress is not None:
-            progress(len(entries), len(cases), done.name)
+            progress(kept, len(cases), done.name)
     _require_all(cases, undone, out)
-    return [entries[case.case] for case in cases]
 
 
 def _examined(
     examination: Examination,
     cases: Sequence[Case],
-    entries: Mapping[str, CaseEntry],
+    todo: Sequence[Case],
     out: Path,
+    journal: Journal,
     crew: Crew,
 ) -> Iterator[Done]:
-    """Yield what every case gave that is not done yet, as it is done."""
-    dosed = cases_with_dose(examination, cases, entries)
-    todo = [case for case in cases if case.case not in entries]
+    """Yield what every case gave that is still to do, as it is done."""
+    dosed = cases_with_dose(examination, cases, journal.read)
     jobs = [
         Job(name=case.case, function=examine, task=_task(examination, case, case.case in dosed))
         for case in todo
@@ -113,9 +112,12 @@ def prepare(bench: Bench) -> Bench:
 
 def examine(bench: Bench, task: CaseTask) -> tuple[CaseEntry, dict[str, PreflightResult]]:
     """Examine one case; return what it gave, and what is known of its preflight now."""
-    examination = replace(bench.examination, preflights=dict(task.preflights))
-    entry = examine_case(examination, task.case, bench.out, with_dose=task.with_dose)
-    return entry.model_copy(update={"peak_memory_mib": peak_mib()}), examination.preflights
+    known = bench.examination.preflights
+    known.update(task.preflights)
+    entry = examine_case(bench.examination, task.case, bench.out, with_dose=task.with_dose)
+    found = dict(known)
+    known.clear()  # what is known of other cases stays with whoever asks
+    return entry.model_copy(update={"peak_memory_mib": peak_mib()}), found
 
 
 def _require_all(cases: Sequence[Case], undone: Mapping[str, str], out: Path) -> None:

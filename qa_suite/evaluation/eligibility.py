@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from qa_suite.core.cohort import Case, Cohort
@@ -94,7 +94,9 @@ def _looks_like(case: Case, known: Iterable[str]) -> bool:
 
 
 def cases_with_dose(
-    examination: Examination, cases: Sequence[Case], known: Mapping[str, CaseEntry]
+    examination: Examination,
+    cases: Sequence[Case],
+    known: Callable[[str], CaseEntry | None] = lambda case: None,
 ) -> frozenset[str]:
     """Choose the cases whose dose is computed, before any of them is measured.
 
@@ -108,7 +110,7 @@ def cases_with_dose(
     cases
         The examined cases, in the cohort's order.
     known
-        What the journal of an earlier, killed run holds, by case.
+        Returns what the journal of an earlier, killed run holds of a case.
 
     Returns
     -------
@@ -120,7 +122,7 @@ def cases_with_dose(
         return frozenset(case.case for case in cases)
     chosen: dict[str, str] = {}
     for case in cases:
-        if case.site not in chosen and _may_be_measured(examination, case, known.get(case.case)):
+        if case.site not in chosen and _may_be_measured(examination, case, known(case.case)):
             chosen[case.site] = case.case
     return frozenset(chosen.values())
 

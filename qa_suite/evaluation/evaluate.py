@@ -28,15 +28,7 @@ from qa_suite.core.record_files import (
     write_table,
 )
 from qa_suite.core.record_names import NORMS_FILE
-from qa_suite.core.records import (
-    CaseRecord,
-    CohortFacts,
-    CurvePoint,
-    Evaluation,
-    Measurement,
-    SetMeasurement,
-    When,
-)
+from qa_suite.core.records import CaseRecord, CohortFacts, Evaluation, When
 from qa_suite.core.wording import listing, some
 from qa_suite.dose.engines import load_engines
 from qa_suite.evaluation import kept_volumes as volumes
@@ -48,12 +40,13 @@ from qa_suite.evaluation.eligibility import (
     quantity_of,
     require_eligible,
 )
-from qa_suite.evaluation.journal import CaseEntry, Journal, RunPlan
+from qa_suite.evaluation.gathering import Gathered, gather
+from qa_suite.evaluation.journal import Journal, RunPlan
 from qa_suite.evaluation.protocol import lock_of, note_examination, note_record
 from qa_suite.evaluation.provenance import code_facts
 from qa_suite.metrics.meaning import left_out
 from qa_suite.metrics.run import METRICS, variants_of
-from qa_suite.metrics.set_distances.family import FeaturedCase, measure_sets
+from qa_suite.metrics.set_distances.family import measure_sets
 
 __all__ = ["EvaluationSettings", "Examination", "evaluate"]
 
@@ -129,25 +122,20 @@ def _evaluate(
     )
     journal = Journal(out, plan)
     notices += note_examination(examination, out, journal.plan)
-    entries = run_cases(examination, cases, out, journal, crew=crew, progress=progress)
-    evaluation = _write_record(examination, out, journal.plan, entries, notices)
+    run_cases(examination, cases, out, journal, crew=crew, progress=progress)
+    found = gather(journal, cases, out)
+    evaluation = _write_record(examination, out, journal.plan, found, notices)
     note_record(examination, out, journal.plan, evaluation.when.finished)
     return evaluation
 
 
 def _write_record(
-    examination: Examination,
-    out: Path,
-    plan: RunPlan,
-    entries: Sequence[CaseEntry],
-    notices: tuple[str, ...],
+    examination: Examination, out: Path, plan: RunPlan, found: Gathered, notices: tuple[str, ...]
 ) -> Evaluation:
     cohort, settings = examination.cohort, examination.settings
-    measurements = [m for entry in entries for m in entry.measurements]
-    records = [entry.record for entry in entries]
     records = volumes.settle(
-        records,
-        measurements,
+        found.records,
+        found.ranking,
         examination.cohort,
         examination.folder,
         out,
@@ -160,18 +148,10 @@ def _write_record(
         )
         for case in broken
     ]
-    tables = {
-        MEASUREMENTS_FILE: write_table(out / MEASUREMENTS_FILE, measurements, Measurement),
-        CASES_FILE: write_table(out / CASES_FILE, records, CaseRecord),
-        CURVES_FILE: write_table(
-            out / CURVES_FILE, [c for entry in entries for c in entry.curves], CurvePoint
-        ),
-    }
-    taken = [cost for entry in entries for cost in entry.costs]
-    costs = write_table(out / COSTS_FILE, taken, Measurement)
-    sets = _set_measurements(entries, settings)
-    units = {row.metric: row.unit for row in (*measurements, *taken)}
-    units |= {row.metric: row.unit for row in sets}
+    tables = {name: found.sha256[name] for name in (MEASUREMENTS_FILE, CURVES_FILE)}
+    tables[CASES_FILE] = write_table(out / CASES_FILE, records, CaseRecord)
+    sets = measure_sets(found.featured, settings.measures.set_distances)
+    units = found.units | {row.metric: row.unit for row in sets}
     norms = examination.instruments.norms
     if norms is not None:
         write_model(out / NORMS_FILE, norms)
@@ -179,7 +159,7 @@ def _write_record(
     evaluation = Evaluation(
         evaluation=examination.identifier,
         model=examination.model,
-        cohort=_cohort_facts(cohort, settings.split, entries),
+        cohort=_cohort_facts(cohort, settings.split, found.records),
         code=code_facts(),
         settings=settings.model_dump(mode="json"),
         variants=variants_of(settings.measures, examination.instruments),
@@ -191,35 +171,21 @@ def _write_record(
         instruments=examination.instrument_facts,
         set_measurements=sets,
         left_out=left_out(quantity_of(cohort), settings.families),
-        case_counts=_counts(cohort, entries, len(broken)),
+        case_counts=_counts(cohort, found.records, len(broken)),
         notices=(*notices, *_odd(records), *_remarked(records)),
         tables_sha256=tables,
         when=When(
             started=plan.started,
             finished=_now(),
-            costs_sha256=costs,
+            costs_sha256=found.sha256[COSTS_FILE],
             lock=plan.lock,
-            seconds_by_case={e.record.case: round(e.seconds, 3) for e in entries},
-            peak_memory_mib=max([peak_mib(), *(e.peak_memory_mib for e in entries)]),
-            dose_device_by_case={e.record.case: e.dose_device for e in entries if e.dose_device},
+            seconds_by_case=found.seconds,
+            peak_memory_mib=max(peak_mib(), found.peak_memory_mib),
+            dose_device_by_case=found.dose_devices,
         ),
     )
     write_model(out / EVALUATION_FILE, evaluation)
     return evaluation
-
-
-def _set_measurements(
-    entries: Sequence[CaseEntry], settings: EvaluationSettings
-) -> tuple[SetMeasurement, ...]:
-    """Measure the distances between the sets, where an extractor took part."""
-    cases = [
-        FeaturedCase(
-            case=e.record.case, patient=e.record.patient, site=e.record.site, features=e.features
-        )
-        for e in entries
-        if e.features is not None
-    ]
-    return measure_sets(cases, settings.measures.set_distances)
 
 
 def _odd(records: Sequence[CaseRecord]) -> tuple[str, ...]:
@@ -244,16 +210,16 @@ def _remarked(records: Sequence[CaseRecord]) -> tuple[str, ...]:
     return tuple(f"{listing(some(names))}: {what}." for what, names in cases.items())
 
 
-def _cohort_facts(cohort: Cohort, split: str, entries: Sequence[CaseEntry]) -> CohortFacts:
+def _cohort_facts(cohort: Cohort, split: str, records: Sequence[CaseRecord]) -> CohortFacts:
     return CohortFacts(
         name=cohort.name,
         digest=cohort.digest,
         direction=cohort.direction,
         anatomy=cohort.anatomy,
         split=split,
-        cases=len(entries),
-        patients=len({entry.record.patient for entry in entries}),
-        sites=tuple(sorted({entry.record.site for entry in entries})),
+        cases=len(records),
+        patients=len({record.patient for record in records}),
+        sites=tuple(sorted({record.site for record in records})),
         expected_sites=_expected_sites(cohort, split),
     )
 
@@ -268,12 +234,12 @@ def _expected_sites(cohort: Cohort, split: str) -> tuple[str, ...]:
     return tuple(sorted(examined | (set(cohort.sites) - imported) | set(cohort.expected_sites)))
 
 
-def _counts(cohort: Cohort, entries: Sequence[CaseEntry], broken: int) -> dict[str, int]:
-    status = [entry.record.status for entry in entries]
+def _counts(cohort: Cohort, records: Sequence[CaseRecord], broken: int) -> dict[str, int]:
+    status = [record.status for record in records]
     return {
         "imported": len(cohort.cases),
         "import_failed": broken,
-        "held_out": len(entries),
+        "held_out": len(records),
         "refused": status.count("refused"),
         "failed": status.count("failed"),
         "evaluated": status.count("evaluated"),

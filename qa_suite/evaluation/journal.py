@@ -81,6 +81,10 @@ class Journal:
             path.unlink()
             return None
 
+    def holds(self, case: str) -> bool:
+        """Whether what a case gave is there, whole."""
+        return self.read(case) is not None
+
     def write(self, entry: CaseEntry) -> None:
         """Keep what a case gave."""
         write_model(self._path(entry.record.case), entry)

@@ -19,6 +19,8 @@ from qa_suite.io.images import write_image
 
 RANKED_BY = ("mae", "body")
 """This metric and region say which case is best, median and worst."""
+LOWEST_BY = ("gamma_pass_rate", "body")
+"""And these, which case of a site has the dose that differs most."""
 
 
 def keep(volume: Volume, out: Path) -> str:
@@ -32,9 +34,16 @@ def keep(volume: Volume, out: Path) -> str:
     return name
 
 
+def ranks(row: Measurement) -> bool:
+    """Whether a row says which cases are kept."""
+    if (row.metric, row.region, row.variant) == (*RANKED_BY, "default"):
+        return True
+    return (row.metric, row.region) == LOWEST_BY
+
+
 def settle(
     records: Sequence[CaseRecord],
-    measurements: Sequence[Measurement],
+    ranking: Sequence[Measurement],
     cohort: Cohort,
     folder: Path,
     out: Path,
@@ -45,6 +54,8 @@ def settle(
 
     Parameters
     ----------
+    ranking
+        The rows that :func:`ranks` of all cases.
     policy
         ``worst`` keeps the best, the median and the worst case, the worst one of each site, and
         of each site the one with the lowest gamma pass rate where dose was computed; ``all`` and
@@ -55,7 +66,7 @@ def settle(
     list of CaseRecord
         With ``volumes`` naming exactly the files that were kept.
     """
-    chosen = _chosen(records, measurements, policy)
+    chosen = _chosen(records, ranking, policy)
     cases = {case.case: case for case in cohort.cases}
     settled = []
     for record in records:
@@ -78,9 +89,7 @@ def settle(
     return settled
 
 
-def _chosen(
-    records: Sequence[CaseRecord], measurements: Sequence[Measurement], policy: str
-) -> set[str]:
+def _chosen(records: Sequence[CaseRecord], ranking: Sequence[Measurement], policy: str) -> set[str]:
     evaluated = [record.case for record in records if record.status == "evaluated"]
     if policy == "all":
         return set(evaluated)
@@ -89,7 +98,7 @@ def _chosen(
     metric, region = RANKED_BY
     score = {
         m.case: m.value
-        for m in measurements
+        for m in ranking
         if (m.metric, m.region, m.variant) == (metric, region, "default") and m.value is not None
     }
     ranked = sorted(score, key=lambda case: (score[case], case))
@@ -99,14 +108,14 @@ def _chosen(
         chosen |= {ranked[0], ranked[len(ranked) // 2], ranked[-1]}
         site = {record.case: record.site for record in records}
         chosen |= set({site[case]: case for case in ranked}.values())
-    return chosen | _lowest_gamma(measurements)
+    return chosen | _lowest_gamma(ranking)
 
 
-def _lowest_gamma(measurements: Sequence[Measurement]) -> set[str]:
+def _lowest_gamma(ranking: Sequence[Measurement]) -> set[str]:
     """Return the case of each site whose dose differs most: its lowest gamma pass rate."""
     lowest: dict[str, tuple[float, str]] = {}
-    for m in measurements:
-        if m.metric == "gamma_pass_rate" and m.region == "body" and m.value is not None:
+    for m in ranking:
+        if (m.metric, m.region) == LOWEST_BY and m.value is not None:
             this = (m.value, m.case)
             lowest[m.site] = min(lowest.get(m.site, this), this)
     return {case for _, case in lowest.values()}
