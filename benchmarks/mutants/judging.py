@@ -22,7 +22,7 @@ from benchmarks.mutants.texts import functions_in, is_of_a_text
 ROOM = Path("qa_suite/judging")
 TESTS = (
     "censoring", "expected_sites", "fmea", "generalize", "history", "judge*", "lock",
-    "mean_intervals", "power", "profile_*", "profiles", "shift*", "shipped_profiles", "standing",
+    "mean_intervals", "power", "profile_*", "profiles", "record_facts", "shift*", "shipped_profiles",
     "statistics", "tables_together", "verdict_files", "verify",
 )  # fmt: skip
 """Tests of the room that need no image: what only a measured cohort would find is not found."""
