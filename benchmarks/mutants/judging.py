@@ -23,7 +23,7 @@ ROOM = Path("qa_suite/judging")
 TESTS = (
     "censoring", "expected_sites", "fmea", "generalize", "history", "judge*", "lock",
     "mean_intervals", "power", "profile_*", "profiles", "record_facts", "shift*", "shipped_profiles",
-    "statistics", "tables_together", "verdict_files", "verify",
+    "standing", "statistics", "tables_together", "verdict_files", "verify*",
 )  # fmt: skip
 """Tests of the room that need no image: what only a measured cohort would find is not found."""
 
