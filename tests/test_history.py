@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from qa_suite.core.errors import InputError
 from qa_suite.core.examination_log import Log, LogLine, append
 from qa_suite.core.records import CohortUse, ProfileTried
 from qa_suite.core.records.lock import Lock
@@ -248,3 +250,76 @@ def test_the_order_of_the_log_decides_whatever_the_clock_says(
     log = Log(path=tmp_path, lines=(other[0], *(lines[what] for what in order), other[1]))
     told = state(tmp_path, began=OWN, history=History(uses=(use(at),), log=log))
     assert told.state == expected
+
+
+# ---------------------------------------------------------------------------------------
+# What the store knows
+
+
+class Server:
+    """As much of MLflow as is asked: an experiment, and its runs by what they are filtered by."""
+
+    def __init__(self, *runs: tuple[str, dict[str, str], dict[str, str]], there: bool = True):
+        self.runs, self.there, self.asked = runs, there, []
+
+    def get_experiment_by_name(self, name: str) -> Any:
+        return SimpleNamespace(experiment_id=f"of {name}") if self.there else None
+
+    def search_runs(self, **asked: Any) -> list[Any]:
+        self.asked.append(asked)
+        return [
+            SimpleNamespace(
+                info=SimpleNamespace(run_id=run), data=SimpleNamespace(tags=tags, params=params)
+            )
+            for run, tags, params in self.runs
+        ]
+
+
+def from_store(place: Path, monkeypatch, server: Server | None, uri: str, **more: Any) -> History:
+    def connected() -> Server:
+        if server is None:
+            raise InputError("the store is away")
+        return server
+
+    monkeypatch.setattr("qa_suite.core.store.tracking_uri", lambda: uri)
+    monkeypatch.setattr("qa_suite.core.store.connect", connected)
+    return look(place / "mine", cohort=more.pop("cohort", COHORT), ask_store=True, **more)
+
+
+TOLD = ("r1", {"qa.evaluation": "one", "qa.model": "models:/m/1"},
+        {"weights_sha256": "w1", "started": "2026-01-03"})  # fmt: skip
+UNTOLD = ("r2", {}, {"weights_sha256": "none"})
+
+
+def test_runs_of_the_store_are_examinations_that_neither_log_nor_folder_told(tmp_path, monkeypatch):
+    server = Server(TOLD, UNTOLD)
+    history = from_store(tmp_path, monkeypatch, server, "http://ada:x@h", cohort=("d'", "t'"))
+    assert [use.model_dump() for use in history.uses] == [
+        {"evaluation": "r2", "model": "unknown", "weights_sha256": None, "begun": "",
+         "shared": None, "seen_in": ("store",)},
+        {"evaluation": "one", "model": "models:/m/1", "weights_sha256": "w1",
+         "begun": "2026-01-03", "shared": None, "seen_in": ("store",)},
+    ]  # fmt: skip
+    (asked,) = server.asked
+    assert asked["experiment_ids"] == ["of evaluations"] and asked["output_format"] == "list"
+    assert asked["filter_string"] == "params.cohort_digest = 'd' and params.split = 't'"
+    assert "http://h" in history.looked_in[2] and "2 runs" in history.looked_in[2]
+    append(tmp_path / "examinations.jsonl", line("examined", 3, "one"))
+    known = from_store(tmp_path, monkeypatch, server, "http://h")
+    assert [use.seen_in for use in known.uses] == [("store",), ("log",)]
+
+
+def test_a_store_without_the_experiment_or_that_is_away_or_not_there_tells_none(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "there.db").touch()
+    for server, uri, words in (
+        (Server(TOLD, there=False), "http://h", "0 runs"),
+        (None, "http://h", "did not answer"),
+        (None, f"sqlite:///{tmp_path / 'there.db'}", "did not answer"),
+        (Server(TOLD), f"sqlite:///{tmp_path / 'gone.db'}", "there is none"),
+    ):
+        history = from_store(tmp_path, monkeypatch, server, uri)
+        assert history.uses == () and words in history.looked_in[2]
+    found = from_store(tmp_path, monkeypatch, Server(TOLD), f"sqlite:///{tmp_path / 'there.db'}")
+    assert len(found.uses) == 1
