@@ -22,8 +22,8 @@ from benchmarks.mutants.texts import functions_in, is_of_a_text
 ROOM = Path("qa_suite/judging")
 TESTS = (
     "censoring", "expected_sites", "fmea", "generalize", "history", "judge*", "lock",
-    "mean_intervals", "power", "profile_*", "profiles", "record_facts", "shift*", "shipped_profiles",
-    "standing", "statistics", "tables_together", "verdict_files", "verify*",
+    "mean_intervals", "power", "profile_*", "profiles", "record_facts", "shift*",
+    "shipped_profiles", "standing", "statistics", "tables_together", "verdict_files", "verify*",
 )  # fmt: skip
 """Tests of the room that need no image: what only a measured cohort would find is not found."""
 
@@ -45,7 +45,7 @@ def try_mutants(
     did not find is tried again. The order is random, so that what was tried by any time is a
     random sample; those of texts come last.
     """
-    outcomes_file, texts_file = folder / "outcomes.jsonl", folder / "texts.json"
+    outcomes_file, texts_file = folder / "outcomes.jsonl", folder / "digests.json"
     known = outcomes_in(outcomes_file)
     texts_then = json.loads(texts_file.read_text()) if texts_file.is_file() else {}
     planted = plant(folder, root, modules)
