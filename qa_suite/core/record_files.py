@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from qa_suite.core.record_names import (
 from qa_suite.core.records import CaseRecord, CurvePoint, Evaluation, Measurement
 from qa_suite.core.row_writer import RowWriter
 from qa_suite.core.table_files import read_parquet
+from qa_suite.core.table_parts import parts_of
 from qa_suite.core.validation import describe_validation
 from qa_suite.core.whole_files import replacing, write_text
 
@@ -103,6 +104,26 @@ def read_measurements(folder: Path) -> pd.DataFrame:
     return pd.concat([table, costs], ignore_index=True) if len(costs) else table
 
 
+def measurement_parts(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Read the measurements part by part, the costs last; a part holds whole cases.
+
+    Columns are those of :func:`read_measurements`, texts as categories. The cases are whole where
+    the rows of a case stand together, as this suite writes them.
+
+    Yields
+    ------
+    The name of the file and the part.
+    """
+    for name in (MEASUREMENTS_FILE, COSTS_FILE):
+        path = Path(folder) / name
+        if name == COSTS_FILE and not path.is_file():
+            return
+        _require_file(folder, path)
+        for part in parts_of(path, by="case", sha256=_digest_said(folder, name)):
+            _require_columns(path, part, Measurement)
+            yield name, _whole(part)
+
+
 def _whole(table: pd.DataFrame) -> pd.DataFrame:
     """Give an old table the columns that it lacks, empty."""
     columns = list(Measurement.model_fields)
@@ -174,19 +195,33 @@ def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
 
 def _read_table(folder: Path, name: str, row_type: type[BaseModel]) -> pd.DataFrame:
     path = Path(folder) / name
+    _require_file(folder, path)
+    table = read_parquet(path, sha256=_digest_said(folder, name))
+    _require_columns(path, table, row_type)
+    return table
+
+
+def _require_file(folder: Path, path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{folder} is not a whole evaluation: {name} is missing.")
-    said = _said(folder)
-    digests = said.get("tables_sha256")
-    known = digests.get(name) if isinstance(digests, dict) else None
-    if name == COSTS_FILE and isinstance(said.get("when"), dict):
-        known = said["when"].get("costs_sha256")
-    table = read_parquet(path, sha256=known)
+        raise InputError(f"{folder} is not a whole evaluation: {path.name} is missing.")
+
+
+def _require_columns(path: Path, table: pd.DataFrame, row_type: type[BaseModel]) -> None:
     fields = row_type.model_fields.items()
     needed = [key for key, field in fields if field.is_required()]
     if lacking := [key for key in needed if key not in table]:
         raise InputError(f"{path} lacks the column {', '.join(lacking)}.")
-    return table
+
+
+def _digest_said(folder: Path, name: str) -> str | None:
+    """Return what the record says that the SHA-256 of a table is."""
+    said = _said(folder)
+    digests = said.get("tables_sha256")
+    if name == COSTS_FILE and isinstance(said.get("when"), dict):
+        found = said["when"].get("costs_sha256")
+    else:
+        found = digests.get(name) if isinstance(digests, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def write_model(path: Path, model: BaseModel) -> None:

@@ -41,13 +41,23 @@ def read_parquet(
     InputError
         If it is no plain file, no whole table of parquet, too large, or lacks a column.
     """
-    require_file(path, most_bytes=MOST_TABLE_BYTES)
-    if sha256 is None or sha256_of(path) != sha256:
-        read_apart("qa_suite.core.table_files:rehearse", path, columns=_listed(columns))
+    require_table(path, columns=columns, sha256=sha256)
     try:
         return pd.read_parquet(path, columns=_listed(columns))
     except Exception as error:  # of a file that changed meanwhile, or a column that is not there
         raise InputError(f"{path} cannot be read as a table ({reason_of(error)}).") from None
+
+
+def require_table(
+    path: Path, *, columns: Sequence[str] | None = None, sha256: str | None = None
+) -> None:
+    """Refuse a file that cannot be read as a table; a helper reads it, if no record says of it.
+
+    Parameters and errors are those of :func:`read_parquet`.
+    """
+    require_file(path, most_bytes=MOST_TABLE_BYTES)
+    if sha256 is None or sha256_of(path) != sha256:
+        read_apart("qa_suite.core.table_files:rehearse", path, columns=_listed(columns))
 
 
 def _listed(columns: Sequence[str] | None) -> list[str] | None:

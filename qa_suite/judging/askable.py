@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
@@ -64,8 +64,19 @@ def _units(measurements: pd.DataFrame) -> dict[tuple[str, ...], str]:
     return {tuple(row[:3]): row[3] for row in rows.itertuples(index=False, name=None)}
 
 
-def held_instead(measure: Measure, measurements: pd.DataFrame) -> str:
+def held_instead(
+    measure: Measure, measurements: pd.DataFrame, metrics: Collection[str] | None = None
+) -> str:
     """Say which measures close to one the record holds, where it holds that one for no case.
+
+    Parameters
+    ----------
+    measure
+        Which.
+    measurements
+        Of the record; at least the rows of that metric.
+    metrics
+        That the record holds, where the measurements are not all of it.
 
     Returns
     -------
@@ -75,7 +86,9 @@ def held_instead(measure: Measure, measurements: pd.DataFrame) -> str:
     held = distinct(measurements, _KEYS)
     metric = held[held["metric"] == measure.metric]
     if metric.empty:
-        close = difflib.get_close_matches(measure.metric, sorted(set(held["metric"])), n=3)
+        close = difflib.get_close_matches(
+            measure.metric, sorted(metrics or set(held["metric"])), n=3
+        )
         return f"the record holds {_listed(close)}" if close else ""
     region = metric[metric["region"] == measure.region]
     if region.empty:

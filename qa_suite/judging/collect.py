@@ -17,7 +17,7 @@ The one place that decides what a missing value means, for judging and for compa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,6 +49,7 @@ def collect(
     *,
     excluded: Mapping[str, str] | None = None,
     min_coverage: float = 0.0,
+    metrics: Collection[str] | None = None,
 ) -> PatientValues:
     """Gather one measure over the cases, every case with its fate.
 
@@ -62,6 +63,8 @@ def collect(
         Case to reason, of those that the profile leaves out.
     min_coverage
         Share of the region that must have been measured; a value of less is lost.
+    metrics
+        That the record holds, where it holds more than the given measurements.
 
     Raises
     ------
@@ -76,9 +79,10 @@ def collect(
     units = sorted(set(here["unit"]))
     if len(units) > 1:
         raise_problems("The record", [f"{measure.metric} comes in the units {', '.join(units)}"])
-    told = (here["status"], here["value"], here["why"])
-    numbers = (bounds_of(here, name) for name in ("at_least", "at_most", "coverage"))
-    found = {case: row for case, *row in zip(here["case"], *told, *numbers, strict=True)}
+    told = (here[name].tolist() for name in ("status", "value", "why"))
+    numbers = (bounds_of(here, name).tolist() for name in ("at_least", "at_most", "coverage"))
+    rows_told = zip(*told, *numbers, strict=True)
+    found = dict(zip(here["case"].tolist(), rows_told, strict=True))
     found_by = _rows_of_the_finder(measurements, measure)
     known = _Known(
         region=measure.region,
@@ -93,7 +97,7 @@ def collect(
         measure=measure,
         unit=units[0] if units else None,
         rows=tuple(sorted(rows, key=lambda row: row.case)),
-        held_instead=held_instead(measure, measurements) if here.empty else "",
+        held_instead=held_instead(measure, measurements, metrics) if here.empty else "",
     )
 
 

@@ -18,6 +18,11 @@ FAMILY = "dose"
 NO_DOSE = "No dose was computed, so none was judged."
 _COUNTED = "goals_lost"
 """Every plan has one of each case, or says why not."""
+_COVERAGE = ("coverage_met_reference", "coverage_met_synthetic")
+_GOALS = ("goals_judged", "goals_lost", "goals_gained", "goals_undecided")
+_RATE = "gamma_pass_rate"
+TOLD_METRICS = (*_COVERAGE, *_GOALS, _RATE)
+"""What the sentences read of the measures of dose."""
 _GAMMA = re.compile(r"(?P<dose>[\d.]+)pct(?P<mm>[\d.]+)mm(?P<local>_local)?")
 _TOLD_GAMMA = (2.0, 2.0)
 
@@ -124,7 +129,7 @@ def _organs(rows: pd.DataFrame) -> str:
 
 def _prescriptions(rows: pd.DataFrame) -> dict[str, int]:
     """Count what of the goals are prescriptions to targets, as the record counts goals."""
-    sides = [f"coverage_met_{side}" for side in ("reference", "synthetic")]
+    sides = list(_COVERAGE)
     mine = rows[rows["metric"].isin(sides) & (rows["status"] != "error")]
     met = mine.set_index(["case", "region", "metric"])["value"].astype(float).unstack()
     met = met.reindex(columns=sides)
@@ -146,7 +151,7 @@ def _total(rows: pd.DataFrame, metric: str) -> int | None:
 
 def _gamma(rows: pd.DataFrame) -> Iterator[str]:
     """Say mean and lowest pass rate of 2 %/2 mm in the body, or of the strictest criterion."""
-    rates = rows[(rows["metric"] == "gamma_pass_rate") & (rows["region"] == "body")]
+    rates = rows[(rows["metric"] == _RATE) & (rows["region"] == "body")]
     found = {str(v): _GAMMA.fullmatch(str(v).partition(":")[2]) for v in rates["variant"].unique()}
     criteria = {v: (float(m["dose"]), float(m["mm"])) for v, m in found.items() if m}
     if not criteria:

@@ -15,7 +15,8 @@ from qa_suite.core.records import CaseRecord
 from qa_suite.core.wording import listing, some
 
 _KEYS = ["metric", "region", "variant", "status", "value", "at_least", "at_most"]
-_COST = "cost"  # time and memory, which differ between two runs of the same
+COST = "cost"
+"""Family of time and memory, which differ between two runs of the same."""
 
 
 def as_one_patient(
@@ -80,7 +81,7 @@ def without_copies(
     several = {c.case for found in of_patient.values() if len(found) > 1 for c in found}
     if not several:
         return list(cases), ()
-    wanted = measurements["case"].isin(several) & (measurements["family"] != _COST)
+    wanted = measurements["case"].isin(several) & (measurements["family"] != COST)
     digests = {
         str(case): _digest(rows) for case, rows in measurements[wanted].groupby("case", sort=False)
     }

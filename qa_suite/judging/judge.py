@@ -27,10 +27,9 @@ from qa_suite.core.records import (
 )
 from qa_suite.core.records.profile import NO_EXAM
 from qa_suite.judging.askable import require_askable
+from qa_suite.judging.asked_rows import AskedRows, asked_of, asked_rows
 from qa_suite.judging.built_in_rules import beyond_tables, not_asked, too_good
-from qa_suite.judging.collect import FAMILY_METRIC, FINDERS, collect, unsaid
-from qa_suite.judging.criteria.built_in import BEYOND_TABLE, TOO_GOOD_METRICS
-from qa_suite.judging.dose_line import FAMILY as DOSE
+from qa_suite.judging.collect import collect, unsaid
 from qa_suite.judging.dose_line import dose_sentences
 from qa_suite.judging.examinations import as_one_patient, without_copies
 from qa_suite.judging.expected_sites import like_named, missing_sites
@@ -50,8 +49,6 @@ from qa_suite.judging.site_gaps import Better, GapMeasure, site_gaps
 from qa_suite.judging.tables import distinct, require_sound_tables
 from qa_suite.judging.verdict_sentence import verdict_sentence
 
-LOOKED_AT = frozenset({FAMILY_METRIC, *FINDERS, *TOO_GOOD_METRICS, BEYOND_TABLE})
-"""Metrics that every verdict looks at, whatever its profile asks."""
 _BETTER: dict[str, Better] = {"at_most": "lower", "at_least": "higher", "within": "zero"}
 
 
@@ -68,8 +65,21 @@ def judge(folder: Path, profile: Profile) -> Verdict:
         criterion that this record contradicts.
     """
     folder = Path(folder)
-    evaluation = read_evaluation(folder)
-    return judge_tables(evaluation, read_measurements(folder), read_cases(folder), profile)
+    return judge_record(folder, read_evaluation(folder), profile)
+
+
+def judge_record(folder: Path, evaluation: Evaluation, profile: Profile) -> Verdict:
+    """Judge the tables of an evaluation that was read, of which those rows alone that are asked.
+
+    Errors are those of :func:`judge`.
+    """
+    cases = read_cases(folder)
+    _require_fit(evaluation, profile)
+    held_out = [case for case in cases if is_examined(case, evaluation)]
+    asked = asked_rows(folder, profile, cases, held_out)
+    if asked is None:
+        return judge_tables(evaluation, read_measurements(folder), cases, profile)
+    return _verdict(evaluation, asked, cases, profile, gaps=True)
 
 
 def judge_tables(
@@ -92,6 +102,14 @@ def judge_tables(
     gaps
         Whether to compare the sites too; that takes most of the time and decides no outcome.
     """
+    _require_fit(evaluation, profile)
+    require_sound_tables(measurements, cases)
+    held_out = [case for case in cases if is_examined(case, evaluation)]
+    asked = asked_of(measurements, profile, held_out)
+    return _verdict(evaluation, asked, cases, profile, gaps=gaps)
+
+
+def _require_fit(evaluation: Evaluation, profile: Profile) -> None:
     found = (evaluation.cohort.direction, evaluation.model.direction)
     require_fit(
         profile,
@@ -99,20 +117,28 @@ def judge_tables(
         anatomy=evaluation.cohort.anatomy,
         directions={direction for direction in found if direction is not None},
     )
-    require_sound_tables(measurements, cases)
+
+
+def _verdict(
+    evaluation: Evaluation,
+    asked: AskedRows,
+    cases: Sequence[CaseRecord],
+    profile: Profile,
+    *,
+    gaps: bool,
+) -> Verdict:
+    """Judge tables that do not contradict themselves."""
+    measurements = asked.rows
     require_askable(profile, evaluation, measurements)
     held_out = [case for case in cases if is_examined(case, evaluation)]
     missing = missing_sites(profile, evaluation, cases, held_out)
     outside = not_imported(cases, held_out)
     measurements, held_out, merged = as_one_patient(measurements, held_out)
-    held_out, copies = without_copies(measurements, held_out)
-    inside = {case.case for case in held_out}
-    everyone = _asked_of(measurements, profile, inside)
+    held_out, copies = without_copies(asked.alike, held_out)
+    everyone = measurements[measurements["case"].isin({case.case for case in held_out})]
     excluded, undetermined = exclusions(profile, held_out)
     judged = [case for case in held_out if case.case not in excluded]
-    kept = {case.case for case in judged}
-    rows = everyone[everyone["case"].isin(kept)]
-    of_dose = measurements[measurements["family"] == DOSE]
+    rows = everyone[everyone["case"].isin({case.case for case in judged})]
     rules = Rules(
         max_refused_fraction=profile.max_refused_fraction,
         max_excluded_fraction=profile.max_excluded_fraction,
@@ -124,15 +150,15 @@ def judge_tables(
     )
     findings: list[Finding] = []
     for criterion in profile.criteria:
-        there = (everyone["metric"] == criterion.metric).any()
         values = collect(
-            everyone if there else measurements[measurements["case"].isin(inside)],
+            everyone,
             held_out,
             Measure.of(criterion),
             excluded=excluded,
             min_coverage=least_coverage(
                 criterion, evaluation.definitions.get(criterion.metric, {}), profile
             ),
+            metrics=asked.metrics,
         )
         kind = kind_in(evaluation.definitions.get(criterion.metric))
         values = replace(values, kind=kind)
@@ -156,13 +182,13 @@ def judge_tables(
             training=evaluation.model.training_sources,
             training_sites=evaluation.model.training_sites,
         ).sentence,
-        dose=dose_sentences(of_dose[of_dose["case"].isin(kept)], judged, profile.criteria),
+        dose=dose_sentences(rows, judged, profile.criteria),
         notices=(
             *evaluation.announced,
             *never_examined(profile),
             *kinds_not_told(profile, evaluation),
             *undetermined,
-            *unsaid(measurements, held_out, [criterion.region for criterion in profile.criteria]),
+            *unsaid(everyone, held_out, [criterion.region for criterion in profile.criteria]),
             *merged,
             *copies,
             *not_asked(rows, judged),
@@ -170,16 +196,6 @@ def judge_tables(
             *like_named({case.site for case in cases} | {*missing, *rules.training_sites}),
         ),
     )
-
-
-def _asked_of(measurements: pd.DataFrame, profile: Profile, cases: set[str]) -> pd.DataFrame:
-    """Return the rows of some cases that a verdict under this profile looks at.
-
-    The whole table has thousands of rows a case, of which a profile asks for a few.
-    """
-    named = {one.metric for one in profile.criteria} | {one.metric for one in profile.describe}
-    rows = measurements[measurements["metric"].isin(named | LOOKED_AT)]
-    return rows[rows["case"].isin(cases)]
 
 
 def never_examined(profile: Profile) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -52,14 +53,18 @@ class Interval:
 
 def patient_means(values: Mapping[str, Sequence[float]]) -> pd.Series:
     """Average each patient's values; indexed and sorted by patient, and refusing NaN."""
-    bad = sorted(patient for patient, found in values.items() if not np.isfinite(found).all())
+    bad = sorted(p for p, found in values.items() if not all(map(math.isfinite, found)))
     if bad:
         raise InputError(
             f"The values of {', '.join(bad)} are not finite numbers; NaN is never averaged."
         )
     patients = sorted(values)
-    means = [float(np.mean(values[patient])) for patient in patients]
+    means = [_mean(values[patient]) for patient in patients]
     return pd.Series(means, index=pd.Index(patients, name="patient"), dtype="float64")
+
+
+def _mean(found: Sequence[float]) -> float:
+    return float(found[0]) if len(found) == 1 else float(np.mean(found))
 
 
 # ---------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,19 @@ _MOST = np.iinfo(np.int64).max
 
 def table_problems(measurements: pd.DataFrame, cases: Sequence[CaseRecord]) -> list[str]:
     """Say what is wrong with the two tables of a record, one sentence each."""
-    problems = []
-    names = pd.Series([case.case for case in cases])
-    for case in sorted(names[names.duplicated()].unique()):
-        problems.append(f"case {case} is listed twice")
     known = {case.case: case for case in cases}
+    return [*case_problems(cases), *row_problems(measurements, known)]
+
+
+def case_problems(cases: Sequence[CaseRecord]) -> list[str]:
+    """Say which cases are listed twice."""
+    names = Counter(case.case for case in cases)
+    return [f"case {case} is listed twice" for case in sorted(names) if names[case] > 1]
+
+
+def row_problems(measurements: pd.DataFrame, known: Mapping[str, CaseRecord]) -> list[str]:
+    """Say what is wrong with measurements of the known cases, by name, one sentence each."""
+    problems = []
     told = distinct(measurements, ["case", "patient", "site"])
     for case in sorted(set(told["case"]) - set(known)):
         problems.append(f"case {case} was measured but is not in the case table")

@@ -11,7 +11,7 @@ from qa_suite.core.errors import QAError
 from qa_suite.core.examination_log import log_beside, read_log
 from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_checks import record_problems, table_digests, volume_problems
-from qa_suite.core.record_files import read_cases, read_measurements, read_model
+from qa_suite.core.record_files import read_cases, read_model
 from qa_suite.core.record_names import EVALUATION_FILE, digest_of
 from qa_suite.core.records import Evaluation, Verdict, asked_by
 from qa_suite.core.review_queue import QUEUE_FILE, read_queue
@@ -27,7 +27,7 @@ from qa_suite.core.verdict_files import (
 from qa_suite.core.wording import some
 from qa_suite.judging.doubts import Doubt
 from qa_suite.judging.history import look
-from qa_suite.judging.judge import judge_tables
+from qa_suite.judging.judge import judge_record
 from qa_suite.judging.protocol import protocol_of
 from qa_suite.judging.signature_doubts import signature_doubts
 
@@ -163,9 +163,7 @@ def _protocol_doubts(folder: Path, evaluation: Evaluation, one: WrittenVerdict) 
 def _recomputed(folder: Path, evaluation: Evaluation, one: WrittenVerdict) -> Iterator[Doubt]:
     """Judge the tables anew by the verdict's own profile and say what comes out differently."""
     try:
-        found = judge_tables(
-            evaluation, read_measurements(folder), read_cases(folder), one.verdict.profile
-        )
+        found = judge_record(folder, evaluation, one.verdict.profile)
     except UNREADABLE as error:
         yield Doubt(file=one.file, problem=f"it cannot be recomputed: {_plain(error)}")
         return
