@@ -25,7 +25,7 @@ from qa_suite.core.memory import peak_mib
 from qa_suite.core.record_files import read_evaluation
 from qa_suite.core.record_names import CASES_FILE, COSTS_FILE, CURVES_FILE, MEASUREMENTS_FILE
 from qa_suite.core.records import Measurement
-from qa_suite.evaluation.case_run import EvaluationSettings, Examination, refuse_other_cases
+from qa_suite.evaluation.case_run import EvaluationSettings, Examination
 from qa_suite.evaluation.evaluate import evaluate
 from qa_suite.evaluation.journal import JOURNAL_FOLDER, CaseEntry, Journal, RunPlan
 from qa_suite.evaluation.profiles import load_profile
@@ -33,6 +33,7 @@ from qa_suite.evaluation.provenance import code_facts
 from qa_suite.io.cases import load_case
 from qa_suite.judging.judge import judge
 from qa_suite.lab.oracles import oracle
+from qa_suite.metrics.copies import refuse_others
 
 PROFILE = "mr-to-ct-pelvis"
 TABLES = (MEASUREMENTS_FILE, CASES_FILE, CURVES_FILE, COSTS_FILE)
@@ -178,9 +179,10 @@ def others(folder: Path, cases: int) -> int:
     image = load_case(known, known.cases[0], folder / "cohort").reference
     assert image is not None
     examination = examination_of(folder, cohort_of(folder, cases))
-    refuse_other_cases(examination, examination.cohort.cases[0], image)
+    case, scans = examination.cohort.cases[0].case, examination.scans
+    refuse_others(image, case, scans)
     before = time.process_time()
-    refuse_other_cases(examination, examination.cohort.cases[0], image)
+    refuse_others(image, case, scans)
     SPENT.append(time.process_time() - before)
     return 0
 

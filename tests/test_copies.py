@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qa_suite.core.cohort import Case
 from qa_suite.core.errors import LeakageError
 from qa_suite.core.resampling import resample
 from qa_suite.core.volume import Grid, Volume
+from qa_suite.io.identity import FINGERPRINT_BITS, SAME_SCAN_BITS, voxel_hash
 from qa_suite.lab.phantom import make_patient, oracle_twin
 from qa_suite.metrics.base import Pair
-from qa_suite.metrics.copies import copied_share, refuse_copies
+from qa_suite.metrics.copies import Scans, copied_share, refuse_copies, refuse_others
 
 OTHER = Grid(shape=(60, 50, 40), spacing_mm=(5.5, 5.5, 5.5))
 
@@ -128,3 +130,47 @@ def test_other_quantities_are_known_alike(patient):
         np.abs(oracle_twin(patient.ct_noise_free, seed=3).array) / np.float32(100)
     )
     assert copied_share(reference, fresh, patient.body) == 0
+
+
+def test_scans_of_other_patients_are_found_as_one_by_one(monkeypatch):
+    """Against the distances taken singly, over fingerprints near and far, and patients with two."""
+    rng = np.random.default_rng(4)
+    base = rng.integers(0, 256, FINGERPRINT_BITS // 8, dtype=np.uint8)
+
+    def near(bits: int) -> str:
+        flips = np.zeros(FINGERPRINT_BITS, dtype=np.uint8)
+        flips[rng.choice(FINGERPRINT_BITS, bits, replace=False)] = 1
+        return (base ^ np.packbits(flips)).tobytes().hex()
+
+    half = SAME_SCAN_BITS // 2
+    distances = {"c1": half - 3, "c2": half - 9, "c3": half, "c4": half + 1, "c5": 300, "c6": 2}
+    patients = {"c1": "p1", "c2": "p2", "c3": "p3", "c4": "p4", "c5": "p5", "c6": "p1"}
+    cases = [
+        Case(case=c, patient=patients[c], site="A", source="s", fingerprints={"source": near(n)})
+        for c, n in distances.items()
+    ]
+    monkeypatch.setattr("qa_suite.metrics.copies.fingerprint", lambda image: base.tobytes().hex())
+    for case in cases:
+        own = min(distances[c] for c in distances if patients[c] == case.patient)
+        expected = sorted(
+            (n, (c, "source"))
+            for c, n in distances.items()
+            if patients[c] != case.patient and n <= half and n < own
+        )
+        found = Scans(cases).resembling(None, case.case)
+        assert found == [key for _, key in expected], case.case
+    assert Scans(cases).resembling(None, "c5")[0] == ("c6", "source")
+    plain = [case.model_copy(update={"fingerprints": {}}) for case in cases]
+    assert Scans(plain).resembling(None, "c5") == []
+
+
+def test_the_very_scan_of_another_case_is_refused_and_ones_own_is_for_others_to_judge(patient):
+    image = patient.ct
+    mine, other = (
+        Case(case=name, patient=name, site="A", source="s", voxel_hashes=hashes)
+        for name, hashes in (("c1", {"reference": "0" * 64}), ("c2", {"source": voxel_hash(image)}))
+    )
+    with pytest.raises(LeakageError, match="has the voxels of the source of c2"):
+        refuse_others(image, "c1", Scans([mine, other]))
+    refuse_others(image, "c2", Scans([mine, other]))
+    refuse_others(image, "c1", Scans([mine]))

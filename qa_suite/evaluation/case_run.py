@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from qa_suite.core.failures import is_of_the_run, why
 from qa_suite.core.prediction import Prediction
 from qa_suite.core.record_names import digest_of, evaluation_identifier
 from qa_suite.core.records import CaseRecord, InstrumentFacts, Measurement, ModelFacts, Profile
-from qa_suite.core.volume import Volume, require_same_grid
+from qa_suite.core.volume import require_same_grid
 from qa_suite.dose.clinic.given import ClinicCase, read_clinic_case
 from qa_suite.dose.clinic.trust import doses_of_case, plan_of_case
 from qa_suite.dose.engines import where_computed
@@ -30,7 +31,7 @@ from qa_suite.evaluation.journal import CaseEntry
 from qa_suite.instruments.independence import independent_extractor, independent_segmenter
 from qa_suite.io.cases import LoadedCase, Translate, load_case
 from qa_suite.metrics.base import Instruments, Pair
-from qa_suite.metrics.copies import refuse_copies, refuse_others
+from qa_suite.metrics.copies import Scans, refuse_copies, refuse_others
 from qa_suite.metrics.cost import measured_rows, stated_rows, watched
 from qa_suite.metrics.run import Measured, measure_pair, noise_rows
 from qa_suite.metrics.set_distances.features import CaseFeatures, features_of
@@ -97,6 +98,11 @@ class Examination:
         if self.instruments.extractor is not None:
             found.append(self.instruments.extractor.facts)
         return tuple(found)
+
+    @cached_property
+    def scans(self) -> Scans:
+        """Every scan of the cohort, by what a copy of it is known by."""
+        return Scans(self.cohort.cases)
 
     @property
     def identifier(self) -> str:
@@ -169,7 +175,7 @@ def examine_case(
         pair = replace(_pair(loaded, prediction, examination.instruments), clinic=clinic)
         require_plausible(prediction.mean.array, prediction.mean.quantity, examination.model.name)
         refuse_copies(pair)
-        refuse_other_cases(examination, case, prediction.mean)
+        refuse_others(prediction.mean, case.case, examination.scans)
         measured = measure_pair(
             pair, families=examination.settings.families, settings=settings, **who
         )
@@ -211,18 +217,6 @@ def _require_of_data(examination: Examination, case: Case, error: Exception) -> 
     if is_of_the_run(error):
         log.debug("case %s is to be done again", case.case, exc_info=True)
         raise CaseUndone(_reason(examination, error)) from error
-
-
-def refuse_other_cases(examination: Examination, case: Case, image: Volume) -> None:
-    """Refuse an image that is a scan of another case; see :func:`refuse_others`."""
-    cases = {c.case: c for c in examination.cohort.cases}
-    refuse_others(
-        image,
-        case.case,
-        patients={name: c.patient for name, c in cases.items()},
-        hashes={name: c.voxel_hashes for name, c in cases.items()},
-        fingerprints={name: c.fingerprints for name, c in cases.items() if c.fingerprints},
-    )
 
 
 def _clinic_case(examination: Examination, case: Case) -> ClinicCase | None:

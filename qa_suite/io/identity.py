@@ -210,6 +210,23 @@ def fingerprint(volume: Volume) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
+def fingerprint_bits(text: str) -> NDArray[np.uint8]:
+    """Return a fingerprint as bytes, shape (bits / 8,).
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        bits = np.frombuffer(bytes.fromhex(text), dtype=np.uint8)
+    except ValueError:
+        raise InputError("A fingerprint holds a character that is no hexadecimal digit.") from None
+    if len(bits) * 8 != FINGERPRINT_BITS:
+        raise InputError(f"A fingerprint has {FINGERPRINT_BITS} bits; got {len(bits) * 8}.")
+    return bits
+
+
 def fingerprint_distance(first: str, second: str) -> int:
     """Count the bits in which two fingerprints differ; one scan at most ``SAME_SCAN_BITS``.
 
@@ -218,15 +235,7 @@ def fingerprint_distance(first: str, second: str) -> int:
     InputError
         If one of them is no fingerprint.
     """
-    try:
-        a, b = (np.frombuffer(bytes.fromhex(text), dtype=np.uint8) for text in (first, second))
-    except ValueError:
-        raise InputError("A fingerprint holds a character that is no hexadecimal digit.") from None
-    if len(a) * 8 != FINGERPRINT_BITS or len(b) * 8 != FINGERPRINT_BITS:
-        raise InputError(
-            f"A fingerprint has {FINGERPRINT_BITS} bits; got {len(a) * 8} and {len(b) * 8}."
-        )
-    return int(np.bitwise_count(a ^ b).sum())
+    return int(np.bitwise_count(fingerprint_bits(first) ^ fingerprint_bits(second)).sum())
 
 
 def _extent(foreground: NDArray[np.bool_], axis: int) -> tuple[float, float]:

@@ -9,14 +9,21 @@ another number type do not hide them. What was changed in every voxel is left to
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_suite.core.cohort import Case
 from qa_suite.core.errors import LeakageError
 from qa_suite.core.volume import Volume
-from qa_suite.io.identity import SAME_SCAN_BITS, fingerprint, fingerprint_distance, voxel_hash
+from qa_suite.io.identity import (
+    FINGERPRINT_BITS,
+    SAME_SCAN_BITS,
+    fingerprint,
+    fingerprint_bits,
+    voxel_hash,
+)
 from qa_suite.metrics.base import Pair
 
 Values = NDArray[np.int32]
@@ -58,13 +65,52 @@ def refuse_copies(pair: Pair) -> None:
         )
 
 
-def refuse_others(
-    synthetic: Volume,
-    case: str,
-    patients: Mapping[str, str],
-    hashes: Mapping[str, Mapping[str, str]],
-    fingerprints: Mapping[str, Mapping[str, str]],
-) -> None:
+class Scans:
+    """Every scan of a cohort, known by its hash and its fingerprint; made once for all cases.
+
+    Parameters
+    ----------
+    cases
+        Of the cohort.
+    """
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self._patients = {case.case: case.patient for case in cases}
+        self._by_hash: dict[str, list[tuple[str, str]]] = {}
+        for one in cases:
+            for role, digest in one.voxel_hashes.items():
+                self._by_hash.setdefault(digest, []).append((one.case, role))
+        prints = [(c.case, role, text) for c in cases for role, text in c.fingerprints.items()]
+        self._keys = [(case, role) for case, role, _ in prints]
+        self._of_patient: dict[str, list[int]] = {}
+        for place, (case, _) in enumerate(self._keys):
+            self._of_patient.setdefault(self._patients[case], []).append(place)
+        self._bits = np.array(
+            [fingerprint_bits(text) for *_, text in prints], dtype=np.uint8
+        ).reshape(len(prints), FINGERPRINT_BITS // 8)
+
+    def of_hash(self, digest: str) -> list[tuple[str, str]]:
+        """Return case and role of the scans with these very voxels."""
+        return self._by_hash.get(digest, [])
+
+    def resembling(self, image: Volume, case: str) -> list[tuple[str, str]]:
+        """Return scans of other patients that are nearer than half of what one scan may differ.
+
+        A good translation resembles its own reference as much as that, and so it does not count
+        where its own case is as near.
+        """
+        if not self._keys:
+            return []
+        distance = np.bitwise_count(self._bits ^ fingerprint_bits(fingerprint(image))).sum(axis=1)
+        patient, near = self._patients[case], SAME_SCAN_BITS // 2
+        mine = self._of_patient.get(patient, [])
+        own = int(distance[mine].min()) if mine else 0
+        found = np.flatnonzero((distance <= near) & (distance < own))
+        alike = [(int(distance[n]), self._keys[n]) for n in found]
+        return [key for _, key in sorted(alike) if self._patients[key[0]] != patient]
+
+
+def refuse_others(synthetic: Volume, case: str, scans: Scans) -> None:
     """Refuse a synthetic image that is a scan of another case of the cohort.
 
     Parameters
@@ -73,47 +119,21 @@ def refuse_others(
         The image.
     case
         Whose it should be.
-    patients, hashes, fingerprints
-        Of every case of the cohort, by its name; the latter two by role.
+    scans
+        Of the cohort.
 
     Raises
     ------
     LeakageError
         With the case and the role that it is a copy of.
     """
-    digest = voxel_hash(synthetic)
-    same = [
-        (c, role) for c, by_role in hashes.items() for role, h in by_role.items() if h == digest
-    ]
-    if not same and fingerprints:
-        same = _resembles(fingerprint(synthetic), case, patients, fingerprints)
+    same = scans.of_hash(voxel_hash(synthetic)) or scans.resembling(synthetic, case)
     for other, role in same:
         if other != case:
             raise LeakageError(
                 f"the synthetic image has the voxels of the {role} of {other}: check that the "
                 f"files of the two cases are not mixed up"
             )
-
-
-def _resembles(
-    mine: str, case: str, patients: Mapping[str, str], fingerprints: Mapping[str, Mapping[str, str]]
-) -> list[tuple[str, str]]:
-    """Return scans of another patient that are nearer than half of what one scan may differ.
-
-    A good translation resembles its own reference as much as that, and so it does not count
-    where its own case is as near.
-    """
-    bits = {
-        (other, role): fingerprint_distance(mine, text)
-        for other, by_role in fingerprints.items()
-        for role, text in by_role.items()
-    }
-    own = min((n for (other, _), n in bits.items() if patients[other] == patients[case]), default=0)
-    return [
-        key
-        for key, n in sorted(bits.items(), key=lambda item: (item[1], item[0]))
-        if patients[key[0]] != patients[case] and n <= SAME_SCAN_BITS // 2 and n < own
-    ]
 
 
 def copied_share(original: Volume, image: Volume, mask: NDArray[np.bool_]) -> float:
