@@ -25,6 +25,7 @@ from benchmarks.filling import fill
 from qa_suite.core.plain_files import sha256_of
 from qa_suite.core.record_files import (
     CASES_FILE,
+    CURVES_FILE,
     EVALUATION_FILE,
     MEASUREMENTS_FILE,
     read_evaluation,
@@ -53,13 +54,15 @@ def enlarge(evaluation: Path, out: Path, cases: int, seed: int = 1) -> None:
     record = read_evaluation(evaluation)
     rng = np.random.default_rng(seed)
     known = pd.read_parquet(evaluation / CASES_FILE)
-    rows = pd.read_parquet(evaluation / MEASUREMENTS_FILE)
     times = -(-cases // len(known))
     tables = {}
     if (evaluation / NORMS_FILE).is_file():
         shutil.copy(evaluation / NORMS_FILE, out / NORMS_FILE)
         tables[NORMS_FILE] = sha256_of(out / NORMS_FILE)
-    for name, table in ((CASES_FILE, known), (MEASUREMENTS_FILE, rows)):
+    names = sorted(f"{case}-{n:04d}" for case in known["case"] for n in range(times))
+    wanted = set(names[: max(cases, len(known))])
+    for name in (CASES_FILE, MEASUREMENTS_FILE, CURVES_FILE):
+        table = pd.read_parquet(evaluation / name)
         parts = []
         for n in range(times):
             part = table.copy()
@@ -71,8 +74,6 @@ def enlarge(evaluation: Path, out: Path, cases: int, seed: int = 1) -> None:
                 part["voxel_hashes"] = "{}"
             parts.append(part)
         whole = pd.concat(parts, ignore_index=True)
-        kept = sorted(parts[0]["case"].unique()) if times == 1 else None
-        wanted = kept or sorted(pd.concat(parts)["case"].unique())[: max(cases, len(known))]
         whole = whole[whole["case"].isin(wanted)].sort_values("case", kind="stable")
         whole.to_parquet(out / name, index=False, compression="zstd")
         tables[name] = sha256_of(out / name)

@@ -243,3 +243,14 @@ def test_an_axis_has_room_and_begins_near_zero_where_all_is_zero(values, span) -
     from reports.figures.marks import padded
 
     assert padded(values, 0.1) == pytest.approx(span)
+
+
+def test_of_many_cases_those_not_in_order_are_told_one_by_one(found: Readiness) -> None:
+    from reports.facts.readiness import MOST_ONE_BY_ONE, told_one_by_one
+
+    few = found.cases
+    assert told_one_by_one(few) == few
+    (good,) = [c for c in few if c.status == "evaluated" and c.case == "A01"]
+    many = (*few, *[good.model_copy(update={"case": f"n{n}"}) for n in range(MOST_ONE_BY_ONE)])
+    told = {case.case for case in told_one_by_one(many)}
+    assert {"B03", "C02"} <= told and not {case for case in told if case.startswith("n")}

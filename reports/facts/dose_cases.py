@@ -84,7 +84,7 @@ def _beyond(found: DifferenceHistogram, end: float) -> float:
 # One case of a plan
 
 
-MOST_SHOWN: Final = 6
+MOST_SHOWN: Final = 4
 """Cases that a report draws, at most; the dashboard shows every one that was kept."""
 MOST_CURVES: Final = 8
 IMAGE_ROLES: Final = ("reference", "synthetic", "source", "mask")

@@ -24,6 +24,9 @@ from reports.facts.patients import Distribution, distributions
 from reports.facts.pictures import PictureCase, choose_pictures
 from reports.facts.standing import Standing, standing_of
 
+MOST_ONE_BY_ONE = 60
+"""Cases whose preflight values the page tells one by one; of more only those not in order."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowStep:
@@ -255,6 +258,17 @@ def preflight_counts(cases: tuple[CaseRecord, ...]) -> tuple[CheckCounts, ...]:
             )
         )
     return tuple(rows)
+
+
+def told_one_by_one(cases: tuple[CaseRecord, ...]) -> tuple[CaseRecord, ...]:
+    """Return the cases whose every preflight value is told: all, or of many those not in order."""
+    if len(cases) <= MOST_ONE_BY_ONE:
+        return cases
+    return tuple(
+        case
+        for case in cases
+        if case.status != "evaluated" or preflight_status(case.preflight) != "ok"
+    )
 
 
 def preflight_doubts(cases: tuple[CaseRecord, ...]) -> tuple[LeftOut, ...]:

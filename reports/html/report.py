@@ -18,7 +18,13 @@ from reports.facts import slices, wording
 from reports.facts.meaning import sites_compared, verdict_meaning
 from reports.facts.pictures import PictureCase, captions, windows_of
 from reports.facts.plain_rows import plain_rows
-from reports.facts.readiness import Readiness, gather, preflight_counts, preflight_doubts
+from reports.facts.readiness import (
+    Readiness,
+    gather,
+    preflight_counts,
+    preflight_doubts,
+    told_one_by_one,
+)
 from reports.figures import curve_plots, panels, strips
 from reports.figures import intervals as figures
 from reports.html.dose import plan_views
@@ -123,6 +129,7 @@ def render(readiness: Readiness) -> str:
         picture_titles=_picture_titles(readiness),
         preflight_counts=preflight_counts(readiness.cases),
         preflight_doubts=preflight_doubts(readiness.cases),
+        told=told_one_by_one(readiness.cases),
     )
 
 
