@@ -140,7 +140,7 @@ def means() -> tuple[Criterion, ...]:
     share = {"statistic": "fraction_within", "per_patient_bound": 90, "bound": 0.9}
     return (
         criterion(name="a", confidence=0.9),
-        criterion(name="b", confidence=0.95),
+        criterion(name="b", confidence=0.98),
         criterion(name="c", scope="pooled", statistic="median", confidence=0.9),
         criterion(name="d", scope="worst_patient", confidence=0.99),
         criterion(name="e", scope="new_site", confidence=0.99),
@@ -156,7 +156,7 @@ def test_findings_of_means_are_counted_by_site():
 
 def test_the_planned_patients_are_those_of_the_power_of_all_means_together():
     plan = {"sites": 4, "sd_inside": 1.5, "power": 0.9}
-    wanted = patients_needed(9, sd_inside=1.5, power=0.9, confidence=0.95)
+    wanted = patients_needed(9, sd_inside=1.5, power=0.9, confidence=0.98)
     assert planned_patients(profile(*means(), planned=plan)) == wanted
     assert planned_patients(profile(*means())) is None
     assert planned_patients(profile(*means()[3:], planned=plan)) is None

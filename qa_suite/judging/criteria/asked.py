@@ -58,8 +58,10 @@ def has_power(criterion: Criterion) -> bool:
 def planned_patients(profile: Profile) -> int | None:
     """Return the fewest ``min_patients`` that the planned power needs; None where none is said."""
     plan = profile.planned
-    findings = 0 if plan is None else mean_findings(profile.criteria, plan.sites)
-    if plan is None or findings == 0:
+    if plan is None:
+        return None
+    findings = mean_findings(profile.criteria, plan.sites)
+    if findings == 0:
         return None
     confidence = max(c.confidence for c in profile.criteria if has_power(c))
     return patients_needed(
