@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev,docs]'
 	touch $(READY)
 
 demo: $(READY)   ## Run the whole path on virtual hospitals (about 3 minutes)
@@ -80,7 +80,7 @@ simulations: $(READY)  ## Simulate whether the intervals hold what they promise 
 	$(BIN)/python -m benchmarks.audit_rates --write docs/audit.md
 
 mutants: $(READY)  ## Plant faults in judging and in kernels and count those that tests find (at most an hour and a half)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev,mutants]'
 	$(BIN)/python -m benchmarks.mutants.run --write docs/mutants.md
 
 fuzz: $(READY)  ## Spoil 100,000 files of every format and read them (about half an hour)

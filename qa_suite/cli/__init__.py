@@ -13,6 +13,7 @@ import traceback
 import typer
 
 from qa_suite.core.errors import QAError, Unfinished
+from qa_suite.core.extras import missing_extra
 
 app = typer.Typer(
     name="qa-suite",
@@ -136,6 +137,10 @@ def run(arguments: list[str] | None = None) -> int:
         print(f"qa-suite: {system_sentence(error)}", file=sys.stderr)
         return 2
     except Exception as error:
+        if isinstance(error, ImportError) and (missing := missing_extra(error)):
+            _debug()
+            print(f"qa-suite: {missing}.", file=sys.stderr)
+            return 2
         if is_of_the_run(error):
             _debug()
             print(f"qa-suite: {unfinished('The command ended', error)}", file=sys.stderr)

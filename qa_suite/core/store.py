@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qa_suite.core.errors import InputError, raise_problems
+from qa_suite.core.extras import missing_extra
 from qa_suite.core.names import name_problems
 from qa_suite.core.reach import StoreAway, fell_silent, require_answer, sqlite_file
 
@@ -80,15 +81,19 @@ def connect(*, again: bool = False) -> Any:
     Raises
     ------
     StoreAway
-        If the store does not answer within seconds, or cannot be written.
+        If the store does not answer within seconds or cannot be written, or MLflow is missing.
     """
     uri = tracking_uri()
     require_answer(uri, again=again)
     if registry_uri() != uri:
         require_answer(registry_uri(), again=again)
     prepare()
-    import mlflow
-
+    try:
+        import mlflow
+    except ModuleNotFoundError as error:
+        if missing := missing_extra(error):
+            raise StoreAway(uri, missing) from None
+        raise
     mlflow.set_tracking_uri(uri)
     _tell_registry(mlflow)
     return mlflow

@@ -13,10 +13,9 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from qa_suite.core.errors import InputError, MissingFile, raise_problems
@@ -27,6 +26,9 @@ from qa_suite.core.wording import count
 from qa_suite.io.metaimage import read_metaimage
 from qa_suite.io.nifti import read_nifti
 from qa_suite.io.nrrd import read_nrrd
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 _READERS: dict[str, Callable[[Path], tuple[NDArray[Any], Grid]]] = {
     ".nii": read_nifti,
@@ -39,8 +41,6 @@ _READERS: dict[str, Callable[[Path], tuple[NDArray[Any], Grid]]] = {
 IMAGE_SUFFIXES = tuple(_READERS)
 _NIFTI_HEADER_BYTES = 352
 _LONGEST_FIRST = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
-
-sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 
 def is_image_file(path: Path) -> bool:
@@ -178,6 +178,9 @@ def _not_written(path: Path, error: RuntimeError | None = None) -> OSError:
 
 
 def _write(array: NDArray[Any], grid: Grid, path: Path) -> None:
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     image = to_sitk(array, grid)
     try:
         sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=3)
@@ -205,6 +208,8 @@ def _smallest_type(labels: NDArray[Any]) -> type[np.integer[Any]]:
 
 def to_sitk(array: np.ndarray, grid: Grid) -> sitk.Image:
     """Return a SimpleITK image of an ``[i, j, k]`` array on a grid."""
+    import SimpleITK as sitk
+
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
     image.SetSpacing(grid.spacing_mm)
     image.SetOrigin(grid.origin_mm)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from qa_suite.core.extras import require
+
 APP = Path(__file__).parent / "app.py"
 
 
@@ -40,7 +42,13 @@ def launch(port: int = 8501, headless: bool = False) -> int:
         On 127.0.0.1.
     headless
         Whether to leave the browser closed.
+
+    Raises
+    ------
+    InputError
+        If Streamlit is not installed.
     """
+    require("streamlit")
     environment = {**os.environ, "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"}
     server = subprocess.Popen(command(port, headless), env=environment)
     # Whoever stops this command stops the server with it.

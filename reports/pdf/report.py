@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.extras import how_to_install
 from qa_suite.core.signing.reviewers import moment
 from qa_suite.core.whole_files import replacing
 from reports.facts.readiness import Readiness
@@ -47,10 +48,7 @@ def pdf_of(short: Short, found: Readiness) -> bytes:
     try:
         import typst
     except ImportError:
-        raise InputError(
-            "A PDF is set by the package typst, which is not installed; 'pip install typst' "
-            "brings it."
-        ) from None
+        raise InputError(f"A PDF cannot be set: {how_to_install('typst')}.") from None
     data = _shown(short.model_dump(mode="json")) | {"day": _day(short.at)}
     drawings = {name: _shown(svg) for name, svg in _drawings(found).items()}
     content: bytes = typst.compile(
