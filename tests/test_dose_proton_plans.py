@@ -86,7 +86,7 @@ def test_the_same_plan_gives_the_same_dose_and_digest(
 ) -> None:
     engine, plan = planned
     first = engine.recalculate(BODY, plan).array
-    monkeypatch.setattr("qa_suite.dose.range.raytrace.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("qa_suite.dose.range.raytrace.cores", lambda: 1)
     _, again = make_plan(0.0)
     assert again.digest == plan.digest
     assert (engine.recalculate(BODY, again).array == first).all()

@@ -59,7 +59,8 @@ def test_every_kind_of_operation_is_told_here(
     with tracked_run("training", "all", tmp_path / "work") as run:
         tell_everything(run, saved_model)
         told = {kind for kind in TELL if run._outbox.noted(run._name, kind)}
-    assert told == set(TELL) - {"examined", "status"}, "and these two are told of evaluations"
+    of_evaluations = {"examined", "status", "figures"}
+    assert told == set(TELL) - of_evaluations, "and these are told of evaluations"
     found = contents()
     (one,) = found["training/all"]
     assert one["status"] == "FINISHED"

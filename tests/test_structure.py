@@ -158,7 +158,7 @@ def test_every_file_of_tests_that_is_named_is_there():
         if page.is_file()
         for name in re.findall(r"\btest_\w+\.py\b", page.read_text(errors="replace"))
     }
-    assert len(named) > 50
+    assert len(named) > 40
     assert {(page, name) for page, name in named if not (ROOT / "tests" / name).exists()} == set()
 
 

@@ -14,8 +14,8 @@ _TRIES = 100
 
 def numbered_paths(folder: Path, stem: str) -> list[Path]:
     """Return the files ``STEM-0001.json`` and so on of a folder, in their order."""
-    found = [(number_in(path, stem), path) for path in Path(folder).glob(f"{stem}-*.json")]
-    return [path for number, path in sorted(found) if number]
+    found = sorted(Path(folder).glob(f"{stem}-*.json"), key=lambda path: number_in(path, stem))
+    return [path for path in found if number_in(path, stem)]
 
 
 def number_in(path: Path, stem: str) -> int:

@@ -13,7 +13,7 @@ from qa_suite.core.records.signature import Review
 from qa_suite.core.signing.reviewers import Reviewers, moment
 from qa_suite.core.signing.signatures import SignOff, sign_off
 from qa_suite.core.verdict_files import Overall, WrittenVerdict
-from qa_suite.core.wording import count, listing, some
+from qa_suite.core.wording import listing, some
 from qa_suite.judging.doubts import Doubt
 
 Code = Literal[
@@ -181,7 +181,7 @@ def _expired(
         reached = judged.astimezone(UTC).date()
         yield (
             "expired",
-            f"the verdict is of {reached}, and the policy lets it be used for {count(days, 'day')}",
+            f"the verdict is of {reached}, and the policy lets it be used for {days} d",
         )
 
 
