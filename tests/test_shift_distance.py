@@ -176,7 +176,10 @@ def test_a_hospital_is_named_where_its_images_were_made_otherwise_and_only_there
         otherwise = {f"p{36 + n}" for n in range(0, 12, 3)}
     assert unlike == otherwise
     assert len(found.by_patient) == 48
-    assert len(found.usual) == 24
+    assert len(found.usual) == 24 and found.basis == "training sites"
+    for one in found.patients:  # who is compared with is measured, and not tested
+        assert (one.p_value is None) == (one.site in HOMES) == (one.unlike is None)
+        assert one.p_value is None or (one.p_value <= 0.05) == one.unlike
 
 
 def test_a_few_patients_otherwise_are_seen_by_the_distance_and_not_by_the_mean(seen):
