@@ -26,7 +26,13 @@ def spec(**external: object) -> TranslatorSpec:
     return parse_spec(data, subject="vendor")
 
 
+def trusting(made: TranslatorSpec) -> Translator:
+    """Make a translator that may run what its specification names."""
+    code = create(made).foreign_code()
+    return create(made, trust=() if code is None else (code.digest,))
+
+
 def fitted(made: TranslatorSpec, cohort: Cohort, folder: Path, tmp_path: Path) -> Translator:
-    translator = create(made)
+    translator = trusting(made)
     translator.fit(cohort, folder, workdir=tmp_path / "work")
     return translator

@@ -330,7 +330,7 @@ def test_the_way_back_must_go_back(monkeypatch):
     )
     monkeypatch.setattr(
         "qa_suite.evaluation.registered.load_translator",
-        lambda uri: (facts, lambda loaded: Prediction(mean=loaded.source)),
+        lambda uri, trust=(): (facts, lambda loaded: Prediction(mean=loaded.source)),
     )
     back, named = inverse_translator("models:/back/1", "MR->CT")
     _, image, _ = pair(1)

@@ -46,7 +46,7 @@ def model(monkeypatch) -> dict:
         "seen": [],
     }
 
-    def load(uri: str, asked: dict):
+    def load(uri: str, asked: dict, trust: tuple[str, ...]):
         facts["asked"] = asked
 
         def translate(loaded: LoadedCase) -> Prediction:

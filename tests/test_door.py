@@ -15,11 +15,13 @@ import yaml
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import GeometryError, InputError, QAError
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.evaluation.registered import load_translator, prediction_of
+from qa_suite.evaluation.model_answers import ask, prediction_of
+from qa_suite.evaluation.registered import load_translator
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.io.images import write_image
+from tests.external_cases import trusting
 from tests.test_answers import moved, stored
-from translators.base import Translator, create
+from translators.base import Translator
 from translators.predict import answer
 from translators.registry.registering import signature
 from translators.spec import TranslatorSpec, parse_spec
@@ -105,7 +107,7 @@ def black_box(
             command=["{source}", "{output}"],
             **settings,
         )
-    translator = create(spec)
+    translator = trusting(spec)
     translator.fit(cohort, folder, workdir=tmp_path / "work")
     return translator
 
@@ -237,7 +239,6 @@ def test_a_model_of_an_earlier_version_still_answers_if_it_needs_no_place(
 ) -> None:
     import mlflow
 
-    from qa_suite.evaluation.registered import _predict
     from translators.spec import load_spec
 
     network = registered(load_spec("intensity"), cohort, folder, tmp_path / "w1", "floor")
@@ -250,10 +251,10 @@ def test_a_model_of_an_earlier_version_still_answers_if_it_needs_no_place(
         without_place(saved)
         models[name] = mlflow.pyfunc.load_model(str(saved))
     _, today = load_translator(network)
-    found = _predict(models["floor"], loaded.source, "HU", {})
+    found = ask(models["floor"], loaded.source, "HU", {})
     np.testing.assert_array_equal(found.mean.array, today(loaded).mean.array)
     with pytest.raises(QAError, match="must be registered again"):
-        _predict(models["vendor"], loaded.source, "HU", {})
+        ask(models["vendor"], loaded.source, "HU", {})
 
 
 def test_the_signature_says_where_an_image_lies() -> None:

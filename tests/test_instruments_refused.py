@@ -70,8 +70,10 @@ def test_names_of_metrics_suit_mlflow() -> None:
 
 
 def test_old_models_without_the_entry_have_no_loss_networks(tmp_path: Path) -> None:
+    from qa_suite.core.model_files import ModelFiles
     from qa_suite.evaluation.registered import _facts
 
+    files = ModelFiles(uri="runs:/x", folder=tmp_path, version=None, registered=None, kind="models")
     training = {
         "weights_sha256": "0" * 64,
         "sites": [],
@@ -82,7 +84,7 @@ def test_old_models_without_the_entry_have_no_loss_networks(tmp_path: Path) -> N
         "spec": {"name": "n", "family": "f", "direction": "MR->CT"},
     }
     (tmp_path / "training.json").write_text(json.dumps(training))
-    assert _facts("runs:/x", tmp_path).loss_networks == ()
+    assert _facts(files).loss_networks == ()
     training["loss_networks"] = ["a" * 64]
     (tmp_path / "training.json").write_text(json.dumps(training))
-    assert _facts("runs:/x", tmp_path).loss_networks == ("a" * 64,)
+    assert _facts(files).loss_networks == ("a" * 64,)

@@ -7,7 +7,7 @@ import pytest
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.volume import Grid, Volume
-from qa_suite.evaluation.registered import prediction_of
+from qa_suite.evaluation.model_answers import prediction_of
 from qa_suite.io.dicom.series import quantity_of_modality
 
 SHAPE = (5, 4, 3)

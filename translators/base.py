@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from qa_suite.core.prediction import Prediction
 from qa_suite.core.records import PluginFacts
 from qa_suite.core.tensor_files import read_safetensors
 from qa_suite.core.training_facts import read_training
+from qa_suite.core.trust import ForeignCode, require_trusted
 from qa_suite.core.volume import Volume
 from qa_suite.learning.summary import FitSummary, Progress
 from translators.answers import AS_SPECIFIED, Asked, Inferred
@@ -48,6 +50,9 @@ class Translator(ABC):
 
     learns: bool = True
     """Whether :meth:`fit` learns from patients; else nobody here knows whom it has seen."""
+
+    trust: tuple[str, ...] = ()
+    """Digests of foreign code that the caller lets it run."""
 
     @property
     def compares_places(self) -> bool:
@@ -116,6 +121,20 @@ class Translator(ABC):
         An examiner refuses findings of a network that the examined was trained to please.
         """
         return frozenset()
+
+    def foreign_code(self) -> ForeignCode | None:
+        """Return what it runs that is no part of the suite, as it lies there now."""
+        return None
+
+    def require_trust(self) -> None:
+        """Refuse to go on where it would run foreign code that the caller does not trust.
+
+        Raises
+        ------
+        InputError
+            With what would be run, and the digest by which it may.
+        """
+        require_trusted(self.foreign_code(), self.trust, who=self.spec.name)
 
     def inverse(self) -> Translator | None:
         """Return the fitted translator of the other direction, where training gave one too."""
@@ -199,8 +218,15 @@ def weights_sha256(folder: Path) -> str:
     return sha256_of(Path(folder) / WEIGHTS_FILE)
 
 
-def create(spec: TranslatorSpec) -> Translator:
+def create(spec: TranslatorSpec, *, trust: Sequence[str] = ()) -> Translator:
     """Make an untrained translator of the specification's family.
+
+    Parameters
+    ----------
+    spec
+        What it is to be.
+    trust
+        Digests of foreign code that it may run; without them it can be made, and runs none.
 
     Raises
     ------
@@ -211,16 +237,25 @@ def create(spec: TranslatorSpec) -> Translator:
     """
     raise_problems(f"Specification {spec.name}", block_problems(spec))
     translator: Translator = family(spec.family).function(spec)
+    translator.trust = tuple(trust)
     return translator
 
 
-def load(folder: Path) -> Translator:
+def load(folder: Path, *, trust: Sequence[str] = ()) -> Translator:
     """Read a translator that :meth:`Translator.save` wrote; nothing is unpickled.
+
+    Parameters
+    ----------
+    folder
+        That it was saved in.
+    trust
+        Digests of foreign code that it may run.
 
     Raises
     ------
     InputError
-        If a file is missing or unreadable, or the weights belong to another specification.
+        If a file is missing or unreadable, the weights belong to another specification, or it
+        would run foreign code that is not trusted.
     """
     folder = Path(folder)
     for name in (SPEC_FILE, WEIGHTS_FILE):
@@ -229,15 +264,26 @@ def load(folder: Path) -> Translator:
     data = read_json(folder / SPEC_FILE)
     if not isinstance(data, dict):
         raise InputError(f"{folder / SPEC_FILE} holds no specification.")
+    translator = create(parse_spec(data, subject=str(folder / SPEC_FILE)), trust=trust)
+    translator.require_trust()
     weights = read_safetensors(folder / WEIGHTS_FILE)
-    translator = create(parse_spec(data, subject=str(folder / SPEC_FILE)))
     translator.set_weights(weights)
     translator.calibration = Calibration.read(folder)
     return translator
 
 
-def load_registered(folder: Path) -> Translator:
+def load_registered(folder: Path, *, trust: Sequence[str] = ()) -> Translator:
     """Read a translator as it was registered, with its ``training.json``.
+
+    Of its files none but the weights are compared here, since the others' digests stand in the
+    registry: see :func:`qa_suite.core.model_files.open_model`.
+
+    Parameters
+    ----------
+    folder
+        ``artifacts/translator`` of a registered model.
+    trust
+        Digests of foreign code that it may run.
 
     Raises
     ------
@@ -252,4 +298,4 @@ def load_registered(folder: Path) -> Translator:
     said = training.get("plugin")
     registered = None if said is None else PluginFacts.model_validate(said)
     require_same_plugin(training["spec"]["family"], registered)
-    return load(folder)
+    return load(folder, trust=trust)

@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qa_suite.core.errors import InputError, QAError, raise_problems
+from qa_suite.core.json_files import read_json
+from qa_suite.core.trust import ForeignCode
 from qa_suite.core.volume import Grid, Volume
 from translators.answers import Asked
-from translators.base import Translator
+from translators.base import SPEC_FILE, Translator, create, load_registered
+from translators.spec import facts_of, parse_spec
 
 _SIZES = {"spacing_mm": 3, "direction": 9}
+
+
+def open_answering(folder: Path, trust: Sequence[str]) -> Callable[..., dict[str, Any]]:
+    """Load a registered translator by this package's own code, and return how it is asked.
+
+    Parameters
+    ----------
+    folder
+        ``artifacts/translator`` of a registered model; no code in it is run.
+    trust
+        Digests of foreign code that it may run.
+    """
+    return partial(answer, load_registered(folder, trust=trust))
+
+
+def foreign_code_in(folder: Path) -> ForeignCode | None:
+    """Return what a registered translator would run that is no part of the suite; it is not run.
+
+    Parameters
+    ----------
+    folder
+        ``artifacts/translator`` of a registered model.
+    """
+    data = read_json(folder / SPEC_FILE)
+    if not isinstance(data, dict):
+        raise InputError(f"{folder / SPEC_FILE} holds no specification.")
+    spec = parse_spec(data, subject=str(folder / SPEC_FILE))
+    return create(spec).foreign_code() if facts_of(spec.family).runs_code else None
 
 
 def answer(

@@ -14,6 +14,7 @@ from qa_suite.core.executors.crew import Crew
 from qa_suite.core.names import require_name
 from qa_suite.core.records import Evaluation, ModelFacts, Profile, Verdict
 from qa_suite.core.store import require_folder
+from qa_suite.core.trust import read_trust
 from qa_suite.core.validation import describe_validation
 from qa_suite.evaluation.evaluate import EvaluationSettings, Examination
 from qa_suite.evaluation.evaluate import evaluate as run_examination
@@ -83,6 +84,7 @@ def evaluate(
     max_misalignment_mm: float = 10.0,
     allow_leakage: bool = False,
     workers: int = 1,
+    trust: Sequence[str] = (),
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Measure a translator on the held-out patients of a cohort.
@@ -112,6 +114,8 @@ def evaluate(
         Examine on training patients; the record is marked.
     workers
         Processes that measure; 1 is this one. The record does not depend on it.
+    trust
+        Digests (``"sha256:…"``) of foreign programs and pyfuncs that may be run.
     progress
         Called with (cases done, cases in all, case).
 
@@ -148,7 +152,7 @@ def evaluate(
         raise Problems("The settings", describe_validation(error)) from None
     crew = Crew(workers=workers)
     material = cohort if isinstance(cohort, CohortOnDisk) else load_cohort(cohort)
-    facts, translate = examined(*_model_or_images(model), name)
+    facts, translate = examined(*_model_or_images(model), name, trust=trust)
     require_direction(facts, material)
     folder = Path(out)
     require_folder(folder)
@@ -200,9 +204,14 @@ def judge(folder: str | Path, profile: str | Path | Profile) -> Verdict:
 
 
 def examined(
-    model: str | None, images: Path | None, name: str, ask: Sequence[str] = ()
+    model: str | None,
+    images: Path | None,
+    name: str,
+    ask: Sequence[str] = (),
+    trust: Sequence[str] = (),
 ) -> tuple[ModelFacts, Translate]:
     """Find what is examined: a registered model, an oracle, or finished images."""
+    trusted = read_trust(trust)
     if images is not None:
         require_name(name, "model")
         found = finished_images(images, name)
@@ -210,7 +219,7 @@ def examined(
         found = oracle(model)
     else:
         assert model is not None
-        registered = find_translator(model, read_asked(ask))
+        registered = find_translator(model, read_asked(ask), trusted)
         return registered.facts, registered
     if ask:
         raise InputError(f"--ask belongs to a registered model; {found[0].uri} answers as it is.")

@@ -21,7 +21,15 @@ from typing import Any
 import pandas as pd
 
 from qa_suite.core.record_names import evaluation_identifier
-from qa_suite.core.records import CaseRecord, Evaluation, Measurement, PreflightValue, When
+from qa_suite.core.records import (
+    CaseRecord,
+    Evaluation,
+    Measurement,
+    ModelFacts,
+    PreflightValue,
+    When,
+)
+from qa_suite.core.trust import ForeignCode
 from qa_suite.core.wording import count
 
 NOT_TOLD = "not told in a bundle"
@@ -203,6 +211,11 @@ def _says_nothing(value: Any) -> bool:
 # The record
 
 
+def _trusted(model: ModelFacts) -> ForeignCode | None:
+    """Keep the digest of foreign code; its command names the places of a hospital's machine."""
+    return model.trusted and model.trusted.model_copy(update={"runs": NOT_TOLD})
+
+
 def _evaluation(evaluation: Evaluation, keys: Keys) -> Evaluation:
     model = evaluation.model.model_copy(
         update={
@@ -210,6 +223,7 @@ def _evaluation(evaluation: Evaluation, keys: Keys) -> Evaluation:
             "training_voxel_hashes": keys.all_of("scan", evaluation.model.training_voxel_hashes),
             "training_fingerprints": (),
             "mlflow_run_id": None,
+            "trusted": _trusted(evaluation.model),
         }
     )
     instruments = tuple(

@@ -9,9 +9,10 @@ import typer
 
 from qa_suite.cli import console
 from qa_suite.cli.options import REQUIRED, NameOrNone, Options, add_verb, argument, option
+from qa_suite.core.trust import TRUST_HELP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from qa_suite.checkup import CheckUp
     from qa_suite.checkup.over_time import Chart, OverTime
@@ -36,6 +37,7 @@ class CheckupOptions(Options):
     against: Path = option(REQUIRED, "Folder of the evaluation to compare with.")
     std: Path | None = option(None, "The translator's std, on the same grid.")
     inverse: str | None = option(None, "Translator of the reverse direction, as in the evaluation.")
+    trust: tuple[str, ...] = option((), TRUST_HELP)
     case: NameOrNone = option(None, "Pseudonym in output and log; default: hash of the image.")
     log: Path | None = option(None, "Append to this CSV file, and chart it over time.")
     charts: Path | None = option(None, "With --log: write its control charts to this HTML file.")
@@ -109,7 +111,7 @@ def _patient(evaluation: Evaluation, asked: CheckupOptions) -> Patient:
     norms = asked.against / NORMS_FILE
     back = None
     if asked.inverse:
-        back, _ = inverse_translator(asked.inverse, evaluation.cohort.direction)
+        back, _ = inverse_translator(asked.inverse, evaluation.cohort.direction, asked.trust)
     return Patient(
         synthetic=image,
         source=_read(asked.source, quantity_of_modality(first)),
@@ -280,8 +282,12 @@ def _line(finding: Any) -> tuple[Any, ...]:
 # What an evaluation brings along for these checks
 
 
-def inverse_translator(uri: str, direction: str) -> tuple[Callable[[Volume], Volume], str]:
-    """Load the translator of the reverse direction; return it and its URI with its weights.
+def inverse_translator(
+    uri: str, direction: str, trust: Sequence[str] = ()
+) -> tuple[Callable[[Volume], Volume], str]:
+    """Load the translator of the reverse direction; return it, and its URI with its weights.
+
+    What must be known of its files and its code follows the weights.
 
     Raises
     ------
@@ -289,13 +295,17 @@ def inverse_translator(uri: str, direction: str) -> tuple[Callable[[Volume], Vol
         If it cannot be loaded or translates another way.
     """
     from qa_suite.core.errors import InputError
+    from qa_suite.core.trust import read_trust
     from qa_suite.evaluation.models import WayBack
     from qa_suite.evaluation.registered import load_translator
 
-    facts, translate = load_translator(uri)
+    facts, translate = load_translator(uri, trust=read_trust(trust))
     first, _, second = direction.partition("->")
     if facts.direction != f"{second}->{first}":
         raise InputError(
             f"{uri} translates {facts.direction}; the way back of {direction} is {second}->{first}."
         )
-    return WayBack(translate), f"{facts.uri} {facts.weights_sha256 or ''}".strip()
+    for line in facts.announced:
+        console.say(f"! {line}")
+    named = (facts.uri, facts.weights_sha256 or "", *facts.announced)
+    return WayBack(translate), " ".join(word for word in named if word)

@@ -15,6 +15,7 @@ from qa_suite.core.executors.crew import (
     WORKERS_HELP,
     Crew,
 )
+from qa_suite.core.trust import TRUST_HELP
 
 ASK_HELP = "Of the prediction: steps=N, sampler=ddpm or ddim, members=N, seed=N; recorded."
 
@@ -46,6 +47,7 @@ class ExaminedOptions(Options):
         None, "Registered feature extractor, for distances between sets."
     )
     ask: tuple[str, ...] = option((), ASK_HELP)
+    trust: tuple[str, ...] = option((), TRUST_HELP)
 
 
 class ProtocolOptions(DoseOptions, ExaminedOptions):

@@ -68,7 +68,7 @@ def prepare(asked: ProtocolOptions, profile: Profile | None = None) -> Prepared:
     place = manifest_path(asked.cohort).parent
     back = None
     if asked.inverse is not None:
-        back, named = inverse_translator(asked.inverse, cohort.direction)
+        back, named = inverse_translator(asked.inverse, cohort.direction, asked.trust)
         settings = settings.model_copy(update={"inverse": named})
     beside = replace(brought_along(cohort, place, back), segmenters=finders, extractor=encoder)
     if profile is not None:
@@ -114,7 +114,7 @@ def run_evaluation(
     if asked.lock is not None:
         read_lock(asked.lock)  # one that cannot be read is refused before anything is loaded
     ready = prepare(asked, profile)
-    facts, translate = examined(asked.model, asked.images, asked.name, asked.ask)
+    facts, translate = examined(asked.model, asked.images, asked.name, asked.ask, asked.trust)
     require_direction(facts, ready.cohort)
     folder = folder_of(asked, ready.cohort, facts)
     with writing(folder, "evaluate"), console.progress_bar(f"Examining {facts.name}") as progress:

@@ -42,7 +42,7 @@ def lock(asked: LockOptions) -> int:
     ready = prepare(asked, profile)
     model = None
     if asked.model is not None or asked.images is not None:
-        model, _ = examined(asked.model, asked.images, asked.name, asked.ask)
+        model, _ = examined(asked.model, asked.images, asked.name, asked.ask, asked.trust)
         require_direction(model, ready.cohort)
     folder = asked.out if model is None else folder_of(asked, ready.cohort, model)
     assert folder is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qa_suite.cli import console
+from qa_suite.core.trust import TRUST_HELP
 
 if TYPE_CHECKING:
     from translators.registry.parent import Parent
@@ -54,6 +55,7 @@ def train(
         list[str] | None,
         typer.Option(help="Train without this site, to examine the model there; repeatable."),
     ] = None,
+    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
     preflight: Annotated[
         bool, typer.Option(help="Leave out training cases that preflight refuses.")
     ] = True,
@@ -72,6 +74,7 @@ def train(
     from qa_suite.core.cohort import load_cohort, manifest_path
     from qa_suite.core.errors import InputError
     from qa_suite.core.store import require_model_name, require_registrable
+    from qa_suite.core.trust import read_trust
     from qa_suite.learning.devices import pick_device
     from qa_suite.learning.parallel import rank_of_environment
     from translators.registry.leaving_out import without_sites
@@ -81,10 +84,13 @@ def train(
     from translators.registry.train import train as run_training
     from translators.spec import facts_of, load_spec
 
+    trusted = read_trust(trust or ())
     where = _cohort_of(spec, cohort, cohort_option, parent, learning_rate, search)
     if name is not None:
         require_model_name(name)
-    begun = None if parent is None else load_parent(parent)
+    begun = None if parent is None else load_parent(parent, trust=trusted)
+    if begun is not None and begun.unproven:
+        console.say(f"! {begun.unproven}")
     if spec is not None:
         loaded = load_spec(spec)
     else:
@@ -129,7 +135,14 @@ def train(
             model = run_search(loaded, material, folder, tries=search, progress=note, **settings)
         else:
             model = run_training(
-                loaded, material, folder, parent=begun, resume=resume, progress=note, **settings
+                loaded,
+                material,
+                folder,
+                parent=begun,
+                resume=resume,
+                progress=note,
+                trust=trusted,
+                **settings,
             )
     if model.uri:
         console.show(model.uri)

@@ -10,17 +10,20 @@ import typer
 
 from qa_suite.cli import console
 from qa_suite.cli.evaluate_options import ASK_HELP
+from qa_suite.core.trust import TRUST_HELP
 from qa_suite.core.wording import count
 
 if TYPE_CHECKING:
     from qa_suite.cli.synthetic_dicom import Whose
+    from qa_suite.core.records import ModelFacts
     from qa_suite.core.volume import Volume
     from qa_suite.io.cases import LoadedCase
     from qa_suite.io.dicom.series_export import ExportedSeries
 
 FORMATS = ("nifti", "dicom")
 
-Asked = dict[str, int | str]
+Asked = tuple[dict[str, int | str], tuple[str, ...]]
+"""What is asked of the prediction, and which foreign code is trusted."""
 
 _BY_HAND = "DICOM of a NIfTI or MHA, without --like."
 
@@ -45,6 +48,7 @@ def translate(
         bool, typer.Option("--axial", help="DICOM: axial slices, whatever the source's are.")
     ] = False,
     ask: Annotated[list[str] | None, typer.Option(help=ASK_HELP)] = None,
+    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
     when: Annotated[
         str | None, typer.Option(help="DICOM: local time as 2026-01-31T14:05; default: the clock.")
     ] = None,
@@ -67,10 +71,11 @@ def translate(
     from qa_suite.core.cohort import MANIFEST_FILE
     from qa_suite.core.errors import InputError
     from qa_suite.core.one_writer import writing
+    from qa_suite.core.trust import read_trust
     from qa_suite.evaluation.registered import read_asked
     from qa_suite.io.images import is_image_file
 
-    asked = read_asked(ask or ())
+    asked = (read_asked(ask or ()), read_trust(trust or ()))
     whose = Whose(
         like=like,
         patient_id=patient_id,
@@ -142,7 +147,8 @@ def _translate_series(
     if when is not None:
         require_new_folder(out)
     found = scan_dicom(folder)
-    facts, run = load_translator(model, asked)
+    facts, run = load_translator(model, *asked)
+    _announce(facts)
     chosen = chosen_series(folder, found.series, facts, uid)
     source = read_series(chosen)
     volume = stored_like(run(_as_case(source, folder.name)).mean, source.grid)
@@ -171,7 +177,8 @@ def _translate_file(
     if when is not None:
         require_new_folder(out)
         whose.check(path)
-    facts, run = load_translator(model, asked)
+    facts, run = load_translator(model, *asked)
+    _announce(facts)
     owner = None if when is None else owner_of(whose, facts, uid)
     quantity = QUANTITY_OF_MODALITY.get(modalities(facts)[0], "arbitrary")
     source = read_image(path, quantity)
@@ -202,7 +209,8 @@ def _translate_cohort(
     if when is not None:
         for case in cases:
             require_new_folder(out / case.case)
-    facts, run = load_translator(model, asked)
+    facts, run = load_translator(model, *asked)
+    _announce(facts)
     with console.progress_bar(f"Translating with {facts.name}") as progress:
         for done, case in enumerate(cases, 1):
             volume = run(load_case(cohort, case, manifest_path(path).parent)).mean
@@ -213,6 +221,11 @@ def _translate_cohort(
                 export_prediction(volume, facts, owner, out / case.case, when, axial=True)
             progress(done, len(cases), case.case)
     console.show(f"{len(cases)} synthetic {'images' if when is None else 'series'} in {out}")
+
+
+def _announce(facts: ModelFacts) -> None:
+    for line in facts.announced:
+        console.say(f"! {line}")
 
 
 def _as_case(volume: Volume, name: str) -> LoadedCase:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_suite.cli import console
+from qa_suite.core.trust import TRUST_HELP
 
 if TYPE_CHECKING:
     from qa_suite.lab.utility import UtilityResult, UtilitySettings
@@ -43,6 +44,7 @@ def utility(
     allow_leakage: Annotated[
         bool, typer.Option("--allow-leakage", help="Use the translator's own patients; marked.")
     ] = False,
+    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a segmenter on real, on synthetic and on both; test on real; report the difference.
@@ -65,7 +67,7 @@ def utility(
     require_name(name, "model")
     settings = _settings(split, folds, seeds, iterations, spacing_mm)
     material = load_cohort(cohort)
-    facts, translate = examined(model, images, name)
+    facts, translate = examined(model, images, name, trust=trust or ())
     if facts.direction is not None and facts.direction != material.direction:
         raise InputError(
             f"{facts.uri} translates {facts.direction} and the cohort {material.name} is "

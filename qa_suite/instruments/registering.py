@@ -13,6 +13,7 @@ import numpy as np
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError
+from qa_suite.core.model_files import open_model
 from qa_suite.core.one_writer import writing
 from qa_suite.core.outbox.runs import TrackedRun, forget_run, tracked_run
 from qa_suite.core.store import (
@@ -21,10 +22,8 @@ from qa_suite.core.store import (
     STORE_FOLDER,
     connect,
     metric_name,
-    model_version,
     reached,
     require_registrable,
-    tracking_uri,
 )
 from qa_suite.instruments.files import Instrument, read_instrument, save_instrument
 from qa_suite.instruments.material import SEEN_SPLITS
@@ -161,7 +160,8 @@ def _register(
             tags=described,
             instrument=True,
         )
-    return instrument.with_facts(uri=found.uri, name=name, version=found.version)
+    digest = open_model(found.uri, kind="instruments").digest if found.uri else None
+    return instrument.with_facts(uri=found.uri, name=name, version=found.version, digest=digest)
 
 
 def _parameters(instrument: Instrument, cohort: Cohort) -> dict[str, Any]:
@@ -209,39 +209,24 @@ def load_instrument(uri: str) -> Instrument:
     Raises
     ------
     InputError
-        If nothing of that name is registered, it is no instrument, or its weights are not
-        those that were registered.
+        If nothing of that name is registered, it is no instrument, or a file of it is not as it
+        was registered.
     """
     if not uri.startswith(("models:/", "runs:/")):
         raise InputError(
             f"{uri!r} names no instrument; use models:/NAME/VERSION or models:/NAME@ALIAS."
         )
-    mlflow = connect()
-    from mlflow.exceptions import MlflowException
-
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-        version = model_version(uri)
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"The instrument {uri} cannot be loaded from {tracking_uri()} ({reason}); "
-            f"'qa-suite list instruments' shows what is registered."
-        ) from None
-    found = sorted(folder.rglob(SPEC_FILE))
-    if not found:
+    files = open_model(uri, kind="instruments")
+    described = files.file("artifacts", ARTIFACT, SPEC_FILE)
+    if described is None:
         raise InputError(
             f"{uri} is no instrument; 'qa-suite list instruments' shows what is registered, and "
             f"'qa-suite instrument' trains one."
         )
-    instrument = read_instrument(found[0].parent)
-    if version is None:
-        return instrument.with_facts(uri=uri)
-    return instrument.with_facts(
-        uri=f"models:/{version.name}/{version.version}",
-        name=version.name,
-        version=str(version.version),
-    )
+    known = {"uri": files.uri, "digest": files.digest, "unproven": files.unproven or None}
+    if files.version is not None:
+        known |= {"name": files.version.name, "version": str(files.version.version)}
+    return read_instrument(described.parent).with_facts(**known)
 
 
 def registered_instruments() -> list[dict[str, Any]]:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from qa_suite import __version__
+from qa_suite.core.model_files import MLFLOWS_FILE, WHEELS, digest_tags, digests_in
 from qa_suite.core.outbox.runs import ModelPlace, TrackedRun
 from qa_suite.core.processes import git_state
 from qa_suite.core.store import prepare
+from qa_suite.learning.wheels import OWN_PACKAGE, wheel_of
 
 _ANY_VOLUME = (-1, -1, -1)
 _PACKAGES = ("mlflow", "monai", "numpy", "pydantic", "safetensors", "scipy", "torch")
@@ -29,6 +31,7 @@ def register_model(
     signature: Any,
     example: Any,
     packages: Sequence[str] = (),
+    plugins: Sequence[str] = (),
     facts: Mapping[str, str],
     tags: Mapping[str, str],
     instrument: bool = False,
@@ -52,6 +55,8 @@ def register_model(
         Of a request; the example may be None.
     packages
         More that the code needs; see :func:`requirements`.
+    plugins
+        Packages beside this one whose code it needs; they travel with it as this one does.
     facts
         Written into ``MLmodel``.
     tags, description
@@ -71,27 +76,40 @@ def register_model(
     if not saved.is_dir():
         beginning = saved.with_name(saved.name + ".part")
         shutil.rmtree(beginning, ignore_errors=True)  # of an attempt that was killed
+        wheels = [wheel_of(name) for name in (OWN_PACKAGE, *plugins)]
         mlflow.pyfunc.save_model(
             str(beginning),
             python_model=str(code),
             artifacts={key: str(folder) for key, folder in artifacts.items()},
             signature=signature,
             input_example=example,
-            pip_requirements=requirements(*packages),
+            pip_requirements=[*(f"./{WHEELS}/{one.name}" for one in wheels), *pinned(*packages)],
             metadata=dict(facts),
         )
         for cache in sorted(beginning.rglob("__pycache__")):
             shutil.rmtree(cache)
+        (beginning / WHEELS).mkdir()
+        for one in wheels:
+            (beginning / WHEELS / one.name).write_bytes(one.content)
         beginning.replace(saved)
-    return run.model(name, digest, tags=tags, description=description, instrument=instrument)
+    # what may change before it is sent would not be what was registered
+    kept = {name: value for name, value in digests_in(saved).items() if name != MLFLOWS_FILE}
+    return run.model(
+        name,
+        digest,
+        tags={**tags, **digest_tags(kept)},
+        description=description,
+        instrument=instrument,
+    )
 
 
-def requirements(*more: str) -> list[str]:
-    """Return the packages that a registered model needs, as installed here.
+def pinned(*more: str) -> list[str]:
+    """Return the packages of others that a registered model needs, as they are installed here.
 
-    ``qa-suite`` itself is among them: the model's code is a thin layer over it.
+    The suite's own, and those of plug-ins, travel with the model instead: their names could be
+    anybody's in an index of packages.
     """
-    names = ("qa-suite", *sorted({*_PACKAGES, *more}))
+    names = sorted({*_PACKAGES, *more})
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in names]
 
 

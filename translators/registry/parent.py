@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.store import connect, model_version, tracking_uri
+from qa_suite.core.model_files import open_model
 from qa_suite.core.training_facts import read_training
 from translators.base import TRAINING_FILE, Translator, load_registered
 from translators.spec import TranslatorSpec
@@ -32,12 +32,15 @@ class Parent:
         With its weights.
     training
         Its ``training.json``.
+    unproven
+        Why nobody can tell whether these are the files that were registered; empty if they are.
     """
 
     uri: str
     name: str
     translator: Translator
     training: dict[str, Any]
+    unproven: str = ""
 
     def fine_tuning_spec(self, learning_rate: float | None = None) -> TranslatorSpec:
         """Return the parent's specification with the learning rate of a fine-tuning."""
@@ -49,49 +52,52 @@ class Parent:
         return spec.model_copy(update={"training": training})
 
 
-def load_parent(uri: str) -> Parent:
+def load_parent(uri: str, *, trust: Sequence[str] = ()) -> Parent:
     """Load a registered translator to train it on.
+
+    Parameters
+    ----------
+    uri
+        ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+    trust
+        Digests of foreign code that it may run.
 
     Raises
     ------
     InputError
-        If there is no such model, or it was not registered by ``qa-suite train``.
+        If there is no such model, it was not registered by ``qa-suite train``, or a file of it is
+        not as it was registered.
     """
-    from mlflow.exceptions import MlflowException
-
-    mlflow = connect()
-    try:
-        version = model_version(uri)
-        if version is None:
-            raise InputError(
-                f"{uri!r} names no model; use models:/NAME/VERSION or models:/NAME@ALIAS."
-            )
-        exact = f"models:/{version.name}/{version.version}"
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=exact))
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{uri} cannot be read from {tracking_uri()} ({reason}).") from None
-    found = sorted(folder.rglob(TRAINING_FILE))
-    if not found:
+    unnamed = f"{uri!r} names no model; use models:/NAME/VERSION or models:/NAME@ALIAS."
+    if not uri.startswith("models:/"):
+        raise InputError(unnamed)
+    files = open_model(uri)
+    if files.version is None:
+        raise InputError(unnamed)
+    training = files.file("artifacts", "translator", TRAINING_FILE)
+    if training is None:
         raise InputError(
             f"{uri} was not registered by 'qa-suite train', so training cannot go on from it."
         )
     return Parent(
-        uri=exact,
-        name=str(version.name),
-        translator=load_registered(found[0].parent),
-        training=read_training(found[0]),
+        uri=files.uri,
+        name=str(files.version.name),
+        translator=load_registered(training.parent, trust=trust),
+        training=read_training(training),
+        unproven=files.unproven,
     )
 
 
 def inherited(facts: dict[str, Any], parent: Parent) -> dict[str, Any]:
     """Add to a child's training facts all that its parent has seen."""
+    known = {"uri": parent.uri, "weights_sha256": parent.training["weights_sha256"]}
+    doubt = parent.unproven or parent.training.get("parent", {}).get("unproven", "")
     both = {name: sorted({*facts[name], *parent.training.get(name, ())}) for name in _LISTS}
     return (
         facts
         | both
         | _both_sources(facts, parent)
-        | {"parent": {"uri": parent.uri, "weights_sha256": parent.training["weights_sha256"]}}
+        | {"parent": known | ({"unproven": doubt} if doubt else {})}
     )
 
 

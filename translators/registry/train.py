@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def train(
     device: str = "auto",
     progress: Progress | None = None,
     left_out_sites: tuple[str, ...] = (),
+    trust: Sequence[str] = (),
 ) -> TrainedModel:
     """Train a translator on a cohort, log the run to MLflow and register the model.
 
@@ -98,16 +100,20 @@ def train(
         Called with (iteration, iterations, figures).
     left_out_sites
         Sites of the whole cohort that ``cohort`` is without; the model records them.
+    trust
+        Digests of foreign code that may be run, where the specification names a program.
 
     Raises
     ------
     Problems
         If the cohort does not suit the specification.
+    InputError
+        If the specification names a program that is not trusted.
     LeakageError
         If its patient sets overlap.
     """
     check_splits(cohort)
-    translator = _begin(spec, parent)
+    translator = _begin(spec, parent, trust)
     check_cohort(cohort, spec, learns=translator.learns)
     budget = Budget(
         workdir=Path(workdir),
@@ -145,8 +151,9 @@ def _train(
     return model
 
 
-def _begin(spec: TranslatorSpec, parent: Parent | None) -> Translator:
-    translator = create(spec)
+def _begin(spec: TranslatorSpec, parent: Parent | None, trust: Sequence[str]) -> Translator:
+    translator = create(spec, trust=trust)
+    translator.require_trust()
     if parent is not None:
         translator.set_weights(parent.translator.weights())
     return translator

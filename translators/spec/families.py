@@ -32,7 +32,8 @@ class FamilyFacts(BaseModel):
     ``takes`` name what a specification must have and may have: of the shared blocks (``network``,
     ``training``, ``inference``), which it is else refused, and of its own, which it else must
     have. ``sources_alone`` says that train cases without a reference are learnt from too.
-    ``limits`` are sentences for the card of every such model.
+    ``runs_code`` says that a specification may name a program, which runs for nobody who does not
+    trust it. ``limits`` are sentences for the card of every such model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +47,7 @@ class FamilyFacts(BaseModel):
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     sources_alone: bool = False
+    runs_code: bool = False
     limits: tuple[str, ...] = ()
 
     @model_validator(mode="after")

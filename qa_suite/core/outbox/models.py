@@ -7,6 +7,7 @@ from typing import Any
 
 from qa_suite.core import store
 from qa_suite.core.errors import InputError
+from qa_suite.core.model_files import MLFLOWS_FILE, with_file
 
 OPERATION_TAG = "qa.operation"
 """Says of a logged model and of a version by which operation it was made; of each there is one."""
@@ -53,7 +54,9 @@ def tell_model(
         _upload(client, model, run_id, saved)
         _link(client, model.model_id, run_id, what["figures"])
         client.finalize_logged_model(model.model_id, "READY")
-        version = _version(client, model.model_id, run_id, identifier, what)
+        # MLflow's own file is written last, and its digest joins those of the others
+        tags = with_file(what["tags"], MLFLOWS_FILE, saved / MLFLOWS_FILE)
+        version = _version(client, model.model_id, run_id, identifier, what["name"], tags)
     if what["description"] is not None:
         client.update_model_version(name, version.version, description=what["description"])
     uri = f"models:/{name}/{version.version}"
@@ -92,7 +95,7 @@ def _upload(client: Any, model: Any, run_id: str, saved: Path) -> None:
     facts = Model.load(str(saved))
     facts.artifact_path, facts.model_id = model.artifact_location, model.model_id
     facts.model_uuid, facts.run_id = model.model_id, run_id
-    facts.save(str(saved / "MLmodel"))
+    facts.save(str(saved / MLFLOWS_FILE))
     client.log_model_artifacts(model.model_id, str(saved))
 
 
@@ -112,19 +115,21 @@ def _link(client: Any, model_id: str, run_id: str, figures: list[Any]) -> None:
         client.log_batch(run_id, metrics=told)
 
 
-def _version(client: Any, model_id: str, run_id: str, identifier: str, what: dict[str, Any]) -> Any:
+def _version(
+    client: Any, model_id: str, run_id: str, identifier: str, name: str, tags: dict[str, str]
+) -> Any:
     """Make the version together with its tags, so that no version is without them."""
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(what["name"])
+        client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.create_model_version(
-        what["name"],
+        name,
         source=f"models:/{model_id}",
         run_id=run_id,
-        tags={**what["tags"], OPERATION_TAG: identifier},
+        tags={**tags, OPERATION_TAG: identifier},
         model_id=model_id,
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_seri
 
 from qa_suite.core.records.measurement import STRICT, SchemaVersion, SetMeasurement, unsaid
 from qa_suite.core.records.sources import TrainingSources
+from qa_suite.core.trust import ForeignCode
 
 
 class PluginFacts(BaseModel):
@@ -52,15 +53,32 @@ class ModelFacts(BaseModel):
         default_factory=dict, description="what the caller chose of its prediction, such as steps"
     )
     mlflow_run_id: str | None = None
+    digest: str | None = Field(
+        default=None,
+        description="over the SHA-256 of all files of a registered model, as they were examined",
+    )
+    unproven: str | None = Field(
+        default=None, description="why nobody can tell whether these files were registered"
+    )
+    trusted: ForeignCode | None = Field(
+        default=None, description="code that is no part of the suite, run because --trust said so"
+    )
 
     @model_serializer(mode="wrap")
     def _what_there_is(self, as_usual: SerializerFunctionWrapHandler) -> Any:
-        """Leave a record without a plug-in or training images as it was before there were any."""
+        """Leave a record without any of these as it was before there were any."""
         said = as_usual(self)
-        for name in ("plugin", "training_sources"):
+        for name in ("plugin", "training_sources", "digest", "unproven", "trusted"):
             if getattr(self, name) is None:
                 said.pop(name, None)
         return said
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """What whoever reads a verdict on it should know of its files and its code."""
+        ran = self.trusted
+        foreign = "" if ran is None else f"Foreign code was run ({ran.digest}): {ran.runs}."
+        return tuple(words for words in (self.unproven or "", foreign) if words)
 
 
 class InstrumentFacts(BaseModel):
@@ -80,6 +98,21 @@ class InstrumentFacts(BaseModel):
         description="structure to Dice against the true labels on real CTs it was not trained on",
     )
     settings: dict[str, Any] = Field(default_factory=dict)
+    digest: str | None = Field(
+        default=None, description="over the SHA-256 of all its files, where it is registered"
+    )
+    unproven: str | None = Field(
+        default=None, description="why nobody can tell whether these files were registered"
+    )
+
+    @model_serializer(mode="wrap")
+    def _what_there_is(self, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Leave a record without any of these as it was before there were any."""
+        said = as_usual(self)
+        for name in ("digest", "unproven"):
+            if getattr(self, name) is None:
+                said.pop(name, None)
+        return said
 
 
 class LeftOutMeasures(BaseModel):
@@ -194,5 +227,6 @@ class Evaluation(BaseModel):
 
     @property
     def announced(self) -> tuple[str, ...]:
-        """The notices, and what this schema of the record cannot say."""
-        return (*self.notices, *unsaid(self.schema_version))
+        """The notices, what is known of foreign files, and what this schema cannot say."""
+        files = [one.unproven for one in self.instruments if one.unproven]
+        return (*self.notices, *self.model.announced, *files, *unsaid(self.schema_version))

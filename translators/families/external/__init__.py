@@ -9,8 +9,8 @@ comes as ONNX, which holds operators and numbers and no code.
 from __future__ import annotations
 
 import re
-import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from qa_suite.core.arrays import Float32Array
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.errors import InputError, raise_problems
 from qa_suite.core.plain_files import sha256_of
+from qa_suite.core.trust import ForeignCode, named_files
 from qa_suite.core.volume import Volume
 from qa_suite.io.identity import voxel_hash
 from qa_suite.io.images import images_by_case, read_image
@@ -29,9 +30,16 @@ from qa_suite.learning.summary import FitSummary, Progress
 from translators.answers import AS_SPECIFIED, Asked, Inferred
 from translators.base import Translator
 from translators.data import Prepared, from_unit
-from translators.families.external.program import ExternalSpec, container_arguments, run_program
+from translators.families.external.program import (
+    ExternalSpec,
+    code_of,
+    container_arguments,
+    program_arguments,
+    run_program,
+)
 from translators.spec import FAMILIES, FamilyFacts, TranslatorSpec
 
+_BEYOND = re.compile(r"\{(folder|name)\}|\{(source|output)\}.*\.\.")
 _CONTAINER_IMAGE = re.compile(r"^\S+@sha256:[0-9a-f]{64}$|^\S+\.sif$")
 
 
@@ -44,6 +52,7 @@ _CONTAINER_IMAGE = re.compile(r"^\S+@sha256:[0-9a-f]{64}$|^\S+\.sif$")
         reference="ONNX: onnx.ai; own interface for programs: docs/families/external.md",
         blocks={"external": ExternalSpec},
         takes=("network", "inference"),
+        runs_code=True,
     ),
 )
 class External(Translator):
@@ -55,6 +64,10 @@ class External(Translator):
     def compares_places(self) -> bool:
         """Whether it must know where in the patient the image lies: all but a network."""
         return self._settings.kind != "onnx"
+
+    def foreign_code(self) -> ForeignCode | None:
+        """Return the program or container that its specification names."""
+        return code_of(self._settings)
 
     def __init__(self, spec: TranslatorSpec) -> None:
         super().__init__(spec)
@@ -87,8 +100,13 @@ class External(Translator):
             case "folder":
                 self._bound = self._finished(cohort)
             case "command":
-                self._bound = {"program": _bytes(sha256_of(self._program()))}
+                self.require_trust()
+                self._bound = {
+                    path: _bytes(digest)
+                    for path, digest in named_files(program_arguments(self._settings)).items()
+                }
             case "container":
+                self.require_trust()
                 self._bound = {"image": np.frombuffer(str(self._settings.image).encode(), np.uint8)}
         return FitSummary(
             iterations=0,
@@ -136,7 +154,7 @@ class External(Translator):
 
     def set_weights(self, weights: dict[str, NDArray[Any]]) -> None:
         """Take over what :meth:`weights` gave."""
-        expected = {"onnx": {"onnx"}, "command": {"program"}, "container": {"image"}}
+        expected = {"onnx": {"onnx"}, "container": {"image"}}
         kind = self._settings.kind
         if kind in expected and set(weights) != expected[kind]:
             raise InputError(
@@ -187,25 +205,33 @@ class External(Translator):
 
     # --- programs -----------------------------------------------------------------------
 
-    def _program(self) -> Path:
-        name = self._settings.command[0]
-        found = shutil.which(name)
-        if found is None:
-            raise InputError(f"There is no program {name!r} to run; give its full path.")
-        return Path(found).absolute()  # not resolved: a link may say how a program behaves
-
     def _by_program(self, source: Volume) -> tuple[Volume, str]:
         assert self._bound is not None
         settings = self._settings
         if settings.kind == "command":
-            program = self._program()
-            if sha256_of(program) != self._bound["program"].tobytes().hex():
-                raise InputError(f"{program} is not the program that was registered.")
-            arguments, outer = [str(program), *settings.command[1:]], None
+            arguments, outer = program_arguments(settings), None
+            self._require_bound(named_files(arguments))
         else:
             arguments, outer = container_arguments(settings), "/data"
+        self.require_trust()
         answer = run_program(arguments, settings, source, self.spec.target.quantity, inner=outer)
         return answer, arguments[0]
+
+    def _require_bound(self, files: Mapping[str, str]) -> None:
+        """Refuse a program, or what it is given, that is not what was registered."""
+        assert self._bound is not None
+        bound = {path: digest.tobytes().hex() for path, digest in self._bound.items()}
+        if "program" in bound:  # registered before the files that it is given were bound too
+            bound, files = _of_program_alone(bound, files)
+        for path in sorted({*bound, *files}):
+            if bound.get(path) != files.get(path):
+                here = files.get(path)
+                lies = "is not there" if here is None else f"has the SHA-256 {here}"
+                raise InputError(
+                    f"{path} is not the program that was registered, or not what it was given: it "
+                    f"{lies}, and was {bound.get(path, 'not there')}; register what lies there now "
+                    f"as a new version."
+                )
 
     # --- ONNX ---------------------------------------------------------------------------
 
@@ -263,6 +289,11 @@ def _problems(spec: TranslatorSpec, external: ExternalSpec) -> list[str]:
         for place in ("{source}", "{output}"):
             if external.command and not any(place in part for part in external.command):
                 problems.append(f"the command has no place {place}")
+        problems += [
+            f"{part!r} leads from a place to another file, which no digest would cover"
+            for part in external.command
+            if _BEYOND.search(part)
+        ]
     if external.kind == "container":
         if external.image is None:
             problems.append("kind container needs 'image'")
@@ -290,6 +321,13 @@ def _problems(spec: TranslatorSpec, external: ExternalSpec) -> list[str]:
     if external.kind in ("folder", "command", "container") and spec.working_spacing_mm is not None:
         problems.append(f"kind {external.kind} gets images as they are; leave the spacing out")
     return problems
+
+
+def _of_program_alone(
+    bound: Mapping[str, str], files: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    program = next(iter(files))
+    return {program: bound["program"]}, {program: files[program]}
 
 
 def _bytes(digest: str) -> NDArray[Any]:

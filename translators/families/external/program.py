@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field
 from qa_suite.core import processes
 from qa_suite.core.errors import InputError, PassingFailure
 from qa_suite.core.failures import KILLED
+from qa_suite.core.trust import ForeignCode, code_of_command, named_files
 from qa_suite.core.volume import Quantity, Volume
 from qa_suite.io.images import read_image, write_image
 from translators.spec import Block
@@ -41,6 +43,40 @@ class ExternalSpec(Block):
     other_grid: Literal["refuse", "resample"] = Field(
         default="refuse", description="folder, program: an answer of another size or spacing"
     )
+
+
+def program_arguments(settings: ExternalSpec) -> list[str]:
+    """Return the command of a program, with the path at which it is found.
+
+    Raises
+    ------
+    InputError
+        If there is no such program.
+    """
+    name = settings.command[0]
+    found = shutil.which(name)
+    if found is None:
+        raise InputError(f"There is no program {name!r} to run; give its full path.")
+    # not resolved: a link may say how a program behaves
+    return [str(Path(found).absolute()), *settings.command[1:]]
+
+
+def code_of(settings: ExternalSpec) -> ForeignCode | None:
+    """Return the foreign code that a specification has run; finished volumes and ONNX run none.
+
+    Raises
+    ------
+    InputError
+        If the program is not there.
+    """
+    if settings.kind == "command":
+        command = program_arguments(settings)
+        return code_of_command(command, files=named_files(command))
+    if settings.kind == "container":
+        image = str(settings.image)
+        files = named_files([image])  # of apptainer; others name an image with its digest
+        return code_of_command(settings.command, files=files, engine=settings.engine, image=image)
+    return None
 
 
 def container_arguments(settings: ExternalSpec) -> list[str]:
