@@ -30,9 +30,11 @@ def verify(
     """Recompute a record and its verdicts, and say what is not as it was written.
 
     Tables, counts, identifier, volumes, each verdict from the tables and its own profile, the
-    chain of verdicts, the signatures, the lock, the log, and the registry's aliases that the log
-    tells of. Exit status: 0 nothing, 1 something was changed, 3 something differs that another
-    version of the suite, or a place that is not at hand, may explain.
+    chain of verdicts, the signatures, the lock, the log, and the registry: aliases that the log
+    tells of, and whether the models of the record are still what they were.
+
+    Exit status: 0 nothing, 1 something was changed, 3 something differs that another version of
+    the suite, or a place that is not at hand, may explain.
 
     Example: `qa-suite verify evaluations/pelvis-mr-to-ct-1`
     """
@@ -41,12 +43,20 @@ def verify(
     from qa_suite.cli.signing import reviewers_for
     from qa_suite.core.errors import QAError
     from qa_suite.core.examination_log import log_beside, read_log
+    from qa_suite.core.record_files import read_model
+    from qa_suite.core.record_names import EVALUATION_FILE
+    from qa_suite.core.records import Evaluation
     from qa_suite.core.verdict_files import overall
     from qa_suite.judging.verify import verify as verify_folder
     from qa_suite.release.aliases import alias_doubts
+    from qa_suite.release.model_doubts import model_doubts
 
     known = reviewers_for(reviewers, evaluation)
-    doubts = (*verify_folder(evaluation), *alias_doubts(read_log(log_beside(evaluation))))
+    doubts = (
+        *verify_folder(evaluation),
+        *alias_doubts(read_log(log_beside(evaluation))),
+        *model_doubts(read_model(evaluation / EVALUATION_FILE, Evaluation)),
+    )
     if as_json:
         console.show_json([asdict(doubt) for doubt in doubts])
     else:

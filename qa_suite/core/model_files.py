@@ -8,6 +8,7 @@ and artifacts both can still change everything: see ``docs/loading-models.md``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,18 @@ WHEELS = "wheels"
 MLFLOWS_FILE = "MLmodel"
 """By which MLflow loads a model; it names the run, and is written when the model is sent."""
 
+_WEIGHTS_TAG = "weights_sha256"
+_WEIGHTS = re.compile(r"artifacts/[^/]+/weights\.safetensors")
 _NOT_OURS = "registered_model_meta"  # written by MLflow at every download: name and version
 _CACHE = "__pycache__"
 _OTHERWISE = (
     "do not use this version but one that is whole, or train it again; 'qa-suite list {kind}' "
     "shows what is registered"
 )
+
+
+class NotAsRegistered(InputError):
+    """Files of a model, or the tags that speak of them, that are not what was registered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,22 +88,28 @@ class ModelFiles:
 
         Raises
         ------
-        InputError
+        NotAsRegistered
             With every file that differs, and both digests of it.
         """
-        if self.registered is None:
-            return
         here = digests_in(self.folder)
+        registered = self._of_then(here) if self.registered is None else self.registered
         wrong = [
-            _difference(name, here.get(name), self.registered.get(name))
-            for name in sorted({*here, *self.registered})
-            if here.get(name) != self.registered.get(name)
+            _difference(name, here.get(name), registered.get(name))
+            for name in sorted({*here, *registered})
+            if here.get(name) != registered.get(name)
         ]
         if wrong:
-            raise InputError(
+            raise NotAsRegistered(
                 f"The files of {self.uri} are not those that were registered: "
                 f"{'; '.join(some(wrong, 5))}; {_OTHERWISE.format(kind=self.kind)}."
             )
+
+    def _of_then(self, here: Mapping[str, str]) -> dict[str, str]:
+        """Return what is known of a version whose files' digests were not kept: its weights'."""
+        tags = {} if self.version is None else self.version.tags
+        weights = {name for name in here if _WEIGHTS.fullmatch(name)}
+        told = {name: tags[_WEIGHTS_TAG] for name in weights if _WEIGHTS_TAG in tags}
+        return {**here, **told}
 
     def file(self, *names: str) -> Path | None:
         """Return a file by its path in the artifact, or None where there is none."""
@@ -117,8 +130,10 @@ def digests_in(folder: Path) -> dict[str, str]:
 
     Raises
     ------
+    NotAsRegistered
+        If one is a link.
     InputError
-        If one is a link or no plain file.
+        If one is no plain file.
     """
     found = {}
     for path in sorted(Path(folder).rglob("*")):
@@ -126,7 +141,7 @@ def digests_in(folder: Path) -> dict[str, str]:
         if name.as_posix() == _NOT_OURS or _CACHE in name.parts:
             continue
         if path.is_symlink():
-            raise InputError(f"{path} is a link; the files of a model are plain files.")
+            raise NotAsRegistered(f"{path} is a link; the files of a model are plain files.")
         if not path.is_dir():
             found[name.as_posix()] = sha256_of(path)
     return found
@@ -150,7 +165,7 @@ def with_file(tags: Mapping[str, str], name: str, path: Path) -> dict[str, str]:
     return {**tags, **digest_tags({**files, name: sha256_of(path)})}
 
 
-def open_model(uri: str, *, kind: str = "models") -> ModelFiles:
+def open_model(uri: str, *, kind: str = "models", compare: bool = True) -> ModelFiles:
     """Fetch the files of a registered model, and compare them with what was registered.
 
     Nothing of them is run.
@@ -161,11 +176,15 @@ def open_model(uri: str, *, kind: str = "models") -> ModelFiles:
         ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``runs:/RUN/model``.
     kind
         ``models`` or ``instruments``.
+    compare
+        Whether the files are compared now; who says no does so with what is returned.
 
     Raises
     ------
     InputError
-        If there is no such model, it cannot be read, or a file is not as it was registered.
+        If there is no such model, or it cannot be read.
+    NotAsRegistered
+        If a file is not as it was registered, or its digests were taken out of the tags.
     """
     mlflow = store.connect()
     from mlflow.exceptions import MlflowException
@@ -192,7 +211,8 @@ def open_model(uri: str, *, kind: str = "models") -> ModelFiles:
         registered=_registered(exact, version, folder, kind),
         kind=kind,
     )
-    files.require_as_registered()
+    if compare:
+        files.require_as_registered()
     return files
 
 
@@ -217,7 +237,7 @@ def _registered(uri: str, version: Any, folder: Path, kind: str) -> dict[str, st
     tags = {} if version is None else version.tags
     if FILES_TAG not in tags:
         if version is not None and (folder / WHEELS).is_dir():
-            raise InputError(
+            raise NotAsRegistered(
                 f"The registry holds no digests of {uri} (tag {FILES_TAG}), and did when it was "
                 f"registered; {_OTHERWISE.format(kind=kind)}."
             )
@@ -225,11 +245,13 @@ def _registered(uri: str, version: Any, folder: Path, kind: str) -> dict[str, st
     try:
         found = parse_json(tags[FILES_TAG].encode(), f"The tag {FILES_TAG} of {uri}")
     except QAError as error:
-        raise InputError(f"{str(error).rstrip('.')}; {_OTHERWISE.format(kind=kind)}.") from None
+        raise NotAsRegistered(
+            f"{str(error).rstrip('.')}; {_OTHERWISE.format(kind=kind)}."
+        ) from None
     if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
-        raise InputError(f"The tag {FILES_TAG} of {uri} holds no digests of files.")
+        raise NotAsRegistered(f"The tag {FILES_TAG} of {uri} holds no digests of files.")
     if digest_over(found) != tags.get(DIGEST_TAG):
-        raise InputError(
+        raise NotAsRegistered(
             f"The tags {FILES_TAG} and {DIGEST_TAG} of {uri} contradict each other "
             f"({digest_over(found)} and {tags.get(DIGEST_TAG)}); {_OTHERWISE.format(kind=kind)}."
         )

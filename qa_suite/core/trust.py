@@ -104,8 +104,8 @@ def code_of_pyfunc(uri: str, digest: str, code: str) -> ForeignCode:
 def named_files(command: Sequence[str]) -> dict[str, str]:
     """Return the SHA-256 of every file that a command names, by its path as it is written there.
 
-    Files are looked for in every word, and in every part of one: ``--option=FILE``, ``-fFILE``,
-    lists of them, and the line of a shell. Of a folder all that is in it counts.
+    Files are looked for in every word, and in every part of one: after an equals sign, behind
+    the letter of an option, in a list, and in the line of a shell. Of a folder all files count.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def wheel_of(package: str) -> Wheel:
     except metadata.PackageNotFoundError:
         raise InputError(
             f"The package {package} is not installed here, so no wheel of it can travel with a "
-            f"model; install it (pip install, also --editable)."
+            f"model; install it with pip, as a checkout if you like."
         ) from None
     files = dict(_code(installed, package))
     named = f"{re.sub(r'[-_.]+', '_', package).lower()}-{installed.version.replace('-', '_')}"
