@@ -25,6 +25,7 @@ from qa_suite.instruments.train_segmenter import train_segmenter
 from qa_suite.io.cases import LoadedCase, load_case
 from qa_suite.lab.oracles import oracle
 from qa_suite.metrics.base import Instruments
+from tests.model_registry_cases import spoilt
 from tests.tiny_cohort import pair
 from tests.tiny_instruments import (
     extractor_settings,
@@ -120,6 +121,16 @@ def test_a_reload_gives_the_same_masks(segmenter: TrainedSegmenter) -> None:
     expected = segmenter.segment(new.volume, new.mask)
     for name, mask in again.segment(new.volume, new.mask).items():
         np.testing.assert_array_equal(mask, expected[name])
+
+
+def test_no_file_of_an_instrument_may_be_another_one(segmenter: TrainedSegmenter) -> None:
+    from qa_suite.core.model_files import NotAsRegistered, open_model
+
+    whole = open_model("models:/ct-segmenter/1", kind="instruments")
+    assert segmenter.facts.digest == whole.digest and segmenter.facts.unproven is None
+    for name in spoilt(whole.folder):
+        with pytest.raises(NotAsRegistered, match=f"{name} has .*'qa-suite list instruments'"):
+            load_segmenter("models:/ct-segmenter/1")
 
 
 def test_an_instrument_travels_as_its_address_and_one_without_does_not(

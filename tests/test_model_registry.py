@@ -135,6 +135,24 @@ def test_it_loads_with_pickle_disabled_and_answers_as_trained(
         loaded.predict({"source": case.source.array})
 
 
+def test_no_file_of_a_registered_artifact_may_be_another_one(model: TrainedModel) -> None:
+    """Wheels, code, MLflow's own file and all that the suite reads; see also test_model_files."""
+    from qa_suite.core.model_files import DIGEST_TAG, NotAsRegistered, open_model
+    from tests.model_registry_cases import spoilt
+
+    whole, tried = open_model(model.uri), set()
+    assert whole.version.tags[DIGEST_TAG] == whole.digest and not whole.unproven
+    for name in spoilt(whole.folder):
+        tried.add(name.rpartition("/")[2])
+        with pytest.raises(NotAsRegistered, match=f"{name} has the SHA-256"):
+            open_model(model.uri)
+    inside = {"weights.safetensors", "spec.json", "training.json", "model_card.md"}
+    assert inside | {"MLmodel", "pyfunc_model.py", "requirements.txt"} <= tried
+    required = (whole.folder / "requirements.txt").read_text().splitlines()
+    wheels = [path.name for path in (whole.folder / "wheels").iterdir()]
+    assert [line for line in required if "qa" in line] == [f"./wheels/{name}" for name in wheels]
+
+
 def test_changed_weights_are_refused(model: TrainedModel, tmp_path: Path) -> None:
     import shutil
 
