@@ -27,6 +27,7 @@ from qa_suite.core.record_names import (
 )
 from qa_suite.core.records import Evaluation
 from qa_suite.core.table_files import read_parquet
+from qa_suite.core.table_parts import texts_in
 from qa_suite.core.wording import count, listing, some
 
 _OF_CASES = (MEASUREMENTS_FILE, COSTS_FILE, CURVES_FILE)
@@ -130,8 +131,7 @@ def _row_problems(folder: Path, cases: set[str], known: Mapping[str, str | None]
         if not (folder / name).is_file():
             continue
         try:
-            table = read_parquet(folder / name, columns=["case"], sha256=known.get(name))
-            rows = set(table["case"].unique())
+            rows = texts_in(folder / name, column="case", sha256=known.get(name))
         except InputError as error:
             yield str(error).rstrip(".")
             continue

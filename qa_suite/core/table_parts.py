@@ -57,6 +57,23 @@ def parts_of(path: Path, *, by: str, sha256: str | None = None) -> Iterator[pd.D
             yield rest.to_pandas()
 
 
+def texts_in(path: Path, *, column: str, sha256: str | None = None) -> set[str]:
+    """Return the different texts of one column; memory does not grow with the rows.
+
+    Errors are those of :func:`~qa_suite.core.table_files.read_parquet`.
+    """
+    import pyarrow.parquet as pq
+
+    require_table(path, columns=[column], sha256=sha256)
+    found: set[str] = set()
+    with pq.ParquetFile(path, read_dictionary=[column]) as file:
+        if column not in file.schema_arrow.names:
+            raise InputError(f"{path} lacks the column {column}.")
+        for batch in file.iter_batches(batch_size=ROWS, columns=[column]):
+            found.update(map(str, batch.column(0).unique().to_pylist()))
+    return found
+
+
 def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Join parts of one table, their categories united."""
     columns = {}
