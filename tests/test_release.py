@@ -15,9 +15,14 @@ import yaml
 from qa_suite.cli import run
 from qa_suite.core import store
 from qa_suite.core.examination_log import LOG_FILE, read_log
+from qa_suite.core.record_files import read_evaluation
 from qa_suite.core.review_queue import add_event, new_event
+from qa_suite.core.verdict_files import overall
+from qa_suite.release.refusals import Candidate, _of_the_model
 from tests.judging_record import criterion
 from tests.mlflow_server import Nursery, Server
+from tests.record_factory import make_record
+from tests.record_facts import PROFILE
 from tests.tiny_cohort import make_tiny_cohort
 from tests.verb_cases import disk_full_after
 
@@ -242,3 +247,32 @@ def test_a_backup_says_what_the_original_said(clinic: Clinic, tmp_path: Path, mo
     assert clinic("verify", restored) == 0
     (restored / "reviews.jsonl").write_text('{"before": ""}\n')
     assert clinic("verify", restored) == 1
+
+
+@pytest.mark.parametrize(
+    ("examined", "registered", "codes"),
+    [
+        ({}, {}, []),
+        ({"digest": "a" * 64}, {"digest": "a" * 64}, []),
+        ({"digest": "a" * 64}, {"digest": "b" * 64}, ["other_model"]),
+        ({"digest": None}, {"digest": "b" * 64}, []),  # a record from before
+        ({"weights_sha256": "f" * 64}, {}, ["other_model"]),
+        ({"weights_sha256": None}, {}, ["unknown_weights"]),
+        ({"asked": {"steps": 4}}, {}, ["other_model"]),
+    ],
+)
+def test_the_same_model_is_the_same_files(examined, registered, codes, tmp_path: Path) -> None:
+    make_record(tmp_path / "one", keep=False)
+    record = read_evaluation(tmp_path / "one")
+    model = record.model.model_copy(update={"weights_sha256": "e" * 64})
+    candidate = Candidate(
+        folder=tmp_path / "one",
+        evaluation=record.model_copy(update={"model": model.model_copy(update=examined)}),
+        judged=overall(tmp_path / "one"),
+        doubts=(),
+        model=model.model_copy(update=registered),
+        withdrawn="",
+        profile=PROFILE,
+        profile_sha256="",
+    )
+    assert [code for code, _ in _of_the_model(candidate)] == codes

@@ -132,6 +132,13 @@ def _of_the_model(asked: Candidate) -> Iterator[tuple[Code, str]]:
             f"{examined.uri} was examined (weights {examined.weights_sha256[:12]}), and "
             f"{registered.uri} has other weights ({registered.weights_sha256[:12]})",
         )
+    elif None not in (examined.digest, registered.digest) and examined.digest != registered.digest:
+        yield (
+            "other_model",
+            f"{examined.uri} was examined with other files beside its weights (digest "
+            f"{str(examined.digest)[:19]}) than {registered.uri} has "
+            f"({str(registered.digest)[:19]}): specification, training facts or code differ",
+        )
     elif dict(examined.asked) != dict(registered.asked):
         said = ", ".join(f"{key}={value}" for key, value in examined.asked.items())
         yield (
