@@ -36,7 +36,10 @@ _SMALL = 1 << 20
 _MOST_META = 1 << 16
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
-_ITEM_GROUP, _UNDEFINED = 0xFFFE, 0xFFFFFFFF
+_ITEM_GROUP, _UNDEFINED, _END_OF_SEQUENCE = 0xFFFE, 0xFFFFFFFF, 0xE0DD
+_ITEM = b"\xfe\xff\x00\xe0"
+_DEEPEST = 200
+"""Sequences within sequences; nobody's has a dozen."""
 
 
 def text_of(dataset: Any, keyword: str) -> str:
@@ -136,26 +139,52 @@ def _meta(path: Path, head: bytes) -> tuple[bytes, int]:
 
 
 def _has_more_elements(data: bytes, most: int) -> bool:
-    """Count elements of explicit VR, those of sequences too."""
-    place, count, end = 0, 0, len(data)
-    while place + 8 <= end:
-        (group,) = struct.unpack_from("<H", data, place)
-        kind = data[place + 4 : place + 6]
+    """Count elements of explicit VR, those of sequences too, whatever the way they are written.
+
+    A sequence may be of unknown VR (UN); what it holds is of implicit VR then (PS3.5, 6.2.2).
+    """
+    place, count = 0, 0
+    opened: list[tuple[int | None, bool]] = []  # of each sequence: its end, whether implicit
+    while place + 8 <= len(data):
+        while opened and opened[-1][0] is not None and place >= opened[-1][0]:
+            opened.pop()
+        group, element = struct.unpack_from("<HH", data, place)
         count += 1
-        if count > most:
+        if count > most or len(opened) > _DEEPEST:
             return True
         if group == _ITEM_GROUP:
+            if element == _END_OF_SEQUENCE and opened and opened[-1][0] is None:
+                opened.pop()
             place += 8  # what is in an item follows it
             continue
-        long = kind in _LONG
-        start = place + (12 if long else 8)
-        if start > end:
+        implicit = bool(opened) and opened[-1][1]
+        kind = b"" if implicit else data[place + 4 : place + 6]
+        long = implicit or kind in _LONG
+        start = place + (12 if long and not implicit else 8)
+        if start > len(data):
             return False
         (size,) = struct.unpack_from("<I" if long else "<H", data, start - (4 if long else 2))
-        if kind != b"SQ" and size == _UNDEFINED:
-            return False
-        place = start if kind == b"SQ" else start + size
+        holds_items = data[start : start + 4] == _ITEM
+        if kind == b"SQ" or (kind in (b"", b"UN") and (holds_items or size == _UNDEFINED)):
+            end = None if size == _UNDEFINED else start + size
+            opened.append((end, kind != b"SQ"))
+            place = start
+        elif size == _UNDEFINED:
+            place = _after_fragments(data, start)
+        else:
+            place = start + size
     return False
+
+
+def _after_fragments(data: bytes, place: int) -> int:
+    """Return where pixels in fragments end (PS3.5, A.4)."""
+    while place + 8 <= len(data):
+        _, element, size = struct.unpack_from("<HHI", data, place)
+        place += 8
+        if element == _END_OF_SEQUENCE:
+            break
+        place += size
+    return place
 
 
 def decode_pixels(path: Path, header: Any) -> NDArray[Any]:
