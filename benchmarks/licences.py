@@ -48,7 +48,9 @@ All are permissive but MPL-2.0, a weak copyleft of single files, which asks noth
 them unchanged.
 """
 BY_HAND = {
+    "dask-jobqueue": ("BSD-3-Clause", "its file LICENSE.txt"),
     "huey": ("MIT", "its file LICENSE"),
+    "partd": ("BSD-3-Clause", "its file LICENSE.txt"),
     "pydosert": ("MIT", "its file LICENSE"),
     "skops": ("MIT", "its file LICENSE"),
 }

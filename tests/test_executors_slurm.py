@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("dask_jobqueue", reason="dask is not installed (pip install 'qa-suite[dask]')")
+if importlib.util.find_spec("dask_jobqueue") is None:
+    pytest.skip("dask is not installed (pip install 'qa-suite[dask]')", allow_module_level=True)
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.executors.crew import Crew, executor_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -228,6 +229,7 @@ def test_models_may_be_registered_elsewhere_than_runs_are(
     for number in range(2):  # what MLflow writes into the environment is nobody's wish
         assert store.connect().get_registry_uri() == store.tracking_uri()
         assert store.registry_uri() == store.tracking_uri(), number
+        assert "MLFLOW_REGISTRY_URI" not in os.environ
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", elsewhere)
     assert store.connect().get_registry_uri() == elsewhere
     store.connect().MlflowClient().create_registered_model("here")

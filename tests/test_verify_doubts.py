@@ -21,7 +21,7 @@ from qa_suite.core.verdict_files import identifier_of, load_verdict, read_verdic
 from qa_suite.judging import evidence as evidence_module
 from qa_suite.judging import verify as verify_module
 from qa_suite.judging.evidence import person_of, save_verdict, written_before
-from qa_suite.judging.judge import judge, judge_tables, profile_digest
+from qa_suite.judging.judge import judge, judge_record, profile_digest
 from qa_suite.judging.verify import verify
 from tests.judging_record import Record, criterion, profile
 
@@ -53,10 +53,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def once(*tables: Any) -> Verdict:
         key = profile_digest(tables[-1])
         if key not in JUDGED:
-            JUDGED[key] = judge_tables(*tables)
+            JUDGED[key] = judge_record(*tables)
         return JUDGED[key]
 
-    monkeypatch.setattr(verify_module, "judge_tables", once)
+    monkeypatch.setattr(verify_module, "judge_record", once)
 
 
 def doubts(folder: Path) -> list[tuple[str, bool]]:

@@ -108,7 +108,7 @@ class ModelFiles:
         """Return what is known of a version whose files' digests were not kept: its weights'."""
         tags = {} if self.version is None else self.version.tags
         weights = {name for name in here if _WEIGHTS.fullmatch(name)}
-        told = {name: tags[_WEIGHTS_TAG] for name in weights if _WEIGHTS_TAG in tags}
+        told = {name: tags[_WEIGHTS_TAG] for name in sorted(weights) if _WEIGHTS_TAG in tags}
         return {**here, **told}
 
     def file(self, *names: str) -> Path | None:
@@ -161,7 +161,7 @@ def with_file(tags: Mapping[str, str], name: str, path: Path) -> dict[str, str]:
     """Add a file that was written last to the digests in a version's tags, if it holds any."""
     if FILES_TAG not in tags:
         return dict(tags)
-    files = json.loads(tags[FILES_TAG])
+    files = parse_json(tags[FILES_TAG], FILES_TAG)
     return {**tags, **digest_tags({**files, name: sha256_of(path)})}
 
 

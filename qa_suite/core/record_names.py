@@ -15,6 +15,9 @@ CURVES_FILE = "curves.parquet"
 NORMS_FILE = "norms.json"
 VOLUMES_FOLDER = "volumes"
 _ID_DIGITS = 16
+_OF_A_REGISTRATION = ("mlflow_run_id", "digest")
+"""Of the model's facts what differs when the same model is registered again: MLflow's own notes
+among its files hold names that are drawn, and the time."""
 
 
 def digest_of(data: Any) -> str:
@@ -42,7 +45,7 @@ def evaluation_identifier(
     """
     what: dict[str, Any] = {
         "cohort": cohort_digest,
-        "model": {key: value for key, value in model.items() if key != "mlflow_run_id"},
+        "model": {key: value for key, value in model.items() if key not in _OF_A_REGISTRATION},
         "settings": settings,
     }
     if instruments:

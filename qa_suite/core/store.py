@@ -21,6 +21,7 @@ from qa_suite.core.names import name_problems
 from qa_suite.core.reach import StoreAway, fell_silent, require_answer, sqlite_file
 
 STORE_FOLDER = "mlruns"
+_REGISTRY = "MLFLOW_REGISTRY_URI"
 KIND_TAG = "qa.kind"
 KINDS = ("segmenter", "extractor")
 """What an instrument's version says it is; a translator's says nothing."""
@@ -36,13 +37,9 @@ def tracking_uri() -> str:
     return given or f"sqlite:///{Path(STORE_FOLDER).absolute() / 'mlflow.db'}"
 
 
-_told_to_mlflow = ""  # MLflow writes it into the environment as if somebody had asked for it
-
-
 def registry_uri() -> str:
     """Return where models are registered: ``MLFLOW_REGISTRY_URI``, or the store itself."""
-    given = os.environ.get("MLFLOW_REGISTRY_URI")
-    return tracking_uri() if given in (None, "", _told_to_mlflow) else str(given)
+    return os.environ.get(_REGISTRY) or tracking_uri()
 
 
 def be_silent() -> None:
@@ -100,10 +97,14 @@ def connect(*, again: bool = False) -> Any:
 
 
 def _tell_registry(mlflow: Any) -> None:
-    global _told_to_mlflow
-    uri = registry_uri()
-    mlflow.set_registry_uri(uri)
-    _told_to_mlflow = uri if uri == tracking_uri() else ""
+    """Tell MLflow where models are registered, without a word of it in the environment.
+
+    There MLflow writes it, as if somebody had asked for it, for this process and its children.
+    """
+    asked_for = os.environ.get(_REGISTRY)
+    mlflow.set_registry_uri(registry_uri())
+    if asked_for is None:
+        os.environ.pop(_REGISTRY, None)
 
 
 def metric_name(text: str) -> str:

@@ -19,6 +19,7 @@ from qa_suite.core import store
 from qa_suite.core.errors import InputError
 from qa_suite.core.model_files import MLFLOWS_FILE, ModelFiles, digest_over, digests_in
 from qa_suite.core.trust import ForeignCode, code_of_pyfunc, require_trusted
+from qa_suite.core.wording import count
 from qa_suite.evaluation.model_answers import OwnModel
 
 TRAINING_FILE = "training.json"
@@ -48,8 +49,8 @@ def training_file(files: ModelFiles) -> Path | None:
     found = sorted(files.folder.rglob(TRAINING_FILE))
     if len(found) > 1:
         raise InputError(
-            f"{files.uri} carries {len(found)} files {TRAINING_FILE}, and nobody can tell which is "
-            f"of it; leave one."
+            f"{files.uri} carries {count(len(found), 'file')} {TRAINING_FILE}, and nobody can "
+            f"tell which is of it; leave one."
         )
     return found[0] if found else None
 

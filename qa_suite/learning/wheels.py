@@ -96,13 +96,15 @@ def _code(installed: metadata.Distribution, package: str) -> Iterator[tuple[str,
 def _imported(installed: metadata.Distribution) -> list[str]:
     """Return the names that a package is imported by, where it does not list them."""
     first = {path.parts[0] for path in installed.files or () if path.suffix == ".py"}
-    return [name.removesuffix(".py") for name in first if not name.startswith(("..", "__"))]
+    return [name.removesuffix(".py") for name in sorted(first) if not name.startswith(("..", "__"))]
 
 
 def _notes(installed: metadata.Distribution) -> Iterator[tuple[str, bytes]]:
     """Give what an installation says of itself, its licences among it."""
     for name in ("METADATA", "entry_points.txt", "top_level.txt"):
         text = installed.read_text(name)
+        if text is None and name == "METADATA":  # a checkout, beside which setuptools notes it
+            text = installed.read_text("PKG-INFO")
         if text is not None:
             yield name, text.encode()
     for path in installed.files or ():

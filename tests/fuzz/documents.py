@@ -19,6 +19,7 @@ from qa_suite.cli.options import read_options
 from qa_suite.core.cohort import load_cohort
 from qa_suite.core.examination_log import LOG_FILE, LogLine, append, read_log
 from qa_suite.core.locks import lock_identifier, read_lock
+from qa_suite.core.model_files import ModelFiles
 from qa_suite.core.record_files import (
     read_cases,
     read_curves,
@@ -131,12 +132,17 @@ def json_subjects() -> Iterator[Subject]:
     )
     for name, file, read in (
         ("specification of a model", "spec.json", load_translator),
-        ("training facts", "training.json", functools.partial(_facts, "runs:/a")),
+        ("training facts", "training.json", training_facts),
         ("instrument", "instrument.json", describe),
     ):
         yield Subject(
             name=f"JSON: {name}", make=_model, file=file, spoil=spoilt_json, read=read
         )  # fmt: skip
+
+
+def training_facts(folder: Path) -> object:
+    files = ModelFiles(uri="runs:/a", folder=folder, version=None, registered=None, kind="models")
+    return _facts(files)
 
 
 def table_subjects() -> Iterator[Subject]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -172,11 +174,20 @@ def _environment(workers: int) -> dict[str, str]:
     return shared
 
 
+def _slurm_cluster() -> Any:
+    """Return dask_jobqueue's cluster; what it does to Ctrl-C when it is loaded is taken back."""
+    before = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)
+    return SLURMCluster
+
+
 @contextmanager
 def _by_slurm(jobs: SlurmOptions) -> Iterator[Client]:
     """Have SLURM start workers."""
-    from dask_jobqueue import SLURMCluster
-
+    SLURMCluster = _slurm_cluster()
     shared = jobs.shared_temp_directory
     with tempfile.TemporaryDirectory(prefix=".qa-suite-", dir=shared) as keys, _own_scheduler():
         try:
