@@ -36,6 +36,7 @@ TIMED = {
     "costs",
     "costs_sha256",
     "mlflow_run_id",
+    "model_digest",
 }
 # Of a time or of a file that holds one: left out where the value is a time or a digest indeed.
 STAMPED = {

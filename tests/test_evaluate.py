@@ -284,3 +284,13 @@ def test_an_empty_test_set_is_a_sentence(tmp_path):
     make_tiny_cohort(tmp_path / "cohort", "ttv")
     with pytest.raises(InputError, match="no case in the set 'test'"):
         evaluate(examination(tmp_path / "cohort"), tmp_path / "out")
+
+
+def test_an_evaluation_does_not_carry_on_with_other_files_of_its_model(cohort_folder, tmp_path):
+    of = [MODEL.model_copy(update={"digest": letter * 64}) for letter in "ab"]
+    one, other = (examination(cohort_folder, families=("image",), model=model) for model in of)
+    assert one.identifier == other.identifier
+    evaluate(one, tmp_path / "out")
+    evaluate(one, tmp_path / "out")
+    with pytest.raises(InputError, match="other files of the model"):
+        evaluate(other, tmp_path / "out")

@@ -97,7 +97,8 @@ def _evaluate(
 ) -> Evaluation:
     if (out / EVALUATION_FILE).exists():
         known = read_evaluation(out)
-        if known.evaluation == examination.identifier:
+        same_files = known.model.digest in (None, examination.model.digest)
+        if known.evaluation == examination.identifier and same_files:
             return known
     cases = examination.cohort.in_split(examination.settings.split)
     if not cases:
@@ -113,6 +114,7 @@ def _evaluate(
     code = code_facts()
     plan = RunPlan(
         evaluation=examination.identifier,
+        model_digest=examination.model.digest,
         suite_version=code.suite_version,
         git_commit=code.git_commit,
         git_dirty=code.git_dirty,

@@ -27,6 +27,8 @@ class RunPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     evaluation: str
+    model_digest: str | None = None
+    """Over all files of a registered model; of which the identifier knows the weights."""
     suite_version: str
     git_commit: str | None
     git_dirty: bool | None
@@ -95,16 +97,19 @@ class Journal:
 
 def _same_plan(folder: Path, known: RunPlan, wanted: RunPlan) -> RunPlan:
     def essence(plan: RunPlan) -> dict[str, Any]:
-        return plan.model_dump(exclude={"started", "lock"})
+        return plan.model_dump(exclude={"started", "lock", "model_digest"})
 
     if known.lock and known.lock != wanted.lock:
         raise InputError(
             f"{folder} was begun under the lock {known.lock[:8]}, and its lock is now "
             f"{wanted.lock[:8] or 'gone'}; bring {LOCK_FILE} back, or choose another --out."
         )
-    if essence(known) == essence(wanted):
+    same_files = known.model_digest in (None, wanted.model_digest)
+    if essence(known) == essence(wanted) and same_files:
         return known
-    what = "another evaluation" if known.evaluation != wanted.evaluation else "other code"
+    what = "other code" if same_files else "other files of the model"
+    if known.evaluation != wanted.evaluation:
+        what = "another evaluation"
     raise InputError(
         f"{folder} was begun with {what} ({_short(known)}, not {_short(wanted)}); "
         f"choose another --out, or remove the folder."
