@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import shutil
@@ -11,12 +12,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 if TYPE_CHECKING:
     from qa_suite.core.cohort import Cohort
+    from qa_suite.core.volume import Volume
 
 gc.disable()  # until all is collected: what is imported stays, and looking through it takes seconds
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -85,6 +88,34 @@ def _no_wait_for_the_disk() -> Iterator[None]:
     """A power cut may take what is made here; that a process is killed, it survives."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _alignment_is_estimated_once() -> Iterator[None]:
+    """Preflight of the same images gives the same answer, and many tests read the same ones.
+
+    It is patched where preflight calls it: who tests the estimate itself gets the function.
+    """
+    from qa_suite.preflight import alignment
+
+    known: dict[str, object] = {}
+
+    def once(source: Volume, reference: Volume, **more: Any) -> object:
+        parts: list[Any] = [source.array, reference.array, source.grid, source.quantity]
+        parts += [more["body"], more["coverage"], more["settings"]]
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+            digest.update(b"|")
+        key = digest.hexdigest()
+        if key not in known:
+            known[key] = estimate(source, reference, **more)
+        return known[key]
+
+    estimate = alignment.estimate_alignment
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alignment, "estimate_alignment", once)
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from qa_suite.core.records import Evaluation, Verdict
 from qa_suite.core.verdict_files import identifier_of, overall, verdict_paths
 from qa_suite.judging.evidence import save_verdict
 from qa_suite.judging.judge import judge
-from qa_suite.judging.verify import verify
+from qa_suite.judging.verify import Doubt, verify
 from reports.facts.readiness import gather
 from tests.record_factory import make_record
 from tests.record_facts import PROFILE
@@ -41,8 +41,22 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "evaluations" / "one"
 
 
-def said(folder: Path) -> str:
-    return " ".join(doubt.sentence for doubt in verify(folder))
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], tuple[int, list[Doubt]]]:
+    """The verb's exit status, and the doubts that it was found from: both of one verification."""
+    found: list[Doubt] = []
+
+    def heard(folder: Path) -> tuple[Doubt, ...]:
+        doubts = verify(folder)
+        found.extend(doubts)
+        return doubts
+
+    monkeypatch.setattr("qa_suite.judging.verify.verify", heard)
+    return lambda folder: (run(["verify", str(folder)]), found)
+
+
+def said(doubts: Iterable[Doubt]) -> str:
+    return " ".join(doubt.sentence for doubt in doubts)
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None], *, forged: bool = False) -> None:
@@ -69,9 +83,8 @@ def another(value: Any) -> Any:
     return "planted"
 
 
-def test_a_record_that_nobody_touched_is_without_doubt(folder: Path, capsys) -> None:
-    assert verify(folder) == ()
-    assert run(["verify", str(folder)]) == 0
+def test_a_record_that_nobody_touched_is_without_doubt(folder: Path, command, capsys) -> None:
+    assert command(folder) == (0, [])
     told = capsys.readouterr().out
     assert not any(name in told for name in (p.name for p in verdict_paths(folder)))
 
@@ -82,7 +95,9 @@ def test_a_record_that_nobody_touched_is_without_doubt(folder: Path, capsys) -> 
 
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("how", ["edited", "gone", "swapped"])
-def test_a_table_that_was_touched_is_refused_and_found(folder: Path, name: str, how: str) -> None:
+def test_a_table_that_was_touched_is_refused_and_found(
+    folder: Path, command, name: str, how: str
+) -> None:
     path = folder / name
     if how == "gone":
         path.unlink()
@@ -94,12 +109,14 @@ def test_a_table_that_was_touched_is_refused_and_found(folder: Path, name: str, 
         read_evaluation(folder)
     with pytest.raises(Problems):
         judge(folder, PROFILE)
-    assert name in said(folder)
-    assert run(["verify", str(folder)]) == 1
+    status, doubts = command(folder)
+    assert name in said(doubts) and status == 1
 
 
 @pytest.mark.parametrize("field", sorted(set(Evaluation.model_fields) - {"schema_version"}))
-def test_every_field_of_the_evaluation_that_was_edited_is_found(folder: Path, field: str) -> None:
+def test_every_field_of_the_evaluation_that_was_edited_is_found(
+    folder: Path, command, field: str
+) -> None:
     def change(raw: dict[str, Any]) -> None:
         value = raw[field]
         if field in ("model", "cohort", "code", "when"):
@@ -117,8 +134,8 @@ def test_every_field_of_the_evaluation_that_was_edited_is_found(folder: Path, fi
             raw[field] = another(value)
 
     edit(folder / "evaluation.json", change)
-    assert "evaluation_sha256" in said(folder)
-    assert run(["verify", str(folder)]) == 1
+    status, doubts = command(folder)
+    assert "evaluation_sha256" in said(doubts) and status == 1
     if field in ("model", "settings", "cohort", "instruments", "evaluation"):
         with pytest.raises(Problems, match="its identifier is"):
             read_evaluation(folder)
@@ -149,7 +166,7 @@ def test_everything_wrong_with_a_record_is_said_at_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["removed", "swapped", "added"])
-def test_a_volume_that_was_touched_is_found(folder: Path, how: str) -> None:
+def test_a_volume_that_was_touched_is_found(folder: Path, command, how: str) -> None:
     first, second, *_ = sorted((folder / "volumes").iterdir())
     if how == "removed":
         first.unlink()
@@ -158,8 +175,8 @@ def test_a_volume_that_was_touched_is_found(folder: Path, how: str) -> None:
     else:
         shutil.copy(first, folder / "volumes" / "0123456789abcdef.nii.gz")
     words = {"removed": "is missing", "swapped": "is not what it was", "added": "1 file of no case"}
-    assert words[how] in said(folder)
-    assert run(["verify", str(folder)]) == 1
+    status, doubts = command(folder)
+    assert words[how] in said(doubts) and status == 1
     read_evaluation(folder)  # judging needs no image
 
 
@@ -176,7 +193,9 @@ FORGED = [
 
 @pytest.mark.parametrize("field", FORGED)
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_forged_verdict_is_found_by_judging_again(folder: Path, field: str, which: int) -> None:
+def test_a_forged_verdict_is_found_by_judging_again(
+    folder: Path, command, field: str, which: int
+) -> None:
     """Its identifier was made anew, so that the file agrees with itself."""
 
     def change(raw: dict[str, Any]) -> None:
@@ -196,10 +215,11 @@ def test_a_forged_verdict_is_found_by_judging_again(folder: Path, field: str, wh
             raw[field] = another(raw[field])
 
     edit(verdict_paths(folder)[which], change, forged=True)
-    doubted = {doubt.file for doubt in verify(folder) if doubt.certain}
+    status, doubts = command(folder)
+    doubted = {doubt.file for doubt in doubts if doubt.certain}
     # the verdict itself, and the log, which knows the one that was written
     assert {verdict_paths(folder)[which].name, "examinations.jsonl"} <= doubted
-    assert run(["verify", str(folder)]) == 1
+    assert status == 1
 
 
 @pytest.mark.parametrize(
@@ -242,18 +262,18 @@ def test_a_verdict_that_was_taken_away_is_missed(folder: Path) -> None:
     second.unlink()
     assert {doubt.file for doubt in verify(folder)} == {"examinations.jsonl"}
     shutil.copy(first, second)
-    assert "verdict-0002.json: number is 1, and what lies here gives 2" in said(folder)
+    assert "verdict-0002.json: number is 1, and what lies here gives 2" in said(verify(folder))
 
 
-def test_a_log_that_was_cut_or_taken_away_is_said(folder: Path) -> None:
+def test_a_log_that_was_cut_or_taken_away_is_said(folder: Path, command) -> None:
     log = folder.parent / "examinations.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join(lines[1:]))
     assert any(doubt.file == log.name and doubt.certain for doubt in verify(folder))
     log.unlink()
-    doubts = verify(folder)
+    status, doubts = command(folder)
     assert doubts and not any(doubt.certain for doubt in doubts)  # the folder may have been moved
-    assert run(["verify", str(folder)]) == 3
+    assert status == 3
 
 
 def test_a_difference_under_another_suite_is_told_as_one(folder: Path, capsys) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -24,8 +25,9 @@ class SuiteCode:
         return f"{self.version} at {(self.commit or 'no commit')[:8]}"
 
 
+@cache
 def suite_code() -> SuiteCode:
-    """Return which suite runs here."""
+    """Return which suite runs here, as it was when it was first asked for: what is loaded stays."""
     package = sys.modules[__name__.partition(".")[0]]
     commit, dirty = git_state(Path(__file__).resolve().parents[2])
     return SuiteCode(version=package.__version__, commit=commit, dirty=dirty)

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from qa_suite import __version__
 from qa_suite.core.model_files import MLFLOWS_FILE, WHEELS, digest_tags, digests_in
 from qa_suite.core.outbox.runs import ModelPlace, TrackedRun
-from qa_suite.core.processes import git_state
 from qa_suite.core.store import prepare
+from qa_suite.core.suite import suite_code
 from qa_suite.learning.wheels import OWN_PACKAGE, wheel_of
 
 _ANY_VOLUME = (-1, -1, -1)
@@ -154,9 +153,9 @@ def image_signature(
 
 def code_tags() -> dict[str, str]:
     """Return the tags that say by which code a model was made."""
-    commit, dirty = git_state(Path(__file__).resolve().parents[2])
+    code = suite_code()
     return {
-        "git_commit": commit or "unknown",
-        "git_dirty": str(dirty),
-        "suite_version": __version__,
+        "git_commit": code.commit or "unknown",
+        "git_dirty": str(code.dirty),
+        "suite_version": code.version,
     }
