@@ -198,6 +198,7 @@ def log_or_say(folder: Path) -> None:
 def logged_or_said(what: str, folder: Path, log: Callable[[], Sent]) -> None:
     """Log what lies in a folder; say what stays in its outbox, and go on: it is whole without."""
     from qa_suite.cli.sync import send_waiting
+    from qa_suite.core.outbox.refused import refused_words
     from qa_suite.core.outbox.runs import stays
 
     try:
@@ -205,8 +206,10 @@ def logged_or_said(what: str, folder: Path, log: Callable[[], Sent]) -> None:
     except InputError as error:
         console.say(f"{what} is whole in {folder} but was not logged to MLflow: {error}")
         return
+    if sent.refused:
+        console.say(refused_words(folder, sent.refused))
     if sent.why is not None:
-        console.say(stays(sent.why, folder))
+        console.say(stays(sent, folder))
         return
     send_waiting(folder)
 

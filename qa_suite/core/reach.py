@@ -28,7 +28,10 @@ ANSWER_S = 3.0
 
 _SQLITE = "sqlite:///"
 _HTTP = ("http", "https")
-_DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433, "ftp": 21, "sftp": 22}
+_PROXIED = "mlflow-artifacts"  # by a tracking server, at the address that follows or its own
+_OBJECTS = "s3"
+_OBJECTS_AT = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _FRESH_S = 10.0  # for so long an answer, or none, is believed without knocking again
 
 _known: dict[str, tuple[float, str | None]] = {}
@@ -87,6 +90,31 @@ def require_answer(uri: str, *, again: bool = False) -> None:
         raise StoreAway(uri, reason)
 
 
+def require_artifacts(uri: str) -> None:
+    """Knock at the store of a run's files, where that is another server than the run's own.
+
+    Parameters
+    ----------
+    uri
+        Of the run's artifacts. Whoever reads and writes a kind of store that is not known here
+        waits for it himself.
+
+    Raises
+    ------
+    StoreAway
+        If it does not answer.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == _OBJECTS:
+        named = next((os.environ[one] for one in _OBJECTS_AT if os.environ.get(one)), None)
+        if named is not None:
+            require_answer(named)
+    elif parts.scheme == _PROXIED and parts.netloc:
+        require_answer(f"http://{parts.netloc}")
+    elif parts.scheme in (*_HTTP, *_PORTS):
+        require_answer(f"{parts.scheme}://{parts.netloc}")
+
+
 def fell_silent(uri: str, reason: str) -> None:
     """Note that a store which had answered does not any more, so that nobody waits again."""
     _known[uri] = (time.monotonic(), reason)
@@ -105,7 +133,7 @@ def _trouble(uri: str) -> str | None:
     try:
         parts = urlsplit(uri)
         scheme = parts.scheme.partition("+")[0].lower()
-        if scheme not in (*_HTTP, *_DATABASES):
+        if scheme not in (*_HTTP, *_PORTS):
             return None  # a kind of store of which MLflow knows more than is known here
         port = parts.port
     except ValueError as error:
@@ -114,7 +142,7 @@ def _trouble(uri: str) -> str | None:
         return "it is no address: it names no host"
     if scheme in _HTTP:
         return _within(CONNECT_S + ANSWER_S, lambda: _http_trouble(uri, parts, port))
-    port = port or _DATABASES[scheme]
+    port = port or _PORTS[scheme]
     return _within(CONNECT_S, lambda: _connection_trouble(str(parts.hostname), port))
 
 

@@ -65,7 +65,7 @@ def prepare() -> None:
     warnings.filterwarnings("ignore", message=".*An input example was not provided")
 
 
-def connect(*, again: bool = False) -> Any:
+def connect(*, again: bool = False, registry: bool = True) -> Any:
     """Point MLflow at the store, create the local one if needed, and return the module.
 
     Pickled models are refused for the whole process: a model is code to read and tensors.
@@ -74,6 +74,8 @@ def connect(*, again: bool = False) -> Any:
     ----------
     again
         Ask a store also where it was known a moment ago not to answer.
+    registry
+        Whether the registry is needed too, where it is another.
 
     Raises
     ------
@@ -82,8 +84,8 @@ def connect(*, again: bool = False) -> Any:
     """
     uri = tracking_uri()
     require_answer(uri, again=again)
-    if registry_uri() != uri:
-        require_answer(registry_uri(), again=again)
+    if registry:
+        require_registry(again=again)
     prepare()
     try:
         import mlflow
@@ -94,6 +96,18 @@ def connect(*, again: bool = False) -> Any:
     mlflow.set_tracking_uri(uri)
     _tell_registry(mlflow)
     return mlflow
+
+
+def require_registry(*, again: bool = False) -> None:
+    """Knock at the registry, where it is another than the store, whose answer was waited for.
+
+    Raises
+    ------
+    StoreAway
+        If it does not answer.
+    """
+    if registry_uri() != tracking_uri():
+        require_answer(registry_uri(), again=again)
 
 
 def _tell_registry(mlflow: Any) -> None:
@@ -130,7 +144,7 @@ def model_version(uri: str) -> Any:
 
 def experiment(name: str) -> str:
     """Return the identifier of an MLflow experiment, created with its artifacts in the store."""
-    mlflow = connect()
+    mlflow = connect(registry=False)
     found = mlflow.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
@@ -156,7 +170,7 @@ def reached() -> Iterator[None]:
         if not _of_the_store(error):
             raise
         reason = " ".join(str(error).split())[:200]
-        if _unanswered(error):
+        if unanswered(error):
             reason = "it stopped answering in the middle"
             fell_silent(tracking_uri(), reason)
         raise StoreAway(tracking_uri(), reason) from None
@@ -170,7 +184,7 @@ def _of_the_store(error: Exception) -> bool:
     return module in ("mlflow", "sqlalchemy")
 
 
-def _unanswered(error: Exception) -> bool:
+def unanswered(error: Exception) -> bool:
     """Whether an error says that nobody answered, rather than what was answered."""
     return type(error).__name__ == "MlflowException" and str(error).startswith(
         "API request to http"

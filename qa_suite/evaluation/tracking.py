@@ -14,7 +14,7 @@ import pandas as pd
 from qa_suite.core import store
 from qa_suite.core.headline_measures import Measure, first_of
 from qa_suite.core.outbox.file import Outbox
-from qa_suite.core.outbox.lines import OUTBOX_FILE, Begin, Operation
+from qa_suite.core.outbox.lines import OUTBOX_FILE, REFUSED_FILE, Begin, Operation
 from qa_suite.core.outbox.runs import in_batches, made_by
 from qa_suite.core.outbox.sending import Sent, send
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
@@ -24,7 +24,7 @@ from qa_suite.evaluation.journal import JOURNAL_FOLDER
 
 EXPERIMENT = "evaluations"
 RECORD_PATH = Path("record")
-_NOT_OF_THE_RECORD = (JOURNAL_FOLDER, OUTBOX_FILE)
+_NOT_OF_THE_RECORD = (JOURNAL_FOLDER, OUTBOX_FILE, REFUSED_FILE)
 MOST_FIGURES = 30
 """Of an evaluation in MLflow, beside its run and its model; all others stand in its tables."""
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +16,14 @@ from typing import Any
 
 from qa_suite.core import os_locks
 from qa_suite.core.errors import InputError
+from qa_suite.core.outbox import refused
 from qa_suite.core.outbox.lines import (
     MODELS_FOLDER,
     OUTBOX_FILE,
     Begin,
     Line,
     Operation,
+    Refused,
     Waiting,
     gathered,
     parsed,
@@ -85,8 +88,10 @@ class Outbox:
         What waits of a run that is whole in itself, such as the record of an evaluation, is
         replaced by what is noted anew.
         """
-        name = begin.identity[1]
-        self._append(Line(run=name, begin=begin, operations=tuple(operations)))
+        name, told = begin.identity[1], tuple(operations)
+        self._append(Line(run=name, begin=begin, operations=told))
+        if told:  # what was refused of it is told anew, or is no longer to be told
+            refused.forget_refused(self.folder, self.refused(name), models=False)
         return self.runs[name]
 
     def note(self, run: str, *operations: Operation) -> None:
@@ -98,6 +103,45 @@ class Outbox:
     def taken(self, run: str, one: str, *, into: str, found: Mapping[str, str]) -> None:
         """Note that MLflow has taken an operation."""
         self._append(Line(run=run, sent=(one,), into=into, found=dict(found)))
+        refused.forget_refused(self.folder, [one], models=False)  # of an earlier attempt
+
+    def set_aside(self, run: str, operation: Operation, *, into: str, words: str) -> None:
+        """Keep an operation that MLflow refused for good where it holds nothing up.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the operation waits on then.
+        """
+        begin, now = self.runs[run].begin, int(time.time() * 1000)
+        refused.keep_refused(
+            self.folder, Refused(begin=begin, operation=operation, words=words, at=now)
+        )
+        self._append(Line(run=run, refused=(operation.id,), into=into))
+
+    def refused(self, run: str | None = None) -> dict[str, Refused]:
+        """Return what was set aside, of one run or of all, by identifier."""
+        return refused.read_refused(self.folder, run)
+
+    def retry_refused(self) -> None:
+        """Let what was set aside wait again."""
+        again = self.refused()
+        for one in again.values():
+            name = one.begin.identity[1]
+            if name not in self.runs:
+                self.begin(one.begin)
+            self.note(name, one.operation)
+            self.say_refused(name)
+        refused.forget_refused(self.folder, again, models=False)
+
+    def drop_refused(self) -> None:
+        """Forget what was set aside, and the models saved for it; its runs go on saying so."""
+        refused.forget_refused(self.folder, self.refused(), models=True)
+
+    def say_refused(self, run: str) -> None:
+        """Note that a run is to say what was refused of it, unless that waits to be said."""
+        if all(one.kind != "refused" for one in self.runs[run].operations.values()):
+            self.note(run, Operation(id=uuid.uuid4().hex, kind="refused", what=[run]))
 
     def noted(self, run: str, kind: str) -> list[Any]:
         """Return what was noted of a kind, sent or not."""
@@ -118,10 +162,21 @@ class Outbox:
         if self._file < 0:
             return
         if not self.waits and all(run.ended for run in self.runs.values()):
-            shutil.rmtree(self.folder / MODELS_FOLDER, ignore_errors=True)
+            self._remove_sent_models()
             self.path.unlink(missing_ok=True)
         os.close(self._file)
         self._file = -1
+
+    def _remove_sent_models(self) -> None:
+        """Remove the models that were saved to be sent, but for those that were refused."""
+        kept = {self.folder / one for one in refused.saved_models(self.refused().values())}
+        place = self.folder / MODELS_FOLDER
+        if not kept:
+            shutil.rmtree(place, ignore_errors=True)
+            return
+        for one in place.iterdir():
+            if one not in kept:
+                shutil.rmtree(one, ignore_errors=True)
 
     def _append(self, line: Line) -> None:
         """Write a line and take it up; where it cannot be written it is known to this process."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,11 +15,17 @@ from qa_suite.core.errors import QAError
 from qa_suite.core.json_files import parse_json_model
 
 OUTBOX_FILE = "outbox.jsonl"
+REFUSED_FILE = "outbox-refused.jsonl"
+"""Beside the outbox: what MLflow refused for good, with its words."""
 MODELS_FOLDER = "outbox-models"
 """Beside the outbox: models that wait to be registered."""
 ENDED = ("FINISHED", "FAILED", "KILLED")
+ENDS = ("status", "orphan")
+"""Kinds of operations that say how a run stands; an orphan is one that nobody else has ended."""
 
 _log = logging.getLogger(__name__)
+
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class _Strict(BaseModel):
@@ -59,6 +65,28 @@ class Operation(_Strict):
     what: Any
 
 
+class Refused(_Strict):
+    """One operation that MLflow refused for good.
+
+    Parameters
+    ----------
+    begin
+        Of its run.
+    operation
+        As it was noted.
+    words
+        Of the server.
+    at
+        Milliseconds since 1970.
+    """
+
+    schema_version: Literal[1] = 1
+    begin: Begin
+    operation: Operation
+    words: str
+    at: int
+
+
 class Line(_Strict):
     """One line of the file.
 
@@ -73,8 +101,10 @@ class Line(_Strict):
         To be told.
     sent
         Identifiers of operations that MLflow has taken.
+    refused
+        Identifiers of operations that it refused for good; they stand in a file of their own.
     into
-        The MLflow run that took them; in another they are not.
+        The MLflow run that took or refused them; in another they are not.
     found
         What came of them, such as the address of a model, by operation.
     """
@@ -84,6 +114,7 @@ class Line(_Strict):
     begin: Begin | None = None
     operations: tuple[Operation, ...] = ()
     sent: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     into: str | None = None
     found: dict[str, str] = {}
 
@@ -131,11 +162,13 @@ class Waiting:
         """Take up what a line says."""
         for operation in line.operations:
             self.operations[operation.id] = operation
-            if operation.kind == "status":
+            if operation.kind in ENDS:
                 self.status = operation.what[0]
         for one in line.sent:
             self.operations.pop(one, None)
             self.taken[one] = line.into or ""
+        for one in line.refused:
+            self.operations.pop(one, None)
         self.found |= line.found
 
 
@@ -153,15 +186,21 @@ def gathered(lines: Iterable[Line], *, into: str | None = None) -> dict[str, Wai
     for line in lines:
         if line.begin is not None and (line.run not in runs or line.operations):
             runs[line.run] = Waiting(begin=line.begin)
-        if line.run in runs and not (into and line.sent and line.into != into):
+        elsewhere = into and (line.sent or line.refused) and line.into != into
+        if line.run in runs and not elsewhere:
             runs[line.run].note(line)
     return runs
 
 
 def parsed(data: bytes, path: Path) -> Iterator[Line]:
     """Read lines; one that is none is left out with a warning."""
+    return parsed_as(Line, data, path)
+
+
+def parsed_as(kind: type[_Kind], data: bytes, path: Path) -> Iterator[_Kind]:
+    """Read lines of a kind; one that is none is left out with a warning."""
     for number, text in enumerate(data.splitlines(), start=1):
         try:
-            yield parse_json_model(text, Line, path)
+            yield parse_json_model(text, kind, path)
         except QAError:
             _log.warning("Line %d of %s cannot be read and is left out.", number, path)

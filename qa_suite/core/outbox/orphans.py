@@ -28,7 +28,7 @@ def end_orphans(outbox: Outbox) -> None:
     now = int(time.time() * 1000)
     for name, run in outbox.runs.items():
         if not run.ended:
-            end = Operation(id=uuid.uuid4().hex, kind="status", what=["KILLED", now])
+            end = Operation(id=uuid.uuid4().hex, kind="orphan", what=["KILLED", now])
             outbox.note(name, end)
 
 

@@ -18,7 +18,8 @@ from qa_suite.core.json_files import read_json_model
 from qa_suite.core.outbox.file import Outbox
 from qa_suite.core.outbox.lines import MODELS_FOLDER, OUTBOX_FILE, Begin, Operation
 from qa_suite.core.outbox.orphans import PROCESS_TAG, end_orphans, this_process
-from qa_suite.core.outbox.sending import send
+from qa_suite.core.outbox.refused import refused_words
+from qa_suite.core.outbox.sending import Sent, send
 from qa_suite.core.outbox.watch import watching
 from qa_suite.core.reach import without_secrets
 from qa_suite.core.record_names import digest_of
@@ -183,12 +184,14 @@ class TrackedRun:
         if not self._outbox.waits or (time.monotonic() < self._quiet_until and not now):
             return not self._outbox.waits
         sent = send(self._outbox)
+        if sent.refused:
+            _log.warning("%s", refused_words(self.folder, sent.refused))
         self.run_id = sent.runs.get(self._name, self.run_id)
         if sent.why is None:
             self._pause_s, self._quiet_until = _FIRST_PAUSE_S, 0.0
         else:
             if not self._quiet_until:
-                _log.warning("%s", stays(sent.why, self.folder))
+                _log.warning("%s", stays(sent, self.folder))
             self._quiet_until = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         return not self._outbox.waits
@@ -221,10 +224,11 @@ def _sent_steps(run_id: str, name: str) -> set[int]:
     return {point.step for point in history}
 
 
-def stays(why: str, folder: Path) -> str:
+def stays(sent: Sent, folder: Path) -> str:
     """Say that something was not sent, that it is kept, and how it is sent."""
+    takes = "takes nothing" if sent.away else "does not take everything"
     return (
-        f"MLflow at {without_secrets(tracking_uri())} takes nothing ({why}); what it is to be told "
+        f"MLflow at {without_secrets(tracking_uri())} {takes} ({sent.why}); what it is to be told "
         f"is kept in {folder}, and sent by the next command or by 'qa-suite sync {folder}'."
     )
 

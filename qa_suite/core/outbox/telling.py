@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from qa_suite.core.errors import InputError
+from qa_suite.core.outbox.answers import NeedsLeave
 from qa_suite.core.outbox.lines import Operation
 from qa_suite.core.outbox.models import tell_model
-from qa_suite.core.store import patient
+from qa_suite.core.outbox.refused import kinds_words, read_refused
+from qa_suite.core.store import patient, require_registry
+
+OF_FILES = ("document", "file", "model")
+"""Kinds whose content goes to the store of files, which may be another than that of runs."""
+REFUSED_TAG = "qa.refused"
+"""Says of a run how much of it MLflow refused."""
 
 _log = logging.getLogger(__name__)
 
@@ -21,11 +28,12 @@ Found = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where an operation is told: the client, the run, and the folder of the work."""
+    """Where an operation is told: the client, the run, its files, and the folder of the work."""
 
     client: Any
     experiment_id: str
     run_id: str
+    files: str
     folder: Path
 
 
@@ -50,6 +58,10 @@ def tell(place: Place, operation: Operation) -> Found:
     Exception
         Whatever MLflow raises.
     """
+    if operation.kind not in TELL:
+        raise InputError(
+            f"This version of the suite cannot tell {operation.kind}; use a later one."
+        )
     return TELL[operation.kind](place, operation) or {}
 
 
@@ -60,6 +72,23 @@ def _status(place: Place, operation: Operation) -> None:
         place.client.update_run(place.run_id, status=status)
     else:
         place.client.set_terminated(place.run_id, status, at)
+
+
+@_tells("orphan")
+def _orphan(place: Place, operation: Operation) -> None:
+    """End a run whose process is gone, where the store still holds it for running."""
+    if place.client.get_run(place.run_id).info.status == "RUNNING":
+        _status(place, operation)
+
+
+@_tells("refused")
+def _refused(place: Place, operation: Operation) -> None:
+    """Say of a run what MLflow refused of it, so that nobody takes it for whole."""
+    refused = read_refused(place.folder, operation.what[0])
+    if refused:
+        place.client.set_tag(place.run_id, REFUSED_TAG, kinds_words(refused.values()))
+    elif REFUSED_TAG in place.client.get_run(place.run_id).data.tags:
+        place.client.delete_tag(place.run_id, REFUSED_TAG)
 
 
 @_tells("metrics")
@@ -119,7 +148,7 @@ def _file(place: Place, operation: Operation) -> None:
         _log.warning("%s was to be told to MLflow and is gone.", path)
         return
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read; give leave to read it, and it is sent.")
+        raise NeedsLeave(f"{path} cannot be read; give leave to read it, and it is sent.")
     with patient():
         place.client.log_artifact(place.run_id, str(path), folder)
 
@@ -162,6 +191,7 @@ def _examined(place: Place, operation: Operation) -> None:
 
 @_tells("model")
 def _model(place: Place, operation: Operation) -> Found:
+    require_registry()
     with patient():
         return tell_model(
             place.client,
