@@ -2,6 +2,8 @@
 
 python benchmarks/exam_table.py --write docs/exam.md --out exam
 
+After --write, `python -m benchmarks.exam_facts` brings the table into the reports.
+
 With --out an exam that was ended carries on, and it may be run in stages: a candidate or the
 clinical severities first, and the whole at last.
 """

@@ -21,9 +21,10 @@ from qa_suite.judging.judge import judge
 from reports.facts.model_card import model_card
 from reports.facts.readiness import Readiness, gather
 from reports.facts.short import short_report
-from reports.facts.short.findings import deciding, used_up, worst_site
+from reports.facts.short.findings import deciding
 from reports.facts.short.lines import in_short
 from reports.facts.short.records import Short
+from reports.facts.worst import used_up, worst_site
 from reports.pdf.report import lacks, pdf_of
 from tests.dicom_validator import errors_of
 from tests.record_factory import make_record

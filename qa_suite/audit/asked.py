@@ -34,7 +34,7 @@ class AuditSettings:
         The gap looked for: a number of SD of patients for every measure, and for single ones
         ``METRIC:REGION`` to a number in its unit.
     divided_by
-        Keys of :data:`qa_suite.audit.strata.DIMENSIONS`, crossed by ``×``; empty takes all.
+        Keys of :data:`qa_suite.core.dimensions.DIMENSIONS`, crossed by ``×``; empty takes all.
     small_below
         Patients; a cell with fewer is shown and never interpreted.
     confidence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qa_suite.audit.strata import DIMENSIONS, SITE, Cell, Dimension, Scan, cells_of, dimension
+from qa_suite.core.dimensions import DIMENSIONS, SITE, Cell, Dimension, Scan, cells_of, dimension
 from qa_suite.core.records import AuditCell
 from qa_suite.core.wording import listing
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from qa_suite.audit.strata import Scan
+from qa_suite.core.dimensions import Scan
 from qa_suite.core.errors import raise_problems
 from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from qa_suite.core.records import AuditedEvaluation, CaseRecord, Evaluation

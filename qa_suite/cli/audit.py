@@ -94,8 +94,8 @@ def audit(asked: AuditOptions) -> int:
 def audit_settings(asked: AuditOptions) -> AuditSettings:
     """Read the options; every one that cannot be is told at once."""
     from qa_suite.audit.asked import AuditSettings
-    from qa_suite.audit.strata import dimension
     from qa_suite.cli.options import names
+    from qa_suite.core.dimensions import dimension
     from qa_suite.core.errors import QAError, raise_problems
 
     problems: list[str] = []

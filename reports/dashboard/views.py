@@ -17,6 +17,7 @@ from reports.dashboard import store, tables
 from reports.dashboard.store import EvaluationRun, ModelVersion, Record
 from reports.dashboard.tables import drawing, show_cohort
 from reports.facts import slices, wording
+from reports.facts.exams import exam_said
 from reports.facts.patients import distributions
 from reports.facts.pictures import PictureCase, captions, windows_of
 from reports.facts.standing import standing_among
@@ -207,7 +208,7 @@ def _verdict_box(record: Record, verdict: Verdict) -> None:
     symbol, word = standing.title
     rows = [
         ("Intended use", verdict.profile.intended_use),
-        ("Profile examined", verdict.profile.exam),
+        ("Exam of the examiner", exam_said(verdict.profile)),
         *standing.rows,
     ]
     lines = "".join(f"<dt>{label}</dt><dd>{escape(text)}</dd>" for label, text in rows)

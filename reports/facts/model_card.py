@@ -18,6 +18,8 @@ def model_card(short: Short) -> str:
         "## What decides",
         _findings(short.deciding),
         f"Worst site: {_plain(short.worst_site)}",
+        f"Worst stratum: {_plain(short.worst_stratum.text)}",
+        f"Exam of the examiner: {_plain(short.exam)}",
         "## On whom and how",
         _lines((*short.front, *short.about)),
         "## How sure the reference is",
@@ -40,10 +42,14 @@ def model_card(short: Short) -> str:
 def _findings(rows: Sequence[ShortFinding]) -> str:
     if not rows:
         return "No bound was tested."
-    head = "| Criterion | Scope | Estimate | Asks | n | Outcome |\n|---|---|---|---|---|---|"
+    head = (
+        "| Criterion | Scope | Estimate | Asks | n | Outcome | Known to find |\n"
+        "|---|---|---|---|---|---|---|"
+    )
     body = [
         f"| {_cell(row.criterion)} | {_cell(row.scope)} | {_cell(row.estimate_text)}, "
-        f"{_cell(row.interval_text)} | {_cell(row.asks)} | {row.patients} | {row.outcome} |"
+        f"{_cell(row.interval_text)} | {_cell(row.asks)} | {row.patients} | {row.outcome} | "
+        f"{_cell(row.known_text)} |"
         for row in rows
     ]
     return "\n".join([head, *body])

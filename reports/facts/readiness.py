@@ -23,6 +23,7 @@ from reports.facts.measures import FamilyTable, cost_line, family_tables
 from reports.facts.patients import Distribution, distributions
 from reports.facts.pictures import PictureCase, choose_pictures
 from reports.facts.standing import Standing, standing_of
+from reports.facts.worst import Stratum, worst_stratum
 
 MOST_ONE_BY_ONE = 60
 """Cases whose preflight values the page tells one by one; of more only those not in order."""
@@ -88,6 +89,7 @@ class Readiness:
     comparison: tuple[ComparisonRow, ...]
     companions: tuple[tuple[str, Evaluation], ...]
     standing: Standing
+    worst_stratum: Stratum
 
 
 def gather(
@@ -158,6 +160,7 @@ def gather(
         ),
         companions=companions,
         standing=standing,
+        worst_stratum=worst_stratum(judged, cases, evaluation, verdict),
     )
 
 

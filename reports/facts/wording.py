@@ -6,7 +6,7 @@ table and sentence never differ by rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from qa_suite.core.records import Criterion, Finding, PreflightValue, SiteGap, Verdict
@@ -14,6 +14,7 @@ from qa_suite.core.wording import (
     brief,
     count,
     known,
+    listing,
     measure_name,
     number,
     percent,
@@ -233,6 +234,23 @@ def _known_of(finding: Finding) -> str:
     else:
         return "undefined: no patient has a value"
     return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def finds_text(faults: Sequence[str], examined: bool) -> str:
+    """Name the planted faults that a criterion is known to find, the first of many.
+
+    Parameters
+    ----------
+    faults
+        With their severities.
+    examined
+        Whether an exam of the profile is on record.
+    """
+    if not examined:
+        return "no exam on record"
+    if not faults:
+        return "others answered first in the exam"
+    return listing(some(list(faults), 3))
 
 
 def finding_interval(finding: Finding) -> str:

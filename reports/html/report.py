@@ -15,6 +15,7 @@ from qa_suite.core.records import Finding, SiteGap, Verdict
 from qa_suite.core.signing.reviewers import Reviewers
 from qa_suite.core.wording import some
 from reports.facts import slices, wording
+from reports.facts.exams import exam_of, exam_said, known_to_find
 from reports.facts.meaning import sites_compared, verdict_meaning
 from reports.facts.pictures import PictureCase, captions, windows_of
 from reports.facts.plain_rows import plain_rows
@@ -25,6 +26,7 @@ from reports.facts.readiness import (
     preflight_doubts,
     told_one_by_one,
 )
+from reports.facts.worst import worst_site
 from reports.figures import curve_plots, panels, strips
 from reports.figures import intervals as figures
 from reports.html.dose import plan_views
@@ -110,6 +112,12 @@ def render(readiness: Readiness) -> str:
         verdict=readiness.verdict,
         evaluation=readiness.evaluation,
         meaning=verdict_meaning(readiness.verdict, readiness.cases),
+        worst_site=worst_site(readiness.verdict),
+        exam=exam_of(readiness.verdict.profile),
+        exam_said=exam_said(readiness.verdict.profile),
+        finds=known_to_find(
+            readiness.verdict.profile, [f.criterion.name for f in readiness.verdict.findings]
+        ),
         findings=finding_rows(readiness.verdict.findings),
         gaps=gaps,
         notable_gaps=[rows for rows in gaps if any(row.gap.shifted for row in rows)],

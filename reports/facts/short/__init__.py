@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.facts.exams import exam_of, exam_said, known_to_find
 from reports.facts.meaning import verdict_meaning
 from reports.facts.readiness import Readiness
-from reports.facts.short.findings import deciding, short_finding, short_gaps, worst_site
+from reports.facts.short.findings import deciding, short_finding, short_gaps
 from reports.facts.short.lines import (
     changes_of,
     comparators_of,
@@ -19,7 +20,8 @@ from reports.facts.short.lines import (
     reference_of,
     worst_cases_of,
 )
-from reports.facts.short.records import HazardLine, Line, Short, ShortSite
+from reports.facts.short.records import HazardLine, Line, Short, ShortFault, ShortSite, ShortStratum
+from reports.facts.worst import worst_site
 
 _FRONT = (
     "Intended use",
@@ -49,7 +51,8 @@ def short_report(
         Digest of the last line of the log beside the evaluation.
     """
     verdict, evaluation, standing = found.verdict, found.evaluation, found.standing
-    findings = [short_finding(one) for one in verdict.findings]
+    finds = known_to_find(verdict.profile, [one.criterion.name for one in verdict.findings])
+    exam = exam_of(verdict.profile)
     identifier = "" if verdict.evidence is None else verdict.evidence.verdict
     model = evaluation.model
     return Short(
@@ -69,9 +72,19 @@ def short_report(
         about=tuple(Line(label=a, text=b) for a, b in facts_of(found) if a not in _FRONT),
         warnings=found.notices,
         meaning=verdict_meaning(verdict, found.cases),
-        deciding=tuple(short_finding(one) for one in deciding(verdict)),
+        deciding=tuple(
+            short_finding(f, finds[f.criterion.name], exam is not None) for f in deciding(verdict)
+        ),
         worst_site=worst_site(verdict),
-        findings=tuple(findings),
+        worst_stratum=ShortStratum.model_validate(vars(found.worst_stratum)),
+        exam=exam_said(verdict.profile),
+        exam_faults=tuple(
+            ShortFault.model_validate(one.model_dump())
+            for one in (() if exam is None else exam.faults)
+        ),
+        findings=tuple(
+            short_finding(f, finds[f.criterion.name], exam is not None) for f in verdict.findings
+        ),
         gaps=short_gaps(verdict),
         sites=tuple(ShortSite.model_validate(vars(one)) for one in found.site_counts),
         worst_cases=worst_cases_of(found),

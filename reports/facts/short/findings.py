@@ -1,13 +1,13 @@
-"""Which findings decide, which site is worst, and each finding with its texts."""
+"""Which findings decide, and each finding with its texts."""
 
 from __future__ import annotations
 
 import math
 
 from qa_suite.core.records import Finding, Verdict
-from qa_suite.core.wording import count, listing, some
 from reports.facts import wording
 from reports.facts.short.records import ShortFinding, ShortGap
+from reports.facts.worst import used_up
 
 MOST_DECIDING = 5
 _ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}
@@ -36,39 +36,8 @@ def _rank(finding: Finding) -> tuple[int, float, str, str]:
     )
 
 
-def used_up(finding: Finding) -> float | None:
-    """Return how much of its bound an estimate uses up: above 1 it is missed.
-
-    None where there is no estimate, or the bound is no scale to measure by.
-    """
-    c, estimate = finding.criterion, finding.estimate
-    if estimate is None:
-        return None
-    if wording.is_share(c) or c.direction == "at_least":
-        room = 1 - c.bound if c.unit in ("1", "") and c.bound < 1 else abs(c.bound)
-        return 1 + (c.bound - estimate) / room if room > 0 else None
-    value = abs(estimate) if c.direction == "within" else estimate
-    return value / c.bound if c.bound > 0 else None
-
-
-def worst_site(verdict: Verdict) -> str:
-    """Name the site with most bounds missed, and how many; or that none is worse."""
-    missed: dict[str, list[str]] = {}
-    for one in verdict.findings:
-        if one.outcome == "fail":
-            for site in one.sites or ((one.scope_name,) if one.scope_name != "pooled" else ()):
-                missed.setdefault(site, []).append(one.criterion.name)
-    if not missed:
-        of_sites = any(f.criterion.scope == "each_site" for f in verdict.findings)
-        return "No site misses a bound." if of_sites else "No criterion asks site by site."
-    site = min(missed, key=lambda name: (-len(missed[name]), name))
-    names = listing(some(list(dict.fromkeys(missed[site])), 4))
-    bounds = count(len(missed[site]), "bound")
-    return f"{site} misses {bounds}: {names}."
-
-
-def short_finding(one: Finding) -> ShortFinding:
-    """Return a finding with its texts."""
+def short_finding(one: Finding, finds: tuple[str, ...], examined: bool) -> ShortFinding:
+    """Return a finding with its texts, and the planted faults that it is known to find."""
     c = one.criterion
     return ShortFinding(
         criterion=c.name,
@@ -88,6 +57,8 @@ def short_finding(one: Finding) -> ShortFinding:
         sentence=one.sentence,
         source=c.source,
         confirmed=c.confirmed,
+        known_to_find=finds,
+        known_text=wording.finds_text(finds, examined),
     )
 
 

@@ -20,7 +20,6 @@ def facts_of(found: Readiness) -> list[tuple[str, str]]:
     sites = evaluation.cohort.sites
     return [
         ("Intended use", verdict.profile.intended_use),
-        ("Profile examined", verdict.profile.exam),
         (
             "Evidence",
             f"{count(found.flow[-1].count, 'case')} measured and judged, of {held_out} held out, "

@@ -40,6 +40,12 @@ class ShortFinding(BaseModel):
     sentence: str
     source: str
     confirmed: bool
+    known_to_find: tuple[str, ...] = Field(
+        default=(),
+        description="planted faults, each as large as matters, that the exam on record shows this "
+        "criterion to be among the first to find",
+    )
+    known_text: str = ""
 
 
 class ShortGap(BaseModel):
@@ -69,6 +75,32 @@ class ShortSite(BaseModel):
     failed: int
     excluded: int
     judged: int
+
+
+class ShortStratum(BaseModel):
+    """The worst stratum but the sites; of none, ``text`` says why."""
+
+    model_config = _STRICT
+
+    text: str
+    name: str
+    measure: str
+    estimate: float | None
+    bound: float | None
+    unit: str
+    patients: int
+
+
+class ShortFault(BaseModel):
+    """A planted fault of the exam on record."""
+
+    model_config = _STRICT
+
+    fault: str
+    severity: str
+    caught: tuple[int, ...] = Field(description="verdicts, of each candidate")
+    verdicts: int
+    answered_by: tuple[str, ...]
 
 
 class WorstCase(BaseModel):
@@ -143,6 +175,9 @@ class Short(BaseModel):
     meaning: str
     deciding: tuple[ShortFinding, ...] = Field(description="at most five, the worst first")
     worst_site: str
+    worst_stratum: ShortStratum
+    exam: str = Field(description="what an exam of the examiner has shown of this very profile")
+    exam_faults: tuple[ShortFault, ...] = Field(description="those that were planted")
     findings: tuple[ShortFinding, ...]
     gaps: tuple[ShortGap, ...]
     sites: tuple[ShortSite, ...]
