@@ -15,6 +15,7 @@ from tests.fuzz.subject import Subject
 SEED = 17
 INPUTS = 250
 SLOW = {
+    "heavy": 20,
     "parquet": 20,
     "specification": 40,
     "profile": 80,

@@ -17,6 +17,7 @@ from qa_suite.core.cohort import load_cohort, save_cohort, with_file_hashes
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.cases import load_case
 from qa_suite.io.dicom.headers import scan_dicom
+from qa_suite.io.dicom.opening import decode_pixels, open_dicom
 from qa_suite.io.dicom.series import read_series
 from qa_suite.io.images import read_image, write_image
 from qa_suite.io.rt.dose.parts import read_planned_parts
@@ -25,6 +26,7 @@ from qa_suite.io.rt.dose.request import DoseRequest
 from qa_suite.io.rt.plan.read import read_plan
 from qa_suite.io.rt.structures import read_structure_set, structure_mask
 from tests.dicom_factory import rectangle, write_series, write_structures
+from tests.fuzz.heavy import any_heavy
 from tests.fuzz.mutations import either, spoilt_bytes, spoilt_dicom, spoilt_lines, within
 from tests.fuzz.subject import Subject
 from tests.plan_factory import write_ion_plan, write_plan
@@ -102,6 +104,13 @@ def dicom_subjects() -> Iterator[Subject]:
             spoil=spoil,
             read=_scanned,
         )
+    yield Subject(
+        name="DICOM, heavy",
+        make=functools.partial(_series, {}, None),
+        file="IM0001.dcm",
+        spoil=any_heavy,
+        read=_decoded,
+    )
     yield Subject(name="RTSTRUCT", make=_structures, file="a.dcm", spoil=spoilt_dicom, read=_masks)
     yield Subject(
         name="RTDOSE",
@@ -171,6 +180,11 @@ def _inflated(data: bytes) -> bytes:
 
 def _scanned(folder: Path) -> object:
     return [read_series(series) for series in scan_dicom(folder).series]
+
+
+def _decoded(folder: Path) -> object:
+    path = folder / "IM0001.dcm"
+    return decode_pixels(path, open_dicom(path, pixels=True, force=True)), _scanned(folder)
 
 
 def _structures(folder: Path) -> None:

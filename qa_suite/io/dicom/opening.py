@@ -22,6 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from qa_suite.core.apart import NotRead, read_apart
 from qa_suite.core.errors import InputError
 from qa_suite.core.plain_files import read_bytes, reason_of, require_file
+from qa_suite.io.dicom.elements import TooMuch, asking_at_most
 from qa_suite.io.problems import ReadProblem
 from qa_suite.io.stored_voxels import MOST_FILE_BYTES, MOST_VOXELS
 
@@ -30,6 +31,10 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 MOST_ELEMENTS = 400_000
 """Of a deflated data set; the largest structure sets of clinics have fewer."""
+MOST_ELEMENTS_A_MIB = 150_000
+"""Of a deflated data set, and of one of less than a MiB; contours of five points are half of it."""
+MOST_SECONDS_A_MIB = 2.5
+"""Reckoned; contours of clinics, deflated to a fourth, ask for a third of it."""
 MOST_DEFLATED_FACTOR = 100
 """How much larger than its file a deflated data set may be; doses, mostly zeros, reach 50."""
 _SMALL = 1 << 20
@@ -71,14 +76,16 @@ def open_dicom(path: Path, *, pixels: bool, force: bool = False) -> Any:
     except InputError as error:
         raise ReadProblem(path, _without(path, error)) from None
     try:
-        _require_possible_size(path)
-        with warnings.catch_warnings():
+        seconds = _asked_at_most(path)
+        with warnings.catch_warnings(), asking_at_most(seconds):
             warnings.simplefilter("ignore")  # overlong identifiers and the like: not our matter
             dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=force)
             _decode(dataset.file_meta)
             _decode(dataset)
     except ReadProblem:
         raise
+    except TooMuch as error:
+        raise ReadProblem(path, str(error)) from None
     except OSError as error:
         raise ReadProblem(path, f"a file cannot be opened ({reason_of(error)})") from None
     except Exception as error:
@@ -99,23 +106,30 @@ def _decode(dataset: Any) -> None:
                 _decode(item)
 
 
-def _require_possible_size(path: Path) -> None:
-    """Refuse a deflated file that would unpack to more than a file can mean."""
+def _asked_at_most(path: Path) -> float:
+    """Return for how long a file may be read, by the reckoning of its elements.
+
+    What is written plainly takes as long as it is, without an end. A deflated file may hold a
+    hundred times as much: it is refused where it would unpack to more than a file can mean.
+    """
     with path.open("rb") as stream:
         head = stream.read(_MOST_META)
     if head[128:132] != b"DICM":
-        return
+        return float("inf")
     syntax, start = _meta(path, head)
     if syntax != _DEFLATED:
-        return
+        return float("inf")
     data = memoryview(read_bytes(path, most_bytes=MOST_FILE_BYTES))[start:]
     most = MOST_DEFLATED_FACTOR * len(data) + _SMALL
     inflating = zlib.decompressobj(-zlib.MAX_WBITS)
     unpacked = inflating.decompress(data, most)
     if not inflating.eof and len(unpacked) >= most:
         raise ReadProblem(path, f"a file unpacks to more than {most >> 20} MiB, a hundred times it")
-    if _has_more_elements(unpacked, MOST_ELEMENTS):
-        raise ReadProblem(path, f"a file of more than {MOST_ELEMENTS} elements")
+    size = max(len(data) / 2**20, 1.0)
+    elements = min(MOST_ELEMENTS, round(MOST_ELEMENTS_A_MIB * size))
+    if _has_more_elements(unpacked, elements):
+        raise ReadProblem(path, f"a file of more than {elements} elements")
+    return MOST_SECONDS_A_MIB * size
 
 
 def _meta(path: Path, head: bytes) -> tuple[bytes, int]:

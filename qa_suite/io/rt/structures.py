@@ -207,6 +207,9 @@ def _fill_parallel(indices: list[Contour], grid: Grid) -> tuple[NDArray[np.bool_
     return mask, tuple(notes)
 
 
+_CROSSINGS_AT_ONCE = 1 << 20  # of edges and rows, however often a contour goes up and down
+
+
 def fill_even_odd(polygons: list[Contour], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Fill polygons on a plane of pixels by the even-odd rule.
 
@@ -227,6 +230,7 @@ def fill_even_odd(polygons: list[Contour], shape: tuple[int, ...]) -> NDArray[np
     """
     width, height = shape
     toggles = np.zeros((width + 1, height), dtype=np.int64)
+    edges_at_once = max(_CROSSINGS_AT_ONCE // max(height, 1), 1)
     for points in polygons:
         following = np.roll(points, -1, axis=0)
         # every edge upwards, so that the two sides of a shared edge round its crossings alike
@@ -235,13 +239,16 @@ def fill_even_odd(polygons: list[Contour], shape: tuple[int, ...]) -> NDArray[np
         x_next, y_next = np.where(upwards, following, points).T
         low = np.ceil(y).astype(int).clip(0, height)
         high = np.ceil(y_next).astype(int).clip(0, height)
-        counts = high - low
-        edge = np.repeat(np.arange(len(points)), counts)
-        row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + low[edge]
-        share = (row - y[edge]) / (y_next[edge] - y[edge])
-        crossing = x[edge] + share * (x_next[edge] - x[edge])
-        column = np.ceil(crossing).clip(0, width).astype(int)
-        np.add.at(toggles, (column, row), 1)
+        for start in range(0, len(points), edges_at_once):
+            some = np.arange(start, min(start + edges_at_once, len(points)))
+            counts = (high - low)[some]
+            edge = np.repeat(some, counts)
+            row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+            row += low[edge]
+            share = (row - y[edge]) / (y_next[edge] - y[edge])
+            crossing = x[edge] + share * (x_next[edge] - x[edge])
+            column = np.ceil(crossing).clip(0, width).astype(int)
+            np.add.at(toggles, (column, row), 1)
     return np.asarray(np.cumsum(toggles, axis=0)[:width] % 2 == 1)
 
 
@@ -289,7 +296,7 @@ def _fill_oblique(structure: Structure, grid: Grid) -> tuple[NDArray[np.bool_], 
 
 
 def _normal(points: Contour) -> NDArray[np.float64]:
-    _, _, axes = np.linalg.svd(points - points.mean(axis=0))
+    _, _, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     normal = axes[2]
     return np.asarray(normal * (1 if normal[int(np.argmax(np.abs(normal)))] > 0 else -1))
 
