@@ -14,8 +14,8 @@ from qa_suite.core.verdict_files import overall
 from reports.html.audit import write_audit_page
 from reports.html.report import write_report
 from tests.audit_cases import at_site, profile, source
+from tests.chromium import FLAGS, chromium
 from tests.record_factory import make_record
-from tests.test_dashboard import FLAGS, chromium
 
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")

@@ -22,7 +22,7 @@ HOMES = {  # where a package may be imported as soon as its module is
     "distributed": ("qa_suite/core/executors",),
     "mlflow": ("qa_suite/instruments/pyfunc_model.py", "translators/registry/pyfunc_model.py"),
     "pydosert": ("qa_suite/dose/photons/pencils.py",),
-    "streamlit": ("reports/dashboard",),
+    "streamlit": ("reports/dashboard", "qa_suite/cli/dashboard"),
     "torch": (
         "qa_suite/dose/photons/pencils.py",
         "qa_suite/instruments/encoder.py",

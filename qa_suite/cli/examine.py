@@ -1,4 +1,4 @@
-"""The verbs on one pair and on a record: ``measure``, ``judge``, ``report``, ``dashboard``."""
+"""The verbs on one pair and on a record: ``measure``, ``judge``, ``report``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def add_to(app: typer.Typer) -> None:
     add_verb(app, measure, MeasureOptions, writes="error_maps")
     app.command("judge")(judge)
     add_verb(app, report, ReportOptions)
-    app.command("dashboard")(dashboard)
 
 
 class MeasureOptions(Options):
@@ -187,40 +186,3 @@ def report(asked: ReportOptions) -> None:
         log_or_say(asked.evaluation)
     for path in (page, *more):
         console.show(str(path))
-
-
-def dashboard(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8501,
-    headless: Annotated[bool, typer.Option(help="Do not open a browser.")] = False,
-) -> int:
-    """Open the dashboard over the MLflow store: models, evaluations, verdicts, worst cases.
-
-    Example: `qa-suite dashboard --port 8600`
-    """
-    from qa_suite.core import store
-    from qa_suite.core.reach import StoreAway, require_answer
-    from reports.dashboard import launch
-
-    _require_free(port)
-    try:
-        require_answer(store.tracking_uri())
-    except StoreAway as error:
-        console.say(f"{error} The dashboard opens, and reads the store when it answers.")
-    return launch(port, headless)
-
-
-def _require_free(port: int) -> None:
-    """Refuse a port that cannot be listened at, before the pages are made."""
-    import socket
-
-    from qa_suite.core.errors import InputError
-
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise InputError(
-                f"Nothing can listen at port {port} of this machine ({error.strerror}); name "
-                f"another with --port."
-            ) from None

@@ -118,19 +118,10 @@ def sign(asked: SignOptions) -> int:
 
     Example: `qa-suite sign evaluations/vendor --key ada.pem --meaning approved --reviewers r.yaml`
     """
-    from qa_suite.core.examination_log import log_beside, read_log
-    from qa_suite.core.one_writer import writing
-    from qa_suite.core.record_files import read_evaluation
-    from qa_suite.core.signing.signatures import (
-        log_signature,
-        review_of,
-        sign_off,
-        signed_with,
-        write_signature,
-    )
+    from qa_suite.core.signing.signatures import sign_off
+    from qa_suite.core.signing.signing import sign_verdict
     from qa_suite.core.verdict_files import overall
 
-    evaluation = read_evaluation(asked.evaluation)
     one = _chosen(overall(asked.evaluation), asked)
     reviewers = reviewers_for(asked.reviewers, asked.evaluation)
     name, role = signer(asked.key, asked.name, asked.role)
@@ -139,17 +130,11 @@ def sign(asked: SignOptions) -> int:
             f"Nobody can tell who signs: give --name and --role, or keep "
             f"{entry_beside(asked.key).name} beside the key."
         )
-    statement = review_of(
+    signed, path = sign_verdict(
         asked.evaluation, one,
+        key=asked.key, passphrase=read_passphrase(asked.passphrase_file),
         name=name, role=role, meaning=asked.meaning, comment=asked.comment,
-        head=read_log(log_beside(asked.evaluation)).head,
     )  # fmt: skip
-    signed = signed_with(statement, asked.key, read_passphrase(asked.passphrase_file))
-    with writing(asked.evaluation, "sign"):
-        path = write_signature(asked.evaluation, signed)
-        if problem := log_signature(asked.evaluation, evaluation, signed, path):
-            path.unlink()
-            raise InputError(f"Nothing was signed: {problem}.")
     off = sign_off(asked.evaluation, one, reviewers)
     if asked.as_json:
         console.show_json(signed.model_dump(mode="json"))

@@ -20,7 +20,15 @@ from qa_suite.core.records.measurement import STRICT
 LOG_FILE = "examinations.jsonl"
 _DIGITS = 16
 What = Literal[
-    "locked", "examined", "recorded", "judged", "signed", "released", "overridden", "withdrawn"
+    "locked",
+    "examined",
+    "recorded",
+    "judged",
+    "looked",
+    "signed",
+    "released",
+    "overridden",
+    "withdrawn",
 ]
 
 

@@ -104,6 +104,15 @@ def read_measurements(folder: Path) -> pd.DataFrame:
     return pd.concat([table, costs], ignore_index=True) if len(costs) else table
 
 
+def read_measurements_of(folder: Path, metrics: Sequence[str]) -> pd.DataFrame:
+    """Read the measurements of a few metrics; time and memory are those of their rows.
+
+    Columns and errors are those of :func:`read_measurements`; costs are not among them.
+    """
+    among = ("metric", tuple(metrics))
+    return _whole(_read_table(folder, MEASUREMENTS_FILE, Measurement, among=among))
+
+
 def measurement_parts(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
     """Read the measurements part by part, the costs last; a part holds whole cases.
 
@@ -193,10 +202,15 @@ def _known_preflight(checks: dict[str, Any]) -> dict[str, Any]:
     return checks
 
 
-def _read_table(folder: Path, name: str, row_type: type[BaseModel]) -> pd.DataFrame:
+def _read_table(
+    folder: Path,
+    name: str,
+    row_type: type[BaseModel],
+    among: tuple[str, Sequence[str]] | None = None,
+) -> pd.DataFrame:
     path = Path(folder) / name
     _require_file(folder, path)
-    table = read_parquet(path, sha256=_digest_said(folder, name))
+    table = read_parquet(path, sha256=_digest_said(folder, name), among=among)
     _require_columns(path, table, row_type)
     return table
 

@@ -20,7 +20,11 @@ MOST_TABLE_BYTES = 8 << 30
 
 
 def read_parquet(
-    path: Path, *, columns: Sequence[str] | None = None, sha256: str | None = None
+    path: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    sha256: str | None = None,
+    among: tuple[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Read a table of parquet.
 
@@ -35,6 +39,8 @@ def read_parquet(
         To read; by default all.
     sha256
         What its record says that it is; None where no record says anything.
+    among
+        A column and the texts of which one must stand in it: only those rows are read.
 
     Raises
     ------
@@ -42,8 +48,9 @@ def read_parquet(
         If it is no plain file, no whole table of parquet, too large, or lacks a column.
     """
     require_table(path, columns=columns, sha256=sha256)
+    filters = None if among is None else [(among[0], "in", list(among[1]))]
     try:
-        return pd.read_parquet(path, columns=_listed(columns))
+        return pd.read_parquet(path, columns=_listed(columns), filters=filters)
     except Exception as error:  # of a file that changed meanwhile, or a column that is not there
         raise InputError(f"{path} cannot be read as a table ({reason_of(error)}).") from None
 

@@ -1,4 +1,4 @@
-"""The dashboard: Streamlit pages over the MLflow store that read records."""
+"""The dashboard: Streamlit pages over the MLflow store and folders that read records."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ import sys
 from pathlib import Path
 
 from qa_suite.core.extras import require
+from reports.dashboard.hands import OPTIONS_VARIABLE, Options
 
-APP = Path(__file__).parent / "app.py"
 
+def command(application: Path, port: int, headless: bool) -> list[str]:
+    """Return the command that serves the dashboard, on this machine's loopback only.
 
-def command(port: int, headless: bool) -> list[str]:
-    """Return the command that serves the dashboard, on this machine's loopback only."""
+    Parameters
+    ----------
+    application
+        File that makes it, see :func:`reports.dashboard.serving.application`.
+    port, headless
+        As in :func:`launch`.
+    """
     return [
         sys.executable,
         "-m",
         "streamlit",
         "run",
-        str(APP),
+        str(application),
         "--server.address=127.0.0.1",
         f"--server.port={port}",
         f"--server.headless={'true' if headless else 'false'}",
@@ -28,16 +35,21 @@ def command(port: int, headless: bool) -> list[str]:
         "--server.showEmailPrompt=false",  # it would wait for an answer at the first start
         "--browser.gatherUsageStats=false",
         "--client.toolbarMode=minimal",
-        "--theme.base=light",
-        "--theme.primaryColor=#1f4e79",
+        "--client.showErrorDetails=none",
+        "--theme.light.primaryColor=#1f4e79",
+        "--theme.dark.primaryColor=#8fbce6",
     ]
 
 
-def launch(port: int = 8501, headless: bool = False) -> int:
+def launch(application: Path, options: Options, *, port: int = 8501, headless: bool = False) -> int:
     """Serve the dashboard until it is interrupted; return its exit status.
 
     Parameters
     ----------
+    application
+        File that makes it.
+    options
+        How it is started; the process that serves reads them from its environment.
     port
         On 127.0.0.1.
     headless
@@ -49,8 +61,12 @@ def launch(port: int = 8501, headless: bool = False) -> int:
         If Streamlit is not installed.
     """
     require("streamlit")
-    environment = {**os.environ, "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"}
-    server = subprocess.Popen(command(port, headless), env=environment)
+    environment = {
+        **os.environ,
+        "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+        OPTIONS_VARIABLE: options.model_dump_json(),
+    }
+    server = subprocess.Popen(command(application, port, headless), env=environment)
     # Whoever stops this command stops the server with it.
     previous = signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     try:

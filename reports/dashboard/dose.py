@@ -9,8 +9,8 @@ import streamlit as st
 from qa_suite.core.errors import QAError
 from qa_suite.core.record_files import read_curves, read_measurements
 from qa_suite.core.records import Verdict
+from reports.dashboard.parts import drawing
 from reports.dashboard.store import Record
-from reports.dashboard.tables import drawing
 from reports.facts import slices, wording
 from reports.facts.dose import DosePlan, DoseReport, dose_report
 from reports.facts.dose_cases import DoseCase
@@ -29,7 +29,7 @@ TITLES = (
 
 def show_dose(record: Record, verdict: Verdict | None) -> None:
     """Show the doses of an evaluation, a plan and a case at a time."""
-    report = _report(record, verdict)
+    report = gathered(record, verdict)
     if report is None:
         st.info(
             "No dose was computed; evaluate with a plan and its table, such as "
@@ -66,7 +66,8 @@ def show_dose(record: Record, verdict: Verdict | None) -> None:
         _show_beside(plan)
 
 
-def _report(record: Record, verdict: Verdict | None) -> DoseReport | None:
+def gathered(record: Record, verdict: Verdict | None) -> DoseReport | None:
+    """Return the doses of an evaluation, arranged once as long as its tables stay."""
     key = (*sorted(record.evaluation.tables_sha256.values()), verdict and verdict.profile_sha256)
     return _gathered(key, record, verdict)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from qa_suite.core import store
 from qa_suite.core.errors import InputError
-from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
 from qa_suite.core.records import CaseRecord, Evaluation, Verdict
-from qa_suite.core.verdict_files import Overall, overall
-from reports.facts.pictures import PictureCase, choose_pictures
+from qa_suite.core.verdict_files import Overall
 
 EVALUATIONS = "evaluations"
 RECORD_PATH = "record"
@@ -44,6 +43,7 @@ class EvaluationRun:
     outcomes: tuple[tuple[str, str], ...]
     started_ms: int
     name: str
+    status: str = "FINISHED"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,64 +119,46 @@ def _evaluation_run(info: Any, tags: dict[str, str]) -> EvaluationRun:
         ),
         started_ms=int(info.start_time or 0),
         name=str(info.run_name or info.run_id),
+        status=str(info.status),
     )
 
 
-def chosen(
-    runs: Sequence[EvaluationRun],
-    *,
-    models: Sequence[str] = (),
-    cohorts: Sequence[str] = (),
-    outcomes: Sequence[str] = (),
-) -> tuple[EvaluationRun, ...]:
-    """Keep the runs that a filter lets through; an empty filter lets all through."""
-    return tuple(
-        run
-        for run in runs
-        if (not models or run.model in models)
-        and (not cohorts or run.cohort in cohorts)
-        and (not outcomes or run.outcome in outcomes)
-    )
+def moment(milliseconds: int) -> str:
+    """Write a moment of the store in ISO 8601, UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).isoformat(timespec="seconds")
 
 
-@lru_cache(maxsize=16)
-def _artifacts(uri: str, run_id: str, written: int) -> Path:
-    """Return where the record of a run lies on this machine; a remote one is fetched once.
+def aliases() -> dict[str, str]:
+    """Return the aliases of every version that has any, by its address."""
+    with store.reached():
+        models = _all_pages(store.connect().MlflowClient().search_registered_models)
+    found: dict[str, list[str]] = {}
+    for model in models:
+        for alias, version in sorted(model.aliases.items()):
+            found.setdefault(f"models:/{model.name}/{version}", []).append(alias)
+    return {uri: ", ".join(names) for uri, names in found.items()}
 
-    ``written`` (milliseconds) is when the run was last written, so that an evaluation that
-    was judged again is fetched again.
-    """
-    mlflow = store.connect()
-    return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=RECORD_PATH))
 
-
-def open_record(run_id: str) -> Record:
-    """Open the record of an evaluation run.
+def record_folder(run_id: str) -> Path:
+    """Return where the record of a run lies on this machine; a remote one is fetched.
 
     Raises
     ------
     InputError
-        If the run carries no whole record.
+        If the run carries no record, or the store does not answer.
     """
     from mlflow.exceptions import MlflowException
 
     try:
         run = store.connect().get_run(run_id)
-        folder = _artifacts(store.tracking_uri(), run_id, int(run.info.end_time or 0))
+        return _artifacts(store.tracking_uri(), run_id, int(run.info.end_time or 0))
     except (MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"The record of run {run_id} cannot be fetched: {reason}") from None
-    report = folder / REPORT_FILE
-    return Record(
-        folder=folder,
-        evaluation=read_evaluation(folder),
-        cases=read_cases(folder),
-        judged=overall(folder),
-        report=report if report.is_file() else None,
-    )
 
 
-def pictures(record: Record) -> tuple[PictureCase, ...]:
-    """Return the cases of a record that have pictures to show."""
-    table = read_measurements(record.folder)
-    return choose_pictures(record.folder, table, record.cases, record.evaluation)
+@lru_cache(maxsize=64)
+def _artifacts(uri: str, run_id: str, written: int) -> Path:
+    """Return where the record of a run lies; ``written`` (ms) is when it was written last."""
+    mlflow = store.connect()
+    return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=RECORD_PATH))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import streamlit as st
-from markupsafe import escape
 
 from qa_suite.core.record_files import read_curves, read_measurements
 from qa_suite.core.records import (
@@ -17,6 +15,7 @@ from qa_suite.core.records import (
     preflight_status,
 )
 from qa_suite.core.wording import count
+from reports.dashboard.parts import drawing
 from reports.dashboard.store import Record
 from reports.facts import wording
 from reports.facts.curves import curve_figures
@@ -24,13 +23,6 @@ from reports.facts.dose import without_dose
 from reports.facts.measures import FamilyTable, MeasureRow, family_tables
 from reports.facts.readiness import preflight_counts
 from reports.figures import curve_plots
-
-
-def drawing(svg: str, css: str, alt: str) -> str:
-    """Return an image element of a drawing; Streamlit lets no SVG element into a page."""
-    data = base64.b64encode(svg.encode()).decode()
-    return f'<img class="{css}" alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}">'
-
 
 # -------------------------------------------------------------------------------------------------
 # Measures

@@ -168,7 +168,7 @@ def dose_cases(
     limit = difference_limit(rows, plan)
     made, sites = [], set()
     for case, site, gamma, why in _ranked(plan, rows, computed):
-        volumes, ranges = _volumes(folder, plan.key, records.get(case))
+        volumes, ranges = volumes_of(folder, plan.key, records.get(case))
         lowest = site not in sites
         sites.add(site)
         kept = "dose_reference" in volumes
@@ -214,9 +214,10 @@ def _fewer(cases: Sequence[DoseCase]) -> tuple[DoseCase, ...]:
     return tuple(replace(case, shown=case.case in drawn) for case in cases)
 
 
-def _volumes(
+def volumes_of(
     folder: Path, key: str, record: CaseRecord | None
 ) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return the kept images of a case with the doses of one plan, and its maps of range errors."""
     volumes: dict[str, Path] = {}
     ranges: dict[str, Path] = {}
     for role, name in sorted({} if record is None else record.volumes.items()):

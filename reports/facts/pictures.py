@@ -118,7 +118,8 @@ RANKED_BY = ("mae", "body")
 SOURCE_UNITS = {"CT": "HU", "CBCT": "HU", "PT": "SUVbw"}
 """Unit of a source image by its modality; every other one is in arbitrary units."""
 
-_SCALE = ("reference_scale", "scale_ratio")
+SCALED_BY = ("reference_scale", "scale_ratio")
+"""Measures that say by which values images of an arbitrary scale were divided."""
 
 MOST_UNMEASURED = 3
 """Cases without a value that are shown as pictures, at most."""
@@ -171,7 +172,7 @@ def choose_pictures(
 
     Evaluated cases without a value come last: what could not be measured wants to be seen.
     """
-    source_unit = SOURCE_UNITS.get(evaluation.cohort.direction.partition("->")[0], ARBITRARY)
+    source_unit = source_unit_of(evaluation)
     scales = _scales(table, evaluation)
     metric, region = RANKED_BY
     rows = table[(table["metric"] == metric) & (table["region"] == region)]
@@ -224,16 +225,38 @@ def choose_pictures(
     return tuple(chosen)
 
 
+def source_unit_of(evaluation: Evaluation) -> str:
+    """Return the unit of the source images, by their modality."""
+    return SOURCE_UNITS.get(evaluation.cohort.direction.partition("->")[0], ARBITRARY)
+
+
+def unit_of(
+    table: pd.DataFrame, evaluation: Evaluation, case: str
+) -> tuple[str, tuple[float, float] | None]:
+    """Return the unit that a case is shown in, and which values are shown as 100.
+
+    Parameters
+    ----------
+    table
+        With the rows of :data:`RANKED_BY` and :data:`SCALED_BY` at least.
+    """
+    metric, region = RANKED_BY
+    rows = table[(table["metric"] == metric) & (table["region"] == region)]
+    unit = str(rows["unit"].iloc[0]) if len(rows) else ARBITRARY
+    hundred = _scales(table, evaluation).get(case)
+    return (unit if hundred or not unit.startswith(PERCENT_OF) else ARBITRARY), hundred
+
+
 def _scales(table: pd.DataFrame, evaluation: Evaluation) -> dict[str, tuple[float, float]]:
     """Return by which values the images of each case were scaled, where they were."""
-    rows = table[(table["metric"].isin(_SCALE)) & (table["status"] == "ok")]
+    rows = table[(table["metric"].isin(SCALED_BY)) & (table["status"] == "ok")]
     found = rows.pivot_table(index="case", columns="metric", values="value")
-    if not set(_SCALE) <= set(found.columns):
+    if not set(SCALED_BY) <= set(found.columns):
         return {}
     each = evaluation.settings.get("measures", {}).get("scale", {}).get("of") == "each"
     return {
         str(case): (scale, scale * ratio if each else scale)
-        for case, scale, ratio in found[list(_SCALE)].dropna().itertuples(name=None)
+        for case, scale, ratio in found[list(SCALED_BY)].dropna().itertuples(name=None)
     }
 
 

@@ -1,0 +1,47 @@
+"""The page that is run for everybody who looks, with the functions that judge and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qa_suite.core.records import Comparison, Profile, Verdict
+from reports.dashboard.app import main
+from reports.dashboard.hands import Hands, options_said
+
+
+def _judged(folder: Path, profile: Profile) -> Verdict:
+    from qa_suite.judging.judge import judge
+
+    return judge(folder, profile)
+
+
+def _profiles() -> tuple[Profile, ...]:
+    from qa_suite.judging.criteria import list_profiles
+
+    return list_profiles()
+
+
+def _compared(new: Path, old: Path) -> Comparison:
+    from qa_suite.audit.compare import CompareSettings, compare
+    from qa_suite.judging.criteria import load_profile
+
+    return compare(new, old, load_profile("descriptive"), CompareSettings())
+
+
+def _logged(folder: Path) -> str:
+    from qa_suite.core.outbox.runs import stays
+    from qa_suite.evaluation.tracking import log_evaluation
+
+    sent = log_evaluation(folder)
+    return "Its run in MLflow says so too." if sent.why is None else stays(sent.why, folder)
+
+
+def handed() -> Hands:
+    """Return what the dashboard is given by the rooms that it may not know."""
+    return Hands(
+        judge=_judged, profiles=_profiles, compare=_compared, log=_logged, options=options_said()
+    )
+
+
+if __name__ == "__main__":  # also what streamlit calls it; a process that was spawned does not
+    main(handed())
