@@ -29,11 +29,14 @@ def _compared(new: Path, old: Path) -> Comparison:
 
 
 def _logged(folder: Path) -> str:
+    from qa_suite.core.outbox.refused import refused_words
     from qa_suite.core.outbox.runs import stays
     from qa_suite.evaluation.tracking import log_evaluation
 
     sent = log_evaluation(folder)
-    return "Its run in MLflow says so too." if sent.why is None else stays(sent.why, folder)
+    if sent.refused:
+        return refused_words(folder, sent.refused)
+    return "Its run in MLflow says so too." if sent.why is None else stays(sent, folder)
 
 
 def handed() -> Hands:

@@ -19,7 +19,8 @@ from reports.dashboard import parts, selection, store
 from reports.dashboard.catalogue import Known
 from reports.dashboard.opening import folder_of, state_of
 from reports.facts import wording
-from reports.facts.short.findings import deciding, worst_site
+from reports.facts.short.findings import deciding
+from reports.facts.worst import worst_site
 
 _ORDER: Final = ("fail", "inconclusive", "not judged", "described", "pass")
 SORTS: Final = ("awaiting review first", "newest first", "worst first", "by model")

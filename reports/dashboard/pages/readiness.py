@@ -22,7 +22,8 @@ from reports.dashboard.opening import open_known
 from reports.dashboard.store import Record
 from reports.facts import wording
 from reports.facts.meaning import verdict_meaning
-from reports.facts.short.findings import deciding, worst_site
+from reports.facts.short.findings import deciding
+from reports.facts.worst import worst_site
 from reports.html import report as html
 
 WRITTEN: Final = "written"
