@@ -23,6 +23,7 @@ PAGES = (
     "cases",
     "case",
     "doses",
+    "exam",
     "measures",
     "review",
     "provenance",

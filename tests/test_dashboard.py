@@ -343,3 +343,13 @@ def test_comparing_needs_two_of_one_cohort_and_says_the_difference(here: Path) -
     assert not app.exception
     said = everything(app)
     assert "MAE in body" in said and "patients examined by both" in said
+
+
+def test_the_exam_stands_beside_the_verdict_it_supports(here: Path) -> None:
+    from qa_suite.judging.criteria import load_profile
+    from reports.facts.exams import exam_of
+
+    said = everything(page("exam"))
+    assert "No exam on record for this profile" in unescaped(said)
+    assert "Residual risk" in said
+    assert exam_of(load_profile("mr-to-ct-pelvis")) is not None

@@ -212,6 +212,7 @@ def test_another_profile_is_judged_and_stands_in_the_log(clinic: Clinic) -> None
     [
         ("sites", "Patients by site"),
         ("dose", "Target"),
+        ("exam", "Residual risk"),
         ("measures", "Curves"),
         ("record", "The record"),
         ("compare", "Against zero"),

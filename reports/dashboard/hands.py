@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -47,6 +47,9 @@ class Hands:
         The profiles that can be asked.
     compare
         Folders of a new and an old evaluation of the same patients to their differences.
+    hazards
+        Folder of an evaluation and its verdict to rows of
+        hazards: ``hazard``, ``cause``, ``effect``, ``seen`` and ``residual``.
     log
         Logs the evaluation in a folder in MLflow again; returns what is to be said of it.
     """
@@ -54,6 +57,7 @@ class Hands:
     judge: Callable[[Path, Profile], Verdict]
     profiles: Callable[[], Sequence[Profile]]
     compare: Callable[[Path, Path], Comparison]
+    hazards: Callable[[Path, Verdict], Sequence[Any]]
     log: Callable[[Path], str]
     options: Options
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qa_suite.core.records import Comparison, Profile, Verdict
 from reports.dashboard.app import main
 from reports.dashboard.hands import Hands, options_said
+
+if TYPE_CHECKING:
+    from qa_suite.judging.fmea import HazardRow
 
 
 def _judged(folder: Path, profile: Profile) -> Verdict:
@@ -28,6 +33,15 @@ def _compared(new: Path, old: Path) -> Comparison:
     return compare(new, old, load_profile("descriptive"), CompareSettings())
 
 
+def _hazards(folder: Path, verdict: Verdict) -> Sequence[HazardRow]:
+    from qa_suite.core.record_files import read_measurements
+    from qa_suite.judging.fmea import hazard_table
+
+    rows = read_measurements(folder)
+    valued = rows[rows["status"].isin(("ok", "censored"))]
+    return hazard_table(verdict, set(zip(valued["metric"], valued["region"], strict=True)))
+
+
 def _logged(folder: Path) -> str:
     from qa_suite.core.outbox.refused import refused_words
     from qa_suite.core.outbox.runs import stays
@@ -42,7 +56,12 @@ def _logged(folder: Path) -> str:
 def handed() -> Hands:
     """Return what the dashboard is given by the rooms that it may not know."""
     return Hands(
-        judge=_judged, profiles=_profiles, compare=_compared, log=_logged, options=options_said()
+        judge=_judged,
+        profiles=_profiles,
+        compare=_compared,
+        hazards=_hazards,
+        log=_logged,
+        options=options_said(),
     )
 
 
