@@ -12,13 +12,18 @@ from qa_suite.audit.audit import audit_material
 from qa_suite.audit.joined import join
 from qa_suite.core.verdict_files import overall
 from reports.html.audit import write_audit_page
+from reports.html.page import write_page
 from reports.html.report import write_report
+from reports.html.sheet import render_sheet
 from tests.audit_cases import at_site, profile, source
 from tests.chromium import FLAGS, chromium
 from tests.record_factory import make_record
+from tests.test_report_sheets import SHEETS
 
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+PAGES = ("report", "audit", *SHEETS)
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +42,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_report(place / "evaluations" / "one", verdict, place / "report.html")
     found = audit_material(join([source(change=at_site("F", 2))]), profile())
     write_audit_page(found, place / "audit.html")
-    return {name: place / f"{name}.html" for name in ("report", "audit")}
+    for name, made in SHEETS.items():
+        write_page(render_sheet(made(place / "evaluations" / "one")), place / f"{name}.html")
+    return {name: place / f"{name}.html" for name in PAGES}
 
 
-@pytest.mark.parametrize("name", ["report", "audit"])
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("size", [(1366, 768), (420, 800)])
 def test_axe_finds_nothing(browser: Any, pages: dict[str, Path], name: str, size: Any) -> None:
     width, height = size

@@ -25,7 +25,8 @@ from reports.facts.short.findings import deciding
 from reports.facts.short.lines import in_short
 from reports.facts.short.records import Short
 from reports.facts.worst import used_up, worst_site
-from reports.pdf.report import lacks, pdf_of
+from reports.pdf.report import pdf_of
+from reports.pdf.setting import lacks
 from tests.dicom_validator import errors_of
 from tests.record_factory import make_record
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from qa_suite.cli import console
-from qa_suite.cli.options import REQUIRED, NameOrNone, Options, add_verb, argument, option
+from qa_suite.cli.options import REQUIRED, Commas, NameOrNone, Options, add_verb, argument, option
 from qa_suite.core.trust import TRUST_HELP
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class CheckupOptions(Options):
     case: NameOrNone = option(None, "Pseudonym in output and log; default: hash of the image.")
     log: Path | None = option(None, "Append to this CSV file, and chart it over time.")
     charts: Path | None = option(None, "With --log: write its control charts to this HTML file.")
+    out: Path | None = option(None, "Folder for the check-up on half a page.")
+    formats: Commas = option("html,pdf", "With --out: of html, pdf, dicom and json, by comma.")
     family_wise: bool = option(False, "Exit 1 only beyond the limits for all measures.")
     as_json: bool = option(False, "Print the findings as JSON.", "json")
 
@@ -57,10 +59,13 @@ def checkup(asked: CheckupOptions) -> int:
     """
     from qa_suite.checkup import check_up
     from qa_suite.checkup.cohort import limits_of
+    from qa_suite.cli.options import names
+    from qa_suite.cli.sheet_files import read_sheet_formats
     from qa_suite.core.errors import InputError
     from qa_suite.core.record_files import read_evaluation, read_measurements
     from qa_suite.io.identity import voxel_hash
 
+    formats = read_sheet_formats("check-up", names(asked.formats))
     if asked.charts is not None and asked.log is None:
         raise InputError("--charts draws what a log holds; give the log with --log.")
     evaluation = read_evaluation(asked.against)
@@ -75,6 +80,8 @@ def checkup(asked: CheckupOptions) -> int:
     if asked.charts is not None:
         drawn = None if over_time is None else _draw(over_time, asked.charts)
         console.say(f"Charts: {drawn or 'none, as nothing was compared and logged'}")
+    if asked.out is not None:
+        _write_sheet(found, evaluation, over_time, formats, asked.out)
     if asked.as_json:
         data = found.model_dump(mode="json")
         data["over_time"] = None if over_time is None else over_time.model_dump(mode="json")
@@ -186,6 +193,28 @@ def _log(path: Path, found: CheckUp, evaluation: Evaluation) -> OverTime:
         path, found, time=now, evaluation=evaluation.evaluation, model=model_key(evaluation.model)
     )
     return control_over_time(log)
+
+
+def _write_sheet(
+    found: CheckUp,
+    evaluation: Evaluation,
+    over_time: OverTime | None,
+    formats: Sequence[str],
+    out: Path,
+) -> None:
+    from datetime import UTC, datetime
+
+    from qa_suite.cli.sheet_files import write_sheet
+    from reports.facts.sheets.check_up import check_up_sheet
+
+    sheet = check_up_sheet(
+        found.model_dump(mode="json"),
+        evaluation,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        over_time="" if over_time is None else over_time.sentence,
+    )
+    for path in write_sheet(sheet, formats, out):
+        console.say(f"Sheet: {path}")
 
 
 def _draw(over_time: OverTime, out: Path) -> Path:

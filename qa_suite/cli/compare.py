@@ -39,6 +39,9 @@ class CompareOptions(Options):
     )
     confidence: float = option(0.95, "Of the two-sided intervals.", gt=0.5, lt=1)
     out: Path | None = option(None, "Folder of the comparison; default: audits/NEW-OLD-DIGEST.")
+    formats: Commas = option(
+        "html", "Of html, pdf, dicom, json and card (Markdown), by comma; the page is always made."
+    )
     track: bool = option(True, "Log the comparison to MLflow.")
     as_json: bool = option(False, "Print the comparison as JSON.", "json")
 
@@ -55,11 +58,14 @@ def compare(asked: CompareOptions) -> int:
     from qa_suite.audit.tracking import log_comparison
     from qa_suite.cli.flows import logged_or_said
     from qa_suite.cli.options import names
+    from qa_suite.cli.sheet_files import read_sheet_formats, write_sheet
     from qa_suite.core.names import plain_name
     from qa_suite.core.one_writer import writing
     from qa_suite.evaluation.profiles import load_profile
+    from reports.facts.sheets.comparison import comparison_sheet
     from reports.html.comparison import write_comparison_page
 
+    formats = read_sheet_formats("comparison", names(asked.formats))
     settings = CompareSettings(
         asked=asked.ask,
         primary=tuple(names(asked.primary)),
@@ -74,6 +80,8 @@ def compare(asked: CompareOptions) -> int:
     with writing(folder, "compare"):
         path = save_comparison(found, folder)
         page = write_comparison_page(found, folder / PAGE)
+        beside = [one for one in formats if one != "html"]
+        more = write_sheet(comparison_sheet(found), beside, folder) if beside else []
         both = (asked.new, asked.old)
         if asked.track:
             logged_or_said(
@@ -84,7 +92,8 @@ def compare(asked: CompareOptions) -> int:
     else:
         show(found)
     console.say(f"Record: {path}")
-    console.say(f"Page: {page}")
+    for each in (page, *more):
+        console.say(f"Page: {each}")
     return EXIT_STATUS[found.answer]
 
 

@@ -53,6 +53,9 @@ class ReportOptions(Options):
     out: Path | None = option(
         None, "Folder for all but the page; default: the evaluation's, where MLflow gets them too."
     )
+    commissioning: bool = option(
+        False, "Write the sheet of a commissioning too, in the same formats."
+    )
     track: bool = option(True, "Update the evaluation's run in MLflow.")
 
 
@@ -181,6 +184,7 @@ def report(asked: ReportOptions) -> None:
         floor=asked.floor,
         baseline=asked.baseline,
         reviewers=reviewers_for(asked.reviewers, asked.evaluation),
+        commissioning=asked.commissioning,
     )
     if asked.track:
         log_or_say(asked.evaluation)

@@ -49,6 +49,7 @@ def write_formats(
     floor: Path | None = None,
     baseline: Path | None = None,
     reviewers: Reviewers | None = None,
+    commissioning: bool = False,
 ) -> list[Path]:
     """Write the report of a verdict in several forms, all of one content; return the files.
 
@@ -62,6 +63,8 @@ def write_formats(
         Of :data:`FORMATS`, but the page.
     out
         The folder that they are written into.
+    commissioning
+        Whether the sheet of a commissioning is written beside them, in the same forms.
     """
     from qa_suite.core.examination_log import log_beside, read_log
     from qa_suite.core.signing.reviewers import moment
@@ -81,7 +84,7 @@ def write_formats(
     pdf = pdf_of(short, found) if {"pdf", "dicom"} & set(formats) else b""
     for path in paths:
         if path.name == FORMATS["pdf"]:
-            _write_bytes(path, pdf)
+            write_bytes(path, pdf)
         elif path.name == FORMATS["dicom"]:
             write_encapsulated_pdf(
                 pdf,
@@ -92,10 +95,15 @@ def write_formats(
                 at=moment(short.at) or datetime(1980, 1, 1, tzinfo=UTC),
             )
         elif path.name == FORMATS["json"]:
-            write_text(path, _pretty(short.model_dump(mode="json")))
-            write_text(path.with_name(SCHEMA_FILE), _pretty(Short.model_json_schema()))
+            write_text(path, pretty(short.model_dump(mode="json")))
+            write_text(path.with_name(SCHEMA_FILE), pretty(Short.model_json_schema()))
         else:
             write_text(path, model_card(short))
+    if commissioning:
+        from qa_suite.cli.sheet_files import write_sheet
+        from reports.facts.sheets.commissioning import commissioning_sheet
+
+        paths += write_sheet(commissioning_sheet(short, found), formats, out)
     return paths
 
 
@@ -114,12 +122,14 @@ def hazards_of(folder: Path, verdict: Verdict) -> list[HazardLine]:
     ]
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file all at once or not at all."""
     from qa_suite.core.whole_files import replacing
 
     with replacing(path) as draft:
         draft.write_bytes(content)
 
 
-def _pretty(data: Any) -> str:
+def pretty(data: Any) -> str:
+    """Return plain data as JSON for people."""
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -11,28 +11,28 @@ from reports.facts.short.records import Line, Short, ShortFinding
 def model_card(short: Short) -> str:
     """Return the model card: what it is for, how it was examined, what was found, what was not."""
     parts = [
-        f"# {_plain(short.model)}",
-        f"**{short.symbol} {_plain(short.headline)}** under {_plain(short.profile)}. "
-        f"{_plain(short.sentence)}",
-        *[f"> ⚠ {_plain(words)}" for words in short.warnings],
+        f"# {plain(short.model)}",
+        f"**{short.symbol} {plain(short.headline)}** under {plain(short.profile)}. "
+        f"{plain(short.sentence)}",
+        *[f"> ⚠ {plain(words)}" for words in short.warnings],
         "## What decides",
         _findings(short.deciding),
-        f"Worst site: {_plain(short.worst_site)}",
-        f"Worst stratum: {_plain(short.worst_stratum.text)}",
-        f"Exam of the examiner: {_plain(short.exam)}",
+        f"Worst site: {plain(short.worst_site)}",
+        f"Worst stratum: {plain(short.worst_stratum.text)}",
+        f"Exam of the examiner: {plain(short.exam)}",
         "## On whom and how",
-        _lines((*short.front, *short.about)),
+        bullets((*short.front, *short.about)),
         "## How sure the reference is",
-        _lines(short.reference),
+        bullets(short.reference),
         *(
-            ["## Not asked by the profile", "\n".join(f"- {_plain(x)}" for x in short.not_asked)]
+            ["## Not asked by the profile", "\n".join(f"- {plain(x)}" for x in short.not_asked)]
             if short.not_asked
             else []
         ),
         "## Changes that ask for an examination",
-        _lines(short.changes),
+        bullets(short.changes),
         "## Provenance",
-        _lines(short.provenance),
+        bullets(short.provenance),
         f"Evaluation {short.evaluation}, verdict {short.verdict or 'not written down'}, log "
         f"{short.log_head or 'none'}.",
     ]
@@ -47,22 +47,24 @@ def _findings(rows: Sequence[ShortFinding]) -> str:
         "|---|---|---|---|---|---|---|"
     )
     body = [
-        f"| {_cell(row.criterion)} | {_cell(row.scope)} | {_cell(row.estimate_text)}, "
-        f"{_cell(row.interval_text)} | {_cell(row.asks)} | {row.patients} | {row.outcome} | "
-        f"{_cell(row.known_text)} |"
+        f"| {cell(row.criterion)} | {cell(row.scope)} | {cell(row.estimate_text)}, "
+        f"{cell(row.interval_text)} | {cell(row.asks)} | {row.patients} | {row.outcome} | "
+        f"{cell(row.known_text)} |"
         for row in rows
     ]
     return "\n".join([head, *body])
 
 
-def _lines(rows: Iterable[Line]) -> str:
-    return "\n".join(f"- **{_plain(row.label)}**: {_plain(row.text)}" for row in rows)
+def bullets(rows: Iterable[Line]) -> str:
+    """Return labels and texts as a list."""
+    return "\n".join(f"- **{plain(row.label)}**: {plain(row.text)}" for row in rows)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text in which nothing is markup: no link, no image, no tag, one line."""
     return re.sub(r"([\\`*_\[\]<>#|!])", r"\\\1", " ".join(text.split()))
 
 
-def _cell(text: str) -> str:
-    return _plain(text).replace("\N{NO-BREAK SPACE}", " ")
+def cell(text: str) -> str:
+    """Return a text as it stands in a table."""
+    return plain(text).replace("\N{NO-BREAK SPACE}", " ")

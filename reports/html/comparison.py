@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from markupsafe import Markup
 
 from qa_suite.core.records import Comparison, PairedFinding
 from qa_suite.core.wording import listing
+from reports.facts.sheets.comparison import ANSWERS
 from reports.figures import marks
 from reports.figures.intervals import OUTCOME_INK, interval_bar
 from reports.html.page import filled, write_page
-
-ANSWERS: Final = {
-    "yes": ("pass", "✓", "Yes"),
-    "no": ("fail", "✕", "No"),
-    "undecided": ("inconclusive", "?", "Undecided"),
-    None: ("inconclusive", "≡", "Described"),
-}
-"""Look, symbol and word of each answer."""
 
 
 def write_comparison_page(found: Comparison, out: Path) -> Path:

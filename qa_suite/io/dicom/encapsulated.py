@@ -21,7 +21,14 @@ _TITLE = 1024
 
 
 def write_encapsulated_pdf(
-    content: bytes, path: Path, *, title: str, evaluation: str, verdict: str, at: datetime
+    content: bytes,
+    path: Path,
+    *,
+    title: str,
+    evaluation: str,
+    verdict: str,
+    at: datetime,
+    study: str = "Readiness report of an image translator",
 ) -> Path:
     """Write a PDF as a DICOM file, all at once or not at all; the same content, the same bytes.
 
@@ -37,6 +44,8 @@ def write_encapsulated_pdf(
         Their identifiers, from which those of the study, the series and the object are made.
     at
         When the verdict was reached.
+    study
+        What the study is, in at most 64 characters.
 
     Raises
     ------
@@ -61,7 +70,7 @@ def write_encapsulated_pdf(
             "StudyDate": day,
             "StudyTime": hour,
             "StudyID": "",
-            "StudyDescription": "Readiness report of an image translator",
+            "StudyDescription": study,
             "AccessionNumber": "",
             "ReferringPhysicianName": "",
             "Modality": "DOC",

@@ -19,11 +19,16 @@ def deciding(verdict: Verdict) -> list[Finding]:
     Missed bounds come before undecided ones, and these before what is met; among the same, what
     uses up most of its bound. Where there are fewer criteria, their further scopes follow.
     """
-    ranked = sorted(verdict.findings, key=_rank)
+    ranked = worst_first(verdict)
     first = {one.criterion.name: one for one in reversed(ranked)}
     chosen = [one for one in ranked if first[one.criterion.name] is one]
     more = [one for one in ranked if first[one.criterion.name] is not one]
     return sorted([*chosen, *more][:MOST_DECIDING], key=_rank)
+
+
+def worst_first(verdict: Verdict) -> list[Finding]:
+    """Return all findings: missed bounds, undecided ones, then by how much is used up."""
+    return sorted(verdict.findings, key=_rank)
 
 
 def _rank(finding: Finding) -> tuple[int, float, str, str]:
