@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.record_files import read_cases
+from qa_suite.core.records import CaseRecord
 from qa_suite.core.resampling import resample
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.io.images import read_image
@@ -184,3 +185,37 @@ def test_the_shelf_forgets_the_oldest(case: CaseFiles, monkeypatch) -> None:
     mine = shelf.Shelf()
     names = [mine.offer(case, "reference", str(n)).rsplit("/")[-1] for n in range(5)]
     assert [mine.find(name) is not None for name in names] == [False, False, True, True, True]
+
+
+def test_structures_are_kept_with_a_case_and_drawn(tmp_path: Path, monkeypatch) -> None:
+    from qa_suite.core.cohort import load_cohort
+    from qa_suite.evaluation.kept_volumes import settle
+    from qa_suite.io.cases import load_case
+    from tests.tiny_cohort import make_tiny_cohort
+
+    make_tiny_cohort(tmp_path / "tiny", "t")
+    cohort = load_cohort(tmp_path / "tiny")
+    case = cohort.cases[0]
+    loaded = load_case(cohort, case, tmp_path / "tiny")
+    inside = loaded.source.array > np.median(loaded.source.array)
+    monkeypatch.setattr(
+        "qa_suite.evaluation.kept_volumes.load_case",
+        lambda *_: replace(loaded, structures={"Bone & co": inside}),
+    )
+    blank = examined(case.case)
+    (kept,) = settle([blank], [], cohort, tmp_path / "tiny", tmp_path / "out", policy="all")
+    files = {role: tmp_path / "out" / "volumes" / name for role, name in kept.volumes.items()}
+    assert "structure:Bone & co" in files
+    files |= {"synthetic": files["reference"]}
+    found = stored_case(
+        CaseFiles(files=tuple(sorted(files.items())), unit="HU", source_unit="a.u.")
+    )
+    np.testing.assert_array_equal(values(found.volumes["structure:Bone & co"]), inside)
+
+
+def examined(case: str) -> CaseRecord:
+    """A case that was examined, as the journal says it."""
+    return CaseRecord(
+        case=case, patient="p", site="A", split="test", status="evaluated",
+        volumes={"synthetic": "made.nii.gz"},
+    )  # fmt: skip

@@ -142,6 +142,7 @@ def test_the_dashboard_says_every_status(shown, logged) -> None:
     families = apps["measures"].selectbox(key="family")
     for n in range(1, len(families.options)):
         texts.append(everything(apps["measures"].selectbox(key="family").set_value(n).run()))
+    texts.append(everything(apps["cases"].toggle(key="preflight").set_value(True).run()))
     cases = apps["cases"].selectbox(key="preflight-case")
     place = next(n for n, label in enumerate(cases.options) if label == "A02, undetermined")
     texts.append(everything(cases.set_value(place).run()))

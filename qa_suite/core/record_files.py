@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ValidationError
@@ -24,7 +24,7 @@ from qa_suite.core.record_names import (
 from qa_suite.core.records import CaseRecord, CurvePoint, Evaluation, Measurement
 from qa_suite.core.row_writer import RowWriter
 from qa_suite.core.table_files import read_parquet
-from qa_suite.core.table_parts import parts_of
+from qa_suite.core.table_parts import parts_of, texts_in
 from qa_suite.core.validation import describe_validation
 from qa_suite.core.whole_files import replacing, write_text
 
@@ -104,13 +104,30 @@ def read_measurements(folder: Path) -> pd.DataFrame:
     return pd.concat([table, costs], ignore_index=True) if len(costs) else table
 
 
-def read_measurements_of(folder: Path, metrics: Sequence[str]) -> pd.DataFrame:
-    """Read the measurements of a few metrics; time and memory are those of their rows.
+def read_measurements_of(
+    folder: Path, names: Sequence[str], *, by: Literal["metric", "family"] = "metric"
+) -> pd.DataFrame:
+    """Read the measurements of a few metrics or families; time and memory are those of their rows.
 
-    Columns and errors are those of :func:`read_measurements`; costs are not among them.
+    Columns and errors are those of :func:`read_measurements`; costs come along.
     """
-    among = ("metric", tuple(metrics))
-    return _whole(_read_table(folder, MEASUREMENTS_FILE, Measurement, among=among))
+    found = [
+        _whole(_read_table(folder, name, Measurement, among=(by, tuple(names))))
+        for name in (MEASUREMENTS_FILE, COSTS_FILE)
+        if name == MEASUREMENTS_FILE or (Path(folder) / name).is_file()
+    ]
+    return pd.concat(found, ignore_index=True) if len(found) > 1 and len(found[1]) else found[0]
+
+
+def measured_families(folder: Path) -> set[str]:
+    """Return the families that a record has measurements of; memory is that of their names."""
+    found: set[str] = set()
+    for name in (MEASUREMENTS_FILE, COSTS_FILE):
+        path = Path(folder) / name
+        if name == MEASUREMENTS_FILE or path.is_file():
+            _require_file(folder, path)
+            found |= texts_in(path, column="family", sha256=_digest_said(folder, name))
+    return found
 
 
 def measurement_parts(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -14,6 +14,8 @@ CASES_FILE = "cases.parquet"
 CURVES_FILE = "curves.parquet"
 NORMS_FILE = "norms.json"
 VOLUMES_FOLDER = "volumes"
+STRUCTURE = "structure:"
+"""How the role of a kept volume begins that is a structure; its name follows."""
 _ID_DIGITS = 16
 _OF_A_REGISTRATION = ("mlflow_run_id", "digest")
 """Of the model's facts what differs when the same model is registered again: MLflow's own notes

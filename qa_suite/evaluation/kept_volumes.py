@@ -11,7 +11,7 @@ import numpy as np
 
 from qa_suite.core.cohort import Cohort
 from qa_suite.core.plain_files import sha256_of
-from qa_suite.core.record_names import VOLUMES_FOLDER
+from qa_suite.core.record_names import STRUCTURE, VOLUMES_FOLDER
 from qa_suite.core.records import CaseRecord, Measurement
 from qa_suite.core.volume import Volume
 from qa_suite.io.cases import load_case
@@ -50,7 +50,7 @@ def settle(
     *,
     policy: Literal["worst", "all", "none"],
 ) -> list[CaseRecord]:
-    """Keep source, reference, mask and what was measured of the chosen cases; drop the rest.
+    """Keep images, mask, structures and what was measured of the chosen cases; drop the rest.
 
     Parameters
     ----------
@@ -81,6 +81,13 @@ def settle(
                     array=loaded.mask.astype(np.uint8), grid=loaded.source.grid, quantity="label"
                 )
                 kept["mask"] = keep(mask, out)
+            for name, inside in sorted(loaded.structures.items()):
+                kept[f"{STRUCTURE}{name}"] = keep(
+                    Volume(
+                        array=inside.astype(np.uint8), grid=loaded.source.grid, quantity="label"
+                    ),
+                    out,
+                )
         settled.append(record.model_copy(update={"volumes": kept}))
     wanted = {name for record in settled for name in record.volumes.values()}
     for path in sorted((out / VOLUMES_FOLDER).glob("*")):

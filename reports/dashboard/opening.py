@@ -10,12 +10,20 @@ from pathlib import Path
 import pandas as pd
 
 from qa_suite.core.errors import InputError
-from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements_of
+from qa_suite.core.record_files import (
+    measured_families,
+    read_cases,
+    read_evaluation,
+    read_measurements_of,
+)
 from qa_suite.core.record_names import CASES_FILE, EVALUATION_FILE, MEASUREMENTS_FILE
+from qa_suite.core.records import Verdict
 from qa_suite.core.verdict_files import VERDICTS_FOLDER, overall
 from reports.dashboard import store
 from reports.dashboard.catalogue import Known
 from reports.dashboard.store import REPORT_FILE, Record
+from reports.facts.dose import FAMILY as DOSE
+from reports.facts.measures import FamilyTable, family_tables, in_order
 
 _OPENED = 24
 _State = tuple[tuple[str, int, int], ...]
@@ -62,6 +70,34 @@ def measurements_of(record: Record, metrics: tuple[str, ...]) -> pd.DataFrame:
 @lru_cache(maxsize=_OPENED)
 def _measurements(folder: Path, metrics: tuple[str, ...], _: _State) -> pd.DataFrame:
     return read_measurements_of(folder, metrics)
+
+
+def families_of(record: Record) -> tuple[str, ...]:
+    """Return the families that have a table of measures, in the report's order."""
+    return _families(record.folder, state_of(record.folder))
+
+
+@lru_cache(maxsize=_OPENED)
+def _families(folder: Path, _: _State) -> tuple[str, ...]:
+    return in_order(measured_families(folder) - {DOSE})
+
+
+def family_of(record: Record, verdict: Verdict | None, family: str) -> FamilyTable | None:
+    """Return the table of one family; None where all of its cases were left out."""
+    excluded = frozenset(() if verdict is None else verdict.excluded)
+    bounded = "" if verdict is None else verdict.profile_sha256
+    key = (family, excluded, bounded, state_of(record.folder))
+    if key not in _tables:
+        while len(_tables) >= _OPENED:
+            _tables.pop(next(iter(_tables)))
+        rows = read_measurements_of(record.folder, (family,), by="family")
+        criteria = () if verdict is None else verdict.profile.criteria
+        found = family_tables(rows[~rows["case"].isin(excluded)], record.evaluation, criteria)
+        _tables[key] = found[0] if found else None
+    return _tables[key]
+
+
+_tables: dict[object, FamilyTable | None] = {}
 
 
 def state_of(folder: Path) -> _State:

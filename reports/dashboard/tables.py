@@ -6,21 +6,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from qa_suite.core.record_files import read_curves, read_measurements
-from qa_suite.core.records import (
-    CaseRecord,
-    Criterion,
-    Verdict,
-    preflight_sentence,
-    preflight_status,
-)
+from qa_suite.core.record_files import read_curves
+from qa_suite.core.records import CaseRecord, Verdict, preflight_sentence, preflight_status
 from qa_suite.core.wording import count
+from reports.dashboard.opening import families_of, family_of
 from reports.dashboard.parts import drawing
 from reports.dashboard.store import Record
 from reports.facts import wording
 from reports.facts.curves import curve_figures
 from reports.facts.dose import without_dose
-from reports.facts.measures import FamilyTable, MeasureRow, family_tables
+from reports.facts.measures import FamilyTable, MeasureRow, family_title
 from reports.facts.readiness import preflight_counts
 from reports.figures import curve_plots
 
@@ -30,21 +25,20 @@ from reports.figures import curve_plots
 
 def show_measures(record: Record, verdict: Verdict | None) -> None:
     """List every measure over the patients, filtered by family and metric."""
-    table = without_dose(read_measurements(record.folder))
-    criteria: Sequence[Criterion] = ()
-    if verdict is not None:
-        table = table[~table["case"].isin(set(verdict.excluded))]
-        criteria = verdict.profile.criteria
-    families = family_tables(table, record.evaluation, criteria)
+    families = families_of(record)
     if not families:
         st.info("undefined: the record holds no measurement.")
         return
     left, right = st.columns((1, 2))
-    titles = [family.title for family in families]
+    titles = [family_title(family) for family in families]
     place = left.selectbox(
         "Family", range(len(titles)), format_func=lambda i: titles[i], key="family"
     )
-    rows = [row for group in families[place].groups for row in group.rows]
+    family = family_of(record, verdict, families[place])
+    if family is None:
+        st.info("undefined: every case with such a measurement was left out.")
+        return
+    rows = [row for group in family.groups for row in group.rows]
     metrics = right.multiselect(
         "Metric", sorted({row.metric for row in rows}), key=f"metrics-{titles[place]}"
     )
@@ -55,7 +49,7 @@ def show_measures(record: Record, verdict: Verdict | None) -> None:
             "Mean and standard deviation (SD) over patients, a patient's examinations averaged "
             "first; § marks what the profile bounds."
         )
-    _show_without(families[place])
+    _show_without(family)
     _show_sets(record)
 
 

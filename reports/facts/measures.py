@@ -146,9 +146,19 @@ def family_tables(
             key = (str(row.metric), str(row.region), str(row.variant), str(row.unit))
             found[str(row.family)][key].append(row)
     judged = {(c.metric, c.region, c.variant) for c in criteria}
+    return tuple(_family(name, found[name], evaluation, judged) for name in in_order(found))
+
+
+def in_order(families: Iterable[str]) -> tuple[str, ...]:
+    """Return the families that have a table, in the order of the report."""
     known = {name: place for place, name in enumerate(_FAMILY_ORDER)}
-    names = sorted(found, key=lambda name: (known.get(name, len(known)), name))
-    return tuple(_family(name, found[name], evaluation, judged) for name in names)
+    mine = (name for name in families if name != _NOT_MEASURED)
+    return tuple(sorted(mine, key=lambda name: (known.get(name, len(known)), name)))
+
+
+def family_title(family: str) -> str:
+    """Return what a family's table is called."""
+    return FAMILY_TITLES.get(family, family.replace("_", " ").capitalize())
 
 
 def _family(
@@ -170,7 +180,7 @@ def _family(
             empty[status, why].append(key)
     return FamilyTable(
         family=family,
-        title=FAMILY_TITLES.get(family, family.replace("_", " ").capitalize()),
+        title=family_title(family),
         groups=tuple(
             RegionGroup(
                 title=title,

@@ -54,7 +54,7 @@ def show() -> None:
     if len(rows) > MOST_ROWS:
         st.caption(f"The first {MOST_ROWS} of {len(rows)}; the search and the site narrow them.")
     _distribution(rows, title)
-    with st.expander("Every check of preflight"):
+    if st.toggle("Show every check of preflight", key="preflight"):
         show_cohort(record, verdict)
 
 

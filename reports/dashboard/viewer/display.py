@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from qa_suite.core.record_names import STRUCTURE, VOLUMES_FOLDER
 from qa_suite.core.records import CaseRecord
 from reports.dashboard.store import Record
 from reports.dashboard.viewer.shelf import SHELF
@@ -32,6 +33,10 @@ CT_PRESETS: Final = (
 PET_PRESETS: Final = (
     ("SUV 0 to 5", (0.0, 5.0)), ("SUV 0 to 10", (0.0, 10.0)), ("SUV 0 to 20", (0.0, 20.0)),
 )  # fmt: skip
+STRUCTURE_COLOURS: Final = (
+    "#ffd60a", "#7ae582", "#ff9f1c", "#b8c0ff", "#ff6b6b", "#00d1d1", "#e0aaff", "#f5f5f5",
+)  # fmt: skip
+"""Of the lines of structures, bright on black; every second line is dashed."""
 _DOSE_DIFFERENCE: Final = 0.05
 """Of the prescription: where the colours of a dose difference end."""
 
@@ -48,6 +53,9 @@ def files_of(record: Record, case: CaseRecord, table: pd.DataFrame, plan: str) -
     """
     unit, hundred = unit_of(table, record.evaluation, case.case)
     images, _ = volumes_of(record.folder, plan, case)
+    for role, name in case.volumes.items():
+        if role.startswith(STRUCTURE):
+            images[role] = record.folder / VOLUMES_FOLDER / name
     return CaseFiles(
         files=tuple(sorted(images.items())),
         unit=unit,
@@ -103,6 +111,17 @@ def display_of(
         masks.append({"role": "mask", "name": "region examined", "colour": "#38d9ff", "dash": True})
     if "target" in volumes:
         masks.append({"role": "target", "name": "target", "colour": "#ff4fd8", "dash": False})
+    names = sorted(role for role in volumes if role.startswith(STRUCTURE))
+    masks += [
+        {
+            "role": role,
+            "name": role.removeprefix(STRUCTURE),
+            "colour": STRUCTURE_COLOURS[n % len(STRUCTURE_COLOURS)],
+            "dash": n % 2 == 1,
+            "hidden": True,
+        }
+        for n, role in enumerate(names)
+    ]
     return {
         "key": f"{name}-{hash((files, prescription_gy)) & 0xFFFFFFFF:x}",
         "shape": list(found.grid.shape),
@@ -141,7 +160,7 @@ def _volume(
         "unit": files.unit if plain else unit or "",
         "window": list(window),
         "inverted": (files.unit if plain else unit) == "SUVbw",
-        "outline": role in ("mask", "target"),
+        "outline": role in ("mask", "target") or role.startswith(STRUCTURE),
         "nearest": role == "gamma",
         "shape": list(one.shape),
         "start": None if one.start is None else list(one.start),

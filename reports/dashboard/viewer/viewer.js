@@ -142,6 +142,10 @@ class Viewer {
     this.pull = setTriggerValue;
     const other = !this.data || this.data.key !== data.key;
     const jumped = !other && data.jump !== this.data.jump;
+    for (const mask of data.masks) {
+      const before = other ? null : this.data.masks.find((one) => one.role === mask.role);
+      if (before) mask.hidden = before.hidden;
+    }
     this.data = data;
     if (other) this.open();
     else if (jumped) this.go(data.point);
@@ -208,8 +212,11 @@ class Viewer {
       make("label", {}, "Opacity", opacity));
     if (data.masks.length) {
       for (const mask of data.masks) {
-        const box = make("input", { type: "checkbox", checked: true });
-        box.onchange = () => { mask.hidden = !box.checked; this.draw(true); };
+        const box = make("input", { type: "checkbox", checked: !mask.hidden });
+        box.onchange = () => {
+          this.data.masks.find((one) => one.role === mask.role).hidden = !box.checked;
+          this.draw(true);
+        };
         const swatch = make("span", { className: "swatch" });
         swatch.style.borderTop = `3px ${mask.dash ? "dashed" : "solid"} ${mask.colour}`;
         bar.append(make("label", {}, box, swatch, mask.name));
@@ -403,14 +410,13 @@ class Viewer {
         context.beginPath();
         context.strokeStyle = one.colour;
         context.lineWidth = font / 8;
-        context.setLineDash(one.dash ? [font / 2, font / 3] : []);
         for (const [x0, y0, x1, y1] of one.lines) {
+          if (one.dash && Math.floor((x0 + y0) / 2) % 2) continue; // segments are shorter than dashes
           context.moveTo(left + (x0 + 0.5) * across, top + (y0 + 0.5) * down);
           context.lineTo(left + (x1 + 0.5) * across, top + (y1 + 0.5) * down);
         }
         context.stroke();
       }
-      context.setLineDash([]);
     }
     const x = left + (point[plane.across] + 0.5) * across;
     const row = plane.up ? rows - 1 - point[plane.down] : point[plane.down];

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qa_suite.core.errors import InputError
 from qa_suite.core.record_checks import is_what_it_was
+from qa_suite.core.record_names import STRUCTURE
 from qa_suite.core.resampling import resample
 from qa_suite.core.volume import Grid, Quantity, Volume, canonical
 from qa_suite.io.images import read_image
@@ -41,8 +42,8 @@ class CaseFiles:
     ----------
     files
         Role and path: ``reference`` and ``synthetic``, and where kept ``source``, ``mask``,
-        ``dose_reference``, ``dose_synthetic``, ``gamma`` and ``target``. A file is named by its
-        content.
+        ``dose_reference``, ``dose_synthetic``, ``gamma``, ``target`` and structures. A file is
+        named by its content.
     unit, source_unit, hundred
         As in :func:`reports.facts.slices.load_images`.
     """
@@ -147,6 +148,10 @@ def _stored_case(files: CaseFiles) -> StoredCase:
         volumes["source"] = stored(images.source, files.source_unit)
     if images.masked:
         volumes["mask"] = stored(images.mask.astype(np.float32), "HU")
+    for role, path in paths.items():
+        if role.startswith(STRUCTURE):
+            inside = canonical(read_image(path, "label"))
+            volumes[role] = stored((inside.array > 0).astype(np.float32), "HU")
     highest = 0.0
     for role, quantity in _DOSES.items():
         if role in paths:
