@@ -294,7 +294,7 @@ def test_a_range_map_keeps_its_rays_and_units(report: DoseReport) -> None:
     histogram = range_maps.range_histogram(volume, 5.0, "G090")
     assert f"{known.sum()} rays" in histogram
     assert "(mm)" in histogram
-    assert "rays (%)" in histogram
+    assert "rays (% per 2 mm)" in histogram
 
 
 def gathered_evaluation(path: Path) -> Evaluation:

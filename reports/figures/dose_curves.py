@@ -16,9 +16,12 @@ from reports.facts.dose_plan import PlanFacts
 from reports.facts.dose_tables import CauseValues
 from reports.figures import marks
 from reports.figures.marks import BOUND, FLAGGED, INK, MUTED, Place, short
+from reports.figures.signs import sign_of
 
 COLOURS: Final = (INK, "#d55e00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#7f5539")
 """Of the structures, target first; told apart by people who see red and green alike."""
+_SIGN_AT: Final = (0.18, 0.4, 0.62, 0.84)
+"""Of the falling part of a curve: where the signs of its structure stand."""
 _WIDTH: Final = 760.0
 _LEFT: Final = 58.0
 _RIGHT: Final = 186.0
@@ -39,6 +42,7 @@ def dvh_plot(case: DoseCase) -> str:
         words = "undefined: the record holds no DVH of this case"
         return marks.drawing(size, title, "dvh", [marks.text(8, 40, words)])
     colours = {pair.region: COLOURS[n % len(COLOURS)] for n, pair in enumerate(case.dvhs)}
+    signs = {pair.region: n for n, pair in enumerate(case.dvhs)}
     x = marks.scale((0.0, _last_dose(case, plan)), (_LEFT, _WIDTH - _RIGHT))
     y = marks.scale((0.0, 100.0), (_TOP + _TALL, _TOP))
     parts = _dvh_axes(case, plan, x, y)
@@ -46,6 +50,7 @@ def dvh_plot(case: DoseCase) -> str:
         parts += _band(pair, colours[pair.region], case.samples, x, y)
     for pair in reversed(case.dvhs):  # the target is drawn last, on top
         parts += _pair(pair, colours[pair.region], x, y)
+        parts += _signs(pair.reference, signs[pair.region], colours[pair.region], x, y)
     parts += _goal_marks(case, plan, colours, x, y)
     parts += _changes(case, colours, x)
     parts += _dvh_legend(case, colours)
@@ -88,6 +93,13 @@ def _pair(pair: DvhPair, colour: str, x: Place, y: Place) -> list[str]:
         for points, word, dash in sides
         if points
     ]
+
+
+def _signs(points: Points, place: int, colour: str, x: Place, y: Place) -> list[str]:
+    """Put a structure's sign on its curve a few times, where it falls; nothing for the target."""
+    falling = [one for one in points if 1.0 < one[1] < 99.0] or list(points)
+    chosen = {falling[int(share * (len(falling) - 1))] for share in _SIGN_AT} if falling else ()
+    return [sign_of(place, x(dose), y(volume), colour) for dose, volume in sorted(chosen)]
 
 
 def _dvh_axes(case: DoseCase, plan: PlanFacts, x: Place, y: Place) -> list[str]:
@@ -173,9 +185,12 @@ def _changes(case: DoseCase, colours: dict[str, str], x: Place) -> list[str]:
     y = marks.scale((-end, end), (top + _STRIP, top))
     parts = marks.y_axis(y, (-end, 0.0, end), _LEFT, _WIDTH - _RIGHT, sign="+")
     named = {pair.region: pair.name for pair in case.dvhs}
+    places = {pair.region: n for n, pair in enumerate(case.dvhs)}
     for region in reversed(lines):
         path, title = marks.through(lines[region], x, y), f"{named[region]}, synthetic − reference"
         parts.append(marks.line(path, colours[region], 1.5, title=title))
+        far = sorted(lines[region], key=lambda one: (-abs(one[1]), one[0]))[:1]
+        parts += [sign_of(places[region], x(a), y(b), colours[region], 3.2) for a, b in far]
     return parts
 
 
@@ -191,11 +206,13 @@ def _dvh_legend(case: DoseCase, colours: dict[str, str]) -> list[str]:
     def stroke(colour: str, width: float, dash: str = "") -> str:
         return marks.line(f"M{left:g} {y:g}h22", colour, width, dash=dash)
 
-    for pair in case.dvhs:
+    for place, pair in enumerate(case.dvhs):
         missing = [w for w, p in (("ref.", pair.reference), ("syn.", pair.synthetic)) if not p]
         note = f" (no {' and '.join(missing)})" if missing else ""
         words = short(pair.name, 18) + note
-        parts.append(marks.key(left, y, stroke(colours[pair.region], 3), words, size=12, fill=INK))
+        sample = stroke(colours[pair.region], 3)
+        sample += sign_of(place, left + 11, y, colours[pair.region])
+        parts.append(marks.key(left, y, sample, words, size=12, fill=INK))
         y += 18
     y += 8
     for dash, words in (("", "reference CT"), (_SYNTHETIC_DASH, "synthetic image")):

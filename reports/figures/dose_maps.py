@@ -29,19 +29,22 @@ ISODOSES: Final[tuple[tuple[float, str], ...]] = (
     (50.0, "#4fb6ff"),
     (20.0, "#e18ad0"),
 )
-"""Levels in % of the prescription and their colours; told apart by lightness as well."""
+"""Levels in % of the prescription and their colours; told apart by their dashes as well."""
+_DASHES: Final = {105.0: "1 1.5", 95.0: "", 80.0: "7 2", 50.0: "4 1.5 1 1.5", 20.0: "2.5 2.5"}
+"""Lengths of dashes and gaps of each level, in widths of the line."""
 ROLES: Final = ("reference", "synthetic", "difference", "gamma")
 NOTHING: Final = (238, 240, 242)
 """Where there is no dose, no ray, or nothing was judged."""
 _ROUNDING: Final = 1e-4  # a dose that is off by exactly the criterion passes
 TARGET_INK: Final = "#ffffff"
 GAMMA_STOPS: Final = (
-    (0.0, (198, 219, 239)),
-    (1.0, (49, 130, 189)),
-    (1.0, (253, 174, 107)),
-    (2.0, (140, 45, 4)),
+    (0.0, (214, 229, 243)),
+    (1.0, (93, 163, 214)),
+    (1.0, (217, 92, 14)),
+    (2.0, (92, 26, 2)),
 )
-"""Gamma to colour: pale to blue where it passes, orange to brown where it fails."""
+"""Gamma to colour: pale to blue where it passes, orange to brown where it fails; darker all along,
+with a jump above 1, so that grey print tells what fails."""
 
 
 def dose_panel(
@@ -180,8 +183,8 @@ def isodose_lines(gy: FloatArray, points: SectionPoints, prescription_gy: float)
 
 
 def _dash(level: float, thick: float) -> str:
-    """Return the dashes of the lowest level, which without colours looks like the third."""
-    return "" if level > ISODOSES[-1][0] else f"{5 * thick:.1f} {2.5 * thick:.1f}"
+    """Return the dashes of a level, which tell it from the others without colours."""
+    return " ".join(f"{float(part) * thick:.1f}" for part in _DASHES[level].split())
 
 
 def level_text(level_pct: float, prescription_gy: float) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
 from reports.facts import wording
 from reports.figures import marks, panels
 from reports.figures.marks import INK, MUTED, Place, Range
@@ -79,16 +77,13 @@ def _axes(span: Range, most: float, x: Place, y: Place) -> list[str]:
 
 
 def _bars(shown: Bars, step: float, limit: float, x: Place, y: Place) -> list[str]:
-    """Draw the bars and one line over them all: those near zero are white, like the paper."""
-    from matplotlib import colormaps, colors
-
-    colour = colormaps[panels.DIVERGING_MAP]
+    """Draw the bars in the colours of the map, and one line over them all."""
     parts, line = [], f"M{x(shown[0][0] - step / 2):.1f} {y(0):.1f}" if shown else ""
     for middle, share in shown:
         left, right, top = x(middle - step / 2), x(middle + step / 2), y(share)
         line += f"V{top:.1f}H{right:.1f}"
         if share:
-            fill = colors.to_hex(colour(float(np.clip((middle / limit + 1) / 2, 0, 1))))
+            fill = panels.diverging_hex(middle / limit)
             parts.append(marks.rect(left, top, right - left, y(0) - top, fill))
     return [*parts, marks.line(f"{line}V{y(0):.1f}", MUTED, 0.7)] if shown else []
 

@@ -15,7 +15,15 @@ from reports.facts.pictures import Windows
 from reports.facts.slices import CaseImages, Cut, Plane, cut
 from reports.figures import marks
 
-DIVERGING_MAP: Final = "RdBu_r"
+DIVERGING_STOPS: Final = (
+    (5, 25, 75),
+    (40, 90, 165),
+    (128, 128, 128),
+    (225, 160, 80),
+    (255, 240, 200),
+)
+"""From the lowest to the highest difference, grey at none: lightness rises all along, so that the
+sign stays in grey print."""
 OUTLINE: Final = "#ffb000"
 FADE_OUTSIDE: Final = 0.65
 
@@ -58,13 +66,25 @@ def grey(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]
 
 
 def diverging(values: NDArray[Any], limit: float, inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return colours from blue (−limit) over white to red (+limit), faded outside a mask."""
-    from matplotlib import colormaps
-
-    share = np.clip((np.nan_to_num(values) + limit) / (2 * limit), 0, 1)
-    colours = 255 * colormaps[DIVERGING_MAP](share)[..., :3]
+    """Return colours from dark blue (−limit) over grey to light orange, faded outside a mask."""
+    colours = diverging_colours(np.nan_to_num(values) / limit)
     faded = FADE_OUTSIDE * 238 + (1 - FADE_OUTSIDE) * colours
     return np.asarray(np.round(np.where(inside[..., None], colours, faded)), dtype=np.uint8)
+
+
+def diverging_colours(shares: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the colours of differences as shares of their limit, −1 to 1; shape (..., 3)."""
+    places = np.linspace(-1, 1, len(DIVERGING_STOPS))
+    held = np.clip(shares, -1, 1)
+    return np.stack(
+        [np.interp(held, places, [one[n] for one in DIVERGING_STOPS]) for n in range(3)], axis=-1
+    )
+
+
+def diverging_hex(share: float) -> str:
+    """Return the colour of one difference, as drawings name it."""
+    red, green, blue = np.round(diverging_colours(np.asarray(share))).astype(int).tolist()
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _svg(
@@ -78,7 +98,8 @@ def _svg(
     over = []
     if inside is not None:
         path = outline(inside, row_mm=section.row_mm, column_mm=section.column_mm)
-        over.append(marks.line(path, OUTLINE, section.size_mm[0] / 260, stroke_opacity=0.9))
+        ink = OUTLINE if dark else marks.INK
+        over.append(marks.line(path, ink, section.size_mm[0] / 260, stroke_opacity=0.9))
     return panel(section.size_mm, section.letters, pixels, over, title=title, dark=dark)
 
 
@@ -196,14 +217,12 @@ def colour_bar(windows: Windows, key: str) -> str:
 
 def diverging_bar(limit: str, unit: str, key: str) -> str:
     """Draw a colour bar from −limit to +limit; ``key`` is unique on its page."""
-    from matplotlib import colormaps, colors
-
-    colour = colormaps[DIVERGING_MAP]
-    stops = [(float(at), colors.to_hex(colour(at))) for at in np.linspace(0, 1, 17)]
-    title = f"Colour bar: blue below, white equal, red above the reference; ±{limit} {unit}"
+    stops = [(float(at), diverging_hex(2 * at - 1)) for at in np.linspace(0, 1, 17)]
+    title = f"Colour bar: dark blue below, grey equal, light orange above; ±{limit} {unit}"
     parts = [
         marks.gradient(key, stops),
         marks.rect(12, 2, 216, 12, f"url(#{key})", stroke=marks.MUTED, stroke_width=0.6),
+        marks.line("M120 0v16", marks.INK, 1.4, title="no difference"),
         marks.text(12, 28, f"−{limit}", fill=marks.INK),
         marks.text(120, 28, "0", fill=marks.INK, anchor="middle"),
         marks.text(228, 28, f"+{limit} {unit}", fill=marks.INK, anchor="end"),

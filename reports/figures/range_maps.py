@@ -19,7 +19,10 @@ _LETTERS: Final = (("R", "L"), ("A", "P"), ("F", "H"))
 """Of the negative and positive end of x, y, z in LPS."""
 _OBLIQUE: Final = 0.35
 _EDGE_MM: Final = 12.0
-_BINS: Final = 24
+_STEPS_MM: Final = tuple(m * 10.0**p for p in range(-3, 2) for m in (1.0, 2.0, 5.0))
+_MOST_BINS: Final = 40
+_BEYOND: Final = 0.01
+"""Share of the rays that may lie beyond the axis, and is said there."""
 
 
 def map_limit(p95_mm: float | None) -> float:
@@ -56,7 +59,7 @@ def _letters(direction: NDArray[np.float64]) -> str:
 
 
 def range_map(volume: Volume, beam: BeamFacts | None, limit_mm: float, *, title: str) -> str:
-    """Draw the range error of each ray: blue where the synthetic path is shorter, red longer.
+    """Draw the range error of each ray: blue where the synthetic path is shorter, orange longer.
 
     Parameters
     ----------
@@ -94,20 +97,38 @@ def _blocks(pixels: NDArray[np.uint8], times: int = 6) -> NDArray[np.uint8]:
     return np.repeat(np.repeat(pixels, times, axis=0), times, axis=1)
 
 
+def range_bars(volume: Volume) -> tuple[tuple[tuple[float, float], ...], float, float, float]:
+    """Return bars that fit the spread of a beam's errors: (bars, step, end of the axis, mean).
+
+    Bins are as wide as Freedman and Diaconis (1981) advise, a round number of mm, zero in the
+    middle of one; the axis ends where at most 1 % of the rays lie beyond, in a bar at either side.
+    """
+    values = volume.array[np.isfinite(volume.array)].astype(np.float64)
+    reach = float(np.quantile(np.abs(values), 1 - _BEYOND))
+    low, high = np.percentile(values, (25, 75))
+    wanted = max(2 * float(high - low) / values.size ** (1 / 3), 2 * reach / _MOST_BINS)
+    step = next((one for one in _STEPS_MM if one >= wanted), _STEPS_MM[-1])
+    most = max(3, int(np.ceil(reach / step - 0.5)))
+    places = np.clip(np.round(values / step).astype(int), -most - 1, most + 1)
+    found, counts = np.unique(places, return_counts=True)
+    share = dict(zip(found.tolist(), (100 * counts / values.size).tolist(), strict=True))
+    span = range(min(-most, int(found[0])), max(most, int(found[-1])) + 1)
+    bars = tuple((n * step, share.get(n, 0.0)) for n in span)
+    return bars, step, (most + 0.5) * step, float(values.mean())
+
+
 def range_histogram(volume: Volume, limit_mm: float, label: str) -> str:
     """Draw how many of a beam's rays have which error; the colours are the map's."""
-    values = volume.array[np.isfinite(volume.array)]
-    end = max(limit_mm, float(np.abs(values).max()))
-    counts, edges = np.histogram(values, bins=_BINS, range=(-end, end))
-    middles = (edges[:-1] + edges[1:]) / 2
+    bars, step, end, mean = range_bars(volume)
+    rays = int(np.isfinite(volume.array).sum())
     return histogram(
-        tuple(zip(middles.tolist(), (100 * counts / values.size).tolist(), strict=True)),
-        step=float(edges[1] - edges[0]),
+        bars,
+        step=step,
         end=end,
         limit=limit_mm,
-        mean=float(values.mean()),
+        mean=mean,
         unit="mm",
-        title=f"Range errors of beam {label}, {values.size} rays",
+        title=f"Range errors of beam {label}, {rays} rays",
         x_name="WEPL, synthetic − reference (mm)",
-        y_name="rays (%)",
+        y_name=f"rays (% per {step:g} mm)",
     )

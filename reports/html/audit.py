@@ -10,6 +10,7 @@ from markupsafe import Markup
 from qa_suite.core.records import Audit
 from qa_suite.core.wording import listing
 from reports.facts import audit as facts
+from reports.figures import numbers
 from reports.figures.forest import forest
 from reports.figures.shift import distance_plot, follow_plot
 from reports.html.page import filled, write_page
@@ -37,6 +38,8 @@ def render_audit(audit: Audit) -> str:
             "listed": listing,
             "forest": lambda plot: Markup(forest(plot)),
             "distance_plot": lambda far: Markup(distance_plot(far, audit.training_sites)),
+            "distance_numbers": numbers.distance_numbers,
+            "follow_numbers": numbers.follow_numbers,
             "follow_plot": lambda plot: Markup(follow_plot(plot, audit.training_sites)),
         },
         audit=audit,

@@ -9,6 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from reports.figures.control_charts import ControlChart, control_chart
+from reports.figures.numbers import control_numbers
 from reports.html.page import filled, write_page
 
 SYMBOLS: Final = {"in control": ("pass", "✓"), "out of control": ("fail", "✕")}
@@ -32,7 +33,7 @@ def write_control_charts(
     ordered = sorted(charts, key=lambda chart: _ORDER.index(chart.state))
     page = filled(
         "control_charts.html.j2",
-        {},
+        {"numbers_of": control_numbers},
         state=state,
         look=SYMBOLS.get(state, ("inconclusive", "?")),
         model=model,

@@ -15,9 +15,10 @@ from reports.facts.dose_cases import DifferenceHistogram, DoseCase, axis_end
 from reports.facts.dose_plan import BeamFacts
 from reports.facts.dose_volumes import DoseImages, centre_slice, load_dose_images, read_range_map
 from reports.facts.pictures import CT_WINDOW_HU
-from reports.figures import dose_curves, panels, range_maps
+from reports.figures import dose_curves, numbers, panels, range_maps
 from reports.figures import dose_maps as dose_figures
 from reports.figures.histograms import histogram
+from reports.figures.numbers import Numbers
 
 PLANES: Final[tuple[slices.Plane, ...]] = ("axial", "coronal", "sagittal")
 
@@ -32,6 +33,7 @@ class RangeView:
     drawing: Markup
     histogram: Markup
     colour_bar: Markup
+    numbers: Numbers | None
     problem: str
 
 
@@ -42,6 +44,7 @@ class HistogramView:
     region: str
     voxels: str
     drawing: Markup
+    numbers: Numbers | None
     problem: str
 
 
@@ -55,6 +58,7 @@ class DoseCaseView:
     legends: tuple[Markup, ...]
     problem: str
     dvh: Markup
+    dvh_numbers: Numbers
     histograms: tuple[HistogramView, ...]
     ranges: tuple[RangeView, ...]
 
@@ -65,6 +69,7 @@ class DosePlanView:
 
     plan: DosePlan
     causes: Markup
+    cause_numbers: Numbers
     cases: tuple[DoseCaseView, ...]
 
 
@@ -76,6 +81,7 @@ def plan_views(report: DoseReport | None) -> tuple[DosePlanView, ...]:
         DosePlanView(
             plan=plan,
             causes=Markup(dose_curves.cause_bars(plan.causes) if plan.causes else ""),
+            cause_numbers=numbers.cause_numbers(plan.causes),
             cases=tuple(case_view(plan, case) for case in plan.shown),
         )
         for plan in report.plans
@@ -102,6 +108,7 @@ def case_view(plan: DosePlan, case: DoseCase) -> DoseCaseView:
         legends=legends,
         problem=problem,
         dvh=Markup(dose_curves.dvh_plot(case)),
+        dvh_numbers=numbers.dvh_numbers(case),
         histograms=histogram_views(plan, case),
         ranges=range_views(plan, case),
     )
@@ -173,6 +180,15 @@ def histogram_views(plan: DosePlan, case: DoseCase) -> tuple[HistogramView, ...]
             region=found.region,
             voxels=voxels,
             drawing=Markup(_histogram(plan, case, found, end) if found.bars else ""),
+            numbers=numbers.histogram_numbers(
+                found.bars,
+                step=found.step_pct,
+                end=end + found.step_pct / 2,
+                unit="%",
+                what="voxels",
+            )
+            if found.bars
+            else None,
             problem=found.why,
         )
         for found in case.histograms
@@ -216,13 +232,20 @@ def _range_view(
     except QAError as error:
         empty = Markup("")
         return RangeView(
-            label=label, drawing=empty, histogram=empty, colour_bar=empty, problem=str(error)
+            label=label,
+            drawing=empty,
+            histogram=empty,
+            colour_bar=empty,
+            numbers=None,
+            problem=str(error),
         )
+    bars, step, end, _ = range_maps.range_bars(volume)
     title = f"{key}, range error of beam {label}, beam's eye view"
     return RangeView(
         label=label,
         drawing=Markup(range_maps.range_map(volume, beam, limit, title=title)),
         histogram=Markup(range_maps.range_histogram(volume, limit, label)),
         colour_bar=Markup(panels.diverging_bar(f"{limit:g}", "mm", f"range-{key}-{label}")),
+        numbers=numbers.histogram_numbers(bars, step=step, end=end, unit="mm", what="rays"),
         problem="",
     )

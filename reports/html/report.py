@@ -27,7 +27,7 @@ from reports.facts.readiness import (
     told_one_by_one,
 )
 from reports.facts.worst import worst_site
-from reports.figures import curve_plots, panels, strips
+from reports.figures import curve_plots, numbers, panels, strips
 from reports.figures import intervals as figures
 from reports.html.dose import plan_views
 from reports.html.page import filled, write_page
@@ -127,9 +127,17 @@ def render(readiness: Readiness) -> str:
         shifted_sites=_worse(readiness.verdict.site_gaps, in_training=False),
         uneven_sites=_worse(readiness.verdict.site_gaps, in_training=True),
         flow=Markup(figures.flow_diagram(readiness.flow)),
-        strips=[(plot, Markup(strips.strip_plot(plot))) for plot in readiness.distributions],
+        strips=[
+            (plot, Markup(strips.strip_plot(plot)), numbers.strip_numbers(plot))
+            for plot in readiness.distributions
+        ],
         curves=[
-            (figure, Markup(curve_plots.curve_plot(figure)), curve_plots.curve_caption(figure))
+            (
+                figure,
+                Markup(curve_plots.curve_plot(figure)),
+                curve_plots.curve_caption(figure),
+                numbers.curve_numbers(figure),
+            )
             for figure in readiness.curves
         ],
         doses=plan_views(readiness.dose),
