@@ -50,7 +50,7 @@ def dvh_plot(case: DoseCase) -> str:
         parts += _band(pair, colours[pair.region], case.samples, x, y)
     for pair in reversed(case.dvhs):  # the target is drawn last, on top
         parts += _pair(pair, colours[pair.region], x, y)
-        parts += _signs(pair.reference, signs[pair.region], colours[pair.region], x, y)
+        parts += _signs(pair.reference or (), signs[pair.region], colours[pair.region], x, y)
     parts += _goal_marks(case, plan, colours, x, y)
     parts += _changes(case, colours, x)
     parts += _dvh_legend(case, colours)
