@@ -18,6 +18,7 @@ PAGES = (
     "overview",
     "compare",
     "models",
+    "monitor",
     "readiness",
     "sites",
     "cases",

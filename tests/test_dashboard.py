@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from qa_suite.core import store as mlflow_store
@@ -17,6 +18,7 @@ from qa_suite.core.review_queue import QUEUE_FILE, items_of, new_event, read_que
 from qa_suite.evaluation.tracking import log_evaluation
 from reports.dashboard import selection, store
 from reports.dashboard.catalogue import catalogue
+from reports.dashboard.pages.compare import paired
 from reports.html.report import write_report
 from tests.dashboard_pages import PAGES, everything, page, started, store_in, unescaped
 from tests.dose_record_factory import KEPT, MARKUP, make_dose_record
@@ -85,10 +87,11 @@ def test_an_empty_store_says_what_to_do(in_empty: Path, name: str) -> None:
     app = page(name)
     assert not app.exception
     told = app.info[0].value
-    assert "qa-suite evaluate" in told or "qa-suite train" in told or "Two evaluations" in told
+    ways = ("qa-suite evaluate", "qa-suite train", "qa-suite checkup", "Two evaluations")
+    assert any(way in told for way in ways)
 
 
-@pytest.mark.parametrize("name", sorted(set(PAGES) - {"overview", "compare", "models"}))
+@pytest.mark.parametrize("name", sorted(set(PAGES) - {"overview", "compare", "models", "monitor"}))
 def test_an_identifier_that_nobody_knows_is_said(in_store: Path, name: str) -> None:
     app = page(name, "evaluation=0123456789ab")
     assert not app.exception
@@ -343,6 +346,23 @@ def test_comparing_needs_two_of_one_cohort_and_says_the_difference(here: Path) -
     assert not app.exception
     said = everything(app)
     assert "MAE in body" in said and "patients examined by both" in said
+    assert "limits of agreement" in said
+
+
+def test_patients_are_paired_after_their_examinations_were_averaged() -> None:
+    def rows(values: list[tuple[str, str, float | None]]) -> pd.DataFrame:
+        found = [
+            {"patient": p, "site": s, "value": v, "status": "ok" if v is not None else "error"}
+            for p, s, v in values
+        ]
+        return pd.DataFrame(found)
+
+    new = rows([("a", "A", 10.0), ("a", "A", 14.0), ("b", "B", 5.0), ("c", "A", None)])
+    old = rows([("a", "A", 10.0), ("b", "B", 8.0), ("c", "A", 3.0), ("d", "B", 1.0)])
+    found = paired(new, old)
+    assert found["patient"].tolist() == ["a", "b"] and found["site"].tolist() == ["A", "B"]
+    assert found["difference"].tolist() == [2.0, -3.0]
+    assert found["mean"].tolist() == [11.0, 6.5]
 
 
 def test_the_exam_stands_beside_the_verdict_it_supports(here: Path) -> None:
@@ -353,3 +373,25 @@ def test_the_exam_stands_beside_the_verdict_it_supports(here: Path) -> None:
     assert "No exam on record for this profile" in unescaped(said)
     assert "Residual risk" in said
     assert exam_of(load_profile("mr-to-ct-pelvis")) is not None
+
+
+def test_the_check_ups_are_shown_over_time_with_the_rule_that_fired(
+    in_empty: Path, tmp_path: Path
+) -> None:
+    from tests.test_checkup_over_time import STEADY, log_of
+
+    log = tmp_path / "check-ups.csv"
+    rows = [*log_of(STEADY, model="old 1"), *log_of([*STEADY, 60.0], model="new 2")]
+    columns = ["time", "case", "evaluation", "metric", "region", "variant", "unit", "value"]
+    lines = [",".join([*columns, "outside", "model"])]
+    for row in rows:
+        lines.append(",".join([*(str(getattr(row, c)) for c in columns), "False", row.model]))
+    log.write_text("\n".join(lines) + "\n")
+    with started(check_ups=log):
+        app = page("monitor")
+        assert not app.exception
+        assert app.selectbox(key="watched").options == ["new 2", "old 1"]
+        said = unescaped(everything(app))
+        assert "✕ Out of control" in said and "a_measure" in said
+        app.selectbox(key="watched").set_value(1).run()
+        assert "✓ In control" in unescaped(everything(app))

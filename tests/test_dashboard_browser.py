@@ -226,6 +226,37 @@ def test_every_other_page_shows_something(clinic: Clinic, path: str, shown: str)
     clinic.shot(path)
 
 
+OF_STREAMLIT = ["[data-testid^=stSidebarNav]", ".vega-embed", "iframe"]
+"""Lists, charts and frames whose markup is not ours; the report within has a test of its own."""
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("", "Worst finding"),
+        ("readiness", "The findings that decide"),
+        ("cases", "every patient"),
+        ("case", "Place (LPS)"),
+        ("exam", "Residual risk"),
+        ("review", "Signatures"),
+        ("compare", "Against zero"),
+    ],
+)
+def test_axe_finds_nothing_serious(clinic: Clinic, path: str, shown: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    name = read_evaluation(clinic.evaluation).evaluation[:12]
+    clinic.open(f"{path}?evaluation={name}", shown)
+    clinic.page.wait_for_timeout(500)
+    context = {"exclude": [[one] for one in OF_STREAMLIT]}
+    found = axe.Axe().run(clinic.page, context=context).response["violations"]
+    told = [
+        (one["id"], one["nodes"][0]["html"][:160])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert told == []
+
+
 def test_nothing_left_this_machine_and_nothing_went_wrong(clinic: Clinic) -> None:
     clinic.open("", "Worst finding")
     mine = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qa_suite.core.records import Evaluation, Measurement
     from qa_suite.core.volume import Quantity, Volume
     from qa_suite.metrics.reference_free import Patient
+    from reports.figures.control_charts import ControlChart
 
 SYMBOL = {"within": "✔", "outside": "✘", "unknown": "?", "inconclusive": "?"}
 STATUS = {"within": 0, "outside": 1, "inconclusive": 3}
@@ -217,10 +218,10 @@ def _write_sheet(
         console.say(f"Sheet: {path}")
 
 
-def _draw(over_time: OverTime, out: Path) -> Path:
+def charts_of(over_time: OverTime) -> list[ControlChart]:
+    """Return the control charts of a log as they are drawn."""
     from qa_suite.core.wording import measure_name
     from reports.figures.control_charts import ControlChart
-    from reports.html.control_charts import write_control_charts
 
     def drawn(chart: Chart) -> ControlChart:
         key = (chart.metric, chart.region, chart.variant)
@@ -238,12 +239,18 @@ def _draw(over_time: OverTime, out: Path) -> Path:
             said=(*(s.sentence for s in mine), *([chart.why] if chart.why else ())),
         )
 
+    return [drawn(chart) for chart in over_time.measures]
+
+
+def _draw(over_time: OverTime, out: Path) -> Path:
+    from reports.html.control_charts import write_control_charts
+
     return write_control_charts(
         out,
         state=over_time.state,
         model=over_time.model,
         sentence=over_time.sentence,
-        charts=[drawn(chart) for chart in over_time.measures],
+        charts=charts_of(over_time),
     )
 
 

@@ -18,6 +18,7 @@ from reports.dashboard.pages import (
     exam,
     measures,
     models,
+    monitor,
     overview,
     provenance,
     readiness,
@@ -41,6 +42,7 @@ def main(hands: Hands) -> None:
         "Models": [
             _page(overview.show, "Overview", "", default=True),
             _page(compare.show, "Compare", "compare"),
+            _page(monitor.show, "Monitor", "monitor"),
             _page(models.show, "Registry", "models"),
         ],
         "Evaluation": [

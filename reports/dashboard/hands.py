@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from qa_suite.core.errors import InputError
 from qa_suite.core.json_files import parse_json_model
 from qa_suite.core.records import Comparison, Profile, Verdict
+from reports.figures.control_charts import ControlChart
 
 OPTIONS_VARIABLE: Final = "QA_SUITE_DASHBOARD"
 """Environment variable by which the command hands its options to the process that serves."""
@@ -32,7 +33,19 @@ class Options(BaseModel):
     """The reviewer's own key, by which a verdict is signed after the passphrase."""
     reviewers: Path | None = None
     """File of reviewers whose signatures count."""
+    check_ups: Path | None = None
+    """Log of the check-ups of new patients, shown over time."""
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What a log of check-ups says of one model."""
+
+    model: str
+    state: str
+    sentence: str
+    charts: tuple[ControlChart, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +63,8 @@ class Hands:
     hazards
         Folder of an evaluation and its verdict to rows of
         hazards: ``hazard``, ``cause``, ``effect``, ``seen`` and ``residual``.
+    watched
+        Log of check-ups to what it says of each model, the newest first.
     log
         Logs the evaluation in a folder in MLflow again; returns what is to be said of it.
     """
@@ -58,6 +73,7 @@ class Hands:
     profiles: Callable[[], Sequence[Profile]]
     compare: Callable[[Path, Path], Comparison]
     hazards: Callable[[Path, Verdict], Sequence[Any]]
+    watched: Callable[[Path], Sequence[Watched]]
     log: Callable[[Path], str]
     options: Options
 

@@ -41,6 +41,8 @@ table.plain{border-collapse:collapse;width:100%;font-size:.9rem}
 table.plain th,table.plain td{text-align:left;padding:5px 10px 5px 0;vertical-align:top;
   border-bottom:1px solid color-mix(in srgb,currentColor 22%,transparent)}
 table.plain td.number{text-align:right;font-variant-numeric:tabular-nums}
+[data-testid="stCaptionContainer"],[data-testid="stCaptionContainer"] *{color:inherit}
+[data-testid="stCaptionContainer"]{opacity:.88}
 @media print{.stSidebar,.stToolbar,header{display:none}}
 </style>
 """

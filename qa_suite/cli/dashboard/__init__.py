@@ -34,6 +34,9 @@ class DashboardOptions(Options):
     reviewers: Path | None = option(
         None, "File of those whose signatures count; default: QA_SUITE_REVIEWERS."
     )
+    check_ups: Path | None = option(
+        None, "Log of check-ups, as 'checkup --log' keeps it, to be shown over time."
+    )
     allowed_hosts: Commas = option(
         "127.0.0.1,localhost", "Names that the dashboard may be addressed by, behind a proxy."
     )
@@ -65,6 +68,8 @@ def dashboard(asked: DashboardOptions) -> int:
             who, role = signer(asked.key, who, role)
         if not (who and role):
             problems.append("--key needs --local-reviewer and --role: nobody could tell who signs")
+    if asked.check_ups is not None and not asked.check_ups.is_file():
+        problems.append(f"there is no log {asked.check_ups} (--check-ups)")
     hosts = tuple(names(asked.allowed_hosts))
     if not hosts or "*" in hosts:
         problems.append("--allowed-hosts names each host; '*' would answer any page elsewhere")
@@ -83,6 +88,7 @@ def dashboard(asked: DashboardOptions) -> int:
         folders=tuple(folders), local_reviewer=who, local_role=role, allowed_hosts=hosts,
         key=None if asked.key is None else asked.key.absolute(),
         reviewers=None if reviewers is None else reviewers.absolute(),
+        check_ups=None if asked.check_ups is None else asked.check_ups.absolute(),
     )  # fmt: skip
     return launch(APPLICATION, started, port=asked.port, headless=asked.headless)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qa_suite.core.records import Comparison, Profile, Verdict
 from reports.dashboard.app import main
-from reports.dashboard.hands import Hands, options_said
+from reports.dashboard.hands import Hands, Watched, options_said
 
 if TYPE_CHECKING:
     from qa_suite.judging.fmea import HazardRow
@@ -42,6 +42,25 @@ def _hazards(folder: Path, verdict: Verdict) -> Sequence[HazardRow]:
     return hazard_table(verdict, set(zip(valued["metric"], valued["region"], strict=True)))
 
 
+def _watched(log: Path) -> list[Watched]:
+    from qa_suite.checkup.over_time import control_over_time, read_log
+    from qa_suite.cli.checkup import charts_of
+
+    rows = read_log(log)
+    found = []
+    for model in reversed(list(dict.fromkeys(row.charted_as for row in rows))):
+        one = control_over_time([row for row in rows if row.charted_as == model])
+        found.append(
+            Watched(
+                model=one.model,
+                state=one.state,
+                sentence=one.sentence,
+                charts=tuple(charts_of(one)),
+            )
+        )
+    return found
+
+
 def _logged(folder: Path) -> str:
     from qa_suite.core.outbox.refused import refused_words
     from qa_suite.core.outbox.runs import stays
@@ -60,6 +79,7 @@ def handed() -> Hands:
         profiles=_profiles,
         compare=_compared,
         hazards=_hazards,
+        watched=_watched,
         log=_logged,
         options=options_said(),
     )
