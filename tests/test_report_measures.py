@@ -146,10 +146,14 @@ def test_a_closed_group_says_what_it_holds(made: Made) -> None:
     rows = [
         measured("mae", ("a", "a", 1.0), ("b", "b", None), region=f"part{n}") for n in range(30)
     ]
-    rows[0].loc[1, ["status", "why"]] = ["error", "broken"]
     (family,) = family_tables(pd.concat(rows), made[1])
     (group,) = family.groups
     assert not group.opened
+    assert group.remarks == ("30 measures", "30 undefined in some cases")
+    rows[0].loc[1, ["status", "why"]] = ["error", "broken"]
+    (family,) = family_tables(pd.concat(rows), made[1])
+    (group,) = family.groups
+    assert group.opened  # something is wrong in it
     assert group.remarks == ("30 measures", "29 undefined in some cases", "1 with errors")
 
 

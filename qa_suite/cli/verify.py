@@ -33,6 +33,8 @@ def verify(
     chain of verdicts, the signatures, the lock, the log, and the registry: aliases that the log
     tells of, and whether the models of the record are still what they were.
 
+    At last it lists what no check of a folder can prove.
+
     Exit status: 0 nothing, 1 something was changed, 3 something differs that another version of
     the suite, or a place that is not at hand, may explain.
 
@@ -47,6 +49,7 @@ def verify(
     from qa_suite.core.record_names import EVALUATION_FILE
     from qa_suite.core.records import Evaluation
     from qa_suite.core.verdict_files import overall
+    from qa_suite.judging.unprovable import UNPROVABLE
     from qa_suite.judging.verify import verify as verify_folder
     from qa_suite.release.aliases import alias_doubts
     from qa_suite.release.model_doubts import model_doubts
@@ -58,7 +61,8 @@ def verify(
         *model_doubts(read_model(evaluation / EVALUATION_FILE, Evaluation)),
     )
     if as_json:
-        console.show_json([asdict(doubt) for doubt in doubts])
+        told = {"doubts": [asdict(one) for one in doubts], "cannot_prove": list(UNPROVABLE)}
+        console.show_json(told)
     else:
         for doubt in doubts:
             console.show(f"{'✘' if doubt.certain else '?'} {doubt.sentence}")
@@ -70,6 +74,9 @@ def verify(
             _show_signatures(evaluation, judged, known)
         except QAError:
             console.show("Overall: not believed before what is said above is settled.")
+        console.show("What this cannot prove:")
+        for words in UNPROVABLE:
+            console.show(f"  – {words}")
     return 1 if any(doubt.certain for doubt in doubts) else 3 if doubts else 0
 
 

@@ -92,7 +92,9 @@ def family_of(record: Record, verdict: Verdict | None, family: str) -> FamilyTab
             _tables.pop(next(iter(_tables)))
         rows = read_measurements_of(record.folder, (family,), by="family")
         criteria = () if verdict is None else verdict.profile.criteria
-        found = family_tables(rows[~rows["case"].isin(excluded)], record.evaluation, criteria)
+        findings = () if verdict is None else verdict.findings
+        judged = rows[~rows["case"].isin(excluded)]
+        found = family_tables(judged, record.evaluation, criteria, findings)
         _tables[key] = found[0] if found else None
     return _tables[key]
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import pandas as pd
 
-from qa_suite.core.records import CaseRecord, Criterion, Evaluation
+from qa_suite.core.records import CaseRecord, Criterion, Evaluation, Finding
 from qa_suite.core.wording import by_machine, count, far_from_prescription, number, some
 from reports.facts.dose_cases import Curves, DoseCase, curve_points, dose_cases
 from reports.facts.dose_goals import TARGET, GoalSummary, goal_summaries
@@ -133,6 +133,7 @@ def dose_report(
     evaluation: Evaluation,
     cases: Sequence[CaseRecord],
     criteria: Sequence[Criterion] = (),
+    findings: Sequence[Finding] = (),
 ) -> DoseReport | None:
     """Arrange the doses of a record; None where it holds none.
 
@@ -148,13 +149,15 @@ def dose_report(
         With the names of the volumes that were kept.
     criteria
         Of the profile; what they bound is marked.
+    findings
+        Of the verdict; a group with a measure that misses its bound stands open.
     """
     rows = table[table["family"] == FAMILY]
     plans = plans_of(evaluation)
     if rows.empty or not plans:
         return None
     points = curve_points(curves)
-    families = family_tables(rows, evaluation, criteria)
+    families = family_tables(rows, evaluation, criteria, findings)
     chosen = {"one_per_site": "the first case of each site that may be measured"}
     return DoseReport(
         plans=tuple(

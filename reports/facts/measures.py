@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from qa_suite.core.records import Criterion, Evaluation
+from qa_suite.core.records import Criterion, Evaluation, Finding
 from qa_suite.core.wording import count, number
 from reports.facts.patients import SHOWN, censored_text, over_patients, range_text, worst_patient
 from reports.facts.wording import FAMILY_TITLES, listed, metric_title
@@ -55,7 +55,8 @@ class MeasureRow:
     two, and both are where a patient is censored, as ``censored`` says. ``worst`` names the
     worst patient by the cases, and is empty where no side is better or all patients are alike;
     ``worst_text`` is the value, ``range_text`` from where to where all lie. ``undefined`` and
-    ``errors`` count examinations, ``why`` is their commonest reason.
+    ``errors`` count examinations, ``why`` is their commonest reason. ``wrong`` says that a finding
+    on it misses its bound.
     """
 
     metric: str
@@ -68,6 +69,7 @@ class MeasureRow:
     patients: int
     mean: float | None
     sd: float | None
+    wrong: bool
     alike: bool
     range_text: str
     censored: str
@@ -94,7 +96,9 @@ class RegionGroup:
         missing = sum(row.undefined > 0 for row in self.rows)
         censored = sum(bool(row.censored) for row in self.rows)
         errors = sum(row.errors > 0 for row in self.rows)
+        wrong = sum(row.wrong for row in self.rows)
         said = [count(len(self.rows), "measure")]
+        said += [f"{wrong} beyond the bound"] if wrong else []
         said += [f"{judged} bounded by the profile"] if judged else []
         said += [f"{censored} censored in some patients"] if censored else []
         said += [f"{missing} undefined in some cases"] if missing else []
@@ -127,7 +131,10 @@ class FamilyTable:
 
 
 def family_tables(
-    table: pd.DataFrame, evaluation: Evaluation, criteria: Sequence[Criterion] = ()
+    table: pd.DataFrame,
+    evaluation: Evaluation,
+    criteria: Sequence[Criterion] = (),
+    findings: Sequence[Finding] = (),
 ) -> tuple[FamilyTable, ...]:
     """Arrange all measurements, one table a family.
 
@@ -139,6 +146,8 @@ def family_tables(
         Names its instruments and defines its metrics.
     criteria
         Of the profile; the measures they bound stand first and are marked.
+    findings
+        Of the verdict; a group with a measure that misses its bound, or that raised, stands open.
     """
     found: dict[str, dict[Key, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for row in table.itertuples(index=False):
@@ -146,7 +155,21 @@ def family_tables(
             key = (str(row.metric), str(row.region), str(row.variant), str(row.unit))
             found[str(row.family)][key].append(row)
     judged = {(c.metric, c.region, c.variant) for c in criteria}
-    return tuple(_family(name, found[name], evaluation, judged) for name in in_order(found))
+    missed = {
+        (f.criterion.metric, f.criterion.region, f.criterion.variant)
+        for f in findings
+        if f.outcome == "fail"
+    }
+    marked = _Marked(judged=judged, missed=missed)
+    return tuple(_family(name, found[name], evaluation, marked) for name in in_order(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Marked:
+    """Measures that the profile bounds, and those of them that miss their bound."""
+
+    judged: set[tuple[str, str, str]]
+    missed: set[tuple[str, str, str]]
 
 
 def in_order(families: Iterable[str]) -> tuple[str, ...]:
@@ -162,17 +185,14 @@ def family_title(family: str) -> str:
 
 
 def _family(
-    family: str,
-    found: dict[Key, list[Any]],
-    evaluation: Evaluation,
-    judged: set[tuple[str, str, str]],
+    family: str, found: dict[Key, list[Any]], evaluation: Evaluation, marked: _Marked
 ) -> FamilyTable:
     segmenters = {i.name for i in evaluation.instruments}
     groups: dict[tuple[int, str], list[MeasureRow]] = defaultdict(list)
     empty: dict[tuple[str, str], list[Key]] = defaultdict(list)
     for key, rows in found.items():
         if any(row.status in SHOWN for row in rows):
-            made = _row(key, rows, evaluation, judged)
+            made = _row(key, rows, evaluation, marked)
             groups[region_group(made.region, made.variant, segmenters)].append(made)
         else:
             status = "error" if any(row.status == "error" for row in rows) else "undefined"
@@ -184,7 +204,9 @@ def _family(
         groups=tuple(
             RegionGroup(
                 title=title,
-                opened=place < _ALWAYS_OPEN or len(rows) <= _SMALL,
+                opened=place < _ALWAYS_OPEN
+                or len(rows) <= _SMALL
+                or any(row.wrong or row.errors for row in rows),
                 rows=tuple(sorted(rows, key=_order)),
             )
             for (place, title), rows in sorted(groups.items())
@@ -219,9 +241,7 @@ def _order(row: MeasureRow) -> tuple[Any, ...]:
     return (row.region, not row.judged, place, row.metric, row.variant)
 
 
-def _row(
-    key: Key, rows: Sequence[Any], evaluation: Evaluation, judged: set[tuple[str, str, str]]
-) -> MeasureRow:
+def _row(key: Key, rows: Sequence[Any], evaluation: Evaluation, marked: _Marked) -> MeasureRow:
     metric, region, variant, unit = key
     values = over_patients(rows)
     censored = censored_text(values)
@@ -237,7 +257,8 @@ def _row(
         variant=variant,
         unit=unit,
         direction=direction,
-        judged=(metric, region, variant) in judged,
+        judged=(metric, region, variant) in marked.judged,
+        wrong=(metric, region, variant) in marked.missed,
         patients=len(values),
         mean=float(fmean(numbers)) if numbers else None,
         sd=float(stdev(numbers)) if len(numbers) > 1 else None,

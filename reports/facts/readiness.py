@@ -147,9 +147,11 @@ def gather(
         left_out=_left_out(cases, verdict),
         notices=tuple(dict.fromkeys(said)),
         distributions=distributions(judged, evaluation, verdict),
-        families=family_tables(without_dose(judged), evaluation, criteria),
+        families=family_tables(without_dose(judged), evaluation, criteria, verdict.findings),
         curves=curve_figures(without_dose(judged_curves), evaluation),
-        dose=dose_report(folder, judged, judged_curves, evaluation, cases, criteria),
+        dose=dose_report(
+            folder, judged, judged_curves, evaluation, cases, criteria, verdict.findings
+        ),
         pictures=choose_pictures(folder, table, cases, evaluation),
         cost=cost_line(table),
         comparison=compare(

@@ -236,6 +236,21 @@ def _known_of(finding: Finding) -> str:
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def gap_word(gap: SiteGap) -> tuple[str, str, str]:
+    """Say in a word what a gap's interval shows, and never less: look, symbol and word."""
+    if gap.shifted is None or gap.gap_low is None or gap.gap_high is None:
+        return "plain", "?", "undecided"
+    if gap.shifted:
+        return (
+            ("plain", "▲", "worse than the other training sites")
+            if gap.in_training
+            else ("fail", "▲", "shifted")
+        )
+    if gap.gap_low <= 0 <= gap.gap_high:
+        return "plain", "", "no difference shown"
+    return "plain", "", "differs, and is not worse"
+
+
 def finds_text(faults: Sequence[str], examined: bool) -> str:
     """Name the planted faults that a criterion is known to find, the first of many.
 
