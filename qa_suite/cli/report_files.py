@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qa_suite.core.errors import raise_problems
+from qa_suite.core.json_files import pretty
+from qa_suite.core.whole_files import write_bytes
 
 if TYPE_CHECKING:
     from qa_suite.core.records import Verdict
@@ -120,16 +121,3 @@ def hazards_of(folder: Path, verdict: Verdict) -> list[HazardLine]:
         HazardLine(hazard=row.hazard, effect=row.effect, seen=row.seen, residual=row.residual)
         for row in hazard_table(verdict, measured)
     ]
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file all at once or not at all."""
-    from qa_suite.core.whole_files import replacing
-
-    with replacing(path) as draft:
-        draft.write_bytes(content)
-
-
-def pretty(data: Any) -> str:
-    """Return plain data as JSON for people."""
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

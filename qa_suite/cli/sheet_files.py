@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qa_suite.cli.report_files import pretty, write_bytes
 from qa_suite.core.errors import raise_problems
+from qa_suite.core.json_files import pretty
+from qa_suite.core.whole_files import write_bytes
 
 if TYPE_CHECKING:
     from reports.facts.sheets.records import Kind, Sheet

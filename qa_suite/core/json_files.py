@@ -140,3 +140,8 @@ def _is_text(text: str) -> bool:
 
 def _unreadable(where: Path | str, why: str) -> InputError:
     return InputError(f"{where} is no readable JSON: {' '.join(why.split())[:160]}.")
+
+
+def pretty(data: Any) -> str:
+    """Return plain data as JSON for people."""
+    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -80,3 +80,9 @@ def write_text(path: Path, text: str) -> None:
     """Write a text in UTF-8, all at once or not at all."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file all at once or not at all."""
+    with replacing(path) as draft:
+        draft.write_bytes(content)

@@ -22,8 +22,8 @@ def show() -> None:
     if log is None:
         st.info(
             "No log of check-ups was given. "
-            "`qa-suite checkup IMAGE --log check-ups.csv` keeps one, and "
-            " `qa-suite dashboard --check-ups check-ups.csv` shows it; or run `qa-suite demo`."
+            "`qa-suite checkup SOURCE SYNTHETIC --against EVALUATION --log check-ups.csv` keeps "
+            "one, and `qa-suite dashboard --check-ups check-ups.csv` shows it."
         )
         return
     found = hands().watched(log)
