@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sys
+import unicodedata
 from pathlib import Path
 
 import pydicom
@@ -133,6 +134,72 @@ def test_names_in_any_script_are_shown_or_told(found: Readiness) -> None:
         assert word in first, word
     for letter in "中文한":
         assert letter in lacks(SCRIPTS) and f"U+{ord(letter):04X}" in first
+
+
+SPELT = {
+    "Hebrew": "שלום עולם",
+    "Arabic": "مستشفى الملك",
+    "Persian, with digits and a joiner": "می‌خواهم ۱۲۳",
+    "combining marks": "e\u0301 o\u0308\u0304 Ho\u0300",
+    "Cyrillic": "Привет",
+    "Georgian": "ქართული",
+    "Armenian": "Հայերեն",
+}
+UNSHOWN = {
+    "Chinese": "中文",
+    "Devanagari": "हिन्दी",
+    "Thai": "ไทย",
+    "a mark of byte order": "\ufeff",
+    "a control": "\u0007",
+    "what turns the direction of writing": "\u202e",
+    "what isolates it": "\u2066",
+    "a private letter": "\ue000",
+    "a letter beyond the first plane": "𠮷",
+}
+
+
+def test_every_script_is_set_or_told(found: Readiness) -> None:
+    """None of them ends the PDF, whose standard forbids some, or goes without a sign."""
+    said = "; ".join([*SPELT.values(), *UNSHOWN.values()])
+    first = pages(pdf_of(short_report(found).model_copy(update={"sentence": said}), found))[0]
+    for text in UNSHOWN.values():
+        for letter in text:
+            assert f"U+{ord(letter):04X}" in first, text
+    for name, text in SPELT.items():
+        assert not lacks(text), name
+        letters = {c for c in unicodedata.normalize("NFKC", text) if c.isalpha()}
+        written = unicodedata.normalize("NFKC", first)
+        assert letters <= set(written), name
+
+
+def test_fonts_of_the_environment_show_what_ours_lacks(found, tmp_path, monkeypatch) -> None:
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    from qa_suite.core.errors import InputError
+    from reports.pdf.setting import MORE_FONTS
+
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0)), pen.lineTo((0, 500)), pen.lineTo((500, 500)), pen.closePath()
+    glyph = pen.glyph()
+    made = FontBuilder(1000, isTTF=True)
+    made.setupGlyphOrder([".notdef", "middle"])
+    made.setupCharacterMap({0x4E2D: "middle"})
+    made.setupGlyf({".notdef": glyph, "middle": glyph})
+    made.setupHorizontalMetrics({".notdef": (600, 0), "middle": (600, 0)})
+    made.setupHorizontalHeader(ascent=800, descent=-200)
+    made.setupNameTable({"familyName": "Tiny", "styleName": "Regular"})
+    made.setupOS2(), made.setupPost()
+    made.save(tmp_path / "tiny.ttf")
+    assert lacks("中文") == ["中", "文"]
+    monkeypatch.setenv(MORE_FONTS, str(tmp_path))
+    assert lacks("中文") == ["文"]
+    short = short_report(found).model_copy(update={"sentence": "中文"})
+    first = pages(pdf_of(short, found))[0]
+    assert "中" in first and "U+6587" in first and "U+4E2D" not in first
+    monkeypatch.setenv(MORE_FONTS, str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=MORE_FONTS):
+        pdf_of(short, found)
 
 
 def test_a_card_holds_no_markup_of_others(found: Readiness) -> None:

@@ -1,7 +1,8 @@
 """Sets data by a template as PDF/A: the same data give the same bytes.
 
-Set by Typst [1]_ with the font that matplotlib brings. What that font cannot show is written as
-its code point, so that nothing is lost without a sign.
+Set by Typst [1]_ with the font that matplotlib brings, and with those of a folder that the
+environment names for what it lacks, such as Chinese. What none of them can show is written as its
+code point, so that nothing is lost without a sign.
 
 References
 ----------
@@ -11,6 +12,8 @@ References
 from __future__ import annotations
 
 import json
+import os
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +25,10 @@ from qa_suite.core.extras import how_to_install
 from qa_suite.core.signing.reviewers import moment
 
 _STANDARD: Final = "a-2a"
+MORE_FONTS: Final = "QA_SUITE_FONTS"
+"""Environment variable: a folder of TTF or OTF files that are used after DejaVu Sans."""
+_JOINERS: Final = "\u200c\u200d"
+"""Invisible, and part of how Persian and many Indian scripts are spelt."""
 
 
 def typeset(
@@ -49,12 +56,12 @@ def typeset(
         import typst
     except ImportError:
         raise InputError(f"A PDF cannot be set: {how_to_install('typst')}.") from None
-    said = shown(dict(data)) | {"day": _day(at)}
+    said = shown(dict(data)) | {"day": _day(at), "fonts": ["DejaVu Sans", *more_fonts()]}
     drawn = {name: shown(standing_alone(svg)) for name, svg in (drawings or {}).items()}
     content: bytes = typst.compile(
         str(template),
         root=str(template.parent),
-        font_paths=[str(fonts_folder())],
+        font_paths=[str(fonts_folder()), *{str(path.parent) for path in more_fonts().values()}],
         ignore_system_fonts=True,
         format="pdf",
         sys_inputs={"data": json.dumps(said), "drawings": json.dumps(drawn)},
@@ -90,23 +97,68 @@ def fonts_folder() -> Path:
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
+def more_fonts() -> dict[str, Path]:
+    """Return the further fonts by their family, in the order of their files' names.
+
+    Raises
+    ------
+    InputError
+        If the folder of the environment is none, or holds no font.
+    """
+    named = os.environ.get(MORE_FONTS, "")
+    return dict(_fonts_of(named)) if named else {}
+
+
 @cache
-def _shows() -> frozenset[int]:
-    """Return the code points that the font has a sign for."""
+def _fonts_of(named: str) -> tuple[tuple[str, Path], ...]:
+    from fontTools.ttLib import TTFont, TTLibError
+
+    folder = Path(named)
+    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in (".ttf", ".otf"))
+    if not files:
+        raise InputError(
+            f"{MORE_FONTS} names {folder}, which holds no .ttf or .otf file; name a folder with "
+            f"one, or unset it."
+        )
+    found = []
+    for path in files:
+        try:
+            with TTFont(path, lazy=True) as font:
+                found.append((str(font["name"].getBestFamilyName()), path))
+        except (TTLibError, OSError, KeyError) as error:
+            raise InputError(f"{path} cannot be read as a font: {error}") from None
+    return tuple(found)
+
+
+@cache
+def _shows(named: str) -> frozenset[int]:
+    """Return the code points that the fonts have a sign for."""
     from fontTools.ttLib import TTFont
 
-    with TTFont(fonts_folder() / "DejaVuSans.ttf", lazy=True) as font:
-        return frozenset(font.getBestCmap())
+    files = [
+        fonts_folder() / "DejaVuSans.ttf",
+        *(p for _, p in (_fonts_of(named) if named else ())),
+    ]
+    known: set[int] = set()
+    for path in files:
+        with TTFont(path, lazy=True) as font:
+            known |= set(font.getBestCmap())
+    return frozenset(known)
 
 
 def shown(data: Any) -> Any:
-    """Return plain data in which every letter that the font lacks is written as its code point."""
+    """Return plain data in which every letter that cannot be shown is written as its code point.
+
+    So are those that are invisible and change how others read: controls, marks of byte order, and
+    what turns the direction of writing, which itself follows from the letters.
+    """
     if isinstance(data, dict):
         return {key: shown(value) for key, value in data.items()}
     if isinstance(data, list):
         return [shown(one) for one in data]
     if isinstance(data, str):
-        return "".join(c if c in "\n\t" or ord(c) in _shows() else _code(c) for c in data)
+        missing = set(lacks(data))
+        return "".join(_code(c) if c in missing else c for c in data) if missing else data
     return data
 
 
@@ -115,5 +167,12 @@ def _code(letter: str) -> str:
 
 
 def lacks(text: str) -> list[str]:
-    """Return the letters of a text that the font cannot show."""
-    return sorted({c for c in text if c not in "\n\t" and ord(c) not in _shows()})
+    """Return the letters of a text that cannot be shown, or must not be taken as they are."""
+    known = _shows(os.environ.get(MORE_FONTS, ""))
+    return sorted({c for c in text if c not in "\n\t" and not _plain(c, known)})
+
+
+def _plain(letter: str, known: frozenset[int]) -> bool:
+    if letter in _JOINERS:
+        return True
+    return unicodedata.category(letter) not in ("Cc", "Cf", "Co", "Cs") and ord(letter) in known
