@@ -18,50 +18,18 @@ from tests.advice_graph import reached, verb_functions
 from tests.dashboard_pages import page, unescaped
 from tests.mlflow_server import free_port
 from tests.outbox_cases import quick, silent_server, stub_server
-from tests.record_factory import make_record
-from tests.tiny_cohort import make_tiny_cohort
+from tests.store_verbs import VERBS, make_home
 
 __all__ = ["quick"]
 
 SENTENCE_S = 5.0
 """Within which it is said; waits are shortened here, and the machine may be busy."""
 
-SOURCE, REFERENCE = (f"cohort/volumes/case4_{role}.nii.gz" for role in ("source", "reference"))
-VERBS: dict[str, tuple[list[str], int]] = {
-    "train": (["train", "intensity", "cohort", "--work", "work"], 0),
-    "train --from": (["train", "--from", "models:/x/1", "--cohort", "cohort"], 2),
-    "evaluate models:/": (["evaluate", "cohort", "models:/x/1"], 2),
-    "evaluate oracle": (["evaluate", "cohort", "oracle:truth", "--families", "image"], 0),
-    "judge": (["judge", "record", "--profile", "descriptive"], 3),
-    "report": (["report", "record", "--profile", "descriptive"], 0),
-    "translate": (["translate", "models:/x/1", "cohort", "out"], 2),
-    "list models": (["list", "models"], 2),
-    "list instruments": (["list", "instruments"], 2),
-    "demo": (["demo", "--out", "demo"], 2),
-    "sync": (["sync", "waiting"], 3),
-    "checkup --inverse": (
-        ["checkup", SOURCE, REFERENCE, "--against", "record", "--inverse", "models:/x/1"],
-        2,
-    ),
-    "instrument": (["instrument", "extractor", "cohort", "--iterations", "1"], 0),
-    "promote": (
-        ["promote", "models:/x/1", "--evaluation", "record", "--profile", "descriptive"],
-        2,
-    ),
-    "withdraw": (["withdraw", "models:/x/1", "--because", "x", "--evaluations", "."], 2),
-    "lock": (
-        ["lock", "cohort", "oracle:truth", "--profile", "descriptive", "--out", "locked-{what}"],
-        0,
-    ),
-}
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
-    make_tiny_cohort(folder / "cohort")
-    make_record(folder / "record", patients_by_site={"A": 3, "B": 1}, keep=False)
-    make_record(folder / "waiting" / "one", patients_by_site={"A": 3, "B": 1}, keep=False)
+    make_home(folder)
     return folder
 
 

@@ -116,8 +116,10 @@ def run(arguments: list[str] | None = None) -> int:
     """
     from typer.exceptions import TyperException
 
+    from qa_suite.cli.store_watch import ask_early
     from qa_suite.core.failures import is_of_the_run, system_sentence, unfinished
 
+    ask_early(sys.argv[1:] if arguments is None else arguments)
     command = typer.main.get_command(app)
     try:
         result = command.main(args=arguments, prog_name="qa-suite", standalone_mode=False)

@@ -18,6 +18,7 @@ from qa_suite.core import store
 from qa_suite.core.errors import InputError, QAError
 from qa_suite.core.json_files import parse_json
 from qa_suite.core.plain_files import sha256_of
+from qa_suite.core.reach import require_artifacts
 from qa_suite.core.record_names import digest_of
 from qa_suite.core.wording import some
 
@@ -190,7 +191,9 @@ def open_model(uri: str, *, kind: str = "models", compare: bool = True) -> Model
     from mlflow.exceptions import MlflowException
 
     try:
-        version = _version_of(mlflow.MlflowClient(), uri)
+        client = mlflow.MlflowClient()
+        version = _version_of(client, uri)
+        require_artifacts(_place_of(client, uri, version))
         exact = uri
         if version is not None and uri.startswith("models:/"):
             exact = f"models:/{version.name}/{version.version}"
@@ -214,6 +217,16 @@ def open_model(uri: str, *, kind: str = "models", compare: bool = True) -> Model
     if compare:
         files.require_as_registered()
     return files
+
+
+def _place_of(client: Any, uri: str, version: Any) -> str:
+    """Return where the files of a model lie, as far as the store of runs says."""
+    source = uri if version is None else str(version.source)
+    if source.startswith("models:/m-"):  # a logged model; a version may also name files
+        return str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
+    if source.startswith("runs:/"):
+        return str(client.get_run(source.split("/")[1]).info.artifact_uri)
+    return "" if source.startswith("models:/") else source
 
 
 def _version_of(client: Any, uri: str) -> Any:

@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -24,7 +25,7 @@ from qa_suite.core.errors import InputError
 CONNECT_S = 2.0
 """Within which a server must take a connection."""
 ANSWER_S = 3.0
-"""Within which it must answer a request."""
+"""Within which it must have answered, its name looked up and the connection taken included."""
 
 _SQLITE = "sqlite:///"
 _HTTP = ("http", "https")
@@ -35,16 +36,18 @@ _OBJECTS_AT = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_UR
 _FRESH_S = 10.0  # for so long an answer, or none, is believed without knocking again
 
 _known: dict[str, tuple[float, str | None]] = {}
+_asking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # who comes later waits
 
 
 class StoreAway(InputError):
     """The MLflow store does not answer, or cannot be read or written; nothing else is wrong."""
 
-    def __init__(self, uri: str, reason: str) -> None:
-        self.reason = reason
+    def __init__(self, uri: str, reason: str, *, named_in: str = "MLFLOW_TRACKING_URI") -> None:
+        self.uri, self.reason = uri, reason
+        another = f", or name another in {named_in}" if named_in else ""
         super().__init__(
             f"The MLflow store {without_secrets(uri)} cannot be used ({reason}); look whether it "
-            f"runs and may be written, or name another in MLFLOW_TRACKING_URI."
+            f"runs and may be written{another}."
         )
 
 
@@ -67,7 +70,7 @@ def without_secrets(uri: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port else "") + parts.path
 
 
-def require_answer(uri: str, *, again: bool = False) -> None:
+def require_answer(uri: str, *, again: bool = False, named_in: str = "MLFLOW_TRACKING_URI") -> None:
     """Knock at a store, unless that was done a moment ago.
 
     Parameters
@@ -76,18 +79,23 @@ def require_answer(uri: str, *, again: bool = False) -> None:
         Of the store.
     again
         Knock also where it was known a moment ago that nobody answers.
+    named_in
+        The variable that names this store; empty where none does.
 
     Raises
     ------
     StoreAway
         If it does not answer within :data:`CONNECT_S` and :data:`ANSWER_S`, or cannot be written.
     """
-    at, reason = _known.get(uri, (float("-inf"), None))
-    if time.monotonic() - at > _FRESH_S or (again and reason is not None):
-        reason = _trouble(uri)
-        _known[uri] = (time.monotonic(), reason)
+    asked = time.monotonic()
+    with _asking[uri]:
+        at, reason = _known.get(uri, (float("-inf"), None))
+        stale = time.monotonic() - at > _FRESH_S
+        if at < asked and (stale or (again and reason is not None)):
+            reason = _trouble(uri)
+            _known[uri] = (time.monotonic(), reason)
     if reason is not None:
-        raise StoreAway(uri, reason)
+        raise StoreAway(uri, reason, named_in=named_in)
 
 
 def require_artifacts(uri: str) -> None:
@@ -108,11 +116,11 @@ def require_artifacts(uri: str) -> None:
     if parts.scheme == _OBJECTS:
         named = next((os.environ[one] for one in _OBJECTS_AT if os.environ.get(one)), None)
         if named is not None:
-            require_answer(named)
+            require_answer(named, named_in="MLFLOW_S3_ENDPOINT_URL")
     elif parts.scheme == _PROXIED and parts.netloc:
-        require_answer(f"http://{parts.netloc}")
+        require_answer(f"http://{parts.netloc}", named_in="")
     elif parts.scheme in (*_HTTP, *_PORTS):
-        require_answer(f"{parts.scheme}://{parts.netloc}")
+        require_answer(f"{parts.scheme}://{parts.netloc}", named_in="")
 
 
 def fell_silent(uri: str, reason: str) -> None:
@@ -141,7 +149,7 @@ def _trouble(uri: str) -> str | None:
     if not parts.hostname:
         return "it is no address: it names no host"
     if scheme in _HTTP:
-        return _within(CONNECT_S + ANSWER_S, lambda: _http_trouble(uri, parts, port))
+        return _within(ANSWER_S, lambda: _http_trouble(uri, parts, port))
     port = port or _PORTS[scheme]
     return _within(CONNECT_S, lambda: _connection_trouble(str(parts.hostname), port))
 

@@ -107,7 +107,7 @@ def require_registry(*, again: bool = False) -> None:
         If it does not answer.
     """
     if registry_uri() != tracking_uri():
-        require_answer(registry_uri(), again=again)
+        require_answer(registry_uri(), again=again, named_in=_REGISTRY)
 
 
 def _tell_registry(mlflow: Any) -> None:

@@ -171,7 +171,7 @@ def _stored_uses(cohort: tuple[str, str]) -> tuple[list[CohortUse], str]:
     digest, split = (text.replace("'", "") for text in cohort)
     try:
         with store.reached():
-            mlflow = store.connect()
+            mlflow = store.connect(registry=False)
             experiment = mlflow.get_experiment_by_name(_EXPERIMENT)
             ids = [] if experiment is None else [experiment.experiment_id]
             wanted = f"params.cohort_digest = '{digest}' and params.split = '{split}'"

@@ -11,6 +11,7 @@ from typing import Any
 
 from qa_suite.core import store
 from qa_suite.core.errors import InputError
+from qa_suite.core.reach import require_artifacts
 from qa_suite.core.records import CaseRecord, Evaluation, Verdict
 from qa_suite.core.verdict_files import Overall
 
@@ -93,7 +94,7 @@ def _all_pages(search: Callable[..., Any]) -> list[Any]:
 def evaluations() -> tuple[EvaluationRun, ...]:
     """Return every evaluation of the store, newest first; none is no error."""
     with store.reached():
-        mlflow = store.connect()
+        mlflow = store.connect(registry=False)
         experiment = mlflow.get_experiment_by_name(EVALUATIONS)
         if experiment is None:
             return ()
@@ -150,7 +151,8 @@ def record_folder(run_id: str) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
-        run = store.connect().get_run(run_id)
+        run = store.connect(registry=False).get_run(run_id)
+        require_artifacts(str(run.info.artifact_uri))
         return _artifacts(store.tracking_uri(), run_id, int(run.info.end_time or 0))
     except (MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -160,5 +162,5 @@ def record_folder(run_id: str) -> Path:
 @lru_cache(maxsize=64)
 def _artifacts(uri: str, run_id: str, written: int) -> Path:
     """Return where the record of a run lies; ``written`` (ms) is when it was written last."""
-    mlflow = store.connect()
+    mlflow = store.connect(registry=False)
     return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=RECORD_PATH))

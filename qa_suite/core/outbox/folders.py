@@ -107,7 +107,7 @@ def send_waiting(beside: Path | None = None) -> list[FolderSent]:
     try:
         with store.reached():
             if folders:
-                store.connect()
+                store.connect(registry=False)
     except StoreAway:
         return []
     return [one for one in send_all(folders, again=False) if one.waited]
@@ -125,7 +125,7 @@ def end_lost() -> int:
     if file is not None and not file.exists():
         return 0
     with store.reached():
-        return end_lost_runs(store.connect().MlflowClient())
+        return end_lost_runs(store.connect(registry=False).MlflowClient())
 
 
 def _brothers(folder: Path) -> list[Path]:

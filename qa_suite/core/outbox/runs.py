@@ -217,7 +217,7 @@ def _sent_steps(run_id: str, name: str) -> set[int]:
         return set()
     try:
         with reached():
-            history = connect().MlflowClient().get_metric_history(run_id, name)
+            history = connect(registry=False).MlflowClient().get_metric_history(run_id, name)
     except InputError as error:
         _log.info("What MLflow has of %s is unknown: %s", name, error)
         return set()
