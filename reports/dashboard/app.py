@@ -57,7 +57,7 @@ def main(hands: Hands) -> None:
             _page(provenance.show, "Report and record", "record"),
         ],
     }
-    st.navigation(pages).run()
+    st.navigation(pages, expanded=True).run()
 
 
 def _page(show: Callable[[], None], title: str, path: str, *, default: bool = False) -> st.Page:

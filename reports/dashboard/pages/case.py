@@ -23,6 +23,7 @@ from reports.dashboard.viewer import component
 from reports.dashboard.viewer.display import display_of, files_of
 from reports.dashboard.viewer.volumes import StoredCase, stored_case
 from reports.facts.pictures import RANKED_BY, SCALED_BY
+from reports.facts.slices import worst_slice
 from reports.figures import dose_curves
 
 
@@ -137,7 +138,7 @@ def _worst_voxel(found: StoredCase) -> list[int]:
     """Return the middle of the worst axial slice's error, so that something is to be seen."""
     images = found.images
     error = np.where(images.mask, np.abs(np.nan_to_num(images.difference)), 0.0)
-    k = int(error.sum(axis=(0, 1)).argmax())
+    k = worst_slice(images, "axial")
     weights = error[:, :, k]
     if not weights.any():
         return [n // 2 for n in images.mask.shape]

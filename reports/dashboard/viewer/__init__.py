@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+SCRIPTS = ("volume.js", "viewer.js")
+"""One module in two files, in this order."""
 
 
 @cache
@@ -22,5 +24,5 @@ def component() -> Any:
         "qa_suite_case_viewer",
         html='<div class="viewer" data-testid="case-viewer"></div>',
         css=(FOLDER / "viewer.css").read_text(encoding="utf-8"),
-        js=(FOLDER / "viewer.js").read_text(encoding="utf-8"),
+        js="\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
