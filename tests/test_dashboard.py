@@ -14,7 +14,7 @@ from qa_suite.core import store as mlflow_store
 from qa_suite.core.errors import InputError
 from qa_suite.core.examination_log import log_beside, read_log
 from qa_suite.core.records import preflight_status
-from qa_suite.core.review_queue import QUEUE_FILE, items_of, new_event, read_queue
+from qa_suite.core.review_queue import items_of, new_event, read_queue
 from qa_suite.evaluation.tracking import log_evaluation
 from reports.dashboard import selection, store
 from reports.dashboard.catalogue import catalogue
@@ -83,7 +83,8 @@ def own_main() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_an_empty_store_says_what_to_do(in_empty: Path, name: str) -> None:
+def test_an_empty_store_says_what_to_do(empty: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_in(empty))
     app = page(name)
     assert not app.exception
     told = app.info[0].value
@@ -99,14 +100,19 @@ def test_an_identifier_that_nobody_knows_is_said(in_store: Path, name: str) -> N
     assert "Fail" not in everything(app), "another evaluation is shown in its place"
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_no_page_shows_markup_of_a_record(in_empty: Path, name: str) -> None:
-    """Names and notices come from outside: nothing in them becomes an image or an element."""
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record whose notice would be an image, an element and a link."""
     bad = "![x](http://outside.example/a.png) <img src=http://outside.example/b.png> [l](http://o)"
-    folder = in_empty / "evaluations" / "one"
-    make_record(folder, notices=(bad,))
-    (folder / QUEUE_FILE).write_text("")
-    with started(folders=(folder.parent,)):
+    place = tmp_path_factory.mktemp("hostile") / "evaluations"
+    make_record(place / "one", notices=(bad,), keep=False)
+    return place
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_shows_markup_of_a_record(in_store: Path, hostile: Path, name: str) -> None:
+    """Names and notices come from outside: nothing in them becomes an image or an element."""
+    with started(folders=(hostile,)):
         app = page(name)
     assert not app.exception
     for part in app.get("html"):

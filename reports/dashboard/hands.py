@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +63,9 @@ class Hands:
     hazards
         Folder of an evaluation and its verdict to rows of
         hazards: ``hazard``, ``cause``, ``effect``, ``seen`` and ``residual``.
+    reports
+        Folder of an evaluation, a verdict of it, and the file of reviewers if there is one, to the
+        files of the report in short: name and content.
     watched
         Log of check-ups to what it says of each model, the newest first.
     log
@@ -73,6 +76,7 @@ class Hands:
     profiles: Callable[[], Sequence[Profile]]
     compare: Callable[[Path, Path], Comparison]
     hazards: Callable[[Path, Verdict], Sequence[Any]]
+    reports: Callable[[Path, Verdict, Path | None], Mapping[str, bytes]]
     watched: Callable[[Path], Sequence[Watched]]
     log: Callable[[Path], str]
     options: Options

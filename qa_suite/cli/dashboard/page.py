@@ -42,6 +42,19 @@ def _hazards(folder: Path, verdict: Verdict) -> Sequence[HazardRow]:
     return hazard_table(verdict, set(zip(valued["metric"], valued["region"], strict=True)))
 
 
+def _reports(folder: Path, verdict: Verdict, reviewers: Path | None) -> dict[str, bytes]:
+    import tempfile
+
+    from qa_suite.cli.report_files import FORMATS, write_formats
+    from qa_suite.core.signing.reviewers import read_reviewers
+
+    known = None if reviewers is None else read_reviewers(reviewers, outside=folder)
+    asked = [name for name in FORMATS if name != "html"]
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = write_formats(folder, verdict, asked, Path(scratch), reviewers=known)
+        return {path.name: path.read_bytes() for path in paths}
+
+
 def _watched(log: Path) -> list[Watched]:
     from qa_suite.checkup.over_time import control_over_time, read_log
     from qa_suite.cli.checkup import charts_of
@@ -79,6 +92,7 @@ def handed() -> Hands:
         profiles=_profiles,
         compare=_compared,
         hazards=_hazards,
+        reports=_reports,
         watched=_watched,
         log=_logged,
         options=options_said(),

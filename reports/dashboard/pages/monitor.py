@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
@@ -26,13 +28,19 @@ def show() -> None:
             "one, and `qa-suite dashboard --check-ups check-ups.csv` shows it."
         )
         return
-    found = hands().watched(log)
+    facts = log.stat()
+    found = _watched(log, (facts.st_size, facts.st_mtime_ns))
     if not found:
         st.info(parts.plain(f"{log.name} holds no check-up yet."))
         return
     names = [one.model for one in found]
     place = st.selectbox("Model", range(len(names)), format_func=lambda n: names[n], key="watched")
     _model(found[place])
+
+
+@lru_cache(maxsize=4)
+def _watched(log: Path, _: tuple[int, int]) -> tuple[Watched, ...]:
+    return tuple(hands().watched(log))
 
 
 def _model(one: Watched) -> None:

@@ -230,26 +230,30 @@ def _not_asked(verdict: Verdict) -> None:
 
 
 def _take_away(record: Record, verdict: Verdict) -> None:
-    """Offer the verdict as data, and the report where one was written."""
+    """Offer the verdict as data; of a verdict that was written the report in every form too."""
     st.subheader("To take away")
     name = record.evaluation.evaluation[:12]
-    one, two, three = st.columns(3)
+    one, two, three, four = st.columns(4)
     one.download_button(
-        "Verdict (JSON)",
-        verdict.model_dump_json(indent=2),
-        f"verdict-{name}.json",
+        "Verdict (JSON)", verdict.model_dump_json(indent=2), f"verdict-{name}.json",
         "application/json",
-    )
+    )  # fmt: skip
     two.download_button("Findings (CSV)", _csv(verdict), f"findings-{name}.csv", "text/csv")
     if record.report is not None:
         three.download_button(
             "Report (HTML)", record.report.read_bytes(), f"report-{name}.html", "text/html"
         )
-    else:
-        three.caption(
-            "No report was written; "
-            "`qa-suite report FOLDER --profile NAME --formats html,pdf,dicom` writes them."
-        )
+    if verdict.evidence is None:
+        return
+    made = f"made-{verdict.evidence.verdict}"
+    if four.button("Make PDF, DICOM, card", key="make", help="Of this verdict, as it stands now."):
+        with st.spinner("being typeset"):
+            reviewers = hands().options.reviewers
+            st.session_state[made] = hands().reports(record.folder, verdict, reviewers)
+    files = st.session_state.get(made, {})
+    if files:
+        for column, (file, content) in zip(st.columns(len(files)), files.items(), strict=True):
+            column.download_button(file, content, file, key=f"take-{file}")
 
 
 def _csv(verdict: Verdict) -> str:
