@@ -13,6 +13,7 @@ from scipy import ndimage
 from qa_suite.core.volume import Grid, Volume
 from qa_suite.dose.dvh.curve import dvh_of
 from qa_suite.dose.gamma import GammaCriterion, GammaSettings, gamma
+from qa_suite.dose.gamma.search import _touching
 from qa_suite.dose.range.raytrace_kernels import walk
 from qa_suite.dose.structures.samples import MaskStructure
 from qa_suite.imaging.distance import distance_to
@@ -46,6 +47,8 @@ FIELD[1, :, 1] = [8.0, 16.0, 32.0]
         ((1.5, 1, 0), (3.5, 1, 0), 2.0, 0.5),  # from the face between two voxels
         ((1.5, 1, 0), (-0.5, 1, 0), 1.5, 1.0),
         ((3.5, 1, 1), (3.5, 1, 0), 0.0, -1.0),  # along the far face, which is outside
+        ((1, 2.5, 1.25), (1, 2.5, 0.75), 0.0, -1.0),  # and beside a voxel that is not empty
+        ((1, -0.5, 1.25), (1, -0.5, 0.75), 8.0, 1.0),  # along the near face, which is inside
         ((0, 0, 1), (2, 2, 1), 16 / 2, 3 / 4),  # diagonal: half of it in (1, 1, 1)
     ],
 )
@@ -134,6 +137,16 @@ def test_a_box_in_a_ramp_holds_every_dose_alike(axis: int) -> None:
     assert dvh.volume_cc == pytest.approx(8 * 0.008)
 
 
+def test_beyond_the_last_centre_is_the_last_voxels_dose() -> None:
+    """Dose i Gy at voxel i: the inner half of voxel 5 holds 4.5 to 5 Gy, the outer half 5 Gy."""
+    ramp = np.indices(SMALL.shape)[0].astype(float)
+    mask = np.zeros(SMALL.shape, dtype=bool)
+    mask[5, 1:3, 1:3] = True
+    dvh = dvh_of(volume_of(ramp), MaskStructure(name="box", mask=mask, grid=SMALL))
+    assert dvh.mean_gy == pytest.approx((4.75 + 5) / 2, abs=0.01)
+    assert (dvh.min_gy, dvh.max_gy) == pytest.approx((4.5, 5.0), abs=0.1)
+
+
 def test_a_step_of_dose_halves_a_box() -> None:
     step = np.zeros(SMALL.shape)
     step[3:] = 20.0
@@ -146,6 +159,18 @@ def test_a_step_of_dose_halves_a_box() -> None:
 
 
 # --- gamma
+
+
+@pytest.mark.parametrize(
+    ("position", "cells"),
+    [
+        (0.0, (0, 0)), (1.0, (0, 1)), (2.0, (1, 2)), (3.0, (2, 2)),  # a voxel lies in two
+        (-0.4, (0, 0)), (0.5, (0, 0)), (1.5, (1, 1)), (2.9, (2, 2)), (3.4, (2, 2)),
+    ],
+)  # fmt: skip
+def test_the_cells_that_touch_a_position(position: float, cells: tuple[int, int]) -> None:
+    """Of four voxels: cell n lies between voxels n and n + 1."""
+    assert _touching(position, 4) == cells
 
 
 @pytest.mark.parametrize("mode", ["trilinear", "simplex"])

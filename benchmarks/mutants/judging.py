@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from mutmut.mutation.file_mutation import mutate_file_contents
 from mutmut.utils.format_utils import get_mutant_name
 
 from benchmarks.mutants.forked import Work
+from benchmarks.mutants.sampling import in_order
 from benchmarks.mutants.texts import functions_in, is_of_a_text
 
 ROOM = Path("qa_suite/judging")
@@ -42,14 +42,13 @@ def try_mutants(
     """Make the mutants of some modules, and try them until the time is up; return both.
 
     What an earlier run in the folder found stands while the module's text is the same; what it
-    did not find is tried again. The order is random, so that what was tried by any time is a
-    random sample; those of texts come last.
+    did not find is tried again. The order is random; those of texts come last.
     """
     outcomes_file, texts_file = folder / "outcomes.jsonl", folder / "digests.json"
     known = outcomes_in(outcomes_file)
     texts_then = json.loads(texts_file.read_text()) if texts_file.is_file() else {}
     planted = plant(folder, root, modules)
-    names, texts = planted.names, planted.digests
+    texts = planted.digests
     stands = {
         name: found_by
         for name, found_by in known.items()
@@ -59,8 +58,7 @@ def try_mutants(
     outcomes_file.write_text(
         "".join(json.dumps({"name": n, "found_by": by}) + "\n" for n, by in stands.items())
     )
-    asked = [name for name in names if name not in stands]
-    random.Random(seed).shuffle(asked)
+    asked = [name for name in in_order(planted.names, seed) if name not in stands]
     asked.sort(key=planted.of_texts.__contains__)
     work = Work(names=tuple(asked), outcomes=outcomes_file, workers=workers, limit_s=limit_s)
     work.save(folder / "work.json")

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from scipy import stats
+
 from benchmarks.mutants import MUTANT_S
 
 WHAT = {
@@ -35,9 +37,10 @@ what computes and decides, and of the list.
   would change a clinical number, each with the reason, and `NUMBA_DISABLE_JIT=1`.
 
 This page was made by `python -m benchmarks.mutants.run {command}`. Where fewer were tried than
-made, time was up; the order is random (`--seed`), so that those tried are a random sample.
+made, time was up; the order is random (`--seed`), so that those tried are a random sample, and
+their score stands with Wilson's interval for that of all.
 
-| Code | Mutants | Tried | Found | Score | Minutes |
+| Code | Mutants | Tried | Found | Score (95 % interval) | Minutes |
 |---|---|---|---|---|---|
 """
 
@@ -50,13 +53,19 @@ def write_page(page: Path, folder: Path, *, command: str) -> None:
         if (folder / f"{name}.json").is_file()
     }
     text = _HEAD.format(wanted=WANTED_PCT, command=command, mutant_s=MUTANT_S)
-    for name, score in found.items():
+    for name, what in WHAT.items():
+        if name not in found:
+            text += f"| {what} | not run | | | | |\n"
+            continue
+        score = found[name]
         made, tried = (sum(score[key].values()) for key in ("made", "tried"))
-        row = _row(WHAT[name], made, tried, len(score["survived"]))
+        row = _row(what, made, tried, len(score["survived"]))
         text += f"{row} {score['seconds'] / 60:.0f} |\n"
     if "judging" in found:
         text += "\n## The judging room by its modules\n\n"
-        text += "| Module | Mutants | Tried | Found | Score |\n|---|---|---|---|---|\n"
+        text += (
+            "| Module | Mutants | Tried | Found | Score (95 % interval) |\n|---|---|---|---|---|\n"
+        )
         text += "".join(f"{row}\n" for row in _by_module(found["judging"]))
     for name, score in found.items():
         if score["survived"] and name != "texts":
@@ -86,4 +95,7 @@ def _survivors(names: Sequence[str]) -> Iterator[str]:
 
 def _row(what: str, made: int, tried: int, lost: int) -> str:
     share = f"{100 * (tried - lost) / tried:.1f} %" if tried else "none"
+    if 0 < tried < made:
+        among = stats.binomtest(tried - lost, tried).proportion_ci(0.95, method="wilson")
+        share += f" ({100 * among.low:.1f} to {100 * among.high:.1f} %)"
     return f"| {what} | {made} | {tried} | {tried - lost} | {share} |"

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.mutants.page import write_page
 from benchmarks.mutants.planted import Planted, planted_faults
+from benchmarks.mutants.sampling import in_order, random_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,12 +67,13 @@ def score_judging(folder: Path, given: argparse.Namespace) -> dict[str, Score]:
     seconds = time.monotonic() - started
     found = {}
     for kind, of_texts in (("judging", False), ("texts", True)):
-        mine = [name for name in planted.names if (name in planted.of_texts) == of_texts]
-        tried = [name for name in mine if name in outcomes]
+        order = in_order(planted.names, given.seed)
+        mine = [name for name in order if (name in planted.of_texts) == of_texts]
+        tried = random_sample(mine, outcomes)
         found[kind] = Score(
             made=counted([module_of(name) for name in mine]),
             tried=counted([module_of(name) for name in tried]),
-            survived=tuple(name for name in tried if outcomes[name] is None),
+            survived=tuple(sorted(name for name in tried if outcomes[name] is None)),
             seconds=0.0 if of_texts else seconds,
         )
     return found
