@@ -268,6 +268,21 @@ def test_the_worst_site_is_the_one_with_most_bounds_missed(verdict: Verdict) -> 
     assert worst_site(none) == "No criterion asks site by site."
 
 
+def test_where_no_site_misses_a_bound_the_nearest_to_one_is_named(verdict: Verdict) -> None:
+    of_sites = [f for f in verdict.findings if f.criterion.scope == "each_site"]
+    met = [f.model_copy(update={"outcome": "pass"}) for f in of_sites]
+    far = [
+        f.model_copy(update={"estimate": f.criterion.bound / 10})
+        for f in met
+        if f.scope_name != "B"
+    ]
+    near = [f for f in met if f.scope_name == "B" and f.criterion.direction == "at_most"]
+    near = [f.model_copy(update={"estimate": 0.9 * f.criterion.bound}) for f in near]
+    far = [f for f in far if f.criterion.direction == "at_most"]
+    said = worst_site(verdict.model_copy(update={"findings": (*far, *near)}))
+    assert said.startswith(f"No site misses a bound. Nearest to one: B, {near[0].criterion.name} ")
+
+
 def test_of_whom_in_short() -> None:
     assert in_short("It speaks of 2 patients.") == "It speaks of 2 patients."
     assert in_short("It speaks of A; b (2). New: c.") == "It speaks of A. New: c."

@@ -201,6 +201,12 @@ def bound_text(direction: str, bound: str) -> str:
     return (sign + bound).replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def bound_value(criterion: Criterion) -> str:
+    """Write the number of a criterion's bound with its unit; of a share as a percentage."""
+    c = criterion
+    return percent(c.bound) if is_share(c) else stated(c.bound, c.unit)
+
+
 def criterion_text(criterion: Criterion) -> str:
     """Say what a criterion asks for, in one line."""
     c = criterion

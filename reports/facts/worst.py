@@ -11,7 +11,7 @@ import pandas as pd
 
 from qa_suite.core.dimensions import DIMENSIONS, SITE, Cell, Scan, cells_of
 from qa_suite.core.records import CaseRecord, Criterion, Evaluation, Finding, Verdict
-from qa_suite.core.wording import count, listing, some, stated
+from qa_suite.core.wording import count, listing, some
 from reports.facts import wording
 from reports.facts.patients import over_patients
 
@@ -56,19 +56,34 @@ def used_of(criterion: Criterion, estimate: float) -> float | None:
 
 
 def worst_site(verdict: Verdict) -> str:
-    """Name the site with most bounds missed, and how many; or that none is worse."""
+    """Name the site with most bounds missed, and how many; of none the one nearest to a bound."""
     missed: dict[str, list[str]] = {}
     for one in verdict.findings:
         if one.outcome == "fail":
             for site in one.sites or ((one.scope_name,) if one.scope_name != "pooled" else ()):
                 missed.setdefault(site, []).append(one.criterion.name)
     if not missed:
-        of_sites = any(f.criterion.scope == "each_site" for f in verdict.findings)
-        return "No site misses a bound." if of_sites else "No criterion asks site by site."
+        of_sites = [f for f in verdict.findings if f.criterion.scope == "each_site"]
+        if not of_sites:
+            return "No criterion asks site by site."
+        return f"No site misses a bound.{_nearest(of_sites)}"
     site = min(missed, key=lambda name: (-len(missed[name]), name))
     names = listing(some(list(dict.fromkeys(missed[site])), 4))
     bounds = count(len(missed[site]), "bound")
     return f"{site} misses {bounds}: {names}."
+
+
+def _nearest(findings: Sequence[Finding]) -> str:
+    """Say which site uses up most of a bound; nothing where no site has an estimate."""
+    known = [(used, one) for one in findings if (used := used_up(one)) is not None]
+    if not known:
+        return ""
+    _, one = min(known, key=lambda each: (-each[0], each[1].scope_name, each[1].criterion.name))
+    bound = wording.bound_text(one.criterion.direction, wording.bound_value(one.criterion))
+    return (
+        f" Nearest to one: {one.scope_name}, {one.criterion.name} {wording.estimate_text(one)} "
+        f"(bound {bound})."
+    )
 
 
 def worst_stratum(
@@ -119,7 +134,7 @@ def worst_stratum(
     used, place, c, estimate, patients = min(found, key=lambda one: (-one[0], one[1], one[2].name))
     name = cells[place].name
     middle = wording.STATISTIC_WORDS[c.statistic]
-    bound = wording.bound_text(c.direction, stated(c.bound, c.unit))
+    bound = wording.bound_text(c.direction, wording.bound_value(c))
     word = "beyond" if used > 1 else "within"
     return Stratum(
         name=name,

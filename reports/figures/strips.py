@@ -29,7 +29,7 @@ def strip_plot(plot: Distribution) -> str:
     """
     width, right, row, top = 520.0, 14.0, 42.0, 44.0
     longest = max((len(short(site.site)) for site in plot.sites), default=0)
-    left = max(64.0, 18.0 + 8.2 * longest)
+    left = max(64.0, 20.0 + 9.2 * longest)
     if any(censored_text(site.values) for site in plot.sites):
         left = max(left, _CENSORED_LABEL)
     lines = _bound_lines(plot)

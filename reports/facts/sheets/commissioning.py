@@ -43,7 +43,7 @@ def commissioning_sheet(short: Short, found: Readiness) -> Sheet:
             rows=tuple(
                 row for plot in found.distributions if plot.criteria for row in _baseline(plot)
             ),
-            note="Of the judged patients; a site with a censored value has no mean.",
+            note="Of the judged patients, at sites that have any; none where a value is censored.",
         ),
     ]
     if short.dose:
@@ -117,20 +117,19 @@ def _accepted(f: Finding) -> tuple[Cell, ...]:
 def _baseline(plot: Distribution) -> list[tuple[Cell, ...]]:
     rows = []
     title = wording.measure_title(plot.metric, plot.region, plot.variant)
-    for site in plot.sites:
+    for site in (one for one in plot.sites if one.values):
         numbers = [value.low for value in site.values if not value.censored]
         whole = bool(numbers) and len(numbers) == len(site.values)
         mean = fmean(numbers) if whole else None
         sd = stdev(numbers) if whole and len(numbers) > 1 else None
-        why = "censored" if site.values else "no value"
         rows.append(
             (
                 Cell(text=title),
                 Cell(text=site.site),
                 Cell(text=str(len(site.values)), value=len(site.values)),
-                Cell(text=wording.quantity(mean, plot.unit, why), value=mean),
+                Cell(text=wording.quantity(mean, plot.unit, "censored"), value=mean),
                 Cell(
-                    text=wording.quantity(sd, plot.unit, why if not whole else "one patient"),
+                    text=wording.quantity(sd, plot.unit, "one patient" if whole else "censored"),
                     value=sd,
                 ),
                 *(
