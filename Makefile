@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help setup demo test seconds lint docs hashes dashboard bench mutants fuzz serve families exam exam-dose simulations reference-env commission audit clean
+.PHONY: campaign help setup demo test seconds lint docs hashes dashboard bench mutants fuzz serve families exam exam-dose simulations reference-env commission audit clean
 
 help:            ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -88,6 +88,9 @@ mutants: $(READY)  ## Plant faults in judging and in kernels and count those tha
 
 fuzz: $(READY)  ## Spoil 100,000 files of every format and read them (about half an hour)
 	$(BIN)/python -m tests.fuzz.run --inputs 100000 --seed 1
+
+campaign: $(READY)  ## Kill commands at every rename and at random, and repeat them (about half an hour)
+	$(BIN)/python -m tests.campaign.run --kills 60 --seed 1 --write docs/reliability.md
 
 serve: $(READY)  ## Serve a registered model in a fresh environment (about ten minutes; 2 GB of packages)
 	QA_SUITE_LONG=1 $(BIN)/python -m pytest -q tests/test_serving.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,6 +63,7 @@ def phantom(
     made = {f"hospital-{one}" for one in chosen}
     expected = require_distinct(names(expected_sites), made)
     require_sites(names(train_sites), made)
+    deal = _dealing(shares, seed, train_sites)
     with writing(out, "phantom"), console.progress_bar("Virtual patients") as progress:
         cohort = make_phantom_cohort(
             out,
@@ -74,9 +76,9 @@ def phantom(
             replace=replace,
             workers=workers,
             progress=progress,
+            deal=lambda one: deal(one.model_copy(update={"expected_sites": expected})),
         )
-        cohort = cohort.model_copy(update={"expected_sites": expected})
-        _deal_and_save(cohort, out, shares, seed, train_sites)
+        _told(cohort, out)
 
 
 def import_(
@@ -140,11 +142,12 @@ def import_(
             workers=workers,
             progress=progress,
             report=told.append,
+            deal=_dealing(shares, seed, train_sites),
         )
         # These sentences name files: they are for the user's eyes and go nowhere else.
         for sentence in told:
             console.say(f"  {sentence}")
-        _deal_and_save(cohort, out, shares, seed, train_sites)
+        _told(cohort, out)
 
 
 def _spacing(text: str) -> tuple[float, float, float]:
@@ -157,21 +160,29 @@ def _spacing(text: str) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _deal_and_save(
-    cohort: Cohort, out: Path, shares: dict[Split, float], seed: int, train_sites: str
-) -> None:
-    from qa_suite.core.cohort import assign_splits, check_splits, save_cohort
+def _dealing(shares: dict[Split, float], seed: int, train_sites: str) -> Callable[[Cohort], Cohort]:
+    """Return what deals the patients of a cohort into sets."""
+    from qa_suite.core.cohort import assign_splits, check_splits
+
+    def deal(cohort: Cohort) -> Cohort:
+        dealt = assign_splits(
+            cohort, fractions=shares, seed=seed, train_sites=names(train_sites) or None
+        )
+        check_splits(dealt)
+        return dealt
+
+    return deal
+
+
+def _told(cohort: Cohort, out: Path) -> None:
+    """Say what a cohort that was made holds, and who did not come."""
+    from qa_suite.core.cohort import MANIFEST_FILE
     from qa_suite.core.sites import not_come
 
-    dealt = assign_splits(
-        cohort, fractions=shares, seed=seed, train_sites=names(train_sites) or None
-    )
-    check_splits(dealt)
-    path = save_cohort(dealt, out)
-    summarise(dealt)
-    for sentence in not_come(dealt):
+    summarise(cohort)
+    for sentence in not_come(cohort):
         console.say(f"! {sentence}")
-    console.show(f"Cohort: {path}")
+    console.show(f"Cohort: {out / MANIFEST_FILE}")
 
 
 def read_split(text: str) -> dict[Split, float]:

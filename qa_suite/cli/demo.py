@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -107,7 +108,7 @@ def _demo(out: Path, seed: int, iterations: int | None, full: bool) -> None:
 
 def _make_cohort(folder: Path, seed: int) -> Cohort:
     from qa_suite.cli.data import read_split, summarise
-    from qa_suite.core.cohort import MANIFEST_FILE, assign_splits, load_cohort, save_cohort
+    from qa_suite.core.cohort import MANIFEST_FILE, assign_splits, load_cohort
     from qa_suite.core.errors import InputError
     from qa_suite.lab.phantom import make_phantom_cohort
     from qa_suite.lab.phantom.make import settings_of
@@ -116,9 +117,8 @@ def _make_cohort(folder: Path, seed: int) -> Cohort:
         known = load_cohort(folder)
         if known.import_settings != settings_of(seed, SPACING_MM, None):
             raise InputError(f"{folder} holds another cohort than this demo's; name another --out.")
-        if known.in_split("test"):  # else it was ended before the patients were dealt
-            summarise(known)
-            return known
+        summarise(known)
+        return known
     with console.progress_bar("Virtual patients") as progress:
         cohort = make_phantom_cohort(
             folder,
@@ -129,11 +129,12 @@ def _make_cohort(folder: Path, seed: int) -> Cohort:
             replace=True,
             workers=2,
             progress=progress,
+            deal=functools.partial(
+                assign_splits, fractions=read_split(SPLIT), seed=seed, train_sites=HOME_SITES
+            ),
         )
-    dealt = assign_splits(cohort, fractions=read_split(SPLIT), seed=seed, train_sites=HOME_SITES)
-    save_cohort(dealt, folder)
-    summarise(dealt)
-    return dealt
+    summarise(cohort)
+    return cohort
 
 
 def _train(spec: str, name: str, cohort: Path, out: Path, iterations: int | None) -> str:

@@ -64,6 +64,7 @@ def import_cohort(
     workers: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
     report: Callable[[str], None] | None = None,
+    deal: Callable[[Cohort], Cohort] | None = None,
 ) -> Cohort:
     """Make a cohort of the scans in a folder or a table, and write it.
 
@@ -71,7 +72,7 @@ def import_cohort(
     readable by its owner alone, knows identifiers, dates and original paths. Every volume of
     a case lies on the grid of its source image; a file that lies there already is linked, not
     copied. A case that cannot be read stays in the manifest with the reason. The cases are in
-    no split yet.
+    no split, unless ``deal`` puts them there.
 
     Parameters
     ----------
@@ -105,6 +106,9 @@ def import_cohort(
     report
         Called with every full sentence about what could not be read, paths included: for
         the user's eyes, not for a log that leaves the machine.
+    deal
+        What is still to be said of the cohort, such as its patient sets. It is written once, so
+        that no cohort without them is ever found there.
 
     Raises
     ------
@@ -162,6 +166,8 @@ def import_cohort(
         cohort = _cohort(source, imported, found, query, name, anatomy, chosen, report).model_copy(
             update={"expected_sites": expected}
         )
+        if deal is not None:
+            cohort = deal(cohort)
         _write_private(out, imported)
         cohort = with_file_hashes(cohort, out)
         save_cohort(cohort, out)

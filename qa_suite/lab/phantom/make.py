@@ -43,6 +43,7 @@ def make_phantom_cohort(
     replace: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
+    deal: Callable[[Cohort], Cohort] | None = None,
 ) -> Cohort:
     """Make virtual patients and write them with their manifest.
 
@@ -72,11 +73,14 @@ def make_phantom_cohort(
         Processes that make patients; the result does not depend on it.
     progress
         Called with (done, total, case) after each patient.
+    deal
+        What is still to be said of the cohort, such as its patient sets. It is written once, so
+        that no cohort without them is ever found there.
 
     Returns
     -------
     Cohort
-        Without splits; deal them with :func:`qa_suite.core.cohort.assign_splits`.
+        Without splits, unless ``deal`` deals them (:func:`qa_suite.core.cohort.assign_splits`).
 
     Raises
     ------
@@ -108,6 +112,8 @@ def make_phantom_cohort(
                 progress(len(cases), len(wanted), case.case)
         settings = settings_of(seed, spacing_mm, setup)
         cohort = _cohort(wanted_direction, cases, ", ".join(counts), settings)
+        if deal is not None:
+            cohort = deal(cohort)
         cohort = with_file_hashes(cohort, folder)
         save_cohort(cohort, folder)
     return cohort
