@@ -48,6 +48,9 @@ WAYS = {  # what is written, and how many elements, items and ends it holds
         ), 7,
     ),
     "after fragments": (explicit(b"OB", item(b"abcd") + END, size=UNDEFINED, long=True) + SHORT, 2),
+    "behind a sequence of no items": (
+        explicit(b"SQ", b"a\\a\\a\\a\\a\\a\\a\\", long=True) + SHORT, 3,
+    ),
     "plain bytes": (explicit(b"OB", bytes(64), long=True), 1),
     "unknown bytes": (explicit(b"UN", bytes(64), long=True), 1),
 }  # fmt: skip

@@ -22,7 +22,7 @@ _OF_SHORT_LENGTH = frozenset(
     "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # noqa: SIM905
 )
 """Kinds whose length has 16 bits: what is longer is written as of unknown kind (PS3.5, 6.2.2)."""
-_ELEMENT_S, _ESCAPE_S = 10e-6, 4e-6
+_ELEMENT_S, _SEQUENCE_S, _ESCAPE_S = 10e-6, 40e-6, 4e-6
 _VALUE_S = {"PN": 10e-6, "IS": 4e-6, "UI": 4e-6, "DS": 2e-6}
 _OTHER_VALUE_S = 0.3e-6
 
@@ -76,7 +76,9 @@ def _value(raw: Any, data: dict[str, Any], **more: Any) -> None:
     values = said.count(b"\\")
     if raw.tag == _CHARACTER_SETS and values >= MOST_CHARACTER_SETS:
         raise TooMuch(f"a file that names {values + 1} character sets")
-    asked = _ELEMENT_S + values * _VALUE_S.get(data["VR"], _OTHER_VALUE_S)
+    asked = (_SEQUENCE_S if data["VR"] == "SQ" else _ELEMENT_S) + values * _VALUE_S.get(
+        data["VR"], _OTHER_VALUE_S
+    )
     _left.seconds -= asked + _ESCAPE_S * said.count(b"\x1b")
     if _left.seconds < 0:
         raise TooMuch("a file whose elements have more values than its size can mean")

@@ -11,6 +11,7 @@ import logging
 import struct
 import warnings
 import zlib
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -158,16 +159,19 @@ def _has_more_elements(data: bytes, most: int) -> bool:
     A sequence may be of unknown VR (UN); what it holds is of implicit VR then (PS3.5, 6.2.2).
     """
     place, count = 0, 0
-    opened: list[tuple[int | None, bool]] = []  # of each sequence: its end, whether implicit
-    while place + 8 <= len(data):
-        while opened and opened[-1][0] is not None and place >= opened[-1][0]:
-            opened.pop()
+    # of each sequence: its end, whether implicit, whether without a length
+    opened: list[tuple[float, bool, bool]] = []
+    while True:
+        while opened and place >= opened[-1][0]:
+            place = int(opened.pop()[0])  # whatever its content says, a reader goes on there
+        if place + 8 > len(data):
+            return False
         group, element = struct.unpack_from("<HH", data, place)
         count += 1
         if count > most or len(opened) > _DEEPEST:
             return True
         if group == _ITEM_GROUP:
-            if element == _END_OF_SEQUENCE and opened and opened[-1][0] is None:
+            if element == _END_OF_SEQUENCE and opened and opened[-1][2]:
                 opened.pop()
             place += 8  # what is in an item follows it
             continue
@@ -176,18 +180,19 @@ def _has_more_elements(data: bytes, most: int) -> bool:
         long = implicit or kind in _LONG
         start = place + (12 if long and not implicit else 8)
         if start > len(data):
-            return False
+            place = start
+            continue
         (size,) = struct.unpack_from("<I" if long else "<H", data, start - (4 if long else 2))
         holds_items = data[start : start + 4] == _ITEM
         if kind == b"SQ" or (kind in (b"", b"UN") and (holds_items or size == _UNDEFINED)):
-            end = None if size == _UNDEFINED else start + size
-            opened.append((end, kind != b"SQ"))
+            within = opened[-1][0] if opened else inf
+            end = inf if size == _UNDEFINED else start + size
+            opened.append((min(end, within), kind != b"SQ", size == _UNDEFINED))
             place = start
         elif size == _UNDEFINED:
             place = _after_fragments(data, start)
         else:
             place = start + size
-    return False
 
 
 def _after_fragments(data: bytes, place: int) -> int:
