@@ -34,7 +34,8 @@ what computes and decides, and of the list.
   or of a raised error) is told apart by `benchmarks/mutants/texts.py`: it decides nothing, and
   tests of this project assert facts and not prose. These are tried last and have no score to reach.
 - **Compiled kernels** (rays, distances, nearest points, SSIM, DVH, gamma) by a list of faults that
-  would change a clinical number, each with the reason, and `NUMBA_DISABLE_JIT=1`.
+  would change a clinical number, each with the reason, and `NUMBA_DISABLE_JIT=1`. Tests
+  were mended for faults of this very list, so its score is no estimate for others.
 
 This page was made by `python -m benchmarks.mutants.run {command}`. Where fewer were tried than
 made, time was up; the order is random (`--seed`), so that those tried are a random sample, and
