@@ -95,6 +95,7 @@ def test_it_is_shown_by_interval_and_test_together(pairs, confidence: float, sho
     apart = found.rho_low > 0 or found.rho_high < 0
     assert (apart and found.p_value <= 1 - confidence) is shown
     said = found.sentence.partition(" the source's distance")[0]
+    assert found.sentence.count(" HU)") == 1  # the unit of the slope's interval
     assert said.endswith(" goes with" if shown else " is not shown to go with")
 
 
