@@ -80,6 +80,8 @@ def trial(verb: Verb, material: Path, kills: int, rng: random.Random, scratch: P
     def place_of(name: str) -> Path:
         return Path(shutil.copytree(material, scratch / name, symlinks=True))
 
+    if verb.warm:  # so that no trial waits for imports and kernels; who uses MLflow may not fork
+        verb.run(place_of(f"{verb.name}-warm"))
     alone = place_of(f"{verb.name}-alone")
     ended = in_process(lambda: verb.run(alone), log=alone / "log.txt")
     assert ended.status == 0, (alone / "log.txt").read_text()[-3000:]

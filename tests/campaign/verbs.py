@@ -27,6 +27,8 @@ class Verb:
     name: str
     words: tuple[str, ...]
     outcome: Callable[[Path], Any]
+    warm: bool = False
+    """Whether it may be run once in the process that is forked: without a store."""
 
     def run(self, place: Path) -> int:
         """Run the command in a folder; return its exit status."""
@@ -131,13 +133,15 @@ VERBS = (
     Verb(
         name="evaluate",
         words=("evaluate", "tiny", "--images", "box", "--name", "vendor", "--no-track",
-               "--workers", "1", "--out", "out"),
+               "--families", "image", "--workers", "1", "--out", "out"),
         outcome=in_record,
+        warm=True,
     ),
     Verb(
         name="import",
         words=("import", "pairs.csv", "out", "--workers", "1", "--key-file", "key"),
         outcome=in_cohort,
+        warm=True,
     ),
     Verb(
         name="train",
