@@ -29,7 +29,7 @@ SIDE_BY_SIDE = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadsco
 # Compiled beforehand: the programs that tests start would each compile every module they import,
 # where nothing is written beside the code, and what is written while a disk is full is cut off.
 test: lint       ## Check style, types and import contracts, then run the tests
-	$(BIN)/python -m compileall -q -j 2 qa_suite translators reports tests
+	$(BIN)/python -m compileall -q -j 2 -x tests/data qa_suite translators reports tests
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 seconds: $(READY)  ## Run the tests and write down what each file takes; the longest are begun first

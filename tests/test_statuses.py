@@ -65,11 +65,16 @@ def logged(shown, tmp_path_factory: pytest.TempPathFactory, _empty_database: Pat
         yield store.connect().MlflowClient().get_run(run)
 
 
+BY_CHANCE = "88.8 77.6 66.4 55.2"
+"""Volumes in the table of a made-up DVH, which come to the planted bound by themselves."""
+
+
 def plain(text: str) -> str:
     """Return what a reader sees."""
     text = re.sub(r"<(style|script).*?</\1>", " ", text, flags=re.DOTALL)
     text = re.sub(r"<(?!title)[^>]*>", " ", text)
-    return " ".join(unescape(text).replace("\N{NO-BREAK SPACE}", " ").split())
+    text = " ".join(unescape(text).replace("\N{NO-BREAK SPACE}", " ").split())
+    return text.replace(BY_CHANCE, "")
 
 
 def require_said_as_it_is(text: str, where: str) -> None:

@@ -107,11 +107,17 @@ def state_of(folder: Path) -> _State:
     return tuple(_stated(folder))
 
 
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
 def _stated(folder: Path) -> Iterator[tuple[str, int, int]]:
     names = [EVALUATION_FILE, CASES_FILE, MEASUREMENTS_FILE, REPORT_FILE]
     below = folder / VERDICTS_FOLDER
     if below.is_dir():
-        names += [f"{VERDICTS_FOLDER}/{entry.name}" for entry in os.scandir(below)]
+        names += [
+            f"{VERDICTS_FOLDER}/{entry.name}" for entry in sorted(os.scandir(below), key=_name)
+        ]
     for name in sorted(names):
         try:
             facts = (folder / name).stat()

@@ -61,7 +61,10 @@ def typeset(
     content: bytes = typst.compile(
         str(template),
         root=str(template.parent),
-        font_paths=[str(fonts_folder()), *{str(path.parent) for path in more_fonts().values()}],
+        font_paths=[
+            str(fonts_folder()),
+            *sorted({str(path.parent) for path in more_fonts().values()}),
+        ],
         ignore_system_fonts=True,
         format="pdf",
         sys_inputs={"data": json.dumps(said), "drawings": json.dumps(drawn)},

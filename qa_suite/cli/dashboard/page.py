@@ -28,7 +28,7 @@ def _profiles() -> tuple[Profile, ...]:
 
 def _compared(new: Path, old: Path) -> Comparison:
     from qa_suite.audit.compare import CompareSettings, compare
-    from qa_suite.judging.criteria import load_profile
+    from qa_suite.evaluation.profiles import load_profile
 
     return compare(new, old, load_profile("descriptive"), CompareSettings())
 

@@ -174,7 +174,7 @@ class Outbox:
         if not kept:
             shutil.rmtree(place, ignore_errors=True)
             return
-        for one in place.iterdir():
+        for one in sorted(place.iterdir()):
             if one not in kept:
                 shutil.rmtree(one, ignore_errors=True)
 
