@@ -276,7 +276,7 @@ class Server:
 
 
 def from_store(place: Path, monkeypatch, server: Server | None, uri: str, **more: Any) -> History:
-    def connected() -> Server:
+    def connected(**_: Any) -> Server:
         if server is None:
             raise InputError("the store is away")
         return server
