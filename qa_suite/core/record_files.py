@@ -119,6 +119,15 @@ def read_measurements_of(
     return pd.concat(found, ignore_index=True) if len(found) > 1 and len(found[1]) else found[0]
 
 
+def valued_measures(folder: Path) -> set[tuple[str, str]]:
+    """Return metric and region of what has a value, or a bound of one, in any case."""
+    path, columns = Path(folder) / MEASUREMENTS_FILE, ["metric", "region", "status"]
+    _require_file(folder, path)
+    rows = read_parquet(path, columns=columns, sha256=_digest_said(folder, path.name))
+    known = rows.loc[rows["status"].isin(("ok", "censored")), ["metric", "region"]]
+    return set(known.drop_duplicates().itertuples(index=False, name=None))
+
+
 def measured_families(folder: Path) -> set[str]:
     """Return the families that a record has measurements of; memory is that of their names."""
     found: set[str] = set()

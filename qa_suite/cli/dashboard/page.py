@@ -34,12 +34,10 @@ def _compared(new: Path, old: Path) -> Comparison:
 
 
 def _hazards(folder: Path, verdict: Verdict) -> Sequence[HazardRow]:
-    from qa_suite.core.record_files import read_measurements
+    from qa_suite.core.record_files import valued_measures
     from qa_suite.judging.fmea import hazard_table
 
-    rows = read_measurements(folder)
-    valued = rows[rows["status"].isin(("ok", "censored"))]
-    return hazard_table(verdict, set(zip(valued["metric"], valued["region"], strict=True)))
+    return hazard_table(verdict, valued_measures(folder))
 
 
 def _reports(folder: Path, verdict: Verdict, reviewers: Path | None) -> dict[str, bytes]:
