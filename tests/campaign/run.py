@@ -67,12 +67,17 @@ def deaths(renames: int, seconds: float, kills: int, rng: random.Random) -> Iter
         yield Death(seconds=rng.uniform(0.02, max(seconds, 0.1)))
 
 
+def repeat(verb: Verb, place: Path) -> int:
+    """Run a command once more."""
+    return verb.run(place, repeated=True)
+
+
 def with_clock_set_back(verb: Verb, place: Path) -> int:
     """Run a command a year ago, by the clock that Python tells."""
     real = time.time
     time.time = lambda: real() - YEAR_S
     try:
-        return verb.run(place)
+        return verb.run(place, repeated=True)
     finally:
         time.time = real
 
@@ -97,7 +102,7 @@ def trial(verb: Verb, material: Path, kills: int, rng: random.Random, scratch: P
         kind = "at random" if death.seconds else "at a rename"
         tally.tried[kind if killed.status < 0 else "too late"] += 1
         back = number % 2 == 1
-        again = with_clock_set_back if back else Verb.run
+        again = with_clock_set_back if back else repeat
         repeated = in_process(lambda: again(verb, place), log=log)  # noqa: B023
         tally.tried["clock set back"] += back
         fault = _fault(verb, place, repeated.status, wanted)

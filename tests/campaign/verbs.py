@@ -30,12 +30,15 @@ class Verb:
     warm: bool = False
     """Whether it may be run once in the process that is forked: without a store."""
 
-    def run(self, place: Path) -> int:
+    again: tuple[str, ...] = ()
+    """What the repeat says more."""
+
+    def run(self, place: Path, *, repeated: bool = False) -> int:
         """Run the command in a folder; return its exit status."""
         from qa_suite.cli import run
 
         with inside(place):
-            return run(list(self.words))
+            return run([*self.words, *(self.again if repeated else ())])
 
 
 @contextmanager
@@ -123,10 +126,19 @@ def _asked() -> dict[str, Any]:
 
 
 def in_training(place: Path) -> dict[str, Any]:
-    """What the store knows of a training: one run, one version; times are left out."""
+    """What the store knows of a training, told so that a second one of the same model adds nothing.
+
+    Who repeats a training that had come to its end trains again, and gets a version more; every run
+    must be whole, with a version of its own, and all versions the same weights.
+    """
     found = in_store(place)
     runs = [[one[0], one[1], len(one[2]) > 0, one[3], one[4]] for one in found["runs"]]
-    return {"runs": runs, "versions": found["versions"]}
+    mine = [one for one in runs if one[0] == "training"]
+    return {
+        "kinds of runs": [one for n, one in enumerate(runs) if one not in runs[:n]],
+        "weights": sorted({version[2] for version in found["versions"]}),
+        "a version for each run": len(found["versions"]) == len(mine),
+    }
 
 
 VERBS = (
@@ -147,6 +159,7 @@ VERBS = (
         name="train",
         words=("train", "intensity", "tiny", "--work", "out", "--no-preflight"),
         outcome=in_training,
+        again=("--resume",),
     ),
     Verb(name="sync", words=("sync", "logged"), outcome=in_store),
 )  # fmt: skip
