@@ -110,14 +110,11 @@ def write_formats(
 
 def hazards_of(folder: Path, verdict: Verdict) -> list[HazardLine]:
     """Return the hazards that the profile is exposed to, and what this evaluation saw of them."""
-    from qa_suite.core.record_files import read_measurements
+    from qa_suite.core.record_files import valued_measures
     from qa_suite.judging.fmea import hazard_table
     from reports.facts.short.records import HazardLine
 
-    rows = read_measurements(folder)
-    valued = rows[rows["status"].isin(("ok", "censored"))]
-    measured = set(zip(valued["metric"], valued["region"], strict=True))
     return [
         HazardLine(hazard=row.hazard, effect=row.effect, seen=row.seen, residual=row.residual)
-        for row in hazard_table(verdict, measured)
+        for row in hazard_table(verdict, valued_measures(folder))
     ]

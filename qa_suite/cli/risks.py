@@ -25,16 +25,14 @@ def fmea(
 
     Example: `qa-suite fmea evaluations/pelvis-mr-to-ct-1 --profile mr-to-ct-pelvis-photon`
     """
-    from qa_suite.core.record_files import read_cases, read_evaluation, read_measurements
+    from qa_suite.core.record_files import read_cases, read_evaluation, valued_measures
     from qa_suite.evaluation.profiles import load_profile
     from qa_suite.judging.checklists import checklist_table, facts_of
     from qa_suite.judging.fmea import hazard_table
     from qa_suite.judging.judge import judge
 
     verdict = judge(evaluation, load_profile(profile, record=evaluation))
-    rows = read_measurements(evaluation)
-    valued = rows[rows["status"].isin(("ok", "censored"))]
-    measured = set(zip(valued["metric"], valued["region"], strict=True))
+    measured = valued_measures(evaluation)
     hazards = hazard_table(verdict, measured)
     facts = facts_of(read_evaluation(evaluation), verdict, read_cases(evaluation), measured)
     items = checklist_table(facts)

@@ -121,11 +121,16 @@ def read_measurements_of(
 
 def valued_measures(folder: Path) -> set[tuple[str, str]]:
     """Return metric and region of what has a value, or a bound of one, in any case."""
-    path, columns = Path(folder) / MEASUREMENTS_FILE, ["metric", "region", "status"]
-    _require_file(folder, path)
-    rows = read_parquet(path, columns=columns, sha256=_digest_said(folder, path.name))
-    known = rows.loc[rows["status"].isin(("ok", "censored")), ["metric", "region"]]
-    return set(known.drop_duplicates().itertuples(index=False, name=None))
+    found: set[tuple[str, str]] = set()
+    for name in (MEASUREMENTS_FILE, COSTS_FILE):
+        path = Path(folder) / name
+        if name == MEASUREMENTS_FILE or path.is_file():
+            _require_file(folder, path)
+            columns = ["metric", "region", "status"]
+            rows = read_parquet(path, columns=columns, sha256=_digest_said(folder, name))
+            known = rows.loc[rows["status"].isin(("ok", "censored")), ["metric", "region"]]
+            found.update(known.drop_duplicates().itertuples(index=False, name=None))
+    return found
 
 
 def measured_families(folder: Path) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from qa_suite.core.record_files import (
 )
 from qa_suite.core.record_names import CASES_FILE, EVALUATION_FILE, MEASUREMENTS_FILE
 from qa_suite.core.records import Verdict
-from qa_suite.core.verdict_files import VERDICTS_FOLDER, overall
+from qa_suite.core.verdict_files import VERDICTS_FOLDER, overall, verdict_paths
 from reports.dashboard import store
 from reports.dashboard.catalogue import Known
 from reports.dashboard.store import REPORT_FILE, Record
@@ -86,7 +85,7 @@ def family_of(record: Record, verdict: Verdict | None, family: str) -> FamilyTab
     """Return the table of one family; None where all of its cases were left out."""
     excluded = frozenset(() if verdict is None else verdict.excluded)
     bounded = "" if verdict is None else verdict.profile_sha256
-    key = (family, excluded, bounded, state_of(record.folder))
+    key = (record.folder, family, excluded, bounded, state_of(record.folder))
     if key not in _tables:
         while len(_tables) >= _OPENED:
             _tables.pop(next(iter(_tables)))
@@ -107,18 +106,10 @@ def state_of(folder: Path) -> _State:
     return tuple(_stated(folder))
 
 
-def _name(entry: os.DirEntry[str]) -> str:
-    return entry.name
-
-
 def _stated(folder: Path) -> Iterator[tuple[str, int, int]]:
     names = [EVALUATION_FILE, CASES_FILE, MEASUREMENTS_FILE, REPORT_FILE]
-    below = folder / VERDICTS_FOLDER
-    if below.is_dir():
-        names += [
-            f"{VERDICTS_FOLDER}/{entry.name}" for entry in sorted(os.scandir(below), key=_name)
-        ]
-    for name in sorted(names):
+    names += [f"{VERDICTS_FOLDER}/{path.name}" for path in verdict_paths(folder)]
+    for name in names:
         try:
             facts = (folder / name).stat()
         except OSError:

@@ -91,7 +91,7 @@ def _case(known: Known, record: Record, name: str, kept: list[str]) -> None:
     answer = component()(
         data=display_of(
             files, found, name=name, point=point, places=places, prescription_gy=prescribed,
-            session=_session(), jump=int(st.session_state.get(f"jump-{name}", 0)),
+            session=_session(),
         ),
         key=f"viewer-{record.evaluation.evaluation[:12]}-{name}",
         default={"point": point},

@@ -20,7 +20,6 @@ from reports.dashboard.catalogue import Known
 from reports.dashboard.opening import folder_of, state_of
 from reports.facts import wording
 from reports.facts.short.findings import deciding
-from reports.facts.worst import worst_site
 
 _ORDER: Final = ("fail", "inconclusive", "not judged", "described", "pass")
 SORTS: Final = ("awaiting review first", "newest first", "worst first", "by model")
@@ -37,7 +36,6 @@ class Summary:
     patients: int = 0
     outcome: str = "not judged"
     worst: str = ""
-    site: str = ""
     waiting: int = 0
     problem: str = ""
 
@@ -150,11 +148,10 @@ def _moment(path: Path) -> tuple[str, int, int]:
 def _summary(known: Known, folder: Path, _: tuple[tuple[str, int, int], ...]) -> Summary:
     evaluation = read_evaluation(folder)
     judged = overall(folder)
-    worst = site = ""
+    worst = ""
     standing = [one for one in judged.standing if one.outcome == judged.outcome]
     if standing:
         verdict = standing[-1].verdict
-        site = worst_site(verdict)
         first = deciding(verdict)[:1]
         if first:
             one = first[0]
@@ -172,6 +169,5 @@ def _summary(known: Known, folder: Path, _: tuple[tuple[str, int, int], ...]) ->
         patients=cohort.patients,
         outcome=judged.outcome,
         worst=worst,
-        site=site,
         waiting=sum(item.state == "open" for item in items),
     )

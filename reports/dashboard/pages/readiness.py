@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
 import streamlit as st
 from markupsafe import Markup
@@ -25,8 +24,6 @@ from reports.facts.meaning import verdict_meaning
 from reports.facts.short.findings import deciding
 from reports.facts.worst import worst_site
 from reports.html import report as html
-
-WRITTEN: Final = "written"
 
 
 def show() -> None:

@@ -73,7 +73,6 @@ def display_of(
     places: Sequence[Sequence[float]],
     prescription_gy: float | None,
     session: str,
-    jump: int = 0,
 ) -> dict[str, Any]:
     """Return what the viewer takes; addresses are made anew only for a case that is opened.
 
@@ -87,8 +86,6 @@ def display_of(
         What isodoses are percentages of; None where there is no dose.
     session
         Whose page this is; the addresses of the volumes are its own.
-    jump
-        Another number sends the viewer to ``point``.
     """
     windows = windows_of(found.images)
     volumes = {
@@ -142,7 +139,6 @@ def display_of(
         "dose_difference": (prescription_gy or top) * _DOSE_DIFFERENCE,
         "places": [{"point": list(place)} for place in places],
         "point": list(point),
-        "jump": jump,
     }
 
 

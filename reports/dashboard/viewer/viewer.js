@@ -14,19 +14,17 @@ class Viewer {
     this.sizes.observe(this.root);
   }
 
-  /** Take what the page says; a new case is fetched, a jump goes to its place. */
+  /** Take what the page says; a new case is fetched. */
   update({ data, setStateValue, setTriggerValue }) {
     this.tell = setStateValue;
     this.pull = setTriggerValue;
     const other = !this.data || this.data.key !== data.key;
-    const jumped = !other && data.jump !== this.data.jump;
     for (const mask of data.masks) {
       const before = other ? null : this.data.masks.find((one) => one.role === mask.role);
       if (before) mask.hidden = before.hidden;
     }
     this.data = data;
     if (other) this.open();
-    else if (jumped) this.go(data.point);
   }
 
   open() {
